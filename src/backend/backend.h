@@ -1,0 +1,63 @@
+/* backend.h - a device: its memory, its stream and its ops, as three const tables.
+ *
+ * Model and flow code is written once against these tables; the dtype is a run-time value. Everything is queued in
+ * order on the backend's one compute stream; host code that reads a result calls stream->sync first. (On the CPU
+ * calls complete before they return and sync does nothing.)
+ * Refuses: knowledge of networks, files or ranks. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_BACKEND_H
+#define FLM_BACKEND_H
+
+#include "tensor/tensor.h"
+
+typedef struct flm_backend flm_backend;
+struct flm_ops; /* backend_ops.h */
+
+typedef struct flm_memory {
+    /* alloc - bytes aligned to 64, undefined contents. Errors: FLM_E_NOMEM saying how much was asked and is free. */
+    flm_status (*alloc)(flm_backend *be, size_t bytes, void **out);
+    /* release - accepts NULL. */
+    void (*release)(flm_backend *be, void *data);
+    /* host_alloc, host_release - host memory that copies fastest (pinned, where that means something). */
+    flm_status (*host_alloc)(flm_backend *be, size_t bytes, void **out);
+    void (*host_release)(flm_backend *be, void *data);
+    /* to_device, to_host, copy - queued; host buffers must stay until sync unless they came from host_alloc and the
+     * caller syncs itself. zero - bytes of zeros. */
+    flm_status (*to_device)(flm_backend *be, void *device, const void *host, size_t bytes);
+    flm_status (*to_host)(flm_backend *be, void *host, const void *device, size_t bytes);
+    flm_status (*copy)(flm_backend *be, void *to, const void *from, size_t bytes);
+    flm_status (*zero)(flm_backend *be, void *device, size_t bytes);
+    /* available - bytes free now, for reports and messages. */
+    flm_status (*available)(flm_backend *be, size_t *bytes);
+} flm_memory;
+
+typedef struct flm_stream {
+    flm_status (*sync)(flm_backend *be); /* wait until everything queued is done; reports late errors */
+} flm_stream;
+
+struct flm_backend {
+    const char *name;          /* "cpu", "cuda" */
+    const flm_memory *memory;
+    const flm_stream *stream;
+    const struct flm_ops *ops;
+    bool host_memory;          /* device pointers can be read by the host, and given to MPI */
+    void *state;               /* the implementation's own */
+};
+
+typedef enum flm_device { FLM_DEVICE_AUTO, FLM_DEVICE_CPU, FLM_DEVICE_CUDA } flm_device;
+typedef enum flm_precision { FLM_PRECISION_AUTO, FLM_PRECISION_BF16, FLM_PRECISION_FP32 } flm_precision;
+
+/* flm_backend_create - open a device. threads: OpenMP threads of the CPU backend, 0 = as the environment says;
+ * local_rank: this rank's number on its node, which chooses among several devices.
+ * Collective: no. Errors: FLM_E_UNSUPPORTED for a device that is not built in or not there; FLM_E_DEVICE. */
+flm_status flm_backend_create(flm_device device, int threads, int local_rank, flm_backend **out);
+
+/* flm_backend_destroy - accepts NULL, nulls it. */
+void flm_backend_destroy(flm_backend **be);
+
+/* flm_backend_precision - resolve AUTO: BF16 where the device multiplies bf16 faster than fp32, else FP32. */
+flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);
+
+/* flm_backend_describe - one line for logs: device, threads, instruction sets, library versions. */
+const char *flm_backend_describe(const flm_backend *be);
+
+#endif

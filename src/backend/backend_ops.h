@@ -1,0 +1,149 @@
+/* backend_ops.h - the table of numerical operations every backend fills.
+ *
+ * Conventions, for all ops unless one says otherwise:
+ *   - tensors live on the backend, contiguous, row-major; letters as in model.md: B L V d H N, h = d / H;
+ *   - "act" is an activation dtype, f32 or bf16; all act tensors of one call have the same dtype;
+ *   - "+=" means the op accumulates into what is there; "=" overwrites;
+ *   - collective: no; queued on the backend's stream; outputs undefined after an error;
+ *   - no aliasing among arguments unless stated;
+ *   - results do not depend on the number of threads where "deterministic" is stated;
+ *   - errors: FLM_E_SHAPE (tensors that do not fit), FLM_E_UNSUPPORTED, FLM_E_DEVICE.
+ * Every slot is filled: a backend without an op puts the shared placeholder there, which returns FLM_E_UNSUPPORTED.
+ * How to add an op: CONTRIBUTING.md. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_BACKEND_OPS_H
+#define FLM_BACKEND_OPS_H
+
+#include "backend/backend.h"
+
+/* A matrix product and what is fused to it. C = op(A) op(B) [+ C] [+ bias], then optionally GELU. */
+typedef struct flm_matmul {
+    const flm_tensor *a, *b;      /* act, 2-D: op(a) is [M, K], op(b) is [K, N]; f32 or bf16, both the same */
+    bool transpose_a, transpose_b;/* stored as [K, M], [N, K] */
+    const flm_tensor *c;          /* [M, N] f32 or bf16; accumulation is always fp32 */
+    bool accumulate;              /* C += (f32 C only) */
+    const flm_tensor *bias;       /* NULL or f32 [N], added to every row */
+    const flm_tensor *gelu;       /* NULL, or [M, N] like c: gelu = gelu_tanh(c), c keeps the value before it */
+} flm_matmul;
+
+/* Dropout of one site: element (b, l, i) is kept if 16 bits of Philox (stream; sample first_sample + b, position l,
+ * component i) are at least p * 65536 rounded; kept elements are divided by the exact keep probability. */
+typedef struct flm_dropout {
+    float p;              /* 0: none */
+    uint64_t stream;      /* flm_philox_stream(seed, FLM_RANDOM_DROPOUT, step, site) */
+    int64_t first_sample; /* global index of the batch's first sample, counted within the step */
+} flm_dropout;
+
+/* One AdamW update with EMA over a flat slice, all [n]. Source: model.md section 5. */
+typedef struct flm_adamw {
+    flm_tensor w, m, v, ema;  /* f32 [n], updated; ema may be absent */
+    flm_tensor grad;          /* f32 [n] */
+    flm_tensor cast;          /* absent, or bf16 [n] = the new w */
+    const double *norm_sq;    /* on the backend: squared global gradient norm; the gradient is scaled by
+                                 min(1, clip / (sqrt(norm_sq) + 1e-6)); nothing changes where it is not finite */
+    float clip, lr, beta1, beta2, eps, weight_decay, ema_decay;
+    int64_t update;           /* 0 for the first update: bias corrections use update + 1 */
+} flm_adamw;
+
+typedef struct flm_ops {
+    /* ---- products ---- */
+    flm_status (*matmul)(flm_backend *be, const flm_matmul *p);
+    /* column_sum - out[n] += sum over rows of x.   in x act|f32 [M, N]   out f32 [N].  Deterministic. */
+    flm_status (*column_sum)(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
+
+    /* ---- the DiT's fused pieces (model.md section 2) ---- */
+    /* layernorm_modulate - y = LN(x; w) * (1 + scale) + shift over the last axis, eps 1e-5, biased variance.
+     * in x f32 [B, L, d]; w f32 [d]; mod f32 [B, M]: shift is columns [shift_at, shift_at + d), scale likewise
+     * out y act [B, L, d]; mean, rstd f32 [B, L]. */
+    flm_status (*layernorm_modulate)(flm_backend *be, const flm_tensor *y, const flm_tensor *mean,
+                                     const flm_tensor *rstd, const flm_tensor *x, const flm_tensor *w,
+                                     const flm_tensor *mod, int64_t shift_at, int64_t scale_at);
+    /* layernorm_modulate_backward - grad_x += ..., grad_w += ..., grad_mod's shift and scale columns = ...
+     * in grad_y act [B, L, d]; x, w, mod, mean, rstd as above   out grad_x f32 [B, L, d]; grad_w f32 [d];
+     * grad_mod f32 [B, M].  Deterministic. */
+    flm_status (*layernorm_modulate_backward)(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_w,
+                                              const flm_tensor *grad_mod, const flm_tensor *grad_y,
+                                              const flm_tensor *x, const flm_tensor *mean, const flm_tensor *rstd,
+                                              const flm_tensor *w, const flm_tensor *mod, int64_t shift_at,
+                                              int64_t scale_at);
+    /* gate_residual - y = x + gate * dropout(branch).   in x f32, branch act [B, L, d]; mod f32 [B, M], gate its
+     * columns [gate_at, gate_at + d)   out y f32 [B, L, d]; y may be x. */
+    flm_status (*gate_residual)(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *branch,
+                                const flm_tensor *mod, int64_t gate_at, const flm_dropout *dropout);
+    /* gate_residual_backward - grad_branch = gate * dropout'(grad_y); grad_mod's gate columns =
+     * sum over L of grad_y * dropout(branch).   (grad_x is grad_y itself: nothing to do.)
+     * in grad_y f32; branch act   out grad_branch act; may alias branch.  Deterministic. */
+    flm_status (*gate_residual_backward)(flm_backend *be, const flm_tensor *grad_branch, const flm_tensor *grad_mod,
+                                         const flm_tensor *grad_y, const flm_tensor *branch, const flm_tensor *mod,
+                                         int64_t gate_at, const flm_dropout *dropout);
+    /* gelu_backward - grad_x = grad_y * gelu_tanh'(x); grad_b += column sums of grad_x (fp32).
+     * in x, grad_y act [M, N]   out grad_x act [M, N], may be grad_y; grad_b f32 [N]. */
+    flm_status (*gelu_backward)(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_b,
+                                const flm_tensor *x, const flm_tensor *grad_y);
+    /* rope - rotate q and k of qkv act [B, L, 3d] in place (half-split), v untouched; inverse: the transpose.
+     * in table f32 [L, h/2, 2]: cos, sin.   d = 3d / 3, H = d / h. */
+    flm_status (*rope)(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table, bool inverse);
+    /* attention - o = softmax(softcap tanh(q k^T / (sqrt(h) softcap))) v over all L keys, a head at a time.
+     * in qkv act [B, L, 3d], rows [q | k | v], each head-major; H heads
+     * out o act [B, L, d]; lse f32 [B, H, L]: log of the sum of exp of the capped scores. Never stores L x L. */
+    flm_status (*attention)(flm_backend *be, const flm_tensor *o, const flm_tensor *lse, const flm_tensor *qkv,
+                            int64_t H, float softcap);
+    /* attention_backward - grad_qkv = ...   in grad_o, o act [B, L, d]; qkv, lse as above   out grad_qkv act.
+     * Deterministic. */
+    flm_status (*attention_backward)(flm_backend *be, const flm_tensor *grad_qkv, const flm_tensor *grad_o,
+                                     const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *lse, int64_t H,
+                                     float softcap);
+    /* silu - y = x / (1 + exp(-x)); silu_backward - grad_x = grad_y * silu'(x), grad_x may be grad_y.  f32, any shape. */
+    flm_status (*silu)(flm_backend *be, const flm_tensor *y, const flm_tensor *x);
+    flm_status (*silu_backward)(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_y,
+                                const flm_tensor *x);
+    /* timestep_features - out[b] = [cos(t w_j) | sin(t w_j)], w_j = exp(-ln(10000) j / (F/2)).
+     * in t f32 [B]   out f32 [B, F], F even. */
+    flm_status (*timestep_features)(flm_backend *be, const flm_tensor *out, const flm_tensor *t);
+
+    /* ---- embeddings and noise (model.md section 4) ---- */
+    /* embed_state - x = (1 - g) noise + g E[token].   in noise f32 [B, L, d]; E f32 [V, d]; tokens i32 [B, L];
+     * g f32 [B]   out x f32 [B, L, d], may be noise. Errors also FLM_E_ARG: a token outside 0..V-1 (host backends). */
+    flm_status (*embed_state)(flm_backend *be, const flm_tensor *x, const flm_tensor *noise, const flm_tensor *E,
+                              const flm_tensor *tokens, const flm_tensor *g);
+    /* embed_scatter - grad_E[token] += g grad_x.   in grad_x f32 [B, L, d]; tokens; g f32 [B]   out f32 [V, d].
+     * Deterministic. */
+    flm_status (*embed_scatter)(flm_backend *be, const flm_tensor *grad_E, const flm_tensor *grad_x,
+                                const flm_tensor *tokens, const flm_tensor *g);
+    /* sample_scale - y[b] = (1 - g[b]) x[b].   f32 [B, ...], g f32 [B]; y may be x. */
+    flm_status (*sample_scale)(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g);
+    /* normal - out[b, l, i] = standard normal of Philox(stream; sample first_sample + b, position l, component i).
+     * Four components share a counter block: Box-Muller on (u0, u1) and (u2, u3), cos before sin.  out f32 [B, L, K]. */
+    flm_status (*normal)(flm_backend *be, const flm_tensor *out, uint64_t stream, int64_t first_sample);
+
+    /* ---- soft max over the vocabulary ---- */
+    /* softmax_xent - loss[r] = logsumexp(logits[r]) - logits[r, target[r]]; grad = (softmax - onehot) * scale.
+     * in logits f32 [R, V]; target i32 [R]   out loss f32 [R]; grad absent, or act [R, V]; f32 grad may be logits. */
+    flm_status (*softmax_xent)(flm_backend *be, const flm_tensor *loss, const flm_tensor *grad,
+                               const flm_tensor *logits, const flm_tensor *target, float scale);
+    /* softmax - p = softmax(logits) by row.   in logits f32 [R, V]   out p act [R, V]; f32 p may be logits. */
+    flm_status (*softmax)(flm_backend *be, const flm_tensor *p, const flm_tensor *logits);
+    /* argmax - index of the first largest entry of each row; NaN rows give FLM_E_NUMERIC on host backends.
+     * in x f32 [R, V]   out i32 [R]. */
+    flm_status (*argmax)(flm_backend *be, const flm_tensor *index, const flm_tensor *x);
+
+    /* ---- elementwise, reductions, optimiser ---- */
+    /* axpby - y = a x + b y; b = 0 ignores what y holds (NaN included).   f32, same shape. */
+    flm_status (*axpby)(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b);
+    /* cast - to = from, element by element, among f32, bf16 and f64. */
+    flm_status (*cast)(flm_backend *be, const flm_tensor *to, const flm_tensor *from);
+    /* sum - *out += sum of x; sum_squares - *out += sum of x^2.   in x f32   out f64 [1].  Deterministic. */
+    flm_status (*sum)(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
+    flm_status (*sum_squares)(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
+    flm_status (*adamw)(flm_backend *be, const flm_adamw *p);
+
+    /* ---- small dense algebra in fp64 (model.md section 4) ---- */
+    /* gram - G += F^T F, both triangles.   in F f32 [R, K]   out G f64 [K, K].  Products and sums in fp64. */
+    flm_status (*gram)(flm_backend *be, const flm_tensor *G, const flm_tensor *F);
+    /* cholesky - in place: G f64 [K, K] symmetric becomes lower R with R R^T = G, zeros above.
+     * Errors: FLM_E_NUMERIC when G is not positive definite or not finite. */
+    flm_status (*cholesky)(flm_backend *be, const flm_tensor *G);
+    /* triangular_solve - X = R^-1 X (transpose: R^-T X) in place.   in R f64 [K, K] lower   X f64 [K, n]. */
+    flm_status (*triangular_solve)(flm_backend *be, const flm_tensor *X, const flm_tensor *R, bool transpose);
+} flm_ops;
+
+#endif

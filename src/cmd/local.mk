@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libflm_cmd.a
+libflm_cmd_a_SOURCES = %D%/cmd_run.h

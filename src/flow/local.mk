@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libflm_flow.a
+libflm_flow_a_SOURCES =

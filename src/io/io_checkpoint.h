@@ -1,0 +1,92 @@
+/* io_checkpoint.h - checkpoint files: named fp32 tensors, progress and configuration in one HDF5 file.
+ *
+ * HDF5 lays the file out (contiguous datasets, allocated early, written by rank 0); the data are then written by every
+ * rank at their file offsets with pwrite, so no two ranks touch the same byte and the serial HDF5 library serves.
+ * Each dataset carries CRC-32C sums of its blocks of 4 MiB (attribute crc32c), which every read verifies.
+ * A file is written under a temporary name, fsync'd, renamed, and only then named by `latest`.
+ * Layout: hdf5-schemas/checkpoint.schema; weights' names: model.md section 2. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_IO_CHECKPOINT_H
+#define FLM_IO_CHECKPOINT_H
+
+#include "comm/comm.h"
+
+enum { FLM_NAME_BYTES = 96 };
+
+/* What tokens mean; the same record stands in shards, checkpoints and samples files. */
+typedef struct flm_vocabulary {
+    char name[32];     /* "bytes", "gpt2", "bert-base-uncased" */
+    char sha256[65];   /* of the vocabulary file, lower-case hex; of the name for "bytes" */
+    int64_t V;         /* vocabulary size, padding ids included */
+    int64_t begin_id, end_id;
+} flm_vocabulary;
+
+typedef struct flm_setting { const char *name, *value; } flm_setting; /* one `name = value` of /config */
+
+typedef struct flm_checkpoint_info {
+    char kind[16];              /* "flm", "flow-map-1", "flow-map-2" */
+    int64_t step, epoch, rows_read, tokens_seen, seed;
+    flm_vocabulary vocabulary;
+    int64_t L, d, H, c, N;      /* the model: letters of model.md */
+    char program_version[48];   /* filled by the writer */
+    char parent[512];           /* distilled from: path, step and hash, or "" */
+} flm_checkpoint_info;
+
+/* One dataset: "weights/vocab_embed.embedding", "ema/...", "optimizer/m/...", "optimizer/v/...". fp32, 1-D or 2-D. */
+typedef struct flm_checkpoint_dataset {
+    char name[FLM_NAME_BYTES];
+    int ndim;
+    int64_t dim[2];
+} flm_checkpoint_dataset;
+
+/* A contiguous run of elements of one dataset (flat, row-major) in this rank's host memory. */
+typedef struct flm_checkpoint_slice {
+    int dataset;          /* index into the datasets */
+    int64_t first, count; /* elements */
+    float *data;
+} flm_checkpoint_slice;
+
+/* flm_checkpoint_write - write directory/step-SSSSSSSS.h5 and point directory/latest at it; then remove the oldest
+ * beyond keep (0: keep all), never the one just written.
+ * The slices of all ranks together must cover every dataset exactly once. settings: name/value pairs for /config.
+ * Collective. Errors: FLM_E_IO (errno and path; the previous checkpoint and `latest` untouched, the temporary file
+ * removed), FLM_E_ARG (slices that overlap or leave a hole), FLM_E_FORMAT (HDF5's text). */
+flm_status flm_checkpoint_write(flm_comm *comm, const char *directory, const flm_checkpoint_info *info,
+                                const flm_setting *settings, int settings_count,
+                                const flm_checkpoint_dataset *datasets, int datasets_count,
+                                const flm_checkpoint_slice *slices, int slices_count, int keep);
+
+typedef struct flm_checkpoint flm_checkpoint; /* an open file, for reading */
+
+/* flm_checkpoint_open - open and check the file's structure against the schema and its length against the layout;
+ * data are verified when read. Not collective.
+ * Errors: FLM_E_IO, FLM_E_FORMAT naming path, dataset and reason. */
+flm_status flm_checkpoint_open(const char *path, flm_checkpoint **out);
+
+/* flm_checkpoint_close - accepts NULL, nulls it. */
+void flm_checkpoint_close(flm_checkpoint **checkpoint);
+
+const flm_checkpoint_info *flm_checkpoint_get_info(const flm_checkpoint *checkpoint);
+const flm_checkpoint_dataset *flm_checkpoint_datasets(const flm_checkpoint *checkpoint, int *count);
+
+/* flm_checkpoint_setting - a value of /config by name, or NULL. Owned by the checkpoint. */
+const char *flm_checkpoint_setting(const flm_checkpoint *checkpoint, const char *name);
+
+/* flm_checkpoint_settings - all of them. */
+const flm_setting *flm_checkpoint_settings(const flm_checkpoint *checkpoint, int *count);
+
+/* flm_checkpoint_read - elements [first, first + count) of a dataset by name into data; verifies the checksums of
+ * every block it touches. Not collective; ranks read what they need.
+ * Errors: FLM_E_FORMAT (no such dataset, range), FLM_E_IO, FLM_E_CHECKSUM naming path, dataset and block. */
+flm_status flm_checkpoint_read(const flm_checkpoint *checkpoint, const char *name, int64_t first, int64_t count,
+                               float *data);
+
+/* flm_checkpoint_verify - read every dataset of the file whole. Errors: as flm_checkpoint_read. */
+flm_status flm_checkpoint_verify(const flm_checkpoint *checkpoint);
+
+/* flm_checkpoint_resume - the newest whole checkpoint of a directory: `latest`, or where that is missing or damaged
+ * the one before it, saying so in a warning that names the damaged file and the reason. "Whole" means opened and
+ * verified (the ranks share the work). *out is NULL when the directory holds none at all; checkpoints that are all
+ * damaged are an error. Collective. */
+flm_status flm_checkpoint_resume(flm_comm *comm, const char *directory, flm_checkpoint **out);
+
+#endif

@@ -1,0 +1,54 @@
+/* io_samples.h - samples files: generated token rows for one or several numbers of steps, resumable at any row.
+ *
+ * /steps_<n>/tokens [N, L] int32 contiguous, /steps_<n>/checksums [N] one CRC-32C a row: a row is there when its
+ * checksum fits, so a job killed at any moment goes on with the rows that are missing.
+ * Layout: hdf5-schemas/samples.schema. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_IO_SAMPLES_H
+#define FLM_IO_SAMPLES_H
+
+#include "io/io_checkpoint.h"
+
+typedef struct flm_samples_info {
+    flm_vocabulary vocabulary;
+    int64_t samples, L, seed;   /* N rows of L tokens */
+    char kind[16];              /* of the checkpoint: "flm", ... */
+    char checkpoint[512];       /* path as given */
+    int64_t checkpoint_step;
+    char weights[8];            /* "ema" or "raw" */
+    char precision[8];          /* "fp32", "bf16" */
+    char program_version[48];   /* filled by the writer */
+} flm_samples_info;
+
+typedef struct flm_samples flm_samples;
+
+/* flm_samples_open_write - create the file, or take up one that holds the same info and steps; all ranks open it.
+ * steps [count]: the numbers of steps, a group each. Collective.
+ * Errors: FLM_E_MISMATCH (the file holds samples of another checkpoint, seed, ...: names the attribute), FLM_E_IO. */
+flm_status flm_samples_open_write(flm_comm *comm, const char *path, const flm_samples_info *info,
+                                  const int64_t *steps, int count, flm_samples **out);
+
+/* flm_samples_open_read - open an existing file. Not collective. Errors: FLM_E_IO, FLM_E_FORMAT. */
+flm_status flm_samples_open_read(const char *path, flm_samples **out);
+
+const flm_samples_info *flm_samples_get_info(const flm_samples *samples);
+
+/* flm_samples_steps - the numbers of steps in the file, ascending. Owned by samples. */
+const int64_t *flm_samples_steps(const flm_samples *samples, int *count);
+
+/* flm_samples_present - present[i] = row first + i of steps is there and whole. Not collective. */
+flm_status flm_samples_present(flm_samples *samples, int64_t steps, int64_t first, int64_t count, bool *present);
+
+/* flm_samples_write - rows [first, first + count), ids i32 [count, L]. Not collective: ranks write different rows. */
+flm_status flm_samples_write(flm_samples *samples, int64_t steps, int64_t first, int64_t count, const int32_t *ids);
+
+/* flm_samples_read - as written; FLM_E_CHECKSUM naming the row when it is missing or damaged. */
+flm_status flm_samples_read(flm_samples *samples, int64_t steps, int64_t first, int64_t count, int32_t *ids);
+
+/* flm_samples_set_result - record a figure of one number of steps as an attribute ("entropy", "gen_ppl").
+ * Collective; rank 0 writes. */
+flm_status flm_samples_set_result(flm_comm *comm, flm_samples *samples, int64_t steps, const char *name, double value);
+
+/* flm_samples_close - sync and close; accepts NULL, nulls it. Not collective. Errors: FLM_E_IO. */
+flm_status flm_samples_close(flm_samples **samples);
+
+#endif

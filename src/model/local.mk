@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libflm_model.a
+libflm_model_a_SOURCES =

@@ -1,0 +1,76 @@
+/* tensor.h - a typed, shaped view of contiguous row-major memory. Owns nothing: whoever allocated, frees.
+ * Which memory (host or device) is known from the backend the tensor is used with.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_TENSOR_H
+#define FLM_TENSOR_H
+
+#include "base/base_status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum flm_dtype { FLM_DTYPE_F32, FLM_DTYPE_BF16, FLM_DTYPE_F64, FLM_DTYPE_I32 } flm_dtype;
+
+enum { FLM_TENSOR_DIMS = 4 };
+
+typedef struct flm_tensor {
+    void *data;
+    flm_dtype dtype;
+    int ndim;                       /* 1..4; a tensor with data == NULL is "absent" where a prototype allows it */
+    int64_t dim[FLM_TENSOR_DIMS];   /* elements; unused entries are 1 */
+} flm_tensor;
+
+/* flm_dtype_size - bytes an element. */
+size_t flm_dtype_size(flm_dtype dtype);
+
+/* flm_dtype_name - "f32", "bf16", "f64", "i32". */
+const char *flm_dtype_name(flm_dtype dtype);
+
+/* flm_tensor_make - a view of data with ndim sizes given as int64_t arguments through the macros below. */
+flm_tensor flm_tensor_make(void *data, flm_dtype dtype, int ndim, const int64_t *dim);
+
+#define flm_tensor_1d(data, dtype, a) flm_tensor_make((data), (dtype), 1, (const int64_t[]){(a)})
+#define flm_tensor_2d(data, dtype, a, b) flm_tensor_make((data), (dtype), 2, (const int64_t[]){(a), (b)})
+#define flm_tensor_3d(data, dtype, a, b, c) flm_tensor_make((data), (dtype), 3, (const int64_t[]){(a), (b), (c)})
+#define flm_tensor_4d(data, dtype, a, b, c, d) \
+    flm_tensor_make((data), (dtype), 4, (const int64_t[]){(a), (b), (c), (d)})
+
+/* flm_tensor_none - the absent tensor. */
+flm_tensor flm_tensor_none(void);
+
+/* flm_tensor_elements, flm_tensor_bytes - number of elements; bytes. 0 for the absent tensor. */
+int64_t flm_tensor_elements(const flm_tensor *t);
+size_t flm_tensor_bytes(const flm_tensor *t);
+
+/* flm_tensor_last - size of the last axis; flm_tensor_rows - product of all others. */
+int64_t flm_tensor_last(const flm_tensor *t);
+int64_t flm_tensor_rows(const flm_tensor *t);
+
+/* flm_tensor_slice - rows [first, first + count) of the first axis. Asserts the range (a caller's impossible state). */
+flm_tensor flm_tensor_slice(const flm_tensor *t, int64_t first, int64_t count);
+
+/* flm_tensor_flat - the same elements as rows x last. */
+flm_tensor flm_tensor_flat(const flm_tensor *t);
+
+/* flm_tensor_describe - "f32[2, 3, 4]" into text (at most size bytes); returns text. */
+const char *flm_tensor_describe(const flm_tensor *t, char *text, size_t size);
+
+/* flm_tensor_expect - FLM_E_SHAPE, naming what, unless t has this dtype and these sizes (-1: any size). */
+flm_status flm_tensor_expect(const flm_tensor *t, const char *what, flm_dtype dtype, int ndim, const int64_t *dim);
+
+/* flm_bf16_from_f32 (round to nearest even; NaN stays NaN), flm_bf16_to_f32 (exact). */
+static inline uint16_t flm_bf16_from_f32(float x)
+{
+    union { float f; uint32_t u; } v = {x};
+    uint32_t rounded = (v.u + 0x7FFFu + (v.u >> 16 & 1)) >> 16;
+    return (uint16_t)((v.u & 0x7FFFFFFFu) > 0x7F800000u ? (v.u >> 16 | 64) : rounded);
+}
+
+static inline float flm_bf16_to_f32(uint16_t x)
+{
+    union { uint32_t u; float f; } v = {(uint32_t)x << 16};
+    return v.f;
+}
+
+#endif

@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libflm_train.a
+libflm_train_a_SOURCES =
