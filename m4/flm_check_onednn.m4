@@ -19,7 +19,7 @@ AC_DEFUN([FLM_CHECK_ONEDNN],[
 #endif]],[[dnnl_engine_t e; dnnl_primitive_attr_t a; dnnl_primitive_attr_create(&a);
 return dnnl_engine_create(&e, dnnl_cpu, 0);]])],[
     flm_onednn_version=`printf '#include <dnnl_version.h>\nflm_v DNNL_VERSION_MAJOR DNNL_VERSION_MINOR\n' |
-      $CPP -P $CPPFLAGS - 2>/dev/null | tr -s "\n" " " | $AWK '/^flm_v /{print $[]2 "." $[]3}'`])
+      $CPP $CPPFLAGS - 2>/dev/null | $AWK '/^flm_v /{print $[]2 "." $[]3}'`])
   AC_MSG_RESULT([$flm_onednn_version])
   CPPFLAGS=$flm_save_CPPFLAGS LIBS=$flm_save_LIBS
   AS_IF([test "x$flm_onednn_version" = xno],[AC_MSG_ERROR([oneDNN 2.6 or newer is required; see --with-onednn])])
