@@ -118,17 +118,18 @@ flm_status flm_cpu_open(int threads, flm_backend **out)
     flm_status rc = FLM_OK;
     flm_backend *be = calloc(1, sizeof *be);
     flm_cpu *cpu = calloc(1, sizeof *cpu);
-    char processor[96], libraries[128];
+    char processor[96], onednn[96], lapack[96];
 
     if (!be || !cpu) FLM_FAIL(FLM_E_NOMEM, "cpu backend: %zu bytes refused", sizeof *be + sizeof *cpu);
     *be = (flm_backend){"cpu", &flm_cpu_memory, &cpu_stream, &cpu_ops, true, cpu, &cpu_driver};
     cpu->threads = threads ? threads : omp_get_max_threads();
     if (cpu->threads > MAX_THREADS) FLM_FAIL(FLM_E_ARG, "cpu backend: %d threads, at most %d", threads, MAX_THREADS);
     FLM_TRY(flm_cpu_onednn_create(&cpu->onednn));
-    flm_cpu_lapack_threads(cpu->threads);
+    flm_cpu_lapack_begin();
     processor_name(processor, sizeof processor);
-    snprintf(cpu->line, sizeof cpu->line, "cpu: %s, %d thread%s, %s", processor, cpu->threads,
-             cpu->threads == 1 ? "" : "s", flm_cpu_onednn_describe(libraries, sizeof libraries));
+    snprintf(cpu->line, sizeof cpu->line, "cpu: %s, %d thread%s, %s, %s", processor, cpu->threads,
+             cpu->threads == 1 ? "" : "s", flm_cpu_onednn_describe(onednn, sizeof onednn),
+             flm_cpu_lapack_describe(lapack, sizeof lapack));
     *out = be;
     be = NULL;
     cpu = NULL;

@@ -48,6 +48,9 @@ void flm_cpu_onednn_destroy(struct flm_onednn **dnn);      /* accepts NULL, null
 bool flm_cpu_onednn_fast_bf16(void);                       /* the processor multiplies bf16 by its own instructions */
 const char *flm_cpu_onednn_describe(char *text, size_t size); /* version and instruction set into text; returns text */
 flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p);
+/* flm_cpu_matmul_preferred - for benchmarks: a product of p's shapes, dtypes and flags, on operands of its own that are
+ * kept in the layouts oneDNN likes best; p's own are not touched (but must be there). Errors: as matmul. */
+flm_status flm_cpu_matmul_preferred(flm_backend *be, const flm_matmul *p);
 
 /* cpu_layernorm.c */
 flm_status flm_cpu_layernorm_modulate(flm_backend *be, const flm_tensor *y, const flm_tensor *mean,
@@ -104,7 +107,8 @@ flm_status flm_cpu_sum_squares(flm_backend *be, const flm_tensor *out, const flm
 flm_status flm_cpu_adamw(flm_backend *be, const flm_adamw *p);
 
 /* cpu_lapack.c */
-void flm_cpu_lapack_threads(int threads); /* for the whole process, where the library has threads of its own */
+void flm_cpu_lapack_begin(void); /* the process's BLAS calls run on their caller's thread: the ops divide the work */
+const char *flm_cpu_lapack_describe(char *text, size_t size); /* library and version into text; returns text */
 flm_status flm_cpu_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *F);
 flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G);
 flm_status flm_cpu_triangular_solve(flm_backend *be, const flm_tensor *X, const flm_tensor *R, bool transpose);
