@@ -4,7 +4,6 @@ libflm_base_a_SOURCES = %D%/base_status.c %D%/base_status.h %D%/base_log.c %D%/b
   %D%/base_crc32c.c %D%/base_crc32c.h %D%/base_philox.h %D%/base_version.c %D%/base_version.h
 
 # Asked at every make, written only when it changed.
-EXTRA_DIST += scripts/revision-header
 CLEANFILES += %D%/base_revision.h
 %D%/base_revision.h: flm-always
 	$(AM_V_GEN)$(srcdir)/scripts/revision-header $(srcdir) $@
