@@ -35,6 +35,7 @@ run_tests() {
     name=$2
     log=$folder/check.log
     find "$folder/tests" -name '*.trs' -exec rm -f {} + 2>/dev/null
+    rm -f "$folder/test-suite.log"
     say "$name"
     if test -n "$3"; then
         make -s -C "$folder" -j"$jobs" check TESTS="$3" >"$log" 2>&1
@@ -51,8 +52,8 @@ run_tests() {
     failed=$((failed + $2))
     skipped=$((skipped + $3))
     if test $status -ne 0; then
-        grep -E '^(not ok|FAIL|ERROR|XPASS)|: error:|Error [0-9]|^make.*\*\*\*' "$log" | head -n 60
-        if test -f "$folder/test-suite.log"; then tail -n 200 "$folder/test-suite.log"; else tail -n 60 "$log"; fi
+        grep -vE '^(PASS|SKIP|  [A-Z]+ )' "$log" | tail -n 100
+        if test -f "$folder/test-suite.log"; then tail -n 200 "$folder/test-suite.log"; fi
         if test "$2" -eq 0; then fail "$name: make check ended with $status, see $log"; fi
     elif test $(($1 + $3)) -eq 0; then
         fail "$name: no test ran, see $log"
@@ -96,9 +97,10 @@ quietly "make distcheck" "$build/distcheck.log" \
     make -s -C "$build" -j"$jobs" distcheck TESTS="$(some_tests unit/base unit/tensor fuzz)"
 
 if command -v shellcheck >/dev/null 2>&1; then
+    cd "$top" || exit 1 # where it looks for what the tests source
     # shellcheck disable=SC2046 # no blanks in these names
-    quietly "shellcheck" "$build/shellcheck.log" shellcheck -x "$top/quickstart" "$top/bootstrap" "$top/.ci/run" \
-        $(grep -rlE '^#!/bin/(sh|bash)|^# shellcheck shell=' "$top/scripts" "$top/tests" "$top/data-prep")
+    quietly "shellcheck" "$build/shellcheck.log" shellcheck -x quickstart bootstrap .ci/run \
+        $(grep -rlE '^#!/bin/(sh|bash)|^# shellcheck shell=' scripts tests data-prep)
 else
     skip "shellcheck is not installed"
 fi
