@@ -7,10 +7,14 @@
 
 #if FLM_SANITIZE
 
+extern const int flm_base_sanitize;
 int dlclose(void *handle);
 const char *__asan_default_options(void);
 const char *__lsan_default_options(void);
 const char *__lsan_default_suppressions(void);
+
+/* What the linker is told to look for: the sanitizer's library has the other names too. */
+const int flm_base_sanitize = 1;
 
 int dlclose(void *handle)
 {
