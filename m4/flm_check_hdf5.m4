@@ -23,11 +23,13 @@ AC_DEFUN([FLM_CHECK_HDF5],[
 #if H5_VERS_MAJOR == 1 && H5_VERS_MINOR < 10
 #error too old
 #endif]],[[return H5Dget_offset(0) == HADDR_UNDEF;]])],[flm_hdf5_ok=yes])
+  AC_MSG_RESULT([$flm_hdf5_ok])
   AS_IF([test $flm_hdf5_ok = yes],[
-    flm_hdf5_version=`printf '#include <H5public.h>\nflm_v H5_VERS_MAJOR H5_VERS_MINOR H5_VERS_RELEASE\n' |
-      $CPP $CPPFLAGS - 2>/dev/null | $AWK '/^flm_v /{print $[]2 "." $[]3 "." $[]4}'`])
-  AC_MSG_RESULT([$flm_hdf5_version])
+    AC_COMPUTE_INT([flm_major],[H5_VERS_MAJOR],[#include <hdf5.h>])
+    AC_COMPUTE_INT([flm_minor],[H5_VERS_MINOR],[#include <hdf5.h>])
+    AC_COMPUTE_INT([flm_patch],[H5_VERS_RELEASE],[#include <hdf5.h>])
+    flm_hdf5_version=$flm_major.$flm_minor.$flm_patch])
   CPPFLAGS=$flm_save_CPPFLAGS LIBS=$flm_save_LIBS
-  AS_IF([test "x$flm_hdf5_ok" != xyes],[AC_MSG_ERROR([HDF5 1.10 or newer is required; set H5CC])])
+  AS_IF([test "x$flm_hdf5_ok" != xyes],[AC_MSG_ERROR([HDF5 1.10 or newer is required (Debian: libhdf5-openmpi-dev); see config.log, and set H5CC to its compiler wrapper])])
   AC_SUBST([HDF5_CPPFLAGS]) AC_SUBST([HDF5_LIBS])
 ])

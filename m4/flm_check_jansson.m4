@@ -10,6 +10,6 @@ AC_DEFUN([FLM_CHECK_JANSSON],[
   AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <jansson.h>]],[[return json_dumpf(json_object(), stdout, 0);]])],[flm_jansson_ok=yes])
   AC_MSG_RESULT([$flm_jansson_ok])
   CPPFLAGS=$flm_save_CPPFLAGS LIBS=$flm_save_LIBS
-  AS_IF([test $flm_jansson_ok = no],[AC_MSG_ERROR([Jansson is required])])
+  AS_IF([test $flm_jansson_ok = no],[AC_MSG_ERROR([Jansson 2.10 or newer is required (Debian: libjansson-dev); see config.log])])
   AC_SUBST([JANSSON_CPPFLAGS]) AC_SUBST([JANSSON_LIBS])
 ])

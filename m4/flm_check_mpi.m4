@@ -7,7 +7,7 @@ AC_DEFUN([FLM_CHECK_MPI],[
   AC_ARG_VAR([MPIEXEC_FLAGS],[extra launcher flags for the tests])
   AC_PATH_PROGS([MPICC],[mpicc])
   AC_PATH_PROGS([MPIEXEC],[mpiexec mpirun srun])
-  AS_IF([test -z "$MPICC"],[AC_MSG_ERROR([MPI is required: no mpicc found; install Open MPI's development files or set MPICC])])
+  AS_IF([test -z "$MPICC"],[AC_MSG_ERROR([MPI is required: no mpicc found (Debian: libopenmpi-dev); install one or set MPICC])])
   flm_save_CPPFLAGS=$CPPFLAGS flm_save_LIBS=$LIBS flm_mpi_ok=no
   AS_IF([MPI_CPPFLAGS=`$MPICC -showme:compile 2>/dev/null`],[MPI_LIBS=`$MPICC -showme:link 2>/dev/null`],[
     MPI_CPPFLAGS= MPI_LIBS=
@@ -20,6 +20,6 @@ AC_DEFUN([FLM_CHECK_MPI],[
     [[MPI_Comm c; MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &c);]])],[flm_mpi_ok=yes])
   AC_MSG_RESULT([$flm_mpi_ok])
   CPPFLAGS=$flm_save_CPPFLAGS LIBS=$flm_save_LIBS
-  AS_IF([test "x$flm_mpi_ok" != xyes],[AC_MSG_ERROR([MPI is required and $MPICC does not link a program; set MPICC])])
+  AS_IF([test "x$flm_mpi_ok" != xyes],[AC_MSG_ERROR([MPI is required and $MPICC does not link a program that calls MPI 3; see config.log, and set MPICC])])
   AC_SUBST([MPI_CPPFLAGS]) AC_SUBST([MPI_LIBS])
 ])

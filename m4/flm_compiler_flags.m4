@@ -11,7 +11,9 @@ AC_DEFUN([FLM_COMPILER_FLAGS],[
   FLM_CFLAGS="-std=gnu11 $OPENMP_CFLAGS -fno-math-errno -fno-trapping-math -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla"
   AS_IF([test "x$enable_werror" = xyes],[FLM_CFLAGS="$FLM_CFLAGS -Werror"])
   flm_sanitize=
-  AS_IF([test "x$enable_asan" = xyes],[flm_sanitize="-fsanitize=address"])
+  # The linker takes base_sanitize.c into every program, where the libraries find its dlclose.
+  AS_IF([test "x$enable_asan" = xyes],
+    [flm_sanitize="-fsanitize=address -Wl,--undefined=flm_base_sanitize,--export-dynamic-symbol=dlclose"])
   AS_IF([test "x$enable_ubsan" = xyes],[flm_sanitize="$flm_sanitize -fsanitize=undefined -fno-sanitize-recover=undefined"])
   AS_IF([test -n "$flm_sanitize"],[FLM_CFLAGS="$FLM_CFLAGS $flm_sanitize -fno-omit-frame-pointer"])
   AS_IF([test "x$ac_cv_env_CFLAGS_set" != xset],[CFLAGS="-O3 -g"])

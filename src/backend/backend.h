@@ -41,6 +41,7 @@ struct flm_backend {
     const struct flm_ops *ops;
     bool host_memory;          /* device pointers can be read by the host, and given to MPI */
     void *state;               /* the implementation's own */
+    const struct flm_backend_driver *driver; /* the registry's: backend_internal.h */
 };
 
 typedef enum flm_device { FLM_DEVICE_AUTO, FLM_DEVICE_CPU, FLM_DEVICE_CUDA } flm_device;

@@ -1,3 +1,6 @@
 noinst_LIBRARIES += libflm_backend.a
-libflm_backend_a_SOURCES = %D%/backend.h %D%/backend_ops.h %D%/backend_arena.h %D%/cpu/cpu_internal.h
-libflm_backend_a_CPPFLAGS = $(AM_CPPFLAGS) $(ONEDNN_CPPFLAGS)
+libflm_backend_a_SOURCES = %D%/backend.h %D%/backend_ops.h %D%/backend_internal.h %D%/backend.c \
+  %D%/backend_arena.h %D%/backend_arena.c \
+  %D%/cpu/cpu_internal.h %D%/cpu/cpu_backend.c %D%/cpu/cpu_memory.c \
+  %D%/cpu/cpu_onednn.c %D%/cpu/cpu_lapack.c
+libflm_backend_a_CPPFLAGS = $(AM_CPPFLAGS) $(ONEDNN_CPPFLAGS) $(LAPACK_CPPFLAGS)

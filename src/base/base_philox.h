@@ -47,10 +47,11 @@ static inline uint64_t flm_philox_stream(uint64_t seed, flm_random_purpose purpo
     return (uint64_t)r.v[1] << 32 | r.v[0];
 }
 
-/* flm_philox_uniform - a double in (0, 1) from two words: (n + 1/2) / 2^53 with n of 53 bits. */
+/* flm_philox_uniform - a double in (0, 1) from two words: (n + 1/2) / 2^52 with n of 52 bits. With 53 the sum would need
+ * 54 bits, and the largest round to 1. */
 static inline double flm_philox_uniform(uint32_t hi, uint32_t lo)
 {
-    return ((double)(((uint64_t)hi << 32 | lo) >> 11) + 0.5) * 0x1p-53;
+    return ((double)(((uint64_t)hi << 32 | lo) >> 12) + 0.5) * 0x1p-52;
 }
 
 #endif

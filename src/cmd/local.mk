@@ -1,2 +1,2 @@
 noinst_LIBRARIES += libflm_cmd.a
-libflm_cmd_a_SOURCES = %D%/cmd_run.h
+libflm_cmd_a_SOURCES = %D%/cmd_run.c %D%/cmd_run.h

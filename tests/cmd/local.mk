@@ -1,0 +1,10 @@
+# Tests of whole programs, in shell (tests/tap.sh).
+EXTRA_DIST += tests/tap.sh
+dist_check_SCRIPTS += %D%/run.t
+
+# Programs that a test runs, and that are no test themselves.
+EXTRA_PROGRAMS += %D%/run_probe
+CLEANFILES += %D%/run_probe$(EXEEXT)
+%C%_run_probe_SOURCES = %D%/run_probe.c
+%C%_run_probe_LDADD = libflm_cmd.a $(LINK_COMM)
+%D%/run.log: %D%/run_probe$(EXEEXT)

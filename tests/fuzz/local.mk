@@ -1,0 +1,4 @@
+# Fuzz drivers: files made by mutation from a seed, a bounded number of them; more with arguments, see each source.
+check_PROGRAMS += %D%/options_fuzz.t
+%C%_options_fuzz_t_SOURCES = %D%/options_fuzz.c
+%C%_options_fuzz_t_LDADD = $(LINK_BASE)

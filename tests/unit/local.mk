@@ -1,1 +1,29 @@
 # A room's tests link only its own and lower archives. Each room's lists stand together.
+
+# base
+check_PROGRAMS += %D%/base/status.t %D%/base/crc32c.t %D%/base/philox.t %D%/base/log.t %D%/base/version.t \
+  %D%/base/options.t
+%C%_base_status_t_SOURCES = %D%/base/status.c
+%C%_base_status_t_LDADD = $(LINK_BASE)
+%C%_base_crc32c_t_SOURCES = %D%/base/crc32c.c
+%C%_base_crc32c_t_LDADD = $(LINK_BASE)
+%C%_base_philox_t_SOURCES = %D%/base/philox.c
+%C%_base_philox_t_LDADD = $(LINK_BASE)
+%C%_base_log_t_SOURCES = %D%/base/log.c
+%C%_base_log_t_LDADD = $(LINK_BASE)
+%C%_base_version_t_SOURCES = %D%/base/version.c
+%C%_base_version_t_LDADD = $(LINK_BASE)
+%C%_base_options_t_SOURCES = %D%/base/options.c
+%C%_base_options_t_LDADD = $(LINK_BASE)
+
+# tensor
+check_PROGRAMS += %D%/tensor/tensor.t
+%C%_tensor_tensor_t_SOURCES = %D%/tensor/tensor.c
+%C%_tensor_tensor_t_LDADD = $(LINK_TENSOR)
+
+# backend
+check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
+%C%_backend_registry_t_SOURCES = %D%/backend/registry.c
+%C%_backend_registry_t_LDADD = $(LINK_BACKEND)
+%C%_backend_arena_t_SOURCES = %D%/backend/arena.c
+%C%_backend_arena_t_LDADD = $(LINK_BACKEND)

@@ -18,17 +18,39 @@
 #define FLM_SIMD
 #endif
 
-typedef struct flm_cpu flm_cpu; /* the backend's state: oneDNN engine and caches, scratch memory */
+enum { FLM_CPU_SLOTS = 6 };
+
+/* The backend's state, flm_backend.state. */
+typedef struct flm_cpu {
+    int threads;
+    struct {
+        void *data;
+        size_t bytes;
+    } slot[FLM_CPU_SLOTS];     /* scratch memory */
+    struct flm_onednn *onednn; /* engine, stream and cached primitives: cpu_onednn.c */
+    char line[320];            /* what flm_backend_describe says */
+} flm_cpu;
+
+/* cpu_memory.c; needs no state, so it also serves a backend that is not whole yet. */
+extern const flm_memory flm_cpu_memory;
 
 /* flm_cpu_scratch - bytes of 64-aligned memory that stays until the next call with the same slot; grows when first
- * asked for more, never shrinks. Slot 0: reductions; 1: attention; 2: softmax; 3: linear algebra. */
+ * asked for more, never shrinks. Slot 0: reductions; 1: attention; 2: softmax; 3: linear algebra; 4: oneDNN's own;
+ * 5: operands converted for oneDNN. Errors: FLM_E_NOMEM. */
 flm_status flm_cpu_scratch(flm_backend *be, int slot, size_t bytes, void **out);
 
 /* flm_cpu_threads - OpenMP threads of this backend; every parallel region says num_threads(flm_cpu_threads(be)). */
 int flm_cpu_threads(const flm_backend *be);
 
 /* cpu_onednn.c */
+flm_status flm_cpu_onednn_create(struct flm_onednn **out); /* FLM_E_NOMEM, FLM_E_DEVICE */
+void flm_cpu_onednn_destroy(struct flm_onednn **dnn);      /* accepts NULL, nulls it */
+bool flm_cpu_onednn_fast_bf16(void);                       /* the processor multiplies bf16 by its own instructions */
+const char *flm_cpu_onednn_describe(char *text, size_t size); /* version and instruction set into text; returns text */
 flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p);
+/* flm_cpu_matmul_preferred - for benchmarks: a product of p's shapes, dtypes and flags, on operands of its own that are
+ * kept in the layouts oneDNN likes best; p's own are not touched (but must be there). Errors: as matmul. */
+flm_status flm_cpu_matmul_preferred(flm_backend *be, const flm_matmul *p);
 
 /* cpu_layernorm.c */
 flm_status flm_cpu_layernorm_modulate(flm_backend *be, const flm_tensor *y, const flm_tensor *mean,
@@ -85,6 +107,8 @@ flm_status flm_cpu_sum_squares(flm_backend *be, const flm_tensor *out, const flm
 flm_status flm_cpu_adamw(flm_backend *be, const flm_adamw *p);
 
 /* cpu_lapack.c */
+void flm_cpu_lapack_begin(void); /* the process's BLAS calls run on their caller's thread: the ops divide the work */
+const char *flm_cpu_lapack_describe(char *text, size_t size); /* library and version into text; returns text */
 flm_status flm_cpu_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *F);
 flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G);
 flm_status flm_cpu_triangular_solve(flm_backend *be, const flm_tensor *X, const flm_tensor *R, bool transpose);

@@ -1,0 +1,49 @@
+/* backend.c - the registry: which devices this build has, and the placeholders for ops that one of them lacks.
+ * The only file that asks how the suite was configured for devices. SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "backend/backend_internal.h"
+
+flm_status flm_backend_create(flm_device device, int threads, int local_rank, flm_backend **out)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = NULL;
+
+    if (threads < 0) FLM_FAIL(FLM_E_ARG, "backend: %d threads asked for, must not be negative", threads);
+    if (local_rank < 0) FLM_FAIL(FLM_E_ARG, "backend: local rank is %d, must not be negative", local_rank);
+#if FLM_HAVE_CUDA
+#error "the registry does not open a CUDA backend yet"
+#endif
+    switch (device) {
+    case FLM_DEVICE_AUTO:
+    case FLM_DEVICE_CPU: FLM_TRY(flm_cpu_open(threads, &be)); break;
+    case FLM_DEVICE_CUDA: FLM_FAIL(FLM_E_UNSUPPORTED, "device cuda: this build has no CUDA backend");
+    default: FLM_FAIL(FLM_E_ARG, "backend: unknown device %d", (int)device);
+    }
+    *out = be;
+done:
+    return rc;
+}
+
+void flm_backend_destroy(flm_backend **be)
+{
+    if (*be) (*be)->driver->close(*be);
+    *be = NULL;
+}
+
+flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked)
+{
+    if (asked != FLM_PRECISION_AUTO) return asked;
+    return be->driver->fast_bf16(be) ? FLM_PRECISION_BF16 : FLM_PRECISION_FP32;
+}
+
+const char *flm_backend_describe(const flm_backend *be) { return be->driver->describe(be); }
+
+/* The placeholders look at none of their arguments. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#define UNSUPPORTED_DEFINE(op, ...)                                                                            \
+    flm_status flm_unsupported_##op(flm_backend *be, __VA_ARGS__)                                              \
+    {                                                                                                          \
+        return flm_err_raise(FLM_E_UNSUPPORTED, __FILE__, __LINE__, "backend %s has no op %s", be->name, #op); \
+    }
+FLM_OPS_LIST(UNSUPPORTED_DEFINE)

@@ -1,0 +1,144 @@
+/* cpu_backend.c - the backend "cpu": its state, scratch memory, stream and table of ops.
+ * Refuses: arithmetic; every op is in its family's own file. SPDX-License-Identifier: Apache-2.0 */
+#include "backend/backend_internal.h"
+#include "backend/cpu/cpu_internal.h"
+
+#include <assert.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More than any machine has, and few enough that asking for them fails here and not inside OpenMP. */
+enum { MAX_THREADS = 4096 };
+
+flm_status flm_cpu_scratch(flm_backend *be, int slot, size_t bytes, void **out)
+{
+    flm_status rc = FLM_OK;
+    flm_cpu *cpu = be->state;
+    void *data = NULL;
+
+    assert(slot >= 0 && slot < FLM_CPU_SLOTS);
+    if (bytes > cpu->slot[slot].bytes) {
+        /* Released first: what it held need not stay, and both together may not fit. */
+        flm_cpu_memory.release(be, cpu->slot[slot].data);
+        cpu->slot[slot].data = NULL;
+        cpu->slot[slot].bytes = 0;
+        FLM_TRY(flm_cpu_memory.alloc(be, bytes, &data));
+        cpu->slot[slot].data = data;
+        cpu->slot[slot].bytes = bytes;
+    }
+    *out = cpu->slot[slot].data;
+done:
+    return rc;
+}
+
+int flm_cpu_threads(const flm_backend *be) { return ((const flm_cpu *)be->state)->threads; }
+
+/* Calls complete before they return. */
+static flm_status stream_sync_cpu(flm_backend *be)
+{
+    (void)be;
+    return FLM_OK;
+}
+
+static const flm_stream cpu_stream = {.sync = stream_sync_cpu};
+
+static const flm_ops cpu_ops = {
+    .matmul = flm_cpu_matmul,
+    .column_sum = flm_cpu_column_sum,
+    .layernorm_modulate = flm_cpu_layernorm_modulate,
+    .layernorm_modulate_backward = flm_cpu_layernorm_modulate_backward,
+    .gate_residual = flm_cpu_gate_residual,
+    .gate_residual_backward = flm_cpu_gate_residual_backward,
+    .gelu_backward = flm_cpu_gelu_backward,
+    .rope = flm_cpu_rope,
+    .attention = flm_cpu_attention,
+    .attention_backward = flm_cpu_attention_backward,
+    .silu = flm_cpu_silu,
+    .silu_backward = flm_cpu_silu_backward,
+    .timestep_features = flm_cpu_timestep_features,
+    .embed_state = flm_cpu_embed_state,
+    .embed_scatter = flm_cpu_embed_scatter,
+    .sample_scale = flm_cpu_sample_scale,
+    .normal = flm_cpu_normal,
+    .softmax_xent = flm_cpu_softmax_xent,
+    .softmax = flm_cpu_softmax,
+    .argmax = flm_cpu_argmax,
+    .axpby = flm_cpu_axpby,
+    .cast = flm_cpu_cast,
+    .sum = flm_cpu_sum,
+    .sum_squares = flm_cpu_sum_squares,
+    .adamw = flm_cpu_adamw,
+    .gram = flm_cpu_gram,
+    .cholesky = flm_cpu_cholesky,
+    .triangular_solve = flm_cpu_triangular_solve,
+};
+
+static void cpu_close(flm_backend *be)
+{
+    flm_cpu *cpu = be->state;
+    if (cpu) {
+        for (int i = 0; i < FLM_CPU_SLOTS; i++) flm_cpu_memory.release(be, cpu->slot[i].data);
+        flm_cpu_onednn_destroy(&cpu->onednn);
+    }
+    free(cpu);
+    free(be);
+}
+
+static bool cpu_fast_bf16(const flm_backend *be)
+{
+    (void)be;
+    return flm_cpu_onednn_fast_bf16();
+}
+
+static const char *cpu_describe(const flm_backend *be) { return ((const flm_cpu *)be->state)->line; }
+
+static const flm_backend_driver cpu_driver = {.close = cpu_close, .fast_bf16 = cpu_fast_bf16, .describe = cpu_describe};
+
+/* The processor's name as Linux tells it. */
+static void processor_name(char *name, size_t size)
+{
+    char row[256];
+    FILE *file = fopen("/proc/cpuinfo", "r");
+
+    snprintf(name, size, "unknown processor");
+    while (file && fgets(row, sizeof row, file)) {
+        char *colon = strchr(row, ':');
+        if (!colon || strncmp(row, "model name", 10) != 0) continue;
+        colon[strcspn(colon, "\n")] = '\0';
+        snprintf(name, size, "%s", colon + 1 + strspn(colon + 1, " "));
+        break;
+    }
+    if (file) fclose(file);
+}
+
+flm_status flm_cpu_open(int threads, flm_backend **out)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = calloc(1, sizeof *be);
+    flm_cpu *cpu = calloc(1, sizeof *cpu);
+    char processor[96], onednn[96], lapack[96];
+
+    if (!be || !cpu) FLM_FAIL(FLM_E_NOMEM, "cpu backend: %zu bytes refused", sizeof *be + sizeof *cpu);
+    *be = (flm_backend){"cpu", &flm_cpu_memory, &cpu_stream, &cpu_ops, true, cpu, &cpu_driver};
+    cpu->threads = threads ? threads : omp_get_max_threads();
+    if (cpu->threads > MAX_THREADS) FLM_FAIL(FLM_E_ARG, "cpu backend: %d threads, at most %d", threads, MAX_THREADS);
+    FLM_TRY(flm_cpu_onednn_create(&cpu->onednn));
+    flm_cpu_lapack_begin();
+    processor_name(processor, sizeof processor);
+    snprintf(cpu->line, sizeof cpu->line, "cpu: %s, %d thread%s, %s, %s", processor, cpu->threads,
+             cpu->threads == 1 ? "" : "s", flm_cpu_onednn_describe(onednn, sizeof onednn),
+             flm_cpu_lapack_describe(lapack, sizeof lapack));
+    *out = be;
+    be = NULL;
+    cpu = NULL;
+done:
+    if (be && be->state)
+        cpu_close(be);
+    else {
+        free(cpu);
+        free(be);
+    }
+    return rc;
+}

@@ -1,0 +1,477 @@
+/* cpu_onednn.c - matrix products through oneDNN's C API, 2.6 and newer or 3.x: the one file that knows which.
+ *
+ * A primitive and its memory objects are made once for every shape, dtype and set of flags, and kept; a call only
+ * points them at the operands. Operands stay in the suite's plain row-major layout, transposes are strides: nothing
+ * is packed by hand. Products that oneDNN has no implementation for (bf16 on processors without AVX-512) go
+ * through fp32 and say so once.
+ * Refuses: calls on one backend from two threads at a time. SPDX-License-Identifier: Apache-2.0 */
+#include "backend/cpu/cpu_internal.h"
+
+#include "base/base_log.h"
+
+#include <inttypes.h>
+#include <omp.h>
+#include <oneapi/dnnl/dnnl.h>
+#include <oneapi/dnnl/dnnl_debug.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKETS = 64, SLOT_ONEDNN = 4, SLOT_CONVERTED = 5 };
+
+enum {
+    FLAG_BF16 = 1,        /* a and b are bf16, else f32 */
+    FLAG_BF16_C = 2,      /* c is bf16, else f32 */
+    FLAG_TRANSPOSE_A = 4, /* a is stored [K, M] */
+    FLAG_TRANSPOSE_B = 8, /* b is stored [N, K] */
+    FLAG_ACCUMULATE = 16,
+    FLAG_BIAS = 32,
+    FLAG_ANY = 64 /* layouts of oneDNN's own choice: flm_cpu_matmul_preferred */
+};
+
+typedef struct product_key {
+    int64_t M, N, K;
+    unsigned flags;
+} product_key;
+
+/* One cached product: its primitive, or nothing when oneDNN has none for these dtypes (`missing`). */
+typedef struct product {
+    struct product *next;
+    product_key key;
+    bool missing;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t a, b, bias, c, scratch;
+    size_t scratch_bytes;
+    void *own[4]; /* FLAG_ANY: the memory of a, b, bias and c */
+} product;
+
+typedef struct flm_onednn {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    product *bucket[BUCKETS];
+    bool told[2]; /* that products of f32, bf16 operands go through fp32: FLM_DTYPE_F32, FLM_DTYPE_BF16 */
+} flm_onednn;
+
+#define TRY_DNNL(call)                                                                             \
+    do {                                                                                           \
+        dnnl_status_t status_ = (call);                                                            \
+        if (status_ != dnnl_success)                                                               \
+            FLM_FAIL(status_ == dnnl_out_of_memory ? FLM_E_NOMEM : FLM_E_DEVICE, "oneDNN: %s: %s", \
+                     dnnl_status2str(status_), #call);                                             \
+    } while (0)
+
+/* ---- what 2.x and 3.x say differently: descriptors are structs there, handles here ---- */
+
+/* The layouts of one product's a, b, bias and c; one that is not used is all zeros, which both take for "none". */
+typedef struct product_layouts {
+    dnnl_memory_desc_t a, b, bias, c;
+} product_layouts;
+
+#if DNNL_VERSION_MAJOR >= 3
+
+typedef const_dnnl_memory_desc_t layout_ref;
+
+/* strides NULL: the library's choice. */
+static dnnl_status_t layout_make(dnnl_memory_desc_t *layout, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                 const dnnl_dim_t *strides)
+{
+    return strides ? dnnl_memory_desc_create_with_strides(layout, 2, dims, type, strides)
+                   : dnnl_memory_desc_create_with_tag(layout, 2, dims, type, dnnl_format_tag_any);
+}
+
+static void layouts_release(product_layouts *l)
+{
+    dnnl_memory_desc_t all[] = {l->a, l->b, l->bias, l->c};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i]) dnnl_memory_desc_destroy(all[i]);
+}
+
+static dnnl_status_t append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_f32); }
+
+static dnnl_status_t describe_product(dnnl_primitive_desc_t *desc, dnnl_engine_t engine, const product_layouts *l,
+                                      const_dnnl_primitive_attr_t attr)
+{
+    return dnnl_matmul_primitive_desc_create(desc, engine, l->a, l->b, l->bias, l->c, attr);
+}
+
+#else
+
+typedef const dnnl_memory_desc_t *layout_ref;
+
+static dnnl_status_t layout_make(dnnl_memory_desc_t *layout, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                 const dnnl_dim_t *strides)
+{
+    return strides ? dnnl_memory_desc_init_by_strides(layout, 2, dims, type, strides)
+                   : dnnl_memory_desc_init_by_tag(layout, 2, dims, type, dnnl_format_tag_any);
+}
+
+static void layouts_release(product_layouts *l) { (void)l; }
+
+static dnnl_status_t append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1.0f); }
+
+static dnnl_status_t describe_product(dnnl_primitive_desc_t *desc, dnnl_engine_t engine, const product_layouts *l,
+                                      const_dnnl_primitive_attr_t attr)
+{
+    dnnl_matmul_desc_t d;
+    dnnl_status_t status = dnnl_matmul_desc_init(&d, &l->a, &l->b, &l->bias, &l->c);
+    return status == dnnl_success ? dnnl_primitive_desc_create(desc, &d, attr, engine, NULL) : status;
+}
+
+#endif
+
+/* ---- the library ---- */
+
+static void product_destroy(product *p)
+{
+    dnnl_memory_t memory[] = {p->a, p->b, p->bias, p->c, p->scratch};
+    for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++)
+        if (memory[i]) dnnl_memory_destroy(memory[i]);
+    for (size_t i = 0; i < sizeof p->own / sizeof p->own[0]; i++) flm_cpu_memory.release(NULL, p->own[i]);
+    if (p->primitive) dnnl_primitive_destroy(p->primitive);
+    free(p);
+}
+
+flm_status flm_cpu_onednn_create(flm_onednn **out)
+{
+    flm_status rc = FLM_OK;
+    flm_onednn *dnn = calloc(1, sizeof *dnn);
+
+    if (!dnn) FLM_FAIL(FLM_E_NOMEM, "oneDNN: %zu bytes refused", sizeof *dnn);
+    TRY_DNNL(dnnl_engine_create(&dnn->engine, dnnl_cpu, 0));
+    TRY_DNNL(dnnl_stream_create(&dnn->stream, dnn->engine, dnnl_stream_default_flags));
+    *out = dnn;
+    dnn = NULL;
+done:
+    flm_cpu_onednn_destroy(&dnn);
+    return rc;
+}
+
+void flm_cpu_onednn_destroy(flm_onednn **dnn)
+{
+    if (!*dnn) return;
+    for (int i = 0; i < BUCKETS; i++)
+        for (product *p = (*dnn)->bucket[i], *next; p; p = next) {
+            next = p->next;
+            product_destroy(p);
+        }
+    if ((*dnn)->stream) dnnl_stream_destroy((*dnn)->stream);
+    if ((*dnn)->engine) dnnl_engine_destroy((*dnn)->engine);
+    free(*dnn);
+    *dnn = NULL;
+}
+
+/* oneDNN asks cpuid, the operating system (for AMX) and the environment's own limits; instruction sets are bit sets. */
+bool flm_cpu_onednn_fast_bf16(void)
+{
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+}
+
+const char *flm_cpu_onednn_describe(char *text, size_t size)
+{
+    const dnnl_version_t *v = dnnl_version();
+    const char *isa = dnnl_cpu_isa2str(dnnl_get_effective_cpu_isa());
+    const char *prefix = "cpu_isa_";
+    if (strncmp(isa, prefix, strlen(prefix)) == 0) isa += strlen(prefix);
+    snprintf(text, size, "oneDNN %d.%d.%d (%s)", v->major, v->minor, v->patch, isa);
+    return text;
+}
+
+/* ---- the cache ---- */
+
+static flm_status layouts_make(const product_key *k, product_layouts *l)
+{
+    flm_status rc = FLM_OK;
+    dnnl_data_type_t type = k->flags & FLAG_BF16 ? dnnl_bf16 : dnnl_f32;
+    dnnl_data_type_t type_c = k->flags & FLAG_BF16_C ? dnnl_bf16 : dnnl_f32;
+    bool any = k->flags & FLAG_ANY;
+    dnnl_dims_t dims_a = {k->M, k->K}, dims_b = {k->K, k->N}, dims_bias = {1, k->N}, dims_c = {k->M, k->N};
+    dnnl_dims_t rows_a = {k->K, 1}, columns_a = {1, k->M}, rows_b = {k->N, 1}, columns_b = {1, k->K},
+                rows_c = {k->N, 1};
+
+    TRY_DNNL(layout_make(&l->a, dims_a, type, any ? NULL : k->flags & FLAG_TRANSPOSE_A ? columns_a : rows_a));
+    TRY_DNNL(layout_make(&l->b, dims_b, type, any ? NULL : k->flags & FLAG_TRANSPOSE_B ? columns_b : rows_b));
+    if (k->flags & FLAG_BIAS) TRY_DNNL(layout_make(&l->bias, dims_bias, dnnl_f32, rows_c));
+    TRY_DNNL(layout_make(&l->c, dims_c, type_c, any ? NULL : rows_c));
+done:
+    return rc;
+}
+
+/* The product's primitive descriptor; NULL when oneDNN has no implementation. */
+static flm_status product_describe(flm_onednn *dnn, const product_key *k, dnnl_primitive_desc_t *desc)
+{
+    flm_status rc = FLM_OK;
+    product_layouts layouts = {0};
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t status;
+
+    FLM_TRY(layouts_make(k, &layouts));
+    TRY_DNNL(dnnl_primitive_attr_create(&attr));
+    TRY_DNNL(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user));
+    if (k->flags & FLAG_ACCUMULATE) {
+        TRY_DNNL(dnnl_post_ops_create(&ops));
+        TRY_DNNL(append_sum(ops));
+        TRY_DNNL(dnnl_primitive_attr_set_post_ops(attr, ops));
+    }
+    *desc = NULL;
+    status = describe_product(desc, dnn->engine, &layouts, attr);
+    if (status != dnnl_unimplemented) TRY_DNNL(status);
+done:
+    if (ops) dnnl_post_ops_destroy(ops);
+    if (attr) dnnl_primitive_attr_destroy(attr);
+    layouts_release(&layouts);
+    return rc;
+}
+
+/* A memory object without memory, of the layout that the primitive wants for one of its arguments. */
+static flm_status product_memory(flm_onednn *dnn, const_dnnl_primitive_desc_t desc, dnnl_query_t what, int index,
+                                 dnnl_memory_t *memory, size_t *bytes)
+{
+    flm_status rc = FLM_OK;
+    layout_ref layout = dnnl_primitive_desc_query_md(desc, what, index);
+
+    *bytes = dnnl_memory_desc_get_size(layout);
+    TRY_DNNL(dnnl_memory_create(memory, layout, dnn->engine, DNNL_MEMORY_NONE));
+done:
+    return rc;
+}
+
+/* FLAG_ANY: memory for one argument, filled with numbers in [-1, 1) so that the products are like those of a run. */
+static flm_status product_fill(dnnl_memory_t memory, size_t bytes, bool bf16, void **own)
+{
+    flm_status rc = FLM_OK;
+    uint32_t x = 2463534242u; /* Marsaglia's xorshift32, "Xorshift RNGs", 2003 */
+
+    FLM_TRY(flm_cpu_memory.alloc(NULL, bytes, own));
+    for (size_t i = 0; i < bytes / (bf16 ? 2 : 4); i++) {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        float value = (float)(int32_t)x * 0x1p-31f;
+        if (bf16)
+            ((uint16_t *)*own)[i] = flm_bf16_from_f32(value);
+        else
+            ((float *)*own)[i] = value;
+    }
+    TRY_DNNL(dnnl_memory_set_data_handle(memory, *own));
+done:
+    return rc;
+}
+
+static flm_status product_create(flm_onednn *dnn, const product_key *k, product **out)
+{
+    flm_status rc = FLM_OK;
+    product *p = calloc(1, sizeof *p);
+    dnnl_primitive_desc_t desc = NULL;
+    size_t bytes[4] = {0};
+
+    if (!p) FLM_FAIL(FLM_E_NOMEM, "matmul: %zu bytes refused", sizeof *p);
+    p->key = *k;
+    FLM_TRY(product_describe(dnn, k, &desc));
+    p->missing = !desc;
+    if (desc) {
+        TRY_DNNL(dnnl_primitive_create(&p->primitive, desc));
+        FLM_TRY(product_memory(dnn, desc, dnnl_query_src_md, 0, &p->a, &bytes[0]));
+        FLM_TRY(product_memory(dnn, desc, dnnl_query_weights_md, 0, &p->b, &bytes[1]));
+        if (k->flags & FLAG_BIAS) FLM_TRY(product_memory(dnn, desc, dnnl_query_weights_md, 1, &p->bias, &bytes[2]));
+        FLM_TRY(product_memory(dnn, desc, dnnl_query_dst_md, 0, &p->c, &bytes[3]));
+        FLM_TRY(product_memory(dnn, desc, dnnl_query_scratchpad_md, 0, &p->scratch, &p->scratch_bytes));
+        if (k->flags & FLAG_ANY) {
+            FLM_TRY(product_fill(p->a, bytes[0], k->flags & FLAG_BF16, &p->own[0]));
+            FLM_TRY(product_fill(p->b, bytes[1], k->flags & FLAG_BF16, &p->own[1]));
+            if (p->bias) FLM_TRY(product_fill(p->bias, bytes[2], false, &p->own[2]));
+            FLM_TRY(product_fill(p->c, bytes[3], k->flags & FLAG_BF16_C, &p->own[3]));
+        }
+    }
+    *out = p;
+    p = NULL;
+done:
+    if (desc) dnnl_primitive_desc_destroy(desc);
+    if (p) product_destroy(p);
+    return rc;
+}
+
+static flm_status product_find(flm_onednn *dnn, const product_key *k, product **out)
+{
+    flm_status rc = FLM_OK;
+    /* Distinct odd multipliers keep the three sizes apart (Fibonacci hashing by 2^64 / golden ratio). */
+    uint64_t hash = (uint64_t)k->M * 3 + (uint64_t)k->N * 5 + (uint64_t)k->K * 7 + k->flags;
+    product **place = &dnn->bucket[(hash * 0x9E3779B97F4A7C15u) >> 58];
+
+    for (product *p = *place; p; p = p->next)
+        if (p->key.M == k->M && p->key.N == k->N && p->key.K == k->K && p->key.flags == k->flags) {
+            *out = p;
+            return FLM_OK;
+        }
+    FLM_TRY(product_create(dnn, k, out));
+    (*out)->next = *place;
+    *place = *out;
+done:
+    return rc;
+}
+
+static flm_status product_execute(flm_backend *be, const product *p)
+{
+    flm_status rc = FLM_OK;
+    flm_onednn *dnn = ((flm_cpu *)be->state)->onednn;
+    void *scratch = NULL;
+    dnnl_exec_arg_t args[5] = {
+        {DNNL_ARG_SRC, p->a}, {DNNL_ARG_WEIGHTS, p->b}, {DNNL_ARG_DST, p->c}, {DNNL_ARG_SCRATCHPAD, p->scratch}};
+    int count = 4;
+
+    FLM_TRY(flm_cpu_scratch(be, SLOT_ONEDNN, p->scratch_bytes, &scratch));
+    TRY_DNNL(dnnl_memory_set_data_handle(p->scratch, scratch));
+    if (p->bias) args[count++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, p->bias};
+    TRY_DNNL(dnnl_primitive_execute(p->primitive, dnn->stream, count, args));
+    TRY_DNNL(dnnl_stream_wait(dnn->stream));
+done:
+    return rc;
+}
+
+/* ---- the op ---- */
+
+static flm_status check_product(const flm_matmul *p, product_key *k)
+{
+    flm_status rc = FLM_OK;
+    const flm_tensor *a = p->a, *b = p->b, *c = p->c;
+
+    if (a->ndim != 2 || b->ndim != 2) FLM_FAIL(FLM_E_SHAPE, "matmul: a and b must have two axes");
+    k->M = a->dim[p->transpose_a ? 1 : 0];
+    k->K = a->dim[p->transpose_a ? 0 : 1];
+    k->N = b->dim[p->transpose_b ? 0 : 1];
+    if (a->dtype != FLM_DTYPE_F32 && a->dtype != FLM_DTYPE_BF16)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: a is %s, must be f32 or bf16", flm_dtype_name(a->dtype));
+    if (c->dtype != FLM_DTYPE_F32 && (c->dtype != FLM_DTYPE_BF16 || p->accumulate))
+        FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: c is %s, must be f32%s", flm_dtype_name(c->dtype),
+                 p->accumulate ? " to accumulate" : " or bf16");
+    FLM_TRY(flm_tensor_expect(a, "matmul: a", a->dtype, 2, a->dim));
+    FLM_TRY(flm_tensor_expect(b, "matmul: b", a->dtype, 2,
+                              p->transpose_b ? (int64_t[]){k->N, k->K} : (int64_t[]){k->K, k->N}));
+    FLM_TRY(flm_tensor_expect(c, "matmul: c", c->dtype, 2, (int64_t[]){k->M, k->N}));
+    if (p->bias) FLM_TRY(flm_tensor_expect(p->bias, "matmul: bias", FLM_DTYPE_F32, 1, &k->N));
+    if (p->gelu) FLM_TRY(flm_tensor_expect(p->gelu, "matmul: gelu", c->dtype, 2, (int64_t[]){k->M, k->N}));
+
+    k->flags = (a->dtype == FLM_DTYPE_BF16 ? FLAG_BF16 : 0u) | (c->dtype == FLM_DTYPE_BF16 ? FLAG_BF16_C : 0u) |
+               (p->accumulate ? FLAG_ACCUMULATE : 0u) | (p->bias ? FLAG_BIAS : 0u);
+    /* A matrix of one row or column has the same bytes either way; strides of 1 in both axes would be ambiguous. */
+    if (p->transpose_a && k->M > 1 && k->K > 1) k->flags |= FLAG_TRANSPOSE_A;
+    if (p->transpose_b && k->N > 1 && k->K > 1) k->flags |= FLAG_TRANSPOSE_B;
+done:
+    return rc;
+}
+
+/* K = 0: c = bias or zeros, or c += bias. */
+static void multiply_nothing(const flm_matmul *p, int64_t M, int64_t N)
+{
+    const float *bias = p->bias ? p->bias->data : NULL;
+    for (int64_t i = 0; i < M; i++)
+        for (int64_t j = 0; j < N; j++) {
+            float value = bias ? bias[j] : 0.0f;
+            if (p->c->dtype == FLM_DTYPE_BF16)
+                ((uint16_t *)p->c->data)[i * N + j] = flm_bf16_from_f32(value);
+            else
+                ((float *)p->c->data)[i * N + j] = p->accumulate ? ((float *)p->c->data)[i * N + j] + value : value;
+        }
+}
+
+static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_key *k);
+
+/* The product of operands converted to fp32, for dtypes that oneDNN has no implementation of. */
+static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
+{
+    flm_status rc = FLM_OK;
+    flm_onednn *dnn = ((flm_cpu *)be->state)->onednn;
+    const flm_tensor *from[3] = {p->a, p->b, p->c};
+    flm_tensor to[3];
+    size_t at[4] = {0};
+    void *scratch = NULL;
+    flm_matmul q = *p;
+    product_key k;
+
+    if (!dnn->told[p->a->dtype])
+        flm_log(FLM_LOG_WARN, "oneDNN has no %s products with %s results on this processor: they go through fp32",
+                flm_dtype_name(p->a->dtype), flm_dtype_name(p->c->dtype));
+    dnn->told[p->a->dtype] = true;
+    for (int i = 0; i < 3; i++) {
+        size_t bytes = from[i]->dtype == FLM_DTYPE_F32 ? 0 : (size_t)flm_tensor_elements(from[i]) * sizeof(float);
+        at[i + 1] = at[i] + (bytes + 63) / 64 * 64;
+    }
+    FLM_TRY(flm_cpu_scratch(be, SLOT_CONVERTED, at[3], &scratch));
+    for (int i = 0; i < 3; i++) {
+        to[i] = *from[i];
+        if (from[i]->dtype == FLM_DTYPE_F32) continue;
+        to[i].dtype = FLM_DTYPE_F32;
+        to[i].data = (char *)scratch + at[i];
+        if (i < 2) FLM_TRY(flm_cpu_cast(be, &to[i], from[i]));
+    }
+    q.a = &to[0];
+    q.b = &to[1];
+    q.c = &to[2];
+    q.gelu = NULL;
+    FLM_TRY(check_product(&q, &k));
+    FLM_TRY(multiply(be, &q, &k));
+    if (p->c->dtype != FLM_DTYPE_F32) FLM_TRY(flm_cpu_cast(be, p->c, &to[2]));
+done:
+    return rc;
+}
+
+static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_key *k)
+{
+    flm_status rc = FLM_OK;
+    product *found = NULL;
+
+    FLM_TRY(product_find(((flm_cpu *)be->state)->onednn, k, &found));
+    if (found->missing) {
+        if (!(k->flags & (FLAG_BF16 | FLAG_BF16_C)))
+            FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: oneDNN has no f32 product of %" PRId64 " x %" PRId64 " x %" PRId64,
+                     k->M, k->N, k->K);
+        FLM_TRY(multiply_converted(be, p));
+    } else {
+        TRY_DNNL(dnnl_memory_set_data_handle(found->a, p->a->data));
+        TRY_DNNL(dnnl_memory_set_data_handle(found->b, p->b->data));
+        TRY_DNNL(dnnl_memory_set_data_handle(found->c, p->c->data));
+        if (found->bias) TRY_DNNL(dnnl_memory_set_data_handle(found->bias, p->bias->data));
+        FLM_TRY(product_execute(be, found));
+    }
+done:
+    return rc;
+}
+
+flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p)
+{
+    flm_status rc = FLM_OK;
+    product_key k;
+    /* oneDNN takes the calling thread's OpenMP setting, when it plans a product and when it computes it. */
+    int threads = omp_get_max_threads();
+
+    omp_set_num_threads(flm_cpu_threads(be));
+    FLM_TRY(check_product(p, &k));
+    if (k.M > 0 && k.N > 0) {
+        if (k.K == 0)
+            multiply_nothing(p, k.M, k.N);
+        else
+            FLM_TRY(multiply(be, p, &k));
+        if (p->gelu) FLM_TRY(flm_cpu_gelu(be, p->gelu, p->c));
+    }
+done:
+    omp_set_num_threads(threads);
+    return rc;
+}
+
+flm_status flm_cpu_matmul_preferred(flm_backend *be, const flm_matmul *p)
+{
+    flm_status rc = FLM_OK;
+    product_key k;
+    product *found = NULL;
+    int threads = omp_get_max_threads();
+
+    omp_set_num_threads(flm_cpu_threads(be));
+    FLM_TRY(check_product(p, &k));
+    k.flags = (k.flags & ~(unsigned)(FLAG_TRANSPOSE_A | FLAG_TRANSPOSE_B)) | FLAG_ANY;
+    FLM_TRY(product_find(((flm_cpu *)be->state)->onednn, &k, &found));
+    if (found->missing) FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: oneDNN has no such product on this processor");
+    FLM_TRY(product_execute(be, found));
+done:
+    omp_set_num_threads(threads);
+    return rc;
+}

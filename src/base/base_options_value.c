@@ -1,0 +1,171 @@
+/* base_options_value.c - one value of an option: from text, checked, and back to text.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_options_internal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool has_range(const flm_option *row) { return row->least != 0 || row->most != 0; }
+
+void flm_options_allowed(const flm_option *row, char *text, size_t bytes)
+{
+    static const char *const kinds[] = {"a whole number", "a number", "yes or no", "a text", "one of", "a list"};
+    int used = snprintf(text, bytes, "%s", kinds[row->type]);
+    bool number = row->type == FLM_OPTION_INT || row->type == FLM_OPTION_FLOAT;
+
+    if (number && has_range(row) && isinf(row->most))
+        snprintf(text + used, bytes - (size_t)used, " of at least %.15g", row->least);
+    else if (number && has_range(row))
+        snprintf(text + used, bytes - (size_t)used, " from %.15g to %.15g", row->least, row->most);
+    else if (row->type == FLM_OPTION_CHOICE)
+        for (int i = 0; row->choices[i] && (size_t)used < bytes; i++)
+            used += snprintf(text + used, bytes - (size_t)used, "%s %s", i ? "," : "", row->choices[i]);
+}
+
+/* A whole decimal number with nothing before or after it. */
+static bool parse_int(const char *text, int64_t *value)
+{
+    char *end;
+    const char *digits = text + (*text == '-' || *text == '+');
+
+    if (!isdigit((unsigned char)*digits)) return false;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    return errno == 0 && *end == '\0';
+}
+
+/* A finite number with nothing before or after it. */
+static bool parse_float(const char *text, double *value)
+{
+    char *end;
+
+    if (*text == '\0' || isspace((unsigned char)*text)) return false;
+    *value = strtod(text, &end);
+    return *end == '\0' && isfinite(*value);
+}
+
+static bool parse_bool(const char *text, bool *value)
+{
+    static const char *const words[] = {"no", "yes", "false", "true", "0", "1"};
+
+    for (int i = 0; i < 6; i++)
+        if (strcmp(text, words[i]) == 0) {
+            *value = i & 1;
+            return true;
+        }
+    return false;
+}
+
+/* A text must come back the same from one line of a configuration file. */
+static bool text_ok(const char *text)
+{
+    for (; *text; text++)
+        if (iscntrl((unsigned char)*text)) return false;
+    return true;
+}
+
+/* The fewest digits that read back as the same double: 0.0003 rather than 0.00029999999999999997. */
+static void format_float(double value, char *text, size_t bytes)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, bytes, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) return;
+    }
+}
+
+static bool in_range(const flm_option *row, double value)
+{
+    return !has_range(row) || (value >= row->least && value <= row->most);
+}
+
+/* The value and its canonical text; false when the row does not allow it. `kept` is set to text for those kept as is.
+ */
+static bool convert(const flm_option *row, const char *text, void *target, char *canonical, size_t bytes,
+                    const char **kept)
+{
+    int64_t whole;
+    double number;
+    bool truth;
+
+    *kept = canonical;
+    switch (row->type) {
+    case FLM_OPTION_INT:
+        if (!parse_int(text, &whole) || !in_range(row, (double)whole)) return false;
+        *(int64_t *)target = whole;
+        snprintf(canonical, bytes, "%" PRId64, whole);
+        return true;
+    case FLM_OPTION_FLOAT:
+        if (!parse_float(text, &number) || !in_range(row, number)) return false;
+        *(double *)target = number;
+        format_float(number, canonical, bytes);
+        return true;
+    case FLM_OPTION_BOOL:
+        if (!parse_bool(text, &truth)) return false;
+        *(bool *)target = truth;
+        snprintf(canonical, bytes, "%s", truth ? "yes" : "no");
+        return true;
+    case FLM_OPTION_CHOICE:
+        for (int i = 0; row->choices[i]; i++)
+            if (strcmp(text, row->choices[i]) == 0) {
+                *(int *)target = i;
+                *kept = row->choices[i];
+                return true;
+            }
+        return false;
+    case FLM_OPTION_STRING:
+    case FLM_OPTION_LIST: *kept = text; return text_ok(text);
+    }
+    return false;
+}
+
+flm_status flm_options_set(flm_options *options, int index, const char *text, const char *where)
+{
+    flm_status rc = FLM_OK;
+    const flm_option *row = &options->table[index];
+    void *target = options->values + row->offset;
+    char canonical[64], allowed[512], *copy = NULL;
+    const char *kept;
+
+    if (!convert(row, text, target, canonical, sizeof canonical, &kept)) {
+        flm_options_allowed(row, allowed, sizeof allowed);
+        FLM_FAIL(FLM_E_USAGE, "%s: '%.200s' is not allowed; it takes %s%s", where, text, allowed,
+                 row->type == FLM_OPTION_STRING || row->type == FLM_OPTION_LIST ? " without control characters" : "");
+    }
+    copy = strdup(kept);
+    if (!copy) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its value", where);
+    free(options->texts[index]);
+    options->texts[index] = copy;
+    if (row->type == FLM_OPTION_STRING || row->type == FLM_OPTION_LIST) *(const char **)target = copy;
+done:
+    return rc;
+}
+
+flm_status flm_options_int_list(const char *name, const char *text, int64_t least, int64_t most, int64_t **list,
+                                int *count)
+{
+    flm_status rc = FLM_OK;
+    int64_t *values = NULL;
+    char *copy = strdup(text), *rest = copy, *word;
+    int n = 1;
+
+    for (const char *p = text; *p; p++) n += *p == ',';
+    values = malloc((size_t)n * sizeof *values);
+    if (!copy || !values) FLM_FAIL(FLM_E_NOMEM, "--%s: no memory for %d numbers", name, n);
+    for (int i = 0; (word = strsep(&rest, ",")); i++)
+        if (!parse_int(word, &values[i]) || values[i] < least || values[i] > most)
+            FLM_FAIL(FLM_E_USAGE,
+                     "--%s: '%.200s' in '%.200s' is not allowed; it takes whole numbers from %" PRId64 " to %" PRId64
+                     ", separated by commas",
+                     name, word, text, least, most);
+    *list = values;
+    *count = n;
+    values = NULL;
+done:
+    free(values);
+    free(copy);
+    return rc;
+}

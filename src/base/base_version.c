@@ -1,0 +1,10 @@
+/* base_version.c - see base_version.h. base_revision.h is made by scripts/revision-header and rewritten only when the
+ * revision changes, so that this file alone is compiled anew. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_version.h"
+
+#include "base/base_revision.h"
+#include "config.h"
+
+const char *flm_version_string(void) { return PACKAGE_VERSION; }
+
+const char *flm_version_revision(void) { return FLM_REVISION; }

@@ -1,0 +1,76 @@
+#!/bin/sh
+# run.t - how a program ends: exit status, one message, nobody left hanging (cmd_run.h), shown by run_probe.
+# SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+probe=$abs_top_builddir/tests/cmd/run_probe
+
+tap_mpi 2 "$probe"
+tap_is $? 0 "a good end is 0"
+tap_lines out "ended well" 2 "every rank came to it"
+tap_lines err "run_probe" 0 "nothing of ours on stderr"
+
+tap_mpi 2 "$probe" --no-such
+tap_is $? 2 "bad usage is 2"
+tap_lines err "error: unknown option --no-such" 1 "it is said once"
+
+tap_mpi 2 "$probe" --mode fail-all
+tap_is $? 1 "failing everywhere is 1"
+tap_lines err "run_probe: error: the disk is full (rank 0)" 1 "rank 0 says it"
+tap_lines err "run_probe: error:" 1 "it alone"
+tap_lines err "  at " 0 "without frames"
+
+tap_mpi 2 "$probe" --mode raise --signal 15
+tap_is $? 75 "SIGTERM is 75"
+tap_mpi 2 "$probe" --mode raise --signal 10
+tap_is $? 75 "SIGUSR1 is 75"
+
+tap_mpi 2 "$probe" --version
+tap_is "$? $(grep -c '^run_probe .*(git ' out)" "0 1" "the version, once"
+
+for rank in 0 1; do
+    tap_mpi 2 "$probe" --mode fail-one --rank $rank
+    tap_is $? 1 "rank $rank fails while the other waits in a barrier: 1"
+    tap_lines err "run_probe: error: the disk is full (rank $rank)" 1 "rank $rank says it"
+    tap_lines err "run_probe: error:" 1 "rank $rank alone"
+
+    tap_mpi 2 "$probe" --mode fail-agreed --rank $rank
+    tap_is $? 1 "an agreed failure of rank $rank: 1"
+    tap_lines err "run_probe: error: only this rank knows (rank $rank)" 1 "rank $rank says it"
+    tap_lines err "run_probe: error:" 1 "rank $rank alone"
+
+    tap_mpi 2 "$probe" --mode usage-one --rank $rank
+    tap_is $? 2 "agreed bad usage of rank $rank: 2"
+    tap_lines err "run_probe: error: only this rank knows" 1 "said once"
+done
+
+tap_mpi 1 "$probe" --mode frames
+tap_has err "run_probe.c:" "an internal error shows where it was"
+FLM_TRACE=1
+export FLM_TRACE
+tap_mpi 1 "$probe" --mode fail-all
+tap_has err "FLM_E_IO" "FLM_TRACE=1 shows the frames of any error"
+unset FLM_TRACE
+tap_mpi 1 "$probe" --mode unraised
+tap_has err "error: FLM_E_DEVICE" "a status without a message is named"
+
+# Without a launcher, and from outside.
+timeout 60 "$probe" --mode fail-all >out 2>err
+tap_is "$? $(wc -l <err)" "1 1" "alone: 1, and one line in all"
+timeout 60 "$probe" --steps 3 >out 2>err
+tap_is "$? $(wc -l <err)" "2 1" "alone: bad usage is 2, and one line in all"
+timeout 60 "$probe" >/dev/full 2>err
+tap_is $? 1 "results that cannot be written are an error"
+tap_has err "cannot write to standard output" "and it is said"
+
+: >out
+"$probe" --mode interrupted >out 2>err &
+pid=$!
+tries=0
+until grep -q waiting out || test $tries -ge 300; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+kill -TERM $pid
+wait $pid
+tap_is $? 75 "alone: SIGTERM from outside is 75"
+tap_end

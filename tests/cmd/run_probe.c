@@ -1,0 +1,104 @@
+/* run_probe.c - a program for run.t: it begins and ends as every program of the suite does, and fails as told.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_options.h"
+#include "cmd/cmd_run.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+typedef enum probe_mode {
+    PROBE_NOTHING,     /* end well */
+    PROBE_FAIL_ONE,    /* --rank fails, the others sit in a barrier that never ends */
+    PROBE_FAIL_ALL,    /* every rank fails by itself, without having agreed */
+    PROBE_FAIL_AGREED, /* --rank fails, the ranks agree on it */
+    PROBE_USAGE_ONE,   /* --rank alone finds its usage wrong, the ranks agree on it */
+    PROBE_FRAMES,      /* an internal error: the frames are shown */
+    PROBE_INTERRUPTED, /* wait for a signal, end as a program that saved its state */
+    PROBE_RAISE,       /* the same, each rank sends itself --signal */
+    PROBE_UNRAISED     /* a status without a message */
+} probe_mode;
+
+static const char *const modes[] = {"nothing", "fail-one",    "fail-all", "fail-agreed", "usage-one",
+                                    "frames",  "interrupted", "raise",    "unraised",    NULL};
+
+typedef struct probe_values {
+    int mode;
+    int64_t rank, signal;
+} probe_values;
+
+static const flm_option table[] = {
+    {"mode", FLM_OPTION_CHOICE, offsetof(probe_values, mode), "nothing", 0, 0, modes, "Probe", "MODE", "What to do",
+     false},
+    {"rank", FLM_OPTION_INT, offsetof(probe_values, rank), "0", 0, 64, NULL, "Probe", "R", "The rank that fails",
+     false},
+    {"signal", FLM_OPTION_INT, offsetof(probe_values, signal), "15", 1, 64, NULL, "Probe", "N", "Signal to raise",
+     false},
+};
+
+/* At most 20 seconds: a test that waits in vain fails rather than hangs. */
+static flm_status wait_for_signal(void)
+{
+    flm_status rc = FLM_OK;
+    struct timespec tick = {0, 10000000};
+
+    printf("waiting\n");
+    fflush(stdout);
+    for (int i = 0; i < 2000 && !flm_run_stop_requested(); i++) nanosleep(&tick, NULL);
+    if (!flm_run_stop_requested()) FLM_FAIL(FLM_E_ARG, "no signal came");
+    FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop; the state is saved");
+done:
+    return rc;
+}
+
+static flm_status act(const probe_values *values, flm_comm *world)
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    bool chosen = flm_comm_rank(world) == values->rank;
+
+    switch ((probe_mode)values->mode) {
+    case PROBE_NOTHING:
+        if (flm_run_stop_requested()) FLM_FAIL(FLM_E_ARG, "asked to stop before any signal");
+        printf("ended well\n");
+        break;
+    case PROBE_FAIL_ONE:
+        if (chosen) FLM_FAIL(FLM_E_IO, "the disk is full");
+        FLM_TRY(flm_comm_barrier(world));
+        break;
+    case PROBE_FAIL_ALL: FLM_FAIL(FLM_E_IO, "the disk is full");
+    case PROBE_FAIL_AGREED:
+    case PROBE_USAGE_ONE:
+        if (chosen)
+            local = flm_err_raise(values->mode == PROBE_USAGE_ONE ? FLM_E_USAGE : FLM_E_FORMAT, __FILE__, __LINE__,
+                                  "only this rank knows");
+        FLM_TRY(flm_comm_agree(world, local));
+        break;
+    case PROBE_FRAMES: FLM_FAIL(FLM_E_SHAPE, "x is [2], y is [3]");
+    case PROBE_RAISE:
+        if (raise((int)values->signal) != 0) FLM_FAIL(FLM_E_ARG, "cannot raise signal %d", (int)values->signal);
+        FLM_TRY(wait_for_signal());
+        break;
+    case PROBE_INTERRUPTED: FLM_TRY(wait_for_signal()); break;
+    case PROBE_UNRAISED: return FLM_E_DEVICE;
+    }
+done:
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    flm_status rc = FLM_OK;
+    flm_comm *world = NULL;
+    flm_options *options = NULL;
+    probe_values values = {0};
+    bool stop = false;
+
+    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_options_parse("run_probe", "Fail as told.", NULL, table, sizeof table / sizeof table[0], argc, argv,
+                              &values, flm_comm_rank(world) == 0, &stop, &options));
+    if (!stop) FLM_TRY(act(&values, world));
+done:
+    flm_options_destroy(&options);
+    return flm_run_finish(rc, &world);
+}

@@ -1,0 +1,66 @@
+# shellcheck shell=sh
+# tap.sh - Test Anything Protocol for shell tests; sourced: . "$abs_top_srcdir/tests/tap.sh"
+# The environment of make check gives abs_top_srcdir, abs_top_builddir and MPIEXEC (a command with its flags).
+# A private folder is made and entered; it goes with the test.
+# SPDX-License-Identifier: Apache-2.0
+: "${abs_top_srcdir:?run me with make check}" "${abs_top_builddir:?}" "${MPIEXEC:?}"
+tap_count=0
+tap_failed=0
+tap_folder=$(mktemp -d "$abs_top_builddir/tests/tap.XXXXXX") || exit 99
+trap 'cd / && rm -rf "$tap_folder"' EXIT
+trap 'exit 143' TERM INT HUP
+cd "$tap_folder" || exit 99
+
+# tap_ok STATUS NAME - passed when STATUS is 0.
+tap_ok() {
+    tap_count=$((tap_count + 1))
+    if test "$1" = 0; then
+        echo "ok $tap_count - $2"
+    else
+        tap_failed=$((tap_failed + 1))
+        echo "not ok $tap_count - $2"
+    fi
+}
+
+# tap_is HAVE WANT NAME - passed when both texts are equal.
+tap_is() {
+    test "$1" = "$2"
+    tap_ok $? "$3"
+    test "$1" = "$2" || printf '#   have: %s\n#   want: %s\n' "$1" "$2"
+}
+
+# tap_has FILE TEXT NAME - passed when a line of FILE contains TEXT; otherwise FILE's end is shown.
+tap_has() {
+    if grep -qF -e "$2" "$1"; then
+        tap_ok 0 "$3"
+    else
+        tap_ok 1 "$3"
+        echo "#   no '$2' in:"
+        tail -n 20 "$1" | sed 's/^/#   /'
+    fi
+}
+
+# tap_lines FILE TEXT COUNT NAME - passed when exactly COUNT lines of FILE contain TEXT.
+tap_lines() {
+    tap_is "$(grep -cF -e "$2" "$1")" "$3" "$4"
+}
+
+tap_skip() {
+    tap_count=$((tap_count + 1))
+    echo "ok $tap_count - $1 # SKIP $2"
+}
+
+# tap_mpi N COMMAND... - on N ranks, never longer than two minutes (124: it hung); output in out and err.
+tap_mpi() {
+    tap_ranks=$1
+    shift
+    # shellcheck disable=SC2086 # a command with its flags
+    timeout -k 5 120 $MPIEXEC -n "$tap_ranks" "$@" >out 2>err </dev/null
+}
+
+# tap_end - the plan, and the test's exit status; the last line of a test.
+tap_end() {
+    echo "1..$tap_count"
+    test "$tap_failed" = 0
+    exit
+}
