@@ -1,27 +1,133 @@
 /* io_h5.c - see io_h5.h. SPDX-License-Identifier: Apache-2.0 */
 #include "io/io_h5.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 void flm_h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
-/* Keeps the description of the frame where HDF5 first noticed (the walk ends there). */
-static herr_t keep_description(unsigned n, const H5E_error2_t *error, void *text)
+typedef struct h5_cause {
+    char text[256]; /* of the innermost frame that says something */
+    int errnum;     /* the errno HDF5's file driver recorded, 0: none */
+} h5_cause;
+
+/* The walk goes from the innermost frame outwards. The driver writes "errno = N" into its descriptions. */
+static herr_t keep_cause(unsigned n, const H5E_error2_t *error, void *data)
 {
-    (void)n;
-    snprintf(text, 256, "%s", error->desc ? error->desc : "");
+    h5_cause *cause = data;
+    const char *text = error->desc ? error->desc : "", *number = strstr(text, "errno = ");
+    if (n == 0 || cause->text[0] == '\0') snprintf(cause->text, sizeof cause->text, "%s", text);
+    if (number && cause->errnum == 0) cause->errnum = atoi(number + strlen("errno = "));
     return 0;
 }
 
 flm_status flm_err_h5(int64_t result, const char *what, const char *file, int line)
 {
-    char text[256] = "no further text";
+    h5_cause cause = {{0}, 0};
     if (result >= 0) return FLM_OK;
     flm_h5_quiet();
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_description, text);
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_cause, &cause);
     H5Eclear2(H5E_DEFAULT);
-    return flm_err_raise(FLM_E_FORMAT, file, line, "HDF5: %s (in %.60s)", text, what);
+    if (cause.errnum > 0) return flm_err_raise(FLM_E_IO, file, line, "HDF5: %s", strerror(cause.errnum));
+    return flm_err_raise(FLM_E_FORMAT, file, line, "HDF5: %s (in %.60s)",
+                         cause.text[0] ? cause.text : "no further text", what);
+}
+
+flm_status flm_h5_blame(flm_status code, const char *path)
+{
+    char text[1024];
+
+    if (code == FLM_OK || strncmp(flm_err_message(), path, strlen(path)) == 0) return code;
+    snprintf(text, sizeof text, "%s", flm_err_message());
+    return flm_err_raise(code, __FILE__, __LINE__, "%s: %s", path, text);
+}
+
+/* Format of 1.8 or newer, closing that insists that nothing is left open, and no locks: the writer of a file is alone
+ * by construction, and several parallel file systems refuse flock. */
+static flm_status access_properties(hid_t *out)
+{
+    flm_status rc = FLM_OK;
+    hid_t access = H5I_INVALID_HID;
+
+    flm_h5_quiet();
+    FLM_H5(access = H5Pcreate(H5P_FILE_ACCESS));
+    FLM_H5(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST));
+    FLM_H5(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG));
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERS_MAJOR == 1 && H5_VERS_MINOR == 10 && H5_VERS_RELEASE >= 7)
+    FLM_H5(H5Pset_file_locking(access, false, true));
+#endif
+    *out = access;
+    access = H5I_INVALID_HID;
+done:
+    flm_h5_close(&access);
+    return rc;
+}
+
+flm_status flm_h5_create(const char *path, hid_t *file)
+{
+    flm_status rc = FLM_OK;
+    hid_t access = H5I_INVALID_HID, created = H5I_INVALID_HID;
+
+    FLM_TRY(access_properties(&access));
+    FLM_H5(created = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access));
+    *file = created;
+done:
+    flm_h5_close(&access);
+    return flm_h5_blame(rc, path);
+}
+
+/* The head of a file of format 1.8 or newer: signature, version, sizes, then base, extension, end and root addresses.
+ * Source: HDF5 File Format Specification 3.0, II.A, superblock versions 2 and 3. */
+static flm_status check_head(const char *path, int64_t *bytes)
+{
+    static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    flm_status rc = FLM_OK;
+    unsigned char head[48] = {0};
+    struct stat st;
+    ssize_t got;
+    uint64_t end = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
+    do got = pread(fd, head, sizeof head, 0);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (got < 8 || memcmp(head, signature, sizeof signature) != 0)
+        FLM_FAIL(FLM_E_FORMAT, "%s: is not an HDF5 file", path);
+    if (head[8] < 2 || head[8] > 3 || head[9] != 8 || head[10] != 8)
+        FLM_FAIL(FLM_E_FORMAT, "%s: is HDF5 of another format (superblock version %d) than the suite writes", path,
+                 head[8]);
+    for (int i = 7; i >= 0; i--) end = end << 8 | head[28 + i];
+    if (got < 48 || end > (uint64_t)st.st_size)
+        FLM_FAIL(FLM_E_FORMAT, "%s: is truncated: %lld bytes of %llu", path, (long long)st.st_size,
+                 (unsigned long long)end);
+    *bytes = st.st_size;
+done:
+    if (fd >= 0) close(fd);
+    return rc;
+}
+
+flm_status flm_h5_open(const char *path, bool write, hid_t *file, int64_t *bytes)
+{
+    flm_status rc = FLM_OK;
+    hid_t access = H5I_INVALID_HID, opened = H5I_INVALID_HID;
+    int64_t length = 0;
+
+    FLM_TRY(check_head(path, &length));
+    FLM_TRY(access_properties(&access));
+    FLM_H5(opened = H5Fopen(path, write ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access));
+    *file = opened;
+    if (bytes) *bytes = length;
+done:
+    flm_h5_close(&access);
+    return flm_h5_blame(rc, path);
 }
 
 void flm_h5_close(hid_t *id)

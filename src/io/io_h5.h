@@ -1,5 +1,6 @@
 /* io_h5.h - private to the io room (and to tests that read HDF5 directly): HDF5 calls under the error idiom.
- * FLM_H5(call) turns a negative id or status into FLM_E_FORMAT with the innermost text of HDF5's error stack.
+ * FLM_H5(call) turns a negative id or status into FLM_E_FORMAT with the innermost text of HDF5's error stack, or into
+ * FLM_E_IO with strerror's where the operating system's refusal (errno) was the cause.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_IO_H5_H
 #define FLM_IO_H5_H
@@ -25,6 +26,18 @@ void flm_h5_quiet(void);
 /* flm_h5_close - close an id of any kind (file, group, dataset, space, type, attribute, property list); accepts the
  * empty value H5I_INVALID_HID, and sets it. */
 void flm_h5_close(hid_t *id);
+
+/* flm_h5_blame - put "path: " before the message of a failure that does not name it yet; returns code. */
+flm_status flm_h5_blame(flm_status code, const char *path);
+
+/* flm_h5_create - a new, empty file, replacing one of that name; its format is HDF5 1.8's, where every piece of structure
+ * carries a checksum. Rooms that write create their files with it. Errors: FLM_E_IO with errno, FLM_E_FORMAT. */
+flm_status flm_h5_create(const char *path, hid_t *file);
+
+/* flm_h5_open - open an untrusted file for reading or (write) changing attributes. Before the library sees a byte of it:
+ * a regular file, HDF5's signature at its head, format 1.8 or newer, as long as it says of itself. HDF5's file locks
+ * are not used. *bytes, if not NULL: the file's length. Errors: FLM_E_IO with errno, FLM_E_FORMAT; both name the path. */
+flm_status flm_h5_open(const char *path, bool write, hid_t *file, int64_t *bytes);
 
 /* Attributes of an object. Setting replaces. Getting checks the type class and size first; strings are truncated
  * never: FLM_E_FORMAT when they do not fit. Errors name the attribute. */
