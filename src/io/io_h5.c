@@ -163,6 +163,87 @@ done:
     return rc;
 }
 
+flm_status flm_h5_locate(hid_t dataset, size_t element, int64_t file_bytes, int *ndim, int64_t dim[4], int64_t *offset,
+                         int64_t *bytes)
+{
+    flm_status rc = FLM_OK;
+    hid_t type = H5I_INVALID_HID, space = H5I_INVALID_HID, made = H5I_INVALID_HID;
+    hsize_t extent[4] = {0};
+    haddr_t at;
+    int64_t total;
+    int n;
+
+    FLM_H5(type = H5Dget_type(dataset));
+    FLM_H5(space = H5Dget_space(dataset));
+    FLM_H5(made = H5Dget_create_plist(dataset));
+    if (element && H5Tget_size(type) != element)
+        FLM_FAIL(FLM_E_FORMAT, "has elements of %zu bytes, must be %zu", H5Tget_size(type), element);
+    n = H5Sget_simple_extent_ndims(space);
+    if (n < 1 || n > 4 || H5Sget_simple_extent_type(space) != H5S_SIMPLE)
+        FLM_FAIL(FLM_E_FORMAT, "has %d dimensions, must have 1 to 4", n);
+    if (H5Pget_layout(made) != H5D_CONTIGUOUS || H5Pget_nfilters(made) != 0 || H5Pget_external_count(made) != 0)
+        FLM_FAIL(FLM_E_FORMAT, "is not stored contiguous and unfiltered in the file itself");
+    FLM_H5(H5Sget_simple_extent_dims(space, extent, NULL));
+    total = (int64_t)H5Tget_size(type);
+    for (int k = 0; k < n; k++)
+        if (extent[k] > INT64_MAX || __builtin_mul_overflow(total, (int64_t)extent[k], &total))
+            FLM_FAIL(FLM_E_FORMAT, "is larger than any file");
+    at = H5Dget_offset(dataset);
+    if (total > 0 && (at == HADDR_UNDEF || at > INT64_MAX)) FLM_FAIL(FLM_E_FORMAT, "has no place in the file");
+    if (total > 0 && ((int64_t)at > file_bytes || total > file_bytes - (int64_t)at))
+        FLM_FAIL(FLM_E_FORMAT, "does not lie inside the file: %lld bytes at %lld of %lld", (long long)total,
+                 (long long)at, (long long)file_bytes);
+    *ndim = n;
+    for (int k = 0; k < n; k++) dim[k] = (int64_t)extent[k];
+    *offset = total > 0 ? (int64_t)at : 0;
+    *bytes = total;
+done:
+    flm_h5_close(&made);
+    flm_h5_close(&space);
+    flm_h5_close(&type);
+    return rc;
+}
+
+flm_status flm_h5_create_dataset(hid_t file, const char *path, hid_t type, int ndim, const int64_t *dim, hid_t *out)
+{
+    flm_status rc = FLM_OK;
+    hid_t space = H5I_INVALID_HID, made = H5I_INVALID_HID, link = H5I_INVALID_HID;
+    hsize_t extent[4];
+
+    flm_h5_quiet();
+    for (int k = 0; k < ndim; k++) extent[k] = (hsize_t)dim[k];
+    FLM_H5(space = H5Screate_simple(ndim, extent, NULL));
+    FLM_H5(made = H5Pcreate(H5P_DATASET_CREATE));
+    FLM_H5(H5Pset_layout(made, H5D_CONTIGUOUS));
+    FLM_H5(H5Pset_alloc_time(made, H5D_ALLOC_TIME_EARLY));
+    FLM_H5(H5Pset_fill_time(made, H5D_FILL_TIME_NEVER));
+    FLM_H5(H5Pset_obj_track_times(made, false)); /* the same content is the same file */
+    FLM_H5(link = H5Pcreate(H5P_LINK_CREATE));
+    FLM_H5(H5Pset_create_intermediate_group(link, 1));
+    FLM_H5(*out = H5Dcreate2(file, path, type, space, link, made, H5P_DEFAULT));
+done:
+    flm_h5_close(&link);
+    flm_h5_close(&made);
+    flm_h5_close(&space);
+    return rc;
+}
+
+flm_status flm_h5_set_u32s(hid_t object, const char *name, const uint32_t *value, int64_t count)
+{
+    flm_status rc = FLM_OK;
+    hid_t space = H5I_INVALID_HID, attribute = H5I_INVALID_HID;
+    hsize_t extent = (hsize_t)count;
+
+    flm_h5_quiet();
+    FLM_H5(space = H5Screate_simple(1, &extent, NULL));
+    FLM_H5(attribute = H5Acreate2(object, name, H5T_STD_U32LE, space, H5P_DEFAULT, H5P_DEFAULT));
+    FLM_H5(H5Awrite(attribute, H5T_NATIVE_UINT32, value));
+done:
+    flm_h5_close(&attribute);
+    flm_h5_close(&space);
+    return rc;
+}
+
 flm_status flm_h5_set_string(hid_t object, const char *name, const char *value)
 {
     flm_status rc = FLM_OK;
