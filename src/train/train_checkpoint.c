@@ -1,0 +1,111 @@
+/* train_checkpoint.c - see train_checkpoint.h. SPDX-License-Identifier: Apache-2.0 */
+#include "train/train_checkpoint.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SETS = 4 };
+static const char *const prefix[SETS] = {"weights", "ema", "optimizer/m", "optimizer/v"};
+
+/* This rank's part of parameter i of one set; count 0 where it has none. */
+static flm_checkpoint_slice own_part(const flm_optimizer *o, int set, int i)
+{
+    const flm_parameter *p = &o->weights->parameter[i];
+    const flm_optimizer_slice *s = &o->slice[p->bucket];
+    const flm_tensor *const of[SETS] = {&s->master, &s->ema, &s->m, &s->v};
+    const int64_t slice = o->weights->bucket[p->bucket].slice, begin = flm_comm_rank(o->comm) * slice;
+    const int64_t first = p->offset > begin ? p->offset : begin;
+    const int64_t end = p->offset + p->count < begin + slice ? p->offset + p->count : begin + slice;
+    if (first >= end) return (flm_checkpoint_slice){0};
+    return (flm_checkpoint_slice){set * o->weights->parameters + i, first - p->offset, end - first,
+                                  (float *)of[set]->data + (first - begin)};
+}
+
+static flm_checkpoint_dataset dataset_of(const flm_optimizer *o, int set, int i)
+{
+    const flm_parameter *p = &o->weights->parameter[i];
+    flm_checkpoint_dataset dataset = {.ndim = p->ndim, .dim = {p->dim[0], p->dim[1]}};
+    snprintf(dataset.name, sizeof dataset.name, "%s/%s", prefix[set], p->name);
+    return dataset;
+}
+
+static flm_status need_host(const flm_optimizer *o)
+{
+    flm_status rc = FLM_OK;
+    assert(!o->showing_ema);
+    if (!o->weights->be->host_memory)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "checkpoints of a training on device %s", o->weights->be->name);
+done:
+    return rc;
+}
+
+flm_status flm_train_checkpoint_write(flm_optimizer *o, const char *directory, const flm_checkpoint_info *info,
+                                      const flm_setting *settings, int settings_count, int keep)
+{
+    flm_status rc = FLM_OK;
+    const int datasets = SETS * o->weights->parameters;
+    flm_checkpoint_dataset *dataset = calloc((size_t)datasets, sizeof *dataset);
+    flm_checkpoint_slice *slice = calloc((size_t)datasets, sizeof *slice);
+    int slices = 0;
+    if (dataset == NULL || slice == NULL)
+        rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the table of a checkpoint");
+    FLM_TRY(flm_comm_agree(o->comm, rc));
+    FLM_TRY(need_host(o));
+    for (int set = 0; set < SETS; set++)
+        for (int i = 0; i < o->weights->parameters; i++) {
+            dataset[set * o->weights->parameters + i] = dataset_of(o, set, i);
+            const flm_checkpoint_slice part = own_part(o, set, i);
+            if (part.count > 0) slice[slices++] = part;
+        }
+    FLM_TRY(flm_checkpoint_write(o->comm, directory, info, settings, settings_count, dataset, datasets, slice, slices,
+                                 keep));
+done:
+    free(dataset);
+    free(slice);
+    return rc;
+}
+
+/* The file holds a tensor of this name and these sizes. */
+static flm_status check_dataset(const flm_checkpoint *checkpoint, const flm_checkpoint_dataset *needed)
+{
+    flm_status rc = FLM_OK;
+    int count;
+    const flm_checkpoint_dataset *all = flm_checkpoint_datasets(checkpoint, &count);
+    for (int i = 0; i < count; i++) {
+        if (strcmp(all[i].name, needed->name) != 0) continue;
+        if (all[i].ndim != needed->ndim || all[i].dim[0] != needed->dim[0] ||
+            (needed->ndim == 2 && all[i].dim[1] != needed->dim[1]))
+            FLM_FAIL(FLM_E_MISMATCH, "the checkpoint's %s has other sizes than the network's", needed->name);
+        goto done;
+    }
+    FLM_FAIL(FLM_E_MISMATCH, "the checkpoint has no %s, which the network needs", needed->name);
+done:
+    return rc;
+}
+
+static flm_status read_own(flm_optimizer *o, const flm_checkpoint *checkpoint)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(need_host(o));
+    for (int set = 0; set < SETS; set++)
+        for (int i = 0; i < o->weights->parameters; i++) {
+            const flm_checkpoint_dataset dataset = dataset_of(o, set, i);
+            const flm_checkpoint_slice part = own_part(o, set, i);
+            FLM_TRY(check_dataset(checkpoint, &dataset));
+            if (part.count > 0)
+                FLM_TRY(flm_checkpoint_read(checkpoint, dataset.name, part.first, part.count, part.data));
+        }
+done:
+    return rc;
+}
+
+flm_status flm_train_checkpoint_read(flm_optimizer *o, const flm_checkpoint *checkpoint)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_comm_agree(o->comm, read_own(o, checkpoint)));
+    FLM_TRY(flm_optimizer_gather(o));
+done:
+    return rc;
+}
