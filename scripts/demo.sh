@@ -51,13 +51,17 @@ find_dictionary() {
     test -r "$dictionary" || die "the package dict-gcide has no gcide.dict.dz"
 }
 
-if test -e "$out" && test ! -e "$out/.flm-demo"; then
+if test -e "$out" && test ! -e "$out/.flm-demo" && test -n "$(ls -A "$out" 2>&1)"; then
     die "$out is there and was not made by a demo; choose another place with --out DIR"
 fi
-rm -rf "$out"
 mkdir -p "$out"
-: >"$out/.flm-demo"
 out=$(cd "$out" && pwd)
+if test -n "$corpus"; then # an absolute path: awk takes NAME=VALUE for something else
+    corpus=$(cd "$(dirname "$corpus")" && pwd)/$(basename "$corpus")
+    case $corpus in "$out"/*) die "--corpus $corpus lies in $out, which is made anew; choose another --out DIR" ;; esac
+fi
+rm -rf "$out"/package "$out"/run "$out"/shards "$out"/text.txt "$out"/loss.png "$out"/samples.h5 "$out"/samples.txt
+: >"$out/.flm-demo"
 
 if test -n "$corpus"; then
     text=$corpus

@@ -25,14 +25,14 @@ typedef enum flm_option_type {
 } flm_option_type;
 
 typedef struct flm_option {
-    const char *name;          /* long option, lower case with dashes */
+    const char *name; /* long option, lower case with dashes */
     flm_option_type type;
-    size_t offset;             /* of the value in the program's struct */
-    const char *preset;        /* the default, as text */
-    double least, most;        /* allowed range of INT and FLOAT, inclusive; both 0: no limit */
-    const char *const *choices;/* of CHOICE, NULL-terminated */
-    const char *group;         /* heading in --help */
-    const char *unit;          /* shown in --help after the name, e.g. "N", "FILE", "SECONDS" */
+    size_t offset;              /* of the value in the program's struct */
+    const char *preset;         /* the default, as text */
+    double least, most;         /* allowed range of INT and FLOAT, inclusive; both 0: no limit */
+    const char *const *choices; /* of CHOICE, NULL-terminated */
+    const char *group;          /* heading in --help */
+    const char *unit;           /* shown in --help after the name, e.g. "N", "FILE", "SECONDS" */
     const char *help;
     bool required;
 } flm_option;
@@ -45,8 +45,7 @@ typedef struct flm_options flm_options;
  * Collective: no; every rank calls it with the same argv and comes to the same result.
  * Errors: FLM_E_USAGE naming the option and what is allowed; FLM_E_IO for the configuration file. */
 flm_status flm_options_parse(const char *program, const char *purpose, const char *positional, const flm_option *table,
-                             int count, int argc, char **argv, void *values, bool speak, bool *stop,
-                             flm_options **out);
+                             int count, int argc, char **argv, void *values, bool speak, bool *stop, flm_options **out);
 
 /* flm_options_destroy - also frees every string the options handed out. Accepts NULL, nulls it. */
 void flm_options_destroy(flm_options **options);

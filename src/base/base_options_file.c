@@ -45,7 +45,7 @@ static char *skip_blanks(char *p)
     return p;
 }
 
-static void cut_blanks(char *begin, char *end)
+static void cut_blanks(const char *begin, char *end)
 {
     while (end > begin && is_blank(end[-1])) end--;
     *end = '\0';

@@ -14,21 +14,23 @@ enum { FLM_NAME_BYTES = 96 };
 
 /* What tokens mean; the same record stands in shards, checkpoints and samples files. */
 typedef struct flm_vocabulary {
-    char name[32];     /* "bytes", "gpt2", "bert-base-uncased" */
-    char sha256[65];   /* of the vocabulary file, lower-case hex; of the name for "bytes" */
-    int64_t V;         /* vocabulary size, padding ids included */
+    char name[32];   /* "bytes", "gpt2", "bert-base-uncased" */
+    char sha256[65]; /* of the vocabulary file, lower-case hex; of the name for "bytes" */
+    int64_t V;       /* vocabulary size, padding ids included */
     int64_t begin_id, end_id;
 } flm_vocabulary;
 
-typedef struct flm_setting { const char *name, *value; } flm_setting; /* one `name = value` of /config */
+typedef struct flm_setting {
+    const char *name, *value;
+} flm_setting; /* one `name = value` of /config */
 
 typedef struct flm_checkpoint_info {
-    char kind[16];              /* "flm", "flow-map-1", "flow-map-2" */
+    char kind[16]; /* "flm", "flow-map-1", "flow-map-2" */
     int64_t step, epoch, rows_read, tokens_seen, seed;
     flm_vocabulary vocabulary;
-    int64_t L, d, H, c, N;      /* the model: letters of model.md */
-    char program_version[48];   /* filled by the writer */
-    char parent[512];           /* distilled from: path, step and hash, or "" */
+    int64_t L, d, H, c, N;    /* the model: letters of model.md */
+    char program_version[48]; /* filled by the writer */
+    char parent[512];         /* distilled from: path, step and hash, or "" */
 } flm_checkpoint_info;
 
 /* One dataset: "weights/vocab_embed.embedding", "ema/...", "optimizer/m/...", "optimizer/v/...". fp32, 1-D or 2-D. */
@@ -51,9 +53,8 @@ typedef struct flm_checkpoint_slice {
  * Collective. Errors: FLM_E_IO (errno and path; the previous checkpoint and `latest` untouched, the temporary file
  * removed), FLM_E_ARG (slices that overlap or leave a hole), FLM_E_FORMAT (HDF5's text). */
 flm_status flm_checkpoint_write(flm_comm *comm, const char *directory, const flm_checkpoint_info *info,
-                                const flm_setting *settings, int settings_count,
-                                const flm_checkpoint_dataset *datasets, int datasets_count,
-                                const flm_checkpoint_slice *slices, int slices_count, int keep);
+                                const flm_setting *settings, int settings_count, const flm_checkpoint_dataset *datasets,
+                                int datasets_count, const flm_checkpoint_slice *slices, int slices_count, int keep);
 
 typedef struct flm_checkpoint flm_checkpoint; /* an open file, for reading */
 

@@ -1,27 +1,133 @@
 /* io_h5.c - see io_h5.h. SPDX-License-Identifier: Apache-2.0 */
 #include "io/io_h5.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 void flm_h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
-/* Keeps the description of the frame where HDF5 first noticed (the walk ends there). */
-static herr_t keep_description(unsigned n, const H5E_error2_t *error, void *text)
+typedef struct h5_cause {
+    char text[256]; /* of the innermost frame that says something */
+    int errnum;     /* the errno HDF5's file driver recorded, 0: none */
+} h5_cause;
+
+/* The walk goes from the innermost frame outwards. The driver writes "errno = N" into its descriptions. */
+static herr_t keep_cause(unsigned n, const H5E_error2_t *error, void *data)
 {
-    (void)n;
-    snprintf(text, 256, "%s", error->desc ? error->desc : "");
+    h5_cause *cause = data;
+    const char *text = error->desc ? error->desc : "", *number = strstr(text, "errno = ");
+    if (n == 0 || cause->text[0] == '\0') snprintf(cause->text, sizeof cause->text, "%s", text);
+    if (number && cause->errnum == 0) cause->errnum = atoi(number + strlen("errno = "));
     return 0;
 }
 
 flm_status flm_err_h5(int64_t result, const char *what, const char *file, int line)
 {
-    char text[256] = "no further text";
+    h5_cause cause = {{0}, 0};
     if (result >= 0) return FLM_OK;
     flm_h5_quiet();
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_description, text);
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_cause, &cause);
     H5Eclear2(H5E_DEFAULT);
-    return flm_err_raise(FLM_E_FORMAT, file, line, "HDF5: %s (in %.60s)", text, what);
+    if (cause.errnum > 0) return flm_err_raise(FLM_E_IO, file, line, "HDF5: %s", strerror(cause.errnum));
+    return flm_err_raise(FLM_E_FORMAT, file, line, "HDF5: %s (in %.60s)",
+                         cause.text[0] ? cause.text : "no further text", what);
+}
+
+flm_status flm_h5_blame(flm_status code, const char *path)
+{
+    char text[1024];
+
+    if (code == FLM_OK || strncmp(flm_err_message(), path, strlen(path)) == 0) return code;
+    snprintf(text, sizeof text, "%s", flm_err_message());
+    return flm_err_raise(code, __FILE__, __LINE__, "%s: %s", path, text);
+}
+
+/* Format of 1.8 or newer, closing that insists that nothing is left open, and no locks: the writer of a file is alone
+ * by construction, and several parallel file systems refuse flock. */
+static flm_status access_properties(hid_t *out)
+{
+    flm_status rc = FLM_OK;
+    hid_t access = H5I_INVALID_HID;
+
+    flm_h5_quiet();
+    FLM_H5(access = H5Pcreate(H5P_FILE_ACCESS));
+    FLM_H5(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST));
+    FLM_H5(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG));
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERS_MAJOR == 1 && H5_VERS_MINOR == 10 && H5_VERS_RELEASE >= 7)
+    FLM_H5(H5Pset_file_locking(access, false, true));
+#endif
+    *out = access;
+    access = H5I_INVALID_HID;
+done:
+    flm_h5_close(&access);
+    return rc;
+}
+
+flm_status flm_h5_create(const char *path, hid_t *file)
+{
+    flm_status rc = FLM_OK;
+    hid_t access = H5I_INVALID_HID, created = H5I_INVALID_HID;
+
+    FLM_TRY(access_properties(&access));
+    FLM_H5(created = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access));
+    *file = created;
+done:
+    flm_h5_close(&access);
+    return flm_h5_blame(rc, path);
+}
+
+/* The head of a file of format 1.8 or newer: signature, version, sizes, then base, extension, end and root addresses.
+ * Source: HDF5 File Format Specification 3.0, II.A, superblock versions 2 and 3. */
+static flm_status check_head(const char *path, int64_t *bytes)
+{
+    static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    flm_status rc = FLM_OK;
+    unsigned char head[48] = {0};
+    struct stat st;
+    ssize_t got;
+    uint64_t end = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
+    do got = pread(fd, head, sizeof head, 0);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (got < 8 || memcmp(head, signature, sizeof signature) != 0)
+        FLM_FAIL(FLM_E_FORMAT, "%s: is not an HDF5 file", path);
+    if (head[8] < 2 || head[8] > 3 || head[9] != 8 || head[10] != 8)
+        FLM_FAIL(FLM_E_FORMAT, "%s: is HDF5 of another format (superblock version %d) than the suite writes", path,
+                 head[8]);
+    for (int i = 7; i >= 0; i--) end = end << 8 | head[28 + i];
+    if (got < 48 || end > (uint64_t)st.st_size)
+        FLM_FAIL(FLM_E_FORMAT, "%s: is truncated: %lld bytes of %llu", path, (long long)st.st_size,
+                 (unsigned long long)end);
+    *bytes = st.st_size;
+done:
+    if (fd >= 0) close(fd);
+    return rc;
+}
+
+flm_status flm_h5_open(const char *path, bool write, hid_t *file, int64_t *bytes)
+{
+    flm_status rc = FLM_OK;
+    hid_t access = H5I_INVALID_HID, opened = H5I_INVALID_HID;
+    int64_t length = 0;
+
+    FLM_TRY(check_head(path, &length));
+    FLM_TRY(access_properties(&access));
+    FLM_H5(opened = H5Fopen(path, write ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access));
+    *file = opened;
+    if (bytes) *bytes = length;
+done:
+    flm_h5_close(&access);
+    return flm_h5_blame(rc, path);
 }
 
 void flm_h5_close(hid_t *id)
@@ -51,6 +157,87 @@ static flm_status set_attribute(hid_t object, const char *name, hid_t type, cons
     FLM_H5(space = H5Screate(H5S_SCALAR));
     FLM_H5(attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT));
     FLM_H5(H5Awrite(attribute, type, value));
+done:
+    flm_h5_close(&attribute);
+    flm_h5_close(&space);
+    return rc;
+}
+
+flm_status flm_h5_locate(hid_t dataset, size_t element, int64_t file_bytes, int *ndim, int64_t dim[4], int64_t *offset,
+                         int64_t *bytes)
+{
+    flm_status rc = FLM_OK;
+    hid_t type = H5I_INVALID_HID, space = H5I_INVALID_HID, made = H5I_INVALID_HID;
+    hsize_t extent[4] = {0};
+    haddr_t at;
+    int64_t total;
+    int n;
+
+    FLM_H5(type = H5Dget_type(dataset));
+    FLM_H5(space = H5Dget_space(dataset));
+    FLM_H5(made = H5Dget_create_plist(dataset));
+    if (element && H5Tget_size(type) != element)
+        FLM_FAIL(FLM_E_FORMAT, "has elements of %zu bytes, must be %zu", H5Tget_size(type), element);
+    n = H5Sget_simple_extent_ndims(space);
+    if (n < 1 || n > 4 || H5Sget_simple_extent_type(space) != H5S_SIMPLE)
+        FLM_FAIL(FLM_E_FORMAT, "has %d dimensions, must have 1 to 4", n);
+    if (H5Pget_layout(made) != H5D_CONTIGUOUS || H5Pget_nfilters(made) != 0 || H5Pget_external_count(made) != 0)
+        FLM_FAIL(FLM_E_FORMAT, "is not stored contiguous and unfiltered in the file itself");
+    FLM_H5(H5Sget_simple_extent_dims(space, extent, NULL));
+    total = (int64_t)H5Tget_size(type);
+    for (int k = 0; k < n; k++)
+        if (extent[k] > INT64_MAX || __builtin_mul_overflow(total, (int64_t)extent[k], &total))
+            FLM_FAIL(FLM_E_FORMAT, "is larger than any file");
+    at = H5Dget_offset(dataset);
+    if (total > 0 && (at == HADDR_UNDEF || at > INT64_MAX)) FLM_FAIL(FLM_E_FORMAT, "has no place in the file");
+    if (total > 0 && ((int64_t)at > file_bytes || total > file_bytes - (int64_t)at))
+        FLM_FAIL(FLM_E_FORMAT, "does not lie inside the file: %lld bytes at %lld of %lld", (long long)total,
+                 (long long)at, (long long)file_bytes);
+    *ndim = n;
+    for (int k = 0; k < n; k++) dim[k] = (int64_t)extent[k];
+    *offset = total > 0 ? (int64_t)at : 0;
+    *bytes = total;
+done:
+    flm_h5_close(&made);
+    flm_h5_close(&space);
+    flm_h5_close(&type);
+    return rc;
+}
+
+flm_status flm_h5_create_dataset(hid_t file, const char *path, hid_t type, int ndim, const int64_t *dim, hid_t *out)
+{
+    flm_status rc = FLM_OK;
+    hid_t space = H5I_INVALID_HID, made = H5I_INVALID_HID, link = H5I_INVALID_HID;
+    hsize_t extent[4];
+
+    flm_h5_quiet();
+    for (int k = 0; k < ndim; k++) extent[k] = (hsize_t)dim[k];
+    FLM_H5(space = H5Screate_simple(ndim, extent, NULL));
+    FLM_H5(made = H5Pcreate(H5P_DATASET_CREATE));
+    FLM_H5(H5Pset_layout(made, H5D_CONTIGUOUS));
+    FLM_H5(H5Pset_alloc_time(made, H5D_ALLOC_TIME_EARLY));
+    FLM_H5(H5Pset_fill_time(made, H5D_FILL_TIME_NEVER));
+    FLM_H5(H5Pset_obj_track_times(made, false)); /* the same content is the same file */
+    FLM_H5(link = H5Pcreate(H5P_LINK_CREATE));
+    FLM_H5(H5Pset_create_intermediate_group(link, 1));
+    FLM_H5(*out = H5Dcreate2(file, path, type, space, link, made, H5P_DEFAULT));
+done:
+    flm_h5_close(&link);
+    flm_h5_close(&made);
+    flm_h5_close(&space);
+    return rc;
+}
+
+flm_status flm_h5_set_u32s(hid_t object, const char *name, const uint32_t *value, int64_t count)
+{
+    flm_status rc = FLM_OK;
+    hid_t space = H5I_INVALID_HID, attribute = H5I_INVALID_HID;
+    hsize_t extent = (hsize_t)count;
+
+    flm_h5_quiet();
+    FLM_H5(space = H5Screate_simple(1, &extent, NULL));
+    FLM_H5(attribute = H5Acreate2(object, name, H5T_STD_U32LE, space, H5P_DEFAULT, H5P_DEFAULT));
+    FLM_H5(H5Awrite(attribute, H5T_NATIVE_UINT32, value));
 done:
     flm_h5_close(&attribute);
     flm_h5_close(&space);

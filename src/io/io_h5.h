@@ -1,5 +1,6 @@
 /* io_h5.h - private to the io room (and to tests that read HDF5 directly): HDF5 calls under the error idiom.
- * FLM_H5(call) turns a negative id or status into FLM_E_FORMAT with the innermost text of HDF5's error stack.
+ * FLM_H5(call) turns a negative id or status into FLM_E_FORMAT with the innermost text of HDF5's error stack, or into
+ * FLM_E_IO with strerror's where the operating system's refusal (errno) was the cause.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_IO_H5_H
 #define FLM_IO_H5_H
@@ -13,10 +14,10 @@
 /* flm_err_h5 - FLM_OK for result >= 0, else a raised error. HDF5's own printing is switched off at the first call. */
 flm_status flm_err_h5(int64_t result, const char *what, const char *file, int line);
 
-#define FLM_H5(call)                                                    \
-    do {                                                                \
-        rc = flm_err_h5((int64_t)(call), #call, __FILE__, __LINE__);    \
-        if (rc != FLM_OK) goto done;                                    \
+#define FLM_H5(call)                                                 \
+    do {                                                             \
+        rc = flm_err_h5((int64_t)(call), #call, __FILE__, __LINE__); \
+        if (rc != FLM_OK) goto done;                                 \
     } while (0)
 
 /* flm_h5_quiet - switch HDF5's automatic error printing off; call before the first HDF5 call of a function. */
@@ -25,6 +26,33 @@ void flm_h5_quiet(void);
 /* flm_h5_close - close an id of any kind (file, group, dataset, space, type, attribute, property list); accepts the
  * empty value H5I_INVALID_HID, and sets it. */
 void flm_h5_close(hid_t *id);
+
+/* flm_h5_blame - put "path: " before the message of a failure that does not name it yet; returns code. */
+flm_status flm_h5_blame(flm_status code, const char *path);
+
+/* flm_h5_create - a new, empty file, replacing one of that name; its format is HDF5 1.8's, where every piece of
+ * structure carries a checksum. Rooms that write create their files with it. Errors: FLM_E_IO with errno, FLM_E_FORMAT.
+ */
+flm_status flm_h5_create(const char *path, hid_t *file);
+
+/* flm_h5_open - open an untrusted file for reading or (write) changing attributes. Before the library sees a byte of
+ * it: a regular file, HDF5's signature at its head, format 1.8 or newer, as long as it says of itself. HDF5's file
+ * locks are not used. *bytes, if not NULL: the file's length. Errors: FLM_E_IO with errno, FLM_E_FORMAT; both name the
+ * path. */
+flm_status flm_h5_open(const char *path, bool write, hid_t *file, int64_t *bytes);
+
+/* flm_h5_locate - where a contiguous, unfiltered, allocated dataset lies: dim [ndim <= 4], offset and bytes in the
+ * file, inside its first file_bytes bytes. element: bytes an element must have; 0: any. Data are then read with pread,
+ * without the library. Errors: FLM_E_FORMAT (laid out otherwise, not inside the file), without the dataset's name. */
+flm_status flm_h5_locate(hid_t dataset, size_t element, int64_t file_bytes, int *ndim, int64_t dim[4], int64_t *offset,
+                         int64_t *bytes);
+
+/* flm_h5_create_dataset - a contiguous dataset, allocated at once, not filled: HDF5 lays out, others write the data.
+ * In the groups its path names, which are made where missing. dim [ndim <= 4]. Errors: FLM_E_FORMAT, FLM_E_IO. */
+flm_status flm_h5_create_dataset(hid_t file, const char *path, hid_t type, int ndim, const int64_t *dim, hid_t *out);
+
+/* flm_h5_set_u32s - an attribute of count uint32. */
+flm_status flm_h5_set_u32s(hid_t object, const char *name, const uint32_t *value, int64_t count);
 
 /* Attributes of an object. Setting replaces. Getting checks the type class and size first; strings are truncated
  * never: FLM_E_FORMAT when they do not fit. Errors name the attribute. */

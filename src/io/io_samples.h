@@ -10,13 +10,13 @@
 
 typedef struct flm_samples_info {
     flm_vocabulary vocabulary;
-    int64_t samples, L, seed;   /* N rows of L tokens */
-    char kind[16];              /* of the checkpoint: "flm", ... */
-    char checkpoint[512];       /* path as given */
+    int64_t samples, L, seed; /* N rows of L tokens */
+    char kind[16];            /* of the checkpoint: "flm", ... */
+    char checkpoint[512];     /* path as given */
     int64_t checkpoint_step;
-    char weights[8];            /* "ema" or "raw" */
-    char precision[8];          /* "fp32", "bf16" */
-    char program_version[48];   /* filled by the writer */
+    char weights[8];          /* "ema" or "raw" */
+    char precision[8];        /* "fp32", "bf16" */
+    char program_version[48]; /* filled by the writer */
 } flm_samples_info;
 
 typedef struct flm_samples flm_samples;
@@ -24,8 +24,8 @@ typedef struct flm_samples flm_samples;
 /* flm_samples_open_write - create the file, or take up one that holds the same info and steps; all ranks open it.
  * steps [count]: the numbers of steps, a group each. Collective.
  * Errors: FLM_E_MISMATCH (the file holds samples of another checkpoint, seed, ...: names the attribute), FLM_E_IO. */
-flm_status flm_samples_open_write(flm_comm *comm, const char *path, const flm_samples_info *info,
-                                  const int64_t *steps, int count, flm_samples **out);
+flm_status flm_samples_open_write(flm_comm *comm, const char *path, const flm_samples_info *info, const int64_t *steps,
+                                  int count, flm_samples **out);
 
 /* flm_samples_open_read - open an existing file. Not collective. Errors: FLM_E_IO, FLM_E_FORMAT. */
 flm_status flm_samples_open_read(const char *path, flm_samples **out);

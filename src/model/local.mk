@@ -1,2 +1,3 @@
 noinst_LIBRARIES += libflm_model.a
-libflm_model_a_SOURCES =
+libflm_model_a_SOURCES = %D%/model.c %D%/model.h %D%/model_weights.c %D%/model_weights.h %D%/model_dit.c \
+  %D%/model_dit.h %D%/model_condition.c %D%/model_head.c %D%/model_backward.c %D%/model_internal.h

@@ -20,3 +20,10 @@ check_PROGRAMS += %D%/base/status.t %D%/base/crc32c.t %D%/base/philox.t %D%/base
 check_PROGRAMS += %D%/tensor/tensor.t
 %C%_tensor_tensor_t_SOURCES = %D%/tensor/tensor.c
 %C%_tensor_tensor_t_LDADD = $(LINK_TENSOR)
+
+# backend
+check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
+%C%_backend_registry_t_SOURCES = %D%/backend/registry.c
+%C%_backend_registry_t_LDADD = $(LINK_BACKEND)
+%C%_backend_arena_t_SOURCES = %D%/backend/arena.c
+%C%_backend_arena_t_LDADD = $(LINK_BACKEND)

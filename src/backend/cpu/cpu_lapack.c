@@ -12,7 +12,7 @@
 enum {
     SLOT_ALGEBRA = 3,
     PANEL_ROWS = 512,   /* rows converted to fp64 at a time: 3 MiB at K = 768, which stays in the caches */
-    GRAM_TILE = 128,    /* columns of a tile of G: at K = 768 21 tiles to share out */
+    GRAM_TILE = 192,    /* columns of a tile of G: at K = 768 10 tiles to share out */
     SOLVE_COLUMNS = 64, /* columns of X solved together */
     BLAS_CALLERS = 32   /* threads that call the library at once: OpenBLAS is built for a limited number */
 };

@@ -49,7 +49,7 @@ typedef struct flm_onednn {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     product *bucket[BUCKETS];
-    bool told; /* that products go through fp32 */
+    bool told[2]; /* that products of f32, bf16 operands go through fp32: FLM_DTYPE_F32, FLM_DTYPE_BF16 */
 } flm_onednn;
 
 #define TRY_DNNL(call)                                                                             \
@@ -388,10 +388,10 @@ static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
     flm_matmul q = *p;
     product_key k;
 
-    if (!dnn->told)
+    if (!dnn->told[p->a->dtype])
         flm_log(FLM_LOG_WARN, "oneDNN has no %s products with %s results on this processor: they go through fp32",
                 flm_dtype_name(p->a->dtype), flm_dtype_name(p->c->dtype));
-    dnn->told = true;
+    dnn->told[p->a->dtype] = true;
     for (int i = 0; i < 3; i++) {
         size_t bytes = from[i]->dtype == FLM_DTYPE_F32 ? 0 : (size_t)flm_tensor_elements(from[i]) * sizeof(float);
         at[i + 1] = at[i] + (bytes + 63) / 64 * 64;

@@ -1,0 +1,106 @@
+/* bench_common.c - see bench_common.h. SPDX-License-Identifier: Apache-2.0 */
+#include "bench/bench_common.h"
+
+#include "base/base_version.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct bench_report {
+    FILE *file; /* NULL: nothing is written */
+    char path[1024];
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+flm_status bench_measure(bench_work work, void *arg, int runs, bench_seconds *out)
+{
+    flm_status rc = FLM_OK;
+    double seconds[BENCH_RUNS_MOST];
+
+    assert(runs >= BENCH_RUNS_LEAST && runs <= BENCH_RUNS_MOST);
+    FLM_TRY(work(arg));
+    for (int i = 0; i < runs; i++) {
+        double begin = now();
+        FLM_TRY(work(arg));
+        seconds[i] = now() - begin;
+    }
+    qsort(seconds, (size_t)runs, sizeof seconds[0], by_size);
+    *out = (bench_seconds){(seconds[(runs - 1) / 2] + seconds[runs / 2]) / 2, seconds[0], seconds[runs - 1], runs};
+done:
+    return rc;
+}
+
+flm_status bench_report_create(const char *bench, const char *path, const flm_backend *be, int threads,
+                               bench_report **out)
+{
+    flm_status rc = FLM_OK;
+    bench_report *report = calloc(1, sizeof *report);
+    time_t seconds = time(NULL);
+    struct tm utc;
+    char text[32];
+
+    if (!report) FLM_FAIL(FLM_E_NOMEM, "%s: %zu bytes refused", bench, sizeof *report);
+    if (snprintf(report->path, sizeof report->path, "%s", path) >= (int)sizeof report->path)
+        FLM_FAIL(FLM_E_USAGE, "%s: the name of the JSON file is too long", bench);
+    if (*path && !(report->file = fopen(path, "w"))) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    gmtime_r(&seconds, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    FLM_TRY(
+        bench_report_line(report, json_pack("{ss ss ss si ss ss ss}", "record", "machine", "bench", bench, "backend",
+                                            flm_backend_describe(be), "threads", threads, "release",
+                                            flm_version_string(), "revision", flm_version_revision(), "time", text)));
+    *out = report;
+    report = NULL;
+done:
+    if (report) {
+        if (report->file) fclose(report->file);
+        free(report);
+    }
+    return rc;
+}
+
+flm_status bench_report_line(bench_report *report, json_t *record)
+{
+    flm_status rc = FLM_OK;
+
+    if (!record) FLM_FAIL(FLM_E_NOMEM, "%s: a record could not be made", report->path);
+    if (report->file && (json_dumpf(record, report->file, JSON_REAL_PRECISION(6)) != 0 ||
+                         fputc('\n', report->file) == EOF || fflush(report->file) != 0))
+        FLM_FAIL(FLM_E_IO, "%s: %s", report->path, strerror(errno));
+done:
+    json_decref(record);
+    return rc;
+}
+
+flm_status bench_report_finish(bench_report **report)
+{
+    flm_status rc = FLM_OK;
+
+    if (!*report) return FLM_OK;
+    if ((*report)->file && fclose((*report)->file) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", (*report)->path, strerror(errno));
+done:
+    free(*report);
+    *report = NULL;
+    return rc;
+}
+
+json_t *bench_seconds_json(const bench_seconds *s)
+{
+    return json_pack("{sf sf sf si}", "median", s->median, "min", s->least, "max", s->most, "runs", s->runs);
+}

@@ -1,0 +1,156 @@
+/* io_checkpoint_directory.c - the names in a checkpoint directory: listing, `latest`, what to remove.
+ * Touches no file that does not bear one of our names. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_log.h"
+#include "io/io_checkpoint_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char LATEST[] = "latest", LATEST_TEMPORARY[] = ".latest.tmp";
+
+void flm_checkpoint_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES])
+{
+    snprintf(name, FLM_CHECKPOINT_NAME_BYTES, "step-%08" PRId64 ".h5", step);
+}
+
+void flm_checkpoint_temporary(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES])
+{
+    snprintf(name, FLM_CHECKPOINT_NAME_BYTES, ".step-%08" PRId64 ".h5.tmp", step);
+}
+
+/* The step of exactly such a name, or -1. */
+static int64_t step_of(const char *name)
+{
+    char again[FLM_CHECKPOINT_NAME_BYTES];
+    size_t digits;
+    int64_t step;
+
+    if (strncmp(name, "step-", 5) != 0) return -1;
+    digits = strspn(name + 5, "0123456789");
+    if (digits < 8 || digits > 16) return -1;
+    step = strtoll(name + 5, NULL, 10);
+    flm_checkpoint_name(step, again);
+    return strcmp(name, again) == 0 ? step : -1;
+}
+
+static int by_step(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+flm_status flm_checkpoint_list(const char *directory, int64_t **steps, int *count)
+{
+    flm_status rc = FLM_OK;
+    int64_t *list = NULL, *grown;
+    int n = 0;
+    DIR *dir = opendir(directory);
+    const struct dirent *entry;
+
+    if (!dir && errno != ENOENT) FLM_FAIL(FLM_E_IO, "%s: cannot be listed: %s", directory, strerror(errno));
+    while (dir && (errno = 0, entry = readdir(dir))) {
+        int64_t step = step_of(entry->d_name);
+        if (step < 0) continue;
+        grown = realloc(list, (size_t)(n + 1) * sizeof *list);
+        if (!grown) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to list it", directory);
+        list = grown;
+        list[n++] = step;
+    }
+    if (dir && errno != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be listed: %s", directory, strerror(errno));
+    if (n > 0) qsort(list, (size_t)n, sizeof *list, by_step);
+    *steps = list;
+    *count = n;
+    list = NULL;
+done:
+    free(list);
+    if (dir) closedir(dir);
+    return rc;
+}
+
+int64_t flm_checkpoint_latest(const char *directory)
+{
+    char path[FLM_IO_PATH_BYTES], target[FLM_CHECKPOINT_NAME_BYTES + 1];
+    ssize_t length;
+
+    if (snprintf(path, sizeof path, "%s/%s", directory, LATEST) >= (int)sizeof path) return -1;
+    length = readlink(path, target, sizeof target - 1);
+    if (length < 0) return -1;
+    target[length] = '\0';
+    return step_of(target);
+}
+
+/* Removes one name of a directory; a failure is a warning: what is left over costs room, not safety. */
+static void remove_name(const char *directory, const char *name)
+{
+    char path[FLM_IO_PATH_BYTES];
+
+    if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path) return;
+    if (unlink(path) != 0 && errno != ENOENT) flm_log(FLM_LOG_WARN, "%s: cannot be removed: %s", path, strerror(errno));
+}
+
+void flm_checkpoint_sweep(const char *directory)
+{
+    DIR *dir = opendir(directory);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        const char *name = entry->d_name;
+        size_t length = strlen(name);
+        if (strcmp(name, LATEST_TEMPORARY) == 0 ||
+            (length > 10 && strncmp(name, ".step-", 6) == 0 && strcmp(name + length - 7, ".h5.tmp") == 0))
+            remove_name(directory, name);
+    }
+    if (dir) closedir(dir);
+}
+
+flm_status flm_checkpoint_publish(const char *directory, int64_t step)
+{
+    flm_status rc = FLM_OK;
+    char name[FLM_CHECKPOINT_NAME_BYTES], temporary[FLM_CHECKPOINT_NAME_BYTES];
+    char from[FLM_IO_PATH_BYTES], to[FLM_IO_PATH_BYTES], link[FLM_IO_PATH_BYTES], latest[FLM_IO_PATH_BYTES];
+
+    flm_checkpoint_name(step, name);
+    flm_checkpoint_temporary(step, temporary);
+    FLM_TRY(flm_io_join(from, directory, temporary));
+    FLM_TRY(flm_io_join(to, directory, name));
+    FLM_TRY(flm_io_join(link, directory, LATEST_TEMPORARY));
+    FLM_TRY(flm_io_join(latest, directory, LATEST));
+    if (symlink(name, link) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be made: %s", link, strerror(errno));
+    FLM_TRY(flm_io_rename(from, to));
+    FLM_TRY(flm_io_sync_directory(directory)); /* the file has its name before `latest` says so */
+    FLM_TRY(flm_io_rename(link, latest));
+    FLM_TRY(flm_io_sync_directory(directory));
+done:
+    if (rc != FLM_OK) remove_name(directory, LATEST_TEMPORARY);
+    return rc;
+}
+
+void flm_checkpoint_prune(const char *directory, int64_t step, int keep)
+{
+    int64_t *steps = NULL;
+    int count = 0, over;
+    char name[FLM_CHECKPOINT_NAME_BYTES];
+
+    if (keep <= 0) return;
+    if (flm_checkpoint_list(directory, &steps, &count) != FLM_OK) {
+        flm_log(FLM_LOG_WARN, "old checkpoints stay: %s", flm_err_message());
+        flm_err_clear();
+        return;
+    }
+    over = count - keep;
+    for (int i = count - 1; i >= 0 && over > 0 && steps[i] > step; i--, over--) {
+        flm_checkpoint_name(steps[i], name);
+        remove_name(directory, name);
+    }
+    for (int i = 0; i < count && over > 0 && steps[i] < step; i++, over--) {
+        flm_checkpoint_name(steps[i], name);
+        remove_name(directory, name);
+    }
+    free(steps);
+}

@@ -1,0 +1,46 @@
+/* io_checkpoint_internal.h - private: a checkpoint directory's names, and the open file.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_IO_CHECKPOINT_INTERNAL_H
+#define FLM_IO_CHECKPOINT_INTERNAL_H
+
+#include "io/io_checkpoint.h"
+#include "io/io_internal.h"
+
+enum { FLM_CHECKPOINT_NAME_BYTES = 32 }; /* "step-00020000.h5" */
+
+/* flm_checkpoint_name, flm_checkpoint_temporary - the file of a step; the name it is written under. */
+void flm_checkpoint_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES]);
+void flm_checkpoint_temporary(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES]);
+
+/* flm_checkpoint_list - the steps that a directory has files of, ascending; *steps is malloc'd. A directory that is
+ * not there has none. Errors: FLM_E_IO, FLM_E_NOMEM. */
+flm_status flm_checkpoint_list(const char *directory, int64_t **steps, int *count);
+
+/* flm_checkpoint_latest - the step that `latest` names, -1 when there is no such link or it names no checkpoint. */
+int64_t flm_checkpoint_latest(const char *directory);
+
+/* flm_checkpoint_sweep - remove what killed runs left: temporary files. Failures are warnings. */
+void flm_checkpoint_sweep(const char *directory);
+
+/* flm_checkpoint_publish - give the whole temporary file of a step its name and point `latest` at it. What can fail for
+ * want of space is done first, so that a failure leaves the checkpoint before and `latest` as they were. */
+flm_status flm_checkpoint_publish(const char *directory, int64_t step);
+
+/* flm_checkpoint_prune - leave `keep` checkpoints (0: all), `step` among them. Those of later steps (a run that went
+ * back) go first, then the oldest. Failures are warnings. */
+void flm_checkpoint_prune(const char *directory, int64_t step, int keep);
+
+/* flm_checkpoint_verify_share - verify every parts-th block of the file, beginning with `part`. */
+flm_status flm_checkpoint_verify_share(const flm_checkpoint *checkpoint, int part, int parts);
+
+/* flm_checkpoint_lay_out - the file's structure under its temporary name, without data: attributes, datasets, sums.
+ * sums [datasets_count] point to each dataset's blocks' CRC-32C; offset [datasets_count] of the data in the file. */
+flm_status flm_checkpoint_lay_out(const char *path, const flm_checkpoint_info *info, const flm_setting *settings,
+                                  int settings_count, const flm_checkpoint_dataset *datasets, int datasets_count,
+                                  uint32_t *const *sums, int64_t *offset);
+
+/* flm_checkpoint_elements, flm_checkpoint_blocks - of a dataset: elements; blocks of 4 MiB, begun ones included. */
+int64_t flm_checkpoint_elements(const flm_checkpoint_dataset *dataset);
+int64_t flm_checkpoint_blocks(const flm_checkpoint_dataset *dataset);
+
+#endif

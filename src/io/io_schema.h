@@ -1,0 +1,36 @@
+/* io_schema.h - the schemas of the suite's HDF5 files (hdf5-schemas/), and the check of a file against one.
+ *
+ * The four schemas are compiled into the library, so that no path is needed at run time. Every reader checks before it
+ * trusts. How a schema is read: hdf5-schemas/shard.schema. Needs hdf5.h: for the io room, inspection and tests.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_IO_SCHEMA_H
+#define FLM_IO_SCHEMA_H
+
+#include "io/io_h5.h"
+
+typedef struct flm_schema flm_schema;
+
+/* flm_schema_parse - a schema from its text [bytes]; name stands in messages. Not collective.
+ * Errors: FLM_E_FORMAT naming the line and what is wrong with it, FLM_E_NOMEM. */
+flm_status flm_schema_parse(const char *name, const char *text, size_t bytes, flm_schema **out);
+
+/* flm_schema_destroy - accepts NULL, nulls it. */
+void flm_schema_destroy(flm_schema **schema);
+
+/* flm_schema_text - the text of a schema of the suite ("checkpoint", "shard", "index", "samples"), or NULL. */
+const char *flm_schema_text(const char *name);
+
+/* flm_schema_check - check an open file of `bytes` bytes against a schema: every required object and attribute is there
+ * with its type, shape and value, nothing else is, and every dataset lies whole inside the file. Data are not read.
+ * Not collective. Errors: FLM_E_FORMAT naming path, object and reason; FLM_E_NOMEM. */
+flm_status flm_schema_check(const flm_schema *schema, hid_t file, int64_t bytes, const char *path);
+
+/* flm_schema_open - flm_h5_open for reading, then the check against the schema of the suite called name.
+ * Errors: theirs. */
+flm_status flm_schema_open(const char *path, const char *name, hid_t *file, int64_t *bytes);
+
+/* flm_schema_kind - which of the suite's files this is, by its attribute "format": "checkpoint", "shard", "index",
+ * "samples". *kind is static. Errors: FLM_E_IO, FLM_E_FORMAT (none of them), naming the path. */
+flm_status flm_schema_kind(const char *path, const char **kind);
+
+#endif

@@ -1,0 +1,57 @@
+/* model.c - sizes, presets, cost. SPDX-License-Identifier: Apache-2.0 */
+#include "model/model.h"
+
+#include <math.h>
+#include <string.h>
+
+flm_status flm_model_preset(const char *name, flm_model_shape *out)
+{
+    flm_status rc = FLM_OK;
+    flm_model_shape shape = {.F = 256, .mlp_ratio = 4, .softcap = 50.0};
+    if (strcmp(name, "small") == 0) {
+        shape.d = 768, shape.H = 12, shape.c = 128, shape.N = 12;
+    } else if (strcmp(name, "tiny") == 0) {
+        shape.d = 128, shape.H = 4, shape.c = 64, shape.N = 4;
+    } else {
+        FLM_FAIL(FLM_E_ARG, "unknown preset '%s': small and tiny are known", name);
+    }
+    *out = shape;
+done:
+    return rc;
+}
+
+flm_status flm_model_check(const flm_model_shape *shape)
+{
+    flm_status rc = FLM_OK;
+    const struct {
+        const char *name;
+        int64_t value, least, most;
+    } sizes[] = {
+        {"length L", shape->L, 1, 1 << 20},        {"vocabulary V", shape->V, 2, 1 << 24},
+        {"hidden size d", shape->d, 2, 1 << 16},   {"heads H", shape->H, 1, 1 << 12},
+        {"condition size c", shape->c, 1, 1 << 16}, {"blocks N", shape->N, 1, 4096},
+        {"timestep features F", shape->F, 2, 1 << 16}, {"mlp_ratio", shape->mlp_ratio, 1, 64},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].value < sizes[i].least || sizes[i].value > sizes[i].most)
+            FLM_FAIL(FLM_E_ARG, "%s is %lld, must be in %lld..%lld", sizes[i].name, (long long)sizes[i].value,
+                     (long long)sizes[i].least, (long long)sizes[i].most);
+    if (shape->d % shape->H != 0)
+        FLM_FAIL(FLM_E_ARG, "hidden size d = %lld is not a multiple of the number of heads H = %lld",
+                 (long long)shape->d, (long long)shape->H);
+    if (shape->d / shape->H % 2 != 0)
+        FLM_FAIL(FLM_E_ARG, "head size d / H = %lld is odd: rotary positions need pairs",
+                 (long long)(shape->d / shape->H));
+    if (shape->F % 2 != 0) FLM_FAIL(FLM_E_ARG, "timestep features F = %lld is odd", (long long)shape->F);
+    if (!(shape->softcap > 0) || !isfinite(shape->softcap))
+        FLM_FAIL(FLM_E_ARG, "softcap is %g, must be positive and finite", shape->softcap);
+done:
+    return rc;
+}
+
+double flm_model_flops(const flm_model_shape *s)
+{
+    const double d = (double)s->d, N = (double)s->N;
+    const double trunk = N * d * d * (8.0 + 4.0 * (double)s->mlp_ratio);
+    return trunk + 4.0 * N * (double)s->L * d + 2.0 * (double)s->V * d;
+}

@@ -1,0 +1,220 @@
+/* model_dit.c - the activations' memory and the forward pass. SPDX-License-Identifier: Apache-2.0 */
+#include "model/model_internal.h"
+
+#include "base/base_philox.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* base of the rotary frequencies: model.md section 2 */
+static const double rope_base = 10000.0;
+
+static void take_block(flm_dit *dit, flm_dit_block *b, bool first)
+{
+    flm_arena *at = &dit->arena;
+    const flm_dtype act = dit->act, f32 = FLM_DTYPE_F32;
+    const int64_t B = dit->B_most, L = dit->shape.L, d = dit->shape.d, wide = dit->shape.mlp_ratio * d;
+    b->x = first ? dit->input : flm_arena_3d(at, f32, B, L, d);
+    b->x_mid = dit->training ? flm_arena_3d(at, f32, B, L, d) : b->x;
+    b->mod = flm_arena_2d(at, f32, B, MODULATIONS * d);
+    b->mean1 = flm_arena_2d(at, f32, B, L);
+    b->rstd1 = flm_arena_2d(at, f32, B, L);
+    b->mean2 = flm_arena_2d(at, f32, B, L);
+    b->rstd2 = flm_arena_2d(at, f32, B, L);
+    b->y1 = flm_arena_3d(at, act, B, L, d);
+    b->qkv = flm_arena_3d(at, act, B, L, 3 * d);
+    b->o = flm_arena_3d(at, act, B, L, d);
+    b->proj = flm_arena_3d(at, act, B, L, d);
+    b->lse = flm_arena_3d(at, f32, B, dit->shape.H, L);
+    b->y2 = flm_arena_3d(at, act, B, L, d);
+    b->h_pre = flm_arena_3d(at, act, B, L, wide);
+    b->h_act = flm_arena_3d(at, act, B, L, wide);
+    b->out = flm_arena_3d(at, act, B, L, d);
+}
+
+static void take_head(flm_dit *dit)
+{
+    flm_arena *at = &dit->arena;
+    const flm_dtype act = dit->act, f32 = FLM_DTYPE_F32;
+    const int64_t B = dit->B_most, L = dit->shape.L, d = dit->shape.d, V = dit->shape.V;
+    dit->x_out = dit->training ? flm_arena_3d(at, f32, B, L, d) : dit->input;
+    dit->mod_out = flm_arena_2d(at, f32, B, 2 * d);
+    dit->mean_out = flm_arena_2d(at, f32, B, L);
+    dit->rstd_out = flm_arena_2d(at, f32, B, L);
+    dit->y = flm_arena_3d(at, act, B, L, d);
+    dit->logits = flm_arena_2d(at, f32, dit->chunk, V);
+    dit->probs = act == f32 ? dit->logits : flm_arena_2d(at, act, dit->chunk, V);
+}
+
+static void take_gradients(flm_dit *dit)
+{
+    flm_arena *at = &dit->arena;
+    const int64_t B = dit->B_most, L = dit->shape.L, d = dit->shape.d, c = dit->shape.c;
+    const int64_t wide = dit->shape.mlp_ratio > 3 ? dit->shape.mlp_ratio * d : 3 * d;
+    dit->grad_x = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
+    dit->grad_y = flm_arena_3d(at, dit->act, B, L, d);
+    dit->grad_branch = flm_arena_3d(at, dit->act, B, L, d);
+    dit->grad_wide = flm_arena_3d(at, dit->act, B, L, wide);
+    dit->grad_mod = flm_arena_2d(at, FLM_DTYPE_F32, B, MODULATIONS * d);
+    dit->grad_mod_out = flm_arena_2d(at, FLM_DTYPE_F32, B, 2 * d);
+    dit->grad_cond = flm_arena_2d(at, FLM_DTYPE_F32, B, c);
+    dit->grad_c1 = flm_arena_2d(at, FLM_DTYPE_F32, B, c);
+    dit->grad_c2 = flm_arena_2d(at, FLM_DTYPE_F32, B, c);
+}
+
+static void take_all(flm_dit *dit)
+{
+    flm_arena *at = &dit->arena;
+    const flm_model_shape *s = &dit->shape;
+    const int64_t B = dit->B_most;
+    dit->input = flm_arena_3d(at, FLM_DTYPE_F32, B, s->L, s->d);
+    dit->t = flm_arena_1d(at, FLM_DTYPE_F32, B);
+    dit->features = flm_arena_2d(at, FLM_DTYPE_F32, B, s->F);
+    dit->time_h = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
+    dit->time_act = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
+    dit->time_out = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
+    dit->cond = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
+    dit->rope = flm_arena_3d(at, FLM_DTYPE_F32, s->L, s->d / s->H / 2, 2);
+    for (int64_t i = 0; i < s->N; i++)
+        if (i == 0 || dit->training)
+            take_block(dit, &dit->block[i], i == 0);
+        else
+            dit->block[i] = dit->block[0];
+    take_head(dit);
+    if (dit->training) take_gradients(dit);
+}
+
+/* cos and sin of position l times base^(-2 j / h), in double. */
+static flm_status fill_rope(flm_dit *dit)
+{
+    flm_status rc = FLM_OK;
+    const int64_t L = dit->shape.L, half = dit->shape.d / dit->shape.H / 2;
+    float *table = malloc(flm_tensor_bytes(&dit->rope));
+    if (table == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the rotary table");
+    for (int64_t l = 0; l < L; l++)
+        for (int64_t j = 0; j < half; j++) {
+            const double angle = (double)l * pow(rope_base, -(double)j / (double)half);
+            table[2 * (l * half + j)] = (float)cos(angle);
+            table[2 * (l * half + j) + 1] = (float)sin(angle);
+        }
+    FLM_TRY(dit->be->memory->to_device(dit->be, dit->rope.data, table, flm_tensor_bytes(&dit->rope)));
+    FLM_TRY(dit->be->stream->sync(dit->be));
+done:
+    free(table);
+    return rc;
+}
+
+flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dtype act, int64_t B_most, int64_t chunk,
+                          bool training, flm_dit **out)
+{
+    flm_status rc = FLM_OK;
+    flm_dit *dit = NULL;
+    FLM_TRY(flm_model_check(shape));
+    if (B_most < 1) FLM_FAIL(FLM_E_ARG, "a batch of %lld sequences", (long long)B_most);
+    if (chunk < 1) FLM_FAIL(FLM_E_ARG, "a head chunk of %lld rows, must be at least 1", (long long)chunk);
+    dit = calloc(1, sizeof *dit);
+    if (dit == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a network");
+    *dit = (flm_dit){.be = be, .shape = *shape, .act = act, .training = training, .B_most = B_most};
+    dit->chunk = chunk < B_most * shape->L ? chunk : B_most * shape->L;
+    dit->block = calloc((size_t)shape->N, sizeof *dit->block);
+    if (dit->block == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld blocks", (long long)shape->N);
+    dit->arena = flm_arena_begin(be);
+    take_all(dit);
+    FLM_TRY(flm_arena_commit(&dit->arena, "activations"));
+    take_all(dit);
+    FLM_TRY(fill_rope(dit));
+    *out = dit;
+    dit = NULL;
+done:
+    flm_dit_destroy(&dit);
+    return rc;
+}
+
+void flm_dit_destroy(flm_dit **dit)
+{
+    if (*dit == NULL) return;
+    flm_arena_release(&(*dit)->arena);
+    free((*dit)->block);
+    free(*dit);
+    *dit = NULL;
+}
+
+flm_status flm_dit_product(flm_backend *be, const flm_tensor *a, bool transpose_a, const flm_tensor *b,
+                           bool transpose_b, const flm_tensor *c, bool accumulate, const flm_tensor *bias,
+                           const flm_tensor *gelu)
+{
+    const flm_tensor a2 = flm_tensor_flat(a), b2 = flm_tensor_flat(b), c2 = flm_tensor_flat(c);
+    const flm_tensor gelu2 = gelu != NULL ? flm_tensor_flat(gelu) : flm_tensor_none();
+    return be->ops->matmul(be, &(flm_matmul){.a = &a2, .b = &b2, .transpose_a = transpose_a,
+                                             .transpose_b = transpose_b, .c = &c2, .accumulate = accumulate,
+                                             .bias = bias, .gelu = gelu != NULL ? &gelu2 : NULL});
+}
+
+flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int branch)
+{
+    if (dropout == NULL || dropout->p == 0) return (flm_dropout){0};
+    return (flm_dropout){.p = dropout->p,
+                         .stream = flm_philox_stream(dropout->seed, FLM_RANDOM_DROPOUT, dropout->step,
+                                                     (uint32_t)(2 * block + branch)),
+                         .first_sample = dropout->first_sample};
+}
+
+flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i)
+{
+    const flm_dit_block *b = &dit->block[i];
+    return (flm_dit_block){
+        .x = batch_of(dit, &b->x), .x_mid = batch_of(dit, &b->x_mid), .mod = batch_of(dit, &b->mod),
+        .mean1 = batch_of(dit, &b->mean1), .rstd1 = batch_of(dit, &b->rstd1), .mean2 = batch_of(dit, &b->mean2),
+        .rstd2 = batch_of(dit, &b->rstd2), .y1 = batch_of(dit, &b->y1), .qkv = batch_of(dit, &b->qkv),
+        .o = batch_of(dit, &b->o), .proj = batch_of(dit, &b->proj), .lse = batch_of(dit, &b->lse),
+        .y2 = batch_of(dit, &b->y2), .h_pre = batch_of(dit, &b->h_pre), .h_act = batch_of(dit, &b->h_act),
+        .out = batch_of(dit, &b->out),
+    };
+}
+
+/* x = x + gate1 dropout(attention(y)); x = x + gate2 dropout(MLP(y)): model.md section 2, "Block". */
+static flm_status block_forward(flm_dit *dit, const flm_block_weights *w, int64_t i, const flm_tensor *x_next,
+                                const flm_dit_dropout *dropout)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = dit->be;
+    const flm_ops *ops = be->ops;
+    const int64_t d = dit->shape.d;
+    const flm_dit_block b = flm_dit_block_view(dit, i);
+    const flm_dropout first = flm_dit_site(dropout, i, 0), second = flm_dit_site(dropout, i, 1);
+    const flm_tensor rope = dit->rope;
+    FLM_TRY(flm_dit_modulation(dit, &b.mod, &w->A, &w->a));
+    FLM_TRY(ops->layernorm_modulate(be, &b.y1, &b.mean1, &b.rstd1, &b.x, &w->w1, &b.mod, SHIFT1 * d, SCALE1 * d));
+    FLM_TRY(flm_dit_product(be, &b.y1, false, &w->Wqkv, true, &b.qkv, false, NULL, NULL));
+    FLM_TRY(ops->rope(be, &b.qkv, &rope, false));
+    FLM_TRY(ops->attention(be, &b.o, &b.lse, &b.qkv, dit->shape.H, (float)dit->shape.softcap));
+    FLM_TRY(flm_dit_product(be, &b.o, false, &w->Wo, true, &b.proj, false, NULL, NULL));
+    FLM_TRY(ops->gate_residual(be, &b.x_mid, &b.x, &b.proj, &b.mod, GATE1 * d, &first));
+    FLM_TRY(ops->layernorm_modulate(be, &b.y2, &b.mean2, &b.rstd2, &b.x_mid, &w->w2, &b.mod, SHIFT2 * d, SCALE2 * d));
+    FLM_TRY(flm_dit_product(be, &b.y2, false, &w->W1, true, &b.h_pre, false, &w->b1, &b.h_act));
+    FLM_TRY(flm_dit_product(be, &b.h_act, false, &w->W2, true, &b.out, false, &w->b2, NULL));
+    FLM_TRY(ops->gate_residual(be, x_next, &b.x_mid, &b.out, &b.mod, GATE2 * d, &second));
+done:
+    return rc;
+}
+
+flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, const flm_dit_dropout *dropout)
+{
+    flm_status rc = FLM_OK;
+    const flm_dit_weights *w = &weights->w;
+    const int64_t N = dit->shape.N, d = dit->shape.d;
+    if (B < 1 || B > dit->B_most)
+        FLM_FAIL(FLM_E_ARG, "%lld sequences in a network made for %lld", (long long)B, (long long)dit->B_most);
+    dit->B = B;
+    FLM_TRY(flm_dit_condition(dit, w));
+    for (int64_t i = 0; i < N; i++) {
+        const flm_tensor next = batch_of(dit, i + 1 < N ? &dit->block[i + 1].x : &dit->x_out);
+        FLM_TRY(block_forward(dit, &w->block[i], i, &next, dropout));
+    }
+    const flm_tensor x = batch_of(dit, &dit->x_out), mod = batch_of(dit, &dit->mod_out), y = batch_of(dit, &dit->y);
+    const flm_tensor mean = batch_of(dit, &dit->mean_out), rstd = batch_of(dit, &dit->rstd_out);
+    FLM_TRY(flm_dit_modulation(dit, &mod, &w->Af, &w->af));
+    FLM_TRY(dit->be->ops->layernorm_modulate(dit->be, &y, &mean, &rstd, &x, &w->wf, &mod, 0, d));
+done:
+    return rc;
+}

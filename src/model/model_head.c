@@ -1,0 +1,78 @@
+/* model_head.c - logits, loss, mean embedding and arg max over chunks of rows: no B x L x V array anywhere.
+ * Source: model.md sections 5 and 8. SPDX-License-Identifier: Apache-2.0 */
+#include "model/model_internal.h"
+
+/* Rows [first, first + rows) of y [B, L, d] seen as [B L, d]. */
+static flm_tensor rows_of(const flm_dit *dit, const flm_tensor *t, int64_t first, int64_t rows)
+{
+    const flm_tensor whole = batch_of(dit, t), flat = flm_tensor_flat(&whole);
+    return flm_tensor_slice(&flat, first, rows);
+}
+
+static int64_t chunk_rows(const flm_dit *dit, int64_t first)
+{
+    const int64_t left = dit->B * dit->shape.L - first;
+    return left < dit->chunk ? left : dit->chunk;
+}
+
+flm_status flm_dit_head_logits(flm_dit *dit, const flm_weights *weights, int64_t first, int64_t rows)
+{
+    const flm_tensor y = rows_of(dit, &dit->y, first, rows), logits = flm_tensor_slice(&dit->logits, 0, rows);
+    return flm_dit_product(dit->be, &y, false, &weights->w.Wout, true, &logits, false, &weights->w.bout, NULL);
+}
+
+flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm_tensor *tokens, float scale,
+                             const flm_tensor *loss, bool backward)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = dit->be;
+    const int64_t total = dit->B * dit->shape.L;
+    const flm_tensor targets = flm_tensor_1d(tokens->data, FLM_DTYPE_I32, total);
+    for (int64_t first = 0; first < total; first += dit->chunk) {
+        const int64_t rows = chunk_rows(dit, first);
+        const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), target = flm_tensor_slice(&targets, first, rows);
+        const flm_tensor losses = flm_tensor_slice(loss, first, rows);
+        const flm_tensor grad = backward ? flm_tensor_slice(&dit->probs, 0, rows) : flm_tensor_none();
+        FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
+        FLM_TRY(be->ops->softmax_xent(be, &losses, &grad, &logits, &target, scale));
+        if (!backward) continue;
+        const flm_tensor y = rows_of(dit, &dit->y, first, rows), grad_y = rows_of(dit, &dit->grad_y, first, rows);
+        FLM_TRY(flm_dit_product(be, &grad, true, &y, false, &weights->grad.Wout, true, NULL, NULL));
+        FLM_TRY(be->ops->column_sum(be, &weights->grad.bout, &grad));
+        FLM_TRY(flm_dit_product(be, &grad, false, &weights->w.Wout, false, &grad_y, false, NULL, NULL));
+    }
+done:
+    return rc;
+}
+
+flm_status flm_dit_head_expect(flm_dit *dit, const flm_weights *weights, const flm_tensor *E, const flm_tensor *mean)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = dit->be;
+    const int64_t total = dit->B * dit->shape.L;
+    for (int64_t first = 0; first < total; first += dit->chunk) {
+        const int64_t rows = chunk_rows(dit, first);
+        const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), p = flm_tensor_slice(&dit->probs, 0, rows);
+        const flm_tensor to = rows_of(dit, mean, first, rows);
+        FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
+        FLM_TRY(be->ops->softmax(be, &p, &logits));
+        FLM_TRY(flm_dit_product(be, &p, false, E, false, &to, false, NULL, NULL));
+    }
+done:
+    return rc;
+}
+
+flm_status flm_dit_head_argmax(flm_dit *dit, const flm_weights *weights, const flm_tensor *tokens)
+{
+    flm_status rc = FLM_OK;
+    const int64_t total = dit->B * dit->shape.L;
+    const flm_tensor flat = flm_tensor_1d(tokens->data, FLM_DTYPE_I32, total);
+    for (int64_t first = 0; first < total; first += dit->chunk) {
+        const int64_t rows = chunk_rows(dit, first);
+        const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), to = flm_tensor_slice(&flat, first, rows);
+        FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
+        FLM_TRY(dit->be->ops->argmax(dit->be, &to, &logits));
+    }
+done:
+    return rc;
+}

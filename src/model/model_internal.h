@@ -1,0 +1,31 @@
+/* model_internal.h - shared by the files of the model room alone. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_MODEL_INTERNAL_H
+#define FLM_MODEL_INTERNAL_H
+
+#include "model/model_dit.h"
+
+/* Columns of a block's modulation, in units of d: [shift1 scale1 gate1 shift2 scale2 gate2] (model.md section 2). */
+enum { SHIFT1 = 0, SCALE1 = 1, GATE1 = 2, SHIFT2 = 3, SCALE2 = 4, GATE2 = 5, MODULATIONS = 6 };
+
+/* The first B sequences of a tensor made for B_most. */
+static inline flm_tensor batch_of(const flm_dit *dit, const flm_tensor *t)
+{
+    return flm_tensor_slice(t, 0, dit->B);
+}
+
+/* A block's tensors cut to the batch. */
+flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i);
+
+/* Dropout of site 2 * block + branch (0 attention, 1 MLP); none when dropout is NULL. */
+flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int branch);
+
+/* cond = SiLU(emb_s(t)), and its backward from dit->grad_cond. */
+flm_status flm_dit_condition(flm_dit *dit, const flm_dit_weights *w);
+flm_status flm_dit_condition_backward(flm_dit *dit, const flm_dit_weights *w, const flm_dit_weights *grad);
+
+/* mod = cond A^T + a, and its backward: grad A, grad a +=, dit->grad_cond +=. */
+flm_status flm_dit_modulation(flm_dit *dit, const flm_tensor *mod, const flm_tensor *A, const flm_tensor *a);
+flm_status flm_dit_modulation_backward(flm_dit *dit, const flm_tensor *grad_mod, const flm_tensor *A,
+                                       const flm_tensor *grad_A, const flm_tensor *grad_a);
+
+#endif

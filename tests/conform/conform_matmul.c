@@ -1,0 +1,248 @@
+/* conform_matmul.c - every backend: C = op(A) op(B) [+ C] [+ bias], GELU, against sums in double.
+ * Built twice for the CPU: as the processor is, and held to AVX2 (FLM_TEST_MAX_ISA), where bf16 goes through fp32.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "backend/backend_ops.h"
+#include "tests/tap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static flm_backend *be;
+
+enum { GUARD = 16 }; /* elements behind c and gelu that must stay as they are */
+
+typedef struct shape {
+    int64_t M, N, K;
+} shape;
+
+static const shape shapes[] = {{1, 1, 1},      {1, 5, 1},     {7, 1, 3},    {1, 64, 33},   {17, 31, 1},
+                               {1, 1, 300},    {5, 7, 13},    {64, 48, 32}, {33, 65, 127}, {2, 256, 64},
+                               {129, 96, 257}, {96, 770, 64}, {0, 3, 4},    {3, 0, 4},     {3, 4, 0}};
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+typedef struct flags {
+    flm_dtype in, out;
+    bool transpose_a, transpose_b, accumulate, bias, gelu;
+} flags;
+
+/* Fixed pseudo-random numbers in [-1, 1): Marsaglia's xorshift64, "Xorshift RNGs", 2003. */
+static double draw(void)
+{
+    static uint64_t x = 88172645463325252u;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return (double)(int64_t)x * 0x1p-63;
+}
+
+static double get(const flm_tensor *t, int64_t i)
+{
+    return t->dtype == FLM_DTYPE_BF16 ? flm_bf16_to_f32(((const uint16_t *)t->data)[i]) : ((const float *)t->data)[i];
+}
+
+static void put(const flm_tensor *t, int64_t i, double value)
+{
+    if (t->dtype == FLM_DTYPE_BF16)
+        ((uint16_t *)t->data)[i] = flm_bf16_from_f32((float)value);
+    else
+        ((float *)t->data)[i] = (float)value;
+}
+
+/* Host memory for a tensor and its guard, all of it value (NaN: drawn at random). */
+static flm_tensor host(flm_dtype dtype, int64_t rows, int64_t columns, double value)
+{
+    size_t count = (size_t)(rows * columns) + GUARD;
+    flm_tensor t = flm_tensor_2d(malloc(count * flm_dtype_size(dtype)), dtype, rows, columns);
+    if (!t.data) abort();
+    for (size_t i = 0; i < count; i++) put(&t, (int64_t)i, isnan(value) ? draw() : value);
+    return t;
+}
+
+/* The same tensor on the device. */
+static flm_tensor device(const flm_tensor *h)
+{
+    flm_tensor t = *h;
+    size_t bytes = flm_tensor_bytes(h) + GUARD * flm_dtype_size(h->dtype);
+    if (be->memory->alloc(be, bytes, &t.data) != FLM_OK || be->memory->to_device(be, t.data, h->data, bytes) != FLM_OK)
+        abort();
+    return t;
+}
+
+static void fetch(const flm_tensor *h, const flm_tensor *d)
+{
+    size_t bytes = flm_tensor_bytes(h) + GUARD * flm_dtype_size(h->dtype);
+    if (be->memory->to_host(be, h->data, d->data, bytes) != FLM_OK || be->stream->sync(be) != FLM_OK) abort();
+}
+
+static double gelu_tanh(double x)
+{
+    return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))); /* model.md section 2 */
+}
+
+/* What element (i, j) should be, and the sum of the magnitudes that its rounding errors are relative to. */
+static double expected(const flags *f, const shape *s, const flm_tensor *a, const flm_tensor *b, const flm_tensor *bias,
+                       const flm_tensor *before, int64_t i, int64_t j, double *magnitude)
+{
+    double sum = f->bias ? get(bias, j) : 0, size = fabs(sum);
+    for (int64_t k = 0; k < s->K; k++) {
+        double p =
+            get(a, f->transpose_a ? k * s->M + i : i * s->K + k) * get(b, f->transpose_b ? j * s->K + k : k * s->N + j);
+        sum += p;
+        size += fabs(p);
+    }
+    if (f->accumulate) {
+        sum += get(before, i * s->N + j);
+        size += fabs(get(before, i * s->N + j));
+    }
+    *magnitude = size;
+    return sum;
+}
+
+/* A result of `dtype` may be off by its own rounding: half a unit of 8 or 24 bits, twice that for a tie's neighbour. */
+static double rounding(flm_dtype dtype) { return dtype == FLM_DTYPE_BF16 ? 0x1p-8 : 0x1p-23; }
+
+static int count_wrong(const flags *f, const shape *s, const flm_tensor *a, const flm_tensor *b, const flm_tensor *bias,
+                       const flm_tensor *before, const flm_tensor *c, const flm_tensor *g)
+{
+    int wrong = 0;
+    for (int64_t i = 0; i < s->M; i++)
+        for (int64_t j = 0; j < s->N; j++) {
+            double size, ref = expected(f, s, a, b, bias, before, i, j, &size), x = get(c, i * s->N + j);
+            /* A sum of K + 2 terms in fp32, in any order: at most (K + 2) u times the sum of their magnitudes (Higham,
+             * "Accuracy and Stability of Numerical Algorithms", 2002, section 4.2); bf16 products are exact. */
+            double tolerance = (double)(s->K + 2) * 0x1p-23 * size + rounding(f->out) * fabs(ref);
+            wrong += !(fabs(x - ref) <= tolerance);
+            /* GELU of what c holds; its slope is at most 1.13 and fp32's tanh is good to some 1e-6. */
+            if (f->gelu)
+                wrong += !(fabs(get(g, i * s->N + j) - gelu_tanh(x)) <= (2 * rounding(f->out) + 2e-6) * fabs(x) + 1e-7);
+        }
+    for (int64_t i = s->M * s->N; i < s->M * s->N + GUARD; i++)
+        wrong += !(get(c, i) == 7) + (f->gelu && !(get(g, i) == 7));
+    return wrong;
+}
+
+/* One product, twice: the second time must give the same bits. */
+static int product_wrong(const flags *f, const shape *s)
+{
+    flm_tensor a = host(f->in, f->transpose_a ? s->K : s->M, f->transpose_a ? s->M : s->K, NAN);
+    flm_tensor b = host(f->in, f->transpose_b ? s->N : s->K, f->transpose_b ? s->K : s->N, NAN);
+    flm_tensor bias = host(FLM_DTYPE_F32, 1, s->N, NAN);
+    flm_tensor c = host(f->out, s->M, s->N, 7), g = host(f->out, s->M, s->N, 7);
+    flm_tensor again = host(f->out, s->M, s->N, 7), before;
+    size_t bytes = flm_tensor_bytes(&c);
+    int wrong = 0;
+
+    /* What was there must count when accumulating, and must not even when it is NaN otherwise. */
+    for (int64_t i = 0; i < s->M * s->N; i++) put(&c, i, f->accumulate ? draw() : (double)NAN);
+    before = host(f->out, s->M, s->N, 7);
+    if (bytes) memcpy(before.data, c.data, bytes);
+    flm_tensor da = device(&a), db = device(&b), dbias = device(&bias);
+    dbias = flm_tensor_1d(dbias.data, FLM_DTYPE_F32, s->N);
+    for (int time = 0; time < 2; time++) {
+        flm_tensor dc = device(&before), dg = device(&g);
+        flm_matmul p = {.a = &da,
+                        .b = &db,
+                        .c = &dc,
+                        .transpose_a = f->transpose_a,
+                        .transpose_b = f->transpose_b,
+                        .accumulate = f->accumulate,
+                        .bias = f->bias ? &dbias : NULL,
+                        .gelu = f->gelu ? &dg : NULL};
+        if (be->ops->matmul(be, &p) != FLM_OK) {
+            printf("# %s\n", flm_err_message());
+            wrong++;
+        }
+        fetch(time ? &again : &c, &dc);
+        fetch(&g, &dg);
+        be->memory->release(be, dc.data);
+        be->memory->release(be, dg.data);
+    }
+    wrong += count_wrong(f, s, &a, &b, &bias, &before, &c, &g);
+    wrong += bytes && memcmp(c.data, again.data, bytes) != 0;
+    be->memory->release(be, da.data);
+    be->memory->release(be, db.data);
+    be->memory->release(be, dbias.data);
+    void *all[] = {a.data, b.data, bias.data, c.data, g.data, again.data, before.data};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
+    if (wrong) printf("# %d wrong of M=%lld N=%lld K=%lld\n", wrong, (long long)s->M, (long long)s->N, (long long)s->K);
+    return wrong;
+}
+
+static void test_products(flm_dtype in, flm_dtype out)
+{
+    for (int bits = 0; bits < 32; bits++) {
+        flags f = {in, out, bits & 1, bits & 2, bits & 4, bits & 8, bits & 16};
+        int wrong = 0;
+        if (f.accumulate && out != FLM_DTYPE_F32) continue;
+        for (int i = 0; i < SHAPES; i++) wrong += product_wrong(&f, &shapes[i]);
+        tap_ok(wrong == 0, "%s x %s -> %s%s%s%s%s%s, %d shapes", flm_dtype_name(in), flm_dtype_name(in),
+               flm_dtype_name(out), f.transpose_a ? ", A transposed" : "", f.transpose_b ? ", B transposed" : "",
+               f.accumulate ? ", accumulated" : "", f.bias ? ", bias" : "", f.gelu ? ", GELU" : "", SHAPES);
+    }
+}
+
+static void refused(flm_status want, const flm_matmul *p, const char *what)
+{
+    flm_status have = be->ops->matmul(be, p);
+    tap_ok(have == want, "%s: %s (%s)", what, flm_status_name(have), flm_err_message());
+    flm_err_clear();
+}
+
+static void test_errors(void)
+{
+    flm_tensor square = host(FLM_DTYPE_F32, 4, 4, NAN), other = host(FLM_DTYPE_F32, 4, 5, NAN);
+    flm_tensor half = host(FLM_DTYPE_BF16, 4, 4, NAN), wide = square, row = square, none = flm_tensor_none();
+    flm_matmul good = {.a = &square, .b = &square, .c = &square}, p;
+    float c[16];
+    flm_tensor result = flm_tensor_2d(c, FLM_DTYPE_F32, 4, 4);
+
+    good.c = &result;
+    wide.dtype = FLM_DTYPE_F64;
+    row.ndim = 1;
+    p = good, p.b = &other;
+    refused(FLM_E_SHAPE, &p, "c narrower than b");
+    p = good, p.a = &other;
+    refused(FLM_E_SHAPE, &p, "a wider than b is high");
+    p = good, p.b = &half;
+    refused(FLM_E_SHAPE, &p, "a f32, b bf16");
+    p = good, p.a = &wide, p.b = &wide;
+    refused(FLM_E_UNSUPPORTED, &p, "a and b f64");
+    p = good, p.c = &half, p.accumulate = true;
+    refused(FLM_E_UNSUPPORTED, &p, "accumulating into bf16");
+    p = good, p.a = &row;
+    refused(FLM_E_SHAPE, &p, "a with one axis");
+    p = good, p.b = &none;
+    refused(FLM_E_SHAPE, &p, "b absent");
+    p = good, p.bias = &other;
+    refused(FLM_E_SHAPE, &p, "bias of the wrong shape");
+    p = good, p.gelu = &half;
+    refused(FLM_E_SHAPE, &p, "gelu of another dtype than c");
+    free(square.data);
+    free(other.data);
+    free(half.data);
+}
+
+int main(void)
+{
+#ifdef FLM_TEST_MAX_ISA
+    /* Both of oneDNN's spellings; read when the library first looks at the processor. */
+    setenv("ONEDNN_MAX_CPU_ISA", FLM_TEST_MAX_ISA, 1);
+    setenv("DNNL_MAX_CPU_ISA", FLM_TEST_MAX_ISA, 1);
+#endif
+    if (flm_backend_create(FLM_DEVICE_AUTO, 2, 0, &be) != FLM_OK) {
+        tap_ok(0, "a backend: %s", flm_err_message());
+        return tap_end();
+    }
+    printf("# %s\n", flm_backend_describe(be));
+#ifdef FLM_TEST_MAX_ISA
+    tap_ok(flm_backend_precision(be, FLM_PRECISION_AUTO) == FLM_PRECISION_FP32, "fp32 is chosen without fast bf16");
+#endif
+    tap_ok(flm_backend_precision(be, FLM_PRECISION_BF16) == FLM_PRECISION_BF16, "bf16 is given to who asks for it");
+    test_products(FLM_DTYPE_F32, FLM_DTYPE_F32);
+    test_products(FLM_DTYPE_F32, FLM_DTYPE_BF16);
+    test_products(FLM_DTYPE_BF16, FLM_DTYPE_F32);
+    test_products(FLM_DTYPE_BF16, FLM_DTYPE_BF16);
+    if (be->host_memory) test_errors();
+    flm_backend_destroy(&be);
+    return tap_end();
+}

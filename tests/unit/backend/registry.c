@@ -1,0 +1,135 @@
+/* registry.c - opening a device, its tables, its memory, and the placeholders of ops that a backend lacks.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "backend/backend_internal.h"
+#include "backend/cpu/cpu_internal.h"
+#include "tests/tap.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void refused(flm_device device, int threads, int local_rank, flm_status want, const char *what)
+{
+    flm_backend *be = NULL;
+    flm_status have = flm_backend_create(device, threads, local_rank, &be);
+    tap_ok(have == want && !be, "%s: %s (%s)", what, flm_status_name(have), flm_err_message());
+    flm_err_clear();
+}
+
+/* Every slot of the table of ops is filled: all of them are pointers to functions. */
+static void test_table(const flm_backend *be)
+{
+    enum { SLOTS = sizeof(flm_ops) / sizeof(void (*)(void)) };
+    void (*slot[SLOTS])(void);
+    int missing = 0;
+
+    memcpy(slot, be->ops, sizeof slot);
+    for (int i = 0; i < SLOTS; i++) missing += !slot[i];
+    tap_ok(missing == 0, "%d of %d ops missing", missing, (int)SLOTS);
+}
+
+#define COUNT_OP(op, ...) \
+    count++;              \
+    same += (void *)probe.op == (void *)flm_unsupported_##op;
+#define FILL_OP(op, ...) .op = flm_unsupported_##op,
+
+/* A table of placeholders alone: as many as there are slots, each of its slot's own type. */
+static void test_placeholders(flm_backend *be)
+{
+    static const flm_ops probe = {FLM_OPS_LIST(FILL_OP)};
+    int count = 0, same = 0;
+    FLM_OPS_LIST(COUNT_OP)
+    tap_ok(same == count && sizeof(flm_ops) == (size_t)count * sizeof(void (*)(void)),
+           "a placeholder for each of %d ops", count);
+    tap_ok(probe.cholesky(be, NULL) == FLM_E_UNSUPPORTED && strstr(flm_err_message(), "cholesky") &&
+               strstr(flm_err_message(), be->name),
+           "a placeholder says what is missing: %s", flm_err_message());
+    flm_err_clear();
+}
+
+static void test_memory(flm_backend *be)
+{
+    static const size_t sizes[] = {0, 1, 100, 3 << 20};
+    size_t available = 0;
+    void *data = NULL;
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        char *host = malloc(sizes[i] + 1), *back = malloc(sizes[i] + 1);
+        void *copy = NULL;
+        if (!host || !back) abort();
+        for (size_t b = 0; b < sizes[i]; b++) host[b] = (char)(b * 7 + 3);
+        tap_ok(be->memory->alloc(be, sizes[i], &data) == FLM_OK && (size_t)data % 64 == 0, "%zu bytes, aligned",
+               sizes[i]);
+        be->memory->alloc(be, sizes[i], &copy);
+        be->memory->to_device(be, data, host, sizes[i]);
+        be->memory->copy(be, copy, data, sizes[i]);
+        be->memory->to_host(be, back, copy, sizes[i]);
+        be->stream->sync(be);
+        tap_ok(memcmp(host, back, sizes[i]) == 0, "%zu bytes there and back", sizes[i]);
+        be->memory->zero(be, copy, sizes[i]);
+        be->memory->to_host(be, back, copy, sizes[i]);
+        be->stream->sync(be);
+        memset(host, 0, sizes[i]);
+        tap_ok(memcmp(host, back, sizes[i]) == 0, "%zu zeros", sizes[i]);
+        be->memory->release(be, data);
+        be->memory->release(be, copy);
+        free(host);
+        free(back);
+    }
+    be->memory->release(be, NULL);
+    flm_status rc = be->memory->available(be, &available);
+    tap_ok(rc == FLM_OK && available > 1 << 20, "%zu bytes free", available);
+    data = NULL;
+    tap_ok(be->memory->alloc(be, available + ((size_t)64 << 30), &data) == FLM_E_NOMEM && !data,
+           "more than there is: %s", flm_err_message());
+    tap_ok(be->memory->alloc(be, SIZE_MAX, &data) == FLM_E_NOMEM && !data, "more than can be said: %s",
+           flm_err_message());
+    flm_err_clear();
+}
+
+static void test_scratch(flm_backend *be)
+{
+    void *small = NULL, *other = NULL, *again = NULL, *large = NULL;
+
+    tap_ok(flm_cpu_scratch(be, 0, 1000, &small) == FLM_OK && (size_t)small % 64 == 0, "scratch memory, aligned");
+    memset(small, 1, 1000);
+    tap_ok(flm_cpu_scratch(be, 1, 1000, &other) == FLM_OK && other != small, "another slot is other memory");
+    tap_ok(flm_cpu_scratch(be, 0, 10, &again) == FLM_OK && again == small, "a smaller request gets the same memory");
+    tap_ok(flm_cpu_scratch(be, 0, 100000, &large) == FLM_OK, "a slot grows");
+    memset(large, 1, 100000);
+    tap_ok(flm_cpu_scratch(be, 0, SIZE_MAX / 2, &large) == FLM_E_NOMEM, "until memory is out: %s", flm_err_message());
+    flm_err_clear();
+    tap_ok(flm_cpu_scratch(be, 0, 1000, &small) == FLM_OK, "and serves again after that");
+    memset(small, 1, 1000);
+}
+
+int main(void)
+{
+    flm_backend *be = NULL;
+
+    refused(FLM_DEVICE_CPU, -1, 0, FLM_E_ARG, "negative threads");
+    refused(FLM_DEVICE_CPU, 1 << 20, 0, FLM_E_ARG, "a million threads");
+    refused(FLM_DEVICE_CPU, 1, -1, FLM_E_ARG, "negative local rank");
+    refused((flm_device)99, 1, 0, FLM_E_ARG, "unknown device");
+    if (!FLM_HAVE_CUDA) refused(FLM_DEVICE_CUDA, 1, 0, FLM_E_UNSUPPORTED, "a device that is not built in");
+    flm_backend_destroy(&be);
+    tap_ok(!be, "nothing to destroy is fine");
+
+    if (!tap_ok(flm_backend_create(FLM_DEVICE_CPU, 0, 0, &be) == FLM_OK, "the CPU: %s", flm_err_message()))
+        return tap_end();
+    tap_ok(flm_cpu_threads(be) == omp_get_max_threads(), "0 threads: as the environment says");
+    flm_backend_destroy(&be);
+    tap_ok(!be, "destroying nulls");
+    if (!tap_ok(flm_backend_create(FLM_DEVICE_CPU, 3, 0, &be) == FLM_OK, "again: %s", flm_err_message()))
+        return tap_end();
+    tap_ok(flm_cpu_threads(be) == 3 && strstr(flm_backend_describe(be), "3 threads"), "%s", flm_backend_describe(be));
+    tap_ok(flm_backend_precision(be, FLM_PRECISION_FP32) == FLM_PRECISION_FP32, "fp32 stays fp32");
+    tap_ok(flm_backend_precision(be, FLM_PRECISION_BF16) == FLM_PRECISION_BF16, "bf16 stays bf16");
+    tap_ok(flm_backend_precision(be, FLM_PRECISION_AUTO) != FLM_PRECISION_AUTO, "auto is resolved");
+    test_table(be);
+    test_placeholders(be);
+    test_memory(be);
+    test_scratch(be);
+    flm_backend_destroy(&be);
+    return tap_end();
+}
