@@ -2,9 +2,11 @@
 
 # base
 check_PROGRAMS += %D%/base/status.t %D%/base/crc32c.t %D%/base/philox.t %D%/base/log.t %D%/base/version.t \
-  %D%/base/options.t
+  %D%/base/options.t %D%/base/permute.t
 %C%_base_status_t_SOURCES = %D%/base/status.c
 %C%_base_status_t_LDADD = $(LINK_BASE)
+%C%_base_permute_t_SOURCES = %D%/base/permute.c
+%C%_base_permute_t_LDADD = $(LINK_BASE)
 %C%_base_crc32c_t_SOURCES = %D%/base/crc32c.c
 %C%_base_crc32c_t_LDADD = $(LINK_BASE)
 %C%_base_philox_t_SOURCES = %D%/base/philox.c
