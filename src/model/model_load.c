@@ -1,0 +1,69 @@
+/* model_load.c - see model_load.h. SPDX-License-Identifier: Apache-2.0 */
+#include "model/model_load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shape *out)
+{
+    flm_status rc = FLM_OK;
+    const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
+    flm_model_shape shape;
+    FLM_TRY(flm_model_preset("small", &shape)); /* what no checkpoint records is the same in every preset */
+    shape.L = info->L;
+    shape.V = info->vocabulary.V;
+    shape.d = info->d;
+    shape.H = info->H;
+    shape.c = info->c;
+    shape.N = info->N;
+    if (flm_model_check(&shape) != FLM_OK) {
+        char why[256];
+        snprintf(why, sizeof why, "%s", flm_err_message());
+        FLM_FAIL(FLM_E_FORMAT, "the checkpoint's %s", why);
+    }
+    *out = shape;
+done:
+    return rc;
+}
+
+static const flm_checkpoint_dataset *find(const flm_checkpoint *checkpoint, const char *name)
+{
+    int count;
+    const flm_checkpoint_dataset *all = flm_checkpoint_datasets(checkpoint, &count);
+    for (int i = 0; i < count; i++)
+        if (strcmp(all[i].name, name) == 0) return &all[i];
+    return NULL;
+}
+
+static flm_status load_parameter(flm_weights *weights, int index, const flm_checkpoint *checkpoint, const char *set,
+                                 float *values)
+{
+    flm_status rc = FLM_OK;
+    const flm_parameter *p = &weights->parameter[index];
+    char name[FLM_NAME_BYTES];
+    snprintf(name, sizeof name, "%s/%s", set, p->name);
+    const flm_checkpoint_dataset *dataset = find(checkpoint, name);
+    if (dataset == NULL) FLM_FAIL(FLM_E_MISMATCH, "the checkpoint has no %s, which the network needs", name);
+    if (dataset->ndim != p->ndim || dataset->dim[0] != p->dim[0] || (p->ndim == 2 && dataset->dim[1] != p->dim[1]))
+        FLM_FAIL(FLM_E_MISMATCH, "the checkpoint's %s has other sizes than the network's", name);
+    FLM_TRY(flm_checkpoint_read(checkpoint, name, 0, p->count, values));
+    FLM_TRY(flm_weights_set(weights, index, values));
+done:
+    return rc;
+}
+
+flm_status flm_model_load(flm_weights *weights, const flm_checkpoint *checkpoint, const char *set)
+{
+    flm_status rc = FLM_OK;
+    int64_t most = 0;
+    float *values = NULL;
+    for (int i = 0; i < weights->parameters; i++)
+        if (weights->parameter[i].count > most) most = weights->parameter[i].count;
+    values = malloc((size_t)most * sizeof *values);
+    if (values == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a tensor of %lld elements", (long long)most);
+    for (int i = 0; i < weights->parameters; i++) FLM_TRY(load_parameter(weights, i, checkpoint, set, values));
+done:
+    free(values);
+    return rc;
+}

@@ -1,0 +1,17 @@
+/* model_load.h - a network's weights out of a checkpoint, for those who do not train it.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_MODEL_LOAD_H
+#define FLM_MODEL_LOAD_H
+
+#include "io/io_checkpoint.h"
+#include "model/model_weights.h"
+
+/* flm_model_load_shape - the sizes a checkpoint records, checked. Errors: FLM_E_FORMAT naming the size. */
+flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shape *out);
+
+/* flm_model_load - every parameter from set "weights" or "ema" of the checkpoint, converted to the compute dtype.
+ * Not collective: each rank reads the whole. Errors: FLM_E_MISMATCH (a tensor is missing or has other sizes),
+ * FLM_E_CHECKSUM, FLM_E_IO, FLM_E_NOMEM. */
+flm_status flm_model_load(flm_weights *weights, const flm_checkpoint *checkpoint, const char *set);
+
+#endif

@@ -1,0 +1,77 @@
+/* train_directory.c - a run's directory and its configuration file. SPDX-License-Identifier: Apache-2.0 */
+#include "train/train_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static flm_status make_directory(const char *path)
+{
+    flm_status rc = FLM_OK;
+    struct stat status;
+    if (mkdir(path, 0777) == 0) return FLM_OK;
+    if (errno != EEXIST) FLM_FAIL(FLM_E_IO, "%s: cannot be made: %s", path, strerror(errno));
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) FLM_FAIL(FLM_E_IO, "%s: is no directory", path);
+    if (access(path, W_OK | X_OK) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be written in: %s", path, strerror(errno));
+done:
+    return rc;
+}
+
+/* The directory itself and those above it that are missing. */
+static flm_status make_directories(const char *path)
+{
+    flm_status rc = FLM_OK;
+    char part[FLM_RUN_PATH_BYTES];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (access(part, F_OK) != 0) FLM_TRY(make_directory(part));
+        *slash = '/';
+    }
+    FLM_TRY(make_directory(part));
+done:
+    return rc;
+}
+
+static flm_status join(char *path, const char *directory, const char *name)
+{
+    if (snprintf(path, FLM_RUN_PATH_BYTES, "%s/%s", directory, name) < FLM_RUN_PATH_BYTES) return FLM_OK;
+    return flm_err_raise(FLM_E_USAGE, __FILE__, __LINE__, "--out %.100s...: the path is too long", directory);
+}
+
+flm_status flm_run_directory_make(flm_run *run)
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    FLM_TRY(join(run->checkpoints, run->o->out, "checkpoints"));
+    FLM_TRY(join(run->metrics_path, run->o->out, "metrics.jsonl"));
+    FLM_TRY(join(run->config_path, run->o->out, "config.ini"));
+    if (flm_comm_rank(run->comm) == 0) local = make_directories(run->checkpoints);
+    FLM_TRY(flm_comm_agree(run->comm, local));
+done:
+    return rc;
+}
+
+static flm_status write_config(const flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    char temporary[FLM_RUN_PATH_BYTES + 8];
+    FILE *file = NULL;
+    snprintf(temporary, sizeof temporary, "%s.tmp", run->config_path);
+    file = fopen(temporary, "w");
+    if (file == NULL) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", temporary, strerror(errno));
+    FLM_TRY(flm_options_write(run->given, file));
+    if (fflush(file) != 0 || fsync(fileno(file)) != 0)
+        FLM_FAIL(FLM_E_IO, "%s: cannot be written: %s", temporary, strerror(errno));
+    if (rename(temporary, run->config_path) != 0)
+        FLM_FAIL(FLM_E_IO, "%s: cannot be renamed to %s: %s", temporary, run->config_path, strerror(errno));
+done:
+    if (file != NULL) fclose(file);
+    return rc;
+}
+
+flm_status flm_run_config_write(flm_run *run)
+{
+    return flm_comm_agree(run->comm, flm_comm_rank(run->comm) == 0 ? write_config(run) : FLM_OK);
+}

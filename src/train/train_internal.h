@@ -1,0 +1,41 @@
+/* train_internal.h - private to the train room: what a run holds while it lasts. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_TRAIN_INTERNAL_H
+#define FLM_TRAIN_INTERNAL_H
+
+#include "io/io_checkpoint.h"
+#include "train/train_metrics.h"
+#include "train/train_run.h"
+
+enum { FLM_RUN_PATH_BYTES = 4096 };
+
+typedef struct flm_run {
+    flm_comm *comm;
+    flm_backend *be;
+    const flm_train_options *o;
+    const flm_options *given;
+    char checkpoints[FLM_RUN_PATH_BYTES], metrics_path[FLM_RUN_PATH_BYTES], config_path[FLM_RUN_PATH_BYTES];
+    flm_shards *train, *valid; /* valid NULL: the shards have none */
+    flm_trainer *trainer;
+    flm_loader *loader;
+    flm_metrics *metrics;
+    flm_setting *setting; /* the options as name and value, for checkpoints */
+    int settings;
+    int64_t saved_step; /* of the newest whole checkpoint of this run, -1: none */
+} flm_run;
+
+/* flm_run_directory_make - the run directory and its checkpoints' directory, where missing; the paths. Collective.
+ * Errors: FLM_E_IO with errno. */
+flm_status flm_run_directory_make(flm_run *run);
+
+/* flm_run_config_write - config.ini as resolved, in one rename. Rank 0 writes. Collective. Errors: FLM_E_IO. */
+flm_status flm_run_config_write(flm_run *run);
+
+/* flm_run_resume - the state to begin with: initial weights, or a checkpoint by --resume. Collective.
+ * Errors: FLM_E_MISMATCH naming what differs; FLM_E_USAGE (--resume no, and there are checkpoints); those of reading. */
+flm_status flm_run_resume(flm_run *run);
+
+/* flm_run_save - a checkpoint of the present step, unless it is there already. Collective. Errors: those of
+ * flm_checkpoint_write. */
+flm_status flm_run_save(flm_run *run);
+
+#endif

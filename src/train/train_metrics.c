@@ -1,0 +1,181 @@
+/* train_metrics.c - see train_metrics.h. SPDX-License-Identifier: Apache-2.0 */
+#include "train/train_metrics.h"
+
+#include "base/base_log.h"
+#include "base/base_progress.h"
+#include "base/base_version.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct flm_metrics {
+    char *path;
+    int fd;
+    bool speak; /* rank 0 */
+    flm_progress progress;
+    double smooth, weight; /* running mean of the loss, for the bar alone */
+    double shown_seconds;
+    int64_t shown_step;
+};
+
+/* What the running mean of the bar keeps of itself at every step. */
+static const double smoothing = 0.98;
+
+/* The step of a whole line of ours, or -1: lines without one (the record of a start) belong to the line before. */
+static int64_t step_of(const char *line, size_t length, bool *whole)
+{
+    json_t *object = json_loadb(line, length, 0, NULL);
+    const json_t *step = json_object_get(object, "step");
+    const int64_t value = json_is_integer(step) ? (int64_t)json_integer_value(step) : -1;
+    *whole = json_is_object(object);
+    json_decref(object);
+    return value;
+}
+
+/* How many bytes of the file stay: whole lines up to the first of a later step. */
+static flm_status measure(const char *path, int64_t step, off_t *keep)
+{
+    flm_status rc = FLM_OK;
+    FILE *file = fopen(path, "r");
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    bool whole;
+
+    *keep = 0;
+    if (file == NULL && errno != ENOENT) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    while (file != NULL && (length = getline(&line, &room, file)) > 0) {
+        if (line[length - 1] != '\n' || step_of(line, (size_t)length, &whole) > step || !whole) break;
+        *keep += length;
+    }
+    if (file != NULL && ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+done:
+    free(line);
+    if (file != NULL) fclose(file);
+    return rc;
+}
+
+/* One line, in one write where the system allows: a reader never sees half of one for long. Takes the object over. */
+static flm_status append(flm_metrics *m, json_t *object)
+{
+    flm_status rc = FLM_OK;
+    char *text = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL, *line = NULL;
+    size_t length, done = 0;
+
+    if (text != NULL) line = malloc(strlen(text) + 2);
+    if (line == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a line", m->path);
+    length = (size_t)sprintf(line, "%s\n", text);
+    while (done < length) {
+        const ssize_t wrote = write(m->fd, line + done, length - done);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be written: %s", m->path, strerror(errno));
+        done += (size_t)wrote;
+    }
+done:
+    json_decref(object);
+    free(text);
+    free(line);
+    return rc;
+}
+
+static flm_status record_start(flm_metrics *m, int64_t step, const flm_options *options, const char *describe, int size)
+{
+    json_t *config = json_object();
+    for (int i = 0; config != NULL && i < flm_options_count(options); i++)
+        json_object_set_new(config, flm_options_name(options, i),
+                            json_string(flm_options_value(options, flm_options_name(options, i))));
+    return append(m, json_pack("{s:I, s:s, s:s, s:s, s:i, s:o}", "start", (json_int_t)step, "version",
+                               flm_version_string(), "revision", flm_version_revision(), "device", describe, "ranks",
+                               size, "config", config));
+}
+
+flm_status flm_metrics_open(const flm_comm *comm, const char *path, int64_t step, const flm_options *options,
+                            const char *describe, flm_metrics **out)
+{
+    flm_status rc = FLM_OK;
+    flm_metrics *m = calloc(1, sizeof *m);
+    off_t keep = 0;
+
+    if (m == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to write it", path);
+    *m = (flm_metrics){.fd = -1, .path = strdup(path), .speak = flm_comm_rank(comm) == 0};
+    m->progress = flm_progress_begin((double)step, m->speak);
+    m->shown_seconds = flm_seconds();
+    m->shown_step = step;
+    if (m->path == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to write it", path);
+    if (m->speak) {
+        if (step > 0) FLM_TRY(measure(path, step, &keep));
+        m->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        if (m->fd < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+        if (ftruncate(m->fd, keep) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be cut back: %s", path, strerror(errno));
+        FLM_TRY(record_start(m, step, options, describe, flm_comm_size(comm)));
+    }
+    *out = m;
+    m = NULL;
+done:
+    flm_metrics_close(&m);
+    return rc;
+}
+
+void flm_metrics_close(flm_metrics **metrics)
+{
+    flm_metrics *m = *metrics;
+    if (m == NULL) return;
+    flm_progress_clear(&m->progress);
+    if (m->fd >= 0) close(m->fd);
+    free(m->path);
+    free(m);
+    *metrics = NULL;
+}
+
+flm_status flm_metrics_report(flm_metrics *m, const flm_report *r)
+{
+    flm_status rc = FLM_OK;
+    char utilisation[48] = "";
+
+    if (!m->speak) return FLM_OK;
+    json_t *object = json_pack(
+        "{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "step", (json_int_t)r->step, "epoch",
+        (json_int_t)r->epoch, "tokens_seen", (json_int_t)r->tokens_seen, "loss", r->loss, "grad_norm", r->grad_norm, "lr",
+        r->lr, "tokens_per_second", r->tokens_per_second, "seconds_data", r->seconds_data, "seconds_compute",
+        r->seconds_compute, "seconds_communication", r->seconds_communication, "memory_bytes",
+        (json_int_t)r->memory_bytes);
+    if (object != NULL && r->utilisation > 0) {
+        json_object_set_new(object, "flops_utilisation", json_real(r->utilisation));
+        snprintf(utilisation, sizeof utilisation, ", %.1f %% of peak", 100 * r->utilisation);
+    }
+    FLM_TRY(append(m, object));
+    if (!m->progress.terminal)
+        flm_log(FLM_LOG_INFO, "step %" PRId64 ": loss %.4f, gradient norm %.3f, lr %.3g, %.0f tokens/s%s", r->step, r->loss,
+                r->grad_norm, r->lr, r->tokens_per_second, utilisation);
+done:
+    return rc;
+}
+
+flm_status flm_metrics_validation(flm_metrics *m, int64_t step, double loss, int64_t rows)
+{
+    flm_status rc = FLM_OK;
+
+    if (!m->speak) return FLM_OK;
+    FLM_TRY(append(m, json_pack("{s:I, s:f, s:I}", "step", (json_int_t)step, "valid_loss", loss, "valid_rows",
+                                (json_int_t)rows)));
+    flm_progress_clear(&m->progress);
+    flm_log(FLM_LOG_INFO, "step %" PRId64 ": validation loss %.4f over %" PRId64 " rows", step, loss, rows);
+done:
+    return rc;
+}
+
+void flm_metrics_progress(flm_metrics *m, int64_t step, int64_t steps, double loss, int64_t tokens_a_step)
+{
+    const double speed =
+        (double)((step - m->shown_step) * tokens_a_step) / (flm_seconds() - m->shown_seconds);
+    m->smooth = smoothing * m->smooth + (1 - smoothing) * loss;
+    m->weight = smoothing * m->weight + (1 - smoothing);
+    flm_progress_show(&m->progress, (double)step, (double)steps, "step %" PRId64 "/%" PRId64 "  loss %.3f  %.0f tokens/s",
+                      step, steps, m->smooth / m->weight, speed);
+}

@@ -1,0 +1,146 @@
+/* train_resume.c - where a run begins, and the checkpoints it leaves. SPDX-License-Identifier: Apache-2.0 */
+#include "train/train_internal.h"
+
+#include "base/base_log.h"
+#include "train/train_checkpoint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What a run cannot change on its way: it would no longer be the same sequence of rows and random numbers. */
+static const char *const fixed_settings[] = {"seed", "batch"};
+
+static flm_status check_vocabulary(const flm_vocabulary *file, const flm_vocabulary *data, const char *path)
+{
+    flm_status rc = FLM_OK;
+    if (strcmp(file->name, data->name) != 0 || file->V != data->V || strcmp(file->sha256, data->sha256) != 0)
+        FLM_FAIL(FLM_E_MISMATCH,
+                 "%s was trained on tokeniser %s (%lld ids, sha256 %.8s...), the shards are of %s (%lld ids, sha256 "
+                 "%.8s...)",
+                 path, file->name, (long long)file->V, file->sha256, data->name, (long long)data->V, data->sha256);
+done:
+    return rc;
+}
+
+static flm_status check_shape(const flm_checkpoint_info *info, const flm_model_shape *shape, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const struct {
+        const char *name;
+        int64_t file, run;
+    } sizes[] = {{"length L", info->L, shape->L},
+                 {"hidden size d", info->d, shape->d},
+                 {"heads H", info->H, shape->H},
+                 {"condition size c", info->c, shape->c},
+                 {"blocks N", info->N, shape->N}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (sizes[i].file != sizes[i].run)
+            FLM_FAIL(FLM_E_MISMATCH, "%s has %s %lld, this run has %lld", path, sizes[i].name, (long long)sizes[i].file,
+                     (long long)sizes[i].run);
+done:
+    return rc;
+}
+
+static flm_status check_fits(const flm_run *run, const flm_checkpoint *checkpoint, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
+    if (strcmp(info->kind, "flm") != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "%s is a checkpoint of kind %s; flm_train goes on from kind flm", path, info->kind);
+    FLM_TRY(check_vocabulary(&info->vocabulary, &flm_shards_info(run->train)->vocabulary, path));
+    FLM_TRY(check_shape(info, &run->trainer->settings.shape, path));
+    for (size_t i = 0; i < sizeof fixed_settings / sizeof fixed_settings[0]; i++) {
+        const char *name = fixed_settings[i], *then = flm_checkpoint_setting(checkpoint, name);
+        const char *now = flm_options_value(run->given, name);
+        if (then == NULL || strcmp(then, now) != 0)
+            FLM_FAIL(FLM_E_MISMATCH, "%s was trained with --%s %s, which cannot change on the way to %s", path, name,
+                     then != NULL ? then : "(not recorded)", now);
+    }
+    if (info->step > run->o->steps)
+        FLM_FAIL(FLM_E_MISMATCH, "%s stands at step %lld, beyond --steps %lld", path, (long long)info->step,
+                 (long long)run->o->steps);
+done:
+    return rc;
+}
+
+/* Options that differ from the checkpoint's and may: said once. */
+static void tell_changes(const flm_run *run, const flm_checkpoint *checkpoint)
+{
+    static const char *const silent[] = {"resume", "out", "steps", "threads", "log-every", "eval-only", "config"};
+    for (int i = 0; i < run->settings; i++) {
+        const char *name = run->setting[i].name, *then = flm_checkpoint_setting(checkpoint, name);
+        bool quiet = then == NULL || strcmp(then, run->setting[i].value) == 0;
+        for (size_t k = 0; k < sizeof silent / sizeof silent[0]; k++) quiet |= strcmp(name, silent[k]) == 0;
+        if (!quiet) flm_log(FLM_LOG_INFO, "--%s was %s until now and is %s from here on", name, then, run->setting[i].value);
+    }
+}
+
+static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out)
+{
+    flm_status rc = FLM_OK;
+    const char *resume = run->o->resume;
+    FLM_TRY(flm_checkpoint_resume(run->comm, run->checkpoints, out));
+    if (strcmp(resume, "auto") == 0) goto done;
+    if (*out != NULL && strcmp(resume, "no") == 0)
+        FLM_FAIL(FLM_E_USAGE, "--resume no: %s has checkpoints already; choose another --out, or --resume auto",
+                 run->checkpoints);
+    if (*out != NULL && strcmp(resume, "no") != 0)
+        FLM_FAIL(FLM_E_USAGE, "--resume %s: %s has checkpoints of its own; choose another --out, or --resume auto",
+                 resume, run->checkpoints);
+    if (strcmp(resume, "no") != 0)
+        FLM_TRY(flm_comm_agree(run->comm, flm_checkpoint_open(resume, out)));
+done:
+    return rc;
+}
+
+flm_status flm_run_resume(flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    flm_checkpoint *checkpoint = NULL;
+    char name[64];
+    run->saved_step = -1;
+    FLM_TRY(find_checkpoint(run, &checkpoint));
+    if (checkpoint == NULL) {
+        FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
+        goto done;
+    }
+    const int64_t step = flm_checkpoint_get_info(checkpoint)->step;
+    const bool own = strcmp(run->o->resume, "auto") == 0;
+    snprintf(name, sizeof name, "the checkpoint of step %" PRId64, step);
+    FLM_TRY(flm_comm_agree(run->comm, check_fits(run, checkpoint, own ? name : run->o->resume)));
+    FLM_TRY(flm_train_checkpoint_read(run->trainer->optimizer, checkpoint));
+    run->trainer->step = step;
+    if (own) run->saved_step = step;
+    tell_changes(run, checkpoint);
+    flm_log(FLM_LOG_INFO, "going on from step %" PRId64 " (%s)", step, own ? run->checkpoints : run->o->resume);
+done:
+    flm_checkpoint_close(&checkpoint);
+    return rc;
+}
+
+flm_status flm_run_save(flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    const flm_trainer *trainer = run->trainer;
+    const flm_model_shape *shape = &trainer->settings.shape;
+    const int64_t seen = trainer->step * trainer->settings.batch;
+    if (trainer->step == run->saved_step) goto done;
+    flm_checkpoint_info info = {.kind = "flm",
+                                .step = trainer->step,
+                                .epoch = seen / flm_shards_rows(run->train),
+                                .rows_read = seen,
+                                .tokens_seen = seen * shape->L,
+                                .seed = run->o->seed,
+                                .vocabulary = flm_shards_info(run->train)->vocabulary,
+                                .L = shape->L,
+                                .d = shape->d,
+                                .H = shape->H,
+                                .c = shape->c,
+                                .N = shape->N};
+    FLM_TRY(flm_train_checkpoint_write(trainer->optimizer, run->checkpoints, &info, run->setting, run->settings,
+                                       (int)run->o->keep));
+    run->saved_step = trainer->step;
+done:
+    return rc;
+}

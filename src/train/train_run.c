@@ -1,0 +1,248 @@
+/* train_run.c - see train_run.h. SPDX-License-Identifier: Apache-2.0 */
+#include "train/train_run.h"
+
+#include "base/base_log.h"
+#include "base/base_progress.h"
+#include "train/train_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* Sequences a rank holds at once when --micro-batch does not say: as many as have about so many tokens. */
+enum { MICRO_TOKENS = 8192 };
+/* Rows of logits at once when --chunk does not say: about so many logits. */
+enum { CHUNK_LOGITS = 1 << 24, CHUNK_LEAST = 64 };
+
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static flm_status choose_shape(const flm_train_options *o, const flm_shard_info *data, flm_model_shape *shape)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_model_preset(o->preset, shape));
+    shape->L = data->L;
+    shape->V = data->vocabulary.V;
+    if (o->hidden_size) shape->d = o->hidden_size;
+    if (o->heads) shape->H = o->heads;
+    if (o->cond_size) shape->c = o->cond_size;
+    if (o->blocks) shape->N = o->blocks;
+    if (flm_model_check(shape) != FLM_OK) {
+        char why[256];
+        snprintf(why, sizeof why, "%s", flm_err_message());
+        FLM_FAIL(FLM_E_USAGE, "%s", why);
+    }
+done:
+    return rc;
+}
+
+static flm_status choose_settings(const flm_run *run, flm_trainer_settings *s)
+{
+    flm_status rc = FLM_OK;
+    const flm_train_options *o = run->o;
+    *s = (flm_trainer_settings){
+        .act = flm_backend_precision(run->be, (flm_precision)o->precision) == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16
+                                                                                                : FLM_DTYPE_F32,
+        .batch = o->batch,
+        .dropout = o->dropout,
+        .lr = o->lr,
+        .warmup = o->warmup,
+        .seed = (uint64_t)o->seed,
+        .optimizer = {o->beta1, o->beta2, o->eps, o->weight_decay, o->clip, o->ema_decay}};
+    FLM_TRY(choose_shape(o, flm_shards_info(run->train), &s->shape));
+    s->micro_batch = o->micro_batch ? o->micro_batch : most(1, MICRO_TOKENS / s->shape.L);
+    s->chunk = o->chunk ? o->chunk : most(CHUNK_LEAST, CHUNK_LOGITS / s->shape.V);
+done:
+    return rc;
+}
+
+/* The split that training needs, and the held-out one where the directory has it. */
+static flm_status open_shards(flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_comm_agree(run->comm, flm_shards_open(run->o->data, "train", &run->train)));
+    if (flm_shards_has(run->train, "valid"))
+        FLM_TRY(flm_comm_agree(run->comm, flm_shards_open(run->o->data, "valid", &run->valid)));
+    else if (run->o->eval_only)
+        FLM_FAIL(FLM_E_MISMATCH, "--eval-only: %s has no held-out rows (flm_shard --valid-last N makes some)",
+                 run->o->data);
+done:
+    return rc;
+}
+
+static flm_status collect_settings(flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    run->settings = flm_options_count(run->given);
+    run->setting = calloc((size_t)run->settings + 1, sizeof *run->setting);
+    if (run->setting == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the table of settings");
+    for (int i = 0; i < run->settings; i++) {
+        const char *name = flm_options_name(run->given, i), *value = flm_options_value(run->given, name);
+        run->setting[i] = (flm_setting){name, value != NULL ? value : ""};
+    }
+done:
+    return rc;
+}
+
+static void tell_plan(const flm_run *run)
+{
+    const flm_trainer *t = run->trainer;
+    const flm_model_shape *s = &t->settings.shape;
+    int64_t weights = 0;
+    for (int i = 0; i < t->weights->parameters; i++) weights += t->weights->parameter[i].count;
+    flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(run->be));
+    flm_log(FLM_LOG_INFO,
+            "network: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
+            "; %.1f M weights; products in %s",
+            s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6, flm_dtype_name(t->settings.act));
+    flm_log(FLM_LOG_INFO,
+            "%d rank%s, batch %" PRId64 " (at most %" PRId64 " at once a rank), %" PRId64 " rows an epoch; %.0f MiB a rank",
+            flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch,
+            t->settings.micro_batch, flm_shards_rows(run->train), (double)flm_trainer_bytes(t) / (1 << 20));
+}
+
+static flm_status prepare(flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    flm_trainer_settings settings;
+    FLM_TRY(flm_comm_agree(run->comm, collect_settings(run)));
+    FLM_TRY(open_shards(run));
+    FLM_TRY(choose_settings(run, &settings));
+    FLM_TRY(flm_run_directory_make(run));
+    FLM_TRY(flm_trainer_create(run->be, run->comm, &settings, &run->trainer));
+    tell_plan(run);
+    FLM_TRY(flm_run_resume(run));
+done:
+    return rc;
+}
+
+static flm_status validate(flm_run *run, double *loss)
+{
+    flm_status rc = FLM_OK;
+    const int64_t all = flm_shards_rows(run->valid), rows = run->o->eval_rows;
+    const int64_t used = rows > 0 && rows < all ? rows : all;
+    FLM_TRY(flm_trainer_validate(run->trainer, run->valid, used, loss));
+    if (run->metrics != NULL) FLM_TRY(flm_metrics_validation(run->metrics, run->trainer->step, *loss, used));
+done:
+    return rc;
+}
+
+static flm_status evaluate(flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    double loss;
+    if (run->trainer->step == 0) flm_log(FLM_LOG_WARN, "there is no checkpoint: the initial weights are measured");
+    FLM_TRY(validate(run, &loss));
+    if (flm_comm_rank(run->comm) == 0) printf("step %" PRId64 "  valid_loss %.6f\n", run->trainer->step, loss);
+done:
+    return rc;
+}
+
+/* What was counted when the last report was made. */
+typedef struct marks {
+    double seconds, waited_data, waited_comm;
+    int64_t step;
+} marks;
+
+static flm_status report(flm_run *run, const flm_step_result *result, double waited_data, marks *last)
+{
+    flm_status rc = FLM_OK;
+    const flm_trainer *t = run->trainer;
+    const double now = flm_seconds(), seconds = now - last->seconds, data = waited_data - last->waited_data;
+    const double comm = t->optimizer->waited - last->waited_comm;
+    const int64_t sequences = t->step * t->settings.batch;
+    const double speed = (double)((t->step - last->step) * t->settings.batch * t->settings.shape.L) / seconds;
+    const double flops = 3 * flm_model_flops(&t->settings.shape) * speed / flm_comm_size(run->comm);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    const flm_report r = {.step = t->step,
+                          .epoch = (sequences - 1) / flm_shards_rows(run->train),
+                          .tokens_seen = sequences * t->settings.shape.L,
+                          .loss = result->loss,
+                          .grad_norm = result->grad_norm,
+                          .lr = result->lr,
+                          .tokens_per_second = speed,
+                          .utilisation = run->o->peak_tflops > 0 ? flops / (run->o->peak_tflops * 1e12) : 0,
+                          .seconds_data = data,
+                          .seconds_compute = seconds - data - comm,
+                          .seconds_communication = comm,
+                          .memory_bytes = (int64_t)usage.ru_maxrss * 1024};
+    FLM_TRY(flm_metrics_report(run->metrics, &r));
+    *last = (marks){now, waited_data, t->optimizer->waited, t->step};
+done:
+    return rc;
+}
+
+static bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
+
+/* Steps until the last, or until a rank was asked to stop. */
+static flm_status loop(flm_run *run, bool (*stop_requested)(void))
+{
+    flm_status rc = FLM_OK;
+    flm_trainer *t = run->trainer;
+    const flm_train_options *o = run->o;
+    const int64_t tokens = t->settings.batch * t->settings.shape.L;
+    double waited = 0, loss;
+    marks last = {flm_seconds(), 0, t->optimizer->waited, t->step};
+    flm_step_result result = {0};
+    while (t->step < o->steps && !result.stop) {
+        const int32_t *ids = NULL;
+        FLM_TRY(flm_loader_next(run->loader, &ids, &waited));
+        FLM_TRY(flm_trainer_step(t, ids, stop_requested(), &result));
+        flm_metrics_progress(run->metrics, t->step, o->steps, result.loss, tokens);
+        if (due(t->step, o->log_every) || t->step == o->steps) FLM_TRY(report(run, &result, waited, &last));
+        const double begin = flm_seconds(), begin_comm = t->optimizer->waited;
+        if (run->valid != NULL && due(t->step, o->eval_every)) FLM_TRY(validate(run, &loss));
+        if (due(t->step, o->checkpoint_every)) FLM_TRY(flm_run_save(run));
+        last.seconds += flm_seconds() - begin; /* a report is of the steps alone */
+        last.waited_comm += t->optimizer->waited - begin_comm;
+    }
+    FLM_TRY(flm_run_save(run));
+    if (t->step < o->steps) {
+        flm_log(FLM_LOG_INFO, "stopped at step %" PRId64 " of %" PRId64 ", which is saved; the same command goes on from there",
+                t->step, o->steps);
+        FLM_FAIL(FLM_E_INTERRUPTED, "stopped at step %" PRId64, t->step);
+    }
+    if (run->valid != NULL && !due(t->step, o->eval_every)) FLM_TRY(validate(run, &loss));
+done:
+    return rc;
+}
+
+static flm_status train(flm_run *run, bool (*stop_requested)(void))
+{
+    flm_status rc = FLM_OK;
+    flm_trainer *t = run->trainer;
+    FLM_TRY(flm_run_config_write(run));
+    FLM_TRY(flm_comm_agree(run->comm, flm_metrics_open(run->comm, run->metrics_path, t->step, run->given,
+                                                       flm_backend_describe(run->be), &run->metrics)));
+    if (t->step == run->o->steps) {
+        flm_log(FLM_LOG_INFO, "step %" PRId64 " is reached already; --steps takes the run further", t->step);
+        goto done;
+    }
+    FLM_TRY(flm_comm_agree(run->comm, flm_loader_start(run->train, t->settings.seed, true, t->settings.batch, t->first,
+                                                       t->count, t->step, &run->loader)));
+    FLM_TRY(loop(run, stop_requested));
+done:
+    return rc;
+}
+
+flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_options *options, const flm_options *given,
+                         bool (*stop_requested)(void))
+{
+    flm_status rc = FLM_OK;
+    flm_run run = {.comm = comm, .be = be, .o = options, .given = given};
+    FLM_TRY(prepare(&run));
+    if (options->eval_only)
+        FLM_TRY(evaluate(&run));
+    else
+        FLM_TRY(train(&run, stop_requested));
+done:
+    flm_loader_stop(&run.loader);
+    flm_metrics_close(&run.metrics);
+    flm_trainer_destroy(&run.trainer);
+    flm_shards_close(&run.valid);
+    flm_shards_close(&run.train);
+    free(run.setting);
+    return rc;
+}

@@ -1,0 +1,34 @@
+/* train_run.h - a training run: its directory, its resumption, and the loop over steps.
+ *
+ * Run directory: config.ini, metrics.jsonl, checkpoints/ (docs/files.md section 2). The same command run again goes on
+ * where the last whole checkpoint stands. Refuses: the parsing of options, signals, the end of the process.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_TRAIN_RUN_H
+#define FLM_TRAIN_RUN_H
+
+#include "base/base_options.h"
+#include "train/train_step.h"
+
+/* The options of flm_train as they stand in its table (cmd/cmd_train_options.c), in that order. */
+typedef struct flm_train_options {
+    const char *data, *out, *resume, *preset;
+    int64_t hidden_size, heads, cond_size, blocks; /* 0: the preset's */
+    int64_t steps, batch, micro_batch, chunk;      /* micro_batch, chunk 0: chosen */
+    double lr, beta1, beta2, eps, weight_decay, clip, ema_decay, dropout;
+    int64_t warmup;
+    int64_t eval_every, eval_rows, checkpoint_every, keep, log_every; /* 0: never; all rows; keep all */
+    bool eval_only;
+    int device, precision;
+    int64_t seed, threads;
+    double peak_tflops; /* of this rank's device, for the utilisation; 0: not known */
+} flm_train_options;
+
+/* flm_train_run - train until `steps`, or with eval_only measure the held-out loss of the newest checkpoint.
+ * in  given: the same options as resolved, recorded in config.ini, the metrics and every checkpoint; stop_requested:
+ *     asked once a step whether this rank should end early, with a checkpoint.
+ * Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH (shards, checkpoint and options that do not fit), FLM_E_INTERRUPTED
+ * (stopped early, state saved), FLM_E_NUMERIC, and those of files and devices. */
+flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_options *options, const flm_options *given,
+                         bool (*stop_requested)(void));
+
+#endif

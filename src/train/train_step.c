@@ -1,0 +1,180 @@
+/* train_step.c - see train_step.h. SPDX-License-Identifier: Apache-2.0 */
+#include "train/train_step.h"
+
+#include "base/base_philox.h"
+#include "flow/flow_time.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Samples [*first, *first + *count) of n are this rank's. */
+static void share(const flm_comm *comm, int64_t n, int64_t *first, int64_t *count)
+{
+    const int64_t rank = flm_comm_rank(comm), size = flm_comm_size(comm);
+    *first = n * rank / size;
+    *count = n * (rank + 1) / size - *first;
+}
+
+static flm_status create_parts(flm_trainer *trainer)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = trainer->be;
+    const flm_trainer_settings *s = &trainer->settings;
+    const int64_t chunk = least(s->chunk, s->micro_batch * s->shape.L), size = flm_comm_size(trainer->comm);
+    FLM_TRY(flm_gamma_create(s->shape.V, &trainer->gamma));
+    FLM_TRY(flm_weights_create(be, &s->shape, s->act, flm_comm_size(trainer->comm), true, &trainer->weights));
+    FLM_TRY(flm_optimizer_create(trainer->weights, trainer->comm, &s->optimizer, &trainer->optimizer));
+    FLM_TRY(flm_noise_create(be, s->shape.V, s->shape.d, &trainer->basis));
+    FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, true, &trainer->dit));
+    FLM_TRY(flm_objective_create(trainer->dit, trainer->basis, trainer->gamma, &trainer->objective));
+    trainer->t = malloc((size_t)((s->batch + size - 1) / size) * sizeof *trainer->t); /* the most of any share */
+    trainer->ids = malloc((size_t)(s->micro_batch * s->shape.L) * sizeof *trainer->ids);
+    trainer->rows = malloc((size_t)s->micro_batch * sizeof *trainer->rows);
+    if (trainer->t == NULL || trainer->ids == NULL || trainer->rows == NULL)
+        FLM_FAIL(FLM_E_NOMEM, "no memory for the tokens of %lld sequences", (long long)s->micro_batch);
+done:
+    return rc;
+}
+
+flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer_settings *settings,
+                              flm_trainer **out)
+{
+    flm_status rc = FLM_OK;
+    flm_trainer *trainer = NULL;
+    if (settings->batch < flm_comm_size(comm))
+        FLM_FAIL(FLM_E_USAGE, "--batch %lld is less than the number of ranks, %d", (long long)settings->batch,
+                 flm_comm_size(comm));
+    trainer = calloc(1, sizeof *trainer);
+    if (trainer == NULL)
+        rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the training's table");
+    FLM_TRY(flm_comm_agree(comm, rc));
+    *trainer = (flm_trainer){.be = be, .comm = comm, .settings = *settings};
+    share(comm, settings->batch, &trainer->first, &trainer->count);
+    trainer->settings.micro_batch = least(settings->micro_batch, trainer->count);
+    FLM_TRY(flm_comm_agree(comm, create_parts(trainer)));
+    *out = trainer;
+    trainer = NULL;
+done:
+    flm_trainer_destroy(&trainer);
+    return rc;
+}
+
+void flm_trainer_destroy(flm_trainer **trainer)
+{
+    flm_trainer *t = *trainer;
+    if (t == NULL) return;
+    flm_objective_destroy(&t->objective);
+    flm_dit_destroy(&t->dit);
+    flm_noise_destroy(&t->basis);
+    flm_optimizer_destroy(&t->optimizer);
+    flm_weights_destroy(&t->weights);
+    flm_gamma_destroy(&t->gamma);
+    free(t->t);
+    free(t->ids);
+    free(t->rows);
+    free(t);
+    *trainer = NULL;
+}
+
+size_t flm_trainer_bytes(const flm_trainer *t)
+{
+    return t->weights->arena.bytes + t->optimizer->arena.bytes + t->basis->arena.bytes + t->dit->arena.bytes +
+           t->objective->arena.bytes;
+}
+
+/* All of this rank's micro-batches of a step; the last one's hook starts the reductions while it computes. */
+static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
+{
+    flm_status rc = FLM_OK;
+    const flm_trainer_settings *s = &trainer->settings;
+    const flm_dit_hook hook = flm_optimizer_hook(trainer->optimizer);
+    const uint64_t step = (uint64_t)trainer->step;
+    for (int64_t at = 0; at < trainer->count; at += s->micro_batch) {
+        const int64_t B = least(s->micro_batch, trainer->count - at);
+        const flm_dit_dropout dropout = {(float)s->dropout, s->seed, step, trainer->first + at};
+        const flm_micro_batch batch = {
+            .B = B,
+            .tokens = ids + at * s->shape.L,
+            .t = trainer->t + at,
+            .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_NOISE, step, 0), trainer->first + at},
+            .dropout = s->dropout > 0 ? &dropout : NULL,
+            .scale = 1 / (double)(s->batch * s->shape.L),
+            .backward = true,
+            .hook = at + B == trainer->count ? &hook : NULL};
+        FLM_TRY(flm_objective_micro(trainer->objective, trainer->weights, &batch));
+    }
+done:
+    return rc;
+}
+
+flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop, flm_step_result *out)
+{
+    flm_status rc = FLM_OK;
+    const flm_trainer_settings *s = &trainer->settings;
+    const double lr = flm_optimizer_lr(s->lr, s->warmup, trainer->step);
+    double sums[2] = {0, stop}, norm;
+    FLM_TRY(flm_weights_zero_grad(trainer->weights));
+    FLM_TRY(flm_noise_update(trainer->basis, trainer->comm, &trainer->weights->w.E));
+    FLM_TRY(flm_objective_begin(trainer->objective));
+    flm_time_stratified(s->seed, FLM_RANDOM_TIME, (uint64_t)trainer->step, s->batch, trainer->first, trainer->count,
+                        trainer->t);
+    FLM_TRY(accumulate(trainer, ids));
+    FLM_TRY(flm_objective_total(trainer->objective, &sums[0]));
+    FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis, sums, 2, &norm));
+    const double loss = sums[0] / (double)(s->batch * s->shape.L);
+    if (!isfinite(loss) || !isfinite(norm))
+        FLM_FAIL(FLM_E_NUMERIC, "step %lld: the %s is not finite (loss %g, gradient norm %g); the last checkpoint stands",
+                 (long long)trainer->step + 1, isfinite(loss) ? "gradient" : "loss", loss, norm);
+    FLM_TRY(flm_optimizer_update(trainer->optimizer, lr, trainer->step));
+    trainer->step++;
+    *out = (flm_step_result){loss, norm, lr, sums[1] > 0};
+done:
+    return rc;
+}
+
+/* Sum of the losses of this rank's share of one validation batch: rows [begin, begin + n) of the split. */
+static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards, int64_t begin, int64_t n,
+                                 uint64_t number)
+{
+    flm_status rc = FLM_OK;
+    const flm_trainer_settings *s = &trainer->settings;
+    int64_t first, count;
+    share(trainer->comm, n, &first, &count);
+    flm_time_stratified(s->seed, FLM_RANDOM_VALIDATION, number, n, first, count, trainer->t);
+    for (int64_t at = 0; at < count; at += s->micro_batch) {
+        const int64_t B = least(s->micro_batch, count - at);
+        for (int64_t i = 0; i < B; i++) trainer->rows[i] = begin + first + at + i;
+        FLM_TRY(flm_shards_read(shards, trainer->rows, B, trainer->ids));
+        const flm_micro_batch batch = {
+            .B = B,
+            .tokens = trainer->ids,
+            .t = trainer->t + at,
+            .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_TIME_SITES), first + at}};
+        FLM_TRY(flm_objective_micro(trainer->objective, trainer->weights, &batch));
+    }
+done:
+    return rc;
+}
+
+flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss)
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    const flm_trainer_settings *s = &trainer->settings;
+    double sum = 0;
+    FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, true));
+    FLM_TRY(flm_noise_update(trainer->basis, trainer->comm, &trainer->weights->w.E));
+    FLM_TRY(flm_objective_begin(trainer->objective));
+    for (int64_t begin = 0; begin < rows && local == FLM_OK; begin += s->batch)
+        local = validate_batch(trainer, shards, begin, least(s->batch, rows - begin), (uint64_t)(begin / s->batch));
+    if (local == FLM_OK) local = flm_objective_total(trainer->objective, &sum);
+    FLM_TRY(flm_comm_agree(trainer->comm, local));
+    FLM_TRY(flm_comm_sum_f64(trainer->comm, &sum, 1));
+    FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, false));
+    *loss = sum / (double)(rows * s->shape.L);
+    if (!isfinite(*loss))
+        FLM_FAIL(FLM_E_NUMERIC, "step %lld: the validation loss is not finite", (long long)trainer->step);
+done:
+    return rc;
+}

@@ -1,0 +1,71 @@
+/* train_step.h - one training step of an FLM over all ranks: micro-batches, reduction, update; and validation.
+ *
+ * Owns the network's weights, activations, optimiser state, noise basis and objective of this rank. Step s uses the
+ * global batch's samples s * batch ... of the endless sequence of rows; this rank computes samples [first, first +
+ * count) of each. The result does not depend on the number of ranks or the micro-batch but for rounding.
+ * Refuses: files, schedules of reports, signals. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_TRAIN_STEP_H
+#define FLM_TRAIN_STEP_H
+
+#include "flow/flow_objective.h"
+#include "io/io_shard.h"
+#include "train/train_optimizer.h"
+
+typedef struct flm_trainer_settings {
+    flm_model_shape shape;
+    flm_dtype act;       /* compute dtype: f32 or bf16 */
+    int64_t batch;       /* sequences a step, all ranks together */
+    int64_t micro_batch; /* sequences a rank holds at once, at most */
+    int64_t chunk;       /* rows of logits at once */
+    double dropout, lr;
+    int64_t warmup;
+    uint64_t seed;
+    flm_optimizer_settings optimizer;
+} flm_trainer_settings;
+
+typedef struct flm_trainer {
+    flm_backend *be;
+    flm_comm *comm;
+    flm_trainer_settings settings;
+    flm_gamma *gamma;
+    flm_weights *weights;
+    flm_optimizer *optimizer;
+    flm_noise_basis *basis;
+    flm_dit *dit;
+    flm_objective *objective;
+    int64_t first, count; /* this rank's samples of every batch */
+    int64_t step;         /* updates done */
+    double *t;            /* [count] times of the step */
+    int32_t *ids;         /* [micro_batch, L] rows of validation */
+    int64_t *rows;        /* [micro_batch] */
+} flm_trainer;
+
+typedef struct flm_step_result {
+    double loss;      /* mean over the global batch, nats a token */
+    double grad_norm; /* global, before clipping */
+    double lr;
+    bool stop;        /* some rank was asked to stop */
+} flm_step_result;
+
+/* flm_trainer_create - everything a step needs is allocated here; weights are undefined until
+ * flm_optimizer_initialise or flm_train_checkpoint_read. Collective.
+ * Errors: FLM_E_USAGE (fewer sequences in the batch than ranks), FLM_E_ARG, FLM_E_NOMEM saying how much. */
+flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer_settings *settings,
+                              flm_trainer **out);
+
+/* flm_trainer_destroy - accepts NULL, nulls it. */
+void flm_trainer_destroy(flm_trainer **trainer);
+
+/* flm_trainer_bytes - bytes of device memory this rank's arenas hold. */
+size_t flm_trainer_bytes(const flm_trainer *trainer);
+
+/* flm_trainer_step - one update.   in  ids host i32 [count, L]: this rank's samples; stop: this rank was asked to stop.
+ * Collective. Errors: FLM_E_NUMERIC naming the step where loss or gradient is not finite (weights are those before),
+ * FLM_E_ARG (an id outside the vocabulary), the backend's. Source: model.md sections 4 and 5. */
+flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop, flm_step_result *out);
+
+/* flm_trainer_validate - mean loss, nats a token, of the first `rows` rows of a split with the EMA weights, without
+ * dropout; the same times and noise at every call. Collective. Errors: those of flm_shards_read and of a step. */
+flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss);
+
+#endif
