@@ -29,3 +29,8 @@ check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
 %C%_backend_registry_t_LDADD = $(LINK_BACKEND)
 %C%_backend_arena_t_SOURCES = %D%/backend/arena.c
 %C%_backend_arena_t_LDADD = $(LINK_BACKEND)
+
+# comm
+check_PROGRAMS += %D%/comm/self.t
+%C%_comm_self_t_SOURCES = %D%/comm/self.c
+%C%_comm_self_t_LDADD = $(LINK_COMM)
