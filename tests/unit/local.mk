@@ -29,3 +29,10 @@ check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
 %C%_backend_registry_t_LDADD = $(LINK_BACKEND)
 %C%_backend_arena_t_SOURCES = %D%/backend/arena.c
 %C%_backend_arena_t_LDADD = $(LINK_BACKEND)
+
+# flow
+check_PROGRAMS += %D%/flow/gamma.t %D%/flow/time.t
+%C%_flow_gamma_t_SOURCES = %D%/flow/gamma.c
+%C%_flow_gamma_t_LDADD = libflm_flow.a $(LINK_BASE)
+%C%_flow_time_t_SOURCES = %D%/flow/time.c
+%C%_flow_time_t_LDADD = libflm_flow.a $(LINK_BASE)
