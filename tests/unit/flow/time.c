@@ -1,0 +1,87 @@
+/* time.c - stratified times: one a stratum, uniform inside it, however they are divided.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "flow/flow_time.h"
+#include "tests/tap.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double *times_new(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n)
+{
+    double *t = malloc((size_t)n * sizeof *t);
+    if (t == NULL) abort();
+    flm_time_stratified(seed, purpose, step, n, 0, n, t);
+    return t;
+}
+
+static void test_strata(flm_random_purpose purpose, int64_t n)
+{
+    double *t = times_new(7, purpose, 3, n), *parts = malloc((size_t)n * sizeof *parts);
+    char *seen = calloc((size_t)n, 1);
+    int64_t once = 0;
+    if (parts == NULL || seen == NULL) abort();
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t k = t[i] >= 0 && t[i] < 1 ? (int64_t)floor(t[i] * (double)n) : -1;
+        if (k < 0 || k >= n) continue;
+        once += seen[k] == 0;
+        seen[k] = 1;
+    }
+    tap_ok(once == n, "purpose %d, n=%d: one in every stratum", (int)purpose, (int)n);
+    for (int64_t first = 0, count = 1; first < n; first += count, count = count % 5 + 1) {
+        if (count > n - first) count = n - first;
+        flm_time_stratified(7, purpose, 3, n, first, count, parts + first);
+    }
+    tap_ok(memcmp(t, parts, (size_t)n * sizeof *t) == 0, "purpose %d, n=%d: the same in parts", (int)purpose, (int)n);
+    free(t);
+    free(parts);
+    free(seen);
+}
+
+/* Offsets within the strata: of n = 4096 uniform ones the mean is off by at most 5 of its standard deviations, 0.0045,
+ * and so is the correlation of place and stratum, 5 / 64 (each 6e-7 likely by chance; the seed is fixed). */
+static void test_offsets(void)
+{
+    enum { n = 4096 };
+    double *t = times_new(1, FLM_RANDOM_TIME, 0, n), mean = 0, square = 0, place = 0;
+    for (int i = 0; i < n; i++) {
+        const double u = t[i] * n - floor(t[i] * n);
+        mean += u / n;
+        square += u * u / n;
+        place += (t[i] - 0.5) * ((i + 0.5) / n - 0.5) * 12 / n;
+    }
+    tap_close(mean, 0.5, 5 * sqrt(1.0 / 12 / n), "offsets: mean");
+    tap_close(square, 1.0 / 3, 5 * sqrt(4.0 / 45 / n), "offsets: mean square");
+    tap_close(place, 0, 5 / sqrt((double)n), "the order is random");
+    free(t);
+}
+
+static void test_streams(void)
+{
+    enum { n = 64 };
+    double *a = times_new(1, FLM_RANDOM_TIME, 5, n);
+    double *others[] = {times_new(2, FLM_RANDOM_TIME, 5, n), times_new(1, FLM_RANDOM_TIME, 6, n),
+                        times_new(1, FLM_RANDOM_VALIDATION, 5, n), times_new(1, FLM_RANDOM_TIME, 5 + (1ULL << 32), n)};
+    for (int k = 0; k < 4; k++) {
+        int same = 0;
+        for (int i = 0; i < n; i++) same += a[i] == others[k][i];
+        tap_ok(same == 0, "another seed, step or purpose: other times (%d)", k);
+        free(others[k]);
+    }
+    free(a);
+}
+
+int main(void)
+{
+    static const int64_t sizes[] = {1, 2, 7, 64, 65, 512, 1001};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        test_strata(FLM_RANDOM_TIME, sizes[i]);
+        test_strata(FLM_RANDOM_VALIDATION, sizes[i]);
+    }
+    test_offsets();
+    test_streams();
+    double t;
+    flm_time_stratified(1, FLM_RANDOM_TIME, 0, (int64_t)1 << 40, ((int64_t)1 << 40) - 1, 1, &t);
+    tap_ok(t >= 0 && t < 1, "the largest batch");
+    return tap_end();
+}
