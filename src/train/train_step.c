@@ -151,7 +151,7 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
             .B = B,
             .tokens = trainer->ids,
             .t = trainer->t + at,
-            .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_TIME_SITES), first + at}};
+            .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_VALIDATION_NOISE), first + at}};
         FLM_TRY(flm_objective_micro(trainer->objective, trainer->weights, &batch));
     }
 done:
