@@ -1,0 +1,174 @@
+/* bench_train.c - a training step of the whole network: tokens a second, share of the machine's peak, memory.
+ *
+ * Random tokens, so no files. The peak is measured in the same run, by every rank at once, before and after the steps;
+ * the share counts model FLOPs (model.md section 9: three times the forward pass), not what the step really does.
+ * With several ranks (mpirun) rates are summed over them. SPDX-License-Identifier: Apache-2.0 */
+#include "bench/bench_products.h"
+
+#include "base/base_philox.h"
+#include "base/base_progress.h"
+#include "cmd/cmd_options.h"
+#include "cmd/cmd_run.h"
+#include "train/train_step.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+typedef struct options {
+    const char *preset, *json;
+    int64_t length, vocabulary, batch, micro_batch, chunk, runs, seed, threads;
+    double dropout;
+    int device, precision;
+} options;
+
+#define INT_OPTION(field, name, text, low, high, words)                                                               \
+    {                                                                                                                 \
+        name, FLM_OPTION_INT, offsetof(options, field), text, low, high, NULL, "Benchmark", "N", words, false         \
+    }
+
+static const flm_option table[] = {
+    {"preset", FLM_OPTION_STRING, offsetof(options, preset), "small", 0, 0, NULL, "Benchmark", "small|tiny", "sizes",
+     false},
+    INT_OPTION(length, "length", "128", 1, 1 << 20, "L"),
+    INT_OPTION(vocabulary, "vocabulary", "30522", 2, 1 << 24, "V"),
+    INT_OPTION(batch, "batch", "32", 1, 1 << 20, "sequences a step, all ranks together"),
+    INT_OPTION(micro_batch, "micro-batch", "32", 1, 1 << 20, "sequences a rank holds at once"),
+    INT_OPTION(chunk, "chunk", "512", 1, 1 << 20, "rows of logits at once"),
+    INT_OPTION(runs, "runs", "3", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "timed steps"),
+    {"dropout", FLM_OPTION_FLOAT, offsetof(options, dropout), "0.1", 0, 0.9, NULL, "Benchmark", "P", "dropout", false},
+    {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
+     "also write the figures there, a JSON object a line", false},
+    FLM_OPTIONS_COMMON(options),
+};
+
+typedef struct work {
+    flm_trainer *trainer;
+    int32_t *ids;
+} work;
+
+static flm_status run_step(void *arg)
+{
+    work *w = arg;
+    flm_step_result result;
+    return flm_trainer_step(w->trainer, w->ids, false, &result);
+}
+
+/* Tokens spread like words: rank r is drawn about as often as 1 / r (Zipf), so that rows of E are met repeatedly. */
+static flm_status make_ids(const flm_trainer *t, int32_t **out)
+{
+    flm_status rc = FLM_OK;
+    const int64_t count = t->count * t->settings.shape.L, V = t->settings.shape.V;
+    int32_t *ids = malloc((size_t)count * sizeof *ids);
+    if (ids == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld tokens", (long long)count);
+    for (int64_t i = 0; i < count; i++) {
+        const flm_philox4 r = flm_philox4x32(t->settings.seed, (uint32_t)(t->first * t->settings.shape.L + i), 0, 0, 0);
+        double x = 1, u = flm_philox_uniform(r.v[0], r.v[1]);
+        for (int64_t left = V; left > 1; left /= 2) x *= 1 + u; /* V^u up to rounding */
+        ids[i] = (int32_t)(x >= (double)V ? V - 1 : x - 1);
+    }
+    *out = ids;
+done:
+    return rc;
+}
+
+static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_trainer_settings *s, double *sum)
+{
+    flm_status rc = FLM_OK;
+    bench_product products[BENCH_PRODUCTS];
+    int best;
+    const int count =
+        bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, products);
+    FLM_TRY(flm_comm_barrier(comm));
+    FLM_TRY(bench_peak(be, products, count, s->act, BENCH_RUNS_LEAST, sum, &best));
+    FLM_TRY(flm_comm_sum_f64(comm, sum, 1));
+done:
+    return rc;
+}
+
+static flm_status report_figures(const options *o, const flm_trainer *t, flm_backend *be, const double peak[2],
+                                 const bench_seconds *seconds)
+{
+    flm_status rc = FLM_OK;
+    bench_report *report = NULL;
+    struct rusage usage;
+    const double mean_peak = (peak[0] + peak[1]) / 2, tokens = (double)(t->settings.batch * t->settings.shape.L);
+    const double flops = 3 * flm_model_flops(&t->settings.shape) * tokens;
+    const double share = flops / seconds->median / mean_peak;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("%s, %s\n", flm_backend_describe(be), flm_dtype_name(t->settings.act));
+    printf("%d ranks, batch %lld, micro-batch %lld, L %lld, V %lld\n", flm_comm_size(t->comm),
+           (long long)t->settings.batch, (long long)t->settings.micro_batch, (long long)t->settings.shape.L,
+           (long long)t->settings.shape.V);
+    printf("step %.3f s (%.3f .. %.3f of %d), %.0f tokens/s, %.1f GFLOP/s\n", seconds->median, seconds->least,
+           seconds->most, seconds->runs, tokens / seconds->median, 1e-9 * flops / seconds->median);
+    printf("peak %.1f GFLOP/s before, %.1f after: share %.1f %%\n", 1e-9 * peak[0], 1e-9 * peak[1], 100 * share);
+    printf("peak memory of rank 0: %.2f GiB (%.2f in arenas)\n", (double)usage.ru_maxrss / (1 << 20),
+           (double)flm_trainer_bytes(t) / (1 << 30));
+    FLM_TRY(bench_report_create("train", o->json, be, (int)o->threads, &report));
+    FLM_TRY(bench_report_line(
+        report, json_pack("{ss si ss sI sI sI sI sI sf sf so sf sf sf sf}", "record", "train", "ranks",
+                          flm_comm_size(t->comm), "dtype", flm_dtype_name(t->settings.act), "batch",
+                          (json_int_t)t->settings.batch, "micro_batch", (json_int_t)t->settings.micro_batch, "chunk",
+                          (json_int_t)t->settings.chunk, "L", (json_int_t)t->settings.shape.L, "V",
+                          (json_int_t)t->settings.shape.V, "peak_gflops_before", 1e-9 * peak[0], "peak_gflops_after",
+                          1e-9 * peak[1], "step_seconds", bench_seconds_json(seconds), "tokens_per_second",
+                          tokens / seconds->median, "gflops", 1e-9 * flops / seconds->median, "share_of_peak", share,
+                          "memory_gib", (double)usage.ru_maxrss / (1 << 20))));
+    FLM_TRY(bench_report_finish(&report));
+done:
+    if (report) bench_report_finish(&report);
+    return rc;
+}
+
+static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
+{
+    flm_status rc = FLM_OK;
+    const bool bf16 = flm_backend_precision(be, (flm_precision)o->precision) == FLM_PRECISION_BF16;
+    flm_trainer_settings s = {.act = bf16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32,
+                              .batch = o->batch,
+                              .micro_batch = o->micro_batch,
+                              .chunk = o->chunk,
+                              .dropout = o->dropout,
+                              .lr = 3e-4,
+                              .seed = (uint64_t)o->seed,
+                              .optimizer = {0.9, 0.999, 1e-8, 0, 1, 0.9999}};
+    work w = {0};
+    double peak[2];
+    bench_seconds seconds;
+    FLM_TRY(flm_model_preset(o->preset, &s.shape));
+    s.shape.L = o->length;
+    s.shape.V = o->vocabulary;
+    FLM_TRY(flm_trainer_create(be, comm, &s, &w.trainer));
+    FLM_TRY(flm_optimizer_initialise(w.trainer->optimizer, s.seed));
+    FLM_TRY(make_ids(w.trainer, &w.ids));
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, &peak[0]));
+    FLM_TRY(bench_measure(run_step, &w, (int)o->runs, &seconds));
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, &peak[1]));
+    if (flm_comm_rank(comm) == 0) FLM_TRY(report_figures(o, w.trainer, be, peak, &seconds));
+done:
+    free(w.ids);
+    flm_trainer_destroy(&w.trainer);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    flm_status rc = FLM_OK;
+    flm_comm *world = NULL;
+    flm_backend *be = NULL;
+    flm_options *parsed = NULL;
+    options o = {0};
+    bool stop = false;
+    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_options_parse("bench_train", "measure a training step", NULL, table, sizeof table / sizeof table[0],
+                              argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
+    if (stop) goto done;
+    FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be));
+    FLM_TRY(bench(world, be, &o));
+done:
+    if (rc != FLM_OK) flm_run_fail(rc);
+    flm_options_destroy(&parsed);
+    flm_backend_destroy(&be);
+    return flm_run_finish(rc, &world);
+}
