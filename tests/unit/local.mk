@@ -36,3 +36,7 @@ check_PROGRAMS += %D%/flow/gamma.t %D%/flow/time.t
 %C%_flow_gamma_t_LDADD = libflm_flow.a $(LINK_BASE)
 %C%_flow_time_t_SOURCES = %D%/flow/time.c
 %C%_flow_time_t_LDADD = libflm_flow.a $(LINK_BASE)
+# comm
+check_PROGRAMS += %D%/comm/self.t
+%C%_comm_self_t_SOURCES = %D%/comm/self.c
+%C%_comm_self_t_LDADD = $(LINK_COMM)
