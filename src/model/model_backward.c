@@ -36,8 +36,9 @@ static flm_status mlp_backward(flm_dit *dit, const flm_block_weights *w, const f
     const flm_tensor grad_x = batch_of(dit, &dit->grad_x), grad_mod = batch_of(dit, &dit->grad_mod);
     const flm_tensor branch = batch_of(dit, &dit->grad_branch), wide = wide_as(dit, dit->shape.mlp_ratio * d);
     const flm_tensor wide2 = flm_tensor_flat(&wide), h_pre = flm_tensor_flat(&b->h_pre);
+    const flm_tensor branch2 = flm_tensor_flat(&branch);
     FLM_TRY(ops->gate_residual_backward(be, &branch, &grad_mod, &grad_x, &b->out, &b->mod, GATE2 * d, dropout));
-    FLM_TRY(ops->column_sum(be, &grad->b2, &branch));
+    FLM_TRY(ops->column_sum(be, &grad->b2, &branch2));
     FLM_TRY(linear_backward(be, &wide, &grad->W2, &branch, &b->h_act, &w->W2));
     FLM_TRY(ops->gelu_backward(be, &wide2, &grad->b1, &h_pre, &wide2));
     FLM_TRY(linear_backward(be, &branch, &grad->W1, &wide, &b->y2, &w->W1));

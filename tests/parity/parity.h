@@ -1,0 +1,86 @@
+/* parity.h - shared by the files of the parity driver: golden files, the network they describe, and the report.
+ *
+ * A golden file of any shape is held against the programs' own path: weights by name, xi in place of the noise,
+ * micro-batches, chunks of the head. Refuses: making golden numbers. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_TESTS_PARITY_H
+#define FLM_TESTS_PARITY_H
+
+#include "flow/flow_sampler.h"
+#include "io/io_h5.h"
+
+/* What may differ, by precision. Source: golden/README.md. */
+typedef struct parity_tolerance {
+    double gradient; /* ||a - b|| over max(||b||, 1e-6) */
+    double loss;     /* |a - b| over max(1, |b|) */
+    double logits, scores;
+    double margin; /* of the two best scores, below which a token is not compared */
+} parity_tolerance;
+
+typedef struct parity_run {
+    flm_backend *be;
+    flm_comm *comm;
+    flm_dtype act;
+    int64_t micro, chunk; /* sequences at once, rows of the head at once; 0: all */
+    parity_tolerance tolerance;
+    const char *file, *part; /* what is being compared, for the lines */
+    int passed, failed, skipped;
+} parity_run;
+
+/* parity_compare - print the line of one quantity: ok where error <= tolerance (NaN fails). parity_skip, parity_fail -
+ * the line of what could not be compared, and why. quantity: a format. */
+void parity_compare(parity_run *run, double error, double tolerance, const char *quantity, ...)
+    __attribute__((format(printf, 4, 5)));
+void parity_skip(parity_run *run, const char *why);
+void parity_fail(parity_run *run, const char *why);
+
+/* parity_worst - the larger of two errors; NaN once it is NaN. */
+static inline double parity_worst(double worst, double error)
+{
+    return error > worst || error != error ? error : worst;
+}
+
+typedef struct parity_file {
+    hid_t id;
+    flm_model_shape shape;
+    int64_t B;
+} parity_file;
+
+/* parity_open - a golden file for reading; errors name the path. parity_shape - its attributes, checked. */
+flm_status parity_open(const char *path, hid_t *out);
+flm_status parity_shape(hid_t file, flm_model_shape *shape, int64_t *B);
+
+/* parity_read - a whole dataset as f32, f64 or i32 values, malloc'd. path: a format. dim [ndim]: the sizes it must
+ * have. Errors: FLM_E_FORMAT naming the dataset (absent, another shape, not numbers), FLM_E_NOMEM. */
+flm_status parity_read(hid_t file, flm_dtype as, int ndim, const int64_t *dim, void *out, const char *path, ...)
+    __attribute__((format(printf, 6, 7)));
+
+/* parity_length - the size of a one-dimensional dataset. */
+flm_status parity_length(hid_t file, const char *path, int64_t *out);
+
+/* parity_members - the number of links of a group, and the name of one, at most size - 1 bytes.
+ * Errors: FLM_E_FORMAT (no such group, a longer name). */
+flm_status parity_members(hid_t file, const char *group, int64_t *out);
+flm_status parity_member(hid_t file, const char *group, int64_t index, char *name, size_t size);
+
+/* The network of /weights/flm, ready to run. */
+typedef struct parity_network {
+    flm_weights *weights;
+    flm_dit *dit;
+    flm_noise_basis *basis;
+    flm_gamma *gamma;
+    float *E; /* host [V, d] */
+} parity_network;
+
+flm_status parity_network_create(parity_run *run, const parity_file *file, bool training, parity_network *out);
+void parity_network_destroy(parity_network *network);
+
+/* parity_xi - the xi whose state is that of the noise x0 [rows, V]: x0 F R^-T, in fp64; x0 itself where V <= d.
+ * in E [V, d]   out xi [rows, K], malloc'd, K = min(V, d). Source: model.md section 4. */
+flm_status parity_xi(int64_t rows, int64_t V, int64_t d, const float *E, const float *x0, float **xi);
+
+/* The cases. */
+flm_status parity_gamma(parity_run *run, hid_t file, const char *group);
+flm_status parity_flm_loss(parity_run *run, const parity_file *file);
+flm_status parity_sample_flm(parity_run *run, const parity_file *file);
+
+#endif

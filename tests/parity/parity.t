@@ -1,0 +1,49 @@
+#!/bin/sh
+# parity.t - the golden files in both precisions, in micro-batches and chunks of several sizes, and files that are not
+# what they should be. SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+parity=$abs_top_builddir/tests/parity/parity
+golden=$abs_top_srcdir/tests/parity/golden
+
+# compare ARGUMENT...: every quantity of every file; bf16 may be skipped, and then says why.
+compare() {
+    timeout -k 5 300 "$parity" "$@" "$golden"/*.h5 >out 2>err
+    status=$?
+    if test $status = 0 && ! grep -q '^small.h5 flm_loss .* ok$' out; then
+        tap_skip "parity $*" "$(sed -n 's/^small.h5 flm_loss skipped: //p' out)"
+        return
+    fi
+    tap_ok $status "parity $*: $(tail -n 1 out)"
+    test $status = 0 || grep FAIL out err | sed 's/^/# /'
+}
+
+for precision in fp32 bf16; do
+    for micro in 1 2 0; do
+        for chunk in 1 7 1000; do
+            compare --precision $precision --micro-batch $micro --chunk $chunk
+        done
+    done
+done
+
+# fp32 is never skipped, and every case is spoken of.
+"$parity" "$golden"/*.h5 >out 2>err
+tap_lines out "head64.h5 flm_loss grad/" 20 "head64.h5: all gradients of one block"
+for file in small head64 tinyvocab; do
+    test $file = head64 || tap_lines out "$file.h5 flm_loss grad/" 30 "$file.h5: all gradients of two blocks"
+    tap_lines out "$file.h5 sample_flm steps_" 6 "$file.h5: all samples"
+    tap_lines out "$file.h5 flm_loss l" 2 "$file.h5: loss and logits"
+done
+tap_lines out "gamma.h5 K" 5 "all vocabularies of gamma.h5"
+
+# What cannot be compared fails, says why, and does not keep the rest from being compared.
+head -c 100000 "$golden/small.h5" >cut.h5
+echo "no HDF5" >text.h5
+"$parity" text.h5 cut.h5 absent.h5 "$golden/gamma.h5" >out 2>err
+tap_is $? 1 "files that are none: exit status 1"
+for file in text cut absent; do
+    tap_lines out "$file.h5 file FAIL: $file.h5: " 1 "$file.h5 is named, with the reason"
+done
+tap_is "$(tail -n 1 out)" "5 passed, 3 failed, 0 skipped" "the rest is compared"
+"$parity" >out 2>err
+tap_is $? 2 "no file at all is bad usage"
+tap_end
