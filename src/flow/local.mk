@@ -1,2 +1,2 @@
 noinst_LIBRARIES += libflm_flow.a
-libflm_flow_a_SOURCES =
+libflm_flow_a_SOURCES = %D%/flow_noise.c %D%/flow_noise.h
