@@ -1,9 +1,9 @@
 # Benchmarks: made by "make bench", run by hand; they are no tests.
-EXTRA_PROGRAMS += %D%/bench_gemm
-CLEANFILES += %D%/bench_gemm$(EXEEXT)
+EXTRA_PROGRAMS += %D%/bench_gemm %D%/bench_comm
+CLEANFILES += %D%/bench_gemm$(EXEEXT) %D%/bench_comm$(EXEEXT)
 
 .PHONY: bench
-bench: %D%/bench_gemm$(EXEEXT)
+bench: %D%/bench_gemm$(EXEEXT) %D%/bench_comm$(EXEEXT)
 
 %C%_bench_gemm_SOURCES = %D%/bench_gemm.c %D%/bench_products.c %D%/bench_products.h %D%/bench_common.c \
   %D%/bench_common.h
@@ -17,3 +17,6 @@ bench: %D%/bench_train$(EXEEXT)
   %D%/bench_common.h
 %C%_bench_train_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_train_LDADD = libflm_cmd.a $(LINK_TRAIN)
+%C%_bench_comm_SOURCES = %D%/bench_comm.c %D%/bench_common.c %D%/bench_common.h
+%C%_bench_comm_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+%C%_bench_comm_LDADD = libflm_cmd.a $(LINK_COMM) $(JANSSON_LIBS)

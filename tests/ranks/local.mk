@@ -7,3 +7,10 @@ check_PROGRAMS += %D%/comm_n2.mp2 %D%/comm_n4.mp4
 %C%_comm_n2_mp2_LDADD = $(LINK_COMM)
 %C%_comm_n4_mp4_SOURCES = %D%/comm.c
 %C%_comm_n4_mp4_LDADD = $(LINK_COMM)
+
+# train
+check_PROGRAMS += %D%/optimizer_n2.mp2 %D%/optimizer_n4.mp4
+%C%_optimizer_n2_mp2_SOURCES = %D%/optimizer.c
+%C%_optimizer_n2_mp2_LDADD = $(LINK_TRAIN)
+%C%_optimizer_n4_mp4_SOURCES = %D%/optimizer.c
+%C%_optimizer_n4_mp4_LDADD = $(LINK_TRAIN)
