@@ -29,3 +29,9 @@ check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
 %C%_backend_registry_t_LDADD = $(LINK_BACKEND)
 %C%_backend_arena_t_SOURCES = %D%/backend/arena.c
 %C%_backend_arena_t_LDADD = $(LINK_BACKEND)
+
+# io: files
+EXTRA_DIST += tests/io_fixture.h
+check_PROGRAMS += %D%/io/checkpoint.t
+%C%_io_checkpoint_t_SOURCES = %D%/io/checkpoint.c
+%C%_io_checkpoint_t_LDADD = $(LINK_IO)
