@@ -35,3 +35,7 @@ EXTRA_DIST += tests/io_fixture.h
 check_PROGRAMS += %D%/io/checkpoint.t
 %C%_io_checkpoint_t_SOURCES = %D%/io/checkpoint.c
 %C%_io_checkpoint_t_LDADD = $(LINK_IO)
+# comm
+check_PROGRAMS += %D%/comm/self.t
+%C%_comm_self_t_SOURCES = %D%/comm/self.c
+%C%_comm_self_t_LDADD = $(LINK_COMM)
