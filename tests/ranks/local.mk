@@ -7,3 +7,10 @@ check_PROGRAMS += %D%/comm_n2.mp2 %D%/comm_n4.mp4
 %C%_comm_n2_mp2_LDADD = $(LINK_COMM)
 %C%_comm_n4_mp4_SOURCES = %D%/comm.c
 %C%_comm_n4_mp4_LDADD = $(LINK_COMM)
+
+# checkpoints
+check_PROGRAMS += %D%/checkpoint_n2.mp2 %D%/checkpoint_n4.mp4
+%C%_checkpoint_n2_mp2_SOURCES = %D%/checkpoint.c
+%C%_checkpoint_n2_mp2_LDADD = $(LINK_IO)
+%C%_checkpoint_n4_mp4_SOURCES = %D%/checkpoint.c
+%C%_checkpoint_n4_mp4_LDADD = $(LINK_IO)
