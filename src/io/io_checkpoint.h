@@ -48,7 +48,7 @@ typedef struct flm_checkpoint_slice {
 } flm_checkpoint_slice;
 
 /* flm_checkpoint_write - write directory/step-SSSSSSSS.h5 and point directory/latest at it; then remove the oldest
- * beyond keep (0: keep all), never the one just written.
+ * beyond keep (0: keep all), never the one just written. A missing directory is made, its parents are not.
  * The slices of all ranks together must cover every dataset exactly once. settings: name/value pairs for /config.
  * Collective. Errors: FLM_E_IO (errno and path; the previous checkpoint and `latest` untouched, the temporary file
  * removed), FLM_E_ARG (slices that overlap or leave a hole), FLM_E_FORMAT (HDF5's text). */

@@ -17,15 +17,6 @@ int64_t flm_checkpoint_blocks(const flm_checkpoint_dataset *dataset)
     return (bytes + FLM_IO_BLOCK_BYTES - 1) / FLM_IO_BLOCK_BYTES;
 }
 
-static flm_status group_create(hid_t file, const char *path, hid_t *out)
-{
-    flm_status rc = FLM_OK;
-
-    FLM_H5(*out = H5Gcreate2(file, path, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-done:
-    return rc;
-}
-
 static flm_status attributes_write(hid_t file, const flm_checkpoint_info *info)
 {
     flm_status rc = FLM_OK;
@@ -45,7 +36,7 @@ static flm_status attributes_write(hid_t file, const flm_checkpoint_info *info)
     FLM_TRY(flm_h5_set_i64(root, "H", info->H));
     FLM_TRY(flm_h5_set_i64(root, "c", info->c));
     FLM_TRY(flm_h5_set_i64(root, "N", info->N));
-    FLM_TRY(group_create(file, "/progress", &progress));
+    FLM_TRY(flm_h5_create_group(file, "/progress", &progress));
     FLM_TRY(flm_h5_set_i64(progress, "step", info->step));
     FLM_TRY(flm_h5_set_i64(progress, "epoch", info->epoch));
     FLM_TRY(flm_h5_set_i64(progress, "rows_read", info->rows_read));
@@ -62,7 +53,7 @@ static flm_status settings_write(hid_t file, const flm_setting *settings, int co
     flm_status rc = FLM_OK;
     hid_t config = H5I_INVALID_HID;
 
-    FLM_TRY(group_create(file, "/config", &config));
+    FLM_TRY(flm_h5_create_group(file, "/config", &config));
     for (int i = 0; i < count; i++) FLM_TRY(flm_h5_set_string(config, settings[i].name, settings[i].value));
 done:
     flm_h5_close(&config);

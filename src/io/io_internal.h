@@ -3,14 +3,11 @@
 #ifndef FLM_IO_INTERNAL_H
 #define FLM_IO_INTERNAL_H
 
-
 #include "io/io_checkpoint.h"
 #include "io/io_h5.h"
 
 #include <stddef.h>
 #include <stdint.h>
-
-
 
 enum { FLM_IO_BLOCK_BYTES = 4 << 20, FLM_IO_PATH_BYTES = 4096 };
 

@@ -30,6 +30,13 @@ check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
 %C%_backend_arena_t_SOURCES = %D%/backend/arena.c
 %C%_backend_arena_t_LDADD = $(LINK_BACKEND)
 
+# io: files
+EXTRA_DIST += tests/io_fixture.h
+check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t
+%C%_io_checkpoint_t_SOURCES = %D%/io/checkpoint.c
+%C%_io_checkpoint_t_LDADD = $(LINK_IO)
+%C%_io_samples_t_SOURCES = %D%/io/samples.c
+%C%_io_samples_t_LDADD = $(LINK_IO)
 # comm
 check_PROGRAMS += %D%/comm/self.t
 %C%_comm_self_t_SOURCES = %D%/comm/self.c

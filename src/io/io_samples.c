@@ -1,0 +1,191 @@
+/* io_samples.c - see io_samples.h: rows by pwrite and pread, from all ranks, and results.
+ *
+ * A row that was never written is a hole: zeros, with checksum 0. That is never taken for a row: CRC-32C of n zero
+ * bytes is 0 for no n below 2^31 - 1 (its generator is (x + 1) times a primitive polynomial of degree 31), and a row
+ * has at most 4 MiB. Tokens go to the file before their checksum. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_crc32c.h"
+#include "io/io_samples_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NAME_MOST = 127 }; /* what the schema check lets pass */
+
+void flm_samples_group(int64_t steps, char name[FLM_SAMPLES_GROUP_BYTES])
+{
+    snprintf(name, FLM_SAMPLES_GROUP_BYTES, "/steps_%" PRId64, steps);
+}
+
+int flm_samples_find(const flm_samples *s, int64_t steps)
+{
+    for (int i = 0; i < s->count; i++)
+        if (s->steps[i] == steps) return i;
+    return -1;
+}
+
+const flm_samples_info *flm_samples_get_info(const flm_samples *samples) { return &samples->info; }
+
+const int64_t *flm_samples_steps(const flm_samples *samples, int *count)
+{
+    *count = samples->count;
+    return samples->steps;
+}
+
+/* ---- rows ---- */
+
+static flm_status range_check(const flm_samples *s, int64_t steps, int64_t first, int64_t count, int *group)
+{
+    flm_status rc = FLM_OK;
+    int found = flm_samples_find(s, steps);
+
+    if (found < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
+    if (first < 0 || count < 0 || first > s->info.samples || count > s->info.samples - first)
+        FLM_FAIL(FLM_E_ARG, "%s: has no %" PRId64 " rows from %" PRId64 ", but %" PRId64 " in all", s->path, count,
+                 first, s->info.samples);
+    *group = found;
+done:
+    return rc;
+}
+
+/* Rows at a time, so that neither a long file nor a long row asks for much memory. */
+static int64_t rows_at_once(const flm_samples *s)
+{
+    const int64_t rows = FLM_IO_BLOCK_BYTES / (s->info.L * (int64_t)sizeof(int32_t));
+    return rows > 0 ? rows : 1;
+}
+
+static flm_status rows_read(const flm_samples *s, int group, int64_t first, int64_t count, int32_t *ids, uint32_t *sums)
+{
+    flm_status rc = FLM_OK;
+    const int64_t row = s->info.L * (int64_t)sizeof *ids;
+
+    FLM_TRY(flm_io_read_at(s->fd, s->path, ids, (size_t)(count * row), s->tokens[group] + first * row));
+    FLM_TRY(flm_io_read_at(s->fd, s->path, sums, (size_t)count * sizeof *sums,
+                           s->checksums[group] + first * (int64_t)sizeof *sums));
+done:
+    return rc;
+}
+
+flm_status flm_samples_present(flm_samples *samples, int64_t steps, int64_t first, int64_t count, bool *present)
+{
+    flm_status rc = FLM_OK;
+    const int64_t L = samples->info.L, most = rows_at_once(samples);
+    int32_t *ids = malloc((size_t)(most * L) * sizeof *ids);
+    uint32_t *sums = malloc((size_t)most * sizeof *sums);
+    int group;
+
+    if (!ids || !sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", samples->path);
+    FLM_TRY(range_check(samples, steps, first, count, &group));
+    for (int64_t at = 0; at < count; at += most) {
+        const int64_t n = count - at < most ? count - at : most;
+        FLM_TRY(rows_read(samples, group, first + at, n, ids, sums));
+        for (int64_t i = 0; i < n; i++)
+            present[at + i] = flm_crc32c(0, ids + i * L, (size_t)L * sizeof *ids) == sums[i];
+    }
+done:
+    free(sums);
+    free(ids);
+    return rc;
+}
+
+flm_status flm_samples_write(flm_samples *samples, int64_t steps, int64_t first, int64_t count, const int32_t *ids)
+{
+    flm_status rc = FLM_OK;
+    const int64_t L = samples->info.L, row = L * (int64_t)sizeof *ids;
+    uint32_t *sums = NULL;
+    int group;
+
+    FLM_TRY(range_check(samples, steps, first, count, &group));
+    if (!samples->write) FLM_FAIL(FLM_E_ARG, "%s: is open for reading alone", samples->path);
+    for (int64_t i = 0; i < count * L; i++)
+        if (ids[i] < 0 || ids[i] >= samples->info.vocabulary.V)
+            FLM_FAIL(FLM_E_ARG, "row %" PRId64 " has the id %" PRId32 ", V is %" PRId64, first + i / L, ids[i],
+                     samples->info.vocabulary.V);
+    sums = malloc(((size_t)count + 1) * sizeof *sums);
+    if (!sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the checksums of %" PRId64 " rows", samples->path, count);
+    for (int64_t i = 0; i < count; i++) sums[i] = flm_crc32c(0, ids + i * L, (size_t)row);
+    FLM_TRY(
+        flm_io_write_at(samples->fd, samples->path, ids, (size_t)(count * row), samples->tokens[group] + first * row));
+    FLM_TRY(flm_io_write_at(samples->fd, samples->path, sums, (size_t)count * sizeof *sums,
+                            samples->checksums[group] + first * (int64_t)sizeof *sums));
+done:
+    free(sums);
+    return rc;
+}
+
+flm_status flm_samples_read(flm_samples *samples, int64_t steps, int64_t first, int64_t count, int32_t *ids)
+{
+    flm_status rc = FLM_OK;
+    const int64_t L = samples->info.L;
+    uint32_t *sums = NULL;
+    int group;
+
+    FLM_TRY(range_check(samples, steps, first, count, &group));
+    sums = malloc(((size_t)count + 1) * sizeof *sums);
+    if (!sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the checksums of %" PRId64 " rows", samples->path, count);
+    FLM_TRY(rows_read(samples, group, first, count, ids, sums));
+    for (int64_t i = 0; i < count; i++) {
+        if (flm_crc32c(0, ids + i * L, (size_t)L * sizeof *ids) != sums[i])
+            FLM_FAIL(FLM_E_CHECKSUM, "%s: steps_%" PRId64 ": row %" PRId64 " is missing or damaged", samples->path,
+                     steps, first + i);
+        for (int64_t l = 0; l < L; l++)
+            if (ids[i * L + l] < 0 || ids[i * L + l] >= samples->info.vocabulary.V)
+                FLM_FAIL(FLM_E_FORMAT, "%s: steps_%" PRId64 ": row %" PRId64 " has the id %" PRId32 ", V is %" PRId64,
+                         samples->path, steps, first + i, ids[i * L + l], samples->info.vocabulary.V);
+    }
+done:
+    free(sums);
+    return rc;
+}
+
+/* ---- results, closing ---- */
+
+static flm_status result_write(const flm_samples *s, int64_t steps, const char *name, double value)
+{
+    flm_status rc = FLM_OK;
+    hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID, closing;
+    char path[FLM_SAMPLES_GROUP_BYTES];
+    int unused;
+
+    FLM_TRY(range_check(s, steps, 0, 0, &unused));
+    if (!s->write) FLM_FAIL(FLM_E_ARG, "%s: is open for reading alone", s->path);
+    if (!name[0] || strlen(name) > NAME_MOST) FLM_FAIL(FLM_E_ARG, "\"%s\" is no name of a result", name);
+    flm_samples_group(steps, path);
+    FLM_TRY(flm_h5_open(s->path, true, &file, NULL));
+    FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
+    FLM_TRY(flm_h5_set_f64(group, name, value));
+    flm_h5_close(&group);
+    closing = file;
+    file = H5I_INVALID_HID;
+    FLM_H5(H5Fclose(closing));
+    if (fsync(s->fd) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be synced: %s", s->path, strerror(errno));
+done:
+    flm_h5_close(&group);
+    flm_h5_close(&file);
+    return flm_h5_blame(rc, s->path);
+}
+
+flm_status flm_samples_set_result(flm_comm *comm, flm_samples *samples, int64_t steps, const char *name, double value)
+{
+    return flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? result_write(samples, steps, name, value) : FLM_OK);
+}
+
+flm_status flm_samples_close(flm_samples **samples)
+{
+    flm_status rc = FLM_OK;
+    flm_samples *s = *samples;
+
+    if (!s) return FLM_OK;
+    *samples = NULL;
+    if (s->fd >= 0 && s->write) rc = flm_io_sync_close(&s->fd, s->path);
+    if (s->fd >= 0) close(s->fd);
+    free(s->steps);
+    free(s->tokens);
+    free(s->checksums);
+    free(s);
+    return rc;
+}

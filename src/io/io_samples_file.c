@@ -1,0 +1,283 @@
+/* io_samples_file.c - samples files: laid out whole before they get their name, opened, held against what is wanted.
+ * Refuses to touch a file that it does not know. SPDX-License-Identifier: Apache-2.0 */
+#include "io/io_samples_internal.h"
+#include "io/io_schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NAME_BYTES = 128 }; /* what the schema check lets pass */
+
+/* ---- laying out and opening ---- */
+
+static flm_status info_write(hid_t file, const flm_samples_info *info)
+{
+    flm_status rc = FLM_OK;
+    hid_t root = H5I_INVALID_HID;
+    char version[sizeof info->program_version];
+
+    flm_io_program_version(version, sizeof version);
+    FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
+    FLM_TRY(flm_h5_set_string(root, "format", "flm-samples"));
+    FLM_TRY(flm_h5_set_i64(root, "format_version", 1));
+    FLM_TRY(flm_h5_set_string(root, "program_version", version));
+    FLM_TRY(flm_h5_set_string(root, "kind", info->kind));
+    FLM_TRY(flm_h5_set_string(root, "checkpoint", info->checkpoint));
+    FLM_TRY(flm_h5_set_i64(root, "checkpoint_step", info->checkpoint_step));
+    FLM_TRY(flm_h5_set_string(root, "weights", info->weights));
+    FLM_TRY(flm_h5_set_string(root, "precision", info->precision));
+    FLM_TRY(flm_h5_set_i64(root, "seed", info->seed));
+    FLM_TRY(flm_io_set_vocabulary(root, &info->vocabulary));
+    FLM_TRY(flm_h5_set_i64(root, "samples", info->samples));
+    FLM_TRY(flm_h5_set_i64(root, "L", info->L));
+done:
+    flm_h5_close(&root);
+    return rc;
+}
+
+static flm_status info_read(hid_t file, flm_samples_info *info)
+{
+    flm_status rc = FLM_OK;
+    hid_t root = H5I_INVALID_HID;
+
+    FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
+    FLM_TRY(flm_h5_get_string(root, "program_version", info->program_version, sizeof info->program_version));
+    FLM_TRY(flm_h5_get_string(root, "kind", info->kind, sizeof info->kind));
+    FLM_TRY(flm_h5_get_string(root, "checkpoint", info->checkpoint, sizeof info->checkpoint));
+    FLM_TRY(flm_h5_get_i64(root, "checkpoint_step", &info->checkpoint_step));
+    FLM_TRY(flm_h5_get_string(root, "weights", info->weights, sizeof info->weights));
+    FLM_TRY(flm_h5_get_string(root, "precision", info->precision, sizeof info->precision));
+    FLM_TRY(flm_h5_get_i64(root, "seed", &info->seed));
+    FLM_TRY(flm_io_get_vocabulary(root, &info->vocabulary));
+    FLM_TRY(flm_h5_get_i64(root, "samples", &info->samples));
+    FLM_TRY(flm_h5_get_i64(root, "L", &info->L));
+done:
+    flm_h5_close(&root);
+    return rc;
+}
+
+static flm_status group_lay_out(hid_t file, const flm_samples_info *info, int64_t steps)
+{
+    flm_status rc = FLM_OK;
+    hid_t dataset = H5I_INVALID_HID;
+    const int64_t dim[2] = {info->samples, info->L};
+    char group[FLM_SAMPLES_GROUP_BYTES], path[FLM_SAMPLES_GROUP_BYTES + 16];
+
+    flm_samples_group(steps, group);
+    if (H5Lexists(file, group, H5P_DEFAULT) > 0)
+        FLM_FAIL(FLM_E_ARG, "%" PRId64 " stands twice among the numbers of steps", steps);
+    snprintf(path, sizeof path, "%s/tokens", group);
+    FLM_TRY(flm_h5_create_dataset(file, path, H5T_STD_I32LE, 2, dim, &dataset));
+    flm_h5_close(&dataset);
+    snprintf(path, sizeof path, "%s/checksums", group);
+    FLM_TRY(flm_h5_create_dataset(file, path, H5T_STD_U32LE, 1, dim, &dataset));
+done:
+    flm_h5_close(&dataset);
+    return rc;
+}
+
+static flm_status lay_out(const char *path, const flm_samples_info *info, const int64_t *steps, int count)
+{
+    flm_status rc = FLM_OK;
+    hid_t file = H5I_INVALID_HID, closing;
+    int64_t row, bytes = 0;
+
+    if (info->samples < 1 || info->L < 1 || count < 1 ||
+        __builtin_mul_overflow(info->L + 1, (int64_t)sizeof(int32_t) * count, &row) ||
+        __builtin_mul_overflow(row, info->samples, &bytes) || bytes > INT64_MAX / 2)
+        FLM_FAIL(FLM_E_ARG, "%" PRId64 " samples of %" PRId64 " tokens for %d numbers of steps", info->samples, info->L,
+                 count);
+    for (int i = 0; i < count; i++)
+        if (steps[i] < 1) FLM_FAIL(FLM_E_ARG, "%" PRId64 " is no number of steps", steps[i]);
+    FLM_TRY(flm_io_reserve(path, bytes + (1 << 16) + 4096 * (int64_t)count));
+    FLM_TRY(flm_h5_create(path, &file));
+    FLM_TRY(info_write(file, info));
+    for (int i = 0; i < count; i++) FLM_TRY(group_lay_out(file, info, steps[i]));
+    closing = file;
+    file = H5I_INVALID_HID;
+    FLM_H5(H5Fclose(closing));
+    /* What a reader would refuse must not be written. */
+    FLM_TRY(flm_schema_open(path, "samples", &file, &bytes));
+done:
+    flm_h5_close(&file);
+    return flm_h5_blame(rc, path);
+}
+
+/* Rank 0: a new file, whole and synced before it gets its name. */
+static flm_status create(const char *path, const flm_samples_info *info, const int64_t *steps, int count)
+{
+    flm_status rc = FLM_OK;
+    char temporary[FLM_IO_PATH_BYTES], directory[FLM_IO_PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+    int fd = -1;
+
+    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
+        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
+    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    rc = lay_out(temporary, info, steps, count);
+    if (rc == FLM_OK) rc = flm_io_open(temporary, O_WRONLY, &fd);
+    if (rc == FLM_OK) rc = flm_io_sync_close(&fd, temporary);
+    if (rc == FLM_OK) rc = flm_io_rename(temporary, path);
+    if (rc != FLM_OK) unlink(temporary);
+    FLM_TRY(rc);
+    FLM_TRY(flm_io_sync_directory(directory));
+done:
+    return rc;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The numbers of steps in an open file, ascending. */
+static flm_status steps_read(hid_t file, flm_samples *s)
+{
+    flm_status rc = FLM_OK;
+    hid_t root = H5I_INVALID_HID;
+    H5G_info_t group;
+    char name[NAME_BYTES];
+
+    FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
+    FLM_H5(H5Gget_info(root, &group));
+    s->steps = calloc((size_t)group.nlinks + 1, sizeof *s->steps);
+    s->tokens = calloc((size_t)group.nlinks + 1, sizeof *s->tokens);
+    s->checksums = calloc((size_t)group.nlinks + 1, sizeof *s->checksums);
+    if (!s->steps || !s->tokens || !s->checksums) FLM_FAIL(FLM_E_NOMEM, "no memory for its groups");
+    for (hsize_t i = 0; i < group.nlinks; i++) {
+        FLM_H5(H5Lget_name_by_idx(root, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT));
+        s->steps[s->count++] = strtoll(name + strlen("steps_"), NULL, 10); /* so the schema says: digits, 18 at most */
+    }
+    qsort(s->steps, (size_t)s->count, sizeof *s->steps, by_number);
+done:
+    flm_h5_close(&root);
+    return rc;
+}
+
+static flm_status dataset_locate(hid_t file, int64_t file_bytes, int64_t steps, const char *name, int64_t *offset)
+{
+    flm_status rc = FLM_OK;
+    hid_t dataset = H5I_INVALID_HID;
+    char path[FLM_SAMPLES_GROUP_BYTES + 16];
+    int64_t dim[4], bytes;
+    int ndim;
+
+    flm_samples_group(steps, path);
+    snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", name);
+    FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
+    FLM_TRY(flm_h5_blame(flm_h5_locate(dataset, 4, file_bytes, &ndim, dim, offset, &bytes), path));
+done:
+    flm_h5_close(&dataset);
+    return rc;
+}
+
+static flm_status open_file(const char *path, bool write, flm_samples **out)
+{
+    flm_status rc = FLM_OK;
+    hid_t file = H5I_INVALID_HID;
+    int64_t bytes = 0;
+    flm_samples *s = calloc(1, sizeof *s);
+
+    if (!s) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
+    s->fd = -1;
+    s->write = write;
+    if (snprintf(s->path, sizeof s->path, "%s", path) >= (int)sizeof s->path)
+        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
+    FLM_TRY(flm_schema_open(path, "samples", &file, &bytes));
+    FLM_TRY(info_read(file, &s->info));
+    FLM_TRY(steps_read(file, s));
+    for (int i = 0; i < s->count; i++) {
+        FLM_TRY(dataset_locate(file, bytes, s->steps[i], "tokens", &s->tokens[i]));
+        FLM_TRY(dataset_locate(file, bytes, s->steps[i], "checksums", &s->checksums[i]));
+    }
+    FLM_TRY(flm_io_open(path, write ? O_RDWR : O_RDONLY, &s->fd));
+    *out = s;
+    s = NULL;
+done:
+    flm_h5_close(&file);
+    if (s) s->write = false; /* nothing to sync */
+    flm_samples_close(&s);
+    return flm_h5_blame(rc, path);
+}
+
+flm_status flm_samples_open_read(const char *path, flm_samples **out) { return open_file(path, false, out); }
+
+/* ---- taking up what is there ---- */
+
+static flm_status mismatch(const char *path, const char *attribute)
+{
+    return flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__,
+                         "%s: holds other samples: attribute \"%s\" differs; name another file or move it away", path,
+                         attribute);
+}
+
+static flm_status info_compare(const char *path, const flm_samples_info *a, const flm_samples_info *b)
+{
+    const struct {
+        const char *name;
+        bool same;
+    } parts[] = {
+        {"kind", strcmp(a->kind, b->kind) == 0},
+        {"checkpoint", strcmp(a->checkpoint, b->checkpoint) == 0},
+        {"checkpoint_step", a->checkpoint_step == b->checkpoint_step},
+        {"weights", strcmp(a->weights, b->weights) == 0},
+        {"precision", strcmp(a->precision, b->precision) == 0},
+        {"seed", a->seed == b->seed},
+        {"tokenizer", strcmp(a->vocabulary.name, b->vocabulary.name) == 0},
+        {"tokenizer_sha256", strcmp(a->vocabulary.sha256, b->vocabulary.sha256) == 0},
+        {"V", a->vocabulary.V == b->vocabulary.V},
+        {"begin_id", a->vocabulary.begin_id == b->vocabulary.begin_id},
+        {"end_id", a->vocabulary.end_id == b->vocabulary.end_id},
+        {"samples", a->samples == b->samples},
+        {"L", a->L == b->L},
+    };
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (!parts[i].same) return mismatch(path, parts[i].name);
+    return FLM_OK;
+}
+
+static flm_status take_up(const char *path, const flm_samples_info *info, const int64_t *steps, int count,
+                          flm_samples **out)
+{
+    flm_status rc = FLM_OK;
+    flm_samples *s = NULL;
+
+    FLM_TRY(open_file(path, true, &s));
+    FLM_TRY(info_compare(path, &s->info, info));
+    for (int i = 0; i < count; i++)
+        if (flm_samples_find(s, steps[i]) < 0)
+            FLM_FAIL(FLM_E_MISMATCH, "%s: was begun for other numbers of steps: it has no group steps_%" PRId64, path,
+                     steps[i]);
+    *out = s;
+    s = NULL;
+done:
+    if (s) s->write = false; /* nothing to sync, and the message stays the first one */
+    flm_samples_close(&s);
+    return rc;
+}
+
+flm_status flm_samples_open_write(flm_comm *comm, const char *path, const flm_samples_info *info, const int64_t *steps,
+                                  int count, flm_samples **out)
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    flm_samples *s = NULL;
+
+    if (flm_comm_rank(comm) == 0 && access(path, F_OK) != 0)
+        local = errno == ENOENT ? create(path, info, steps, count)
+                                : flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "%s: %s", path, strerror(errno));
+    FLM_TRY(flm_comm_agree(comm, local));
+    FLM_TRY(flm_comm_agree(comm, take_up(path, info, steps, count, &s)));
+    *out = s;
+    s = NULL;
+done:
+    if (s) s->write = false;
+    flm_samples_close(&s);
+    return rc;
+}

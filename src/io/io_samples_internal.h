@@ -1,0 +1,26 @@
+/* io_samples_internal.h - private: an open samples file. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_IO_SAMPLES_INTERNAL_H
+#define FLM_IO_SAMPLES_INTERNAL_H
+
+#include "io/io_internal.h"
+#include "io/io_samples.h"
+
+enum { FLM_SAMPLES_GROUP_BYTES = 32 };
+
+struct flm_samples {
+    char path[FLM_IO_PATH_BYTES];
+    int fd;
+    bool write;
+    flm_samples_info info;
+    int64_t *steps;              /* [count] ascending */
+    int64_t *tokens, *checksums; /* [count] offsets in the file */
+    int count;
+};
+
+/* flm_samples_group - "/steps_8". */
+void flm_samples_group(int64_t steps, char name[FLM_SAMPLES_GROUP_BYTES]);
+
+/* flm_samples_find - index of a number of steps in the file, or -1. */
+int flm_samples_find(const flm_samples *samples, int64_t steps);
+
+#endif

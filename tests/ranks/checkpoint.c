@@ -1,0 +1,158 @@
+/* checkpoint.c - checkpoints written by several ranks: the same bytes as from one, read by any; a rank that cannot
+ * write leaves everything as it was. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_log.h"
+#include "tests/io_fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+static flm_comm *comm, *self;
+static char folder[32], alone[32];
+static int rank, size;
+
+static const char *at(const char *directory, const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return path;
+}
+
+static bool files_equal(const char *a, const char *b)
+{
+    FILE *x = fopen(a, "rb"), *y = fopen(b, "rb");
+    bool equal = x && y;
+    int p = 0, q = 0;
+    while (equal && p != EOF) equal = (p = getc(x)) == (q = getc(y));
+    if (x) fclose(x);
+    if (y) fclose(y);
+    return equal;
+}
+
+static bool latest_is(const char *name)
+{
+    char target[64] = "";
+    return readlink(at(folder, "latest"), target, sizeof target - 1) > 0 && strcmp(target, name) == 0;
+}
+
+/* Every rank resumes by itself in the group; the step, or -1 and the status in *rc. */
+static int64_t resumed(flm_comm *group, flm_status *rc)
+{
+    flm_checkpoint *c = NULL;
+    int64_t step = -1;
+
+    *rc = flm_checkpoint_resume(group, folder, &c);
+    if (*rc == FLM_OK && c) {
+        step = flm_checkpoint_get_info(c)->step;
+        if (!fixture_all_same(c, true, step)) step = -2;
+    }
+    flm_checkpoint_close(&c);
+    return step;
+}
+
+static void test_bytes(void)
+{
+    flm_checkpoint *c = NULL;
+    flm_status rc = FLM_OK;
+    char first[128], second[128];
+
+    fixture_ok(comm, fixture_write(comm, folder, 5, true, 0) == FLM_OK, "written by all ranks");
+    if (rank == 0) rc = fixture_write(self, alone, 5, true, 0);
+    fixture_ok(comm, rc == FLM_OK, "written by one rank");
+    snprintf(first, sizeof first, "%s/step-00000005.h5", folder);
+    snprintf(second, sizeof second, "%s/step-00000005.h5", alone);
+    fixture_ok(comm, files_equal(first, second), "both files have the same bytes");
+    rc = flm_checkpoint_open(second, &c);
+    fixture_ok(comm, rc == FLM_OK && fixture_all_same(c, true, 5), "every rank reads what one wrote");
+    flm_checkpoint_close(&c);
+    fixture_ok(comm, resumed(comm, &rc) == 5, "all resume from what all wrote");
+    fixture_ok(comm, resumed(self, &rc) == 5, "one resumes from it");
+}
+
+/* A limit on the size of files that rank `victim` writes, while all write a checkpoint. */
+static void test_no_room(int victim, rlim_t most)
+{
+    const int files = fixture_files(folder);
+    struct rlimit limit, all;
+    flm_status rc;
+
+    flm_err_clear();
+    if (getrlimit(RLIMIT_FSIZE, &all) != 0) return;
+    limit = all;
+    limit.rlim_cur = most;
+    if (rank == victim) setrlimit(RLIMIT_FSIZE, &limit);
+    rc = fixture_write(comm, folder, 6, true, 0);
+    if (rank == victim) setrlimit(RLIMIT_FSIZE, &all);
+    if (rank == 0) printf("# rank %d may write %lld bytes\n", victim, (long long)most);
+    fixture_ok(comm, rc == FLM_E_IO, "no room on one rank is an error on all");
+    fixture_ok(comm,
+               rank == victim ? flm_err_remote() == -1 && strstr(flm_err_message(), strerror(EFBIG)) != NULL &&
+                                    strstr(flm_err_message(), folder) != NULL
+                              : flm_err_remote() == victim,
+               "the rank that failed speaks, with file and reason");
+    if (flm_comm_barrier(comm) != FLM_OK) return;
+    fixture_ok(comm, fixture_files(folder) == files && latest_is("step-00000005.h5"), "nothing is left of it");
+    fixture_ok(comm, resumed(comm, &rc) == 5, "the checkpoint before it is whole");
+}
+
+static void test_hole(void)
+{
+    flm_checkpoint_dataset dataset = {"weights/a", 1, {100, 0}};
+    const flm_checkpoint_info info = fixture_info(7);
+    float x[100] = {0};
+    flm_checkpoint_slice slice = {0, rank * (100 / size), 100 / size, x};
+    flm_status rc;
+
+    if (rank == size - 1) slice.count--;
+    rc = flm_checkpoint_write(comm, folder, &info, NULL, 0, &dataset, 1, &slice, 1, 0);
+    fixture_ok(comm, rc == FLM_E_ARG && (rank > 0 || strstr(flm_err_message(), "element 99")), "a hole is refused");
+    if (rank == size - 1) slice.first--, slice.count += 2;
+    rc = flm_checkpoint_write(comm, folder, &info, NULL, 0, &dataset, 1, &slice, 1, 0);
+    fixture_ok(comm, rc == FLM_E_ARG && (rank > 0 || strstr(flm_err_message(), "overlap")), "an overlap of two ranks");
+    fixture_ok(comm, latest_is("step-00000005.h5"), "latest is as it was");
+}
+
+/* Blocks are shared out: whichever rank finds the damage, all fall back. */
+static void test_damage(void)
+{
+    flm_status rc = FLM_OK;
+    struct stat st;
+
+    for (int block = 0; block < 5; block++) {
+        int64_t place;
+        bool ok = fixture_write(comm, folder, 8, true, 0) == FLM_OK;
+        ok = ok && stat(at(folder, "step-00000008.h5"), &st) == 0;
+        place = st.st_size - 1 - block * ((int64_t)4 << 20);
+        if (flm_comm_barrier(comm) != FLM_OK) return;
+        if (rank == 0) ok = ok && fixture_flip(at(folder, "step-00000008.h5"), place, block);
+        if (flm_comm_barrier(comm) != FLM_OK) return;
+        fixture_ok(comm, ok && resumed(comm, &rc) == 5, "a changed bit: all go back to the one before");
+    }
+    if (rank == 0 && truncate(at(folder, "step-00000005.h5"), 5000) != 0) rc = FLM_E_IO;
+    if (flm_comm_barrier(comm) != FLM_OK) return;
+    fixture_ok(comm, resumed(comm, &rc) == -1 && rc == FLM_E_FORMAT && flm_err_remote() == (rank > 0 ? 0 : -1),
+               "none is whole: an error on all, rank 0 says it");
+}
+
+int main(int argc, char **argv)
+{
+    MPI_Init(&argc, &argv);
+    signal(SIGXFSZ, SIG_IGN);
+    if (flm_comm_create(MPI_COMM_WORLD, &comm) != FLM_OK || flm_comm_create(MPI_COMM_SELF, &self) != FLM_OK) return 99;
+    rank = flm_comm_rank(comm);
+    size = flm_comm_size(comm);
+    flm_log_init(rank, FLM_LOG_ERROR);
+    fixture_folder(comm, folder);
+    fixture_folder(comm, alone);
+    test_bytes();
+    test_no_room(0, 1 << 20);
+    test_no_room(size - 1, 1 << 20);
+    test_no_room(size - 1, 12 << 20);
+    test_hole();
+    test_damage();
+    fixture_ok(comm, rank > 0 || (fixture_remove(folder) && fixture_remove(alone)), "the test's folders are gone");
+    flm_comm_destroy(&self);
+    flm_comm_destroy(&comm);
+    MPI_Finalize();
+    return rank == 0 ? tap_end() : 0;
+}

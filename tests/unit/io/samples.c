@@ -1,0 +1,260 @@
+/* samples.c - samples files: rows come back as they went in, missing ones are known as missing, files of other samples
+ * are refused and left alone. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_crc32c.h"
+#include "base/base_log.h"
+#include "io/io_samples.h"
+#include "tests/io_fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+enum { N = 7, L = 5 };
+
+static flm_comm *comm;
+static char folder[32], path[64];
+
+static bool says(const char *text) { return strstr(flm_err_message(), text) != NULL; }
+
+static flm_samples_info info_of(int64_t samples, int64_t length)
+{
+    const flm_checkpoint_info checkpoint = fixture_info(20);
+    return (flm_samples_info){.vocabulary = checkpoint.vocabulary,
+                              .samples = samples,
+                              .L = length,
+                              .seed = 42,
+                              .kind = "flm",
+                              .checkpoint = "run/checkpoints/latest",
+                              .checkpoint_step = 20,
+                              .weights = "ema",
+                              .precision = "fp32"};
+}
+
+static void ids_of(int64_t steps, int64_t first, int64_t count, int32_t *ids)
+{
+    for (int64_t i = 0; i < count * L; i++) ids[i] = (int32_t)((first * L + i + 13 * steps) % 259);
+}
+
+static bool row_same(flm_samples *s, int64_t steps, int64_t row)
+{
+    int32_t have[L], want[L];
+    ids_of(steps, row, 1, want);
+    return flm_samples_read(s, steps, row, 1, have) == FLM_OK && memcmp(have, want, sizeof want) == 0;
+}
+
+static int present_count(flm_samples *s, int64_t steps)
+{
+    bool present[N] = {0};
+    int n = 0;
+    if (flm_samples_present(s, steps, 0, N, present) != FLM_OK) return -1;
+    for (int i = 0; i < N; i++) n += present[i];
+    return n;
+}
+
+static void test_rows(void)
+{
+    const flm_samples_info info = info_of(N, L);
+    const int64_t steps[] = {128, 1}, *have;
+    int32_t ids[N * L], zero[L] = {0}, bad[L] = {0, 0, 259, 0, 0};
+    bool present[2] = {true, true};
+    flm_samples *s = NULL;
+    int count = 0;
+
+    tap_ok(flm_samples_open_write(comm, path, &info, steps, 2, &s) == FLM_OK, "created");
+    if (!s) return;
+    tap_ok(fixture_files(folder) == 1, "under its name alone");
+    have = flm_samples_steps(s, &count);
+    tap_ok(count == 2 && have[0] == 1 && have[1] == 128, "numbers of steps, ascending");
+    tap_ok(strcmp(flm_samples_get_info(s)->checkpoint, info.checkpoint) == 0 && flm_samples_get_info(s)->seed == 42 &&
+               flm_samples_get_info(s)->program_version[0] != '\0',
+           "attributes");
+    tap_ok(present_count(s, 1) == 0 && present_count(s, 128) == 0, "no row is there yet");
+    tap_ok(flm_samples_read(s, 1, 3, 1, ids) == FLM_E_CHECKSUM && says("row 3") && says("steps_1"), "nor is it read");
+    ids_of(1, 2, 3, ids);
+    tap_ok(flm_samples_write(s, 1, 2, 3, ids) == FLM_OK && present_count(s, 1) == 3 && present_count(s, 128) == 0,
+           "three rows of one group");
+    tap_ok(row_same(s, 1, 2) && row_same(s, 1, 3) && row_same(s, 1, 4), "as they were written");
+    tap_ok(flm_samples_present(s, 1, 1, 2, present) == FLM_OK && !present[0] && present[1], "present from a row on");
+    tap_ok(flm_samples_write(s, 128, N - 1, 1, zero) == FLM_OK && present_count(s, 128) == 1,
+           "a row of zeros is a row");
+    tap_ok(flm_samples_write(s, 1, 0, 1, bad) == FLM_E_ARG && says("259"), "an id outside the vocabulary");
+    tap_ok(flm_samples_write(s, 1, N - 1, 2, ids) == FLM_E_ARG && flm_samples_write(s, 2, 0, 1, ids) == FLM_E_ARG &&
+               flm_samples_read(s, 1, -1, 1, ids) == FLM_E_ARG &&
+               flm_samples_present(s, 1, INT64_MAX, INT64_MAX, present) == FLM_E_ARG,
+           "rows and groups that are not in it");
+    tap_ok(flm_samples_close(&s) == FLM_OK && s == NULL, "closed");
+}
+
+static void test_resumed(void)
+{
+    const flm_samples_info info = info_of(N, L);
+    const int64_t steps[] = {1, 128}, one[] = {128};
+    int32_t ids[N * L];
+    flm_samples *s = NULL;
+
+    tap_ok(flm_samples_open_write(comm, path, &info, steps, 2, &s) == FLM_OK && present_count(s, 1) == 3 &&
+               present_count(s, 128) == 1 && row_same(s, 1, 3),
+           "taken up with its rows");
+    ids_of(1, 0, N, ids);
+    tap_ok(s && flm_samples_write(s, 1, 0, N, ids) == FLM_OK && present_count(s, 1) == N, "filled");
+    tap_ok(s && flm_samples_set_result(comm, s, 1, "entropy", 4.25) == FLM_OK &&
+               flm_samples_set_result(comm, s, 1, "entropy", 4.5) == FLM_OK &&
+               flm_samples_set_result(comm, s, 128, "gen_ppl", 50) == FLM_OK && present_count(s, 1) == N,
+           "results beside open rows");
+    tap_ok(s && flm_samples_set_result(comm, s, 3, "entropy", 1) == FLM_E_ARG, "a result of steps that are not there");
+    tap_ok(flm_samples_close(&s) == FLM_OK, "closed");
+    tap_ok(flm_samples_open_write(comm, path, &info, one, 1, &s) == FLM_OK && present_count(s, 1) == N,
+           "taken up for fewer numbers of steps");
+    flm_samples_close(&s);
+    tap_ok(flm_samples_open_read(path, &s) == FLM_OK && row_same(s, 1, 0) && row_same(s, 1, N - 1) &&
+               flm_samples_write(s, 1, 0, 1, ids) == FLM_E_ARG,
+           "read, and then not written");
+    flm_samples_close(&s);
+}
+
+static void test_mismatch(void)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+    } numbers[] = {{"samples", offsetof(flm_samples_info, samples)},
+                   {"L", offsetof(flm_samples_info, L)},
+                   {"seed", offsetof(flm_samples_info, seed)},
+                   {"checkpoint_step", offsetof(flm_samples_info, checkpoint_step)},
+                   {"V", offsetof(flm_samples_info, vocabulary.V)},
+                   {"begin_id", offsetof(flm_samples_info, vocabulary.begin_id)},
+                   {"end_id", offsetof(flm_samples_info, vocabulary.end_id)}};
+    static const struct {
+        const char *name, *value;
+        size_t offset;
+    } texts[] = {{"kind", "flow-map-1", offsetof(flm_samples_info, kind)},
+                 {"checkpoint", "other", offsetof(flm_samples_info, checkpoint)},
+                 {"weights", "raw", offsetof(flm_samples_info, weights)},
+                 {"precision", "bf16", offsetof(flm_samples_info, precision)},
+                 {"tokenizer", "gpt2", offsetof(flm_samples_info, vocabulary.name)},
+                 {"tokenizer_sha256", "0", offsetof(flm_samples_info, vocabulary.sha256)}};
+    const int64_t steps[] = {1, 128, 3};
+    flm_samples *s = NULL;
+    char quoted[64];
+    flm_samples_info info;
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        info = info_of(N, L);
+        ++*(int64_t *)((char *)&info + numbers[i].offset);
+        snprintf(quoted, sizeof quoted, "\"%s\"", numbers[i].name);
+        tap_ok(flm_samples_open_write(comm, path, &info, steps, 2, &s) == FLM_E_MISMATCH && says(quoted) && says(path),
+               "another %s", numbers[i].name);
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        info = info_of(N, L);
+        strcpy((char *)&info + texts[i].offset, texts[i].value);
+        snprintf(quoted, sizeof quoted, "\"%s\"", texts[i].name);
+        tap_ok(flm_samples_open_write(comm, path, &info, steps, 2, &s) == FLM_E_MISMATCH && says(quoted), "another %s",
+               texts[i].name);
+    }
+    info = info_of(N, L);
+    tap_ok(flm_samples_open_write(comm, path, &info, steps, 3, &s) == FLM_E_MISMATCH && says("steps_3"),
+           "a number of steps more");
+    tap_ok(s == NULL && flm_samples_open_write(comm, path, &info, steps, 2, &s) == FLM_OK && present_count(s, 1) == N,
+           "the file is as it was");
+    flm_samples_close(&s);
+}
+
+static void test_refused(void)
+{
+    const flm_samples_info info = info_of(N, L);
+    const int64_t steps[] = {4, 4}, none[] = {0};
+    flm_samples *s = NULL;
+    char other[64];
+    struct stat st;
+    FILE *file;
+
+    snprintf(other, sizeof other, "%s/other", folder);
+    tap_ok(flm_samples_open_write(comm, other, &info, steps, 2, &s) == FLM_E_ARG, "a number of steps twice");
+    tap_ok(flm_samples_open_write(comm, other, &info, none, 1, &s) == FLM_E_ARG, "no steps");
+    tap_ok(!fixture_exists(folder, "other") && fixture_files(folder) == 1, "nothing is left of these");
+    tap_ok(flm_samples_open_write(comm, "no-such/file", &info, steps, 1, &s) == FLM_E_IO && says(strerror(ENOENT)),
+           "nowhere to write: %s", flm_err_message());
+    if ((file = fopen(other, "w"))) {
+        fputs("letters", file);
+        fclose(file);
+    }
+    tap_ok(flm_samples_open_write(comm, other, &info, steps, 1, &s) == FLM_E_FORMAT && says(other) &&
+               stat(other, &st) == 0 && st.st_size == 7,
+           "a foreign file is refused and stays: %s", flm_err_message());
+    unlink(other);
+    tap_ok(fixture_write(comm, folder, 20, false, 0) == FLM_OK, "a checkpoint");
+    snprintf(other, sizeof other, "%s/step-00000020.h5", folder);
+    tap_ok(flm_samples_open_read(other, &s) == FLM_E_FORMAT && says("checkpoint"), "is no samples file: %s",
+           flm_err_message());
+    tap_ok(stat(path, &st) == 0 && truncate(path, st.st_size - 1) == 0 &&
+               flm_samples_open_write(comm, path, &info, steps, 1, &s) == FLM_E_FORMAT && says(path),
+           "a truncated file is refused: %s", flm_err_message());
+    unlink(path);
+}
+
+/* Longer rows than a block, and a file that stops growing. */
+static void test_long(void)
+{
+    const int64_t steps[] = {1}, length = 1 << 20;
+    const flm_samples_info info = info_of(3, length);
+    int32_t *ids = calloc((size_t)length, sizeof *ids);
+    struct rlimit limit, all;
+    flm_samples *s = NULL;
+    bool present[3] = {true, true, true};
+    flm_status rc;
+
+    tap_ok(ids && flm_samples_open_write(comm, path, &info, steps, 1, &s) == FLM_OK &&
+               flm_samples_present(s, 1, 0, 3, present) == FLM_OK && !present[0] && !present[1] && !present[2],
+           "rows of 4 MiB that are not there");
+    if (!s || !ids || getrlimit(RLIMIT_FSIZE, &all) != 0) return;
+    limit = all;
+    limit.rlim_cur = 6 << 20;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    rc = flm_samples_write(s, 1, 1, 1, ids);
+    setrlimit(RLIMIT_FSIZE, &all);
+    tap_ok(rc == FLM_E_IO && says(strerror(EFBIG)) && says(path), "no room for a row: %s", flm_err_message());
+    tap_ok(flm_samples_present(s, 1, 0, 3, present) == FLM_OK && !present[1], "that row is not there");
+    tap_ok(flm_samples_write(s, 1, 1, 1, ids) == FLM_OK && flm_samples_present(s, 1, 0, 3, present) == FLM_OK &&
+               !present[0] && present[1] && !present[2],
+           "with room it is, all zeros");
+    flm_samples_close(&s);
+    unlink(path);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    rc = flm_samples_open_write(comm, path, &info, steps, 1, &s);
+    setrlimit(RLIMIT_FSIZE, &all);
+    free(ids);
+    tap_ok(rc == FLM_E_IO && says(strerror(EFBIG)) && fixture_files(folder) == 2,
+           "no room for the file: nothing is left of it: %s", flm_err_message());
+}
+
+/* What says that a row is missing: zeros have no checksum 0. */
+static void test_zeros(void)
+{
+    const int32_t zero[8] = {0};
+    uint32_t crc = 0;
+    int64_t never = 0;
+
+    for (int64_t words = 1; words <= 1 << 20; words++) never += (crc = flm_crc32c(crc, zero, sizeof *zero)) == 0;
+    tap_ok(never == 0, "no row of zeros has the checksum 0");
+}
+
+int main(int argc, char **argv)
+{
+    MPI_Init(&argc, &argv);
+    signal(SIGXFSZ, SIG_IGN);
+    if (flm_comm_create(MPI_COMM_WORLD, &comm) != FLM_OK) return 99;
+    flm_log_init(0, FLM_LOG_ERROR);
+    fixture_folder(comm, folder);
+    snprintf(path, sizeof path, "%s/samples.h5", folder);
+    test_rows();
+    test_resumed();
+    test_mismatch();
+    test_refused();
+    test_long();
+    test_zeros();
+    tap_ok(fixture_remove(folder), "the test's folder is gone");
+    flm_comm_destroy(&comm);
+    MPI_Finalize();
+    return tap_end();
+}
