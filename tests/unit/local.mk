@@ -29,3 +29,13 @@ check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
 %C%_backend_registry_t_LDADD = $(LINK_BACKEND)
 %C%_backend_arena_t_SOURCES = %D%/backend/arena.c
 %C%_backend_arena_t_LDADD = $(LINK_BACKEND)
+
+# text
+check_PROGRAMS += %D%/text/bytes.t
+%C%_text_bytes_t_SOURCES = %D%/text/bytes.c
+%C%_text_bytes_t_LDADD = $(LINK_TEXT)
+
+# io: shards
+check_PROGRAMS += %D%/io/shard.t
+%C%_io_shard_t_SOURCES = %D%/io/shard.c
+%C%_io_shard_t_LDADD = $(LINK_IO)
