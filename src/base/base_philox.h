@@ -40,6 +40,15 @@ static inline flm_philox4 flm_philox4x32(uint64_t key, uint32_t c0, uint32_t c1,
     return (flm_philox4){{c0, c1, c2, c3}};
 }
 
+/* flm_philox_at - the block of components [4 block, 4 block + 4) of a sample's position, or with halves of words (the low
+ * half first) of components [8 block, 8 block + 8). This is the counter's layout: sample low, sample high, position,
+ * block. */
+enum { FLM_PHILOX_WORDS = 4, FLM_PHILOX_HALVES = 8 };
+static inline flm_philox4 flm_philox_at(uint64_t stream, uint64_t sample, uint32_t position, uint32_t block)
+{
+    return flm_philox4x32(stream, (uint32_t)sample, (uint32_t)(sample >> 32), position, block);
+}
+
 /* flm_philox_stream - the key of one stream: a hash of (seed, purpose, step, site). */
 static inline uint64_t flm_philox_stream(uint64_t seed, flm_random_purpose purpose, uint64_t step, uint32_t site)
 {

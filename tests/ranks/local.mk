@@ -1,0 +1,9 @@
+# Tests on several ranks: the same source under a name for each number of ranks.
+EXTRA_DIST += %D%/ranks.h
+
+# comm
+check_PROGRAMS += %D%/comm_n2.mp2 %D%/comm_n4.mp4
+%C%_comm_n2_mp2_SOURCES = %D%/comm.c
+%C%_comm_n2_mp2_LDADD = $(LINK_COMM)
+%C%_comm_n4_mp4_SOURCES = %D%/comm.c
+%C%_comm_n4_mp4_LDADD = $(LINK_COMM)

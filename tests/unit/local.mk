@@ -39,3 +39,7 @@ check_PROGRAMS += %D%/text/bytes.t
 check_PROGRAMS += %D%/io/shard.t
 %C%_io_shard_t_SOURCES = %D%/io/shard.c
 %C%_io_shard_t_LDADD = $(LINK_IO)
+# comm
+check_PROGRAMS += %D%/comm/self.t
+%C%_comm_self_t_SOURCES = %D%/comm/self.c
+%C%_comm_self_t_LDADD = $(LINK_COMM)

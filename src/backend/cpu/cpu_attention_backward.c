@@ -62,8 +62,8 @@ FLM_SIMD static void scores_gradient(float *p, float *ds, const float *lse, cons
         float row_lse = lse[i], row_dot = dot[i];
 #pragma omp simd
         for (int64_t j = 0; j < keys; j++) {
-            float t = flm_attention_tanh(prow[j] * inner);
-            float prob = flm_attention_exp(softcap * t - row_lse);
+            float t = flm_math_tanh(prow[j] * inner);
+            float prob = flm_math_exp(softcap * t - row_lse);
             prow[j] = prob;
             drow[j] = prob * (drow[j] - row_dot) * ((1 - t * t) * scale);
         }

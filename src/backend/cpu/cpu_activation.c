@@ -1,0 +1,152 @@
+/* cpu_activation.c - GELU, SiLU and the timestep features (model.md section 2).
+ *
+ * GELU by the identity (1 + tanh u) / 2 = s(2u), s(z) = 1 / (1 + exp(-z)), which keeps its digits where x is negative.
+ * SiLU and the features are of a few thousand numbers a step: in double, by the C library.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "backend/cpu/cpu_rows.h"
+
+/* exp(-2u), u = sqrt(2/pi) (x + 0.044715 x^3), held below e^80, where s(2u) is nothing beside anything. */
+FLM_INLINE float gelu_exp(float x)
+{
+    float z = -1.5957691216f * (x + 0.044715f * x * x * x);
+    return flm_math_exp(z > 80 ? 80 : z);
+}
+
+FLM_INLINE void gelu_row(void *y, const void *x, bool bf16, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        float v = flm_load(x, bf16, i);
+        flm_store(y, bf16, i, v / (1 + gelu_exp(v)));
+    }
+}
+
+FLM_SIMD static void gelu_block(void *y, const void *x, bool bf16, int64_t n)
+{
+    if (bf16)
+        gelu_row(y, x, true, n);
+    else
+        gelu_row(y, x, false, n);
+}
+
+flm_status flm_cpu_gelu(flm_backend *be, const flm_tensor *y, const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_cpu_expect_act(x, "gelu: x", x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(y, "gelu: y", x->dtype, x->ndim, x->dim));
+    const int64_t n = flm_tensor_elements(x);
+    const size_t size = flm_dtype_size(x->dtype);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t at = 0; at < n; at += FLM_BLOCK)
+        gelu_block((char *)y->data + (size_t)at * size, (const char *)x->data + (size_t)at * size,
+                   x->dtype == FLM_DTYPE_BF16, n - at < FLM_BLOCK ? n - at : FLM_BLOCK);
+done:
+    return rc;
+}
+
+/* gelu'(x) = s + x s (1 - s) 2u'; beyond 12 it is 0 or 1 to all digits, and x^2 must not overflow. */
+FLM_INLINE void gelu_backward_row(void *grad_x, float *sum, const void *x, const void *grad_y, bool bf16, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        float v = flm_load(x, bf16, i);
+        v = v > 12 ? 12 : v;
+        v = v < -12 ? -12 : v;
+        float e = gelu_exp(v), s = 1 / (1 + e);
+        float slope = s + v * (s * (e * s)) * (1.5957691216f + 0.2140644488f * v * v); /* 6 sqrt(2/pi) 0.044715 */
+        float g = flm_load(grad_y, bf16, i) * slope;
+        sum[i] += g;
+        flm_store(grad_x, bf16, i, g);
+    }
+}
+
+FLM_SIMD static void gelu_block_backward(char *grad_x, float *sum, const char *x, const char *grad_y, bool bf16,
+                                         int64_t n, int64_t rows)
+{
+    const size_t row_bytes = (size_t)n * (bf16 ? sizeof(uint16_t) : sizeof(float));
+    for (int64_t i = 0; i < n; i++) sum[i] = 0;
+    for (int64_t row = 0; row < rows; row++, grad_x += row_bytes, x += row_bytes, grad_y += row_bytes)
+        if (bf16)
+            gelu_backward_row(grad_x, sum, x, grad_y, true, n);
+        else
+            gelu_backward_row(grad_x, sum, x, grad_y, false, n);
+}
+
+flm_status flm_cpu_gelu_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_b,
+                                 const flm_tensor *x, const flm_tensor *grad_y)
+{
+    flm_status rc = FLM_OK;
+    const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M);
+    void *scratch = NULL;
+    FLM_TRY(flm_cpu_expect_act(x, "gelu_backward: x", 2, x->dim));
+    FLM_TRY(flm_tensor_expect(grad_y, "gelu_backward: grad_y", x->dtype, 2, x->dim));
+    FLM_TRY(flm_tensor_expect(grad_x, "gelu_backward: grad_x", x->dtype, 2, x->dim));
+    FLM_TRY(flm_tensor_expect(grad_b, "gelu_backward: grad_b", FLM_DTYPE_F32, 1, &N));
+    FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
+    float *sums = scratch;
+    const size_t size = flm_dtype_size(x->dtype);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t block = 0; block < blocks; block++) {
+        const int64_t row = block * FLM_ROW_BLOCK;
+        const size_t at = (size_t)(row * N) * size;
+        gelu_block_backward((char *)grad_x->data + at, sums + block * N, (const char *)x->data + at,
+                            (const char *)grad_y->data + at, x->dtype == FLM_DTYPE_BF16, N,
+                            M - row < FLM_ROW_BLOCK ? M - row : FLM_ROW_BLOCK);
+    }
+    flm_cpu_fold(be, grad_b->data, sums, blocks, N, N, true);
+done:
+    return rc;
+}
+
+flm_status flm_cpu_silu(flm_backend *be, const flm_tensor *y, const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_tensor_expect(x, "silu: x", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(y, "silu: y", FLM_DTYPE_F32, x->ndim, x->dim));
+    const float *from = x->data;
+    float *to = y->data;
+    const int64_t n = flm_tensor_elements(x);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t i = 0; i < n; i++) to[i] = (float)((double)from[i] / (1 + exp(-(double)from[i])));
+done:
+    return rc;
+}
+
+flm_status flm_cpu_silu_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_y,
+                                 const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_tensor_expect(x, "silu_backward: x", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(grad_y, "silu_backward: grad_y", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(grad_x, "silu_backward: grad_x", FLM_DTYPE_F32, x->ndim, x->dim));
+    const float *at = x->data, *from = grad_y->data;
+    float *to = grad_x->data;
+    const int64_t n = flm_tensor_elements(x);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t i = 0; i < n; i++) {
+        double v = (double)at[i], s = 1 / (1 + exp(-v));
+        to[i] = (float)((double)from[i] * s * (1 + v * (1 - s)));
+    }
+done:
+    return rc;
+}
+
+flm_status flm_cpu_timestep_features(flm_backend *be, const flm_tensor *out, const flm_tensor *t)
+{
+    flm_status rc = FLM_OK;
+    const int64_t B = t->dim[0], F = out->dim[1];
+    FLM_TRY(flm_tensor_expect(t, "timestep_features: t", FLM_DTYPE_F32, 1, &B));
+    FLM_TRY(flm_tensor_expect(out, "timestep_features: out", FLM_DTYPE_F32, 2, (const int64_t[]){B, F}));
+    if (F % 2 != 0) FLM_FAIL(FLM_E_SHAPE, "timestep_features: %lld features, must be even", (long long)F);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t b = 0; b < B; b++) {
+        float *row = (float *)out->data + b * F;
+        for (int64_t j = 0; j < F / 2; j++) {
+            double angle = (double)((const float *)t->data)[b] * pow(10000, -2.0 * (double)j / (double)F);
+            row[j] = (float)cos(angle);
+            row[F / 2 + j] = (float)sin(angle);
+        }
+    }
+done:
+    return rc;
+}

@@ -1,0 +1,157 @@
+/* cpu_elementwise.c - column sums, a x + b y, casts, and sums in fp64.
+ * Sums go over blocks of fixed size, whose results are added in order. SPDX-License-Identifier: Apache-2.0 */
+#include "backend/cpu/cpu_rows.h"
+
+enum { COLUMNS = 2048 }; /* columns of a block of rows that one task sums: its sums stay in the first-level cache */
+
+FLM_INLINE void add_rows(float *sum, const void *x, bool bf16, int64_t rows, int64_t stride, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++) sum[j] = 0;
+    for (int64_t i = 0; i < rows; i++)
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++) sum[j] += flm_load(x, bf16, i * stride + j);
+}
+
+FLM_SIMD static void column_sum_block(float *sum, const void *x, bool bf16, int64_t rows, int64_t stride, int64_t n)
+{
+    if (bf16)
+        add_rows(sum, x, true, rows, stride, n);
+    else
+        add_rows(sum, x, false, rows, stride, n);
+}
+
+flm_status flm_cpu_column_sum(flm_backend *be, const flm_tensor *out, const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M), parts = (N + COLUMNS - 1) / COLUMNS;
+    void *scratch = NULL;
+    FLM_TRY(flm_cpu_expect_act(x, "column_sum: x", 2, x->dim));
+    FLM_TRY(flm_tensor_expect(out, "column_sum: out", FLM_DTYPE_F32, 1, &N));
+    FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
+    float *sums = scratch;
+    const size_t size = flm_dtype_size(x->dtype);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t task = 0; task < blocks * parts; task++) {
+        const int64_t block = task / parts, row = block * FLM_ROW_BLOCK, at = task % parts * COLUMNS;
+        column_sum_block(sums + block * N + at, (const char *)x->data + (size_t)(row * N + at) * size,
+                         x->dtype == FLM_DTYPE_BF16, M - row < FLM_ROW_BLOCK ? M - row : FLM_ROW_BLOCK, N,
+                         N - at < COLUMNS ? N - at : COLUMNS);
+    }
+    flm_cpu_fold(be, out->data, sums, blocks, N, N, true);
+done:
+    return rc;
+}
+
+FLM_SIMD static void axpby_block(float *y, float a, const float *x, float b, int64_t n)
+{
+    if (b == 0)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) y[i] = a * x[i];
+    else
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) y[i] = a * x[i] + b * y[i];
+}
+
+flm_status flm_cpu_axpby(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_tensor_expect(x, "axpby: x", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(y, "axpby: y", FLM_DTYPE_F32, x->ndim, x->dim));
+    const int64_t n = flm_tensor_elements(x);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t at = 0; at < n; at += FLM_BLOCK)
+        axpby_block((float *)y->data + at, a, (const float *)x->data + at, b, n - at < FLM_BLOCK ? n - at : FLM_BLOCK);
+done:
+    return rc;
+}
+
+/* fp64 to bf16 with one rounding: first to fp32, to odd where that is not exact, which leaves what bf16's rounding must
+ * know (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
+FLM_INLINE uint16_t bf16_from_f64(double x)
+{
+    flm_bits v = {(float)x};
+    if ((double)v.f != x && (v.u & 1) == 0) v.u += fabs((double)v.f) < fabs(x) ? 1u : UINT32_MAX;
+    return flm_bf16_from_f32(v.f);
+}
+
+FLM_SIMD static void cast_block(void *to, flm_dtype to_dtype, const void *from, flm_dtype from_dtype, int64_t n)
+{
+    const bool bf16 = from_dtype == FLM_DTYPE_BF16;
+    if (from_dtype == FLM_DTYPE_F64 && to_dtype == FLM_DTYPE_F64)
+        for (int64_t i = 0; i < n; i++) ((double *)to)[i] = ((const double *)from)[i];
+    else if (from_dtype == FLM_DTYPE_F64 && to_dtype == FLM_DTYPE_F32)
+        for (int64_t i = 0; i < n; i++) ((float *)to)[i] = (float)((const double *)from)[i];
+    else if (from_dtype == FLM_DTYPE_F64)
+        for (int64_t i = 0; i < n; i++) ((uint16_t *)to)[i] = bf16_from_f64(((const double *)from)[i]);
+    else if (to_dtype == FLM_DTYPE_F64 && bf16)
+        for (int64_t i = 0; i < n; i++) ((double *)to)[i] = (double)flm_load(from, true, i);
+    else if (to_dtype == FLM_DTYPE_F64)
+        for (int64_t i = 0; i < n; i++) ((double *)to)[i] = (double)flm_load(from, false, i);
+    else if (to_dtype == FLM_DTYPE_F32 && bf16)
+        for (int64_t i = 0; i < n; i++) flm_store(to, false, i, flm_load(from, true, i));
+    else if (to_dtype == FLM_DTYPE_F32)
+        for (int64_t i = 0; i < n; i++) flm_store(to, false, i, flm_load(from, false, i));
+    else if (bf16)
+        for (int64_t i = 0; i < n; i++) ((uint16_t *)to)[i] = ((const uint16_t *)from)[i];
+    else
+        for (int64_t i = 0; i < n; i++) flm_store(to, true, i, flm_load(from, false, i));
+}
+
+flm_status flm_cpu_cast(flm_backend *be, const flm_tensor *to, const flm_tensor *from)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_tensor_expect(from, "cast: from", from->dtype, from->ndim, from->dim));
+    FLM_TRY(flm_tensor_expect(to, "cast: to", to->dtype, from->ndim, from->dim));
+    if (from->dtype == FLM_DTYPE_I32 || to->dtype == FLM_DTYPE_I32)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "cast: from %s to %s", flm_dtype_name(from->dtype), flm_dtype_name(to->dtype));
+    const int64_t n = flm_tensor_elements(from);
+    const size_t to_size = flm_dtype_size(to->dtype), from_size = flm_dtype_size(from->dtype);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t at = 0; at < n; at += FLM_BLOCK)
+        cast_block((char *)to->data + (size_t)at * to_size, to->dtype, (const char *)from->data + (size_t)at * from_size,
+                   from->dtype, n - at < FLM_BLOCK ? n - at : FLM_BLOCK);
+done:
+    return rc;
+}
+
+FLM_SIMD static double sum_block(const float *x, int64_t n, bool squares)
+{
+    double sum = 0;
+    if (squares)
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    else
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = 0; i < n; i++) sum += (double)x[i];
+    return sum;
+}
+
+static flm_status sum_all(flm_backend *be, const flm_tensor *out, const flm_tensor *x, bool squares, const char *what)
+{
+    flm_status rc = FLM_OK;
+    const int64_t n = flm_tensor_elements(x), blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
+    void *scratch = NULL;
+    FLM_TRY(flm_tensor_expect(x, what, FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(out, what, FLM_DTYPE_F64, 1, (const int64_t[]){1}));
+    FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)blocks * sizeof(double), &scratch));
+    double *sums = scratch, total = *(const double *)out->data;
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t block = 0; block < blocks; block++) {
+        const int64_t at = block * FLM_BLOCK;
+        sums[block] = sum_block((const float *)x->data + at, n - at < FLM_BLOCK ? n - at : FLM_BLOCK, squares);
+    }
+    for (int64_t block = 0; block < blocks; block++) total += sums[block];
+    *(double *)out->data = total;
+done:
+    return rc;
+}
+
+flm_status flm_cpu_sum(flm_backend *be, const flm_tensor *out, const flm_tensor *x)
+{
+    return sum_all(be, out, x, false, "sum");
+}
+
+flm_status flm_cpu_sum_squares(flm_backend *be, const flm_tensor *out, const flm_tensor *x)
+{
+    return sum_all(be, out, x, true, "sum_squares");
+}

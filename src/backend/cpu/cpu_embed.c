@@ -1,0 +1,141 @@
+/* cpu_embed.c - states in embedded form, their gradients, and normal random numbers (model.md section 4).
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "backend/cpu/cpu_rows.h"
+#include "base/base_philox.h"
+
+#include <string.h>
+
+enum {
+    SCATTER_COLUMNS = 128, /* columns of the embedding that one task adds to */
+    NORMAL_BLOCKS = 16,    /* counter blocks drawn together */
+    NORMALS = NORMAL_BLOCKS * FLM_PHILOX_WORDS
+};
+
+/* Sizes of x f32 [B, L, d] with tokens i32 [B, L], E f32 [V, d] and g f32 [B]; every token within E. */
+static flm_status check_embedding(const flm_tensor *x, const flm_tensor *E, const flm_tensor *tokens,
+                                  const flm_tensor *g, const char *what)
+{
+    flm_status rc = FLM_OK;
+    const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2], V = E->dim[0];
+    const int32_t *token = tokens->data;
+    FLM_TRY(flm_tensor_expect(x, what, FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
+    FLM_TRY(flm_tensor_expect(E, what, FLM_DTYPE_F32, 2, (const int64_t[]){V, d}));
+    FLM_TRY(flm_tensor_expect(tokens, what, FLM_DTYPE_I32, 2, x->dim));
+    FLM_TRY(flm_tensor_expect(g, what, FLM_DTYPE_F32, 1, x->dim));
+    for (int64_t i = 0; i < B * L; i++)
+        if (token[i] < 0 || token[i] >= V)
+            FLM_FAIL(FLM_E_ARG, "%s: token %ld at [%lld, %lld] is outside a vocabulary of %lld", what, (long)token[i],
+                     (long long)(i / L), (long long)(i % L), (long long)V);
+done:
+    return rc;
+}
+
+FLM_SIMD static void embed_row(float *x, const float *noise, const float *E, float g, int64_t d)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < d; j++) x[j] = (1 - g) * noise[j] + g * E[j];
+}
+
+flm_status flm_cpu_embed_state(flm_backend *be, const flm_tensor *x, const flm_tensor *noise, const flm_tensor *E,
+                               const flm_tensor *tokens, const flm_tensor *g)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(check_embedding(x, E, tokens, g, "embed_state"));
+    FLM_TRY(flm_tensor_expect(noise, "embed_state: noise", FLM_DTYPE_F32, 3, x->dim));
+    const int64_t rows = flm_tensor_rows(x), L = x->dim[1], d = x->dim[2];
+    const int32_t *token = tokens->data;
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t row = 0; row < rows; row++)
+        embed_row((float *)x->data + row * d, (const float *)noise->data + row * d,
+                  (const float *)E->data + token[row] * d, ((const float *)g->data)[row / L], d);
+done:
+    return rc;
+}
+
+FLM_SIMD static void scatter_columns(float *grad_E, const float *grad_x, const int32_t *token, const float *g,
+                                     int64_t rows, int64_t L, int64_t d, int64_t n)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        float *to = grad_E + token[row] * d, factor = g[row / L];
+        const float *from = grad_x + row * d;
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++) to[j] += factor * from[j];
+    }
+}
+
+flm_status flm_cpu_embed_scatter(flm_backend *be, const flm_tensor *grad_E, const flm_tensor *grad_x,
+                                 const flm_tensor *tokens, const flm_tensor *g)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(check_embedding(grad_x, grad_E, tokens, g, "embed_scatter"));
+    const int64_t rows = flm_tensor_rows(grad_x), L = grad_x->dim[1], d = grad_x->dim[2];
+    /* A thread owns columns, so tokens that occur twice are added in order. */
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t at = 0; at < d; at += SCATTER_COLUMNS)
+        scatter_columns((float *)grad_E->data + at, (const float *)grad_x->data + at, tokens->data, g->data, rows, L, d,
+                        d - at < SCATTER_COLUMNS ? d - at : SCATTER_COLUMNS);
+done:
+    return rc;
+}
+
+FLM_SIMD static void scale_block(float *y, const float *x, float factor, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) y[i] = factor * x[i];
+}
+
+flm_status flm_cpu_sample_scale(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_tensor_expect(x, "sample_scale: x", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(y, "sample_scale: y", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(g, "sample_scale: g", FLM_DTYPE_F32, 1, x->dim));
+    const int64_t B = x->dim[0], n = B ? flm_tensor_elements(x) / B : 0, blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t task = 0; task < B * blocks; task++) {
+        const int64_t b = task / blocks, first = task % blocks * FLM_BLOCK, at = b * n + first;
+        scale_block((float *)y->data + at, (const float *)x->data + at, 1 - ((const float *)g->data)[b],
+                    n - first < FLM_BLOCK ? n - first : FLM_BLOCK);
+    }
+done:
+    return rc;
+}
+
+/* Box and Muller, "A note on the generation of random normal deviates", 1958: sqrt(-2 ln u) times the cosine and sine of
+ * a random turn. u = (w + 1/2) / 2^32 in fp32 is in (0, 1]: the largest normal is 6.8, and none is infinite. */
+FLM_INLINE void normal_pair(uint32_t w, uint32_t turn, float *first, float *second)
+{
+    float radius = sqrtf(-2 * flm_math_log((float)w * 0x1p-32f + 0x1p-33f)), cosine, sine;
+    flm_math_turn(turn, &cosine, &sine);
+    *first = radius * cosine;
+    *second = radius * sine;
+}
+
+/* One position's K components. Always whole groups of counter blocks, so that a value never depends on how far the row
+ * goes or where it lies. */
+FLM_SIMD static void normal_row(float *row, uint64_t stream, uint64_t sample, uint32_t position, int64_t K)
+{
+    for (int64_t at = 0; at < K; at += NORMALS) {
+        float value[NORMALS];
+        const uint32_t first = (uint32_t)(at / FLM_PHILOX_WORDS);
+#pragma omp simd
+        for (uint32_t k = 0; k < NORMAL_BLOCKS; k++) {
+            const flm_philox4 r = flm_philox_at(stream, sample, position, first + k);
+            normal_pair(r.v[0], r.v[1], &value[4 * k], &value[4 * k + 1]);
+            normal_pair(r.v[2], r.v[3], &value[4 * k + 2], &value[4 * k + 3]);
+        }
+        memcpy(row + at, value, (size_t)(K - at < NORMALS ? K - at : NORMALS) * sizeof *row);
+    }
+}
+
+flm_status flm_cpu_normal(flm_backend *be, const flm_tensor *out, uint64_t stream, int64_t first_sample)
+{
+    flm_status rc = FLM_OK;
+    const int64_t B = out->dim[0], L = out->dim[1], K = out->dim[2];
+    FLM_TRY(flm_tensor_expect(out, "normal: out", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, K}));
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t row = 0; row < B * L; row++)
+        normal_row((float *)out->data + row * K, stream, (uint64_t)(first_sample + row / L), (uint32_t)(row % L), K);
+done:
+    return rc;
+}

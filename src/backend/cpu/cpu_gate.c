@@ -1,0 +1,160 @@
+/* cpu_gate.c - the gated residual with dropout (model.md section 2). What is dropped is a function of the counter and
+ * nothing else (base_philox.h), so the backward pass draws it again instead of keeping it.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "backend/cpu/cpu_rows.h"
+#include "base/base_philox.h"
+
+enum { PHILOX_BLOCKS = 16, CHUNK = PHILOX_BLOCKS * FLM_PHILOX_HALVES }; /* elements whose dropout is drawn together */
+
+/* One site's dropout: an element is kept where its 16 bits are at least threshold, and then multiplied by factor. */
+typedef struct drop {
+    uint64_t stream;
+    int64_t first_sample;
+    uint32_t threshold;
+    float factor;
+} drop;
+
+static flm_status drop_make(const flm_dropout *dropout, const char *what, drop *out)
+{
+    flm_status rc = FLM_OK;
+    float p = dropout->p;
+    uint32_t threshold = p >= 0 && p < 1 ? (uint32_t)(p * 65536.0f + 0.5f) : 65536;
+    if (threshold > 65535) FLM_FAIL(FLM_E_ARG, "%s: dropout %g is not at least 0 and below 1", what, (double)p);
+    *out = (drop){dropout->stream, dropout->first_sample, threshold, 65536.0f / (float)(65536 - threshold)};
+done:
+    return rc;
+}
+
+/* Factors, 0 or p->factor, of components [at, at + CHUNK) of a position. */
+FLM_INLINE void drop_factors(float *factor, const drop *p, int64_t sample, uint32_t position, int64_t at)
+{
+    uint32_t words[PHILOX_BLOCKS * 4];
+    const uint32_t first = (uint32_t)(at / FLM_PHILOX_HALVES);
+#pragma omp simd
+    for (uint32_t k = 0; k < PHILOX_BLOCKS; k++) {
+        flm_philox4 r = flm_philox_at(p->stream, (uint64_t)sample, position, first + k);
+        words[4 * k] = r.v[0];
+        words[4 * k + 1] = r.v[1];
+        words[4 * k + 2] = r.v[2];
+        words[4 * k + 3] = r.v[3];
+    }
+#pragma omp simd
+    for (int k = 0; k < PHILOX_BLOCKS * 4; k++) {
+        factor[2 * k] = (words[k] & 0xFFFF) >= p->threshold ? p->factor : 0;
+        factor[2 * k + 1] = words[k] >> 16 >= p->threshold ? p->factor : 0;
+    }
+}
+
+FLM_INLINE void forward_row(float *y, const float *x, const void *branch, bool bf16, const float *gate, int64_t d,
+                            const drop *p, int64_t sample, uint32_t position)
+{
+    float factor[CHUNK];
+    if (p->threshold == 0) {
+#pragma omp simd
+        for (int64_t j = 0; j < d; j++) y[j] = x[j] + gate[j] * flm_load(branch, bf16, j);
+        return;
+    }
+    for (int64_t at = 0; at < d; at += CHUNK) {
+        int64_t n = d - at < CHUNK ? d - at : CHUNK;
+        drop_factors(factor, p, sample, position, at);
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++)
+            y[at + j] = x[at + j] + gate[at + j] * (flm_load(branch, bf16, at + j) * factor[j]);
+    }
+}
+
+FLM_SIMD static void gate_row(float *y, const float *x, const void *branch, bool bf16, const float *gate, int64_t d,
+                              const drop *p, int64_t sample, uint32_t position)
+{
+    if (bf16)
+        forward_row(y, x, branch, true, gate, d, p, sample, position);
+    else
+        forward_row(y, x, branch, false, gate, d, p, sample, position);
+}
+
+flm_status flm_cpu_gate_residual(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *branch,
+                                 const flm_tensor *mod, int64_t gate_at, const flm_dropout *dropout)
+{
+    flm_status rc = FLM_OK;
+    const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
+    drop p;
+    FLM_TRY(flm_tensor_expect(x, "gate_residual: x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
+    FLM_TRY(flm_tensor_expect(y, "gate_residual: y", FLM_DTYPE_F32, 3, x->dim));
+    FLM_TRY(flm_cpu_expect_act(branch, "gate_residual: branch", 3, x->dim));
+    FLM_TRY(flm_cpu_expect_columns(mod, "gate_residual: gate", B, gate_at, d));
+    FLM_TRY(drop_make(dropout, "gate_residual", &p));
+    const bool bf16 = branch->dtype == FLM_DTYPE_BF16;
+    const size_t size = flm_dtype_size(branch->dtype);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t row = 0; row < B * L; row++)
+        gate_row((float *)y->data + row * d, (const float *)x->data + row * d,
+                 (const char *)branch->data + (size_t)(row * d) * size, bf16,
+                 (const float *)mod->data + row / L * mod->dim[1] + gate_at, d, &p, p.first_sample + row / L,
+                 (uint32_t)(row % L));
+done:
+    return rc;
+}
+
+FLM_INLINE void backward_row(void *grad_branch, float *sum, const float *grad_y, const void *branch, bool bf16,
+                             const float *gate, int64_t d, const drop *p, int64_t sample, uint32_t position)
+{
+    float factor[CHUNK];
+    for (int64_t j = 0; j < CHUNK; j++) factor[j] = 1;
+    for (int64_t at = 0; at < d; at += CHUNK) {
+        int64_t n = d - at < CHUNK ? d - at : CHUNK;
+        if (p->threshold) drop_factors(factor, p, sample, position, at);
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++) {
+            float g = grad_y[at + j] * factor[j];
+            sum[at + j] += g * flm_load(branch, bf16, at + j);
+            flm_store(grad_branch, bf16, at + j, g * gate[at + j]);
+        }
+    }
+}
+
+/* Rows [l, l + rows) of one sample; sum [d] = their part of the gate's gradient. */
+FLM_SIMD static void gate_block_backward(char *grad_branch, float *sum, const float *grad_y, const char *branch,
+                                         bool bf16, const float *gate, int64_t d, const drop *p, int64_t sample,
+                                         int64_t l, int64_t rows)
+{
+    const size_t row_bytes = (size_t)d * (bf16 ? sizeof(uint16_t) : sizeof(float));
+    for (int64_t j = 0; j < d; j++) sum[j] = 0;
+    for (int64_t i = 0; i < rows; i++, grad_y += d, branch += row_bytes, grad_branch += row_bytes)
+        if (bf16)
+            backward_row(grad_branch, sum, grad_y, branch, true, gate, d, p, sample, (uint32_t)(l + i));
+        else
+            backward_row(grad_branch, sum, grad_y, branch, false, gate, d, p, sample, (uint32_t)(l + i));
+}
+
+flm_status flm_cpu_gate_residual_backward(flm_backend *be, const flm_tensor *grad_branch, const flm_tensor *grad_mod,
+                                          const flm_tensor *grad_y, const flm_tensor *branch, const flm_tensor *mod,
+                                          int64_t gate_at, const flm_dropout *dropout)
+{
+    flm_status rc = FLM_OK;
+    const int64_t B = grad_y->dim[0], L = grad_y->dim[1], d = grad_y->dim[2], blocks = flm_cpu_row_blocks(L);
+    const char *op = "gate_residual_backward";
+    void *scratch = NULL;
+    drop p;
+    FLM_TRY(flm_tensor_expect(grad_y, op, FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
+    FLM_TRY(flm_cpu_expect_act(branch, "gate_residual_backward: branch", 3, grad_y->dim));
+    FLM_TRY(flm_tensor_expect(grad_branch, "gate_residual_backward: grad_branch", branch->dtype, 3, grad_y->dim));
+    FLM_TRY(flm_cpu_expect_columns(mod, "gate_residual_backward: gate", B, gate_at, d));
+    FLM_TRY(flm_tensor_expect(grad_mod, "gate_residual_backward: grad_mod", FLM_DTYPE_F32, 2, mod->dim));
+    FLM_TRY(drop_make(dropout, op, &p));
+    FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(B * blocks * d) * sizeof(float), &scratch));
+    float *sums = scratch;
+    const bool bf16 = branch->dtype == FLM_DTYPE_BF16;
+    const size_t size = flm_dtype_size(branch->dtype);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t task = 0; task < B * blocks; task++) {
+        const int64_t b = task / blocks, l = task % blocks * FLM_ROW_BLOCK, at = (b * L + l) * d;
+        gate_block_backward((char *)grad_branch->data + (size_t)at * size, sums + task * d,
+                            (const float *)grad_y->data + at, (const char *)branch->data + (size_t)at * size, bf16,
+                            (const float *)mod->data + b * mod->dim[1] + gate_at, d, &p, p.first_sample + b, l,
+                            L - l < FLM_ROW_BLOCK ? L - l : FLM_ROW_BLOCK);
+    }
+    for (int64_t b = 0; b < B; b++)
+        flm_cpu_fold(be, (float *)grad_mod->data + b * mod->dim[1] + gate_at, sums + b * blocks * d, blocks, d, d, false);
+done:
+    return rc;
+}

@@ -1,0 +1,174 @@
+/* cpu_layernorm.c - layer normalisation with a sample's own scale and shift (model.md section 2).
+ *
+ * Backward, with x^ = (x - mean) rstd and g = grad_y w (1 + scale):
+ *   grad_x += rstd (g - mean(g) - x^ mean(g x^));   grad_shift = sum over L of grad_y =: S;
+ *   grad_scale = w A and grad_w += sum over B of (1 + scale) A, where A = sum over L of grad_y x^.
+ * A task is a block of one sample's rows; S and A of the blocks are added in order. SPDX-License-Identifier: Apache-2.0 */
+#include "backend/cpu/cpu_rows.h"
+
+static const float epsilon = 1e-5f; /* model.md section 2 */
+
+FLM_INLINE void forward_row(void *y, bool bf16, float *mean, float *rstd, const float *x, const float *w,
+                            const float *shift, const float *scale, int64_t d)
+{
+    float sum = 0, square = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < d; j++) sum += x[j];
+    float m = sum / (float)d;
+#pragma omp simd reduction(+ : square)
+    for (int64_t j = 0; j < d; j++) square += (x[j] - m) * (x[j] - m);
+    float r = 1 / sqrtf(square / (float)d + epsilon);
+#pragma omp simd
+    for (int64_t j = 0; j < d; j++) flm_store(y, bf16, j, (x[j] - m) * r * w[j] * (1 + scale[j]) + shift[j]);
+    *mean = m;
+    *rstd = r;
+}
+
+FLM_SIMD static void layernorm_row(void *y, bool bf16, float *mean, float *rstd, const float *x, const float *w,
+                                   const float *shift, const float *scale, int64_t d)
+{
+    if (bf16)
+        forward_row(y, true, mean, rstd, x, w, shift, scale, d);
+    else
+        forward_row(y, false, mean, rstd, x, w, shift, scale, d);
+}
+
+flm_status flm_cpu_layernorm_modulate(flm_backend *be, const flm_tensor *y, const flm_tensor *mean,
+                                      const flm_tensor *rstd, const flm_tensor *x, const flm_tensor *w,
+                                      const flm_tensor *mod, int64_t shift_at, int64_t scale_at)
+{
+    flm_status rc = FLM_OK;
+    int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
+    FLM_TRY(flm_tensor_expect(x, "layernorm_modulate: x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
+    FLM_TRY(flm_cpu_expect_act(y, "layernorm_modulate: y", 3, x->dim));
+    FLM_TRY(flm_tensor_expect(mean, "layernorm_modulate: mean", FLM_DTYPE_F32, 2, x->dim));
+    FLM_TRY(flm_tensor_expect(rstd, "layernorm_modulate: rstd", FLM_DTYPE_F32, 2, x->dim));
+    FLM_TRY(flm_tensor_expect(w, "layernorm_modulate: w", FLM_DTYPE_F32, 1, &d));
+    FLM_TRY(flm_cpu_expect_columns(mod, "layernorm_modulate: shift", B, shift_at, d));
+    FLM_TRY(flm_cpu_expect_columns(mod, "layernorm_modulate: scale", B, scale_at, d));
+    const bool bf16 = y->dtype == FLM_DTYPE_BF16;
+    const size_t size = flm_dtype_size(y->dtype);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t row = 0; row < B * L; row++) {
+        const float *sample = (const float *)mod->data + row / L * mod->dim[1];
+        layernorm_row((char *)y->data + (size_t)(row * d) * size, bf16, (float *)mean->data + row,
+                      (float *)rstd->data + row, (const float *)x->data + row * d, w->data, sample + shift_at,
+                      sample + scale_at, d);
+    }
+done:
+    return rc;
+}
+
+/* What the rows of a block have in common. */
+typedef struct backward_block {
+    float *S, *A; /* [d] */
+    const float *w, *scale;
+    int64_t d;
+} backward_block;
+
+FLM_INLINE void backward_row(const backward_block *p, float *grad_x, const void *grad_y, bool bf16, const float *x,
+                             float mean, float rstd)
+{
+    float *S = p->S, *A = p->A, mean_g = 0, mean_gx = 0;
+    const float *w = p->w, *scale = p->scale;
+    const int64_t d = p->d;
+#pragma omp simd reduction(+ : mean_g, mean_gx)
+    for (int64_t j = 0; j < d; j++) {
+        float gy = flm_load(grad_y, bf16, j), hat = (x[j] - mean) * rstd, g = gy * w[j] * (1 + scale[j]);
+        S[j] += gy;
+        A[j] += gy * hat;
+        mean_g += g;
+        mean_gx += g * hat;
+    }
+    mean_g /= (float)d;
+    mean_gx /= (float)d;
+#pragma omp simd
+    for (int64_t j = 0; j < d; j++) {
+        float hat = (x[j] - mean) * rstd, g = flm_load(grad_y, bf16, j) * w[j] * (1 + scale[j]);
+        grad_x[j] += rstd * (g - mean_g - hat * mean_gx);
+    }
+}
+
+FLM_SIMD static void layernorm_block_backward(const backward_block *p, float *grad_x, const void *grad_y, bool bf16,
+                                              const float *x, const float *mean, const float *rstd, int64_t rows)
+{
+    const int64_t d = p->d;
+    for (int64_t j = 0; j < d; j++) p->S[j] = p->A[j] = 0;
+    for (int64_t i = 0; i < rows; i++)
+        if (bf16)
+            backward_row(p, grad_x + i * d, (const uint16_t *)grad_y + i * d, true, x + i * d, mean[i], rstd[i]);
+        else
+            backward_row(p, grad_x + i * d, (const float *)grad_y + i * d, false, x + i * d, mean[i], rstd[i]);
+}
+
+/* Sums of the blocks, [B, blocks, 2, d], into grad_mod and grad_w; columns are independent. */
+FLM_SIMD static void fold_blocks(const flm_tensor *grad_w, const flm_tensor *grad_mod, const float *sums,
+                                 const float *w, const flm_tensor *mod, int64_t shift_at, int64_t scale_at,
+                                 int64_t blocks, int64_t j)
+{
+    const int64_t M = mod->dim[1], d = grad_w->dim[0], B = mod->dim[0];
+    double total_w = (double)((const float *)grad_w->data)[j];
+    for (int64_t b = 0; b < B; b++) {
+        const float *from = sums + b * blocks * 2 * d + j;
+        double S = 0, A = 0;
+        for (int64_t k = 0; k < blocks; k++, from += 2 * d) {
+            S += (double)from[0];
+            A += (double)from[d];
+        }
+        ((float *)grad_mod->data)[b * M + shift_at + j] = (float)S;
+        ((float *)grad_mod->data)[b * M + scale_at + j] = (float)(A * (double)w[j]);
+        total_w += A * (1 + (double)((const float *)mod->data)[b * M + scale_at + j]);
+    }
+    ((float *)grad_w->data)[j] = (float)total_w;
+}
+
+static flm_status check_backward(const flm_tensor *grad_x, const flm_tensor *grad_w, const flm_tensor *grad_mod,
+                                 const flm_tensor *grad_y, const flm_tensor *x, const flm_tensor *mean,
+                                 const flm_tensor *rstd, const flm_tensor *w, const flm_tensor *mod, int64_t shift_at,
+                                 int64_t scale_at)
+{
+    flm_status rc = FLM_OK;
+    const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
+    FLM_TRY(flm_tensor_expect(x, "layernorm_modulate_backward: x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
+    FLM_TRY(flm_tensor_expect(grad_x, "layernorm_modulate_backward: grad_x", FLM_DTYPE_F32, 3, x->dim));
+    FLM_TRY(flm_cpu_expect_act(grad_y, "layernorm_modulate_backward: grad_y", 3, x->dim));
+    FLM_TRY(flm_tensor_expect(mean, "layernorm_modulate_backward: mean", FLM_DTYPE_F32, 2, x->dim));
+    FLM_TRY(flm_tensor_expect(rstd, "layernorm_modulate_backward: rstd", FLM_DTYPE_F32, 2, x->dim));
+    FLM_TRY(flm_tensor_expect(w, "layernorm_modulate_backward: w", FLM_DTYPE_F32, 1, &d));
+    FLM_TRY(flm_tensor_expect(grad_w, "layernorm_modulate_backward: grad_w", FLM_DTYPE_F32, 1, &d));
+    FLM_TRY(flm_cpu_expect_columns(mod, "layernorm_modulate_backward: shift", B, shift_at, d));
+    FLM_TRY(flm_cpu_expect_columns(mod, "layernorm_modulate_backward: scale", B, scale_at, d));
+    FLM_TRY(flm_tensor_expect(grad_mod, "layernorm_modulate_backward: grad_mod", FLM_DTYPE_F32, 2, mod->dim));
+done:
+    return rc;
+}
+
+flm_status flm_cpu_layernorm_modulate_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_w,
+                                               const flm_tensor *grad_mod, const flm_tensor *grad_y,
+                                               const flm_tensor *x, const flm_tensor *mean, const flm_tensor *rstd,
+                                               const flm_tensor *w, const flm_tensor *mod, int64_t shift_at,
+                                               int64_t scale_at)
+{
+    flm_status rc = FLM_OK;
+    const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2], blocks = flm_cpu_row_blocks(L);
+    const int threads = flm_cpu_threads(be);
+    void *scratch = NULL;
+    FLM_TRY(check_backward(grad_x, grad_w, grad_mod, grad_y, x, mean, rstd, w, mod, shift_at, scale_at));
+    FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(B * blocks * 2 * d) * sizeof(float), &scratch));
+    float *sums = scratch;
+    const size_t size = flm_dtype_size(grad_y->dtype);
+#pragma omp parallel for num_threads(threads)
+    for (int64_t task = 0; task < B * blocks; task++) {
+        const int64_t b = task / blocks, l = task % blocks * FLM_ROW_BLOCK, row = b * L + l;
+        const backward_block p = {sums + task * 2 * d, sums + (task * 2 + 1) * d, w->data,
+                                  (const float *)mod->data + b * mod->dim[1] + scale_at, d};
+        layernorm_block_backward(&p, (float *)grad_x->data + row * d, (const char *)grad_y->data + (size_t)(row * d) * size,
+                                 grad_y->dtype == FLM_DTYPE_BF16, (const float *)x->data + row * d,
+                                 (const float *)mean->data + row, (const float *)rstd->data + row,
+                                 L - l < FLM_ROW_BLOCK ? L - l : FLM_ROW_BLOCK);
+    }
+#pragma omp parallel for num_threads(threads)
+    for (int64_t j = 0; j < d; j++) fold_blocks(grad_w, grad_mod, sums, w->data, mod, shift_at, scale_at, blocks, j);
+done:
+    return rc;
+}

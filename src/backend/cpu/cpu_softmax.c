@@ -1,0 +1,130 @@
+/* cpu_softmax.c - soft max, its cross entropy, and arg max over the vocabulary.
+ * A row is read three times, from cache after the first: its maximum, the sum of exponentials, the result.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "backend/cpu/cpu_rows.h"
+
+enum { SUM_BLOCK = 1024 }; /* terms added in fp32 before they go into the fp64 sum */
+
+FLM_INLINE float row_maximum(const float *x, int64_t V)
+{
+    float most = x[0];
+#pragma omp simd reduction(max : most)
+    for (int64_t j = 1; j < V; j++) most = x[j] > most ? x[j] : most;
+    return most;
+}
+
+FLM_INLINE double exponential_sum(const float *x, float most, int64_t V)
+{
+    double total = 0;
+    for (int64_t at = 0; at < V; at += SUM_BLOCK) {
+        int64_t end = V - at < SUM_BLOCK ? V : at + SUM_BLOCK;
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t j = at; j < end; j++) sum += flm_math_exp(x[j] - most);
+        total += (double)sum;
+    }
+    return total;
+}
+
+FLM_INLINE void exponentials(void *p, bool bf16, const float *x, float most, float factor, int64_t V)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < V; j++) flm_store(p, bf16, j, flm_math_exp(x[j] - most) * factor);
+}
+
+/* Soft max times scale; the maximum and the sum it was made with. p NULL: those alone. */
+FLM_SIMD static void softmax_row(void *p, bool bf16, const float *x, float scale, int64_t V, float *most, double *sum)
+{
+    *most = row_maximum(x, V);
+    *sum = exponential_sum(x, *most, V);
+    float factor = (float)((double)scale / *sum);
+    if (p && bf16)
+        exponentials(p, true, x, *most, factor, V);
+    else if (p)
+        exponentials(p, false, x, *most, factor, V);
+}
+
+static void xent_row(float *loss, void *grad, bool bf16, const float *x, int32_t target, float scale, int64_t V)
+{
+    float most, hit = x[target]; /* grad may be x */
+    double sum;
+    softmax_row(grad, bf16, x, scale, V, &most, &sum);
+    double below = (double)most - (double)hit;
+    *loss = (float)(log(sum) + below);
+    if (grad) flm_store(grad, bf16, target, (float)((exp(-below) / sum - 1) * (double)scale));
+}
+
+flm_status flm_cpu_softmax_xent(flm_backend *be, const flm_tensor *loss, const flm_tensor *grad,
+                                const flm_tensor *logits, const flm_tensor *target, float scale)
+{
+    flm_status rc = FLM_OK;
+    const int64_t R = logits->dim[0], V = logits->dim[1];
+    const int32_t *token = target->data;
+    FLM_TRY(flm_tensor_expect(logits, "softmax_xent: logits", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
+    FLM_TRY(flm_tensor_expect(target, "softmax_xent: target", FLM_DTYPE_I32, 1, &R));
+    FLM_TRY(flm_tensor_expect(loss, "softmax_xent: loss", FLM_DTYPE_F32, 1, &R));
+    if (grad->data) FLM_TRY(flm_cpu_expect_act(grad, "softmax_xent: grad", 2, logits->dim));
+    for (int64_t r = 0; r < R; r++)
+        if (token[r] < 0 || token[r] >= V)
+            FLM_FAIL(FLM_E_ARG, "softmax_xent: target %ld of row %lld is outside 0..%lld", (long)token[r], (long long)r,
+                     (long long)(V - 1));
+    const size_t row_bytes = (size_t)V * flm_dtype_size(grad->dtype);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t r = 0; r < R; r++)
+        xent_row((float *)loss->data + r, grad->data ? (char *)grad->data + (size_t)r * row_bytes : NULL,
+                 grad->dtype == FLM_DTYPE_BF16, (const float *)logits->data + r * V, token[r], scale, V);
+done:
+    return rc;
+}
+
+flm_status flm_cpu_softmax(flm_backend *be, const flm_tensor *p, const flm_tensor *logits)
+{
+    flm_status rc = FLM_OK;
+    const int64_t R = logits->dim[0], V = logits->dim[1];
+    FLM_TRY(flm_tensor_expect(logits, "softmax: logits", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
+    FLM_TRY(flm_cpu_expect_act(p, "softmax: p", 2, logits->dim));
+    if (V == 0) goto done;
+    const size_t row_bytes = (size_t)V * flm_dtype_size(p->dtype);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t r = 0; r < R; r++) {
+        float most;
+        double sum;
+        softmax_row((char *)p->data + (size_t)r * row_bytes, p->dtype == FLM_DTYPE_BF16,
+                    (const float *)logits->data + r * V, 1, V, &most, &sum);
+    }
+done:
+    return rc;
+}
+
+/* The row's arg max; -1 where there is a NaN. */
+FLM_SIMD static int64_t argmax_row(const float *x, int64_t V)
+{
+    int nan = 0;
+#pragma omp simd reduction(| : nan)
+    for (int64_t j = 0; j < V; j++) nan |= x[j] != x[j];
+    if (nan) return -1;
+    float most = row_maximum(x, V);
+    int64_t j = 0;
+    while (x[j] != most) j++;
+    return j;
+}
+
+flm_status flm_cpu_argmax(flm_backend *be, const flm_tensor *index, const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    const int64_t R = x->dim[0], V = x->dim[1];
+    int64_t bad = R;
+    FLM_TRY(flm_tensor_expect(x, "argmax: x", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
+    FLM_TRY(flm_tensor_expect(index, "argmax: index", FLM_DTYPE_I32, 1, &R));
+    if (R > 0 && (V < 1 || V > INT32_MAX))
+        FLM_FAIL(FLM_E_SHAPE, "argmax: rows of %lld, must be of 1 to %ld", (long long)V, (long)INT32_MAX);
+#pragma omp parallel for num_threads(flm_cpu_threads(be)) reduction(min : bad)
+    for (int64_t r = 0; r < R; r++) {
+        int64_t at = argmax_row((const float *)x->data + r * V, V);
+        if (at < 0 && r < bad) bad = r;
+        ((int32_t *)index->data)[r] = (int32_t)at;
+    }
+    if (bad < R) FLM_FAIL(FLM_E_NUMERIC, "argmax: row %lld has a NaN", (long long)bad);
+done:
+    return rc;
+}

@@ -1,0 +1,133 @@
+/* comm.c - see comm.h: making a group, MPI's errors, and the way to the transport. SPDX-License-Identifier: Apache-2.0
+ */
+#include "comm/comm_internal.h"
+
+#include <stdlib.h>
+
+flm_status flm_err_mpi(int code, const char *what, const char *file, int line)
+{
+    char text[MPI_MAX_ERROR_STRING];
+    int length = 0;
+    if (code == MPI_SUCCESS) return FLM_OK;
+    if (MPI_Error_string(code, text, &length) != MPI_SUCCESS) length = 0;
+    return flm_err_raise(FLM_E_MPI, file, line, "MPI: %.*s (code %d) in %s", length, text, code, what);
+}
+
+/* Who we are, in the group and on this node. */
+static flm_status identify(flm_comm *comm)
+{
+    flm_status rc = FLM_OK;
+    MPI_Comm node = MPI_COMM_NULL;
+    FLM_MPI(MPI_Comm_set_errhandler(comm->mpi, MPI_ERRORS_RETURN));
+    FLM_MPI(MPI_Comm_rank(comm->mpi, &comm->rank));
+    FLM_MPI(MPI_Comm_size(comm->mpi, &comm->size));
+    FLM_MPI(MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &node));
+    FLM_MPI(MPI_Comm_rank(node, &comm->local_rank));
+    FLM_MPI(MPI_Comm_size(node, &comm->local_size));
+done:
+    if (node != MPI_COMM_NULL) MPI_Comm_free(&node);
+    return rc;
+}
+
+static flm_status open_transport(flm_comm *comm)
+{
+    flm_status rc = FLM_OK;
+    comm->small = malloc((size_t)comm->size * FLM_COMM_SMALL * sizeof *comm->small);
+    if (comm->small == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a group of %d ranks", comm->size);
+    FLM_TRY(comm->transport->open(comm));
+done:
+    return rc;
+}
+
+flm_status flm_comm_create(MPI_Comm mpi, flm_comm **out)
+{
+    flm_status rc = FLM_OK;
+    flm_comm *comm = calloc(1, sizeof *comm);
+    flm_status opened;
+    int all = comm != NULL;
+    if (comm) comm->mpi = MPI_COMM_NULL;
+    FLM_MPI(MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, mpi));
+    if (!all || comm == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a group of ranks");
+    FLM_MPI(MPI_Comm_dup(mpi, &comm->mpi));
+    FLM_TRY(identify(comm));
+    comm->transport = comm->size == 1 ? &flm_comm_self : &flm_comm_mpi;
+    opened = open_transport(comm);
+    all = opened == FLM_OK; /* not by flm_comm_agree, which needs the transport */
+    FLM_MPI(MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, comm->mpi));
+    FLM_TRY(opened);
+    if (!all) FLM_FAIL(FLM_E_NOMEM, "no memory for a group of %d ranks on one of them", comm->size);
+    *out = comm;
+    comm = NULL;
+done:
+    flm_comm_destroy(&comm);
+    return rc;
+}
+
+void flm_comm_destroy(flm_comm **comm)
+{
+    if (*comm == NULL) return;
+    if ((*comm)->transport) (*comm)->transport->close(*comm);
+    free((*comm)->small);
+    if ((*comm)->mpi != MPI_COMM_NULL) MPI_Comm_free(&(*comm)->mpi);
+    free(*comm);
+    *comm = NULL;
+}
+
+int flm_comm_rank(const flm_comm *comm) { return comm->rank; }
+int flm_comm_size(const flm_comm *comm) { return comm->size; }
+int flm_comm_local_rank(const flm_comm *comm) { return comm->local_rank; }
+int flm_comm_local_size(const flm_comm *comm) { return comm->local_size; }
+
+/* Checked work goes to the transport once the device has written what is to be sent. */
+static flm_status begin(flm_comm *comm, flm_backend *be, const flm_comm_work *work, flm_comm_request **out)
+{
+    flm_status rc = FLM_OK;
+    flm_comm_request *request = NULL;
+    const int64_t most = (int64_t)(PTRDIFF_MAX / (ptrdiff_t)flm_dtype_size(work->dtype));
+    if (work->slice < 0 || work->slice > most / comm->size || work->count < 0 || work->count > most)
+        FLM_FAIL(FLM_E_ARG, "comm: %lld elements in slices of %lld", (long long)work->count, (long long)work->slice);
+    if (!be->host_memory)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "comm: the memory of device %s cannot be given to MPI, and it has no transport",
+                 be->name);
+    if (work->count > 0) {
+        FLM_TRY(be->stream->sync(be));
+        FLM_TRY(comm->transport->begin(comm, work, &request));
+    }
+    *out = request;
+done:
+    return rc;
+}
+
+flm_status flm_comm_sum_f32_begin(flm_comm *comm, flm_backend *be, float *x, int64_t count, flm_comm_request **out)
+{
+    const int64_t slice = count / comm->size + (count % comm->size != 0);
+    return begin(comm, be, &(flm_comm_work){FLM_COMM_SUM, x, FLM_DTYPE_F32, count, slice}, out);
+}
+
+flm_status flm_comm_reduce_scatter_begin(flm_comm *comm, flm_backend *be, float *x, int64_t slice,
+                                         flm_comm_request **out)
+{
+    const int64_t count = slice < INT64_MAX / comm->size ? slice * comm->size : -1;
+    return begin(comm, be, &(flm_comm_work){FLM_COMM_REDUCE_SCATTER, x, FLM_DTYPE_F32, count, slice}, out);
+}
+
+flm_status flm_comm_all_gather_begin(flm_comm *comm, flm_backend *be, void *x, flm_dtype dtype, int64_t slice,
+                                     flm_comm_request **out)
+{
+    const int64_t count = slice < INT64_MAX / comm->size ? slice * comm->size : -1;
+    return begin(comm, be, &(flm_comm_work){FLM_COMM_ALL_GATHER, x, dtype, count, slice}, out);
+}
+
+flm_status flm_comm_progress(flm_comm *comm) { return comm->transport->progress(comm); }
+
+flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *seconds)
+{
+    flm_status rc = FLM_OK;
+    if (*request == NULL) return FLM_OK;
+    const double began = MPI_Wtime();
+    FLM_TRY(comm->transport->wait(comm, *request));
+    *request = NULL;
+    if (seconds) *seconds += MPI_Wtime() - began;
+done:
+    return rc;
+}

@@ -1,0 +1,124 @@
+/* comm_host.c - see comm.h: the collectives on host memory. Each is begun without blocking and finished by the
+ * transport, so that it never holds up the requests under way. SPDX-License-Identifier: Apache-2.0 */
+#include "comm/comm_internal.h"
+
+#include <limits.h>
+#include <string.h>
+
+static const int64_t PIECE = 1 << 30; /* elements or bytes a call: MPI counts are int */
+
+flm_status flm_comm_agree(flm_comm *comm, flm_status local)
+{
+    flm_status rc = FLM_OK;
+    MPI_Request request = MPI_REQUEST_NULL;
+    struct {
+        int key, code;
+    } first = {INT_MAX, local};
+    if (comm->size == 1) return local;
+    /* A rank that already knows of a speaker comes after those that would speak themselves. */
+    if (local != FLM_OK) first.key = flm_err_remote() < 0 ? comm->rank : comm->size + comm->rank;
+    FLM_MPI(MPI_Iallreduce(MPI_IN_PLACE, &first, 1, MPI_2INT, MPI_MINLOC, comm->mpi, &request));
+    FLM_TRY(comm->transport->finish(comm, &request));
+    if (first.key == INT_MAX) return FLM_OK;
+    const int speaker = first.key % comm->size;
+    if (speaker != comm->rank && (local == FLM_OK || first.key < comm->size)) flm_err_set_remote(speaker);
+    return (flm_status)first.code;
+done:
+    return rc;
+}
+
+flm_status flm_comm_barrier(flm_comm *comm)
+{
+    flm_status rc = FLM_OK;
+    MPI_Request request = MPI_REQUEST_NULL;
+    FLM_MPI(MPI_Ibarrier(comm->mpi, &request));
+    FLM_TRY(comm->transport->finish(comm, &request));
+done:
+    return rc;
+}
+
+/* Every rank gets everything and adds it in the order of the ranks. */
+static flm_status sum_small(flm_comm *comm, double *x, int count)
+{
+    flm_status rc = FLM_OK;
+    MPI_Request request = MPI_REQUEST_NULL;
+    FLM_MPI(MPI_Iallgather(x, count, MPI_DOUBLE, comm->small, count, MPI_DOUBLE, comm->mpi, &request));
+    FLM_TRY(comm->transport->finish(comm, &request));
+    memcpy(x, comm->small, (size_t)count * sizeof *x);
+    for (int r = 1; r < comm->size; r++)
+        for (int i = 0; i < count; i++) x[i] += comm->small[r * count + i];
+done:
+    return rc;
+}
+
+flm_status flm_comm_sum_f64(flm_comm *comm, double *x, int64_t count)
+{
+    flm_status rc = FLM_OK;
+    flm_comm_request *request = NULL;
+    const int64_t slice = count / comm->size + (count % comm->size != 0);
+    if (count < 0) FLM_FAIL(FLM_E_ARG, "comm: a sum of %lld elements", (long long)count);
+    if (comm->size == 1 || count == 0) return FLM_OK;
+    if (count <= FLM_COMM_SMALL) return sum_small(comm, x, (int)count);
+    FLM_TRY(comm->transport->begin(comm, &(flm_comm_work){FLM_COMM_SUM, x, FLM_DTYPE_F64, count, slice}, &request));
+    FLM_TRY(flm_comm_wait(comm, &request, NULL));
+done:
+    return rc;
+}
+
+flm_status flm_comm_max_i64(flm_comm *comm, int64_t *x, int64_t count)
+{
+    flm_status rc = FLM_OK;
+    MPI_Request request = MPI_REQUEST_NULL;
+    if (count < 0) FLM_FAIL(FLM_E_ARG, "comm: a maximum of %lld elements", (long long)count);
+    for (int64_t at = 0; at < count; at += PIECE) {
+        const int n = (int)(count - at < PIECE ? count - at : PIECE);
+        FLM_MPI(MPI_Iallreduce(MPI_IN_PLACE, x + at, n, MPI_INT64_T, MPI_MAX, comm->mpi, &request));
+        FLM_TRY(comm->transport->finish(comm, &request));
+    }
+done:
+    return rc;
+}
+
+flm_status flm_comm_broadcast(flm_comm *comm, void *bytes, int64_t count, int root)
+{
+    flm_status rc = FLM_OK;
+    MPI_Request request = MPI_REQUEST_NULL;
+    if (count < 0) FLM_FAIL(FLM_E_ARG, "comm: a broadcast of %lld bytes", (long long)count);
+    for (int64_t at = 0; at < count; at += PIECE) {
+        const int n = (int)(count - at < PIECE ? count - at : PIECE);
+        FLM_MPI(MPI_Ibcast((char *)bytes + at, n, MPI_BYTE, root, comm->mpi, &request));
+        FLM_TRY(comm->transport->finish(comm, &request));
+    }
+done:
+    return rc;
+}
+
+/* n bytes from `mine` to every rank's place in `all`, whose places are `count` bytes apart. */
+static flm_status gather_piece(flm_comm *comm, const char *mine, int n, int64_t count, char *all, int root)
+{
+    flm_status rc = FLM_OK;
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Datatype bytes = MPI_DATATYPE_NULL, place = MPI_DATATYPE_NULL;
+    FLM_MPI(MPI_Type_contiguous(n, MPI_BYTE, &bytes));
+    FLM_MPI(MPI_Type_create_resized(bytes, 0, (MPI_Aint)count, &place));
+    FLM_MPI(MPI_Type_commit(&place));
+    FLM_MPI(MPI_Igather(mine, n, MPI_BYTE, all, 1, place, root, comm->mpi, &request));
+    FLM_TRY(comm->transport->finish(comm, &request));
+done:
+    if (place != MPI_DATATYPE_NULL) MPI_Type_free(&place);
+    if (bytes != MPI_DATATYPE_NULL) MPI_Type_free(&bytes);
+    return rc;
+}
+
+flm_status flm_comm_gather(flm_comm *comm, const void *mine, int64_t count, void *all, int root)
+{
+    flm_status rc = FLM_OK;
+    if (count < 0) FLM_FAIL(FLM_E_ARG, "comm: a gathering of %lld bytes", (long long)count);
+    for (int64_t at = 0; at < count; at += PIECE) {
+        const int n = (int)(count - at < PIECE ? count - at : PIECE);
+        char *to = comm->rank == root ? (char *)all + at : NULL;
+        FLM_TRY(gather_piece(comm, (const char *)mine + at, n, count, to, root));
+    }
+done:
+    return rc;
+}
