@@ -37,6 +37,15 @@ check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t
 %C%_io_checkpoint_t_LDADD = $(LINK_IO)
 %C%_io_samples_t_SOURCES = %D%/io/samples.c
 %C%_io_samples_t_LDADD = $(LINK_IO)
+# text
+check_PROGRAMS += %D%/text/bytes.t
+%C%_text_bytes_t_SOURCES = %D%/text/bytes.c
+%C%_text_bytes_t_LDADD = $(LINK_TEXT)
+
+# io: shards
+check_PROGRAMS += %D%/io/shard.t
+%C%_io_shard_t_SOURCES = %D%/io/shard.c
+%C%_io_shard_t_LDADD = $(LINK_IO)
 # comm
 check_PROGRAMS += %D%/comm/self.t
 %C%_comm_self_t_SOURCES = %D%/comm/self.c
