@@ -69,9 +69,6 @@ void flm_shards_close(flm_shards **shards);
 const flm_shard_info *flm_shards_info(const flm_shards *shards);
 int64_t flm_shards_rows(const flm_shards *shards);
 
-/* flm_shards_has - whether the directory has a split of this name that is not empty. */
-bool flm_shards_has(const flm_shards *shards, const char *split);
-
 /* flm_shards_read - rows by number as int32 ids [count, L]; verifies each row's checksum and id range. Calls no HDF5
  * (pread at the recorded offsets). Errors: FLM_E_IO, FLM_E_CHECKSUM naming file and row. */
 flm_status flm_shards_read(const flm_shards *shards, const int64_t *rows, int64_t count, int32_t *ids);

@@ -60,13 +60,18 @@ done:
 /* The split that training needs, and the held-out one where the directory has it. */
 static flm_status open_shards(flm_run *run)
 {
-    flm_status rc = FLM_OK;
+    flm_status rc = FLM_OK, local;
     FLM_TRY(flm_comm_agree(run->comm, flm_shards_open(run->o->data, "train", &run->train)));
-    if (flm_shards_has(run->train, "valid"))
-        FLM_TRY(flm_comm_agree(run->comm, flm_shards_open(run->o->data, "valid", &run->valid)));
-    else if (run->o->eval_only)
-        FLM_FAIL(FLM_E_MISMATCH, "--eval-only: %s has no held-out rows (flm_shard --valid-last N makes some)",
-                 run->o->data);
+    local = flm_shards_open(run->o->data, "valid", &run->valid);
+    if (local == FLM_E_MISMATCH && !run->o->eval_only) { /* no held-out rows: training does without */
+        flm_err_clear();
+        local = FLM_OK;
+    }
+    if (local == FLM_OK && run->valid != NULL && flm_shards_rows(run->valid) == 0) flm_shards_close(&run->valid);
+    if (local == FLM_OK && run->valid == NULL && run->o->eval_only)
+        local = flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__,
+                              "--eval-only: %s has no held-out rows (flm_shard --valid-last N makes some)", run->o->data);
+    FLM_TRY(flm_comm_agree(run->comm, local));
 done:
     return rc;
 }
