@@ -166,12 +166,15 @@ static void test_limits(void)
     ranks_ok(right, "%d at once and no more, and more begins than tags", FLM_COMM_REQUESTS);
 }
 
-/* Values whose sum depends on the order: large, tiny and opposite ones. */
+/* Values whose sum depends on the order: uneven ones of many sizes, now and then huge, denormal or opposite ones. */
 static double ugly(int r, int64_t i)
 {
     static const double some[] = {1e300, -1e300, 1.0, 0x1p-52, 3.1e-310, -1e16, 1e16, 0.1};
-    return some[(i * 3 + r * 5 + i / 8) % 8] * (1 + 0x1p-30 * (double)(i % 977));
+    if (i % 16 == 5) return some[(i / 16 * 3 + r * 5) % 8];
+    return sin((double)i * 12.9898 + r * 78.233) * ldexp(1, (int)((i * 7 + r * 3) % 6));
 }
+
+static float ugly_f32(int r, int64_t i) { return (float)fmod(ugly(r, i), 1e30); }
 
 static bool sum_f64_one(int64_t count)
 {
@@ -198,12 +201,12 @@ static bool order_one(int64_t count)
     float *x = memory((int64_t)sizeof *x * count);
     flm_comm_request *request = NULL;
     bool right = true;
-    for (int64_t i = 0; i < count; i++) x[i] = (float)fmod(ugly(rank, i), 1e30);
+    for (int64_t i = 0; i < count; i++) x[i] = ugly_f32(rank, i);
     if (flm_comm_sum_f32_begin(comm, &host, x, count, &request) != FLM_OK) return false;
     if (flm_comm_wait(comm, &request, NULL) != FLM_OK) return false;
     for (int64_t i = 0; i < count; i++) {
-        float want = (float)fmod(ugly(0, i), 1e30);
-        for (int r = 1; r < size; r++) want += (float)fmod(ugly(r, i), 1e30);
+        float want = ugly_f32(0, i);
+        for (int r = 1; r < size; r++) want += ugly_f32(r, i);
         right = right && memcmp(&x[i], &want, sizeof want) == 0;
     }
     free(x);
