@@ -75,7 +75,7 @@ static flm_status mpi_open(flm_comm *comm)
     s->requests = 1 + 2 * (int)each;
     s->piece_bytes = PIECE_MOST;
     while (s->piece_bytes > PIECE_LEAST && each * s->piece_bytes > STAGING) s->piece_bytes /= 2;
-    s->request = malloc((size_t)s->requests * sizeof *s->request);
+    s->request = malloc((size_t)s->requests * sizeof(MPI_Request));
     s->completed = malloc((size_t)s->requests * sizeof *s->completed);
     s->staging = aligned_alloc(64, each * s->piece_bytes);
     if (s->request == NULL || s->completed == NULL || s->staging == NULL)
