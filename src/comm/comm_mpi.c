@@ -14,14 +14,13 @@
 #include <string.h>
 
 enum {
-    WINDOW = 8,             /* pieces under way to and from each rank */
-    PIECE_LEAST = 1 << 14,  /* bytes of a piece of the reduction, with many ranks; */
-    PIECE_MOST = 1 << 20,   /* with few: the sum still finds it in the cache */
-    STAGING = 1 << 24,      /* bytes of staging, as long as pieces do not get too small */
-    PIECE_GATHER = 1 << 24, /* bytes of a piece received in place */
-    TAGS = 32768,           /* MPI guarantees tags 0..32767 */
-    ADD_BLOCK = 8192,       /* bytes summed at a time, in the first-level cache */
-    ROUNDS = 4 * WINDOW     /* most looks of one call of progress */
+    WINDOW = 8,            /* pieces under way to and from each rank */
+    PIECE_LEAST = 1 << 14, /* bytes of a piece of the reduction, with many ranks; */
+    PIECE_MOST = 1 << 20,  /* with few, the sum still finds it in the cache; and of those received in place */
+    STAGING = 1 << 24,     /* bytes of staging, as long as pieces do not get too small */
+    TAGS = 32768,          /* MPI guarantees tags 0..32767 */
+    ADD_BLOCK = 8192,      /* bytes summed at a time, in the first-level cache */
+    ROUNDS = 4 * WINDOW    /* most looks of one call of progress */
 };
 
 typedef enum phase { PHASE_REDUCE, PHASE_GATHER } phase;
@@ -76,7 +75,7 @@ static flm_status mpi_open(flm_comm *comm)
     s->requests = 1 + 2 * (int)each;
     s->piece_bytes = PIECE_MOST;
     while (s->piece_bytes > PIECE_LEAST && each * s->piece_bytes > STAGING) s->piece_bytes /= 2;
-    s->request = malloc((size_t)s->requests * sizeof *s->request);
+    s->request = malloc((size_t)s->requests * sizeof(MPI_Request));
     s->completed = malloc((size_t)s->requests * sizeof *s->completed);
     s->staging = aligned_alloc(64, each * s->piece_bytes);
     if (s->request == NULL || s->completed == NULL || s->staging == NULL)
@@ -187,7 +186,7 @@ static void begin_phase(mpi_state *s, phase next)
 {
     const flm_comm_request *q = s->first;
     s->phase = next;
-    s->piece = (int64_t)((next == PHASE_REDUCE ? s->piece_bytes : (size_t)PIECE_GATHER) / q->element);
+    s->piece = (int64_t)((next == PHASE_REDUCE ? s->piece_bytes : (size_t)PIECE_MOST) / q->element);
     s->pieces = (q->work.slice + s->piece - 1) / s->piece;
     memset(s->lane, 0, sizeof s->lane);
 }
