@@ -40,3 +40,13 @@ check_PROGRAMS += %D%/flow/gamma.t %D%/flow/time.t
 check_PROGRAMS += %D%/comm/self.t
 %C%_comm_self_t_SOURCES = %D%/comm/self.c
 %C%_comm_self_t_LDADD = $(LINK_COMM)
+
+# model
+EXTRA_DIST += %D%/network.h
+check_PROGRAMS += %D%/model/shape.t %D%/model/weights.t %D%/model/dit.t
+%C%_model_shape_t_SOURCES = %D%/model/shape.c
+%C%_model_shape_t_LDADD = $(LINK_MODEL)
+%C%_model_weights_t_SOURCES = %D%/model/weights.c
+%C%_model_weights_t_LDADD = $(LINK_MODEL)
+%C%_model_dit_t_SOURCES = %D%/model/dit.c
+%C%_model_dit_t_LDADD = $(LINK_MODEL)
