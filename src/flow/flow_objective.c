@@ -1,7 +1,6 @@
 /* flow_objective.c - the FLM objective on a micro-batch. SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_objective.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 static void take(flm_objective *o)
@@ -96,6 +95,9 @@ done:
 flm_status flm_objective_micro(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch)
 {
     flm_status rc = FLM_OK;
+    if (batch->B < 1 || batch->B > o->dit->B_most)
+        FLM_FAIL(FLM_E_ARG, "a micro-batch of %lld sequences, room for %lld", (long long)batch->B,
+                 (long long)o->dit->B_most);
     const flm_tensor tokens = flm_tensor_slice(&o->tokens, 0, batch->B);
     const flm_tensor loss = flm_tensor_slice(&o->loss, 0, batch->B * o->dit->shape.L);
     FLM_TRY(make_state(o, weights, batch));

@@ -52,7 +52,7 @@ flm_status flm_objective_begin(flm_objective *objective);
 
 /* flm_objective_micro - one micro-batch: x = (1-g) xi T + g E[token], loss, and with backward every gradient but the
  * noise part of E's, which flm_noise_reduce and flm_noise_gradient add. The hook's last call is for the embedding.
- * Not collective. Errors: FLM_E_ARG (token outside 0..V-1), the backend's. */
+ * Not collective. Errors: FLM_E_ARG (B not in 1..B_most, token outside 0..V-1), the backend's. */
 flm_status flm_objective_micro(flm_objective *objective, const flm_weights *weights, const flm_micro_batch *batch);
 
 /* flm_objective_total - the sum of the losses (not scaled) of all rows since begin; waits for the device. */

@@ -30,8 +30,8 @@ flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm
     const flm_tensor targets = flm_tensor_1d(tokens->data, FLM_DTYPE_I32, total);
     for (int64_t first = 0; first < total; first += dit->chunk) {
         const int64_t rows = chunk_rows(dit, first);
-        const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), target = flm_tensor_slice(&targets, first, rows);
-        const flm_tensor losses = flm_tensor_slice(loss, first, rows);
+        const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows);
+        const flm_tensor target = flm_tensor_slice(&targets, first, rows), losses = flm_tensor_slice(loss, first, rows);
         const flm_tensor grad = backward ? flm_tensor_slice(&dit->probs, 0, rows) : flm_tensor_none();
         FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
         FLM_TRY(be->ops->softmax_xent(be, &losses, &grad, &logits, &target, scale));

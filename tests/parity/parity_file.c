@@ -62,6 +62,9 @@ flm_status parity_read(hid_t file, flm_dtype as, int ndim, const int64_t *dim, v
 {
     flm_status rc = FLM_OK;
     hid_t dataset = H5I_INVALID_HID;
+    const hid_t memory = as == FLM_DTYPE_I32   ? H5T_NATIVE_INT32
+                         : as == FLM_DTYPE_F32 ? H5T_NATIVE_FLOAT
+                                               : H5T_NATIVE_DOUBLE;
     char name[256];
     void *values = NULL;
     const flm_tensor shape = flm_tensor_make(name, as, ndim > 0 ? ndim : 1, ndim > 0 ? dim : (const int64_t[]){1});
@@ -74,17 +77,13 @@ flm_status parity_read(hid_t file, flm_dtype as, int ndim, const int64_t *dim, v
     FLM_TRY(check_dataset(dataset, name, as == FLM_DTYPE_I32, ndim, dim));
     values = malloc(flm_tensor_bytes(&shape));
     if (values == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %s", name);
-    FLM_H5(H5Dread(dataset,
-                   as == FLM_DTYPE_I32   ? H5T_NATIVE_INT32
-                   : as == FLM_DTYPE_F32 ? H5T_NATIVE_FLOAT
-                                         : H5T_NATIVE_DOUBLE,
-                   H5S_ALL, H5S_ALL, H5P_DEFAULT, values));
+    FLM_H5(H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values));
     *(void **)out = values;
     values = NULL;
 done:
     free(values);
     flm_h5_close(&dataset);
-    return rc;
+    return flm_h5_blame(rc, name);
 }
 
 flm_status parity_length(hid_t file, const char *path, int64_t *out)

@@ -56,3 +56,25 @@ check_PROGRAMS += %D%/flow/gamma.t %D%/flow/time.t
 %C%_flow_gamma_t_LDADD = libflm_flow.a $(LINK_BASE)
 %C%_flow_time_t_SOURCES = %D%/flow/time.c
 %C%_flow_time_t_LDADD = libflm_flow.a $(LINK_BASE)
+# comm
+check_PROGRAMS += %D%/comm/self.t
+%C%_comm_self_t_SOURCES = %D%/comm/self.c
+%C%_comm_self_t_LDADD = $(LINK_COMM)
+
+# model
+EXTRA_DIST += %D%/network.h
+check_PROGRAMS += %D%/model/shape.t %D%/model/weights.t %D%/model/dit.t
+%C%_model_shape_t_SOURCES = %D%/model/shape.c
+%C%_model_shape_t_LDADD = $(LINK_MODEL)
+%C%_model_weights_t_SOURCES = %D%/model/weights.c
+%C%_model_weights_t_LDADD = $(LINK_MODEL)
+%C%_model_dit_t_SOURCES = %D%/model/dit.c
+%C%_model_dit_t_LDADD = $(LINK_MODEL)
+EXTRA_DIST += %D%/flow/flow.h
+check_PROGRAMS += %D%/flow/noise.t %D%/flow/projection.t %D%/flow/objective.t
+%C%_flow_noise_t_SOURCES = %D%/flow/noise.c
+%C%_flow_noise_t_LDADD = $(LINK_FLOW)
+%C%_flow_projection_t_SOURCES = %D%/flow/projection.c
+%C%_flow_projection_t_LDADD = $(LINK_FLOW)
+%C%_flow_objective_t_SOURCES = %D%/flow/objective.c
+%C%_flow_objective_t_LDADD = $(LINK_FLOW)

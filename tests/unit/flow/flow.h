@@ -1,0 +1,70 @@
+/* flow.h - what the flow room's tests share: one rank, a small network with its basis and gamma.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_TESTS_UNIT_FLOW_H
+#define FLM_TESTS_UNIT_FLOW_H
+
+#include "base/base_philox.h"
+#include "flow/flow_sampler.h"
+#include "tests/unit/network.h"
+
+static flm_backend *be;
+static flm_comm *comm;
+
+static inline void flow_begin(void)
+{
+    if (MPI_Init(NULL, NULL) != MPI_SUCCESS) abort();
+    must(flm_comm_create(MPI_COMM_SELF, &comm));
+    must(flm_backend_create(FLM_DEVICE_CPU, 1, 0, &be));
+}
+
+static inline int flow_end(void)
+{
+    flm_backend_destroy(&be);
+    flm_comm_destroy(&comm);
+    MPI_Finalize();
+    return tap_end();
+}
+
+typedef struct flow_network {
+    flm_weights *weights;
+    flm_dit *dit;
+    flm_noise_basis *basis;
+    flm_gamma *gamma;
+} flow_network;
+
+static inline flow_network flow_network_new(const flm_model_shape *shape, int64_t B_most, bool training)
+{
+    flow_network n = {.weights = network_weights(be, shape, FLM_DTYPE_F32)};
+    must(flm_dit_create(be, shape, FLM_DTYPE_F32, B_most, 3, training, &n.dit));
+    must(flm_noise_create(be, shape->V, shape->d, &n.basis));
+    must(flm_noise_update(n.basis, comm, &n.weights->w.E));
+    must(flm_gamma_create(shape->V, &n.gamma));
+    return n;
+}
+
+static inline void flow_network_free(flow_network *n)
+{
+    flm_gamma_destroy(&n->gamma);
+    flm_noise_destroy(&n->basis);
+    flm_dit_destroy(&n->dit);
+    flm_weights_destroy(&n->weights);
+}
+
+/* flow_xi - x with xi T = x0 E exactly, T^T lower: forward substitution in double; x0 itself where V <= d. */
+static inline void flow_xi(const flm_noise_basis *basis, const float *E, const double *x0, float *xi)
+{
+    const float *T = basis->T.data;
+    const int64_t V = basis->V, d = basis->d;
+    double *x = must_alloc(basis->K, sizeof *x);
+    for (int64_t i = 0; i < basis->K; i++) {
+        x[i] = basis->direct ? x0[i] : 0;
+        if (basis->direct) continue;
+        for (int64_t v = 0; v < V; v++) x[i] += x0[v] * (double)E[v * d + i];
+        for (int64_t k = 0; k < i; k++) x[i] -= (double)T[k * d + i] * x[k];
+        x[i] /= (double)T[i * d + i];
+    }
+    for (int64_t i = 0; i < basis->K; i++) xi[i] = (float)x[i];
+    free(x);
+}
+
+#endif

@@ -1,0 +1,246 @@
+/* dit.c - the whole network: its first loss, dropout, and every gradient by central differences.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/network.h"
+
+#include <math.h>
+
+static flm_backend *be;
+
+enum { B = 3, L = 5, V = 19 };
+static const flm_model_shape shape = {
+    .L = L, .V = V, .d = 12, .H = 3, .c = 6, .N = 2, .F = 8, .mlp_ratio = 4, .softcap = 3}; /* a cap that is felt */
+
+static int32_t tokens[B * L];
+static float loss[B * L];
+
+/* A network with random input and times. */
+static flm_dit *dit_new(flm_dtype act, int64_t B_most, int64_t chunk, bool training)
+{
+    flm_dit *dit = NULL;
+    must(flm_dit_create(be, &shape, act, B_most, chunk, training, &dit));
+    for (int64_t i = 0; i < flm_tensor_elements(&dit->input); i++)
+        ((float *)dit->input.data)[i] = (float)network_draw();
+    for (int64_t i = 0; i < B_most; i++) ((float *)dit->t.data)[i] = (float)(0.5 + 0.5 * network_draw());
+    for (int i = 0; i < B * L; i++) tokens[i] = (i * 7 + 3) % V;
+    return dit;
+}
+
+/* The sum of the losses of all rows; the gradients are of half of it. */
+static double total(flm_dit *dit, const flm_weights *weights, const flm_dit_dropout *dropout, bool backward)
+{
+    const flm_tensor targets = flm_tensor_2d(tokens, FLM_DTYPE_I32, B, L),
+                     out = flm_tensor_1d(loss, FLM_DTYPE_F32, B * L);
+    double sum = 0;
+    must(flm_dit_forward(dit, weights, B, dropout));
+    must(flm_dit_head_loss(dit, weights, &targets, 0.5f, &out, backward));
+    if (backward) must(flm_dit_backward(dit, weights, dropout, NULL));
+    for (int i = 0; i < B * L; i++) sum += loss[i];
+    return sum;
+}
+
+static void test_first_loss(flm_dtype act)
+{
+    flm_weights *weights = NULL;
+    flm_dit *dit = dit_new(act, B, 4, true);
+    must(flm_weights_create(be, &shape, act, 1, true, &weights));
+    for (int i = 0; i < weights->parameters; i++) {
+        const flm_parameter *p = &weights->parameter[i];
+        float *values = must_alloc(p->count, sizeof *values);
+        flm_parameter_initial(p, i, 1, 0, p->count, values);
+        must(flm_weights_set(weights, i, values));
+        free(values);
+    }
+    double worst = 0;
+    total(dit, weights, NULL, true);
+    for (int i = 0; i < B * L; i++) {
+        const double e = fabs(loss[i] - log(V));
+        if (isnan(e) || e > worst) worst = e;
+    }
+    tap_ok(worst <= 4e-7, "%s: the first loss is ln V, to two roundings: off by %.2g", flm_dtype_name(act), worst);
+    flm_dit_destroy(&dit);
+    flm_weights_destroy(&weights);
+}
+
+/* Parameter i moved along a direction, both ways and twice: the derivative of total to fourth order. */
+static double derivative(flm_dit *dit, flm_weights *weights, const flm_dit_dropout *dropout, int i, const float *at,
+                         const double *direction, int64_t n, double h)
+{
+    static const double steps[] = {-2, -1, 1, 2}, factors[] = {1.0 / 12, -8.0 / 12, 8.0 / 12, -1.0 / 12};
+    float *moved = must_alloc(n, sizeof *moved);
+    double sum = 0;
+    for (int s = 0; s < 4; s++) {
+        for (int64_t k = 0; k < n; k++) moved[k] = (float)(at[k] + steps[s] * h * direction[k]);
+        if (i >= 0)
+            must(flm_weights_set(weights, i, moved));
+        else
+            memcpy(dit->input.data, moved, (size_t)n * sizeof *moved);
+        sum += factors[s] * total(dit, weights, dropout, false) / h;
+    }
+    if (i >= 0)
+        must(flm_weights_set(weights, i, at));
+    else
+        memcpy(dit->input.data, at, (size_t)n * sizeof *moved);
+    free(moved);
+    return sum;
+}
+
+/* Along the gradient mixed with as much of a random direction, so that a wrong component shows. Differences of losses
+ * of some 50, each good to 1e-6, over 0.02: 5e-5, of gradients of 0.2 to 10. */
+static void check_gradient(flm_dit *dit, flm_weights *weights, const flm_dit_dropout *dropout, int i, const float *at,
+                           const float *grad, int64_t n, const char *name)
+{
+    double *direction = must_alloc(n, sizeof *direction), norm = 0, slope = 0, length = 0;
+    for (int64_t k = 0; k < n; k++) norm += (double)grad[k] * (double)grad[k];
+    norm = sqrt(norm);
+    for (int64_t k = 0; k < n; k++) {
+        direction[k] = grad[k] / norm + network_normal() / sqrt((double)n);
+        length += direction[k] * direction[k];
+    }
+    for (int64_t k = 0; k < n; k++) {
+        direction[k] /= sqrt(length);
+        slope += direction[k] * (double)grad[k];
+    }
+    const double want = 0.5 * derivative(dit, weights, dropout, i, at, direction, n, 0.02);
+    tap_ok(norm > 1e-3 && fabs(slope - want) <= 3e-4 * norm, "%s: %.6g, by differences %.6g%s", name, slope, want,
+           dropout != NULL ? ", with dropout" : "");
+    free(direction);
+}
+
+static void test_gradients(const flm_dit_dropout *dropout)
+{
+    flm_weights *weights = network_weights(be, &shape, FLM_DTYPE_F32);
+    flm_dit *dit = dit_new(FLM_DTYPE_F32, B + 1, 4, true); /* room for one more than there are */
+    const int64_t inputs = B * L * shape.d;
+    float *input = must_alloc(inputs, sizeof *input), *grad_input = must_alloc(inputs, sizeof *input);
+    float **at = must_alloc(weights->parameters, sizeof *at), **grad = must_alloc(weights->parameters, sizeof *grad);
+    must(flm_weights_zero_grad(weights));
+    for (int i = 0; i < weights->parameters; i++) {
+        at[i] = network_values(weights, i);
+        must(flm_weights_set(weights, i, at[i]));
+    }
+    total(dit, weights, dropout, true);
+    memcpy(input, dit->input.data, (size_t)inputs * sizeof *input);
+    memcpy(grad_input, dit->grad_x.data, (size_t)inputs * sizeof *input);
+    for (int i = 0; i < weights->parameters; i++) {
+        grad[i] = must_alloc(weights->parameter[i].count, sizeof **grad);
+        must(flm_weights_get_grad(weights, i, grad[i]));
+    }
+    check_gradient(dit, weights, dropout, -1, input, grad_input, inputs, "input");
+    for (int i = 1; i < weights->parameters; i++) /* the embedding, 0, is the flow room's */
+        check_gradient(dit, weights, dropout, i, at[i], grad[i], weights->parameter[i].count,
+                       weights->parameter[i].name);
+    for (int i = 0; i < weights->parameters; i++) {
+        free(at[i]);
+        free(grad[i]);
+    }
+    free(at);
+    free(grad);
+    free(input);
+    free(grad_input);
+    flm_dit_destroy(&dit);
+    flm_weights_destroy(&weights);
+}
+
+static float *hidden(flm_dit *dit, const flm_weights *weights, int64_t samples, const flm_dit_dropout *dropout)
+{
+    const int64_t n = samples * L * shape.d;
+    float *y = must_alloc(n, sizeof *y);
+    must(flm_dit_forward(dit, weights, samples, dropout));
+    memcpy(y, dit->y.data, (size_t)n * sizeof *y);
+    return y;
+}
+
+static void test_dropout(void)
+{
+    flm_weights *weights = network_weights(be, &shape, FLM_DTYPE_F32);
+    flm_dit *dit = dit_new(FLM_DTYPE_F32, B, 4, true);
+    const int64_t n = B * L * shape.d, sample = L * shape.d;
+    flm_dit_dropout dropout = {.p = 0, .seed = 5, .step = 9, .first_sample = 0};
+    float *none = hidden(dit, weights, B, NULL), *zero = hidden(dit, weights, B, &dropout);
+    tap_ok(memcmp(none, zero, (size_t)n * sizeof *none) == 0, "p = 0 is no dropout");
+    dropout.p = 0.3f;
+    float *some = hidden(dit, weights, B, &dropout), *again = hidden(dit, weights, B, &dropout);
+    tap_ok(worst_difference(none, some, n) > 0.01, "p = 0.3 changes the result");
+    tap_ok(memcmp(some, again, (size_t)n * sizeof *some) == 0, "the same numbers, the same result");
+    dropout.step++;
+    float *later = hidden(dit, weights, B, &dropout);
+    tap_ok(worst_difference(later, some, n) > 0.01, "another step, another mask");
+    dropout.step--;
+    /* The last sample alone: a mask of its global index, whatever the batch. Sums may be ordered otherwise: 1e-5. */
+    dropout.first_sample = B - 1;
+    memcpy(dit->input.data, (float *)dit->input.data + (B - 1) * sample, (size_t)sample * sizeof *some);
+    ((float *)dit->t.data)[0] = ((float *)dit->t.data)[B - 1];
+    float *alone = hidden(dit, weights, 1, &dropout);
+    tap_ok(worst_difference(alone, some + (B - 1) * sample, sample) <= 1e-5,
+           "a sample's mask does not depend on the batch");
+    free(none);
+    free(zero);
+    free(some);
+    free(again);
+    free(later);
+    free(alone);
+    flm_dit_destroy(&dit);
+    flm_weights_destroy(&weights);
+}
+
+/* Without training memory blocks share theirs, and chunks of the head are of any size: the same losses. */
+static void test_memory(void)
+{
+    flm_weights *weights = network_weights(be, &shape, FLM_DTYPE_F32);
+    flm_dit *large = dit_new(FLM_DTYPE_F32, B, 1000, true), *small = dit_new(FLM_DTYPE_F32, B, 1, false);
+    float first[B * L];
+    memcpy(small->input.data, large->input.data, flm_tensor_bytes(&small->input));
+    memcpy(small->t.data, large->t.data, flm_tensor_bytes(&small->t));
+    tap_ok(large->chunk == B * L && small->chunk == 1, "a chunk is at most the batch");
+    total(large, weights, NULL, false);
+    memcpy(first, loss, sizeof first);
+    total(small, weights, NULL, false);
+    tap_ok(worst_difference(first, loss, B * L) <= 1e-5, "training or not, in chunks or whole: the same losses");
+    tap_ok(small->arena.bytes < large->arena.bytes / 2, "%zu bytes without training, %zu with", small->arena.bytes,
+           large->arena.bytes);
+    tap_ok(flm_dit_forward(large, weights, B + 1, NULL) == FLM_E_ARG &&
+               flm_dit_forward(large, weights, 0, NULL) == FLM_E_ARG,
+           "batches that do not fit");
+    flm_dit_destroy(&large);
+    flm_dit_destroy(&small);
+    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 0, 1, true, &large) == FLM_E_ARG && large == NULL, "no sequences");
+    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 1, 0, true, &large) == FLM_E_ARG && large == NULL, "no chunk");
+    flm_weights_destroy(&weights);
+}
+
+static int told[16], tells;
+
+static flm_status tell(void *context, int bucket)
+{
+    if (context == told && tells < 16) told[tells++] = bucket;
+    return bucket == FLM_BUCKET_TIME && told[15] == -1 ? FLM_E_NUMERIC : FLM_OK;
+}
+
+static void test_hook(void)
+{
+    static const int order[] = {6, 7, 4, 5, 2, 3, FLM_BUCKET_TIME};
+    flm_weights *weights = network_weights(be, &shape, FLM_DTYPE_F32);
+    flm_dit *dit = dit_new(FLM_DTYPE_F32, B, 4, true);
+    const flm_dit_hook hook = {.ready = tell, .context = told};
+    total(dit, weights, NULL, true);
+    must(flm_dit_backward(dit, weights, NULL, &hook));
+    tap_ok(tells == 7 && memcmp(told, order, sizeof order) == 0, "buckets are told of, the head's first");
+    told[15] = -1;
+    tap_ok(flm_dit_backward(dit, weights, NULL, &hook) == FLM_E_NUMERIC, "a failure of the hook comes back");
+    flm_dit_destroy(&dit);
+    flm_weights_destroy(&weights);
+}
+
+int main(void)
+{
+    must(flm_backend_create(FLM_DEVICE_CPU, 2, 0, &be));
+    test_first_loss(FLM_DTYPE_F32);
+    test_first_loss(FLM_DTYPE_BF16);
+    test_gradients(NULL);
+    test_gradients(&(flm_dit_dropout){.p = 0.3f, .seed = 3, .step = 4, .first_sample = 7});
+    test_dropout();
+    test_memory();
+    test_hook();
+    flm_backend_destroy(&be);
+    return tap_end();
+}

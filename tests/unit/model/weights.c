@@ -1,0 +1,177 @@
+/* weights.c - the table of parameters, the buckets, and the initial values. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/network.h"
+
+#include <math.h>
+
+static flm_backend *be;
+
+enum { V = 37, d = 12, H = 3, c = 5, N = 2, F = 8 };
+static const flm_model_shape shape = {
+    .L = 7, .V = V, .d = d, .H = H, .c = c, .N = N, .F = F, .mlp_ratio = 4, .softcap = 50};
+
+/* Names and sizes as in the golden files; columns 0: a vector. */
+static const struct {
+    const char *name;
+    int64_t rows, columns;
+} expected[] = {
+    {"vocab_embed.embedding", V, d},
+    {"sigma_map.mlp.0.weight", c, F},
+    {"sigma_map.mlp.0.bias", c, 0},
+    {"sigma_map.mlp.2.weight", c, c},
+    {"sigma_map.mlp.2.bias", c, 0},
+    {"blocks.0.adaLN_modulation.bias", 6 * d, 0},
+    {"blocks.0.adaLN_modulation.weight", 6 * d, c},
+    {"blocks.0.attn_out.weight", d, d},
+    {"blocks.0.attn_qkv.weight", 3 * d, d},
+    {"blocks.0.mlp.0.bias", 4 * d, 0},
+    {"blocks.0.mlp.0.weight", 4 * d, d},
+    {"blocks.0.mlp.2.bias", d, 0},
+    {"blocks.0.mlp.2.weight", d, 4 * d},
+    {"blocks.0.norm1.weight", d, 0},
+    {"blocks.0.norm2.weight", d, 0},
+    {"blocks.1.adaLN_modulation.bias", 6 * d, 0},
+    {"blocks.1.adaLN_modulation.weight", 6 * d, c},
+    {"blocks.1.attn_out.weight", d, d},
+    {"blocks.1.attn_qkv.weight", 3 * d, d},
+    {"blocks.1.mlp.0.bias", 4 * d, 0},
+    {"blocks.1.mlp.0.weight", 4 * d, d},
+    {"blocks.1.mlp.2.bias", d, 0},
+    {"blocks.1.mlp.2.weight", d, 4 * d},
+    {"blocks.1.norm1.weight", d, 0},
+    {"blocks.1.norm2.weight", d, 0},
+    {"output_layer.adaLN_modulation.bias", 2 * d, 0},
+    {"output_layer.adaLN_modulation.weight", 2 * d, c},
+    {"output_layer.linear.bias", V, 0},
+    {"output_layer.linear.weight", V, d},
+    {"output_layer.norm_final.weight", d, 0},
+};
+enum { EXPECTED = sizeof expected / sizeof *expected };
+
+static void test_table(const flm_weights *w)
+{
+    tap_ok(w->parameters == EXPECTED, "%d parameters", (int)EXPECTED);
+    for (int i = 0; i < EXPECTED; i++) {
+        const int at = flm_weights_find(w, expected[i].name), ndim = expected[i].columns ? 2 : 1;
+        const flm_parameter *p = &w->parameter[at < 0 ? 0 : at];
+        tap_ok(at >= 0 && p->ndim == ndim && p->dim[0] == expected[i].rows &&
+                   (ndim == 1 || p->dim[1] == expected[i].columns) &&
+                   p->count == expected[i].rows * (ndim == 1 ? 1 : expected[i].columns),
+               "%s", expected[i].name);
+    }
+    tap_ok(flm_weights_find(w, "blocks.2.attn_out.weight") == -1, "no third block");
+    tap_ok(strcmp(w->parameter[0].name, "vocab_embed.embedding") == 0, "the embedding is first");
+}
+
+static void test_buckets(const flm_weights *w)
+{
+    int64_t wrong = 0;
+    for (int b = 0; b < w->buckets; b++) {
+        const flm_bucket *bucket = &w->bucket[b];
+        const bool matrices = b >= 2 && b % 2 == 0;
+        int64_t end = 0;
+        wrong += bucket->dtype != (matrices ? w->compute : FLM_DTYPE_F32) || bucket->count < 1;
+        for (int i = bucket->first; i < bucket->first + bucket->count; i++) {
+            const flm_parameter *p = &w->parameter[i];
+            wrong += p->bucket != b || p->offset < end || p->offset % 16 != 0;
+            end = p->offset + p->count;
+        }
+        wrong += bucket->slice * w->size < end || bucket->slice % (b == FLM_BUCKET_EMBEDDING ? d : 16) != 0;
+        wrong += flm_tensor_elements(&bucket->compute) != bucket->slice * w->size ||
+                 flm_tensor_elements(&bucket->grad) != bucket->slice * w->size;
+    }
+    tap_ok(wrong == 0, "%d ranks, %s: parameters lie in their buckets, apart and aligned", w->size,
+           flm_dtype_name(w->compute));
+    const flm_parameter *last = &w->parameter[flm_weights_find(w, "blocks.1.mlp.2.weight")];
+    tap_ok(last->bucket == flm_bucket_block_matrices(1) &&
+               (char *)w->w.block[1].W2.data - (char *)w->bucket[last->bucket].compute.data ==
+                   last->offset * (int64_t)flm_dtype_size(w->compute) &&
+               (char *)w->grad.block[1].W2.data - (char *)w->bucket[last->bucket].grad.data == last->offset * 4,
+           "%d ranks, %s: the views show them", w->size, flm_dtype_name(w->compute));
+}
+
+static void test_set(flm_weights *w)
+{
+    const int i = flm_weights_find(w, "blocks.0.attn_out.weight");
+    float *values = network_values(w, i), worst = 0;
+    must(flm_weights_set(w, i, values));
+    for (int64_t k = 0; k < d * d; k++) {
+        const void *at = w->w.block[0].Wo.data;
+        const float have =
+            w->compute == FLM_DTYPE_F32 ? ((const float *)at)[k] : flm_bf16_to_f32(((const uint16_t *)at)[k]);
+        const float want = w->compute == FLM_DTYPE_F32 ? values[k] : flm_bf16_to_f32(flm_bf16_from_f32(values[k]));
+        const float e = fabsf(have - want);
+        if (isnan(e) || e > worst) worst = e;
+    }
+    tap_ok(worst == 0, "a parameter set, as %s", flm_dtype_name(w->compute));
+    memset(w->grad.block[0].Wo.data, 1, (size_t)(d * d) * sizeof *values);
+    must(flm_weights_get_grad(w, i, values));
+    tap_ok(memcmp(values, w->grad.block[0].Wo.data, (size_t)(d * d) * sizeof *values) == 0, "its gradient read");
+    must(flm_weights_zero_grad(w));
+    must(flm_weights_get_grad(w, i, values));
+    for (int64_t k = 0; k < d * d; k++) worst = fmaxf(worst, fabsf(values[k]));
+    tap_ok(worst == 0, "and zeroed");
+    free(values);
+}
+
+static double bound_of(const char *name)
+{
+    if (strstr(name, "norm") != NULL || strstr(name, "adaLN") != NULL || strstr(name, "output_layer") != NULL) return 0;
+    if (strstr(name, "sigma_map.mlp.0") != NULL) return 1 / sqrt(F);
+    if (strstr(name, "sigma_map.mlp.2") != NULL) return 1 / sqrt(c);
+    return strstr(name, "mlp.2") != NULL ? 1 / sqrt(4 * d) : 1 / sqrt(d);
+}
+
+/* Of n values uniform in +-bound, the mean is within 5 bound / sqrt(3 n) but for 6e-7 of the seeds, the mean of squares
+ * within 5 bound^2 sqrt(4/45 / n) of bound^2 / 3; the seed is fixed. */
+static void test_initial(const flm_weights *w)
+{
+    float values[V * d * 4 * 4];
+    for (int i = 0; i < w->parameters; i++) {
+        const flm_parameter *p = &w->parameter[i];
+        const double bound = bound_of(p->name), n = (double)p->count, b2 = bound * bound;
+        const double constant = strstr(p->name, "norm") != NULL ? 1 : 0;
+        double mean = 0, square = 0, most = 0;
+        float part[5];
+        flm_parameter_initial(p, i, 9, 0, p->count, values);
+        for (int64_t k = 0; k < p->count; k++) {
+            mean += values[k] / n;
+            square += values[k] * values[k] / n;
+            most = fmax(most, fabs(values[k] - constant));
+        }
+        bool ok = bound == 0 ? most == 0
+                             : most <= bound * (1 + 1e-6) && fabs(mean) <= 5 * bound / sqrt(3 * n) &&
+                                   fabs(square - b2 / 3) <= 5 * b2 * sqrt(4.0 / 45 / n);
+        for (int64_t first = 0; first < p->count; first += 3) {
+            const int64_t count = p->count - first < 5 ? p->count - first : 5;
+            flm_parameter_initial(p, i, 9, first, count, part);
+            ok = ok && memcmp(part, values + first, (size_t)count * sizeof *part) == 0;
+        }
+        tap_ok(ok, "initial values of %s, whole and in parts", p->name);
+    }
+    float other[d * d];
+    flm_parameter_initial(&w->parameter[flm_weights_find(w, "blocks.0.attn_out.weight")], 6, 9, 0, d * d, values);
+    flm_parameter_initial(&w->parameter[flm_weights_find(w, "blocks.1.attn_out.weight")], 7, 9, 0, d * d, other);
+    tap_ok(memcmp(values, other, sizeof other) != 0, "another parameter, other values");
+}
+
+int main(void)
+{
+    flm_weights *w = NULL;
+    must(flm_backend_create(FLM_DEVICE_CPU, 1, 0, &be));
+    for (int k = 0; k < 4; k++) {
+        static const int sizes[] = {1, 3, 4, 64};
+        must(flm_weights_create(be, &shape, k % 2 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, sizes[k], true, &w));
+        if (k == 0) test_table(w);
+        test_buckets(w);
+        test_set(w);
+        if (k == 0) test_initial(w);
+        flm_weights_destroy(&w);
+    }
+    must(flm_weights_create(be, &shape, FLM_DTYPE_F32, 2, false, &w));
+    tap_ok(w->grad.E.data == NULL && w->grad.block[1].W1.data == NULL && w->w.E.data != NULL, "without gradients");
+    flm_weights_destroy(&w);
+    tap_ok(flm_weights_create(be, &shape, FLM_DTYPE_F32, 0, true, &w) == FLM_E_ARG, "no ranks");
+    tap_ok(flm_weights_create(be, &shape, FLM_DTYPE_F64, 1, true, &w) == FLM_E_ARG && w == NULL, "computing in f64");
+    flm_backend_destroy(&be);
+    return tap_end();
+}
