@@ -1,10 +1,14 @@
 # Benchmarks: made by "make bench", run by hand; they are no tests.
-EXTRA_PROGRAMS += %D%/bench_gemm
-CLEANFILES += %D%/bench_gemm$(EXEEXT)
+EXTRA_PROGRAMS += %D%/bench_gemm %D%/bench_ops
+CLEANFILES += %D%/bench_gemm$(EXEEXT) %D%/bench_ops$(EXEEXT)
 
 .PHONY: bench
-bench: %D%/bench_gemm$(EXEEXT)
+bench: %D%/bench_gemm$(EXEEXT) %D%/bench_ops$(EXEEXT)
 
 %C%_bench_gemm_SOURCES = %D%/bench_gemm.c %D%/bench_common.c %D%/bench_common.h
 %C%_bench_gemm_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_gemm_LDADD = $(LINK_BACKEND) $(JANSSON_LIBS)
+
+%C%_bench_ops_SOURCES = %D%/bench_ops.c %D%/bench_common.c %D%/bench_common.h
+%C%_bench_ops_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+%C%_bench_ops_LDADD = $(LINK_BACKEND) $(JANSSON_LIBS)
