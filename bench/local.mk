@@ -4,6 +4,11 @@ CLEANFILES += %D%/bench_gemm$(EXEEXT) %D%/bench_comm$(EXEEXT)
 
 .PHONY: bench
 bench: %D%/bench_gemm$(EXEEXT) %D%/bench_comm$(EXEEXT)
+EXTRA_PROGRAMS += %D%/bench_gemm %D%/bench_ops
+CLEANFILES += %D%/bench_gemm$(EXEEXT) %D%/bench_ops$(EXEEXT)
+
+.PHONY: bench
+bench: %D%/bench_gemm$(EXEEXT) %D%/bench_ops$(EXEEXT)
 
 %C%_bench_gemm_SOURCES = %D%/bench_gemm.c %D%/bench_products.c %D%/bench_products.h %D%/bench_common.c \
   %D%/bench_common.h
@@ -20,3 +25,6 @@ bench: %D%/bench_train$(EXEEXT)
 %C%_bench_comm_SOURCES = %D%/bench_comm.c %D%/bench_common.c %D%/bench_common.h
 %C%_bench_comm_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_comm_LDADD = libflm_cmd.a $(LINK_COMM) $(JANSSON_LIBS)
+%C%_bench_ops_SOURCES = %D%/bench_ops.c %D%/bench_common.c %D%/bench_common.h
+%C%_bench_ops_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+%C%_bench_ops_LDADD = $(LINK_BACKEND) $(JANSSON_LIBS)

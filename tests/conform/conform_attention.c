@@ -177,11 +177,11 @@ static void reference_free(reference *r)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 }
 
-/* Largest error of t in units of what it may be: unit * size + half a unit of the last place (bf16), twice that of o.
- */
+/* Largest error of t in units of what it may be: unit * size + half a unit of the last place (bf16's 8 bits: 2^-8
+ * of the value at most), twice that of o. */
 static double error(const flm_tensor *t, const double *ref, const double *size, const double *rounding, double unit)
 {
-    double worst = 0, last = t->dtype == FLM_DTYPE_BF16 ? 0x1.02p-9 : 0;
+    double worst = 0, last = t->dtype == FLM_DTYPE_BF16 ? 0x1.02p-8 : 0;
     for (int64_t i = 0; i < flm_tensor_elements(t); i++) {
         double may = unit * (size ? size[i] : 1) + last * (fabs(ref[i]) + (rounding ? rounding[i] : 0)) + 1e-30;
         double e = fabs(get(t, i) - ref[i]) / may;

@@ -5,10 +5,10 @@
 
 /* What all elements share; everything is made in fp64 and rounded once. */
 typedef struct factors {
-    float gradient;               /* min(1, clip / (norm + 1e-6)) */
-    float m, m_new, v, v_new;     /* beta and 1 - beta */
-    float step, correction, eps;  /* lr / (1 - beta1^t), 1 / (1 - beta2^t) */
-    float keep, ema, ema_new;     /* 1 - lr weight_decay; the average's decay and its complement */
+    float gradient;              /* min(1, clip / (norm + 1e-6)) */
+    float m, m_new, v, v_new;    /* beta and 1 - beta */
+    float step, correction, eps; /* lr / (1 - beta1^t), 1 / (1 - beta2^t) */
+    float keep, ema, ema_new;    /* 1 - lr weight_decay; the average's decay and its complement */
 } factors;
 
 static factors make_factors(const flm_adamw *p)

@@ -108,8 +108,9 @@ flm_status flm_cpu_cast(flm_backend *be, const flm_tensor *to, const flm_tensor 
     const size_t to_size = flm_dtype_size(to->dtype), from_size = flm_dtype_size(from->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t at = 0; at < n; at += FLM_BLOCK)
-        cast_block((char *)to->data + (size_t)at * to_size, to->dtype, (const char *)from->data + (size_t)at * from_size,
-                   from->dtype, n - at < FLM_BLOCK ? n - at : FLM_BLOCK);
+        cast_block((char *)to->data + (size_t)at * to_size, to->dtype,
+                   (const char *)from->data + (size_t)at * from_size, from->dtype,
+                   n - at < FLM_BLOCK ? n - at : FLM_BLOCK);
 done:
     return rc;
 }

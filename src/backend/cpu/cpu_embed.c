@@ -101,8 +101,8 @@ done:
     return rc;
 }
 
-/* Box and Muller, "A note on the generation of random normal deviates", 1958: sqrt(-2 ln u) times the cosine and sine of
- * a random turn. u = (w + 1/2) / 2^32 in fp32 is in (0, 1]: the largest normal is 6.8, and none is infinite. */
+/* Box and Muller, "A note on the generation of random normal deviates", 1958: sqrt(-2 ln u) times the cosine and sine
+ * of a random turn. u = (w + 1/2) / 2^32 in fp32 is in (0, 1]: the largest normal is 6.8, and none is infinite. */
 FLM_INLINE void normal_pair(uint32_t w, uint32_t turn, float *first, float *second)
 {
     float radius = sqrtf(-2 * flm_math_log((float)w * 0x1p-32f + 0x1p-33f)), cosine, sine;

@@ -154,7 +154,8 @@ flm_status flm_cpu_gate_residual_backward(flm_backend *be, const flm_tensor *gra
                             L - l < FLM_ROW_BLOCK ? L - l : FLM_ROW_BLOCK);
     }
     for (int64_t b = 0; b < B; b++)
-        flm_cpu_fold(be, (float *)grad_mod->data + b * mod->dim[1] + gate_at, sums + b * blocks * d, blocks, d, d, false);
+        flm_cpu_fold(be, (float *)grad_mod->data + b * mod->dim[1] + gate_at, sums + b * blocks * d, blocks, d, d,
+                     false);
 done:
     return rc;
 }

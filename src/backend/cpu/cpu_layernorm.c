@@ -3,7 +3,8 @@
  * Backward, with x^ = (x - mean) rstd and g = grad_y w (1 + scale):
  *   grad_x += rstd (g - mean(g) - x^ mean(g x^));   grad_shift = sum over L of grad_y =: S;
  *   grad_scale = w A and grad_w += sum over B of (1 + scale) A, where A = sum over L of grad_y x^.
- * A task is a block of one sample's rows; S and A of the blocks are added in order. SPDX-License-Identifier: Apache-2.0 */
+ * A task is a block of one sample's rows; S and A of the blocks are added in order. SPDX-License-Identifier: Apache-2.0
+ */
 #include "backend/cpu/cpu_rows.h"
 
 static const float epsilon = 1e-5f; /* model.md section 2 */
@@ -162,10 +163,10 @@ flm_status flm_cpu_layernorm_modulate_backward(flm_backend *be, const flm_tensor
         const int64_t b = task / blocks, l = task % blocks * FLM_ROW_BLOCK, row = b * L + l;
         const backward_block p = {sums + task * 2 * d, sums + (task * 2 + 1) * d, w->data,
                                   (const float *)mod->data + b * mod->dim[1] + scale_at, d};
-        layernorm_block_backward(&p, (float *)grad_x->data + row * d, (const char *)grad_y->data + (size_t)(row * d) * size,
-                                 grad_y->dtype == FLM_DTYPE_BF16, (const float *)x->data + row * d,
-                                 (const float *)mean->data + row, (const float *)rstd->data + row,
-                                 L - l < FLM_ROW_BLOCK ? L - l : FLM_ROW_BLOCK);
+        layernorm_block_backward(&p, (float *)grad_x->data + row * d,
+                                 (const char *)grad_y->data + (size_t)(row * d) * size, grad_y->dtype == FLM_DTYPE_BF16,
+                                 (const float *)x->data + row * d, (const float *)mean->data + row,
+                                 (const float *)rstd->data + row, L - l < FLM_ROW_BLOCK ? L - l : FLM_ROW_BLOCK);
     }
 #pragma omp parallel for num_threads(threads)
     for (int64_t j = 0; j < d; j++) fold_blocks(grad_w, grad_mod, sums, w->data, mod, shift_at, scale_at, blocks, j);

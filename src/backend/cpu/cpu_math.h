@@ -1,7 +1,8 @@
 /* cpu_math.h - what row kernels compute with: loads and stores of activations, exp, tanh, log, sine and cosine.
  *
  * Everything here is inlined into its caller, so that each instruction set's version of the caller vectorises it, and
- * is fp32 polynomials without tables or branches. Refuses: threads, tensors, checks. SPDX-License-Identifier: Apache-2.0 */
+ * is fp32 polynomials without tables or branches. Refuses: threads, tensors, checks. SPDX-License-Identifier:
+ * Apache-2.0 */
 #ifndef FLM_CPU_MATH_H
 #define FLM_CPU_MATH_H
 
@@ -42,8 +43,8 @@ FLM_INLINE float flm_math_tanh(float x)
     return x * (P * y + 0.999999981f) / Q;
 }
 
-/* flm_math_exp - relative error below 3e-7 for x in [-87, 88], e^-87 below, not to be asked above; NaN stays NaN. With n
- * the integer next to x / ln 2 and r = x - n ln 2: 2^n (1 + r + r^2 P(r)), P fitted on |r| <= ln 2 / 2 (3e-9 before
+/* flm_math_exp - relative error below 3e-7 for x in [-87, 88], e^-87 below, not to be asked above; NaN stays NaN. With
+ * n the integer next to x / ln 2 and r = x - n ln 2: 2^n (1 + r + r^2 P(r)), P fitted on |r| <= ln 2 / 2 (3e-9 before
  * rounding). */
 FLM_INLINE float flm_math_exp(float x)
 {

@@ -21,7 +21,8 @@ flm_status flm_cpu_expect_columns(const flm_tensor *mod, const char *what, int64
 /* flm_cpu_row_blocks - blocks of FLM_ROW_BLOCK that L rows make, the last perhaps shorter. */
 static inline int64_t flm_cpu_row_blocks(int64_t L) { return (L + FLM_ROW_BLOCK - 1) / FLM_ROW_BLOCK; }
 
-/* flm_cpu_fold - to[j] (+)= sum over k < count of from[k * stride + j], j < n, in fp64 and in order. Threads share n. */
+/* flm_cpu_fold - to[j] (+)= sum over k < count of from[k * stride + j], j < n, in fp64 and in order. Threads share n.
+ */
 void flm_cpu_fold(const flm_backend *be, float *to, const float *from, int64_t count, int64_t stride, int64_t n,
                   bool accumulate);
 

@@ -1,0 +1,485 @@
+/* bench_ops.c - each op of the CPU backend at the shapes of a training step, beside the machine's memory and
+ * arithmetic.
+ *
+ * Bytes of an op are what its definition reads and writes once; the yardstick is a plain copy in the same run, of
+ * arrays larger than any cache and of arrays like the activations'. Attention is counted in FLOPs, 4 B L^2 d forward
+ * (model.md section 9) and 10 B L^2 d backward (five products), beside an fp32 product of the step.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "bench/bench_common.h"
+
+#include "backend/backend_ops.h"
+#include "backend/cpu/cpu_internal.h"
+#include "base/base_options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct options {
+    int64_t threads, runs, batch, length, width, heads, vocabulary, head_rows, parameters, copy;
+    const char *json;
+    int precision;
+} options;
+
+static const char *const precisions[] = {"both", "fp32", "bf16", NULL};
+enum { PRECISION_BOTH, PRECISION_FP32, PRECISION_BF16 };
+
+#define INT_OPTION(field, text, low, high, what, words)                                                         \
+    {                                                                                                           \
+        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .least = low, \
+        .most = high, .group = "Benchmark", .unit = "N", .help = words                                          \
+    }
+
+static const flm_option table[] = {
+    INT_OPTION(threads, "0", 0, 4096, "threads", "OpenMP threads; 0: as the environment says"),
+    INT_OPTION(runs, "9", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "runs", "timed runs of each op"),
+    INT_OPTION(batch, "32", 1, 1 << 16, "batch", "sequences of a micro-batch, B"),
+    INT_OPTION(length, "128", 1, 1 << 16, "length", "positions, L"),
+    INT_OPTION(width, "768", 1, 1 << 16, "width", "the network's width d"),
+    INT_OPTION(heads, "12", 1, 1 << 12, "heads", "attention heads, which divide the width"),
+    INT_OPTION(vocabulary, "30522", 1, 1 << 24, "vocabulary", "V"),
+    INT_OPTION(head_rows, "512", 1, 1 << 24, "head-rows", "tokens of one chunk of the head"),
+    INT_OPTION(parameters, "23440896", 1, 1 << 30, "parameters", "weights of one optimiser slice"),
+    INT_OPTION(copy, "512", 1, 1 << 16, "copy-mib", "MiB of the array copied to measure the memory"),
+    {.name = "precision",
+     .type = FLM_OPTION_CHOICE,
+     .offset = offsetof(options, precision),
+     .preset = "both",
+     .choices = precisions,
+     .group = "Benchmark",
+     .help = "dtypes of activations to measure"},
+    {.name = "json",
+     .type = FLM_OPTION_STRING,
+     .offset = offsetof(options, json),
+     .preset = "",
+     .group = "Benchmark",
+     .unit = "FILE",
+     .help = "also write the figures there, a JSON object a line"},
+};
+
+/* All operands of all ops, for one dtype of activations. act0..2 [B, L, d]; wide0, 1 [B L, 4d]; qkv0, 1 [B, L, 3d]. */
+enum {
+    X,
+    X2,
+    ACT0,
+    ACT1,
+    ACT2,
+    WIDE0,
+    WIDE1,
+    QKV0,
+    QKV1,
+    LSE,
+    ROPE,
+    MEAN,
+    RSTD,
+    W,
+    GRAD_W,
+    MOD,
+    GRAD_MOD,
+    WIDE_SUM,
+    TABLE,
+    TOKENS,
+    G,
+    LOGITS,
+    PROBS,
+    TARGET,
+    LOSS,
+    V_SUM,
+    INDEX,
+    AW,
+    AM,
+    AV,
+    AEMA,
+    AGRAD,
+    ACAST,
+    TOTAL,
+    TENSORS
+};
+
+typedef struct bench {
+    flm_backend *be;
+    const options *o;
+    flm_tensor t[TENSORS];
+    bool bf16;
+} bench;
+
+#define T(name) (&b->t[name])
+#define OPS                          \
+    const bench *b = arg;            \
+    const flm_ops *ops = b->be->ops; \
+    flm_backend *be = b->be
+
+static const double norm_sq = 2;
+static const flm_dropout dropout = {0.1f, 7, 0}, no_dropout = {0, 7, 0};
+
+static flm_status run_layernorm(void *arg)
+{
+    OPS;
+    return ops->layernorm_modulate(be, T(ACT0), T(MEAN), T(RSTD), T(X), T(W), T(MOD), 0, b->o->width);
+}
+static flm_status run_layernorm_backward(void *arg)
+{
+    OPS;
+    return ops->layernorm_modulate_backward(be, T(X2), T(GRAD_W), T(GRAD_MOD), T(ACT0), T(X), T(MEAN), T(RSTD), T(W),
+                                            T(MOD), 0, b->o->width);
+}
+static flm_status run_gate(void *arg)
+{
+    OPS;
+    return ops->gate_residual(be, T(X2), T(X), T(ACT0), T(MOD), 0, &no_dropout);
+}
+static flm_status run_gate_dropout(void *arg)
+{
+    OPS;
+    return ops->gate_residual(be, T(X2), T(X), T(ACT0), T(MOD), 0, &dropout);
+}
+static flm_status run_gate_backward(void *arg)
+{
+    OPS;
+    return ops->gate_residual_backward(be, T(ACT1), T(GRAD_MOD), T(X), T(ACT0), T(MOD), 0, &dropout);
+}
+static flm_status run_gelu(void *arg)
+{
+    OPS;
+    (void)ops;
+    return flm_cpu_gelu(be, T(WIDE1), T(WIDE0));
+}
+static flm_status run_gelu_backward(void *arg)
+{
+    OPS;
+    return ops->gelu_backward(be, T(WIDE1), T(WIDE_SUM), T(WIDE0), T(WIDE1));
+}
+static flm_status run_rope(void *arg)
+{
+    OPS;
+    return ops->rope(be, T(QKV1), T(ROPE), false);
+}
+static flm_status run_attention(void *arg)
+{
+    OPS;
+    return ops->attention(be, T(ACT0), T(LSE), T(QKV0), b->o->heads, 50);
+}
+static flm_status run_attention_backward(void *arg)
+{
+    OPS;
+    return ops->attention_backward(be, T(QKV1), T(ACT1), T(ACT0), T(QKV0), T(LSE), b->o->heads, 50);
+}
+static flm_status run_embed(void *arg)
+{
+    OPS;
+    return ops->embed_state(be, T(X2), T(X), T(TABLE), T(TOKENS), T(G));
+}
+static flm_status run_scatter(void *arg)
+{
+    OPS;
+    return ops->embed_scatter(be, T(TABLE), T(X), T(TOKENS), T(G));
+}
+static flm_status run_scale(void *arg)
+{
+    OPS;
+    return ops->sample_scale(be, T(X2), T(X), T(G));
+}
+static flm_status run_normal(void *arg)
+{
+    OPS;
+    return ops->normal(be, T(X2), 5, 0);
+}
+static flm_status run_xent(void *arg)
+{
+    OPS;
+    return ops->softmax_xent(be, T(LOSS), T(PROBS), T(LOGITS), T(TARGET), 1e-3f);
+}
+static flm_status run_softmax(void *arg)
+{
+    OPS;
+    return ops->softmax(be, T(PROBS), T(LOGITS));
+}
+static flm_status run_argmax(void *arg)
+{
+    OPS;
+    return ops->argmax(be, T(INDEX), T(LOGITS));
+}
+static flm_status run_column_sum(void *arg)
+{
+    OPS;
+    const flm_tensor flat = flm_tensor_flat(T(ACT1));
+    return ops->column_sum(be, T(GRAD_W), &flat);
+}
+static flm_status run_column_sum_head(void *arg)
+{
+    OPS;
+    return ops->column_sum(be, T(V_SUM), T(PROBS));
+}
+static flm_status run_axpby(void *arg)
+{
+    OPS;
+    return ops->axpby(be, T(X2), 0.5f, T(X), 0.5f);
+}
+static flm_status run_cast(void *arg)
+{
+    OPS;
+    return ops->cast(be, T(ACAST), T(AW));
+}
+static flm_status run_sum_squares(void *arg)
+{
+    OPS;
+    return ops->sum_squares(be, T(TOTAL), T(AGRAD));
+}
+static flm_status run_adamw(void *arg)
+{
+    OPS;
+    const flm_adamw p = {.w = *T(AW),
+                         .m = *T(AM),
+                         .v = *T(AV),
+                         .ema = *T(AEMA),
+                         .grad = *T(AGRAD),
+                         .cast = *T(ACAST),
+                         .norm_sq = &norm_sq,
+                         .clip = 1,
+                         .lr = 1e-4f,
+                         .beta1 = 0.9f,
+                         .beta2 = 0.999f,
+                         .eps = 1e-8f,
+                         .ema_decay = 0.999f,
+                         .update = 100};
+    return ops->adamw(be, &p);
+}
+
+/* One op: bytes it must moveonce, or its FLOPs. */
+typedef struct op_case {
+    const char *name;
+    bench_work work;
+    double bytes, flops;
+    bool any_dtype; /* does not depend on the activations' dtype: measured with the first alone */
+} op_case;
+
+enum { CASES = 23 };
+
+static void make_cases(const options *o, bool bf16, op_case *c)
+{
+    const double B = (double)o->batch, L = (double)o->length, d = (double)o->width, V = (double)o->vocabulary;
+    const double n = B * L * d, a = bf16 ? 2 : 4, head = (double)o->head_rows * V, p = (double)o->parameters;
+    const op_case all[CASES] = {
+        {"layernorm_modulate", run_layernorm, n * (4 + a), 0, false},
+        {"layernorm_modulate_backward", run_layernorm_backward, n * (12 + a), 0, false},
+        {"gate_residual", run_gate, n * (8 + a), 0, false},
+        {"gate_residual dropout", run_gate_dropout, n * (8 + a), 0, false},
+        {"gate_residual_backward dropout", run_gate_backward, n * (4 + 2 * a), 0, false},
+        {"gelu", run_gelu, 4 * n * 2 * a, 0, false},
+        {"gelu_backward", run_gelu_backward, 4 * n * 3 * a, 0, false},
+        {"rope", run_rope, 4 * n * a, 0, false},
+        {"softmax_xent", run_xent, head * (4 + a), 0, false},
+        {"softmax", run_softmax, head * (4 + a), 0, false},
+        {"column_sum", run_column_sum, n * a, 0, false},
+        {"column_sum head", run_column_sum_head, head * a, 0, false},
+        {"attention", run_attention, 0, 4 * B * L * L * d, false},
+        {"attention_backward", run_attention_backward, 0, 10 * B * L * L * d, false},
+        {"argmax", run_argmax, head * 4, 0, true},
+        {"embed_state", run_embed, n * 12, 0, true},
+        {"embed_scatter", run_scatter, n * 12, 0, true},
+        {"sample_scale", run_scale, n * 8, 0, true},
+        {"normal", run_normal, n * 4, 0, true},
+        {"axpby", run_axpby, n * 12, 0, true},
+        {"cast f32 to bf16", run_cast, p * 6, 0, true},
+        {"sum_squares", run_sum_squares, p * 4, 0, true},
+        {"adamw", run_adamw, p * 38, 0, true},
+    };
+    memcpy(c, all, sizeof all);
+}
+
+/* What each operand is. */
+static void make_shapes(bench *b)
+{
+    const options *o = b->o;
+    const int64_t B = o->batch, L = o->length, d = o->width, V = o->vocabulary, R = o->head_rows, n = o->parameters;
+    const flm_dtype f = FLM_DTYPE_F32, a = b->bf16 ? FLM_DTYPE_BF16 : f, i = FLM_DTYPE_I32;
+    flm_tensor *t = b->t;
+    for (int k = X; k <= X2; k++) t[k] = flm_tensor_3d(NULL, f, B, L, d);
+    for (int k = ACT0; k <= ACT2; k++) t[k] = flm_tensor_3d(NULL, a, B, L, d);
+    for (int k = WIDE0; k <= WIDE1; k++) t[k] = flm_tensor_2d(NULL, a, B * L, 4 * d);
+    for (int k = QKV0; k <= QKV1; k++) t[k] = flm_tensor_3d(NULL, a, B, L, 3 * d);
+    t[LSE] = flm_tensor_3d(NULL, f, B, o->heads, L);
+    t[ROPE] = flm_tensor_3d(NULL, f, L, d / o->heads / 2, 2);
+    for (int k = MEAN; k <= RSTD; k++) t[k] = flm_tensor_2d(NULL, f, B, L);
+    for (int k = W; k <= GRAD_W; k++) t[k] = flm_tensor_1d(NULL, f, d);
+    for (int k = MOD; k <= GRAD_MOD; k++) t[k] = flm_tensor_2d(NULL, f, B, 6 * d);
+    t[WIDE_SUM] = flm_tensor_1d(NULL, f, 4 * d);
+    t[TABLE] = flm_tensor_2d(NULL, f, V, d);
+    t[TOKENS] = flm_tensor_2d(NULL, i, B, L);
+    t[G] = flm_tensor_1d(NULL, f, B);
+    t[LOGITS] = flm_tensor_2d(NULL, f, R, V);
+    t[PROBS] = flm_tensor_2d(NULL, a, R, V);
+    t[TARGET] = t[INDEX] = flm_tensor_1d(NULL, i, R);
+    t[LOSS] = flm_tensor_1d(NULL, f, R);
+    t[V_SUM] = flm_tensor_1d(NULL, f, V);
+    for (int k = AW; k <= AGRAD; k++) t[k] = flm_tensor_1d(NULL, f, n);
+    t[ACAST] = flm_tensor_1d(NULL, FLM_DTYPE_BF16, n);
+    t[TOTAL] = flm_tensor_1d(NULL, FLM_DTYPE_F64, 1);
+}
+
+/* Memory for all of them: normal numbers where they are floating point, tokens from all over the vocabulary. */
+static flm_status fill(bench *b)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = b->be;
+    void *wide = NULL;
+    for (int k = 0; k < TENSORS; k++) {
+        flm_tensor *t = &b->t[k];
+        const int64_t n = flm_tensor_elements(t);
+        FLM_TRY(be->memory->alloc(be, flm_tensor_bytes(t), &t->data));
+        if (t->dtype == FLM_DTYPE_I32) {
+            for (int64_t i = 0; i < n; i++) ((int32_t *)t->data)[i] = (int32_t)(i * 7919 % b->o->vocabulary);
+            continue;
+        }
+        FLM_TRY(be->memory->alloc(be, (size_t)n * sizeof(float), &wide));
+        const flm_tensor normal = flm_tensor_3d(wide, FLM_DTYPE_F32, 1, 1, n);
+        const flm_tensor from = flm_tensor_1d(wide, FLM_DTYPE_F32, n), to = flm_tensor_1d(t->data, t->dtype, n);
+        FLM_TRY(be->ops->normal(be, &normal, (uint64_t)k, 0));
+        FLM_TRY(be->ops->cast(be, &to, &from));
+        be->memory->release(be, wide);
+        wide = NULL;
+    }
+    /* A second moment is not negative. */
+    for (int64_t i = 0; i < b->o->parameters; i++) ((float *)b->t[AV].data)[i] *= ((float *)b->t[AV].data)[i];
+done:
+    be->memory->release(be, wide);
+    return rc;
+}
+
+/* An array copied by all threads, a part each. */
+typedef struct copy_work {
+    char *to;
+    const char *from;
+    size_t bytes;
+    int threads;
+} copy_work;
+
+static flm_status run_copy(void *arg)
+{
+    const copy_work *w = arg;
+#pragma omp parallel for num_threads(w->threads)
+    for (int i = 0; i < w->threads; i++) {
+        const size_t at = w->bytes * (size_t)i / (size_t)w->threads,
+                     end = w->bytes * (size_t)(i + 1) / (size_t)w->threads;
+        memcpy(w->to + at, w->from + at, end - at);
+    }
+    return FLM_OK;
+}
+
+/* Gigabytes a second, read and written, of a copy of so many bytes. */
+static flm_status measure_copy(flm_backend *be, size_t bytes, int runs, const char *name, bench_report *report,
+                               double *rate)
+{
+    flm_status rc = FLM_OK;
+    void *to = NULL, *from = NULL;
+    bench_seconds s;
+    FLM_TRY(be->memory->alloc(be, bytes, &to));
+    FLM_TRY(be->memory->alloc(be, bytes, &from));
+    memset(from, 1, bytes);
+    memset(to, 2, bytes);
+    copy_work w = {to, from, bytes, flm_cpu_threads(be)};
+    FLM_TRY(bench_measure(run_copy, &w, runs, &s));
+    *rate = 2e-9 * (double)bytes / s.median;
+    printf("%-32s %8.1f MiB: %6.1f GB/s (%.1f..%.1f)\n", name, (double)bytes / 0x1p20, *rate,
+           2e-9 * (double)bytes / s.most, 2e-9 * (double)bytes / s.least);
+    FLM_TRY(bench_report_line(report,
+                              json_pack("{ss ss sI so sf}", "record", "copy", "name", name, "bytes", (json_int_t)bytes,
+                                        "seconds", bench_seconds_json(&s), "gbytes_per_second", *rate)));
+done:
+    be->memory->release(be, to);
+    be->memory->release(be, from);
+    return rc;
+}
+
+typedef struct product_work {
+    flm_backend *be;
+    flm_matmul p;
+} product_work;
+
+static flm_status run_product(void *arg)
+{
+    product_work *w = arg;
+    return w->be->ops->matmul(w->be, &w->p);
+}
+
+/* GFLOP/s of the trunk's widest product in fp32: attention's yardstick. Uses operands of the fp32 bench. */
+static flm_status measure_product(bench *b, int runs, double *rate)
+{
+    flm_status rc = FLM_OK;
+    const int64_t M = b->o->batch * b->o->length, d = b->o->width;
+    const flm_tensor a = flm_tensor_2d(b->t[X].data, FLM_DTYPE_F32, M, d),
+                     c = flm_tensor_2d(b->t[X2].data, FLM_DTYPE_F32, M, d);
+    bench_seconds s;
+    product_work w = {b->be, {0}};
+    if (b->o->vocabulary < d) FLM_FAIL(FLM_E_ARG, "the vocabulary must not be less than the width");
+    const flm_tensor square = flm_tensor_2d(b->t[TABLE].data, FLM_DTYPE_F32, d, d);
+    w.p = (flm_matmul){.a = &a, .b = &square, .transpose_b = true, .c = &c};
+    FLM_TRY(bench_measure(run_product, &w, runs, &s));
+    *rate = 2e-9 * (double)M * (double)d * (double)d / s.median;
+done:
+    return rc;
+}
+
+static flm_status bench_dtype(flm_backend *be, const options *o, bool bf16, bool first, double memory,
+                              bench_report *report)
+{
+    flm_status rc = FLM_OK;
+    op_case cases[CASES];
+    bench b = {.be = be, .o = o, .bf16 = bf16};
+    const char *dtype = bf16 ? "bf16" : "f32";
+    double product = 0;
+    make_shapes(&b);
+    FLM_TRY(fill(&b));
+    make_cases(o, bf16, cases);
+    FLM_TRY(measure_product(&b, (int)o->runs, &product));
+    printf("\nactivations %s; an fp32 product: %.1f GFLOP/s\n", dtype, product);
+    printf("%-32s %10s %21s %10s %7s\n", "op", "ms", "min .. max", "rate", "share");
+    for (int i = 0; i < CASES; i++) {
+        const op_case *c = &cases[i];
+        bench_seconds s;
+        if (c->any_dtype && !first) continue;
+        FLM_TRY(bench_measure(c->work, &b, (int)o->runs, &s));
+        const double rate = 1e-9 * (c->flops > 0 ? c->flops : c->bytes) / s.median;
+        const double share = rate / (c->flops > 0 ? product : memory);
+        printf("%-32s %10.3f %10.3f..%9.3f %5.1f %s %6.0f%%\n", c->name, 1e3 * s.median, 1e3 * s.least, 1e3 * s.most,
+               rate, c->flops > 0 ? "GF/s" : "GB/s", 100 * share);
+        FLM_TRY(bench_report_line(report, json_pack("{ss ss ss so sf sf sf sf}", "record", "op", "name", c->name,
+                                                    "activations", c->any_dtype ? "none" : dtype, "seconds",
+                                                    bench_seconds_json(&s), "bytes", c->bytes, "flops", c->flops,
+                                                    "giga_per_second", rate, "share_of_copy_or_product", share)));
+    }
+done:
+    for (int k = 0; k < TENSORS; k++) be->memory->release(be, b.t[k].data);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    flm_status rc = FLM_OK;
+    options o = {0};
+    flm_options *parsed = NULL;
+    flm_backend *be = NULL;
+    bench_report *report = NULL;
+    bool stop = false, both;
+    double memory = 0, cache = 0;
+
+    FLM_TRY(flm_options_parse("bench_ops", "measure the ops of a training step beside the machine's memory", NULL,
+                              table, (int)(sizeof table / sizeof table[0]), argc, argv, &o, true, &stop, &parsed));
+    if (stop) goto done;
+    if (o.width % (2 * o.heads) != 0) FLM_FAIL(FLM_E_USAGE, "--width must be a multiple of twice --heads");
+    FLM_TRY(flm_backend_create(FLM_DEVICE_CPU, (int)o.threads, 0, &be));
+    FLM_TRY(bench_report_create("ops", o.json, be, flm_cpu_threads(be), &report));
+    printf("%s\n", flm_backend_describe(be));
+    FLM_TRY(measure_copy(be, (size_t)o.copy << 20, (int)o.runs, "copy, memory", report, &memory));
+    FLM_TRY(measure_copy(be, (size_t)(o.batch * o.length * o.width) * sizeof(float), (int)o.runs, "copy, activations",
+                         report, &cache));
+    both = o.precision == PRECISION_BOTH;
+    if (o.precision != PRECISION_BF16) FLM_TRY(bench_dtype(be, &o, false, true, memory, report));
+    if (o.precision != PRECISION_FP32) FLM_TRY(bench_dtype(be, &o, true, !both, memory, report));
+    FLM_TRY(bench_report_finish(&report));
+done:
+    if (rc != FLM_OK) fprintf(stderr, "bench_ops: error: %s\n", flm_err_message());
+    if (report) bench_report_finish(&report);
+    flm_backend_destroy(&be);
+    flm_options_destroy(&parsed);
+    return rc == FLM_OK ? 0 : rc == FLM_E_USAGE ? 2 : 1;
+}

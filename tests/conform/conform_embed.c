@@ -1,0 +1,210 @@
+/* conform_embed.c - states in embedded form and normal random numbers (model.md section 4) against double.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_philox.h"
+#include "tests/conform/conform_common.h"
+
+enum { STATE, NOISE, TABLE, TOKENS, G, OPERANDS }; /* STATE is grad_x in the scatter, TABLE grad_E */
+
+static flm_status embed(flm_backend *be, const operand *o, const void *arg)
+{
+    (void)arg;
+    return be->ops->embed_state(be, &o[STATE].t, &o[NOISE].t, &o[TABLE].t, &o[TOKENS].t, &o[G].t);
+}
+
+static flm_status scatter(flm_backend *be, const operand *o, const void *arg)
+{
+    (void)arg;
+    return be->ops->embed_scatter(be, &o[TABLE].t, &o[STATE].t, &o[TOKENS].t, &o[G].t);
+}
+
+static flm_status scale(flm_backend *be, const operand *o, const void *arg)
+{
+    (void)arg;
+    return be->ops->sample_scale(be, &o[0].t, &o[1].t, &o[2].t);
+}
+
+static void operands_make(operand *o, int64_t B, int64_t L, int64_t d, int64_t V, double state)
+{
+    o[STATE] = operand_3d(FLM_DTYPE_F32, state, B, L, d);
+    o[NOISE] = operand_3d(FLM_DTYPE_F32, 3, B, L, d);
+    o[TABLE] = operand_2d(FLM_DTYPE_F32, 1, V, d);
+    o[TOKENS] = operand_tokens(2, (const int64_t[]){B, L}, V);
+    o[G] = operand_1d(FLM_DTYPE_F32, 1, B);
+}
+
+static void test_state(int64_t B, int64_t L, int64_t d, int64_t V)
+{
+    operand o[OPERANDS];
+    double *x = doubles(B * L * d), *size = doubles(B * L * d), *table = doubles(V * d), *size_table = doubles(V * d);
+    char name[96];
+    snprintf(name, sizeof name, "B=%d L=%d d=%d V=%d", (int)B, (int)L, (int)d, (int)V);
+    operands_make(o, B, L, d, V, NAN);
+    for (int64_t i = 0; i < V * d; i++) table[i] = o[TABLE].before[i], size_table[i] = fabs(table[i]);
+    conform_run(embed, o, OPERANDS, NULL, name);
+    for (int64_t i = 0; i < B * L * d; i++) {
+        int64_t row = i / d, at = (int64_t)o[TOKENS].before[row] * d + i % d;
+        double g = o[G].before[row / L];
+        x[i] = (1 - g) * o[NOISE].before[i] + g * o[TABLE].before[at];
+        size[i] = fabs((1 - g) * o[NOISE].before[i]) + fabs(g * o[TABLE].before[at]);
+        put(&o[STATE].t, i, o[NOISE].before[i]);
+        table[at] += g * o[NOISE].before[i];
+        size_table[at] += fabs(g * o[NOISE].before[i]);
+    }
+    if (embed(conform_be[0], o, NULL) != FLM_OK) abort();
+    conform_close(&o[STATE].t, x, size, 2e-7, "embed_state");
+    if (conform_be[1]->ops->embed_state(conform_be[1], &o[NOISE].t, &o[NOISE].t, &o[TABLE].t, &o[TOKENS].t, &o[G].t))
+        abort();
+    tap_ok(B * L == 0 || memcmp(o[NOISE].t.data, o[STATE].t.data, flm_tensor_bytes(&o[STATE].t)) == 0,
+           "x may be noise");
+    for (int64_t i = 0; i < B * L * d; i++) put(&o[STATE].t, i, o[NOISE].before[i]);
+    conform_run(scatter, o, OPERANDS, NULL, name);
+    /* As many roundings as a token occurs, in order. */
+    conform_close(&o[TABLE].t, table, size_table, 2e-6, "embed_scatter");
+    operands_free(o, OPERANDS);
+    double *rest[] = {x, size, table, size_table};
+    for (int i = 0; i < 4; i++) free(rest[i]);
+}
+
+static void test_scale(int64_t B, int64_t n)
+{
+    operand o[3] = {operand_2d(FLM_DTYPE_F32, NAN, B, n), operand_2d(FLM_DTYPE_F32, 3, B, n),
+                    operand_1d(FLM_DTYPE_F32, 1, B)};
+    double *y = doubles(B * n);
+    for (int64_t i = 0; i < B * n; i++) y[i] = (1 - o[2].before[i / n]) * o[1].before[i];
+    conform_run(scale, o, 3, NULL, "sample_scale");
+    conform_close(&o[0].t, y, NULL, 2e-7, "sample_scale");
+    if (conform_be[1]->ops->sample_scale(conform_be[1], &o[1].t, &o[1].t, &o[2].t) != FLM_OK) abort();
+    tap_ok(B * n == 0 || memcmp(o[0].t.data, o[1].t.data, flm_tensor_bytes(&o[0].t)) == 0, "y may be x");
+    operands_free(o, 3);
+    free(y);
+}
+
+typedef struct draws {
+    uint64_t stream;
+    int64_t first;
+} draws;
+
+static flm_status normal(flm_backend *be, const operand *o, const void *arg)
+{
+    const draws *from = arg;
+    return be->ops->normal(be, &o[0].t, from->stream, from->first);
+}
+
+/* Component i of position l by backend_ops.h, in double. */
+static double normal_reference(const draws *from, int64_t b, int64_t l, int64_t i)
+{
+    const uint64_t sample = (uint64_t)(from->first + b);
+    const flm_philox4 r =
+        flm_philox4x32(from->stream, (uint32_t)sample, (uint32_t)(sample >> 32), (uint32_t)l, (uint32_t)(i / 4));
+    const uint32_t *pair = &r.v[i % 4 / 2 * 2];
+    const double radius = sqrt(-2 * log(((double)pair[0] + 0.5) * 0x1p-32));
+    const double angle = 6.283185307179586476925 * (double)pair[1] * 0x1p-32;
+    return radius * (i % 2 ? sin(angle) : cos(angle));
+}
+
+static void test_normal(int64_t B, int64_t L, int64_t K, const draws *from)
+{
+    operand o = operand_3d(FLM_DTYPE_F32, NAN, B, L, K);
+    char name[96];
+    double worst = 0;
+    bool same = true;
+    snprintf(name, sizeof name, "normal B=%d L=%d K=%d", (int)B, (int)L, (int)K);
+    conform_run(normal, &o, 1, from, name);
+    /* u in fp32 near 1 moves the radius by 2^-24 / radius: 2.4e-4 at the smallest. */
+    for (int64_t i = 0; i < B * L * K; i++) {
+        double ref = normal_reference(from, i / K / L, i / K % L, i % K), e = fabs(get(&o.t, i) - ref);
+        e /= 2e-6 + (fabs(ref) < 0.1 ? 2.5e-4 : 0);
+        if (!(e <= worst)) worst = e;
+    }
+    tap_ok(worst <= 1, "%s: off by %.2f of what rounding explains", name, worst);
+    for (int64_t b = 0; b < B; b++) {
+        const draws one = {from->stream, from->first + b};
+        operand part = operand_3d(FLM_DTYPE_F32, NAN, 1, L, K);
+        if (normal(conform_be[b % 3], &part, &one) != FLM_OK) abort();
+        same = same && memcmp(part.t.data, (const float *)o.t.data + b * L * K, flm_tensor_bytes(&part.t)) == 0;
+        operands_free(&part, 1);
+    }
+    tap_ok(same, "%s: samples drawn one by one are the same", name);
+    operands_free(&o, 1);
+}
+
+/* Five standard deviations each. */
+static void test_statistics(void)
+{
+    const draws from = {99, 3};
+    const int64_t n = 8 * 128 * 768;
+    operand o = operand_3d(FLM_DTYPE_F32, NAN, 8, 128, 768);
+    double mean = 0, square = 0, fourth = 0, most = 0, pair[4] = {0};
+    static const int64_t lag[4] = {1, 2, 768, 128 * 768};
+    if (normal(conform_be[1], &o, &from) != FLM_OK) abort();
+    for (int64_t i = 0; i < n; i++) {
+        double x = get(&o.t, i);
+        mean += x / (double)n;
+        square += x * x / (double)n;
+        fourth += x * x * x * x / (double)n;
+        most = fabs(x) > most ? fabs(x) : most;
+        for (int k = 0; k < 4; k++) pair[k] += x * get(&o.t, (i + lag[k]) % n) / (double)n;
+    }
+    tap_close(mean, 0, 5 / sqrt((double)n), "mean");
+    tap_close(square, 1, 5 * sqrt(2 / (double)n), "variance");
+    tap_close(fourth, 3, 5 * sqrt(96 / (double)n), "fourth moment");
+    tap_ok(most > 4 && most < 6.8, "the largest of %d is %.2f", (int)n, most);
+    for (int k = 0; k < 4; k++) {
+        char name[64];
+        snprintf(name, sizeof name, "correlation with the number %d further", (int)lag[k]);
+        tap_close(pair[k], 0, 5 / sqrt((double)n), name);
+    }
+    operands_free(&o, 1);
+}
+
+static void test_errors(void)
+{
+    operand o[OPERANDS], s[3] = {operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_2d(FLM_DTYPE_F32, 1, 3, 5),
+                                 operand_1d(FLM_DTYPE_F32, 1, 3)};
+    const draws from = {1, 0};
+    operands_make(o, 2, 5, 7, 11, 1);
+    /* A longer embedding is another vocabulary, so the table's size alone may change: arguments 0, 1, 3, 4. */
+    flm_tensor good = o[TABLE].t;
+    conform_refuses(embed, o, TABLE, NULL, "embed_state");
+    o[TABLE].t.dim[1] = 8;
+    tap_ok(embed(conform_be[0], o, NULL) == FLM_E_SHAPE, "an embedding of another width");
+    tap_ok(scatter(conform_be[0], o, NULL) == FLM_E_SHAPE, "a gradient of another width");
+    o[TABLE].t = good;
+    o[G].t.dim[0] = 3;
+    tap_ok(embed(conform_be[0], o, NULL) == FLM_E_SHAPE, "g of another length");
+    o[G].t.dim[0] = 2;
+    static const int32_t outside[] = {11, -1, INT32_MAX, INT32_MIN};
+    for (int i = 0; i < 4; i++) {
+        ((int32_t *)o[TOKENS].t.data)[9] = outside[i];
+        tap_ok(embed(conform_be[0], o, NULL) == FLM_E_ARG && scatter(conform_be[0], o, NULL) == FLM_E_ARG,
+               "token %ld of 11", (long)outside[i]);
+    }
+    conform_refuses(scale, s, 3, NULL, "sample_scale");
+    s[0].t.dtype = FLM_DTYPE_BF16;
+    tap_ok(normal(conform_be[0], s, &from) == FLM_E_SHAPE, "normal numbers of another dtype");
+    flm_err_clear();
+    operands_free(o, OPERANDS);
+    operands_free(s, 3);
+}
+
+int main(void)
+{
+    if (!conform_begin()) return tap_skip_all(flm_err_message());
+    test_state(1, 1, 1, 1);
+    test_state(2, 7, 65, 3);
+    test_state(3, 65, 129, 500);
+    test_state(2, 64, 768, 1000);
+    test_state(0, 5, 8, 4);
+    test_scale(1, 1);
+    test_scale(3, 65);
+    test_scale(2, 40000);
+    test_scale(0, 3);
+    test_normal(1, 1, 1, &(draws){1, 0});
+    test_normal(3, 7, 65, &(draws){2, ((int64_t)1 << 32) - 1});
+    test_normal(4, 5, 768, &(draws){UINT64_MAX, 1000});
+    test_normal(2, 3, 63, &(draws){3, 0});
+    test_normal(0, 3, 8, &(draws){3, 0});
+    test_statistics();
+    test_errors();
+    return conform_end();
+}

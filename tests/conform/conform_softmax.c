@@ -1,0 +1,195 @@
+/* conform_softmax.c - soft max, cross entropy and arg max against double. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/conform/conform_common.h"
+
+enum { LOGITS, TARGET, LOSS, GRAD, OPERANDS };
+
+static flm_status xent(flm_backend *be, const operand *o, const void *arg)
+{
+    return be->ops->softmax_xent(be, &o[LOSS].t, &o[GRAD].t, &o[LOGITS].t, &o[TARGET].t, *(const float *)arg);
+}
+
+static flm_status softmax(flm_backend *be, const operand *o, const void *arg)
+{
+    (void)arg;
+    return be->ops->softmax(be, &o[0].t, &o[1].t);
+}
+
+static flm_status argmax(flm_backend *be, const operand *o, const void *arg)
+{
+    (void)arg;
+    return be->ops->argmax(be, &o[0].t, &o[1].t);
+}
+
+static double loss_of(const double *x, int64_t V, int64_t target)
+{
+    double most = x[0], sum = 0;
+    for (int64_t j = 1; j < V; j++) most = x[j] > most ? x[j] : most;
+    for (int64_t j = 0; j < V; j++) sum += exp(x[j] - most);
+    return log(sum) + most - x[target];
+}
+
+/* p, and its own magnitude; a gradient's is that of p and of the one it is taken from. */
+static void probabilities(const double *x, int64_t V, double *p)
+{
+    const double lse = loss_of(x, V, 0) + x[0];
+    for (int64_t j = 0; j < V; j++) p[j] = exp(x[j] - lse);
+}
+
+enum { ORDINARY, EQUAL, EXTREME, PEAKED };
+static const char *const kinds[] = {"ordinary", "equal", "of 1e4", "one far above"};
+
+static void logits_fill(operand *x, int kind)
+{
+    const int64_t V = x->t.dim[1];
+    for (int64_t i = 0; i < flm_tensor_elements(&x->t); i++) {
+        double value = 8 * draw();
+        if (kind == EQUAL) value = -3.25;
+        if (kind == EXTREME) value = draw() < 0 ? -1e4 : 1e4;
+        if (kind == PEAKED && i % V == V / 2) value = 300;
+        put(&x->t, i, value);
+    }
+    operand_note(x);
+}
+
+static void test_xent(flm_dtype dtype, int64_t R, int64_t V, int kind)
+{
+    const float scale = 0.37f;
+    operand o[OPERANDS] = {operand_2d(FLM_DTYPE_F32, 1, R, V), operand_tokens(1, (const int64_t[]){R}, V),
+                           operand_1d(FLM_DTYPE_F32, NAN, R), operand_2d(dtype, NAN, R, V)};
+    double *loss = doubles(R), *size = doubles(R), *grad = doubles(R * V), *size_grad = doubles(R * V);
+    char name[96];
+    snprintf(name, sizeof name, "%s R=%d V=%d, logits %s", flm_dtype_name(dtype), (int)R, (int)V, kinds[kind]);
+    logits_fill(&o[LOGITS], kind);
+    conform_run(xent, o, OPERANDS, &scale, name);
+    for (int64_t r = 0; r < R; r++) {
+        const double *x = o[LOGITS].before + r * V;
+        const int64_t target = (int64_t)o[TARGET].before[r];
+        loss[r] = loss_of(x, V, target);
+        size[r] = 1 + loss[r];
+        probabilities(x, V, grad + r * V);
+        grad[r * V + target] -= 1;
+        for (int64_t j = 0; j < V; j++) {
+            grad[r * V + j] *= (double)scale;
+            size_grad[r * V + j] = j == target ? (double)scale : fabs(grad[r * V + j]);
+        }
+    }
+    conform_close(&o[LOSS].t, loss, size, 3e-7, "loss");
+    conform_close(&o[GRAD].t, grad, size_grad, 2e-6, "grad");
+    flm_tensor none = flm_tensor_none(), only = operand_1d(FLM_DTYPE_F32, NAN, R).t;
+    if (conform_be[1]->ops->softmax_xent(conform_be[1], &only, &none, &o[LOGITS].t, &o[TARGET].t, scale)) abort();
+    tap_ok(R == 0 || memcmp(only.data, o[LOSS].t.data, flm_tensor_bytes(&only)) == 0, "without grad: the same loss");
+    if (dtype == FLM_DTYPE_F32) {
+        const flm_tensor logits = o[LOGITS].t;
+        if (conform_be[1]->ops->softmax_xent(conform_be[1], &only, &logits, &logits, &o[TARGET].t, scale)) abort();
+        tap_ok(R == 0 || memcmp(logits.data, o[GRAD].t.data, flm_tensor_bytes(&logits)) == 0, "grad may be logits");
+    }
+    conform_be[0]->memory->release(conform_be[0], only.data);
+    operands_free(o, OPERANDS);
+    double *rest[] = {loss, size, grad, size_grad};
+    for (int i = 0; i < 4; i++) free(rest[i]);
+}
+
+/* The gradient's formula, which test_xent holds the op against, is the loss's central differences. */
+static void test_differences(void)
+{
+    enum { V = 7 };
+    double x[V], p[V], worst = 0, h = 1e-5;
+    for (int j = 0; j < V; j++) x[j] = 2 * draw();
+    probabilities(x, V, p);
+    for (int j = 0; j < V; j++) {
+        double up, down, kept = x[j];
+        x[j] = kept + h;
+        up = loss_of(x, V, 3);
+        x[j] = kept - h;
+        down = loss_of(x, V, 3);
+        x[j] = kept;
+        double e = fabs((up - down) / (2 * h) - (p[j] - (j == 3)));
+        if (!(e <= worst)) worst = e;
+    }
+    tap_ok(worst <= 1e-9, "softmax - onehot is the gradient: off by %.2g", worst);
+}
+
+static void test_softmax(flm_dtype dtype, int64_t R, int64_t V, int kind)
+{
+    operand o[2] = {operand_2d(dtype, NAN, R, V), operand_2d(FLM_DTYPE_F32, 1, R, V)};
+    double *p = doubles(R * V);
+    char name[96];
+    snprintf(name, sizeof name, "softmax %s R=%d V=%d, logits %s", flm_dtype_name(dtype), (int)R, (int)V, kinds[kind]);
+    logits_fill(&o[1], kind);
+    for (int64_t r = 0; r < R; r++) probabilities(o[1].before + r * V, V, p + r * V);
+    conform_run(softmax, o, 2, NULL, name);
+    conform_close(&o[0].t, p, NULL, 2e-6, "p");
+    if (dtype == FLM_DTYPE_F32) {
+        if (conform_be[1]->ops->softmax(conform_be[1], &o[1].t, &o[1].t) != FLM_OK) abort();
+        tap_ok(R * V == 0 || memcmp(o[0].t.data, o[1].t.data, flm_tensor_bytes(&o[0].t)) == 0, "p may be logits");
+    }
+    operands_free(o, 2);
+    free(p);
+}
+
+static void test_argmax(int64_t R, int64_t V)
+{
+    operand o[2] = {operand_1d(FLM_DTYPE_I32, 0, R), operand_2d(FLM_DTYPE_F32, 5, R, V)};
+    bool right = true;
+    for (int64_t i = 0; i < R * V; i++) put(&o[1].t, i, floor(o[1].before[i])); /* with ties */
+    conform_run(argmax, o, 2, NULL, "argmax");
+    for (int64_t r = 0; r < R; r++) {
+        int64_t best = 0;
+        for (int64_t j = 1; j < V; j++)
+            if (o[1].before[r * V + j] > o[1].before[r * V + best]) best = j;
+        right = right && ((const int32_t *)o[0].t.data)[r] == best;
+    }
+    tap_ok(right, "argmax R=%d V=%d: the first of the largest", (int)R, (int)V);
+    for (int64_t at = 0; at < R * V; at += R * V / 5 + 1) {
+        put(&o[1].t, at, NAN);
+        tap_ok(argmax(conform_be[1], o, NULL) == FLM_E_NUMERIC, "a NaN at %d: %s", (int)at, flm_err_message());
+        put(&o[1].t, at, o[1].before[at]);
+    }
+    for (int64_t i = 0; i < R * V; i++) put(&o[1].t, i, -INFINITY);
+    tap_ok(argmax(conform_be[1], o, NULL) == FLM_OK && (R == 0 || *(const int32_t *)o[0].t.data == 0),
+           "nothing but -infinity: the first");
+    flm_err_clear();
+    operands_free(o, 2);
+}
+
+static void test_errors(void)
+{
+    const float scale = 1;
+    operand o[OPERANDS] = {operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_tokens(1, (const int64_t[]){3}, 5),
+                           operand_1d(FLM_DTYPE_F32, 1, 3), operand_2d(FLM_DTYPE_BF16, 1, 3, 5)};
+    operand i[2] = {operand_1d(FLM_DTYPE_I32, 1, 3), operand_2d(FLM_DTYPE_F32, 1, 3, 5)};
+    conform_refuses(xent, o, GRAD, &scale, "softmax_xent");
+    o[GRAD].t.dim[1] = 4;
+    tap_ok(xent(conform_be[0], o, &scale) == FLM_E_SHAPE, "a gradient of another size");
+    o[GRAD].t.dim[1] = 5;
+    static const int32_t outside[] = {5, -1, INT32_MAX, INT32_MIN};
+    for (int k = 0; k < 4; k++) {
+        ((int32_t *)o[TARGET].t.data)[2] = outside[k];
+        tap_ok(xent(conform_be[0], o, &scale) == FLM_E_ARG, "target %ld of 5", (long)outside[k]);
+    }
+    conform_refuses(argmax, i, 2, NULL, "argmax");
+    operand s[2] = {operand_2d(FLM_DTYPE_BF16, 1, 3, 5), operand_2d(FLM_DTYPE_F32, 1, 3, 5)};
+    conform_refuses(softmax, s, 2, NULL, "softmax");
+    flm_err_clear();
+    operands_free(o, OPERANDS);
+    operands_free(i, 2);
+    operands_free(s, 2);
+}
+
+int main(void)
+{
+    static const int64_t shapes[][2] = {{1, 1}, {3, 2}, {5, 7}, {7, 65}, {3, 1024}, {4, 1025}, {2, 30522}, {0, 5}};
+    if (!conform_begin()) return tap_skip_all(flm_err_message());
+    test_differences();
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        for (int kind = ORDINARY; kind <= PEAKED; kind++) {
+            test_xent(FLM_DTYPE_F32, shapes[i][0], shapes[i][1], kind);
+            test_xent(FLM_DTYPE_BF16, shapes[i][0], shapes[i][1], kind);
+            test_softmax(FLM_DTYPE_F32, shapes[i][0], shapes[i][1], kind);
+            test_softmax(FLM_DTYPE_BF16, shapes[i][0], shapes[i][1], kind);
+        }
+        test_argmax(shapes[i][0], shapes[i][1]);
+    }
+    test_errors();
+    return conform_end();
+}
