@@ -73,7 +73,7 @@ fi
 say "text: $(wc -c <"$text") bytes, $(wc -l <"$text") lines, $text"
 
 say "flm_shard: bytes as tokens, sequences of $length"
-"$build/flm_shard" --tokenizer bytes --documents lines --length $length --valid-last 1000 --out "$out/shards" "$text"
+"$build/flm_shard" --tokenizer bytes --documents line --length $length --valid-last 1000 --out "$out/shards" "$text"
 
 say "flm_train: $steps steps on two ranks"
 mpiexec -n 2 "$build/flm_train" --data "$out/shards" --out "$out/run" --preset tiny --length $length --batch $batch \

@@ -42,6 +42,14 @@ flm_status flm_shard_open_rows(const char *directory, const char *split, int num
 flm_status flm_shard_write_rows(flm_shard_writer *writer, int64_t first, int64_t count, const int32_t *ids);
 flm_status flm_shard_close_rows(flm_shard_writer **writer);
 
+/* flm_shard_rows_whole - whether rows [first, first + count) of a laid-out shard have been written: each one's checksum
+ * fits. A row that never was, or was cut off, does not. Errors: FLM_E_IO, FLM_E_ARG (range). */
+flm_status flm_shard_rows_whole(flm_shard_writer *writer, int64_t first, int64_t count, bool *whole);
+
+/* flm_shard_reclaim - *there: whether a shard has been laid out whole under its temporary name. One that has its final
+ * name already, because publishing was cut off, gets the temporary one again. Errors: FLM_E_IO, FLM_E_ARG. */
+flm_status flm_shard_reclaim(const char *directory, const char *split, int number, int of, bool *there);
+
 /* flm_shard_publish - give every shard its final name, then write index.h5 (temporary name, fsync, rename).
  * in  splits [count] with their shard counts and rows. One rank calls it. Errors: FLM_E_IO, FLM_E_FORMAT. */
 typedef struct flm_shard_split { char name[16]; int shards; int64_t rows; int64_t rows_a_shard; int64_t documents, dropped; } flm_shard_split;
@@ -54,7 +62,8 @@ typedef struct flm_shards flm_shards; /* one split of an open directory */
 
 /* flm_shards_open - open a split ("train", "valid") of a finished directory. Not collective. Thread safety: one thread
  * at a time for this call; afterwards flm_shards_read may run in a thread while others use HDF5.
- * Errors: FLM_E_IO, FLM_E_FORMAT (no index, a shard that is missing, truncated or of other settings): path and reason. */
+ * Errors: FLM_E_IO (no index), FLM_E_FORMAT (a shard that is missing, truncated or of other settings), FLM_E_CHECKSUM
+ * (/checksums differ from the index), FLM_E_MISMATCH (the directory has no such split): path and reason. */
 flm_status flm_shards_open(const char *directory, const char *split, flm_shards **out);
 void flm_shards_close(flm_shards **shards);
 const flm_shard_info *flm_shards_info(const flm_shards *shards);

@@ -39,7 +39,16 @@ check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t %D%/io/schema.t
 %C%_io_samples_t_LDADD = $(LINK_IO)
 %C%_io_schema_t_SOURCES = %D%/io/schema.c
 %C%_io_schema_t_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
-%C%_io_schema_t_LDADD = $(LINK_IO) $(MPI_LIBS)
+%C%_io_schema_t_LDADD = $(LINK_IO)
+# text
+check_PROGRAMS += %D%/text/bytes.t
+%C%_text_bytes_t_SOURCES = %D%/text/bytes.c
+%C%_text_bytes_t_LDADD = $(LINK_TEXT)
+
+# io: shards
+check_PROGRAMS += %D%/io/shard.t
+%C%_io_shard_t_SOURCES = %D%/io/shard.c
+%C%_io_shard_t_LDADD = $(LINK_IO)
 # comm
 check_PROGRAMS += %D%/comm/self.t
 %C%_comm_self_t_SOURCES = %D%/comm/self.c

@@ -1,0 +1,26 @@
+/* base_sha256.h - SHA-256, which names vocabularies and inputs; OpenSSL's libcrypto does the work.
+ * Source: FIPS 180-4. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_BASE_SHA256_H
+#define FLM_BASE_SHA256_H
+
+#include "base/base_status.h"
+
+#include <stddef.h>
+
+enum { FLM_SHA256_BYTES = 65 }; /* a sum as 64 lower-case hex digits, and the NUL */
+
+typedef struct flm_sha256 flm_sha256; /* a sum under way */
+
+/* flm_sha256_begin, _add, _end - the sum of what is added, in order; _end writes it to text [FLM_SHA256_BYTES] and
+ * destroys. Errors: FLM_E_NOMEM (libcrypto refused). */
+flm_status flm_sha256_begin(flm_sha256 **out);
+flm_status flm_sha256_add(flm_sha256 *sum, const void *data, size_t bytes);
+flm_status flm_sha256_end(flm_sha256 **sum, char *text);
+
+/* flm_sha256_destroy - give a sum up. Accepts NULL, nulls it. */
+void flm_sha256_destroy(flm_sha256 **sum);
+
+/* flm_sha256_of - the sum of bytes at once, to text [FLM_SHA256_BYTES]. Errors: FLM_E_NOMEM. */
+flm_status flm_sha256_of(const void *data, size_t bytes, char *text);
+
+#endif

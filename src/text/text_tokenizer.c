@@ -1,0 +1,105 @@
+/* text_tokenizer.c - see text_tokenizer.h: the table of tokenisers, and what all of them share: repair of UTF-8 before
+ * encoding and after decoding, checks of ids. SPDX-License-Identifier: Apache-2.0 */
+#include "text/text_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const text_kind *const kinds[] = {&text_bytes};
+
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+struct flm_tokenizer {
+    const text_kind *kind;
+    void *state;
+    char sha256[65];
+};
+
+flm_status flm_tokenizer_create(const char *name, flm_tokenizer **out)
+{
+    flm_status rc = FLM_OK;
+    flm_tokenizer *tokenizer = NULL;
+    const text_kind *kind = NULL;
+    char known[256] = "";
+
+    for (int i = 0; i < KINDS; i++) {
+        if (strcmp(kinds[i]->name, name) == 0) kind = kinds[i];
+        if (i > 0) strncat(known, ", ", sizeof known - strlen(known) - 1);
+        strncat(known, kinds[i]->name, sizeof known - strlen(known) - 1);
+    }
+    if (!kind) FLM_FAIL(FLM_E_ARG, "unknown tokeniser \"%.64s\"; known: %s", name, known);
+    tokenizer = calloc(1, sizeof *tokenizer);
+    if (!tokenizer) FLM_FAIL(FLM_E_NOMEM, "no memory for the tokeniser %s", name);
+    tokenizer->kind = kind;
+    FLM_TRY(kind->create(&tokenizer->state, tokenizer->sha256));
+    *out = tokenizer;
+    tokenizer = NULL;
+done:
+    flm_tokenizer_destroy(&tokenizer);
+    return rc;
+}
+
+void flm_tokenizer_destroy(flm_tokenizer **tokenizer)
+{
+    if (!*tokenizer) return;
+    (*tokenizer)->kind->destroy((*tokenizer)->state);
+    free(*tokenizer);
+    *tokenizer = NULL;
+}
+
+const char *flm_tokenizer_name(const flm_tokenizer *tokenizer) { return tokenizer->kind->name; }
+const char *flm_tokenizer_sha256(const flm_tokenizer *tokenizer) { return tokenizer->sha256; }
+int64_t flm_tokenizer_size(const flm_tokenizer *tokenizer) { return tokenizer->kind->V; }
+int64_t flm_tokenizer_begin_id(const flm_tokenizer *tokenizer) { return tokenizer->kind->begin_id; }
+int64_t flm_tokenizer_end_id(const flm_tokenizer *tokenizer) { return tokenizer->kind->end_id; }
+
+flm_status text_ids_reserve(flm_ids *ids, size_t more)
+{
+    flm_status rc = FLM_OK;
+    size_t want, capacity = ids->capacity;
+    int32_t *grown;
+
+    if (__builtin_add_overflow(ids->count, more, &want) || want > SIZE_MAX / 2 / sizeof *grown)
+        FLM_FAIL(FLM_E_NOMEM, "no memory for %zu more ids", more);
+    if (want <= capacity) goto done;
+    capacity = want > 2 * capacity ? want : 2 * capacity;
+    grown = realloc(ids->ids, capacity * sizeof *grown);
+    if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu ids", capacity);
+    ids->ids = grown;
+    ids->capacity = capacity;
+done:
+    return rc;
+}
+
+flm_status flm_tokenizer_encode(flm_tokenizer *tokenizer, const char *text, size_t bytes, flm_ids *ids,
+                                int64_t *replaced)
+{
+    flm_status rc = FLM_OK;
+    char *repaired = NULL;
+
+    if (text_utf8_valid(text, bytes) < bytes) { /* rarely: valid text is not copied */
+        FLM_TRY(flm_utf8_repair(text, bytes, &repaired, &bytes, replaced));
+        text = repaired;
+    }
+    FLM_TRY(tokenizer->kind->encode(tokenizer->state, text, bytes, ids));
+done:
+    free(repaired);
+    return rc;
+}
+
+flm_status flm_tokenizer_decode(flm_tokenizer *tokenizer, const int32_t *ids, size_t count, char **text, size_t *bytes)
+{
+    flm_status rc = FLM_OK;
+    char *raw = NULL;
+    size_t raw_bytes = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= tokenizer->kind->V)
+            FLM_FAIL(FLM_E_ARG, "id %d at place %zu is not in 0..%lld, the ids of %s", ids[i], i,
+                     (long long)tokenizer->kind->V - 1, tokenizer->kind->name);
+    FLM_TRY(tokenizer->kind->decode(tokenizer->state, ids, count, &raw, &raw_bytes));
+    FLM_TRY(flm_utf8_repair(raw, raw_bytes, text, bytes, NULL));
+done:
+    free(raw);
+    return rc;
+}
