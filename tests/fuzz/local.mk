@@ -2,3 +2,8 @@
 check_PROGRAMS += %D%/options_fuzz.t
 %C%_options_fuzz_t_SOURCES = %D%/options_fuzz.c
 %C%_options_fuzz_t_LDADD = $(LINK_BASE)
+
+# checkpoints and samples files
+check_PROGRAMS += %D%/checkpoint_fuzz.t
+%C%_checkpoint_fuzz_t_SOURCES = %D%/checkpoint_fuzz.c
+%C%_checkpoint_fuzz_t_LDADD = $(LINK_IO)

@@ -33,10 +33,14 @@ check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
 # io: files
 EXTRA_DIST += tests/io_fixture.h
 check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t
+check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t %D%/io/schema.t
 %C%_io_checkpoint_t_SOURCES = %D%/io/checkpoint.c
 %C%_io_checkpoint_t_LDADD = $(LINK_IO)
 %C%_io_samples_t_SOURCES = %D%/io/samples.c
 %C%_io_samples_t_LDADD = $(LINK_IO)
+%C%_io_schema_t_SOURCES = %D%/io/schema.c
+%C%_io_schema_t_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
+%C%_io_schema_t_LDADD = $(LINK_IO)
 # text
 check_PROGRAMS += %D%/text/bytes.t
 %C%_text_bytes_t_SOURCES = %D%/text/bytes.c
