@@ -41,6 +41,7 @@ check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t %D%/io/schema.t
 %C%_io_schema_t_SOURCES = %D%/io/schema.c
 %C%_io_schema_t_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
 %C%_io_schema_t_LDADD = $(LINK_IO)
+
 # text
 check_PROGRAMS += %D%/text/bytes.t
 %C%_text_bytes_t_SOURCES = %D%/text/bytes.c
@@ -50,21 +51,11 @@ check_PROGRAMS += %D%/text/bytes.t
 check_PROGRAMS += %D%/io/shard.t
 %C%_io_shard_t_SOURCES = %D%/io/shard.c
 %C%_io_shard_t_LDADD = $(LINK_IO)
-# comm
-check_PROGRAMS += %D%/comm/self.t
-%C%_comm_self_t_SOURCES = %D%/comm/self.c
-%C%_comm_self_t_LDADD = $(LINK_COMM)
-# flow
-check_PROGRAMS += %D%/flow/gamma.t %D%/flow/time.t
-%C%_flow_gamma_t_SOURCES = %D%/flow/gamma.c
-%C%_flow_gamma_t_LDADD = libflm_flow.a $(LINK_BASE)
-%C%_flow_time_t_SOURCES = %D%/flow/time.c
-%C%_flow_time_t_LDADD = libflm_flow.a $(LINK_BASE)
-# comm
-check_PROGRAMS += %D%/comm/self.t
-%C%_comm_self_t_SOURCES = %D%/comm/self.c
-%C%_comm_self_t_LDADD = $(LINK_COMM)
 
+# comm
+check_PROGRAMS += %D%/comm/self.t
+%C%_comm_self_t_SOURCES = %D%/comm/self.c
+%C%_comm_self_t_LDADD = $(LINK_COMM)
 # model
 EXTRA_DIST += %D%/network.h
 check_PROGRAMS += %D%/model/shape.t %D%/model/weights.t %D%/model/dit.t
@@ -74,6 +65,13 @@ check_PROGRAMS += %D%/model/shape.t %D%/model/weights.t %D%/model/dit.t
 %C%_model_weights_t_LDADD = $(LINK_MODEL)
 %C%_model_dit_t_SOURCES = %D%/model/dit.c
 %C%_model_dit_t_LDADD = $(LINK_MODEL)
+
+# flow
+check_PROGRAMS += %D%/flow/gamma.t %D%/flow/time.t
+%C%_flow_gamma_t_SOURCES = %D%/flow/gamma.c
+%C%_flow_gamma_t_LDADD = libflm_flow.a $(LINK_BASE)
+%C%_flow_time_t_SOURCES = %D%/flow/time.c
+%C%_flow_time_t_LDADD = libflm_flow.a $(LINK_BASE)
 EXTRA_DIST += %D%/flow/flow.h
 check_PROGRAMS += %D%/flow/noise.t %D%/flow/projection.t %D%/flow/objective.t
 %C%_flow_noise_t_SOURCES = %D%/flow/noise.c
