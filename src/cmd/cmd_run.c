@@ -32,10 +32,12 @@ static void signal_take(int number)
 static flm_status signals_install(void)
 {
     flm_status rc = FLM_OK;
-    struct sigaction action = {.sa_handler = signal_take, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = signal_take, .sa_flags = SA_RESTART}, ignore = {.sa_handler = SIG_IGN};
 
     sigemptyset(&action.sa_mask);
-    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGUSR1, &action, NULL) != 0)
+    sigemptyset(&ignore.sa_mask);
+    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGUSR1, &action, NULL) != 0 ||
+        sigaction(SIGXFSZ, &ignore, NULL) != 0) /* so that writing past a limit is an error (EFBIG) with a message */
         FLM_FAIL(FLM_E_IO, "cannot install the signal handlers: %s", strerror(errno));
 done:
     return rc;

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 
 /* flm_run_init - MPI_Init_thread (FUNNELED), the world as a flm_comm, MPI_ERRORS_RETURN, log with rank, signal handlers
- * for SIGTERM and SIGUSR1 that set the flag behind flm_run_stop_requested. Collective over the world. */
+ * for SIGTERM and SIGUSR1 that set the flag behind flm_run_stop_requested; SIGXFSZ is ignored, so that a file too long is
+ * an error like any other (EFBIG). Collective over the world. */
 flm_status flm_run_init(int *argc, char ***argv, flm_comm **world);
 
 /* flm_run_stop_requested - whether this rank was asked to stop. Ranks agree on it themselves. */

@@ -96,6 +96,7 @@ flm_status flm_io_reserve(const char *path, int64_t bytes)
     FLM_TRY(flm_io_open(path, O_WRONLY | O_CREAT | O_TRUNC, &fd));
     do failed = fallocate(fd, 0, 0, bytes);
     while (failed != 0 && errno == EINTR);
+    if (failed && (errno == EOPNOTSUPP || errno == ENOSYS)) failed = ftruncate(fd, bytes); /* limits it still knows */
     if (failed && (errno == ENOSPC || errno == EFBIG || errno == EDQUOT || errno == EIO))
         FLM_FAIL(FLM_E_IO, "%s: %lld bytes cannot be written: %s", path, (long long)bytes, strerror(errno));
 done:

@@ -71,12 +71,15 @@ done:
 flm_status flm_h5_create(const char *path, hid_t *file)
 {
     flm_status rc = FLM_OK;
-    hid_t access = H5I_INVALID_HID, created = H5I_INVALID_HID;
+    hid_t access = H5I_INVALID_HID, made = H5I_INVALID_HID, created = H5I_INVALID_HID;
 
     FLM_TRY(access_properties(&access));
-    FLM_H5(created = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access));
+    FLM_H5(made = H5Pcreate(H5P_FILE_CREATE));
+    FLM_H5(H5Pset_obj_track_times(made, false)); /* the same content is the same file */
+    FLM_H5(created = H5Fcreate(path, H5F_ACC_TRUNC, made, access));
     *file = created;
 done:
+    flm_h5_close(&made);
     flm_h5_close(&access);
     return flm_h5_blame(rc, path);
 }
@@ -204,25 +207,55 @@ done:
     return rc;
 }
 
+flm_status flm_h5_create_group(hid_t file, const char *path, hid_t *out)
+{
+    flm_status rc = FLM_OK;
+    hid_t made = H5I_INVALID_HID;
+
+    flm_h5_quiet();
+    FLM_H5(made = H5Pcreate(H5P_GROUP_CREATE));
+    FLM_H5(H5Pset_obj_track_times(made, false));
+    FLM_H5(*out = H5Gcreate2(file, path, H5P_DEFAULT, made, H5P_DEFAULT));
+done:
+    flm_h5_close(&made);
+    return rc;
+}
+
+/* Makes the groups above the last name of path, where they are missing. */
+static flm_status create_parents(hid_t file, const char *path)
+{
+    flm_status rc = FLM_OK;
+    hid_t group = H5I_INVALID_HID;
+    char above[256];
+
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        if (snprintf(above, sizeof above, "%.*s", (int)(slash - path), path) >= (int)sizeof above)
+            FLM_FAIL(FLM_E_FORMAT, "%.64s...: the name is too long", path);
+        if (H5Lexists(file, above, H5P_DEFAULT) > 0) continue;
+        FLM_TRY(flm_h5_create_group(file, above, &group));
+        flm_h5_close(&group);
+    }
+done:
+    return rc;
+}
+
 flm_status flm_h5_create_dataset(hid_t file, const char *path, hid_t type, int ndim, const int64_t *dim, hid_t *out)
 {
     flm_status rc = FLM_OK;
-    hid_t space = H5I_INVALID_HID, made = H5I_INVALID_HID, link = H5I_INVALID_HID;
+    hid_t space = H5I_INVALID_HID, made = H5I_INVALID_HID;
     hsize_t extent[4];
 
     flm_h5_quiet();
+    FLM_TRY(create_parents(file, path));
     for (int k = 0; k < ndim; k++) extent[k] = (hsize_t)dim[k];
     FLM_H5(space = H5Screate_simple(ndim, extent, NULL));
     FLM_H5(made = H5Pcreate(H5P_DATASET_CREATE));
     FLM_H5(H5Pset_layout(made, H5D_CONTIGUOUS));
     FLM_H5(H5Pset_alloc_time(made, H5D_ALLOC_TIME_EARLY));
     FLM_H5(H5Pset_fill_time(made, H5D_FILL_TIME_NEVER));
-    FLM_H5(H5Pset_obj_track_times(made, false)); /* the same content is the same file */
-    FLM_H5(link = H5Pcreate(H5P_LINK_CREATE));
-    FLM_H5(H5Pset_create_intermediate_group(link, 1));
-    FLM_H5(*out = H5Dcreate2(file, path, type, space, link, made, H5P_DEFAULT));
+    FLM_H5(H5Pset_obj_track_times(made, false));
+    FLM_H5(*out = H5Dcreate2(file, path, type, space, H5P_DEFAULT, made, H5P_DEFAULT));
 done:
-    flm_h5_close(&link);
     flm_h5_close(&made);
     flm_h5_close(&space);
     return rc;

@@ -31,8 +31,8 @@ void flm_h5_close(hid_t *id);
 flm_status flm_h5_blame(flm_status code, const char *path);
 
 /* flm_h5_create - a new, empty file, replacing one of that name; its format is HDF5 1.8's, where every piece of
- * structure carries a checksum. Rooms that write create their files with it. Errors: FLM_E_IO with errno, FLM_E_FORMAT.
- */
+ * structure carries a checksum, and no times, so that the same content is the same file. Rooms that write create their
+ * files with it. Errors: FLM_E_IO with errno, FLM_E_FORMAT. */
 flm_status flm_h5_create(const char *path, hid_t *file);
 
 /* flm_h5_open - open an untrusted file for reading or (write) changing attributes. Before the library sees a byte of
@@ -46,6 +46,9 @@ flm_status flm_h5_open(const char *path, bool write, hid_t *file, int64_t *bytes
  * without the library. Errors: FLM_E_FORMAT (laid out otherwise, not inside the file), without the dataset's name. */
 flm_status flm_h5_locate(hid_t dataset, size_t element, int64_t file_bytes, int *ndim, int64_t dim[4], int64_t *offset,
                          int64_t *bytes);
+
+/* flm_h5_create_group - a new group without times, below one that exists. Errors: FLM_E_FORMAT, FLM_E_IO. */
+flm_status flm_h5_create_group(hid_t file, const char *path, hid_t *out);
 
 /* flm_h5_create_dataset - a contiguous dataset, allocated at once, not filled: HDF5 lays out, others write the data.
  * In the groups its path names, which are made where missing. dim [ndim <= 4]. Errors: FLM_E_FORMAT, FLM_E_IO. */
