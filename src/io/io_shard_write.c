@@ -15,13 +15,16 @@
 #include <unistd.h>
 
 static const int64_t STRUCTURE_BYTES = 1 << 16; /* HDF5's own in a shard, the manifest's lines apart */
+static const int64_t RUN_BYTES = 1 << 18;       /* written at once */
 
 struct flm_shard_writer {
     char path[FLM_IO_PATH_BYTES];
     int fd;
     int64_t L, V;
     flm_shard_place place;
-    char *row; /* one as it is stored */
+    int64_t run;  /* rows written at once */
+    char *stored; /* [run, L] as they lie in the file */
+    uint32_t *sums;
 };
 
 static flm_status check_shard(const char *split, int number, int of, int64_t n)
@@ -146,8 +149,10 @@ flm_status flm_shard_open_rows(const char *directory, const char *split, int num
     if (rc == FLM_OK) rc = flm_shard_locate(file, bytes, writer->L, vocabulary.V, &writer->place);
     FLM_TRY(flm_h5_blame(rc, writer->path));
     writer->V = vocabulary.V;
-    writer->row = malloc((size_t)writer->L * writer->place.element);
-    if (!writer->row) FLM_FAIL(FLM_E_NOMEM, "no memory for a row of %lld ids", (long long)writer->L);
+    writer->run = RUN_BYTES / (writer->L * (int64_t)writer->place.element) + 1;
+    writer->stored = malloc((size_t)writer->run * (size_t)writer->L * writer->place.element);
+    writer->sums = malloc((size_t)writer->run * sizeof *writer->sums);
+    if (!writer->stored || !writer->sums) FLM_FAIL(FLM_E_NOMEM, "no memory for rows of %lld ids", (long long)writer->L);
     FLM_TRY(flm_io_open(writer->path, O_RDWR, &writer->fd));
     *out = writer;
     writer = NULL;
@@ -155,46 +160,55 @@ done:
     flm_h5_close(&root);
     flm_h5_close(&file);
     if (writer) {
-        free(writer->row);
+        free(writer->sums);
+        free(writer->stored);
         free(writer);
     }
     return rc;
 }
 
-/* ids [L] as they are stored, into the writer's row. */
-static flm_status pack_row(flm_shard_writer *writer, const int32_t *ids)
+/* ids [count, L] as they are stored, and their sums, into the writer's memory. */
+static flm_status pack_rows(flm_shard_writer *w, const int32_t *ids, int64_t count)
 {
     flm_status rc = FLM_OK;
+    const size_t bytes = (size_t)w->L * w->place.element;
 
-    for (int64_t i = 0; i < writer->L; i++) {
-        if (ids[i] < 0 || ids[i] >= writer->V)
-            FLM_FAIL(FLM_E_ARG, "id %d at place %lld of a row is not in 0..%lld", ids[i], (long long)i,
-                     (long long)writer->V - 1);
-        if (writer->place.element == sizeof(uint16_t))
-            ((uint16_t *)writer->row)[i] = (uint16_t)ids[i];
+    for (int64_t i = 0; i < count * w->L; i++) {
+        if (ids[i] < 0 || ids[i] >= w->V)
+            FLM_FAIL(FLM_E_ARG, "id %d at place %lld of a row is not in 0..%lld", ids[i], (long long)(i % w->L),
+                     (long long)w->V - 1);
+        if (w->place.element == sizeof(uint16_t))
+            ((uint16_t *)w->stored)[i] = (uint16_t)ids[i];
         else
-            ((uint32_t *)writer->row)[i] = (uint32_t)ids[i];
+            ((uint32_t *)w->stored)[i] = (uint32_t)ids[i];
     }
+    for (int64_t k = 0; k < count; k++) w->sums[k] = flm_crc32c(0, w->stored + (size_t)k * bytes, bytes);
 done:
     return rc;
 }
 
+static flm_status check_range(const flm_shard_writer *w, int64_t first, int64_t count)
+{
+    if (first >= 0 && count >= 0 && first <= w->place.rows && count <= w->place.rows - first) return FLM_OK;
+    return flm_err_raise(FLM_E_ARG, __FILE__, __LINE__, "%s: rows %lld to %lld of %lld", w->path, (long long)first,
+                         (long long)(first + count - 1), (long long)w->place.rows);
+}
+
+/* Rows before their sums: what a kill leaves between the two does not fit. */
 flm_status flm_shard_write_rows(flm_shard_writer *writer, int64_t first, int64_t count, const int32_t *ids)
 {
     flm_status rc = FLM_OK;
-    const size_t bytes = (size_t)writer->L * writer->place.element;
+    flm_shard_writer *w = writer;
+    const size_t bytes = (size_t)w->L * w->place.element;
 
-    if (first < 0 || count < 0 || first > writer->place.rows || count > writer->place.rows - first)
-        FLM_FAIL(FLM_E_ARG, "%s: rows %lld to %lld of %lld", writer->path, (long long)first,
-                 (long long)(first + count - 1), (long long)writer->place.rows);
-    for (int64_t row = first; row < first + count; row++) {
-        uint32_t crc;
-        FLM_TRY(pack_row(writer, ids + (row - first) * writer->L));
-        crc = flm_crc32c(0, writer->row, bytes);
-        FLM_TRY(
-            flm_io_write_at(writer->fd, writer->path, writer->row, bytes, writer->place.tokens + row * (int64_t)bytes));
-        FLM_TRY(flm_io_write_at(writer->fd, writer->path, &crc, sizeof crc,
-                                writer->place.checksums + row * (int64_t)sizeof crc));
+    FLM_TRY(check_range(w, first, count));
+    for (int64_t at = 0, n; at < count; at += n) {
+        n = count - at < w->run ? count - at : w->run;
+        FLM_TRY(pack_rows(w, ids + at * w->L, n));
+        FLM_TRY(flm_io_write_at(w->fd, w->path, w->stored, (size_t)n * bytes,
+                                w->place.tokens + (first + at) * (int64_t)bytes));
+        FLM_TRY(flm_io_write_at(w->fd, w->path, w->sums, (size_t)n * sizeof *w->sums,
+                                w->place.checksums + (first + at) * (int64_t)sizeof *w->sums));
     }
 done:
     return rc;
@@ -203,19 +217,19 @@ done:
 flm_status flm_shard_rows_whole(flm_shard_writer *writer, int64_t first, int64_t count, bool *whole)
 {
     flm_status rc = FLM_OK;
-    const size_t bytes = (size_t)writer->L * writer->place.element;
+    flm_shard_writer *w = writer;
+    const size_t bytes = (size_t)w->L * w->place.element;
     bool fits = true;
 
-    if (first < 0 || count < 0 || first > writer->place.rows || count > writer->place.rows - first)
-        FLM_FAIL(FLM_E_ARG, "%s: rows %lld to %lld of %lld", writer->path, (long long)first,
-                 (long long)(first + count - 1), (long long)writer->place.rows);
-    for (int64_t row = first; row < first + count && fits; row++) {
-        uint32_t crc;
-        FLM_TRY(
-            flm_io_read_at(writer->fd, writer->path, writer->row, bytes, writer->place.tokens + row * (int64_t)bytes));
-        FLM_TRY(flm_io_read_at(writer->fd, writer->path, &crc, sizeof crc,
-                               writer->place.checksums + row * (int64_t)sizeof crc));
-        fits = crc == flm_crc32c(0, writer->row, bytes);
+    FLM_TRY(check_range(w, first, count));
+    for (int64_t at = 0, n; at < count && fits; at += n) {
+        n = count - at < w->run ? count - at : w->run;
+        FLM_TRY(flm_io_read_at(w->fd, w->path, w->stored, (size_t)n * bytes,
+                               w->place.tokens + (first + at) * (int64_t)bytes));
+        FLM_TRY(flm_io_read_at(w->fd, w->path, w->sums, (size_t)n * sizeof *w->sums,
+                               w->place.checksums + (first + at) * (int64_t)sizeof *w->sums));
+        for (int64_t k = 0; k < n && fits; k++)
+            fits = w->sums[k] == flm_crc32c(0, w->stored + (size_t)k * bytes, bytes);
     }
     *whole = fits;
 done:
@@ -228,7 +242,8 @@ flm_status flm_shard_close_rows(flm_shard_writer **writer)
 
     if (!*writer) return FLM_OK;
     rc = flm_io_sync_close(&(*writer)->fd, (*writer)->path);
-    free((*writer)->row);
+    free((*writer)->sums);
+    free((*writer)->stored);
     free(*writer);
     *writer = NULL;
     return rc;

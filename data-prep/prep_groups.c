@@ -1,0 +1,358 @@
+/* prep_groups.c - passes 2 and 3 (prep.h): groups of documents, encoded; counted, then packed into rows and written.
+ * Packing: every document's ids and the end id; a group's are cut into pieces of L - 2, what is left over is dropped;
+ * a row is begin, piece, end. Source: data.md section 4. SPDX-License-Identifier: Apache-2.0 */
+#include "prep_read.h"
+
+#include "base/base_crc32c.h"
+#include "cmd/cmd_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RUNS = 8 }; /* runs of groups dealt to each rank: evens out documents of different sizes */
+
+static const char *const split_names[PREP_SPLITS] = {"train", "valid"};
+
+/* The documents of all inputs as one sequence. */
+typedef struct walk {
+    const prep_job *job;
+    prep_reader *reader;
+    int input;
+    int64_t next; /* number of the document that comes */
+} walk;
+
+/* Before document number `first`: from the last mark before it. */
+static flm_status walk_begin(walk *w, const prep_job *job, int64_t first)
+{
+    flm_status rc = FLM_OK;
+    const prep_input *input;
+    const prep_mark *marks;
+    int64_t low = 0, high;
+
+    w->job = job;
+    w->input = 0;
+    while (first >= job->inputs[w->input].first + job->inputs[w->input].documents) w->input++;
+    input = &job->inputs[w->input];
+    marks = job->marks + input->marks_first;
+    for (high = input->marks - 1; low < high;) {
+        const int64_t middle = low + (high - low + 1) / 2;
+        if (input->first + marks[middle].document <= first)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    w->next = input->first + marks[low].document;
+    FLM_TRY(prep_reader_open(job, w->input, marks[low].offset, false, &w->reader));
+done:
+    return rc;
+}
+
+/* Document number w->next, which there is by the survey. */
+static flm_status walk_next(walk *w, prep_document *document)
+{
+    flm_status rc = FLM_OK;
+    bool end = false;
+
+    while (w->next == w->job->inputs[w->input].first + w->job->inputs[w->input].documents) {
+        prep_reader_close(&w->reader);
+        w->input++;
+        if (w->job->inputs[w->input].documents > 0) FLM_TRY(prep_reader_open(w->job, w->input, 0, false, &w->reader));
+    }
+    FLM_TRY(prep_reader_next(w->reader, document, &end));
+    if (end)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: has fewer documents than when it was surveyed", w->job->inputs[w->input].path);
+    w->next++;
+done:
+    return rc;
+}
+
+/* Rows as they fill up, and the shard they go to. */
+typedef struct packer {
+    const prep_job *job;
+    int64_t L, row_ids, rows, rows_most, first_row; /* ids in the row begun; whole rows held, from first_row on */
+    int32_t *ids;                                   /* [rows_most + 1, L] */
+    int split, number;                              /* of the open shard */
+    flm_shard_writer *writer;
+} packer;
+
+static flm_status packer_make(packer *p, const prep_job *job)
+{
+    flm_status rc = FLM_OK;
+
+    p->job = job;
+    p->L = job->length;
+    p->rows_most = (1 << 18) / p->L + 1; /* a MiB of ids, or one row */
+    p->ids = malloc((size_t)(p->rows_most + 1) * (size_t)p->L * sizeof *p->ids);
+    if (!p->ids) FLM_FAIL(FLM_E_NOMEM, "no memory for rows of %lld ids", (long long)p->L);
+done:
+    return rc;
+}
+
+/* The shard of a row of the split; *left: rows from there to the shard's end. */
+static flm_status packer_turn(packer *p, int split, int64_t row, int64_t *left)
+{
+    flm_status rc = FLM_OK;
+    const flm_shard_split *s = &p->job->splits[split];
+    const int number = (int)(row / s->rows_a_shard);
+
+    if (p->writer && (p->split != split || p->number != number)) FLM_TRY(flm_shard_close_rows(&p->writer));
+    if (!p->writer) {
+        FLM_TRY(flm_shard_open_rows(p->job->out, s->name, number, s->shards, &p->writer));
+        p->split = split;
+        p->number = number;
+    }
+    *left = (number + 1) * s->rows_a_shard - row;
+done:
+    return rc;
+}
+
+static flm_status packer_flush(packer *p, int split)
+{
+    flm_status rc = FLM_OK;
+
+    for (int64_t at = 0, n; at < p->rows; at += n) {
+        const int64_t row = p->first_row + at, inside = row % p->job->splits[split].rows_a_shard;
+        int64_t left;
+        FLM_TRY(packer_turn(p, split, row, &left));
+        n = p->rows - at < left ? p->rows - at : left;
+        FLM_TRY(flm_shard_write_rows(p->writer, inside, n, p->ids + at * p->L));
+    }
+    if (p->row_ids > 0) memcpy(p->ids, p->ids + p->rows * p->L, (size_t)p->row_ids * sizeof *p->ids);
+    p->first_row += p->rows;
+    p->rows = 0;
+done:
+    return rc;
+}
+
+/* Further ids of the group. row_ids counts the begin id too; a row is closed as soon as its piece is whole. */
+static flm_status packer_add(packer *p, const prep_group *group, const int32_t *ids, size_t count)
+{
+    flm_status rc = FLM_OK;
+
+    for (size_t at = 0, n; at < count; at += n) {
+        int32_t *row = p->ids + p->rows * p->L;
+        if (p->row_ids == 0) row[p->row_ids++] = (int32_t)p->job->info.vocabulary.begin_id;
+        n = (size_t)(p->L - 1 - p->row_ids);
+        if (n > count - at) n = count - at;
+        memcpy(row + p->row_ids, ids + at, n * sizeof *ids);
+        p->row_ids += (int64_t)n;
+        if (p->row_ids < p->L - 1) continue;
+        row[p->L - 1] = (int32_t)p->job->info.vocabulary.end_id;
+        p->row_ids = 0;
+        if (++p->rows == p->rows_most) FLM_TRY(packer_flush(p, group->split));
+    }
+done:
+    return rc;
+}
+
+/* Whether every row of the group is there already, from a run that was cut off. */
+static flm_status group_there(packer *p, const prep_group *group, bool *there)
+{
+    flm_status rc = FLM_OK;
+    bool whole = true;
+
+    for (int64_t row = group->first_row, n; whole && row < group->first_row + group->rows; row += n) {
+        int64_t left;
+        FLM_TRY(packer_turn(p, group->split, row, &left));
+        n = group->first_row + group->rows - row;
+        if (n > left) n = left;
+        FLM_TRY(flm_shard_rows_whole(p->writer, row % p->job->splits[group->split].rows_a_shard, n, &whole));
+    }
+    *there = whole;
+done:
+    return rc;
+}
+
+/* What a rank does with its groups. */
+typedef struct work {
+    const prep_job *job;
+    flm_ids ids;    /* of the document at hand */
+    packer *packer; /* NULL: count */
+    double *sums;   /* count: [1 + V] replaced, commonness */
+    int64_t *found; /* count: [2 * groups] ids, then CRC-32C */
+    walk walk;
+} work;
+
+static flm_status encode_group(work *w, const prep_group *group, int64_t *count, int64_t *sum)
+{
+    flm_status rc = FLM_OK;
+    const int32_t end_id = (int32_t)w->job->info.vocabulary.end_id;
+    uint32_t crc = 0;
+    int64_t replaced = 0, ids = 0;
+
+    if (!w->walk.reader || w->walk.next != group->first_document) {
+        prep_reader_close(&w->walk.reader);
+        FLM_TRY(walk_begin(&w->walk, w->job, group->first_document));
+    }
+    while (w->walk.next < group->first_document + group->documents) {
+        const bool skip = w->walk.next < group->first_document;
+        prep_document document;
+        if (flm_run_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
+        FLM_TRY(walk_next(&w->walk, &document));
+        if (skip) continue;
+        w->ids.count = 0;
+        FLM_TRY(flm_tokenizer_encode(w->job->tokenizer, document.text, document.bytes, &w->ids, &replaced));
+        crc = flm_crc32c(crc, w->ids.ids, w->ids.count * sizeof *w->ids.ids);
+        crc = flm_crc32c(crc, &end_id, sizeof end_id);
+        ids += (int64_t)w->ids.count + 1;
+        if (w->packer) {
+            FLM_TRY(packer_add(w->packer, group, w->ids.ids, w->ids.count));
+            FLM_TRY(packer_add(w->packer, group, &end_id, 1));
+        } else {
+            for (size_t i = 0; i < w->ids.count; i++) w->sums[1 + w->ids.ids[i]]++;
+            w->sums[1 + end_id]++;
+        }
+        prep_progress_add((int64_t)document.bytes);
+    }
+    if (!w->packer) w->sums[0] += (double)replaced;
+    *count = ids;
+    *sum = crc;
+done:
+    return rc;
+}
+
+static flm_status write_group(work *w, int64_t number)
+{
+    flm_status rc = FLM_OK;
+    const prep_group group = prep_group_get(w->job, number);
+    int64_t ids = 0, sum = 0;
+    bool there = false;
+
+    FLM_TRY(group_there(w->packer, &group, &there));
+    if (there) goto done;
+    w->packer->first_row = group.first_row;
+    w->packer->rows = w->packer->row_ids = 0;
+    FLM_TRY(encode_group(w, &group, &ids, &sum));
+    if (ids != w->job->group_ids[number] || sum != w->job->group_sums[number])
+        FLM_FAIL(FLM_E_MISMATCH, "the inputs have changed while they were read, at document %lld or after it",
+                 (long long)group.first_document);
+    w->packer->row_ids = 0; /* the remainder is dropped */
+    FLM_TRY(packer_flush(w->packer, group.split));
+done:
+    return rc;
+}
+
+static flm_status count_group(work *w, int64_t number)
+{
+    const prep_group group = prep_group_get(w->job, number);
+
+    return encode_group(w, &group, &w->found[number], &w->found[w->job->groups + number]);
+}
+
+/* This rank's groups: every size-th run of them. */
+static flm_status work_share(work *w, const char *pass, flm_comm *comm)
+{
+    flm_status rc = FLM_OK;
+    const int64_t groups = w->job->groups, size = flm_comm_size(comm), rank = flm_comm_rank(comm);
+    const int64_t run = groups / (size * RUNS) + 1;
+
+    prep_progress_begin(pass, w->job->bytes / size, comm);
+    for (int64_t begin = rank * run; begin < groups; begin += size * run)
+        for (int64_t g = begin; g < begin + run && g < groups; g++) {
+            if (flm_run_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
+            FLM_TRY(w->packer ? write_group(w, g) : count_group(w, g));
+        }
+    prep_progress_end();
+done:
+    prep_reader_close(&w->walk.reader);
+    free(w->ids.ids);
+    return rc;
+}
+
+prep_group prep_group_get(const prep_job *job, int64_t g)
+{
+    const int split = g >= job->split_groups[PREP_TRAIN];
+    const int64_t inside = split ? g - job->split_groups[PREP_TRAIN] : g, first = job->split_first[split];
+    const int64_t documents = job->split_first[split + 1] - first, size = job->group_docs ? job->group_docs : documents;
+    prep_group group = {.split = split, .first_document = first + inside * size};
+
+    group.documents = documents - inside * size < size ? documents - inside * size : size;
+    if (job->group_rows) {
+        group.first_row = job->group_rows[g];
+        group.rows = job->group_ids[g] / (job->length - 2);
+    }
+    return group;
+}
+
+flm_status prep_pass_end(flm_comm *comm, flm_status local)
+{
+    if (local != FLM_OK && local != FLM_E_INTERRUPTED) return local; /* flm_run_fail takes the others down */
+    return flm_comm_agree(comm, local);
+}
+
+flm_status prep_count(prep_job *job, flm_comm *comm)
+{
+    flm_status rc = FLM_OK;
+    const int64_t V = job->info.vocabulary.V;
+    work w = {.job = job};
+
+    w.sums = calloc((size_t)V + 1, sizeof *w.sums);
+    w.found = calloc((size_t)job->groups, 2 * sizeof *w.found);
+    job->commonness = calloc((size_t)V, sizeof *job->commonness);
+    job->group_ids = calloc((size_t)job->groups, sizeof *job->group_ids);
+    job->group_sums = calloc((size_t)job->groups, sizeof *job->group_sums);
+    if (!w.sums || !w.found || !job->commonness || !job->group_ids || !job->group_sums)
+        FLM_FAIL(FLM_E_NOMEM, "no memory for %lld groups", (long long)job->groups);
+    rc = work_share(&w, "count", comm);
+    FLM_TRY(prep_pass_end(comm, rc));
+    FLM_TRY(flm_comm_max_i64(comm, w.found, 2 * job->groups));
+    FLM_TRY(flm_comm_sum_f64(comm, w.sums, V + 1));
+    memcpy(job->group_ids, w.found, (size_t)job->groups * sizeof *w.found);
+    memcpy(job->group_sums, w.found + job->groups, (size_t)job->groups * sizeof *w.found);
+    job->replaced = (int64_t)w.sums[0];
+    for (int64_t i = 0; i < V; i++) job->commonness[i] = (int64_t)w.sums[1 + i];
+done:
+    free(w.found);
+    free(w.sums);
+    return rc;
+}
+
+flm_status prep_places(prep_job *job)
+{
+    flm_status rc = FLM_OK;
+    const int64_t row_bytes = job->length * (job->info.vocabulary.V <= 65536 ? 2 : 4) + 4;
+    const int64_t most = job->shard_bytes / row_bytes, rows_a_shard = most > 0 ? most : 1;
+
+    job->group_rows = calloc((size_t)job->groups, sizeof *job->group_rows);
+    if (!job->group_rows) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld groups", (long long)job->groups);
+    for (int64_t g = 0; g < job->groups; g++) {
+        flm_shard_split *s = &job->splits[g >= job->split_groups[PREP_TRAIN]];
+        job->group_rows[g] = s->rows;
+        s->rows += job->group_ids[g] / (job->length - 2);
+        s->dropped += job->group_ids[g] % (job->length - 2);
+        job->ids += job->group_ids[g];
+    }
+    job->splits_count = job->valid_last > 0 || *job->valid ? 2 : 1;
+    for (int i = 0; i < job->splits_count; i++) {
+        flm_shard_split *s = &job->splits[i];
+        const int64_t shards = s->rows / rows_a_shard + (s->rows % rows_a_shard != 0);
+        snprintf(s->name, sizeof s->name, "%s", split_names[i]);
+        s->documents = job->split_first[i + 1] - job->split_first[i];
+        s->rows_a_shard = rows_a_shard;
+        if (s->rows == 0)
+            FLM_FAIL(FLM_E_FORMAT, "%s: %lld documents give no row: none of their groups has the %lld ids of one",
+                     s->name, (long long)s->documents, (long long)job->length - 2);
+        if (shards > 99999)
+            FLM_FAIL(FLM_E_USAGE, "--shard-bytes %lld makes %lld shards of %s; 99999 are the most",
+                     (long long)job->shard_bytes, (long long)shards, s->name);
+        s->shards = (int)shards;
+    }
+done:
+    return rc;
+}
+
+flm_status prep_write(const prep_job *job, flm_comm *comm)
+{
+    flm_status rc = FLM_OK, closed;
+    packer p = {.writer = NULL};
+    work w = {.job = job, .packer = &p};
+
+    FLM_TRY(packer_make(&p, job));
+    rc = work_share(&w, "write", comm);
+    closed = flm_shard_close_rows(&p.writer);
+    FLM_TRY(prep_pass_end(comm, rc == FLM_OK ? closed : rc));
+done:
+    free(p.ids);
+    return rc;
+}

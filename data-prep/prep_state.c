@@ -1,0 +1,249 @@
+/* prep_state.c - the output directory (prep.h). `.flm-shard` says for whom it is: the options and inputs, a line each;
+ * `.flm-shard.counts` keeps pass 2. Which rows are written is seen from their checksums, so that a kill at any moment
+ * leaves nothing to mend. SPDX-License-Identifier: Apache-2.0 */
+#include "prep.h"
+
+#include "base/base_crc32c.h"
+#include "base/base_sha256.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RECORD ".flm-shard"
+#define COUNTS ".flm-shard.counts"
+
+enum { PATH_BYTES = 4096 };
+
+static flm_status join(const prep_job *job, const char *name, char *path)
+{
+    if (snprintf(path, PATH_BYTES, "%s/%s", job->out, name) < PATH_BYTES) return FLM_OK;
+    return flm_err_raise(FLM_E_USAGE, __FILE__, __LINE__, "--out %.64s...: the path is too long", job->out);
+}
+
+/* A whole small file; *text is malloc'd and ends in a NUL beyond *bytes, NULL when there is no such file. */
+static flm_status file_read(const char *path, char **text, size_t *bytes)
+{
+    flm_status rc = FLM_OK;
+    struct stat st;
+    FILE *file = fopen(path, "rbe");
+    char *read = NULL;
+
+    *text = NULL;
+    if (!file && errno == ENOENT) goto done;
+    if (!file || fstat(fileno(file), &st) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_MISMATCH, "%s: is not a regular file", path);
+    read = malloc((size_t)st.st_size + 1);
+    if (!read) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for %lld bytes", path, (long long)st.st_size);
+    *bytes = fread(read, 1, (size_t)st.st_size, file);
+    if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+    read[*bytes] = '\0';
+    *text = read;
+    read = NULL;
+done:
+    free(read);
+    if (file) fclose(file);
+    return rc;
+}
+
+/* A file whole or not at all: written beside it, synced, renamed. */
+static flm_status file_write(const char *path, const void *data, size_t bytes)
+{
+    flm_status rc = FLM_OK;
+    char fresh[PATH_BYTES + 8];
+    FILE *file;
+
+    snprintf(fresh, sizeof fresh, "%s.tmp", path);
+    file = fopen(fresh, "wbe");
+    if (!file) FLM_FAIL(FLM_E_IO, "%s: cannot be made: %s", fresh, strerror(errno));
+    if (fwrite(data, 1, bytes, file) != bytes || fflush(file) != 0 || fsync(fileno(file)) != 0)
+        FLM_FAIL(FLM_E_IO, "%s: cannot be written: %s", fresh, strerror(errno));
+    if (rename(fresh, path) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be renamed: %s", fresh, strerror(errno));
+done:
+    if (file) fclose(file);
+    if (rc != FLM_OK && file) unlink(fresh);
+    return rc;
+}
+
+/* What the directory's content is a function of, a line each: options; surveyed: inputs too. malloc'd. */
+static flm_status record_make(const prep_job *job, bool surveyed, char **out)
+{
+    flm_status rc = FLM_OK;
+    size_t bytes = 0;
+    char *text = NULL;
+    FILE *stream = open_memstream(&text, &bytes);
+
+    if (!stream) FLM_FAIL(FLM_E_NOMEM, "no memory for a record");
+    fprintf(stream, "flm-shard 1\ntokenizer = %s %s\nlength = %lld\ndocuments = %s\ngroup-docs = %lld\n",
+            flm_tokenizer_name(job->tokenizer), flm_tokenizer_sha256(job->tokenizer), (long long)job->length,
+            prep_documents_name(job->documents), (long long)job->group_docs);
+    fprintf(stream, "shard-bytes = %lld\nvalid-last = %lld\ncorpus = %s\ninputs = %d for training, %d in all\n",
+            (long long)job->shard_bytes, (long long)job->valid_last, job->corpus, job->valid_inputs, job->inputs_count);
+    for (int i = 0; surveyed && i < job->inputs_count; i++) {
+        fprintf(stream, "input = %s %lld ", job->manifest[i].sha256, (long long)job->manifest[i].bytes);
+        for (const char *p = job->manifest[i].name; *p; p++) fputc(*p == '\n' ? '?' : *p, stream);
+        fputc('\n', stream);
+    }
+    if (fclose(stream) != 0) FLM_FAIL(FLM_E_NOMEM, "no memory for a record");
+    *out = text;
+    text = NULL;
+done:
+    free(text);
+    return rc;
+}
+
+/* Held against the record that is there, the first line that differs is named. */
+static flm_status record_compare(const prep_job *job, const char *have, const char *want)
+{
+    flm_status rc = FLM_OK;
+
+    while (*want) {
+        int a = (int)strcspn(have, "\n"), b = (int)strcspn(want, "\n");
+        if (a != b || memcmp(have, want, (size_t)a) != 0)
+            FLM_FAIL(FLM_E_MISMATCH,
+                     "--out %s: is of another command, with \"%.*s\" where this one has \"%.*s\"; choose another place",
+                     job->out, a < 160 ? a : 160, have, b < 160 ? b : 160, want);
+        have += a + (have[a] == '\n');
+        want += b + 1;
+    }
+done:
+    return rc;
+}
+
+/* ".train-00000-of-00004.h5.tmp" and its like. */
+static bool is_shard(const char *name)
+{
+    char split[16];
+    int number, of, used = 0;
+
+    name += *name == '.';
+    if (sscanf(name, "%15[a-z]-%5d-of-%5d.h5%n", split, &number, &of, &used) != 3 || used == 0) return false;
+    return !name[used] || strcmp(name + used, ".tmp") == 0 || strcmp(name + used, ".tmp.new") == 0;
+}
+
+/* Everything in the directory is flm_shard's own; without a record, at most the beginning of one. What a kill left of a
+ * shard that was being laid out is removed. */
+static flm_status look_around(const prep_job *job, bool recorded)
+{
+    static const char *const own[] = {RECORD, RECORD ".tmp", COUNTS, COUNTS ".tmp", "index.h5", ".index.h5.tmp"};
+    flm_status rc = FLM_OK;
+    DIR *directory = opendir(job->out);
+
+    if (!directory) FLM_FAIL(FLM_E_IO, "--out %s: %s", job->out, strerror(errno));
+    for (const struct dirent *entry; (entry = readdir(directory));) {
+        const char *name = entry->d_name;
+        bool known = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, RECORD ".tmp") == 0;
+        for (size_t i = 0; recorded && i < sizeof own / sizeof own[0]; i++) known = known || strcmp(name, own[i]) == 0;
+        if (!known && !(recorded && is_shard(name)))
+            FLM_FAIL(FLM_E_MISMATCH, "--out %s: is not empty: it holds %.128s; choose another place", job->out, name);
+        if (recorded && strlen(name) > 4 && strcmp(name + strlen(name) - 4, ".new") == 0)
+            unlinkat(dirfd(directory), name, 0);
+    }
+done:
+    if (directory) closedir(directory);
+    return rc;
+}
+
+flm_status prep_state_open(const prep_job *job, bool surveyed, prep_standing *standing)
+{
+    flm_status rc = FLM_OK;
+    char path[PATH_BYTES], *have = NULL, *want = NULL;
+    size_t bytes = 0;
+    bool finished;
+
+    FLM_TRY(record_make(job, surveyed, &want));
+    if (mkdir(job->out, 0777) != 0 && errno != EEXIST)
+        FLM_FAIL(FLM_E_IO, "--out %s: cannot be made: %s", job->out, strerror(errno));
+    FLM_TRY(join(job, "index.h5", path));
+    finished = access(path, F_OK) == 0;
+    FLM_TRY(join(job, RECORD, path));
+    FLM_TRY(file_read(path, &have, &bytes));
+    if (have) FLM_TRY(record_compare(job, have, want));
+    if (!finished || !have) FLM_TRY(look_around(job, have != NULL));
+    if (surveyed && !have) FLM_TRY(file_write(path, want, strlen(want)));
+    *standing = finished ? PREP_FINISHED : PREP_BEGUN;
+done:
+    free(want);
+    free(have);
+    return rc;
+}
+
+/* The counts: words of int64_t - magic, groups, V, replaced; commonness; ids and sums of the groups; CRC-32C of it all.
+ */
+static const int64_t COUNTS_MAGIC = 0x31544e43544c46; /* "FLTCNT1" */
+
+enum { COUNTS_HEAD = 4 };
+
+static size_t counts_words(const prep_job *job)
+{
+    return COUNTS_HEAD + (size_t)job->info.vocabulary.V + 2 * (size_t)job->groups + 1;
+}
+
+flm_status prep_state_save(const prep_job *job)
+{
+    flm_status rc = FLM_OK;
+    char path[PATH_BYTES];
+    const size_t words = counts_words(job), V = (size_t)job->info.vocabulary.V, groups = (size_t)job->groups;
+    int64_t *all = calloc(words, sizeof *all);
+
+    if (!all) FLM_FAIL(FLM_E_NOMEM, "no memory for the counts");
+    FLM_TRY(join(job, COUNTS, path));
+    all[0] = COUNTS_MAGIC;
+    all[1] = job->groups;
+    all[2] = job->info.vocabulary.V;
+    all[3] = job->replaced;
+    memcpy(all + COUNTS_HEAD, job->commonness, V * sizeof *all);
+    memcpy(all + COUNTS_HEAD + V, job->group_ids, groups * sizeof *all);
+    memcpy(all + COUNTS_HEAD + V + groups, job->group_sums, groups * sizeof *all);
+    all[words - 1] = flm_crc32c(0, all, (words - 1) * sizeof *all);
+    FLM_TRY(file_write(path, all, words * sizeof *all));
+done:
+    free(all);
+    return rc;
+}
+
+/* Counts that do not fit are as good as none: they are made again. */
+flm_status prep_state_load(prep_job *job, bool *loaded)
+{
+    flm_status rc = FLM_OK;
+    char path[PATH_BYTES], *text = NULL;
+    size_t bytes = 0;
+    const size_t words = counts_words(job), V = (size_t)job->info.vocabulary.V, groups = (size_t)job->groups;
+    const int64_t *all;
+
+    *loaded = false;
+    FLM_TRY(join(job, COUNTS, path));
+    FLM_TRY(file_read(path, &text, &bytes));
+    all = (const int64_t *)(void *)text;
+    if (!text || bytes != words * sizeof *all || all[0] != COUNTS_MAGIC || all[1] != job->groups ||
+        all[2] != job->info.vocabulary.V || all[words - 1] != flm_crc32c(0, all, (words - 1) * sizeof *all))
+        goto done;
+    job->replaced = all[3];
+    job->commonness = calloc(V, sizeof *all);
+    job->group_ids = calloc(groups, sizeof *all);
+    job->group_sums = calloc(groups, sizeof *all);
+    if (!job->commonness || !job->group_ids || !job->group_sums) FLM_FAIL(FLM_E_NOMEM, "no memory for the counts");
+    memcpy(job->commonness, all + COUNTS_HEAD, V * sizeof *all);
+    memcpy(job->group_ids, all + COUNTS_HEAD + V, groups * sizeof *all);
+    memcpy(job->group_sums, all + COUNTS_HEAD + V + groups, groups * sizeof *all);
+    *loaded = true;
+done:
+    free(text);
+    return rc;
+}
+
+flm_status prep_state_end(const prep_job *job)
+{
+    flm_status rc = FLM_OK;
+    char path[PATH_BYTES];
+
+    FLM_TRY(join(job, COUNTS, path));
+    if (unlink(path) != 0 && errno != ENOENT) FLM_FAIL(FLM_E_IO, "%s: cannot be removed: %s", path, strerror(errno));
+done:
+    return rc;
+}
