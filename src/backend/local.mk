@@ -2,7 +2,7 @@ noinst_LIBRARIES += libflm_backend.a
 libflm_backend_a_SOURCES = %D%/backend.h %D%/backend_ops.h %D%/backend_internal.h %D%/backend.c \
   %D%/backend_arena.h %D%/backend_arena.c \
   %D%/cpu/cpu_internal.h %D%/cpu/cpu_backend.c %D%/cpu/cpu_memory.c \
-  %D%/cpu/cpu_onednn.c %D%/cpu/cpu_lapack.c \
+  %D%/cpu/cpu_onednn.c %D%/cpu/cpu_lapack.c %D%/cpu/cpu_gram.c \
   %D%/cpu/cpu_attention.h %D%/cpu/cpu_attention.c %D%/cpu/cpu_attention_backward.c %D%/cpu/cpu_rope.c \
   %D%/cpu/cpu_tile.h %D%/cpu/cpu_tile.c \
   %D%/cpu/cpu_math.h %D%/cpu/cpu_rows.h %D%/cpu/cpu_rows.c %D%/cpu/cpu_layernorm.c %D%/cpu/cpu_gate.c \

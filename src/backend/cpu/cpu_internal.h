@@ -106,10 +106,12 @@ flm_status flm_cpu_sum(flm_backend *be, const flm_tensor *out, const flm_tensor 
 flm_status flm_cpu_sum_squares(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
 flm_status flm_cpu_adamw(flm_backend *be, const flm_adamw *p);
 
+/* cpu_gram.c */
+flm_status flm_cpu_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *F);
+
 /* cpu_lapack.c */
 void flm_cpu_lapack_begin(void); /* the process's BLAS calls run on their caller's thread: the ops divide the work */
 const char *flm_cpu_lapack_describe(char *text, size_t size); /* library and version into text; returns text */
-flm_status flm_cpu_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *F);
 flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G);
 flm_status flm_cpu_triangular_solve(flm_backend *be, const flm_tensor *X, const flm_tensor *R, bool transpose);
 

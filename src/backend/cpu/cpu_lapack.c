@@ -1,4 +1,4 @@
-/* cpu_lapack.c - the small dense algebra of the noise basis, in fp64 (model.md section 4), through CBLAS and LAPACK.
+/* cpu_lapack.c - factors and solutions of the noise basis, in fp64 (model.md section 4), through CBLAS and LAPACK.
  *
  * The library is kept to one thread a call; the ops divide their work into tiles of fixed size, so results do not
  * depend on the number of threads. SPDX-License-Identifier: Apache-2.0 */
@@ -10,9 +10,6 @@
 #include <stdio.h>
 
 enum {
-    SLOT_ALGEBRA = 3,
-    PANEL_ROWS = 512,   /* rows converted to fp64 at a time: 3 MiB at K = 768, which stays in the caches */
-    GRAM_TILE = 192,    /* columns of a tile of G: at K = 768 10 tiles to share out */
     SOLVE_COLUMNS = 64, /* columns of X solved together */
     BLAS_CALLERS = 32   /* threads that call the library at once: OpenBLAS is built for a limited number */
 };
@@ -56,51 +53,6 @@ done:
     return rc;
 }
 
-/* G[i0.., j0..] += P[:, i0..]^T P[:, j0..], tile (i, j) of the lower triangle. */
-static void gram_tile(double *G, const double *P, int64_t rows, int64_t K, int64_t i0, int64_t j0)
-{
-    int64_t m = K - i0 < GRAM_TILE ? K - i0 : GRAM_TILE, n = K - j0 < GRAM_TILE ? K - j0 : GRAM_TILE;
-    double *to = G + i0 * K + j0;
-
-    if (i0 == j0)
-        cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)m, (int)rows, 1.0, P + i0, (int)K, 1.0, to, (int)K);
-    else
-        cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)m, (int)n, (int)rows, 1.0, P + i0, (int)K, P + j0,
-                    (int)K, 1.0, to, (int)K);
-}
-
-flm_status flm_cpu_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *F)
-{
-    flm_status rc = FLM_OK;
-    int64_t R = F->dim[0], K = F->dim[1], tiles = (K + GRAM_TILE - 1) / GRAM_TILE;
-    const float *f = F->data;
-    double *g = G->data;
-    void *scratch = NULL;
-
-    FLM_TRY(check_square(G, "gram: G"));
-    FLM_TRY(flm_tensor_expect(F, "gram: F", FLM_DTYPE_F32, 2, (int64_t[]){R, G->dim[0]}));
-    FLM_TRY(flm_cpu_scratch(be, SLOT_ALGEBRA, (size_t)(PANEL_ROWS * K) * sizeof(double), &scratch));
-    double *panel = scratch;
-
-    for (int64_t first = 0; first < R; first += PANEL_ROWS) {
-        int64_t rows = R - first < PANEL_ROWS ? R - first : PANEL_ROWS;
-#pragma omp parallel num_threads(blas_threads(be))
-        {
-#pragma omp for
-            for (int64_t i = 0; i < rows; i++)
-                for (int64_t j = 0; j < K; j++) panel[i * K + j] = (double)f[(first + i) * K + j];
-#pragma omp for schedule(dynamic)
-            for (int64_t tile = 0; tile < tiles * tiles; tile++)
-                if (tile % tiles <= tile / tiles)
-                    gram_tile(g, panel, rows, K, tile / tiles * GRAM_TILE, tile % tiles * GRAM_TILE);
-        }
-    }
-    for (int64_t i = 0; i < K; i++)
-        for (int64_t j = 0; j < i; j++) g[j * K + i] = g[i * K + j];
-done:
-    return rc;
-}
-
 flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G)
 {
     flm_status rc = FLM_OK;
@@ -134,6 +86,7 @@ flm_status flm_cpu_triangular_solve(flm_backend *be, const flm_tensor *X, const 
     FLM_TRY(check_square(R, "triangular_solve: R"));
     FLM_TRY(flm_tensor_expect(X, "triangular_solve: X", FLM_DTYPE_F64, 2, (int64_t[]){K, n}));
     if (n > INT_MAX) FLM_FAIL(FLM_E_SHAPE, "triangular_solve: X has more than %d columns", INT_MAX);
+    if (K == 0) goto done; /* the library wants leading dimensions of 1 and more */
 #pragma omp parallel for num_threads(blas_threads(be)) schedule(dynamic)
     for (int64_t first = 0; first < n; first += SOLVE_COLUMNS)
         cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, transpose ? CblasTrans : CblasNoTrans, CblasNonUnit, (int)K,

@@ -44,8 +44,7 @@ TILE_KERNEL(kernel_8x32, vec16, 8, 2)
 TILE_KERNEL(kernel_8x16, vec16, 8, 1)
 TILE_KERNEL(kernel_4x16, vec8, 4, 2)
 
-/* Whether the AVX-512 version of the functions below is the one that runs: its kernels need that many registers. */
-static bool tile_wide(void)
+bool flm_tile_wide(void)
 {
 #if defined(__x86_64__) && defined(__GNUC__) && !FLM_SANITIZE
     return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
@@ -88,13 +87,13 @@ FLM_SIMD static void product_by_columns(bool wide, float *c, int64_t ldc, const 
 void flm_tile_multiply(float *c, int64_t ldc, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t M,
                        int64_t N, int64_t K, bool accumulate)
 {
-    product_by_rows(tile_wide(), c, ldc, a, lda, b, ldb, M, N, K, accumulate);
+    product_by_rows(flm_tile_wide(), c, ldc, a, lda, b, ldb, M, N, K, accumulate);
 }
 
 void flm_tile_multiply_transposed(float *c, int64_t ldc, const float *a, int64_t lda, const float *b, int64_t ldb,
                                   int64_t M, int64_t N, int64_t K, bool accumulate)
 {
-    product_by_columns(tile_wide(), c, ldc, a, lda, b, ldb, M, N, K, accumulate);
+    product_by_columns(flm_tile_wide(), c, ldc, a, lda, b, ldb, M, N, K, accumulate);
 }
 
 FLM_SIMD static void load_bf16(float *to, int64_t ld, const uint16_t *from, int64_t stride, int64_t rows,

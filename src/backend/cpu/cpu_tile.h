@@ -11,6 +11,10 @@
 
 enum { FLM_TILE_ROWS = 8, FLM_TILE_COLUMNS = 16 };
 
+/* flm_tile_wide - whether the AVX-512 versions of FLM_SIMD functions are those that run: the wide kernels need its 32
+ * registers. */
+bool flm_tile_wide(void);
+
 /* flm_tile_round - the next multiple of step. */
 static inline int64_t flm_tile_round(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
