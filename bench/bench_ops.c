@@ -244,7 +244,7 @@ static flm_status run_adamw(void *arg)
     return ops->adamw(be, &p);
 }
 
-/* One op: bytes it must moveonce, or its FLOPs. */
+/* One op: bytes it must move once, or its FLOPs. */
 typedef struct op_case {
     const char *name;
     bench_work work;

@@ -28,7 +28,7 @@ typedef struct flm_matmul {
 /* Dropout of one site: element (b, l, i) is kept if 16 bits of Philox (stream; sample first_sample + b, position l,
  * component i) are at least p * 65536 rounded; kept elements are divided by the exact keep probability. */
 typedef struct flm_dropout {
-    float p;              /* 0: none */
+    float p;              /* 0: none; at least 0 and below 1, rounded to 1/65536: FLM_E_ARG otherwise */
     uint64_t stream;      /* flm_philox_stream(seed, FLM_RANDOM_DROPOUT, step, site) */
     int64_t first_sample; /* global index of the batch's first sample, counted within the step */
 } flm_dropout;
@@ -117,7 +117,8 @@ typedef struct flm_ops {
 
     /* ---- soft max over the vocabulary ---- */
     /* softmax_xent - loss[r] = logsumexp(logits[r]) - logits[r, target[r]]; grad = (softmax - onehot) * scale.
-     * in logits f32 [R, V]; target i32 [R]   out loss f32 [R]; grad absent, or act [R, V]; f32 grad may be logits. */
+     * in logits f32 [R, V]; target i32 [R]   out loss f32 [R]; grad absent, or act [R, V]; f32 grad may be logits.
+     * Errors also FLM_E_ARG: a target outside 0..V-1 (host backends). */
     flm_status (*softmax_xent)(flm_backend *be, const flm_tensor *loss, const flm_tensor *grad,
                                const flm_tensor *logits, const flm_tensor *target, float scale);
     /* softmax - p = softmax(logits) by row.   in logits f32 [R, V]   out p act [R, V]; f32 p may be logits. */

@@ -114,7 +114,7 @@ static void test_normal(int64_t B, int64_t L, int64_t K, const draws *from)
     for (int64_t i = 0; i < B * L * K; i++) {
         double ref = normal_reference(from, i / K / L, i / K % L, i % K), e = fabs(get(&o.t, i) - ref);
         e /= 2e-6 + (fabs(ref) < 0.1 ? 2.5e-4 : 0);
-        if (!(e <= worst)) worst = e;
+        worst = worse(worst, e);
     }
     tap_ok(worst <= 1, "%s: off by %.2f of what rounding explains", name, worst);
     for (int64_t b = 0; b < B; b++) {

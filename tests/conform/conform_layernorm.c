@@ -141,7 +141,7 @@ static void check_differences(operand *o, const sizes *n, const gradients *g)
         for (int64_t i = 0; i < flm_tensor_elements(&o[which].t); i++) {
             double base = which == X ? o[GRAD_X].before[i] : which == W ? o[GRAD_W].before[i] : 0;
             double e = fabs(ref[which][i] - base - derivative(n, o, which, i));
-            if (!(e <= worst)) worst = e;
+            worst = worse(worst, e);
         }
     tap_ok(worst <= 1e-6, "the formulas are the central differences: off by %.2g", worst);
 }

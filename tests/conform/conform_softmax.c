@@ -73,17 +73,21 @@ static void test_xent(flm_dtype dtype, int64_t R, int64_t V, int kind)
             size_grad[r * V + j] = j == target ? (double)scale : fabs(grad[r * V + j]);
         }
     }
+    /* Sums of 1024 terms in fp32, in one lane without vectors; the exponential's argument has an error of 2^-24 of it.
+     */
     conform_close(&o[LOSS].t, loss, size, 3e-7, "loss");
-    conform_close(&o[GRAD].t, grad, size_grad, 2e-6, "grad");
-    flm_tensor none = flm_tensor_none(), only = operand_1d(FLM_DTYPE_F32, NAN, R).t;
-    if (conform_be[1]->ops->softmax_xent(conform_be[1], &only, &none, &o[LOGITS].t, &o[TARGET].t, scale)) abort();
-    tap_ok(R == 0 || memcmp(only.data, o[LOSS].t.data, flm_tensor_bytes(&only)) == 0, "without grad: the same loss");
+    conform_close(&o[GRAD].t, grad, size_grad, 4e-6, "grad");
+    const flm_tensor none = flm_tensor_none();
+    operand only = operand_1d(FLM_DTYPE_F32, NAN, R);
+    if (conform_be[1]->ops->softmax_xent(conform_be[1], &only.t, &none, &o[LOGITS].t, &o[TARGET].t, scale)) abort();
+    tap_ok(R == 0 || memcmp(only.t.data, o[LOSS].t.data, flm_tensor_bytes(&only.t)) == 0,
+           "without grad: the same loss");
     if (dtype == FLM_DTYPE_F32) {
         const flm_tensor logits = o[LOGITS].t;
-        if (conform_be[1]->ops->softmax_xent(conform_be[1], &only, &logits, &logits, &o[TARGET].t, scale)) abort();
+        if (conform_be[1]->ops->softmax_xent(conform_be[1], &only.t, &logits, &logits, &o[TARGET].t, scale)) abort();
         tap_ok(R == 0 || memcmp(logits.data, o[GRAD].t.data, flm_tensor_bytes(&logits)) == 0, "grad may be logits");
     }
-    conform_be[0]->memory->release(conform_be[0], only.data);
+    operands_free(&only, 1);
     operands_free(o, OPERANDS);
     double *rest[] = {loss, size, grad, size_grad};
     for (int i = 0; i < 4; i++) free(rest[i]);
@@ -104,7 +108,7 @@ static void test_differences(void)
         down = loss_of(x, V, 3);
         x[j] = kept;
         double e = fabs((up - down) / (2 * h) - (p[j] - (j == 3)));
-        if (!(e <= worst)) worst = e;
+        worst = worse(worst, e);
     }
     tap_ok(worst <= 1e-9, "softmax - onehot is the gradient: off by %.2g", worst);
 }
@@ -118,7 +122,7 @@ static void test_softmax(flm_dtype dtype, int64_t R, int64_t V, int kind)
     logits_fill(&o[1], kind);
     for (int64_t r = 0; r < R; r++) probabilities(o[1].before + r * V, V, p + r * V);
     conform_run(softmax, o, 2, NULL, name);
-    conform_close(&o[0].t, p, NULL, 2e-6, "p");
+    conform_close(&o[0].t, p, NULL, 4e-6, "p");
     if (dtype == FLM_DTYPE_F32) {
         if (conform_be[1]->ops->softmax(conform_be[1], &o[1].t, &o[1].t) != FLM_OK) abort();
         tap_ok(R * V == 0 || memcmp(o[0].t.data, o[1].t.data, flm_tensor_bytes(&o[0].t)) == 0, "p may be logits");

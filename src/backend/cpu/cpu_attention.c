@@ -76,7 +76,7 @@ FLM_SIMD static void scores_exponential(float *scores, float *sum, int64_t rows,
         float *row = scores + i * KEYS, total = 0;
 #pragma omp simd reduction(+ : total)
         for (int64_t j = 0; j < keys; j++) {
-            row[j] = flm_math_exp(softcap * flm_math_tanh(row[j] * inner));
+            row[j] = flm_math_exp_within(softcap * flm_math_tanh(row[j] * inner));
             total += row[j];
         }
         sum[i] += total;

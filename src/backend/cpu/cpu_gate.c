@@ -29,10 +29,12 @@ done:
 FLM_INLINE void drop_factors(float *factor, const drop *p, int64_t sample, uint32_t position, int64_t at)
 {
     uint32_t words[PHILOX_BLOCKS * 4];
-    const uint32_t first = (uint32_t)(at / FLM_PHILOX_HALVES);
+    const uint32_t first = (uint32_t)(at / FLM_PHILOX_HALVES), threshold = p->threshold;
+    const uint64_t stream = p->stream;
+    const float kept = p->factor;
 #pragma omp simd
     for (uint32_t k = 0; k < PHILOX_BLOCKS; k++) {
-        flm_philox4 r = flm_philox_at(p->stream, (uint64_t)sample, position, first + k);
+        flm_philox4 r = flm_philox_at(stream, (uint64_t)sample, position, first + k);
         words[4 * k] = r.v[0];
         words[4 * k + 1] = r.v[1];
         words[4 * k + 2] = r.v[2];
@@ -40,8 +42,8 @@ FLM_INLINE void drop_factors(float *factor, const drop *p, int64_t sample, uint3
     }
 #pragma omp simd
     for (int k = 0; k < PHILOX_BLOCKS * 4; k++) {
-        factor[2 * k] = (words[k] & 0xFFFF) >= p->threshold ? p->factor : 0;
-        factor[2 * k + 1] = words[k] >> 16 >= p->threshold ? p->factor : 0;
+        factor[2 * k] = (words[k] & 0xFFFF) >= threshold ? kept : 0;
+        factor[2 * k + 1] = words[k] >> 16 >= threshold ? kept : 0;
     }
 }
 

@@ -61,6 +61,8 @@ flm_status flm_cpu_layernorm_modulate_backward(flm_backend *be, const flm_tensor
                                                const flm_tensor *x, const flm_tensor *mean, const flm_tensor *rstd,
                                                const flm_tensor *w, const flm_tensor *mod, int64_t shift_at,
                                                int64_t scale_at);
+
+/* cpu_gate.c */
 flm_status flm_cpu_gate_residual(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *branch,
                                  const flm_tensor *mod, int64_t gate_at, const flm_dropout *dropout);
 flm_status flm_cpu_gate_residual_backward(flm_backend *be, const flm_tensor *grad_branch, const flm_tensor *grad_mod,
@@ -104,6 +106,8 @@ flm_status flm_cpu_axpby(flm_backend *be, const flm_tensor *y, float a, const fl
 flm_status flm_cpu_cast(flm_backend *be, const flm_tensor *to, const flm_tensor *from);
 flm_status flm_cpu_sum(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
 flm_status flm_cpu_sum_squares(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
+
+/* cpu_adamw.c */
 flm_status flm_cpu_adamw(flm_backend *be, const flm_adamw *p);
 
 /* cpu_gram.c */

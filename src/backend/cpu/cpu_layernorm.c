@@ -7,6 +7,8 @@
  */
 #include "backend/cpu/cpu_rows.h"
 
+enum { FOLD = 128 }; /* columns of the blocks' sums added together */
+
 static const float epsilon = 1e-5f; /* model.md section 2 */
 
 FLM_INLINE void forward_row(void *y, bool bf16, float *mean, float *rstd, const float *x, const float *w,
@@ -102,25 +104,37 @@ FLM_SIMD static void layernorm_block_backward(const backward_block *p, float *gr
             backward_row(p, grad_x + i * d, (const float *)grad_y + i * d, false, x + i * d, mean[i], rstd[i]);
 }
 
-/* Sums of the blocks, [B, blocks, 2, d], into grad_mod and grad_w; columns are independent. */
-FLM_SIMD static void fold_blocks(const flm_tensor *grad_w, const flm_tensor *grad_mod, const float *sums,
-                                 const float *w, const flm_tensor *mod, int64_t shift_at, int64_t scale_at,
-                                 int64_t blocks, int64_t j)
+/* Where the blocks' sums go, and what they are multiplied with. */
+typedef struct fold_into {
+    float *grad_w, *grad_shift, *grad_scale; /* the last two of the first sample; M floats from one to the next */
+    const float *w, *scale;
+    int64_t B, blocks, M, d;
+} fold_into;
+
+/* Columns [at, at + n) of the sums [B, blocks, 2, d]. */
+FLM_SIMD static void fold_blocks(const fold_into *p, const float *sums, int64_t at, int64_t n)
 {
-    const int64_t M = mod->dim[1], d = grad_w->dim[0], B = mod->dim[0];
-    double total_w = (double)((const float *)grad_w->data)[j];
-    for (int64_t b = 0; b < B; b++) {
-        const float *from = sums + b * blocks * 2 * d + j;
-        double S = 0, A = 0;
-        for (int64_t k = 0; k < blocks; k++, from += 2 * d) {
-            S += (double)from[0];
-            A += (double)from[d];
+    double S[FOLD], A[FOLD], total[FOLD];
+    for (int64_t j = 0; j < n; j++) total[j] = (double)p->grad_w[at + j];
+    for (int64_t b = 0; b < p->B; b++) {
+        const int64_t column = b * p->M + at;
+        for (int64_t j = 0; j < n; j++) S[j] = A[j] = 0;
+        for (int64_t k = 0; k < p->blocks; k++) {
+            const float *from = sums + (b * p->blocks + k) * 2 * p->d + at;
+#pragma omp simd
+            for (int64_t j = 0; j < n; j++) {
+                S[j] += (double)from[j];
+                A[j] += (double)from[p->d + j];
+            }
         }
-        ((float *)grad_mod->data)[b * M + shift_at + j] = (float)S;
-        ((float *)grad_mod->data)[b * M + scale_at + j] = (float)(A * (double)w[j]);
-        total_w += A * (1 + (double)((const float *)mod->data)[b * M + scale_at + j]);
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++) {
+            p->grad_shift[column + j] = (float)S[j];
+            p->grad_scale[column + j] = (float)(A[j] * (double)p->w[at + j]);
+            total[j] += A[j] * (1 + (double)p->scale[column + j]);
+        }
     }
-    ((float *)grad_w->data)[j] = (float)total_w;
+    for (int64_t j = 0; j < n; j++) p->grad_w[at + j] = (float)total[j];
 }
 
 static flm_status check_backward(const flm_tensor *grad_x, const flm_tensor *grad_w, const flm_tensor *grad_mod,
@@ -161,15 +175,24 @@ flm_status flm_cpu_layernorm_modulate_backward(flm_backend *be, const flm_tensor
 #pragma omp parallel for num_threads(threads)
     for (int64_t task = 0; task < B * blocks; task++) {
         const int64_t b = task / blocks, l = task % blocks * FLM_ROW_BLOCK, row = b * L + l;
-        const backward_block p = {sums + task * 2 * d, sums + (task * 2 + 1) * d, w->data,
-                                  (const float *)mod->data + b * mod->dim[1] + scale_at, d};
-        layernorm_block_backward(&p, (float *)grad_x->data + row * d,
+        const backward_block block = {sums + task * 2 * d, sums + (task * 2 + 1) * d, w->data,
+                                      (const float *)mod->data + b * mod->dim[1] + scale_at, d};
+        layernorm_block_backward(&block, (float *)grad_x->data + row * d,
                                  (const char *)grad_y->data + (size_t)(row * d) * size, grad_y->dtype == FLM_DTYPE_BF16,
                                  (const float *)x->data + row * d, (const float *)mean->data + row,
                                  (const float *)rstd->data + row, L - l < FLM_ROW_BLOCK ? L - l : FLM_ROW_BLOCK);
     }
+    const fold_into p = {grad_w->data,
+                         (float *)grad_mod->data + shift_at,
+                         (float *)grad_mod->data + scale_at,
+                         w->data,
+                         (const float *)mod->data + scale_at,
+                         B,
+                         blocks,
+                         mod->dim[1],
+                         d};
 #pragma omp parallel for num_threads(threads)
-    for (int64_t j = 0; j < d; j++) fold_blocks(grad_w, grad_mod, sums, w->data, mod, shift_at, scale_at, blocks, j);
+    for (int64_t at = 0; at < d; at += FOLD) fold_blocks(&p, sums, at, d - at < FOLD ? d - at : FOLD);
 done:
     return rc;
 }

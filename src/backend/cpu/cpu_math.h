@@ -31,26 +31,36 @@ typedef union flm_bits {
     uint32_t u;
 } flm_bits;
 
+/* flm_math_clamp - x held to [-most, most], most > 0; NaN stays NaN. In integers, which order magnitudes as their
+ * numbers do: two comparisons of floats in a row become branches that the compiler merges with what follows, and then
+ * computes every branch's version of it. */
+FLM_INLINE float flm_math_clamp(float x, float most)
+{
+    flm_bits v = {x}, m = {most};
+    uint32_t size = v.u & 0x7FFFFFFFu, held = size < m.u ? size : m.u;
+    uint32_t nan = -(uint32_t)(size > 0x7F800000u);
+    v.u = (v.u & 0x80000000u) | held | (size & nan);
+    return v.f;
+}
+
 /* flm_math_tanh - relative error below 4e-7 (tests/conform/conform_attention.c); NaN stays NaN. x P(x^2) / Q(x^2),
  * fitted to the least largest relative error on [0, 8] (2e-8 before rounding); 1 - tanh(8) is 2e-7. */
 FLM_INLINE float flm_math_tanh(float x)
 {
-    x = x > 8 ? 8 : x;
-    x = x < -8 ? -8 : x;
+    x = flm_math_clamp(x, 8);
     float y = x * x;
     float P = (((2.3508639e-11f * y - 1.47042336e-08f) * y + 9.8786647e-06f) * y + 0.00298586244f) * y + 0.129792239f;
     float Q = ((0.000237203305f * y + 0.0240279267f) * y + 0.463125399f) * y + 1;
     return x * (P * y + 0.999999981f) / Q;
 }
 
-/* flm_math_exp - relative error below 3e-7 for x in [-87, 88], e^-87 below, not to be asked above; NaN stays NaN. With
- * n the integer next to x / ln 2 and r = x - n ln 2: 2^n (1 + r + r^2 P(r)), P fitted on |r| <= ln 2 / 2 (3e-9 before
+/* flm_math_exp_within - exp(x) for x in [-87, 88] and nothing else: relative error below 3e-7; NaN stays NaN. With n
+ * the integer next to x / ln 2 and r = x - n ln 2: 2^n (1 + r + r^2 P(r)), P fitted on |r| <= ln 2 / 2 (3e-9 before
  * rounding). */
-FLM_INLINE float flm_math_exp(float x)
+FLM_INLINE float flm_math_exp_within(float x)
 {
     const float magic = 0x1.8p23f; /* adding it leaves the nearest integer in the lowest bits */
     flm_bits shifted, power;
-    x = x < -87 ? -87 : x;
     shifted.f = x * 1.44269504f + magic;
     float n = shifted.f - magic;
     float r = x - n * 0.693359375f + n * 2.12194440e-4f; /* ln 2 in two parts, products with the first exact */
@@ -58,6 +68,9 @@ FLM_INLINE float flm_math_exp(float x)
     power.u = (shifted.u << 23) + 0x3F800000u;
     return (P * (r * r) + r + 1) * power.f;
 }
+
+/* flm_math_exp - the same for all x up to 88; e^-87 below -87. */
+FLM_INLINE float flm_math_exp(float x) { return flm_math_exp_within(x < -87 ? -87 : x); }
 
 /* flm_math_log - relative error below 3e-7 for normal x > 0. x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)].
  * Source of the polynomial: Moshier, Cephes 2.2, logf. */

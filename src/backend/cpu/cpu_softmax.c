@@ -99,11 +99,14 @@ done:
 /* The row's arg max; -1 where there is a NaN. */
 FLM_SIMD static int64_t argmax_row(const float *x, int64_t V)
 {
+    float most = x[0];
     int nan = 0;
-#pragma omp simd reduction(| : nan)
-    for (int64_t j = 0; j < V; j++) nan |= x[j] != x[j];
+#pragma omp simd reduction(| : nan) reduction(max : most)
+    for (int64_t k = 0; k < V; k++) {
+        nan |= x[k] != x[k];
+        most = x[k] > most ? x[k] : most;
+    }
     if (nan) return -1;
-    float most = row_maximum(x, V);
     int64_t j = 0;
     while (x[j] != most) j++;
     return j;

@@ -1,0 +1,134 @@
+/* conform_common.c - see conform_common.h. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/conform/conform_common.h"
+
+flm_backend *conform_be[CONFORM_BACKENDS];
+
+double draw(void)
+{
+    static uint64_t x = 88172645463325252u;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return (double)(int64_t)x * 0x1p-63;
+}
+
+bool conform_begin(void)
+{
+    for (int i = 0; i < CONFORM_BACKENDS; i++)
+        if (flm_backend_create(FLM_DEVICE_CPU, i + 1, 0, &conform_be[i]) != FLM_OK) return false;
+    return true;
+}
+
+void conform_close_backends(void)
+{
+    for (int i = 0; i < CONFORM_BACKENDS; i++) flm_backend_destroy(&conform_be[i]);
+}
+
+void operand_note(operand *o)
+{
+    for (int64_t i = 0; i < flm_tensor_elements(&o->t); i++) o->before[i] = get(&o->t, i);
+}
+
+operand operand_new(flm_dtype dtype, int ndim, const int64_t *dim, double size)
+{
+    operand o = {flm_tensor_make(NULL, dtype, ndim, dim), NULL};
+    const int64_t n = flm_tensor_elements(&o.t);
+    const size_t bytes = flm_tensor_bytes(&o.t);
+    if (conform_be[0]->memory->alloc(conform_be[0], bytes + CONFORM_GUARD, &o.t.data) != FLM_OK) abort();
+    if ((o.before = malloc((size_t)(n + 1) * sizeof(double))) == NULL) abort();
+    for (int64_t i = 0; i < n; i++) put(&o.t, i, isnan(size) ? size : size * draw());
+    memset((char *)o.t.data + bytes, 0xA5, CONFORM_GUARD);
+    operand_note(&o);
+    return o;
+}
+
+operand operand_tokens(int ndim, const int64_t *dim, int64_t V)
+{
+    operand o = operand_new(FLM_DTYPE_I32, ndim, dim, 0);
+    for (int64_t i = 0; i < flm_tensor_elements(&o.t); i++)
+        put(&o.t, i, floor((draw() + 1) / 2 * (double)V * (1 - 0x1p-40)));
+    operand_note(&o);
+    return o;
+}
+
+void operands_free(operand *o, int count)
+{
+    for (int k = 0; k < count; k++) {
+        conform_be[0]->memory->release(conform_be[0], o[k].t.data);
+        free(o[k].before);
+    }
+}
+
+static bool operand_guarded(const operand *o)
+{
+    const unsigned char *guard = (const unsigned char *)o->t.data + flm_tensor_bytes(&o->t);
+    bool whole = true;
+    for (int i = 0; i < CONFORM_GUARD; i++) whole = whole && guard[i] == 0xA5;
+    return whole;
+}
+
+const char *conform_run_failure(conform_call call, operand *o, int count, const void *arg)
+{
+    void *first[CONFORM_MOST];
+    bool done = true, same = true, guarded = true;
+    for (int k = 0; k < count; k++) {
+        first[k] = malloc(flm_tensor_bytes(&o[k].t) + 1);
+        if (first[k] == NULL) abort();
+        operand_note(&o[k]);
+    }
+    for (int time = 0; time < CONFORM_BACKENDS; time++) {
+        for (int k = 0; k < count; k++)
+            for (int64_t i = 0; time > 0 && i < flm_tensor_elements(&o[k].t); i++) put(&o[k].t, i, o[k].before[i]);
+        done = done && call(conform_be[time], o, arg) == FLM_OK;
+        for (int k = 0; k < count; k++) {
+            const size_t bytes = flm_tensor_bytes(&o[k].t);
+            if (time == 0 && bytes) memcpy(first[k], o[k].t.data, bytes);
+            same = same && (bytes == 0 || memcmp(first[k], o[k].t.data, bytes) == 0);
+            guarded = guarded && operand_guarded(&o[k]);
+        }
+    }
+    for (int k = 0; k < count; k++) free(first[k]);
+    return !done ? flm_err_message() : !same ? "the bits differ" : !guarded ? "a guard was touched" : NULL;
+}
+
+/* Half a unit of the last place, relative to the value; slightly more for the tie that the reference's own rounding
+ * moves. */
+static double conform_rounding(flm_dtype dtype)
+{
+    return dtype == FLM_DTYPE_BF16 ? 0x1.02p-8 : dtype == FLM_DTYPE_F32 ? 0x1.02p-24 : 0x1.02p-53;
+}
+
+double conform_worst(const flm_tensor *t, const double *ref, const double *size, double unit)
+{
+    double worst = 0;
+    for (int64_t i = 0; i < flm_tensor_elements(t); i++) {
+        double may = unit * (size ? size[i] : fabs(ref[i])) + conform_rounding(t->dtype) * fabs(ref[i]) + 1e-36;
+        double e = fabs(get(t, i) - ref[i]) / may;
+        worst = worse(worst, e);
+    }
+    return worst;
+}
+
+double *doubles(int64_t n)
+{
+    double *x = calloc((size_t)(n + 1), sizeof *x);
+    if (x == NULL) abort();
+    return x;
+}
+
+bool conform_refused(conform_call call, operand *o, int k, const void *arg)
+{
+    const flm_tensor good = o[k].t;
+    bool refused = true;
+    for (int fault = 0; fault < 4; fault++) {
+        flm_tensor *t = &o[k].t;
+        if (fault == 0) t->data = NULL;
+        if (fault == 1) t->dtype = good.dtype == FLM_DTYPE_I32 ? FLM_DTYPE_F32 : FLM_DTYPE_I32;
+        if (fault == 2) t->ndim += 1;
+        if (fault == 3) t->dim[0] += 1;
+        refused = refused && call(conform_be[0], o, arg) == FLM_E_SHAPE;
+        *t = good;
+    }
+    flm_err_clear();
+    return refused;
+}
