@@ -185,7 +185,7 @@ static double error(const flm_tensor *t, const double *ref, const double *size, 
     for (int64_t i = 0; i < flm_tensor_elements(t); i++) {
         double may = unit * (size ? size[i] : 1) + last * (fabs(ref[i]) + (rounding ? rounding[i] : 0)) + 1e-30;
         double e = fabs(get(t, i) - ref[i]) / may;
-        if (!(e <= worst)) worst = e;
+        if (isnan(e) || e > worst) worst = e;
     }
     return worst;
 }
