@@ -2,3 +2,7 @@
 check_PROGRAMS += %D%/options_fuzz.t
 %C%_options_fuzz_t_SOURCES = %D%/options_fuzz.c
 %C%_options_fuzz_t_LDADD = $(LINK_BASE)
+
+check_PROGRAMS += %D%/shard_fuzz.t
+%C%_shard_fuzz_t_SOURCES = %D%/shard_fuzz.c
+%C%_shard_fuzz_t_LDADD = $(LINK_IO)
