@@ -76,7 +76,7 @@ for kind in line blank; do
     tap_is $? 0 "$kind: one rank"
     case $kind in line) counts='2 3 4' ;; *) counts=3 ;; esac
     for ranks in $counts; do
-        tap_mpi $ranks "$shard" "$@" --documents $kind --out "$kind.$ranks" some.txt many.txt empty.txt tiny.txt
+        tap_mpi "$ranks" "$shard" "$@" --documents $kind --out "$kind.$ranks" some.txt many.txt empty.txt tiny.txt
         tap_is $? 0 "$kind: $ranks ranks"
         same "$kind.1" "$kind.$ranks" "$kind: $ranks ranks make the same files"
     done
