@@ -8,3 +8,11 @@ CLEANFILES += %D%/run_probe$(EXEEXT)
 %C%_run_probe_SOURCES = %D%/run_probe.c
 %C%_run_probe_LDADD = libflm_cmd.a $(LINK_COMM)
 %D%/run.log: %D%/run_probe$(EXEEXT)
+
+# flm_shard
+dist_check_SCRIPTS += %D%/shard.t
+EXTRA_PROGRAMS += %D%/shard_rows
+CLEANFILES += %D%/shard_rows$(EXEEXT)
+%C%_shard_rows_SOURCES = %D%/shard_rows.c
+%C%_shard_rows_LDADD = $(LINK_IO)
+%D%/shard.log: flm_shard$(EXEEXT) %D%/shard_rows$(EXEEXT)
