@@ -8,3 +8,11 @@ CLEANFILES += %D%/run_probe$(EXEEXT)
 %C%_run_probe_SOURCES = %D%/run_probe.c
 %C%_run_probe_LDADD = libflm_cmd.a $(LINK_COMM)
 %D%/run.log: %D%/run_probe$(EXEEXT)
+
+# flm_inspect
+dist_check_SCRIPTS += %D%/inspect.t
+EXTRA_PROGRAMS += %D%/inspect_files
+CLEANFILES += %D%/inspect_files$(EXEEXT)
+%C%_inspect_files_SOURCES = %D%/inspect_files.c
+%C%_inspect_files_LDADD = libflm_text.a $(LINK_IO)
+%D%/inspect.log: %D%/inspect_files$(EXEEXT) flm_inspect$(EXEEXT)
