@@ -117,10 +117,25 @@ done:
     return rc;
 }
 
+/* A row against its checksum and the vocabulary. */
+static flm_status row_check(const flm_samples *s, int64_t steps, int64_t row, const int32_t *ids, uint32_t sum)
+{
+    flm_status rc = FLM_OK;
+
+    if (flm_crc32c(0, ids, (size_t)s->info.L * sizeof *ids) != sum)
+        FLM_FAIL(FLM_E_CHECKSUM, "%s: steps_%" PRId64 ": row %" PRId64 " is %s", s->path, steps, row,
+                 sum == 0 ? "missing" : "damaged");
+    for (int64_t l = 0; l < s->info.L; l++)
+        if (ids[l] < 0 || ids[l] >= s->info.vocabulary.V)
+            FLM_FAIL(FLM_E_FORMAT, "%s: steps_%" PRId64 ": row %" PRId64 " has the id %" PRId32 ", V is %" PRId64,
+                     s->path, steps, row, ids[l], s->info.vocabulary.V);
+done:
+    return rc;
+}
+
 flm_status flm_samples_read(flm_samples *samples, int64_t steps, int64_t first, int64_t count, int32_t *ids)
 {
     flm_status rc = FLM_OK;
-    const int64_t L = samples->info.L;
     uint32_t *sums = NULL;
     int group;
 
@@ -128,17 +143,37 @@ flm_status flm_samples_read(flm_samples *samples, int64_t steps, int64_t first, 
     sums = malloc(((size_t)count + 1) * sizeof *sums);
     if (!sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the checksums of %" PRId64 " rows", samples->path, count);
     FLM_TRY(rows_read(samples, group, first, count, ids, sums));
-    for (int64_t i = 0; i < count; i++) {
-        if (flm_crc32c(0, ids + i * L, (size_t)L * sizeof *ids) != sums[i])
-            FLM_FAIL(FLM_E_CHECKSUM, "%s: steps_%" PRId64 ": row %" PRId64 " is missing or damaged", samples->path,
-                     steps, first + i);
-        for (int64_t l = 0; l < L; l++)
-            if (ids[i * L + l] < 0 || ids[i * L + l] >= samples->info.vocabulary.V)
-                FLM_FAIL(FLM_E_FORMAT, "%s: steps_%" PRId64 ": row %" PRId64 " has the id %" PRId32 ", V is %" PRId64,
-                         samples->path, steps, first + i, ids[i * L + l], samples->info.vocabulary.V);
-    }
+    for (int64_t i = 0; i < count; i++)
+        FLM_TRY(row_check(samples, steps, first + i, ids + i * samples->info.L, sums[i]));
 done:
     free(sums);
+    return rc;
+}
+
+flm_status flm_samples_verify(flm_samples *samples, int64_t steps, int64_t *rows)
+{
+    flm_status rc = FLM_OK;
+    const int64_t L = samples->info.L, N = samples->info.samples, most = rows_at_once(samples);
+    int32_t *ids = malloc((size_t)(most * L) * sizeof *ids);
+    uint32_t *sums = malloc((size_t)most * sizeof *sums);
+    int64_t there = 0;
+    int group = 0;
+
+    if (!ids || !sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", samples->path);
+    FLM_TRY(range_check(samples, steps, 0, 0, &group));
+    for (int64_t at = 0; at < N; at += most) {
+        const int64_t n = N - at < most ? N - at : most;
+        FLM_TRY(rows_read(samples, group, at, n, ids, sums));
+        for (int64_t i = 0; i < n; i++) {
+            if (sums[i] == 0 && flm_crc32c(0, ids + i * L, (size_t)L * sizeof *ids) != 0) continue; /* never written */
+            FLM_TRY(row_check(samples, steps, at + i, ids + i * L, sums[i]));
+            there++;
+        }
+    }
+    *rows = there;
+done:
+    free(sums);
+    free(ids);
     return rc;
 }
 

@@ -44,6 +44,10 @@ flm_status flm_samples_write(flm_samples *samples, int64_t steps, int64_t first,
 /* flm_samples_read - as written; FLM_E_CHECKSUM naming the row when it is missing or damaged. */
 flm_status flm_samples_read(flm_samples *samples, int64_t steps, int64_t first, int64_t count, int32_t *ids);
 
+/* flm_samples_verify - read every row of a number of steps; *rows: how many are there. Rows that were never written are
+ * no error, changed ones are. Not collective. Errors: FLM_E_CHECKSUM, FLM_E_FORMAT (ids), FLM_E_IO; naming the row. */
+flm_status flm_samples_verify(flm_samples *samples, int64_t steps, int64_t *rows);
+
 /* flm_samples_set_result - record a figure of one number of steps as an attribute ("entropy", "gen_ppl").
  * Collective; rank 0 writes. */
 flm_status flm_samples_set_result(flm_comm *comm, flm_samples *samples, int64_t steps, const char *name, double value);

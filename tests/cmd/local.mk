@@ -16,3 +16,11 @@ CLEANFILES += %D%/shard_rows$(EXEEXT)
 %C%_shard_rows_SOURCES = %D%/shard_rows.c
 %C%_shard_rows_LDADD = $(LINK_IO)
 %D%/shard.log: flm_shard$(EXEEXT) %D%/shard_rows$(EXEEXT)
+
+# flm_inspect
+dist_check_SCRIPTS += %D%/inspect.t
+EXTRA_PROGRAMS += %D%/inspect_files
+CLEANFILES += %D%/inspect_files$(EXEEXT)
+%C%_inspect_files_SOURCES = %D%/inspect_files.c
+%C%_inspect_files_LDADD = libflm_text.a $(LINK_IO)
+%D%/inspect.log: %D%/inspect_files$(EXEEXT) flm_inspect$(EXEEXT)

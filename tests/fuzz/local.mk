@@ -7,6 +7,8 @@ check_PROGRAMS += %D%/options_fuzz.t
 check_PROGRAMS += %D%/checkpoint_fuzz.t
 %C%_checkpoint_fuzz_t_SOURCES = %D%/checkpoint_fuzz.c
 %C%_checkpoint_fuzz_t_LDADD = $(LINK_IO)
+
+# shards
 check_PROGRAMS += %D%/shard_fuzz.t
 %C%_shard_fuzz_t_SOURCES = %D%/shard_fuzz.c
 %C%_shard_fuzz_t_LDADD = $(LINK_IO)
