@@ -1,6 +1,7 @@
 # word-share.awk CORPUS SAMPLES - how many of the samples' words of three letters or more are words of the corpus.
-# Words are runs of letters, capitals or not. Prints "SHARE WORDS", the share in per cent.
+# Words are runs of letters, capitals or not; the samples' lines that begin with == are headings. Prints "SHARE WORDS", the share in per cent.
 # SPDX-License-Identifier: Apache-2.0
+FILENAME != ARGV[1] && /^== / { next }
 {
     line = tolower($0)
     gsub(/[^a-z]+/, " ", line)
