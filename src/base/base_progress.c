@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BAR = 24, COLUMNS_LEAST = 40, COLUMNS_MOST = 160 };
+enum { BAR = 16, COLUMNS_LEAST = 40, COLUMNS_MOST = 160 };
 static const double redraw_seconds = 0.1;
 
 double flm_seconds(void)
