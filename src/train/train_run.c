@@ -203,13 +203,15 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
         last.seconds += flm_seconds() - begin; /* a report is of the steps alone */
         last.waited_comm += t->optimizer->waited - begin_comm;
     }
+    /* Before the checkpoint, as everything that a step reports: a run killed after it has nothing to make up for. */
+    if (run->valid != NULL && t->step == o->steps && !due(t->step, o->eval_every)) FLM_TRY(validate(run, &loss));
     FLM_TRY(flm_run_save(run));
     if (t->step < o->steps) {
-        flm_log(FLM_LOG_INFO, "stopped at step %" PRId64 " of %" PRId64 ", which is saved; the same command goes on from there",
-                t->step, o->steps);
+        flm_log(FLM_LOG_INFO,
+                "stopped at step %" PRId64 " of %" PRId64 ", which is saved; the same command%s goes on from there", t->step,
+                o->steps, strcmp(o->resume, "no") == 0 ? " with --resume auto" : "");
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped at step %" PRId64, t->step);
     }
-    if (run->valid != NULL && !due(t->step, o->eval_every)) FLM_TRY(validate(run, &loss));
 done:
     return rc;
 }

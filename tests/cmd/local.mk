@@ -1,5 +1,5 @@
 # Tests of whole programs, in shell (tests/tap.sh).
-EXTRA_DIST += tests/tap.sh
+EXTRA_DIST += tests/tap.sh %D%/train.sh
 dist_check_SCRIPTS += %D%/run.t
 
 # Programs that a test runs, and that are no test themselves.
@@ -8,3 +8,12 @@ CLEANFILES += %D%/run_probe$(EXEEXT)
 %C%_run_probe_SOURCES = %D%/run_probe.c
 %C%_run_probe_LDADD = libflm_cmd.a $(LINK_COMM)
 %D%/run.log: %D%/run_probe$(EXEEXT)
+
+# Training and generation as a user runs them.
+EXTRA_PROGRAMS += %D%/file_tool
+CLEANFILES += %D%/file_tool$(EXEEXT)
+%C%_file_tool_SOURCES = %D%/file_tool.c
+%C%_file_tool_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
+%C%_file_tool_LDADD = libflm_cmd.a $(LINK_IO)
+dist_check_SCRIPTS += tests/ranks/train_ranks.t %D%/train_kill.t
+tests/ranks/train_ranks.log %D%/train_kill.log: %D%/file_tool$(EXEEXT)
