@@ -81,7 +81,8 @@ done:
     return rc;
 }
 
-static flm_status poison(flm_comm *world, const char *path, const char *directory, const char *name)
+static flm_status poison(flm_comm *world, const char *path, const char *directory, const char *name,
+                         const char *tokenizer)
 {
     flm_status rc = FLM_OK;
     flm_checkpoint *from = NULL;
@@ -93,6 +94,7 @@ static flm_status poison(flm_comm *world, const char *path, const char *director
     const flm_setting *setting = flm_checkpoint_settings(from, &settings);
     flm_checkpoint_info info = *flm_checkpoint_get_info(from);
     info.step++;
+    if (tokenizer != NULL) snprintf(info.vocabulary.name, sizeof info.vocabulary.name, "%s", tokenizer);
     slice = calloc((size_t)count, sizeof *slice);
     if (slice == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %d slices", count);
     for (int i = 0; i < count; i++) {
@@ -162,14 +164,15 @@ int main(int argc, char **argv)
     FLM_TRY(flm_run_init(&argc, &argv, &world));
     if (argc == 4 && strcmp(argv[1], "compare") == 0)
         FLM_TRY(compare(argv[2], argv[3]));
-    else if (argc == 5 && strcmp(argv[1], "poison") == 0)
-        FLM_TRY(poison(world, argv[2], argv[3], argv[4]));
+    else if ((argc == 5 || argc == 6) && strcmp(argv[1], "poison") == 0)
+        FLM_TRY(poison(world, argv[2], argv[3], argv[4], argv[5])); /* argv[argc] is NULL */
     else if (argc == 5 && strcmp(argv[1], "flip") == 0)
         FLM_TRY(flip(argv[2], argv[3], atoll(argv[4])));
     else if (argc == 4 && strcmp(argv[1], "ids") == 0)
         FLM_TRY(print_ids(argv[2], atoll(argv[3])));
     else
-        FLM_FAIL(FLM_E_USAGE, "file_tool compare A B | poison A DIR NAME | flip FILE DATASET BYTE | ids FILE STEPS");
+        FLM_FAIL(FLM_E_USAGE,
+                 "file_tool compare A B | poison A DIR NAME [TOK] | flip FILE DATASET BYTE | ids FILE STEPS");
 done:
     return flm_run_finish(rc, &world);
 }
