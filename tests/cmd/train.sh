@@ -5,8 +5,21 @@ bin=$abs_top_builddir
 tool=$bin/tests/cmd/file_tool
 tiny="--preset tiny --hidden-size 32 --heads 2 --cond-size 16 --blocks 2 --batch 16 --lr 1e-3 --warmup 0 \
 --precision fp32 --threads 1 --log-every 1"
+# Open MPI: a program without a launcher starts none of its own, which takes longer than all else that it does here.
+OMPI_MCA_ess_singleton_isolated=1
+export OMPI_MCA_ess_singleton_isolated
 # Sanitizers make everything several times slower: such builds take fewer steps.
 sanitized=$(grep -c '^#define FLM_SANITIZE 1' "$abs_top_builddir/config.h")
+
+# on_ranks N COMMAND... - as tap_mpi; one rank without a launcher.
+on_ranks() {
+    if test "$1" = 1; then
+        shift
+        timeout -k 5 120 "$@" >out 2>err </dev/null
+    else
+        tap_mpi "$@"
+    fi
+}
 
 # shards_make DIR LENGTH - rows of that length, some held out.
 shards_make() {

@@ -13,7 +13,7 @@ run() {
     name=$1 ranks=$2
     shift 2
     # shellcheck disable=SC2086 # several options
-    tap_mpi "$ranks" "$bin/flm_train" --data shards --out "$name" $tiny --steps $steps "$@"
+    on_ranks "$ranks" "$bin/flm_train" --data shards --out "$name" $tiny --steps $steps "$@"
     status=$?
     tap_is $status 0 "$name: trained"
     test $status = 0 || cat err
@@ -36,7 +36,7 @@ run ranks-3-micro-2 3 --micro-batch 2 --chunk 64
 
 # The comparison itself can fail.
 # shellcheck disable=SC2086
-tap_mpi 1 "$bin/flm_train" --data shards --out other $tiny --steps $steps --seed 2
+on_ranks 1 "$bin/flm_train" --data shards --out other $tiny --steps $steps --seed 2
 (curves_near other whole other $steps) | grep -q '^not ok'
 tap_ok $? "another seed has other losses"
 (weights_near other whole/checkpoints/latest other/checkpoints/latest) | grep -q '^not ok'
