@@ -122,6 +122,15 @@ done:
     return rc;
 }
 
+/* Numbers that are not finite come from the checkpoint: it is named. */
+static flm_status blame_weights(const generation *g, flm_status rc)
+{
+    char why[256];
+    if (rc != FLM_E_NUMERIC) return rc;
+    snprintf(why, sizeof why, "%s", flm_err_message());
+    return flm_err_raise(rc, __FILE__, __LINE__, "%s, %s: %s", g->path, set_of(g->o), why);
+}
+
 /* Samples [first, first + count) where one of them is missing. */
 static flm_status make_block(generation *g, int64_t steps, int64_t first, int64_t count)
 {
@@ -131,7 +140,7 @@ static flm_status make_block(generation *g, int64_t steps, int64_t first, int64_
     FLM_TRY(flm_samples_present(g->file, steps, first, count, g->present));
     for (int64_t i = 0; i < count; i++) whole = whole && g->present[i];
     if (whole) goto done;
-    FLM_TRY(flm_sampler_run(g->sampler, count, steps, &noise, g->ids));
+    FLM_TRY(blame_weights(g, flm_sampler_run(g->sampler, count, steps, &noise, g->ids)));
     FLM_TRY(flm_samples_write(g->file, steps, first, count, g->ids));
 done:
     return rc;
@@ -231,7 +240,7 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
     FLM_TRY(flm_comm_agree(comm, load_network(&g)));
     flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
     FLM_TRY(flm_samples_open_write(comm, options->out, &g.info, g.steps, g.steps_count, &g.file));
-    FLM_TRY(flm_noise_update(g.basis, comm, &g.weights->w.E));
+    FLM_TRY(blame_weights(&g, flm_noise_update(g.basis, comm, &g.weights->w.E)));
     FLM_TRY(flm_comm_agree(comm, make_all(&g, stop_requested, &stopped)));
     stops = stopped;
     FLM_TRY(flm_comm_max_i64(comm, &stops, 1));

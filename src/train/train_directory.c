@@ -61,13 +61,13 @@ static flm_status write_config(const flm_run *run)
     snprintf(temporary, sizeof temporary, "%s.tmp", run->config_path);
     file = fopen(temporary, "w");
     if (file == NULL) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", temporary, strerror(errno));
-    FLM_TRY(flm_options_write(run->given, file));
-    if (fflush(file) != 0 || fsync(fileno(file)) != 0)
+    if (flm_options_write(run->given, file) != FLM_OK || fflush(file) != 0 || fsync(fileno(file)) != 0)
         FLM_FAIL(FLM_E_IO, "%s: cannot be written: %s", temporary, strerror(errno));
     if (rename(temporary, run->config_path) != 0)
         FLM_FAIL(FLM_E_IO, "%s: cannot be renamed to %s: %s", temporary, run->config_path, strerror(errno));
 done:
     if (file != NULL) fclose(file);
+    if (rc != FLM_OK) unlink(temporary);
     return rc;
 }
 

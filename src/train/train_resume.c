@@ -76,20 +76,23 @@ static void tell_changes(const flm_run *run, const flm_checkpoint *checkpoint)
     }
 }
 
-static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out)
+/* The checkpoint to begin with, NULL for none. *own: it is this run directory's. With --resume FILE that is one too, where
+ * the run began with the same FILE: the same command again goes on. */
+static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out, bool *own)
 {
     flm_status rc = FLM_OK;
-    const char *resume = run->o->resume;
+    const char *resume = run->o->resume, *before;
     FLM_TRY(flm_checkpoint_resume(run->comm, run->checkpoints, out));
+    *own = *out != NULL;
     if (strcmp(resume, "auto") == 0) goto done;
-    if (*out != NULL && strcmp(resume, "no") == 0)
+    if (*own && strcmp(resume, "no") == 0)
         FLM_FAIL(FLM_E_USAGE, "--resume no: %s has checkpoints already; choose another --out, or --resume auto",
                  run->checkpoints);
-    if (*out != NULL && strcmp(resume, "no") != 0)
+    before = *own ? flm_checkpoint_setting(*out, "resume") : NULL;
+    if (*own && (before == NULL || strcmp(before, resume) != 0))
         FLM_FAIL(FLM_E_USAGE, "--resume %s: %s has checkpoints of its own; choose another --out, or --resume auto",
                  resume, run->checkpoints);
-    if (strcmp(resume, "no") != 0)
-        FLM_TRY(flm_comm_agree(run->comm, flm_checkpoint_open(resume, out)));
+    if (!*own && strcmp(resume, "no") != 0) FLM_TRY(flm_comm_agree(run->comm, flm_checkpoint_open(resume, out)));
 done:
     return rc;
 }
@@ -98,17 +101,22 @@ flm_status flm_run_resume(flm_run *run)
 {
     flm_status rc = FLM_OK;
     flm_checkpoint *checkpoint = NULL;
-    char name[64];
+    char path[FLM_RUN_PATH_BYTES + 32];
+    bool own;
     run->saved_step = -1;
-    FLM_TRY(find_checkpoint(run, &checkpoint));
+    FLM_TRY(find_checkpoint(run, &checkpoint, &own));
+    if (checkpoint == NULL && run->o->eval_only)
+        FLM_FAIL(FLM_E_USAGE, "--eval-only: %s has no checkpoint to measure", run->checkpoints);
     if (checkpoint == NULL) {
         FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
         goto done;
     }
     const int64_t step = flm_checkpoint_get_info(checkpoint)->step;
-    const bool own = strcmp(run->o->resume, "auto") == 0;
-    snprintf(name, sizeof name, "the checkpoint of step %" PRId64, step);
-    FLM_TRY(flm_comm_agree(run->comm, check_fits(run, checkpoint, own ? name : run->o->resume)));
+    if (own)
+        snprintf(path, sizeof path, "%s/step-%08" PRId64 ".h5", run->checkpoints, step);
+    else
+        snprintf(path, sizeof path, "%s", run->o->resume);
+    FLM_TRY(flm_comm_agree(run->comm, check_fits(run, checkpoint, path)));
     FLM_TRY(flm_train_checkpoint_read(run->trainer->optimizer, checkpoint));
     run->trainer->step = step;
     if (own) run->saved_step = step;

@@ -21,7 +21,11 @@ static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static flm_status choose_shape(const flm_train_options *o, const flm_shard_info *data, flm_model_shape *shape)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_model_preset(o->preset, shape));
+    char why[256];
+    if (flm_model_preset(o->preset, shape) != FLM_OK) {
+        snprintf(why, sizeof why, "%s", flm_err_message());
+        FLM_FAIL(FLM_E_USAGE, "--preset: %s", why);
+    }
     shape->L = data->L;
     shape->V = data->vocabulary.V;
     if (o->hidden_size) shape->d = o->hidden_size;
@@ -29,9 +33,8 @@ static flm_status choose_shape(const flm_train_options *o, const flm_shard_info 
     if (o->cond_size) shape->c = o->cond_size;
     if (o->blocks) shape->N = o->blocks;
     if (flm_model_check(shape) != FLM_OK) {
-        char why[256];
         snprintf(why, sizeof why, "%s", flm_err_message());
-        FLM_FAIL(FLM_E_USAGE, "%s", why);
+        FLM_FAIL(FLM_E_USAGE, "--preset %s with the sizes given: %s", o->preset, why);
     }
 done:
     return rc;
@@ -137,7 +140,6 @@ static flm_status evaluate(flm_run *run)
 {
     flm_status rc = FLM_OK;
     double loss;
-    if (run->trainer->step == 0) flm_log(FLM_LOG_WARN, "there is no checkpoint: the initial weights are measured");
     FLM_TRY(validate(run, &loss));
     if (flm_comm_rank(run->comm) == 0) printf("step %" PRId64 "  valid_loss %.6f\n", run->trainer->step, loss);
 done:
@@ -189,27 +191,28 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
     const flm_train_options *o = run->o;
     const int64_t tokens = t->settings.batch * t->settings.shape.L;
     double waited = 0, loss;
-    marks last = {flm_seconds(), 0, t->optimizer->waited, t->step};
+    marks marked = {flm_seconds(), 0, t->optimizer->waited, t->step};
     flm_step_result result = {0};
     while (t->step < o->steps && !result.stop) {
         const int32_t *ids = NULL;
         FLM_TRY(flm_loader_next(run->loader, &ids, &waited));
         FLM_TRY(flm_trainer_step(t, ids, stop_requested(), &result));
         flm_metrics_progress(run->metrics, t->step, o->steps, result.loss, tokens);
-        if (due(t->step, o->log_every) || t->step == o->steps) FLM_TRY(report(run, &result, waited, &last));
+        const bool last = t->step == o->steps;
+        if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &marked));
         const double begin = flm_seconds(), begin_comm = t->optimizer->waited;
-        if (run->valid != NULL && due(t->step, o->eval_every)) FLM_TRY(validate(run, &loss));
-        if (due(t->step, o->checkpoint_every)) FLM_TRY(flm_run_save(run));
-        last.seconds += flm_seconds() - begin; /* a report is of the steps alone */
-        last.waited_comm += t->optimizer->waited - begin_comm;
+        /* What a step says of itself comes before its checkpoint: a run killed after that has nothing to make up for. */
+        if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &loss));
+        if (due(t->step, o->checkpoint_every) || last || result.stop) FLM_TRY(flm_run_save(run));
+        marked.seconds += flm_seconds() - begin; /* a report is of the steps alone */
+        marked.waited_comm += t->optimizer->waited - begin_comm;
     }
-    FLM_TRY(flm_run_save(run));
     if (t->step < o->steps) {
-        flm_log(FLM_LOG_INFO, "stopped at step %" PRId64 " of %" PRId64 ", which is saved; the same command goes on from there",
-                t->step, o->steps);
+        flm_log(FLM_LOG_INFO,
+                "stopped at step %" PRId64 " of %" PRId64 ", which is saved; the same command%s goes on from there", t->step,
+                o->steps, strcmp(o->resume, "no") == 0 ? " with --resume auto" : "");
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped at step %" PRId64, t->step);
     }
-    if (run->valid != NULL && !due(t->step, o->eval_every)) FLM_TRY(validate(run, &loss));
 done:
     return rc;
 }

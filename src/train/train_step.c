@@ -5,6 +5,7 @@
 #include "flow/flow_time.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -84,6 +85,19 @@ size_t flm_trainer_bytes(const flm_trainer *t)
            t->objective->arena.bytes;
 }
 
+/* The basis of the present weights: the first to meet an embedding that is not finite, on every rank alike. */
+static flm_status update_basis(flm_trainer *trainer)
+{
+    flm_status rc = flm_noise_update(trainer->basis, trainer->comm, &trainer->weights->w.E);
+    if (rc == FLM_E_NUMERIC) {
+        char why[256];
+        snprintf(why, sizeof why, "%s", flm_err_message());
+        FLM_FAIL(FLM_E_NUMERIC, "after step %lld: %s; the last checkpoint stands", (long long)trainer->step, why);
+    }
+done:
+    return rc;
+}
+
 /* All of this rank's micro-batches of a step; the last one's hook starts the reductions while it computes. */
 static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
 {
@@ -116,7 +130,7 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
     const double lr = flm_optimizer_lr(s->lr, s->warmup, trainer->step);
     double sums[2] = {0, stop}, norm;
     FLM_TRY(flm_weights_zero_grad(trainer->weights));
-    FLM_TRY(flm_noise_update(trainer->basis, trainer->comm, &trainer->weights->w.E));
+    FLM_TRY(update_basis(trainer));
     FLM_TRY(flm_objective_begin(trainer->objective));
     flm_time_stratified(s->seed, FLM_RANDOM_TIME, (uint64_t)trainer->step, s->batch, trainer->first, trainer->count,
                         trainer->t);
@@ -164,7 +178,7 @@ flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, 
     const flm_trainer_settings *s = &trainer->settings;
     double sum = 0;
     FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, true));
-    FLM_TRY(flm_noise_update(trainer->basis, trainer->comm, &trainer->weights->w.E));
+    FLM_TRY(update_basis(trainer));
     FLM_TRY(flm_objective_begin(trainer->objective));
     for (int64_t begin = 0; begin < rows && local == FLM_OK; begin += s->batch)
         local = validate_batch(trainer, shards, begin, least(s->batch, rows - begin), (uint64_t)(begin / s->batch));

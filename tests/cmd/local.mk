@@ -1,5 +1,5 @@
 # Tests of whole programs, in shell (tests/tap.sh).
-EXTRA_DIST += tests/tap.sh
+EXTRA_DIST += tests/tap.sh %D%/train.sh
 dist_check_SCRIPTS += %D%/run.t
 
 # Programs that a test runs, and that are no test themselves.
@@ -24,3 +24,12 @@ CLEANFILES += %D%/inspect_files$(EXEEXT)
 %C%_inspect_files_SOURCES = %D%/inspect_files.c
 %C%_inspect_files_LDADD = libflm_text.a $(LINK_IO)
 %D%/inspect.log: %D%/inspect_files$(EXEEXT) flm_inspect$(EXEEXT)
+# Training and generation as a user runs them.
+EXTRA_PROGRAMS += %D%/file_tool
+CLEANFILES += %D%/file_tool$(EXEEXT)
+%C%_file_tool_SOURCES = %D%/file_tool.c
+%C%_file_tool_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
+%C%_file_tool_LDADD = libflm_cmd.a $(LINK_IO)
+dist_check_SCRIPTS += tests/ranks/train_ranks.t %D%/train_kill.t %D%/train_bad.t %D%/train_eval.t \
+  %D%/generate.t
+tests/ranks/train_ranks.log %D%/train_kill.log %D%/train_bad.log %D%/train_eval.log %D%/generate.log: %D%/file_tool$(EXEEXT)

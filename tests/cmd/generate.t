@@ -1,0 +1,166 @@
+#!/bin/sh
+# generate.t - flm_generate: samples are a function of seed and number alone, an interrupted job is finished, the text
+# and the entropy are those of the ids, and what is refused. SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+. "$abs_top_srcdir/tests/cmd/train.sh"
+shards_make shards 20
+# shellcheck disable=SC2086
+"$bin/flm_train" --data shards --out run $tiny --steps 200 >out 2>err || cat err
+samples=33 # neither 7 nor 4 divides it
+
+# generate RANKS OPTION...
+generate() {
+    ranks=$1
+    shift
+    on_ranks "$ranks" "$bin/flm_generate" --checkpoint run --precision fp32 --threads 1 --seed 5 "$@"
+}
+
+ids() { # FILE - of all numbers of steps
+    for n in 1 4 16; do "$tool" ids "$1" $n; done 2>&1
+}
+
+generate 1 --samples $samples --steps 1,4,16 --batch 64 --out one.h5
+tap_is $? 0 "33 samples of 1, 4 and 16 steps" || cat err
+cp out table
+ids one.h5 >want
+tap_is "$(wc -l <want)" 99 "99 rows"
+test "$(sort -u want | wc -l)" -ge 50 # the three of a sample begin with the same noise
+tap_ok $? "of many kinds"
+
+# Where the two best scores are as good as equal either may come out; at this size there is no such place.
+for setting in "1 1" "7 1" "64 2" "7 2" "1 4" "7 4"; do
+    batch=${setting% *} ranks=${setting#* } name="--batch ${setting% *}, ${setting#* } ranks"
+    generate "$ranks" --samples $samples --steps 1,4,16 --batch "$batch" --chunk 50 --out other.h5
+    tap_is $? 0 "$name" || cat err
+    ids other.h5 >have
+    tap_is "$(cmp -s have want || paste -d ' ' have want | awk '{ n = NF / 2; for (i = 1; i <= n; i++) bad += $i != $(i + n) }
+        END { print bad + 0, "tokens differ" }')" "" "$name: the same samples"
+    cmp -s out table
+    tap_ok $? "$name: the same table"
+    rm other.h5
+done
+generate 1 --samples 9 --steps 4 --out few.h5
+tap_is "$("$tool" ids few.h5 4)" "$("$tool" ids one.h5 4 | head -n 9)" "fewer samples of fewer steps are the first of many"
+generate 1 --samples 9 --steps 4 --seed 6 --out seed.h5
+test "$("$tool" ids seed.h5 4)" != "$("$tool" ids few.h5 4)"
+tap_ok $? "another seed, other samples"
+generate 1 --samples 9 --steps 4 --weights raw --out raw.h5
+test "$("$tool" ids raw.h5 4)" != "$("$tool" ids few.h5 4)"
+tap_ok $? "other weights, other samples"
+
+# The table: the mean over samples of the entropy of their histograms, in nats.
+for n in 1 4 16; do
+    entropy=$("$tool" ids one.h5 $n | awk '
+        { split("", c); for (i = 1; i <= NF; i++) c[$i]++; for (id in c) sum -= c[id] / NF * log(c[id] / NF) }
+        END { printf "%.4f", sum / NR }')
+    awk -v n=$n -v want="$entropy" '$1 == "==" && $2 == n { seen = $3 == 33 && $4 - want < 2e-4 && want - $4 < 2e-4 }
+        END { exit !seen }' table
+    tap_ok $? "$n steps: the entropy printed is that of the ids, $entropy"
+done
+
+# The text is that of the ids: bytes, and names for the two ids that are none.
+generate 2 --samples 9 --steps 4 --out few.h5 --text
+tap_is $? 0 "--text"
+"$tool" ids few.h5 4 | awk '{
+    printf "== sample %d, 4 steps\n", NR - 1
+    for (i = 1; i <= NF; i++) if ($i < 256) printf "%c", $i + 0; else printf "<|%d|>", $i
+    printf "\n" }' | LC_ALL=C sed 's/<|256|>/<|end|>/g' >text.want
+LC_ALL=C grep -av '^==  ' out >text.have
+tap_is "$(LC_ALL=C tr -d '\000\200-\377' <text.have)" "$(LC_ALL=C tr -d '\000\200-\377' <text.want)" "it is that of the ids"
+
+# Finished: the same command again prints the table and changes nothing.
+cp one.h5 before.h5
+generate 2 --samples $samples --steps 1,4,16 --out one.h5
+tap_is $? 0 "the same command again"
+cmp -s out table
+tap_ok $? "prints the same table"
+ids one.h5 >have
+cmp -s have want
+tap_ok $? "and keeps the samples"
+
+# Killed, or asked to stop, and finished.
+begin() { # until it has said on what it computes: the signals' handlers are there by then
+    : >pids
+    : >err
+    # shellcheck disable=SC2016,SC2086 # expanded by the ranks; several options
+    timeout -k 5 120 $MPIEXEC -n 2 sh -c 'echo $$ >>pids; exec "$@"' rank "$bin/flm_generate" --checkpoint run \
+        --precision fp32 --threads 1 --seed 5 --samples $samples --steps 300,4,1 --batch 2 --out cut.h5 \
+        >out 2>err </dev/null &
+    launcher=$!
+    until grep -q thread err || ! kill -0 $launcher 2>/dev/null; do sleep 0.02; done
+}
+for signal in KILL TERM USR1; do
+    begin
+    # shellcheck disable=SC2046
+    kill -$signal $(cat pids) 2>/dev/null
+    wait $launcher
+    status=$?
+    case $signal in
+        KILL) test $status != 0 && test $status != 124 ;;
+        *) test $status = 75 ;;
+    esac
+    tap_ok $? "SIG$signal: status $status"
+    test $signal = KILL || tap_lines err "stopped early; cut.h5 keeps what was made" 1 "SIG$signal: said once"
+done
+generate 2 --samples $samples --steps 300,4,1 --batch 2 --out cut.h5
+tap_is $? 0 "the same command finishes it"
+generate 1 --samples $samples --steps 300,4,1 --out uncut.h5
+for n in 300 4 1; do
+    tap_is "$("$tool" ids cut.h5 $n)" "$("$tool" ids uncut.h5 $n)" "$n steps: the samples of a job never stopped"
+done
+
+# What is refused: one message, and no file changes.
+refused() { # STATUS TEXT NAME OPTION...
+    want=$1 text=$2 name=$3
+    shift 3
+    generate "${by:-1}" --samples $samples "$@"
+    tap_is "$? $(grep -c '^flm_generate: error:' err)" "$want 1" "$name: status $want, one message"
+    tap_has err "$text" "$name: it says what and where"
+}
+cp one.h5 before.h5
+by=2 refused 1 'one.h5: holds other samples: attribute "seed" differs' "other seed" --steps 1,4,16 --seed 6 --out one.h5
+by=1
+refused 1 'attribute "samples" differs' "other number" --steps 1,4,16 --samples 7 --out one.h5
+refused 1 'attribute "weights" differs' "other weights" --steps 1,4,16 --weights raw --out one.h5
+refused 1 'one.h5: ' "other steps" --steps 1,5 --out one.h5
+cmp -s one.h5 before.h5
+tap_ok $? "the samples file is as it was"
+cp one.h5 cut2.h5 && truncate -s -10 cut2.h5 && cp cut2.h5 before.h5
+refused 1 "cut2.h5: is truncated" "truncated samples file" --steps 1,4,16 --out cut2.h5
+cmp -s cut2.h5 before.h5
+tap_ok $? "it is not overwritten"
+cp "$abs_top_srcdir/LICENSE" text
+refused 1 "text: is not an HDF5 file" "a text in the samples file's place" --steps 4 --out text
+cmp -s text "$abs_top_srcdir/LICENSE"
+tap_ok $? "it is not overwritten"
+"$tool" flip one.h5 /steps_4/tokens 300
+generate 1 --samples $samples --steps 1,4,16 --out one.h5
+tap_is $? 0 "a row that is damaged"
+ids one.h5 >have
+cmp -s have want
+tap_ok $? "is made again"
+refused 1 "shards/index.h5: is a file of the kind index, not checkpoint" "shards as checkpoint" --steps 4 --out x.h5 \
+    --checkpoint shards/index.h5
+refused 2 "--checkpoint shards: a directory without" "a directory of something else" --steps 4 --out x.h5 \
+    --checkpoint shards
+refused 1 "nowhere: No such file" "no checkpoint" --steps 4 --out x.h5 --checkpoint nowhere
+refused 2 "--steps 4,4: 4 stands there twice" "steps twice" --steps 4,4 --out x.h5
+refused 2 "--steps: '0' in '4,0' is not allowed" "no steps" --steps 4,0 --out x.h5
+refused 2 "unknown option --step" "unknown option" --step 4 --out x.h5
+refused 1 "nodir/" "no such directory" --steps 4 --out nodir/x.h5
+test ! -e x.h5
+tap_ok $? "nothing was begun"
+cp -r run turned && "$tool" flip turned/checkpoints/latest /ema/vocab_embed.embedding 77
+refused 1 "ema/vocab_embed.embedding: block 0 has checksum" "damaged checkpoint" --steps 4 --out x.h5 --checkpoint turned
+cp -r run nan && "$tool" poison run/checkpoints/latest nan/checkpoints weights/blocks.1.attn_out.weight
+refused 1 "nan/checkpoints/latest, weights:" "weights that are not finite" --steps 4 --out nan.h5 --weights raw \
+    --checkpoint nan
+if test -c /dev/full; then
+    generate 1 --samples 3 --steps 1 --out full.h5
+    timeout 60 "$bin/flm_generate" --checkpoint run --precision fp32 --threads 1 --seed 5 --samples 3 --steps 1 \
+        --out full.h5 --text >/dev/full 2>err
+    tap_is $? 1 "results that cannot be written are an error"
+else
+    tap_skip "results that cannot be written" "no /dev/full"
+fi
+tap_end

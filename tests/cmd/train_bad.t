@@ -1,0 +1,174 @@
+#!/bin/sh
+# train_bad.t - what flm_train refuses: one message that names what and where, the right exit status, no hang, and what
+# was there before stays. SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+. "$abs_top_srcdir/tests/cmd/train.sh"
+
+# refused STATUS TEXT NAME OPTION... - flm_train alone, with the shards of ./shards unless told otherwise.
+refused() {
+    want=$1 text=$2 name=$3
+    shift 3
+    # shellcheck disable=SC2086 # several options
+    timeout -k 5 60 "$bin/flm_train" --data shards $tiny --steps 8 "$@" >out 2>err </dev/null
+    refused_check $?
+}
+
+# The same on two ranks.
+refused_by_two() {
+    want=$1 text=$2 name=$3
+    shift 3
+    # shellcheck disable=SC2086
+    tap_mpi 2 "$bin/flm_train" --data shards $tiny --steps 8 "$@"
+    refused_check $?
+}
+
+refused_check() {
+    tap_is "$1 $(grep -c '^flm_train: error:' err)" "$want 1" "$name: status $want, one message"
+    tap_has err "$text" "$name: it says what and where"
+}
+
+shards_make shards 32
+shards_make shards-24 24
+cp "$abs_top_srcdir/LICENSE" text
+# shellcheck disable=SC2086
+"$bin/flm_train" --data shards --out run $tiny --steps 6 --checkpoint-every 2 --keep 0 >out 2>err || cat err
+first=run/checkpoints/step-00000002.h5 newest=step-00000006.h5
+# shellcheck disable=SC2012 # names of our own
+tap_is "$(ls run/checkpoints | wc -l)" 4 "three checkpoints and latest"
+
+# Usage.
+refused 2 "unknown option --no-such" "unknown option" --out x --no-such 3
+refused 2 "--batch: '0' is not allowed; it takes a whole number from 1" "out of range" --out x --batch 0
+refused 2 "--lr: 'nan' is not allowed" "not a number" --out x --lr nan
+refused 2 "--preset: unknown preset 'huge'" "unknown preset" --out x --preset huge
+refused 2 "not a multiple of the number of heads H = 5" "sizes that do not fit" --out x --heads 5
+refused 2 "--out DIR is required" "no run directory"
+refused 2 "unexpected argument 'extra'" "an argument" --out x extra
+refused_by_two 2 "--batch 1 is less than the number of ranks, 2" "batch below ranks" --out x --batch 1
+refused_by_two 2 "--preset: unknown preset 'huge'" "unknown preset, two ranks" --out x --preset huge
+refused 2 "--resume no: run/checkpoints has checkpoints already" "--resume no" --out run --resume no
+refused 2 "--resume $first: run/checkpoints has checkpoints of its own" "another's checkpoint" --out run --resume $first
+refused 2 "--eval-only: x/checkpoints has no checkpoint to measure" "nothing to measure" --out x --eval-only
+if grep -q '^#define FLM_HAVE_CUDA 1' "$bin/config.h"; then
+    tap_skip "no CUDA" "this build has it"
+else
+    refused 1 "device cuda: this build has no CUDA backend" "no CUDA" --out x --device cuda
+fi
+test ! -e x/metrics.jsonl && test ! -e x/config.ini
+tap_ok $? "nothing was begun"
+
+# Files of the wrong kind, and none.
+refused 1 "run/checkpoints/latest/index.h5: is not there" "a checkpoint as shards" --out x --data run/checkpoints/latest
+refused 1 "text/index.h5: is not there" "a text as shards" --out x --data text
+refused 1 "nowhere/index.h5: No such file" "no shards" --out x --data nowhere
+refused 1 "shards/index.h5: is a file of the kind index, not checkpoint" "an index as checkpoint" --out x \
+    --resume shards/index.h5
+refused 1 "text: is not an HDF5 file" "a text as checkpoint" --out x --resume text
+refused 1 "nowhere: No such file" "no checkpoint" --out x --resume nowhere
+
+# Shards.
+mkdir unfinished && cp shards/train-* unfinished
+refused 1 "unfinished/index.h5: is not there" "shards without index" --out x --data unfinished
+cp -r shards truncated && truncate -s -100 truncated/train-00000-of-00001.h5
+refused 1 "truncated/train-00000-of-00001.h5: is truncated" "truncated shard" --out x --data truncated
+cp -r shards flipped && "$tool" flip flipped/train-00000-of-00001.h5 /tokens $((5 * 64 + 3))
+rows=$(($(stat -c %s shards/train-00000-of-00001.h5) / 64)) # about as many: every row comes once in an epoch
+refused 1 "flipped/train-00000-of-00001.h5: row 5 is damaged" "a row turned" --out x --data flipped --steps $((rows / 16))
+refused_by_two 1 "flipped/train-00000-of-00001.h5: row 5 is damaged" "a row turned, two ranks" --out x2 --data flipped \
+    --steps $((rows / 16))
+cp -r shards held && "$tool" flip held/valid-00000-of-00001.h5 /tokens $((5 * 64 + 3))
+refused_by_two 1 "held/valid-00000-of-00001.h5: row 5 is damaged" "a held-out row turned, two ranks" --out x3 --data held
+cp -r shards summed && "$tool" flip summed/train-00000-of-00001.h5 /checksums 3
+refused 1 "summed/train-00000-of-00001.h5: /checksums are not" "checksums turned" --out x --data summed
+
+# Checkpoints that do not fit the run, and what is damaged. The run itself stays.
+cp run/metrics.jsonl metrics && cp run/config.ini config
+refused 1 "run/checkpoints/$newest has length L 32, this run has 24" "other length" --out run --data shards-24
+refused 1 "run/checkpoints/$newest has hidden size d 32, this run has 48" "other size" --out run --hidden-size 48
+refused 1 "run/checkpoints/$newest was trained with --seed 1, which cannot change on the way to 5" "other seed" \
+    --out run --seed 5
+refused_by_two 1 "run/checkpoints/$newest was trained with --batch 16" "other batch" --out run --batch 8
+refused 1 "run/checkpoints/$newest stands at step 6, beyond --steps 3" "fewer steps" --out run --steps 3
+cmp -s run/metrics.jsonl metrics && cmp -s run/config.ini config
+tap_ok $? "the run is as it was"
+"$tool" poison run/checkpoints/$newest vocabulary weights/vocab_embed.embedding bert-base-uncased
+refused 1 "vocabulary/step-00000007.h5 was trained on tokeniser bert-base-uncased" "other vocabulary" --out x \
+    --resume vocabulary/step-00000007.h5
+
+fall_back() { # NAME TEXT - the run in ./NAME goes on from step 4, and says why
+    # shellcheck disable=SC2086
+    tap_mpi 2 "$bin/flm_train" --data shards --out "$1" $tiny --steps 8
+    tap_is $? 0 "$1: the run goes on"
+    tap_lines err "$1/checkpoints/$newest: $2" 1 "$1: names the damaged file, once"
+    tap_has err "going on from step 4" "$1: from the checkpoint before"
+}
+cp -r run cut && truncate -s 5000 cut/checkpoints/$newest
+fall_back cut "is truncated: 5000 bytes"
+cp -r run turned && "$tool" flip turned/checkpoints/$newest /optimizer/m/blocks.1.attn_out.weight 77
+fall_back turned "optimizer/m/blocks.1.attn_out.weight: block 0 has checksum"
+tap_is "$(curve cut)" "$(curve turned)" "both are the same run"
+for step in 2 4 6; do truncate -s 100 cut/checkpoints/step-0000000$step.h5; done
+rm cut/checkpoints/step-00000008.h5
+refused 1 "cut/checkpoints: none of its" "all damaged" --out cut
+
+# Numbers that are not finite.
+for name in blocks.0.attn_qkv.weight vocab_embed.embedding; do
+    rm -rf nan && cp -r run nan
+    "$tool" poison nan/checkpoints/$newest nan/checkpoints weights/$name
+    cp nan/checkpoints/step-00000007.h5 kept
+    refused_by_two 1 "not finite" "$name not finite" --out nan --checkpoint-every 1
+    tap_has err "the last checkpoint stands" "$name not finite: says so"
+    grep -q "error: .*step [78]:" err
+    tap_ok $? "$name not finite: names the step"
+    tap_is "$(readlink nan/checkpoints/latest)" step-00000007.h5 "$name not finite: latest is what it was"
+    cmp -s nan/checkpoints/step-00000007.h5 kept
+    tap_ok $? "$name not finite: so is the checkpoint"
+done
+
+# Where nothing can be written.
+refused 1 "text/checkpoints: cannot be made: Not a directory" "a file in the directory's place" --out text
+mkdir -p blocked/metrics.jsonl unset/config.ini
+refused_by_two 1 "blocked/metrics.jsonl: cannot be opened: Is a directory" "no metrics" --out blocked
+refused 1 "unset/config.ini" "no config.ini" --out unset
+tap_is "$(find unset -type f)" "" "no config.ini: nothing left behind"
+
+# whole DIR STEP NAME - after a full disk: latest is the checkpoint before, whole, and nothing half written is left.
+whole() {
+    tap_is "$(readlink "$1/checkpoints/latest")" "step-0000000$2.h5" "$3: latest is the checkpoint before"
+    "$tool" compare "$1/checkpoints/latest" "$1/checkpoints/latest" >out 2>&1
+    tap_ok $? "$3: it is whole"
+    tap_is "$(find "$1/checkpoints" -name '.*' -type f)" "" "$3: nothing half written is left"
+}
+if command -v prlimit >/dev/null; then
+    # The limit comes after the start: MPI has large files of its own.
+    cp -r run limited
+    # shellcheck disable=SC2086
+    timeout -k 5 60 "$bin/flm_train" --data shards --out limited $tiny --steps 100000 >out 2>err </dev/null &
+    launcher=$!
+    until grep -q '"step":9,' limited/metrics.jsonl || ! kill -0 $launcher; do sleep 0.02; done
+    child=$(cat /proc/$launcher/task/$launcher/children)
+    prlimit --fsize=200000 --pid $child && kill -USR1 $child
+    want=1 text="cannot be written: File too large" name="file-size limit"
+    wait $launcher
+    refused_check $?
+    whole limited 6 "file-size limit"
+else
+    tap_skip "file-size limit" "no prlimit"
+fi
+mkdir small
+if test "$(id -u)" = 0 && mount -t tmpfs -o size=3m none small 2>/dev/null; then
+    trap 'umount "$tap_folder/small"; cd / && rm -rf "$tap_folder"' EXIT
+    refused_by_two 1 ".step-00000008.h5.tmp: " "full disk" --out small/run --checkpoint-every 2 --keep 0
+    tap_has err "No space left on device" "full disk: the reason"
+    whole small/run 6 "full disk"
+    dd if=/dev/zero of=small/rest bs=1024 2>/dev/null
+    refused 1 "small/run/config.ini.tmp: cannot be written: No space left" "fuller disk" --out small/run
+    whole small/run 6 "fuller disk"
+    rm small/rest small/run/checkpoints/step-00000002.h5
+    # shellcheck disable=SC2086
+    tap_mpi 2 "$bin/flm_train" --data shards --out small/run $tiny --steps 8 --keep 3
+    tap_is $? 0 "with room again the same run goes on"
+else
+    tap_skip "full disk" "no right to mount"
+fi
+tap_end
