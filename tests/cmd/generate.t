@@ -28,8 +28,10 @@ test "$(sort -u want | wc -l)" -ge 50 # the three of a sample begin with the sam
 tap_ok $? "of many kinds"
 
 # Where the two best scores are as good as equal either may come out; at this size there is no such place.
-for setting in "1 1" "7 1" "64 2" "7 2" "1 4" "7 4"; do
-    batch=${setting% *} ranks=${setting#* } name="--batch ${setting% *}, ${setting#* } ranks"
+settings="1,1 7,1 64,2 7,2 1,4 7,4"
+test "$sanitized" = 0 || settings="1,1 7,4"
+for setting in $settings; do
+    batch=${setting%,*} ranks=${setting#*,} name="--batch ${setting%,*}, ${setting#*,} ranks"
     generate "$ranks" --samples $samples --steps 1,4,16 --batch "$batch" --chunk 50 --out other.h5
     tap_is $? 0 "$name" || cat err
     ids other.h5 >have

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # train.sh - for tests that train a tiny network on the project's own English; sourced after tests/tap.sh.
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2034 # for those that source it
+: "${abs_top_srcdir:?run me with make check}" "${abs_top_builddir:?}"
 bin=$abs_top_builddir
 tool=$bin/tests/cmd/file_tool
 tiny="--preset tiny --hidden-size 32 --heads 2 --cond-size 16 --blocks 2 --batch 16 --lr 1e-3 --warmup 0 \

@@ -145,9 +145,9 @@ if command -v prlimit >/dev/null; then
     # shellcheck disable=SC2086
     timeout -k 5 60 "$bin/flm_train" --data shards --out limited $tiny --steps 100000 >out 2>err </dev/null &
     launcher=$!
-    until grep -q '"step":9,' limited/metrics.jsonl || ! kill -0 $launcher; do sleep 0.02; done
-    child=$(cat /proc/$launcher/task/$launcher/children)
-    prlimit --fsize=200000 --pid $child && kill -USR1 $child
+    until grep -q '"step":9,' limited/metrics.jsonl || ! kill -0 $launcher 2>/dev/null; do sleep 0.02; done
+    read -r child </proc/$launcher/task/$launcher/children # of timeout
+    prlimit --fsize=200000 --pid "$child" && kill -USR1 "$child"
     want=1 text="cannot be written: File too large" name="file-size limit"
     wait $launcher
     refused_check $?

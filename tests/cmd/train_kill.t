@@ -5,7 +5,8 @@
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
 steps=90
-test "$sanitized" = 0 || steps=45
+rounds="1 2 3 4 5 6"
+test "$sanitized" = 0 || steps=45 rounds="1 2"
 shards_make shards 32
 often="--checkpoint-every 3 --eval-every 7 --eval-rows 30"
 
@@ -54,7 +55,7 @@ moment() {
     awk -v seed="$(od -An -N3 -tu4 /dev/urandom)" -v most="$1" 'BEGIN { srand(seed); print rand() * most }'
 }
 
-complete() { # DIR RANKS NAME - the same command until it completes
+finish() { # DIR RANKS NAME - the same command until it completes
     begin "$1" "$2"
     end
     tap_is $status 0 "$3: the same command completes the run"
@@ -69,7 +70,7 @@ curve whole >want
 
 # All ranks at once, at random moments and while a checkpoint is being written.
 struck=0
-for round in 1 2 3 4 5 6; do
+for round in $rounds; do
     begin killed 2
     step=$(last_step)
     reached $((${step:-0} + 5))
@@ -77,11 +78,11 @@ for round in 1 2 3 4 5 6; do
     strike KILL 2
     end
     if test $status != 0; then struck=$((struck + 1)); fi
-    test -e killed/checkpoints/latest || test $round = 1 || tap_ok 1 "round $round: a checkpoint is there"
+    test -e killed/checkpoints/latest || test "$round" = 1 || tap_ok 1 "round $round: a checkpoint is there"
 done
-test $struck -ge 2
+test $struck -ge 1
 tap_ok $? "killed $struck times on the way, the last time at step $(last_step)"
-complete killed 2 "killed"
+finish killed 2 "killed"
 tap_is "$(curve killed)" "$(cat want)" "killed: its losses are those of a run never stopped"
 weights_same "killed: so are its weights" whole/checkpoints/latest killed/checkpoints/latest
 tap_is "$(find killed/checkpoints -name '.*' -type f | wc -l)" 0 "killed: nothing half written is left"
@@ -95,7 +96,7 @@ begin moved 1
 reached 35
 strike KILL 1
 end
-complete moved 3 "2 ranks, 1, 3"
+finish moved 3 "2 ranks, 1, 3"
 curves_near "2 ranks, 1, 3" whole moved $steps
 weights_near "2 ranks, 1, 3" whole/checkpoints/latest moved/checkpoints/latest
 
@@ -110,7 +111,7 @@ for signal in TERM USR1; do
     tap_lines err "error:" 0 "SIG$signal: no error"
     tap_is "$(readlink asked-$signal/checkpoints/latest)" "step-$(printf %08d "$(last_step)").h5" \
         "SIG$signal: there is a checkpoint of the last step"
-    complete asked-$signal 2 "SIG$signal"
+    finish asked-$signal 2 "SIG$signal"
     tap_is "$(curve asked-$signal)" "$(cat want)" "SIG$signal: the losses of a run never stopped"
     weights_same "SIG$signal: and its weights" whole/checkpoints/latest asked-$signal/checkpoints/latest
 done
@@ -123,12 +124,12 @@ begun=$(date +%s)
 end
 test $status != 0 && test $status != 124 && test $(($(date +%s) - begun)) -le 20
 tap_ok $? "one rank killed: the job ends, status $status"
-complete widowed 2 "one rank killed"
+finish widowed 2 "one rank killed"
 tap_is "$(curve widowed)" "$(cat want)" "one rank killed: the losses of a run never stopped"
 
 # A finished run again: nothing changes.
 cp whole/metrics.jsonl before
-complete whole 2 "a finished run"
+finish whole 2 "a finished run"
 tap_has err "is reached already" "a finished run says so"
 tap_is "$(curve whole)" "$(cat want)" "a finished run keeps its metrics"
 tap_end
