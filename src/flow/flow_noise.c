@@ -58,7 +58,7 @@ static flm_status gram_all(flm_noise_basis *basis, flm_comm *comm, const flm_ten
     FLM_TRY(be->memory->zero(be, basis->R.data, bytes));
     if (rows > 0) {
         const flm_tensor own = flm_tensor_slice(E, first, rows);
-        FLM_TRY(be->ops->gram(be, &basis->R, &own));
+        FLM_TRY(be->ops->gram(be, &basis->R, &own, &own));
     }
     FLM_TRY(be->memory->to_host(be, basis->host, basis->R.data, bytes));
     FLM_TRY(be->stream->sync(be));
