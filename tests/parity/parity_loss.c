@@ -1,5 +1,5 @@
-/* parity_flm.c - the cases of the one-time network: gamma, /flm_loss, /sample_flm. SPDX-License-Identifier: Apache-2.0
- */
+/* parity_loss.c - gamma, and the losses with all their gradients: /flm_loss, /distill_loss, /second_loss.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/parity/parity.h"
 
 #include <math.h>
@@ -45,80 +45,80 @@ done:
     return rc;
 }
 
-/* A case's noise, as xi [B, L, K] on the backend. */
-static flm_status load_xi(parity_run *run, const parity_file *file, const parity_network *network, const char *part,
-                          flm_tensor *xi)
+double parity_farthest(const float *a, const float *b, int64_t n)
+{
+    double worst = 0;
+    for (int64_t i = 0; i < n; i++) worst = parity_worst(worst, fabs((double)a[i] - (double)b[i]));
+    return worst;
+}
+
+/* What a loss's case gives and expects, on the host. */
+typedef struct loss_case {
+    const char *part;
+    int32_t *tokens;
+    double *t, *d; /* d: of jumps, else NULL */
+    double *gamma, *loss;
+    float *embedded, *logits;          /* of /flm_loss alone */
+    flm_tensor xi[FLM_NOISE_NETWORKS]; /* on the backend */
+    float *state;                      /* [B_most, L, d] */
+    float *chunk;                      /* [chunk, V] */
+    double embedded_error, logits_error;
+} loss_case;
+
+static flm_status check_inputs(const parity_file *file, const loss_case *c)
 {
     flm_status rc = FLM_OK;
     const flm_model_shape *s = &file->shape;
-    float *x0 = NULL, *values = NULL;
-    *xi = flm_tensor_3d(NULL, FLM_DTYPE_F32, file->B, s->L, network->basis->K);
-    FLM_TRY(
-        parity_read(file->id, FLM_DTYPE_F32, 3, (const int64_t[]){file->B, s->L, s->V}, &x0, "/%s/inputs/noise", part));
-    FLM_TRY(parity_xi(file->B * s->L, s->V, s->d, network->E, x0, &values));
-    FLM_TRY(run->be->memory->alloc(run->be, flm_tensor_bytes(xi), &xi->data));
-    FLM_TRY(run->be->memory->to_device(run->be, xi->data, values, flm_tensor_bytes(xi)));
-    FLM_TRY(run->be->stream->sync(run->be));
+    for (int64_t i = 0; i < file->B * s->L; i++)
+        if (c->tokens[i] < 0 || c->tokens[i] >= s->V)
+            FLM_FAIL(FLM_E_FORMAT, "/%s/inputs/tokens: %d is not in 0..%lld", c->part, (int)c->tokens[i],
+                     (long long)s->V - 1);
+    for (int64_t i = 0; i < file->B; i++) {
+        if (!(c->t[i] >= 0 && c->t[i] <= 1))
+            FLM_FAIL(FLM_E_FORMAT, "/%s/inputs: time %g is not in 0..1", c->part, c->t[i]);
+        if (c->d != NULL && !(c->d[i] > 0 && c->t[i] + c->d[i] <= 1 + 1e-9))
+            FLM_FAIL(FLM_E_FORMAT, "/%s/inputs/d: %g from %g is not in 0..1", c->part, c->d[i], c->t[i]);
+    }
 done:
-    free(x0);
-    free(values);
     return rc;
 }
-
-/* What /flm_loss gives and expects, on the host. */
-typedef struct loss_case {
-    int32_t *tokens;
-    double *t, *gamma, *loss;
-    float *embedded, *logits;
-    flm_tensor xi; /* on the backend */
-    float *state;  /* [B_most, L, d] */
-    float *chunk;  /* [chunk, V] */
-    double embedded_error, logits_error;
-} loss_case;
 
 static flm_status loss_case_read(parity_run *run, const parity_file *file, const parity_network *network, loss_case *c)
 {
     flm_status rc = FLM_OK;
     const flm_model_shape *s = &file->shape;
+    const bool jumps = network->teacher != NULL;
     const int64_t B = file->B, tokens[] = {B, s->L}, embedded[] = {B, s->L, s->d}, logits[] = {B, s->L, s->V};
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_I32, 2, tokens, &c->tokens, "/flm_loss/inputs/tokens"));
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->t, "/flm_loss/inputs/t"));
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->gamma, "/flm_loss/expected/gamma"));
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 0, NULL, &c->loss, "/flm_loss/expected/loss"));
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 3, embedded, &c->embedded, "/flm_loss/expected/embedded"));
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 3, logits, &c->logits, "/flm_loss/expected/logits"));
-    for (int64_t i = 0; i < B * s->L; i++)
-        if (c->tokens[i] < 0 || c->tokens[i] >= s->V)
-            FLM_FAIL(FLM_E_FORMAT, "/flm_loss/inputs/tokens: %d is not in 0..%lld", (int)c->tokens[i],
-                     (long long)s->V - 1);
-    for (int64_t i = 0; i < B; i++)
-        if (!(c->t[i] >= 0 && c->t[i] <= 1)) FLM_FAIL(FLM_E_FORMAT, "/flm_loss/inputs/t: %g is not in 0..1", c->t[i]);
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_I32, 2, tokens, &c->tokens, "/%s/inputs/tokens", c->part));
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->t, "/%s/inputs/%s", c->part, jumps ? "s" : "t"));
+    if (jumps) FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->d, "/%s/inputs/d", c->part));
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->gamma, "/%s/expected/gamma", c->part));
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 0, NULL, &c->loss, "/%s/expected/loss", c->part));
+    if (!jumps) {
+        FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 3, embedded, &c->embedded, "/%s/expected/embedded", c->part));
+        FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 3, logits, &c->logits, "/%s/expected/logits", c->part));
+    }
+    FLM_TRY(check_inputs(file, c));
     c->state = malloc((size_t)(network->dit->B_most * s->L * s->d) * sizeof *c->state);
     c->chunk = malloc((size_t)(network->dit->chunk * s->V) * sizeof *c->chunk);
     if (c->state == NULL || c->chunk == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory to compare with");
-    FLM_TRY(load_xi(run, file, network, "flm_loss", &c->xi));
+    FLM_TRY(parity_xi(run, file, network, c->part, c->xi));
 done:
     return rc;
 }
 
 static void loss_case_free(parity_run *run, loss_case *c)
 {
-    run->be->memory->release(run->be, c->xi.data);
+    parity_xi_free(run, c->xi);
     free(c->tokens);
     free(c->t);
+    free(c->d);
     free(c->gamma);
     free(c->loss);
     free(c->embedded);
     free(c->logits);
     free(c->state);
     free(c->chunk);
-}
-
-static double farthest(const float *a, const float *b, int64_t n)
-{
-    double worst = 0;
-    for (int64_t i = 0; i < n; i++) worst = parity_worst(worst, fabs((double)a[i] - (double)b[i]));
-    return worst;
 }
 
 /* Of the micro-batch just run, samples [first, first + B): its input and its logits. */
@@ -131,33 +131,35 @@ static flm_status compare_forward(parity_run *run, const parity_network *network
     const int64_t L = dit->shape.L, d = dit->shape.d, V = dit->shape.V;
     FLM_TRY(memory->to_host(run->be, c->state, dit->input.data, (size_t)(B * L * d) * sizeof *c->state));
     FLM_TRY(run->be->stream->sync(run->be));
-    c->embedded_error = parity_worst(c->embedded_error, farthest(c->state, c->embedded + first * L * d, B * L * d));
+    c->embedded_error =
+        parity_worst(c->embedded_error, parity_farthest(c->state, c->embedded + first * L * d, B * L * d));
     for (int64_t row = 0; row < B * L; row += dit->chunk) {
         const int64_t rows = B * L - row < dit->chunk ? B * L - row : dit->chunk;
         FLM_TRY(flm_dit_head_logits(dit, network->weights, row, rows));
         FLM_TRY(memory->to_host(run->be, c->chunk, dit->logits.data, (size_t)(rows * V) * sizeof *c->chunk));
         FLM_TRY(run->be->stream->sync(run->be));
         c->logits_error =
-            parity_worst(c->logits_error, farthest(c->chunk, c->logits + (first * L + row) * V, rows * V));
+            parity_worst(c->logits_error, parity_farthest(c->chunk, c->logits + (first * L + row) * V, rows * V));
     }
 done:
     return rc;
 }
 
-static flm_status compare_gradients(parity_run *run, const parity_file *file, const flm_weights *weights)
+static flm_status compare_gradients(parity_run *run, const parity_file *file, const char *part,
+                                    const flm_weights *weights)
 {
     flm_status rc = FLM_OK;
     float *expected = NULL, *have = NULL;
     int64_t members = 0;
-    FLM_TRY(parity_members(file->id, "/flm_loss/expected/grad", &members));
+    char group[96];
+    snprintf(group, sizeof group, "/%s/expected/grad", part);
+    FLM_TRY(parity_members(file->id, group, &members));
     if (members != weights->parameters)
-        FLM_FAIL(FLM_E_FORMAT, "/flm_loss/expected/grad: %lld tensors, the network has %d", (long long)members,
-                 weights->parameters);
+        FLM_FAIL(FLM_E_FORMAT, "%s: %lld tensors, the network has %d", group, (long long)members, weights->parameters);
     for (int i = 0; i < weights->parameters; i++) {
         const flm_parameter *p = &weights->parameter[i];
         double error = 0, norm = 0;
-        FLM_TRY(
-            parity_read(file->id, FLM_DTYPE_F32, p->ndim, p->dim, &expected, "/flm_loss/expected/grad/%s", p->name));
+        FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, p->ndim, p->dim, &expected, "%s/%s", group, p->name));
         have = malloc((size_t)p->count * sizeof *have);
         if (have == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the gradient of %s", p->name);
         FLM_TRY(flm_weights_get_grad(weights, i, have));
@@ -183,129 +185,56 @@ static flm_status run_loss(parity_run *run, const parity_file *file, const parit
     flm_status rc = FLM_OK;
     const int64_t L = file->shape.L, most = network->dit->B_most;
     FLM_TRY(flm_weights_zero_grad(network->weights));
-    FLM_TRY(flm_objective_begin(objective));
+    FLM_TRY(flm_objective_begin(objective, run->comm, network->weights));
     for (int64_t first = 0; first < file->B; first += most) {
         const int64_t B = file->B - first < most ? file->B - first : most;
-        const flm_tensor xi = flm_tensor_slice(&c->xi, first, B);
+        flm_tensor xi[FLM_NOISE_NETWORKS];
+        for (int i = 0; i < network->basis->blocks; i++) xi[i] = flm_tensor_slice(&c->xi[i], first, B);
         const flm_micro_batch batch = {.B = B,
                                        .tokens = c->tokens + first * L,
                                        .t = c->t + first,
-                                       .noise = {.given = &xi},
+                                       .d = c->d != NULL ? c->d + first : NULL,
+                                       .noise = {.given = xi},
                                        .scale = 1 / ((double)file->B * (double)L),
                                        .backward = true};
         FLM_TRY(flm_objective_micro(objective, network->weights, &batch));
-        FLM_TRY(compare_forward(run, network, c, first, B));
+        if (c->logits != NULL) FLM_TRY(compare_forward(run, network, c, first, B));
     }
     FLM_TRY(flm_noise_reduce(network->basis, run->comm));
     FLM_TRY(flm_noise_gradient(network->basis, &network->weights->w.E, 0, &network->weights->grad.E));
-    FLM_TRY(flm_objective_total(objective, total));
+    FLM_TRY(flm_objective_total(objective, total, NULL));
 done:
     return rc;
 }
 
-flm_status parity_flm_loss(parity_run *run, const parity_file *file)
+flm_status parity_loss(parity_run *run, const parity_file *file, const parity_case *which)
 {
     flm_status rc = FLM_OK;
     parity_network network = {0};
     flm_objective *objective = NULL;
-    loss_case c = {0};
+    loss_case c = {.part = which->part};
     double total = 0;
-    FLM_TRY(parity_network_create(run, file, true, &network));
-    FLM_TRY(flm_objective_create(network.dit, network.basis, network.gamma, &objective));
+    FLM_TRY(parity_network_create(run, file, which, &network));
+    const flm_objective_parts parts = {.dit = network.dit,
+                                       .basis = network.basis,
+                                       .gamma = network.gamma,
+                                       .frozen = network.frozen,
+                                       .teacher = network.teacher,
+                                       .flow_map = network.flow_map};
+    FLM_TRY(flm_objective_create(&parts, &objective));
     FLM_TRY(loss_case_read(run, file, &network, &c));
     FLM_TRY(run_loss(run, file, &network, objective, &c, &total));
     compare_gamma(run, network.gamma, file->B, c.t, c.gamma);
     const double loss = total / ((double)file->B * (double)file->shape.L);
     parity_compare(run, fabs(loss - *c.loss) / fmax(1, fabs(*c.loss)), run->tolerance.loss, "loss");
-    parity_compare(run, c.embedded_error, embedded_tolerance, "embedded");
-    parity_compare(run, c.logits_error, run->tolerance.logits, "logits");
-    FLM_TRY(compare_gradients(run, file, network.weights));
+    if (c.logits != NULL) {
+        parity_compare(run, c.embedded_error, embedded_tolerance, "embedded");
+        parity_compare(run, c.logits_error, run->tolerance.logits, "logits");
+    }
+    FLM_TRY(compare_gradients(run, file, which->part, network.weights));
 done:
     loss_case_free(run, &c);
     flm_objective_destroy(&objective);
-    parity_network_destroy(&network);
-    return rc;
-}
-
-/* Tokens that differ although the two best scores of their row do not come near each other. */
-static int64_t wrong_tokens(const int32_t *have, const int32_t *want, const float *scores, int64_t rows, int64_t V,
-                            double margin)
-{
-    int64_t wrong = 0;
-    for (int64_t r = 0; r < rows; r++) {
-        double best = -INFINITY, second = -INFINITY;
-        for (int64_t v = 0; v < V; v++) {
-            const double score = scores[r * V + v];
-            if (score > best) {
-                second = best;
-                best = score;
-            } else if (score > second) {
-                second = score;
-            }
-        }
-        wrong += !(best - second <= margin) && have[r] != want[r];
-    }
-    return wrong;
-}
-
-static flm_status sample_steps(parity_run *run, const parity_file *file, flm_sampler *sampler, const flm_tensor *xi,
-                               int64_t steps)
-{
-    flm_status rc = FLM_OK;
-    const int64_t L = file->shape.L, V = file->shape.V, most = sampler->dit->B_most, chunk = sampler->dit->chunk;
-    int32_t *expected = NULL, *tokens = malloc((size_t)(file->B * L) * sizeof *tokens);
-    float *scores = NULL, *have = malloc((size_t)(chunk * V) * sizeof *have);
-    double worst = 0;
-    if (tokens == NULL || have == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for samples");
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_I32, 2, (const int64_t[]){file->B, L}, &expected,
-                        "/sample_flm/expected/steps_%lld/tokens", (long long)steps));
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 3, (const int64_t[]){file->B, L, V}, &scores,
-                        "/sample_flm/expected/steps_%lld/scores", (long long)steps));
-    for (int64_t first = 0; first < file->B; first += most) {
-        const int64_t B = file->B - first < most ? file->B - first : most;
-        const flm_tensor own = flm_tensor_slice(xi, first, B);
-        FLM_TRY(flm_sampler_run(sampler, B, steps, &(flm_noise_source){.given = &own}, tokens + first * L));
-        for (int64_t row = 0; row < B * L; row += chunk) {
-            const int64_t rows = B * L - row < chunk ? B * L - row : chunk;
-            FLM_TRY(flm_sampler_scores(sampler, row, rows, have));
-            worst = parity_worst(worst, farthest(have, scores + (first * L + row) * V, rows * V));
-        }
-    }
-    const int64_t wrong = wrong_tokens(tokens, expected, scores, file->B * L, V, run->tolerance.margin);
-    parity_compare(run, worst, run->tolerance.scores, "steps_%lld/scores", (long long)steps);
-    parity_compare(run, (double)wrong, 0, "steps_%lld/tokens (wrong)", (long long)steps);
-done:
-    free(expected);
-    free(tokens);
-    free(scores);
-    free(have);
-    return rc;
-}
-
-flm_status parity_sample_flm(parity_run *run, const parity_file *file)
-{
-    flm_status rc = FLM_OK;
-    parity_network network = {0};
-    flm_sampler *sampler = NULL;
-    flm_tensor xi = flm_tensor_none();
-    int64_t members = 0;
-    FLM_TRY(parity_network_create(run, file, false, &network));
-    FLM_TRY(flm_sampler_create(network.dit, network.weights, network.basis, network.gamma, &sampler));
-    FLM_TRY(load_xi(run, file, &network, "sample_flm", &xi));
-    FLM_TRY(parity_members(file->id, "/sample_flm/expected", &members));
-    if (members == 0) FLM_FAIL(FLM_E_FORMAT, "/sample_flm/expected: nothing is expected");
-    for (int64_t i = 0; i < members; i++) {
-        char name[64];
-        long long steps = 0;
-        int length = 0;
-        FLM_TRY(parity_member(file->id, "/sample_flm/expected", i, name, sizeof name));
-        if (sscanf(name, "steps_%9lld%n", &steps, &length) != 1 || name[length] != '\0' || steps < 1)
-            FLM_FAIL(FLM_E_FORMAT, "/sample_flm/expected: '%s' is not steps_ and a number", name);
-        FLM_TRY(sample_steps(run, file, sampler, &xi, steps));
-    }
-done:
-    run->be->memory->release(run->be, xi.data);
-    flm_sampler_destroy(&sampler);
     parity_network_destroy(&network);
     return rc;
 }
