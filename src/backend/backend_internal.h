@@ -38,23 +38,27 @@ flm_status flm_cpu_open(int threads, flm_backend **out);
       const flm_tensor *qkv, const flm_tensor *lse, int64_t H, float softcap)                                       \
     X(silu, const flm_tensor *y, const flm_tensor *x)                                                               \
     X(silu_backward, const flm_tensor *grad_x, const flm_tensor *grad_y, const flm_tensor *x)                       \
+    X(gelu_erf, const flm_tensor *y, const flm_tensor *x)                                                           \
+    X(gelu_erf_backward, const flm_tensor *grad_x, const flm_tensor *grad_y, const flm_tensor *x)                   \
     X(timestep_features, const flm_tensor *out, const flm_tensor *t)                                                \
     X(embed_state, const flm_tensor *x, const flm_tensor *noise, const flm_tensor *E, const flm_tensor *tokens,     \
       const flm_tensor *g)                                                                                          \
     X(embed_scatter, const flm_tensor *grad_E, const flm_tensor *grad_x, const flm_tensor *tokens,                  \
       const flm_tensor *g)                                                                                          \
     X(sample_scale, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g)                                  \
+    X(sample_combine, const flm_tensor *y, const flm_tensor *coefficient, const flm_tensor *x, int count)           \
     X(normal, const flm_tensor *out, uint64_t stream, int64_t first_sample)                                         \
     X(softmax_xent, const flm_tensor *loss, const flm_tensor *grad, const flm_tensor *logits,                       \
       const flm_tensor *target, float scale)                                                                        \
     X(softmax, const flm_tensor *p, const flm_tensor *logits)                                                       \
     X(argmax, const flm_tensor *index, const flm_tensor *x)                                                         \
+    X(distill_error, const flm_distill_error *p)                                                                    \
     X(axpby, const flm_tensor *y, float a, const flm_tensor *x, float b)                                            \
     X(cast, const flm_tensor *to, const flm_tensor *from)                                                           \
     X(sum, const flm_tensor *out, const flm_tensor *x)                                                              \
     X(sum_squares, const flm_tensor *out, const flm_tensor *x)                                                      \
     X(adamw, const flm_adamw *p)                                                                                    \
-    X(gram, const flm_tensor *G, const flm_tensor *F)                                                               \
+    X(gram, const flm_tensor *G, const flm_tensor *A, const flm_tensor *B)                                          \
     X(cholesky, const flm_tensor *G)                                                                                \
     X(triangular_solve, const flm_tensor *X_, const flm_tensor *R, bool transpose)
 

@@ -44,6 +44,23 @@ typedef struct flm_adamw {
     int64_t update;           /* 0 for the first update: bias corrections use update + 1 */
 } flm_adamw;
 
+/* Squared error of a distillation by rows, and its gradient. With c = coefficient[r], p = softmax:
+ *     err = c[0] (p(to) - p(from)) + c[1] residual + c[2] bias
+ *     loss[r] = sum over V of err^2
+ *     grad = c[3] err, or with `through` c[3] p(from) (err - sum of p(from) err): of from's logits
+ * residual holds err afterwards, unless it is grad. Source: model.md sections 6 and 7. */
+typedef struct flm_distill_error {
+    const flm_tensor *loss;        /* f32 [R] */
+    const flm_tensor *grad;        /* absent, or act [R, V]; f32: may be residual, with `through` from */
+    const flm_tensor *from, *to;   /* f32 [R, V]: logits */
+    const flm_tensor *residual;    /* f32 [R, V] */
+    const flm_tensor *bias;        /* f32 [V] */
+    const flm_tensor *coefficient; /* f32 [R, FLM_DISTILL_COEFFICIENTS] */
+    bool through;
+} flm_distill_error;
+
+enum { FLM_DISTILL_COEFFICIENTS = 4, FLM_COMBINE_MOST = 4 };
+
 typedef struct flm_ops {
     /* ---- products ---- */
     flm_status (*matmul)(flm_backend *be, const flm_matmul *p);
@@ -96,6 +113,11 @@ typedef struct flm_ops {
     flm_status (*silu)(flm_backend *be, const flm_tensor *y, const flm_tensor *x);
     flm_status (*silu_backward)(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_y,
                                 const flm_tensor *x);
+    /* gelu_erf - y = x Phi(x), the exact GELU; gelu_erf_backward - grad_x = grad_y * its derivative, grad_x may be
+     * grad_y.  f32, any shape. */
+    flm_status (*gelu_erf)(flm_backend *be, const flm_tensor *y, const flm_tensor *x);
+    flm_status (*gelu_erf_backward)(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_y,
+                                    const flm_tensor *x);
     /* timestep_features - out[b] = [cos(t w_j) | sin(t w_j)], w_j = exp(-ln(10000) j / (F/2)).
      * in t f32 [B]   out f32 [B, F], F even. */
     flm_status (*timestep_features)(flm_backend *be, const flm_tensor *out, const flm_tensor *t);
@@ -111,6 +133,10 @@ typedef struct flm_ops {
                                 const flm_tensor *tokens, const flm_tensor *g);
     /* sample_scale - y[b] = (1 - g[b]) x[b].   f32 [B, ...], g f32 [B]; y may be x. */
     flm_status (*sample_scale)(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g);
+    /* sample_combine - y[b] = sum over k < count of coefficient[b, k] x[k][b].   in coefficient f32 [B, count]; x: count
+     * (1..FLM_COMBINE_MOST) tensors act [B, ...]   out y like each x, may be one of them. */
+    flm_status (*sample_combine)(flm_backend *be, const flm_tensor *y, const flm_tensor *coefficient,
+                                 const flm_tensor *x, int count);
     /* normal - out[b, l, i] = standard normal of Philox(stream; sample first_sample + b, position l, component i).
      * Four components share a counter block: Box-Muller on (u0, u1) and (u2, u3), cos before sin.  out f32 [B, L, K]. */
     flm_status (*normal)(flm_backend *be, const flm_tensor *out, uint64_t stream, int64_t first_sample);
@@ -127,6 +153,9 @@ typedef struct flm_ops {
      * in x f32 [R, V]   out i32 [R]. */
     flm_status (*argmax)(flm_backend *be, const flm_tensor *index, const flm_tensor *x);
 
+    /* distill_error - see flm_distill_error. */
+    flm_status (*distill_error)(flm_backend *be, const flm_distill_error *p);
+
     /* ---- elementwise, reductions, optimiser ---- */
     /* axpby - y = a x + b y; b = 0 ignores what y holds (NaN included).   f32, same shape. */
     flm_status (*axpby)(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b);
@@ -138,8 +167,9 @@ typedef struct flm_ops {
     flm_status (*adamw)(flm_backend *be, const flm_adamw *p);
 
     /* ---- small dense algebra in fp64 (model.md section 4) ---- */
-    /* gram - G += F^T F, both triangles.   in F f32 [R, K]   out G f64 [K, K].  Products and sums in fp64. */
-    flm_status (*gram)(flm_backend *be, const flm_tensor *G, const flm_tensor *F);
+    /* gram - G += A^T B.   in A f32 [R, Ka], B f32 [R, Kb]   out G f64 [Ka, Kb].  Products and sums in fp64,
+     * deterministic. B may be A: G must then be symmetric before and is so, to the bit, afterwards. */
+    flm_status (*gram)(flm_backend *be, const flm_tensor *G, const flm_tensor *A, const flm_tensor *B);
     /* cholesky - in place: G f64 [K, K] symmetric becomes lower R with R R^T = G, zeros above.
      * Errors: FLM_E_NUMERIC when G is not positive definite or not finite. */
     flm_status (*cholesky)(flm_backend *be, const flm_tensor *G);

@@ -13,9 +13,9 @@
 
 typedef enum flm_random_purpose {
     FLM_RANDOM_INIT = 1,      /* initial weights; site = parameter index */
-    FLM_RANDOM_TIME = 2,      /* stratified times; site 0 offsets, 1 permutation */
+    FLM_RANDOM_TIME = 2,      /* stratified times; site 0 offsets, 1 permutation, 2 starts of jumps */
     FLM_RANDOM_NOISE = 3,     /* xi of a training step */
-    FLM_RANDOM_DROPOUT = 4,   /* site = 2 * layer + {0 attention, 1 MLP} */
+    FLM_RANDOM_DROPOUT = 4,   /* site = 2^16 pass + 2 * layer + {0 attention, 1 MLP} */
     FLM_RANDOM_SHUFFLE = 5,   /* row permutation; step = epoch */
     FLM_RANDOM_VALIDATION = 6,/* noise and times of validation: step = batch index, the same at every evaluation */
     FLM_RANDOM_SAMPLE = 7     /* initial noise of generated samples */

@@ -114,7 +114,7 @@ static flm_status load_network(generation *g)
     FLM_TRY(flm_model_load(g->weights, g->checkpoint, set_of(g->o)));
     FLM_TRY(flm_noise_create(g->be, shape.V, shape.d, &g->basis));
     FLM_TRY(flm_dit_create(g->be, &shape, act, batch, chunk, false, &g->dit));
-    FLM_TRY(flm_sampler_create(g->dit, g->weights, g->basis, g->gamma, &g->sampler));
+    FLM_TRY(flm_sampler_create(g->dit, g->weights, NULL, g->basis, g->gamma, &g->sampler));
     g->ids = malloc((size_t)(batch * shape.L) * sizeof *g->ids);
     g->present = malloc((size_t)batch * sizeof *g->present);
     if (g->ids == NULL || g->present == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld samples", (long long)batch);

@@ -1,32 +1,60 @@
-/* flow_noise.c - Gram, Cholesky and the two products with xi. SPDX-License-Identifier: Apache-2.0 */
+/* flow_noise.c - Gram, Cholesky and the products with xi.
+ *
+ * The differences E_j - E_1 are never divided by s_j: their Gram matrices are, in fp64, and the rows of R are
+ * multiplied by it instead, after the factorisation. So S R, which is all that is kept, serves both uses: X_1 + s_j X_j
+ * = xi (..), and (S R)^-T M is what multiplies the plain differences. SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_noise.h"
+
+#include "base/base_philox.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ridge of the Gram matrix, relative to its mean eigenvalue: model.md section 4 */
 static const double ridge = 1e-10;
+
+/* Rows of differences made at once: whole panels of the Gram op. */
+enum { PIECE = 1024 };
 
 static void take(flm_noise_basis *basis)
 {
     flm_arena *at = &basis->arena;
     const int64_t d = basis->d;
-    basis->T = flm_arena_2d(at, FLM_DTYPE_F32, basis->K, d);
+    const int k = basis->networks;
+    for (int j = 0; j < k; j++)
+        for (int i = 0; i <= j && i < basis->blocks; i++)
+            basis->T[j][i] =
+                basis->direct && j + 1 < k ? basis->frozen[j] : flm_arena_2d(at, FLM_DTYPE_F32, basis->width, d);
     basis->M = flm_arena_2d(at, FLM_DTYPE_F32, basis->K, d);
     if (basis->direct) return;
-    basis->R = flm_arena_2d(at, FLM_DTYPE_F64, d, d);
-    basis->P = flm_arena_2d(at, FLM_DTYPE_F64, d, d);
-    basis->P32 = flm_arena_2d(at, FLM_DTYPE_F32, d, d);
+    basis->R = flm_arena_2d(at, FLM_DTYPE_F64, k * d, k * d);
+    basis->P = flm_arena_2d(at, FLM_DTYPE_F64, k * d, d);
+    basis->P32 = flm_arena_2d(at, FLM_DTYPE_F32, k * d, d);
+    for (int j = 1; j < k; j++) basis->piece[j - 1] = flm_arena_2d(at, FLM_DTYPE_F32, PIECE, d);
 }
 
-flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, flm_noise_basis **out)
+flm_status flm_noise_create_joint(flm_backend *be, int64_t V, int64_t d, int count, const flm_tensor *frozen,
+                                  flm_noise_basis **out)
 {
     flm_status rc = FLM_OK;
+    const int k = count + 1;
+    const bool direct = V <= k * d;
+    const size_t entries = (size_t)(k * d) * (size_t)(k * d);
     flm_noise_basis *basis = calloc(1, sizeof *basis);
     if (basis == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the noise basis");
-    *basis = (flm_noise_basis){.be = be, .V = V, .d = d, .K = V <= d ? V : d, .direct = V <= d};
-    basis->host = malloc((size_t)(d * d) * sizeof *basis->host);
-    if (basis->host == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a Gram matrix of %lld squared", (long long)d);
+    *basis = (flm_noise_basis){.be = be, .V = V, .d = d, .networks = k, .direct = direct};
+    basis->blocks = direct ? 1 : k;
+    basis->width = direct ? V : d;
+    basis->K = basis->blocks * basis->width;
+    for (int j = 0; j < count; j++) basis->frozen[j] = frozen[j];
+    if (!direct) {
+        basis->gram = malloc(entries * sizeof *basis->gram);
+        basis->work = malloc(entries * sizeof *basis->work);
+        basis->narrow = malloc((size_t)(d * d) * sizeof *basis->narrow);
+        if (basis->gram == NULL || basis->work == NULL || basis->narrow == NULL)
+            FLM_FAIL(FLM_E_NOMEM, "no memory for a Gram matrix of %lld squared", (long long)(k * d));
+    }
     basis->arena = flm_arena_begin(be);
     take(basis);
     FLM_TRY(flm_arena_commit(&basis->arena, "noise basis"));
@@ -38,59 +66,154 @@ done:
     return rc;
 }
 
+flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, flm_noise_basis **out)
+{
+    return flm_noise_create_joint(be, V, d, 0, NULL, out);
+}
+
 void flm_noise_destroy(flm_noise_basis **basis)
 {
     if (*basis == NULL) return;
     flm_arena_release(&(*basis)->arena);
-    free((*basis)->host);
+    free((*basis)->gram);
+    free((*basis)->work);
+    free((*basis)->narrow);
     free(*basis);
     *basis = NULL;
 }
 
-/* F^T F over all rows: this rank's share on the device, the sum over ranks on the host in one order everywhere. */
-static flm_status gram_all(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E)
+static flm_tensor embedding(const flm_noise_basis *basis, int j, const flm_tensor *E)
+{
+    return j + 1 < basis->networks ? basis->frozen[j] : *E;
+}
+
+/* Rows [first, first + rows) of E_1, or of E_j - E_1 (j from 1), which are made in piece j - 1. */
+static flm_status factor_rows(const flm_noise_basis *basis, int j, const flm_tensor *E, int64_t first, int64_t rows,
+                              flm_tensor *out)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = basis->be;
-    const int64_t d = basis->d, rank = flm_comm_rank(comm), size = flm_comm_size(comm);
-    const int64_t first = basis->V * rank / size, rows = basis->V * (rank + 1) / size - first;
-    const size_t bytes = flm_tensor_bytes(&basis->R);
-    FLM_TRY(be->memory->zero(be, basis->R.data, bytes));
-    if (rows > 0) {
-        const flm_tensor own = flm_tensor_slice(E, first, rows);
-        FLM_TRY(be->ops->gram(be, &basis->R, &own));
+    const flm_tensor from = embedding(basis, j, E), own = flm_tensor_slice(&from, first, rows);
+    if (j == 0) {
+        *out = own;
+        goto done;
     }
-    FLM_TRY(be->memory->to_host(be, basis->host, basis->R.data, bytes));
-    FLM_TRY(be->stream->sync(be));
-    FLM_TRY(flm_comm_sum_f64(comm, basis->host, d * d));
-    double trace = 0;
-    for (int64_t i = 0; i < d; i++)
-        trace += basis->host[i * d + i];
-    if (!isfinite(trace)) FLM_FAIL(FLM_E_NUMERIC, "the embedding is not finite");
-    for (int64_t i = 0; i < d; i++)
-        basis->host[i * d + i] += ridge * trace / (double)d;
-    FLM_TRY(be->memory->to_device(be, basis->R.data, basis->host, bytes));
+    const flm_tensor base = embedding(basis, 0, E), base_rows = flm_tensor_slice(&base, first, rows);
+    *out = flm_tensor_slice(&basis->piece[j - 1], 0, rows);
+    FLM_TRY(be->memory->copy(be, out->data, own.data, flm_tensor_bytes(out)));
+    FLM_TRY(be->ops->axpby(be, out, -1.0f, &base_rows, 1.0f)); /* exact where they are near each other */
 done:
     return rc;
 }
 
-/* T = R^T in f32, transposed on the host: d^2 values once a step. */
-static flm_status transpose_factor(flm_noise_basis *basis)
+/* A block of the Gram matrix: rows of network i, columns of network j <= i. */
+typedef struct pair {
+    int i, j;
+} pair;
+
+/* The blocks to make: those of the trained embedding, and at first those of the frozen ones. */
+static int list_pairs(const flm_noise_basis *basis, pair *list)
+{
+    const int k = basis->networks;
+    int count = 0;
+    for (int j = 0; j < k; j++) list[count++] = (pair){k - 1, j};
+    for (int i = 0; i + 1 < k && !basis->frozen_made; i++)
+        for (int j = 0; j <= i; j++) list[count++] = (pair){i, j};
+    return count;
+}
+
+/* += the part of some rows; block b of the list lies at R + b d^2. */
+static flm_status add_pairs(flm_noise_basis *basis, const flm_tensor *E, int64_t first, int64_t rows, const pair *list,
+                            int count)
+{
+    flm_status rc = FLM_OK;
+    const int64_t d = basis->d;
+    flm_tensor factor[FLM_NOISE_NETWORKS];
+    for (int j = 0; j < basis->networks; j++) FLM_TRY(factor_rows(basis, j, E, first, rows, &factor[j]));
+    for (int b = 0; b < count; b++) {
+        const flm_tensor G = flm_tensor_2d((double *)basis->R.data + b * d * d, FLM_DTYPE_F64, d, d);
+        FLM_TRY(basis->be->ops->gram(basis->be, &G, &factor[list[b].i], &factor[list[b].j]));
+    }
+done:
+    return rc;
+}
+
+/* gram over all rows: this rank's share on the device, the sum over ranks on the host in one order everywhere. */
+static flm_status gram_all(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = basis->be;
-    const int64_t d = basis->d;
-    double *R = basis->host;
+    const int64_t d = basis->d, kd = basis->networks * d, rank = flm_comm_rank(comm), size = flm_comm_size(comm);
+    const int64_t begin = basis->V * rank / size, end = basis->V * (rank + 1) / size;
+    pair list[FLM_NOISE_NETWORKS * (FLM_NOISE_NETWORKS + 1) / 2];
+    const int count = list_pairs(basis, list);
+    const size_t bytes = (size_t)(count * d * d) * sizeof(double);
+    FLM_TRY(be->memory->zero(be, basis->R.data, bytes));
+    for (int64_t first = begin; first < end; first += PIECE)
+        FLM_TRY(add_pairs(basis, E, first, end - first < PIECE ? end - first : PIECE, list, count));
+    FLM_TRY(be->memory->to_host(be, basis->work, basis->R.data, bytes));
+    FLM_TRY(be->stream->sync(be));
+    FLM_TRY(flm_comm_sum_f64(comm, basis->work, count * d * d));
+    for (int b = 0; b < count; b++)
+        for (int64_t r = 0; r < d; r++)
+            memcpy(basis->gram + (list[b].i * d + r) * kd + list[b].j * d, basis->work + (b * d + r) * d,
+                   (size_t)d * sizeof(double));
+    basis->frozen_made = true;
+done:
+    return rc;
+}
+
+static double trace_of(const flm_noise_basis *basis, int j)
+{
+    const int64_t d = basis->d, kd = basis->networks * d;
+    double trace = 0;
+    for (int64_t i = j * d; i < (j + 1) * d; i++) trace += basis->gram[i * kd + i];
+    return trace;
+}
+
+/* s, and work = the Gram matrix of F with its ridge. */
+static flm_status scale_gram(flm_noise_basis *basis)
+{
+    flm_status rc = FLM_OK;
+    const int64_t d = basis->d, kd = basis->networks * d;
+    const double base = trace_of(basis, 0);
+    for (int j = 0; j < basis->networks; j++) {
+        const double trace = trace_of(basis, j);
+        if (!isfinite(trace)) FLM_FAIL(FLM_E_NUMERIC, "the embedding is not finite");
+        basis->s[j] = j == 0 ? 1 : base > 0 ? sqrt(trace / base) : 0;
+    }
+    for (int64_t i = 0; i < kd; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            const double scale = basis->s[i / d] * basis->s[j / d];
+            const double value = scale > 0 ? basis->gram[i * kd + j] / scale : 0;
+            basis->work[i * kd + j] = basis->work[j * kd + i] = i == j ? value + ridge * base / (double)d : value;
+        }
+done:
+    return rc;
+}
+
+/* After the factorisation: R's rows times s (1 for s = 0, whose difference is zero itself), and every T in f32. */
+static flm_status make_factors(flm_noise_basis *basis)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = basis->be;
+    const int64_t d = basis->d, kd = basis->networks * d;
+    double *R = basis->work;
     FLM_TRY(be->memory->to_host(be, R, basis->R.data, flm_tensor_bytes(&basis->R)));
     FLM_TRY(be->stream->sync(be));
-    for (int64_t i = 0; i < d; i++)
-        for (int64_t j = 0; j < i; j++) {
-            R[j * d + i] = R[i * d + j];
-            R[i * d + j] = 0;
-        }
-    FLM_TRY(be->memory->to_device(be, basis->P.data, R, flm_tensor_bytes(&basis->P)));
-    FLM_TRY(be->ops->cast(be, &basis->T, &basis->P));
+    for (int64_t i = d; i < kd; i++)
+        for (int64_t j = 0; j <= i && basis->s[i / d] > 0; j++) R[i * kd + j] *= basis->s[i / d];
+    FLM_TRY(be->memory->to_device(be, basis->R.data, R, flm_tensor_bytes(&basis->R)));
     FLM_TRY(be->stream->sync(be));
+    for (int j = 0; j < basis->networks; j++)
+        for (int i = 0; i <= j; i++) {
+            for (int64_t p = 0; p < d; p++)
+                for (int64_t q = 0; q < d; q++)
+                    basis->narrow[p * d + q] = (float)((j > 0 && i == 0 ? R[q * kd + p] : 0) +
+                                                       (basis->s[j] > 0 ? R[(j * d + q) * kd + i * d + p] : 0));
+            FLM_TRY(be->memory->to_device(be, basis->T[j][i].data, basis->narrow, flm_tensor_bytes(&basis->T[j][i])));
+            FLM_TRY(be->stream->sync(be));
+        }
 done:
     return rc;
 }
@@ -101,11 +224,25 @@ flm_status flm_noise_update(flm_noise_basis *basis, flm_comm *comm, const flm_te
     flm_backend *be = basis->be;
     FLM_TRY(be->memory->zero(be, basis->M.data, flm_tensor_bytes(&basis->M)));
     if (basis->direct) {
-        FLM_TRY(be->memory->copy(be, basis->T.data, E->data, flm_tensor_bytes(&basis->T)));
+        const flm_tensor *T = &basis->T[basis->networks - 1][0];
+        FLM_TRY(be->memory->copy(be, T->data, E->data, flm_tensor_bytes(T)));
     } else {
         FLM_TRY(gram_all(basis, comm, E));
+        FLM_TRY(scale_gram(basis));
+        FLM_TRY(be->memory->to_device(be, basis->R.data, basis->work, flm_tensor_bytes(&basis->R)));
         FLM_TRY(be->ops->cholesky(be, &basis->R));
-        FLM_TRY(transpose_factor(basis));
+        FLM_TRY(make_factors(basis));
+    }
+done:
+    return rc;
+}
+
+flm_status flm_noise_draw(const flm_noise_basis *basis, const flm_tensor *xi, uint64_t stream, int64_t first_sample)
+{
+    flm_status rc = FLM_OK;
+    for (int i = 0; i < basis->blocks; i++) {
+        const uint64_t own = i == 0 ? stream : flm_philox_stream(stream, FLM_RANDOM_NOISE, (uint64_t)i, 0);
+        FLM_TRY(basis->be->ops->normal(basis->be, &xi[i], own, first_sample));
     }
 done:
     return rc;
@@ -119,14 +256,24 @@ static flm_status product(flm_backend *be, const flm_tensor *a, bool transpose_a
         be, &(flm_matmul){.a = &a2, .b = &b2, .c = &c2, .transpose_a = transpose_a, .accumulate = accumulate});
 }
 
-flm_status flm_noise_embed(const flm_noise_basis *basis, const flm_tensor *noise, const flm_tensor *xi)
+flm_status flm_noise_embed(const flm_noise_basis *basis, int j, const flm_tensor *noise, const flm_tensor *xi)
 {
-    return product(basis->be, xi, false, &basis->T, noise, false);
+    flm_status rc = FLM_OK;
+    const bool more = !basis->direct && basis->s[j] > 0; /* than the first block */
+    for (int i = 0; i <= (more ? j : 0); i++) FLM_TRY(product(basis->be, &xi[i], false, &basis->T[j][i], noise, i > 0));
+done:
+    return rc;
 }
 
 flm_status flm_noise_backward(flm_noise_basis *basis, const flm_tensor *xi, const flm_tensor *grad_noise)
 {
-    return product(basis->be, xi, true, grad_noise, &basis->M, true);
+    flm_status rc = FLM_OK;
+    for (int i = 0; i < basis->blocks; i++) {
+        const flm_tensor M = flm_tensor_slice(&basis->M, i * basis->width, basis->width);
+        FLM_TRY(product(basis->be, &xi[i], true, grad_noise, &M, true));
+    }
+done:
+    return rc;
 }
 
 flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm)
@@ -145,15 +292,38 @@ done:
     return rc;
 }
 
-flm_status flm_noise_gradient(const flm_noise_basis *basis, const flm_tensor *E, int64_t first,
-                              const flm_tensor *grad)
+/* grad += (E_j - E_1) P_j, a piece at a time. */
+static flm_status add_difference(const flm_noise_basis *basis, int j, const flm_tensor *E, int64_t first,
+                                 const flm_tensor *grad)
 {
+    flm_status rc = FLM_OK;
+    const flm_tensor P = flm_tensor_slice(&basis->P32, j * basis->d, basis->d);
+    for (int64_t at = 0; at < grad->dim[0]; at += PIECE) {
+        const int64_t rows = grad->dim[0] - at < PIECE ? grad->dim[0] - at : PIECE;
+        const flm_tensor to = flm_tensor_slice(grad, at, rows);
+        flm_tensor factor;
+        FLM_TRY(factor_rows(basis, j, E, first + at, rows, &factor));
+        FLM_TRY(product(basis->be, &factor, false, &P, &to, true));
+    }
+done:
+    return rc;
+}
+
+flm_status flm_noise_gradient(const flm_noise_basis *basis, const flm_tensor *E, int64_t first, const flm_tensor *grad)
+{
+    flm_status rc = FLM_OK;
     const int64_t rows = grad->dim[0];
-    if (rows == 0) return FLM_OK;
+    if (rows == 0) goto done;
     if (basis->direct) {
         const flm_tensor M = flm_tensor_slice(&basis->M, first, rows);
-        return basis->be->ops->axpby(basis->be, grad, 1.0f, &M, 1.0f);
+        FLM_TRY(basis->be->ops->axpby(basis->be, grad, 1.0f, &M, 1.0f));
+        goto done;
     }
-    const flm_tensor F = flm_tensor_slice(E, first, rows);
-    return product(basis->be, &F, false, &basis->P32, grad, true);
+    const flm_tensor base = embedding(basis, 0, E), F = flm_tensor_slice(&base, first, rows);
+    const flm_tensor P = flm_tensor_slice(&basis->P32, 0, basis->d);
+    FLM_TRY(product(basis->be, &F, false, &P, grad, true));
+    for (int j = 1; j < basis->networks; j++)
+        if (basis->s[j] > 0) FLM_TRY(add_difference(basis, j, E, first, grad));
+done:
+    return rc;
 }

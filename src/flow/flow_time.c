@@ -1,10 +1,11 @@
-/* flow_time.c - stratified times. SPDX-License-Identifier: Apache-2.0 */
+/* flow_time.c - stratified times and jumps. SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_time.h"
 
 #include "base/base_permute.h"
 
 #include <assert.h>
 #include <math.h>
+#include <stdbool.h>
 
 void flm_time_stratified(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n, int64_t first,
                          int64_t count, double *t)
@@ -19,5 +20,23 @@ void flm_time_stratified(uint64_t seed, flm_random_purpose purpose, uint64_t ste
         const double stratum = (double)flm_permute(permutation, i, n);
         const double x = stratum + flm_philox_uniform(r.v[0], r.v[1]); /* may round up to the next stratum */
         t[k] = fmin(x, nextafter(stratum + 1, 0)) / (double)n;
+    }
+}
+
+const flm_time_law flm_time_stage_one = {.least = 1e-6, .boundary = 1.0 / 64};
+const flm_time_law flm_time_stage_two = {.least = 1e-5, .boundary = 1.0 / 128};
+
+void flm_time_jumps(const flm_time_law *law, uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n,
+                    int64_t first, int64_t count, double *s, double *d)
+{
+    const uint32_t site = purpose == FLM_RANDOM_VALIDATION ? FLM_VALIDATION_START : 2;
+    const uint64_t starts = flm_philox_stream(seed, purpose, step, site);
+    flm_time_stratified(seed, purpose, step, n, first, count, d);
+    for (int64_t k = 0; k < count; k++) {
+        const uint64_t i = (uint64_t)(first + k);
+        const flm_philox4 r = flm_philox4x32(starts, (uint32_t)i, (uint32_t)(i >> 32), 0, 0);
+        const bool whole = flm_philox_uniform(r.v[2], r.v[3]) < law->boundary;
+        d[k] = whole ? 1 : fmax(d[k], law->least);
+        s[k] = whole ? 0 : flm_philox_uniform(r.v[0], r.v[1]) * (1 - d[k]);
     }
 }

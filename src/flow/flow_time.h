@@ -1,12 +1,18 @@
-/* flow_time.h - stratified times over a global batch (docs/model.md section 5). SPDX-License-Identifier: Apache-2.0 */
+/* flow_time.h - stratified times and jumps over a global batch (docs/model.md sections 5 to 7).
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_FLOW_TIME_H
 #define FLM_FLOW_TIME_H
 
 #include "base/base_philox.h"
 
-/* The sites of the streams of FLM_RANDOM_VALIDATION: xi of a batch is drawn from site 0, its times from the next two.
+/* The sites of the streams of FLM_RANDOM_VALIDATION: xi of a batch is drawn from site 0, its times from the next ones.
  */
-enum { FLM_VALIDATION_NOISE = 0, FLM_VALIDATION_OFFSETS = 1, FLM_VALIDATION_PERMUTATION = 2 };
+enum {
+    FLM_VALIDATION_NOISE = 0,
+    FLM_VALIDATION_OFFSETS = 1,
+    FLM_VALIDATION_PERMUTATION = 2,
+    FLM_VALIDATION_START = 3
+};
 
 /* flm_time_stratified - t_i = (u_i + p(i)) / n of samples i in [first, first + count) of a global batch of n: u_i
  * uniform, p a random permutation of 0..n-1, so that every [k/n, (k+1)/n) has exactly one. A function of (seed,
@@ -16,5 +22,17 @@ enum { FLM_VALIDATION_NOISE = 0, FLM_VALIDATION_OFFSETS = 1, FLM_VALIDATION_PERM
  * Source: model.md section 5. */
 void flm_time_stratified(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n, int64_t first,
                          int64_t count, double *t);
+
+/* How a stage of distillation draws its jumps: d is at least `least`, and with probability `boundary` the whole way. */
+typedef struct flm_time_law {
+    double least, boundary;
+} flm_time_law;
+extern const flm_time_law flm_time_stage_one, flm_time_stage_two; /* model.md sections 6 and 7 */
+
+/* flm_time_jumps - start s_i and length d_i of samples i in [first, first + count) of a global batch of n: d stratified
+ * as above, s = U (1 - d), or s = 0 and d = 1; 0 <= s, 0 < d, s + d <= 1. A function of (seed, purpose, step, i, n)
+ * alone. Arguments as above.   out s, d [count]. Source: model.md sections 6 and 7. */
+void flm_time_jumps(const flm_time_law *law, uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n,
+                    int64_t first, int64_t count, double *s, double *d);
 
 #endif

@@ -45,6 +45,8 @@ flm_status flm_model_check(const flm_model_shape *shape)
     if (shape->F % 2 != 0) FLM_FAIL(FLM_E_ARG, "timestep features F = %lld is odd", (long long)shape->F);
     if (!(shape->softcap > 0) || !isfinite(shape->softcap))
         FLM_FAIL(FLM_E_ARG, "softcap is %g, must be positive and finite", shape->softcap);
+    if ((int)shape->network < FLM_NETWORK_ONE_TIME || (int)shape->network > FLM_NETWORK_RESIDUAL)
+        FLM_FAIL(FLM_E_ARG, "network of kind %d", (int)shape->network);
 done:
     return rc;
 }

@@ -7,6 +7,13 @@
 
 #include <stdint.h>
 
+/* What a network sees and has: model.md sections 2, 6 and 7. Each kind has what those before it have. */
+typedef enum flm_network {
+    FLM_NETWORK_ONE_TIME, /* FLM: one time, a soft max head */
+    FLM_NETWORK_TWO_TIME, /* stage two: two times, a soft max head */
+    FLM_NETWORK_RESIDUAL  /* stage one: two times, a residual for its head, and the loss-weighting network */
+} flm_network;
+
 typedef struct flm_model_shape {
     int64_t L, V;     /* positions, vocabulary */
     int64_t d, H;     /* hidden size, heads; h = d / H */
@@ -14,6 +21,7 @@ typedef struct flm_model_shape {
     int64_t F;        /* timestep features, cos and sin together (256) */
     int64_t mlp_ratio;/* MLP width over d (4) */
     double softcap;   /* of attention scores (50) */
+    flm_network network; /* 0: one-time */
 } flm_model_shape;
 
 /* flm_model_preset - "small" or "tiny" of model.md section 2, with L and V left 0. Errors: FLM_E_ARG. */

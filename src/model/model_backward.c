@@ -107,7 +107,7 @@ flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_
         FLM_TRY(flm_dit_modulation_backward(dit, &grad_mod, &w->A, &grad->A, &grad->a));
         FLM_TRY(announce(hook, flm_bucket_block_small(i)));
     }
-    FLM_TRY(flm_dit_condition_backward(dit, &weights->w, &weights->grad));
+    FLM_TRY(flm_dit_condition_backward(dit, weights));
     FLM_TRY(announce(hook, FLM_BUCKET_TIME));
 done:
     return rc;

@@ -2,37 +2,72 @@
  * Source: model.md section 2. SPDX-License-Identifier: Apache-2.0 */
 #include "model/model_internal.h"
 
-flm_status flm_dit_condition(flm_dit *dit, const flm_dit_weights *w)
+flm_status flm_time_embed(flm_backend *be, const flm_tensor *t, const flm_tensor *features, const flm_tensor *h,
+                          const flm_tensor *act, const flm_tensor *const w[4], const flm_tensor *out, bool accumulate)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(be->ops->timestep_features(be, features, t));
+    FLM_TRY(flm_dit_product(be, features, false, w[0], true, h, false, w[1], NULL));
+    FLM_TRY(be->ops->silu(be, act, h));
+    FLM_TRY(flm_dit_product(be, act, false, w[2], true, out, accumulate, w[3], NULL));
+done:
+    return rc;
+}
+
+flm_status flm_dit_condition(flm_dit *dit, const flm_weights *weights)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = dit->be;
+    const flm_dit_weights *w = &weights->w;
     const flm_tensor t = batch_of(dit, &dit->t), features = batch_of(dit, &dit->features);
     const flm_tensor h = batch_of(dit, &dit->time_h), act = batch_of(dit, &dit->time_act);
     const flm_tensor out = batch_of(dit, &dit->time_out), cond = batch_of(dit, &dit->cond);
-    FLM_TRY(be->ops->timestep_features(be, &features, &t));
-    FLM_TRY(flm_dit_product(be, &features, false, &w->time_W1, true, &h, false, &w->time_b1, NULL));
-    FLM_TRY(be->ops->silu(be, &act, &h));
-    FLM_TRY(flm_dit_product(be, &act, false, &w->time_W2, true, &out, false, &w->time_b2, NULL));
+    const flm_tensor *const time[] = {&w->time_W1, &w->time_b1, &w->time_W2, &w->time_b2};
+    const flm_tensor *const until[] = {&w->until_W1, &w->until_b1, &w->until_W2, &w->until_b2};
+    FLM_TRY(flm_time_embed(be, &t, &features, &h, &act, time, &out, false));
+    if (weights->shape.network != FLM_NETWORK_ONE_TIME) {
+        const flm_tensor u = batch_of(dit, &dit->until), u_features = batch_of(dit, &dit->until_features);
+        const flm_tensor u_h = batch_of(dit, &dit->until_h), u_act = batch_of(dit, &dit->until_act);
+        FLM_TRY(flm_time_embed(be, &u, &u_features, &u_h, &u_act, until, &out, true));
+    }
     FLM_TRY(be->ops->silu(be, &cond, &out));
 done:
     return rc;
 }
 
-flm_status flm_dit_condition_backward(flm_dit *dit, const flm_dit_weights *w, const flm_dit_weights *grad)
+flm_status flm_time_embed_backward(flm_backend *be, const flm_tensor *grad_out, const flm_tensor *features,
+                                   const flm_tensor *h, const flm_tensor *act, const flm_tensor *W2,
+                                   const flm_tensor *const grad[4], const flm_tensor *grad_h)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_dit_product(be, grad_out, true, act, false, grad[2], true, NULL, NULL));
+    FLM_TRY(be->ops->column_sum(be, grad[3], grad_out));
+    FLM_TRY(flm_dit_product(be, grad_out, false, W2, false, grad_h, false, NULL, NULL));
+    FLM_TRY(be->ops->silu_backward(be, grad_h, grad_h, h));
+    FLM_TRY(flm_dit_product(be, grad_h, true, features, false, grad[0], true, NULL, NULL));
+    FLM_TRY(be->ops->column_sum(be, grad[1], grad_h));
+done:
+    return rc;
+}
+
+flm_status flm_dit_condition_backward(flm_dit *dit, const flm_weights *weights)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = dit->be;
+    const flm_dit_weights *w = &weights->w, *grad = &weights->grad;
     const flm_tensor features = batch_of(dit, &dit->features), h = batch_of(dit, &dit->time_h);
     const flm_tensor act = batch_of(dit, &dit->time_act), out = batch_of(dit, &dit->time_out);
     const flm_tensor grad_cond = batch_of(dit, &dit->grad_cond);
     const flm_tensor grad_out = batch_of(dit, &dit->grad_c1), grad_h = batch_of(dit, &dit->grad_c2);
+    const flm_tensor *const time[] = {&grad->time_W1, &grad->time_b1, &grad->time_W2, &grad->time_b2};
+    const flm_tensor *const until[] = {&grad->until_W1, &grad->until_b1, &grad->until_W2, &grad->until_b2};
     FLM_TRY(be->ops->silu_backward(be, &grad_out, &grad_cond, &out));
-    FLM_TRY(flm_dit_product(be, &grad_out, true, &act, false, &grad->time_W2, true, NULL, NULL));
-    FLM_TRY(be->ops->column_sum(be, &grad->time_b2, &grad_out));
-    FLM_TRY(flm_dit_product(be, &grad_out, false, &w->time_W2, false, &grad_h, false, NULL, NULL));
-    FLM_TRY(be->ops->silu_backward(be, &grad_h, &grad_h, &h));
-    FLM_TRY(flm_dit_product(be, &grad_h, true, &features, false, &grad->time_W1, true, NULL, NULL));
-    FLM_TRY(be->ops->column_sum(be, &grad->time_b1, &grad_h));
+    FLM_TRY(flm_time_embed_backward(be, &grad_out, &features, &h, &act, &w->time_W2, time, &grad_h));
+    if (weights->shape.network != FLM_NETWORK_ONE_TIME) {
+        const flm_tensor u_features = batch_of(dit, &dit->until_features), u_h = batch_of(dit, &dit->until_h);
+        const flm_tensor u_act = batch_of(dit, &dit->until_act);
+        FLM_TRY(flm_time_embed_backward(be, &grad_out, &u_features, &u_h, &u_act, &w->until_W2, until, &grad_h));
+    }
 done:
     return rc;
 }

@@ -9,6 +9,9 @@
 /* base of the rotary frequencies: model.md section 2 */
 static const double rope_base = 10000.0;
 
+/* Sites of one pass of a step: twice the most blocks that flm_model_check admits, and room. */
+enum { PASS_SHIFT = 16 };
+
 static void take_block(flm_dit *dit, flm_dit_block *b, bool first)
 {
     flm_arena *at = &dit->arena;
@@ -69,6 +72,12 @@ static void take_all(flm_dit *dit)
     const int64_t B = dit->B_most;
     dit->input = flm_arena_3d(at, FLM_DTYPE_F32, B, s->L, s->d);
     dit->t = flm_arena_1d(at, FLM_DTYPE_F32, B);
+    dit->until = flm_arena_1d(at, FLM_DTYPE_F32, B);
+    if (s->network != FLM_NETWORK_ONE_TIME) {
+        dit->until_features = flm_arena_2d(at, FLM_DTYPE_F32, B, s->F);
+        dit->until_h = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
+        dit->until_act = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
+    }
     dit->features = flm_arena_2d(at, FLM_DTYPE_F32, B, s->F);
     dit->time_h = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
     dit->time_act = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
@@ -155,7 +164,7 @@ flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int bran
     if (dropout == NULL || dropout->p == 0) return (flm_dropout){0};
     return (flm_dropout){.p = dropout->p,
                          .stream = flm_philox_stream(dropout->seed, FLM_RANDOM_DROPOUT, dropout->step,
-                                                     (uint32_t)(2 * block + branch)),
+                                                     (dropout->pass << PASS_SHIFT) + (uint32_t)(2 * block + branch)),
                          .first_sample = dropout->first_sample};
 }
 
@@ -205,8 +214,10 @@ flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, 
     const int64_t N = dit->shape.N, d = dit->shape.d;
     if (B < 1 || B > dit->B_most)
         FLM_FAIL(FLM_E_ARG, "%lld sequences in a network made for %lld", (long long)B, (long long)dit->B_most);
+    if (weights->shape.network != FLM_NETWORK_ONE_TIME && dit->shape.network == FLM_NETWORK_ONE_TIME)
+        FLM_FAIL(FLM_E_ARG, "a network of two times in activations made for one");
     dit->B = B;
-    FLM_TRY(flm_dit_condition(dit, w));
+    FLM_TRY(flm_dit_condition(dit, weights));
     for (int64_t i = 0; i < N; i++) {
         const flm_tensor next = batch_of(dit, i + 1 < N ? &dit->block[i + 1].x : &dit->x_out);
         FLM_TRY(block_forward(dit, &w->block[i], i, &next, dropout));

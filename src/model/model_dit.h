@@ -28,8 +28,9 @@ typedef struct flm_dit {
     int64_t B_most, chunk; /* sequences; rows of the head at once */
     int64_t B;             /* of the last forward */
     flm_tensor input;      /* f32 [B_most, L, d]: x E of the network; the first block's x */
-    flm_tensor t;          /* f32 [B_most] */
+    flm_tensor t, until;   /* f32 [B_most]: the time, and the time that a two-time network jumps to */
     flm_tensor features, time_h, time_act, time_out, cond; /* f32 [B, F | c | c | c | c] */
+    flm_tensor until_features, until_h, until_act;         /* f32 [B, F | c | c], of shape.network with two times */
     flm_dit_block *block;  /* [N] */
     flm_tensor x_out, mod_out, mean_out, rstd_out;         /* head: f32 [B, L, d], [B, 2d], [B, L] x 2 */
     flm_tensor y;          /* act [B, L, d]: the last hidden state */
@@ -44,11 +45,14 @@ typedef struct flm_dit {
     flm_arena arena;
 } flm_dit;
 
-/* Dropout of a whole pass: sites are derived from it (FLM_RANDOM_DROPOUT). p = 0: none. */
+/* Dropout of a whole pass: sites are derived from it (FLM_RANDOM_DROPOUT). p = 0: none. Several passes of a step draw
+ * independently when `pass`, 0 .. FLM_DIT_PASSES - 1, differs. */
+enum { FLM_DIT_PASSES = 3 };
 typedef struct flm_dit_dropout {
     float p;
     uint64_t seed, step;
     int64_t first_sample; /* global index within the step */
+    uint32_t pass;
 } flm_dit_dropout;
 
 /* Told when the gradient of a bucket is complete, in the order of the backward pass. */
@@ -58,6 +62,7 @@ typedef struct flm_dit_hook {
 } flm_dit_hook;
 
 /* flm_dit_create - allocate the activations of up to B_most sequences; chunk rows of logits at once (1..B_most L).
+ * shape.network: one-time networks alone, or both kinds; what a head's output means is the caller's.
  * training: keep what the backward pass needs. act: compute dtype, as the weights'. Not collective.
  * Errors: FLM_E_ARG, FLM_E_NOMEM with the bytes asked. */
 flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dtype act, int64_t B_most, int64_t chunk,
@@ -66,13 +71,15 @@ flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dty
 /* flm_dit_destroy - accepts NULL, nulls it. */
 void flm_dit_destroy(flm_dit **dit);
 
-/* flm_dit_forward - the last hidden state y [B, L, d] of the sequences in dit->input[0..B) at times dit->t[0..B).
- * dropout: NULL for none. Errors: FLM_E_ARG (B), the backend's. Source: model.md section 2. */
+/* flm_dit_forward - the last hidden state y [B, L, d] of the sequences in dit->input[0..B) at times dit->t[0..B) (and
+ * dit->until, where the weights are of a two-time network; one dit serves networks of both kinds).
+ * dropout: NULL for none. Errors: FLM_E_ARG (B; two-time weights in a one-time dit), the backend's. Source: model.md section 2. */
 flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, const flm_dit_dropout *dropout);
 
 /* flm_dit_backward - from dit->grad_y (gradient of y) to dit->grad_x (gradient of input); weights' gradients +=.
  * Needs training, the forward of the same B just before, and the same dropout. hook: NULL, or told of each bucket but
- * the embedding's, which flow completes; the head's buckets are complete before this begins and told first. */
+ * the embedding's and flm_bucket_two_time, which flow completes; the head's buckets are complete before this begins and
+ * told first. */
 flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_dit_dropout *dropout,
                             const flm_dit_hook *hook);
 
@@ -86,13 +93,23 @@ flm_status flm_dit_head_logits(flm_dit *dit, const flm_weights *weights, int64_t
 flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm_tensor *tokens, float scale,
                              const flm_tensor *loss, bool backward);
 
-/* flm_dit_head_expect - softmax(y Wout^T + bout) E over all rows, a chunk at a time: the mean embedding.
- * in  E act [V, d] (of the compute dtype)   out mean f32 [B, L, d]. Source: model.md section 8. */
-flm_status flm_dit_head_expect(flm_dit *dit, const flm_weights *weights, const flm_tensor *E, const flm_tensor *mean);
+/* flm_dit_head_expect - softmax(y Wout^T + bout) E over all rows, a chunk at a time: the mean embedding, in each of
+ * `count` embeddings by one soft max.
+ * in  E count tensors act [V, d] (of the compute dtype)   out mean count tensors f32 [B, L, d].
+ * Source: model.md section 8. */
+flm_status flm_dit_head_expect(flm_dit *dit, const flm_weights *weights, int count, const flm_tensor *E,
+                               const flm_tensor *mean);
 
 /* flm_dit_head_argmax - the most probable token of every row.   out tokens i32 [B, L].
  * Errors: FLM_E_NUMERIC when logits are not finite. */
 flm_status flm_dit_head_argmax(flm_dit *dit, const flm_weights *weights, const flm_tensor *tokens);
+
+/* flm_residual_maps - what turns a residual network's last hidden state y into its output times an embedding:
+ * (y Wout^T + bout) E = y map + offset.
+ * in  weights of FLM_NETWORK_RESIDUAL; E f32 [V, d], E_act act [V, d]: the same (one tensor in f32)
+ * out map act [d, d] = Wout^T E; offset f32 [1, d] = bout^T E. Source: model.md section 6. */
+flm_status flm_residual_maps(flm_backend *be, const flm_weights *weights, const flm_tensor *E, const flm_tensor *E_act,
+                             const flm_tensor *map, const flm_tensor *offset);
 
 /* flm_dit_product - C = op(A) op(B) [+ C] [+ bias] [then gelu]: flm_ops.matmul with tensors flattened to 2-D.
  * bias, gelu: NULL for none. */

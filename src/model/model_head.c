@@ -45,7 +45,8 @@ done:
     return rc;
 }
 
-flm_status flm_dit_head_expect(flm_dit *dit, const flm_weights *weights, const flm_tensor *E, const flm_tensor *mean)
+flm_status flm_dit_head_expect(flm_dit *dit, const flm_weights *weights, int count, const flm_tensor *E,
+                               const flm_tensor *mean)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = dit->be;
@@ -53,10 +54,12 @@ flm_status flm_dit_head_expect(flm_dit *dit, const flm_weights *weights, const f
     for (int64_t first = 0; first < total; first += dit->chunk) {
         const int64_t rows = chunk_rows(dit, first);
         const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), p = flm_tensor_slice(&dit->probs, 0, rows);
-        const flm_tensor to = rows_of(dit, mean, first, rows);
         FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
         FLM_TRY(be->ops->softmax(be, &p, &logits));
-        FLM_TRY(flm_dit_product(be, &p, false, E, false, &to, false, NULL, NULL));
+        for (int k = 0; k < count; k++) {
+            const flm_tensor to = rows_of(dit, &mean[k], first, rows);
+            FLM_TRY(flm_dit_product(be, &p, false, &E[k], false, &to, false, NULL, NULL));
+        }
     }
 done:
     return rc;
@@ -73,6 +76,17 @@ flm_status flm_dit_head_argmax(flm_dit *dit, const flm_weights *weights, const f
         FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
         FLM_TRY(dit->be->ops->argmax(dit->be, &to, &logits));
     }
+done:
+    return rc;
+}
+
+flm_status flm_residual_maps(flm_backend *be, const flm_weights *weights, const flm_tensor *E, const flm_tensor *E_act,
+                             const flm_tensor *map, const flm_tensor *offset)
+{
+    flm_status rc = FLM_OK;
+    const flm_tensor bout = flm_tensor_2d(weights->w.bout.data, FLM_DTYPE_F32, 1, weights->shape.V);
+    FLM_TRY(flm_dit_product(be, &weights->w.Wout, true, E_act, false, map, false, NULL, NULL));
+    FLM_TRY(flm_dit_product(be, &bout, false, E, false, offset, false, NULL, NULL));
 done:
     return rc;
 }

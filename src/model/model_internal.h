@@ -19,9 +19,19 @@ flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i);
 /* Dropout of site 2 * block + branch (0 attention, 1 MLP); none when dropout is NULL. */
 flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int branch);
 
-/* cond = SiLU(emb_s(t)), and its backward from dit->grad_cond. */
-flm_status flm_dit_condition(flm_dit *dit, const flm_dit_weights *w);
-flm_status flm_dit_condition_backward(flm_dit *dit, const flm_dit_weights *w, const flm_dit_weights *grad);
+/* out (+)= Linear(SiLU(Linear(features(t)))) of one time; w: W1 b1 W2 b2. All f32: t [B], features [B, F], others [B, c].
+ */
+flm_status flm_time_embed(flm_backend *be, const flm_tensor *t, const flm_tensor *features, const flm_tensor *h,
+                          const flm_tensor *act, const flm_tensor *const w[4], const flm_tensor *out, bool accumulate);
+
+/* Its backward from grad_out: the gradients of the four weights +=. grad_h is scratch. */
+flm_status flm_time_embed_backward(flm_backend *be, const flm_tensor *grad_out, const flm_tensor *features,
+                                   const flm_tensor *h, const flm_tensor *act, const flm_tensor *W2,
+                                   const flm_tensor *const grad[4], const flm_tensor *grad_h);
+
+/* cond = SiLU(emb_s(t) [+ emb_u(until)]), and its backward from dit->grad_cond. */
+flm_status flm_dit_condition(flm_dit *dit, const flm_weights *weights);
+flm_status flm_dit_condition_backward(flm_dit *dit, const flm_weights *weights);
 
 /* mod = cond A^T + a, and its backward: grad A, grad a +=, dit->grad_cond +=. */
 flm_status flm_dit_modulation(flm_dit *dit, const flm_tensor *mod, const flm_tensor *A, const flm_tensor *a);

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 16, PER_BLOCK = 10, OUTSIDE = 10 }; /* elements: 64 bytes of f32; parameters a block and elsewhere */
+/* elements: 64 bytes of f32; parameters a block, elsewhere, and of emb_u and of the weighting network */
+enum { ALIGN = 16, PER_BLOCK = 10, OUTSIDE = 10, UNTIL = 4, WEIGHTING = 8 };
 
 /* A parameter appended to the table at the end of its bucket; `view` points at the tensor of flm_weights.w. */
 typedef struct layout {
@@ -65,24 +66,67 @@ static void add_block(layout *at, int i)
     add(at, &b->a, small, FLM_INIT_ZERO, 0, 6 * d, 0, "blocks.%d.adaLN_modulation.bias", i);
 }
 
-static void add_all(layout *at)
+/* The head's linear layers: a residual begins with none. */
+static void add_head(layout *at)
 {
     const flm_model_shape *s = &at->weights->shape;
     flm_dit_weights *w = &at->weights->w;
     const int Wout = flm_bucket_head_matrix(s->N), head = flm_bucket_head_small(s->N);
-    const double in_d = 1 / sqrt((double)s->d), in_F = 1 / sqrt((double)s->F), in_c = 1 / sqrt((double)s->c);
-    add(at, &w->E, FLM_BUCKET_EMBEDDING, FLM_INIT_UNIFORM, in_d, s->V, s->d, "vocab_embed.embedding");
-    add(at, &w->time_W1, FLM_BUCKET_TIME, FLM_INIT_UNIFORM, in_F, s->c, s->F, "sigma_map.mlp.0.weight");
-    add(at, &w->time_b1, FLM_BUCKET_TIME, FLM_INIT_UNIFORM, in_F, s->c, 0, "sigma_map.mlp.0.bias");
-    add(at, &w->time_W2, FLM_BUCKET_TIME, FLM_INIT_UNIFORM, in_c, s->c, s->c, "sigma_map.mlp.2.weight");
-    add(at, &w->time_b2, FLM_BUCKET_TIME, FLM_INIT_UNIFORM, in_c, s->c, 0, "sigma_map.mlp.2.bias");
-    for (int i = 0; i < s->N; i++)
-        add_block(at, i);
+    const int first = at->weights->parameters;
     add(at, &w->Wout, Wout, FLM_INIT_ZERO, 0, s->V, s->d, "output_layer.linear.weight");
     add(at, &w->bout, head, FLM_INIT_ZERO, 0, s->V, 0, "output_layer.linear.bias");
     add(at, &w->wf, head, FLM_INIT_ONE, 0, s->d, 0, "output_layer.norm_final.weight");
     add(at, &w->Af, head, FLM_INIT_ZERO, 0, 2 * s->d, s->c, "output_layer.adaLN_modulation.weight");
     add(at, &w->af, head, FLM_INIT_ZERO, 0, 2 * s->d, 0, "output_layer.adaLN_modulation.bias");
+    for (int i = first; i < at->weights->parameters; i++)
+        at->weights->parameter[i].fresh =
+            s->network == FLM_NETWORK_RESIDUAL && at->weights->parameter[i].init == FLM_INIT_ZERO;
+}
+
+/* Linear(F->c), Linear(c->c); the second zero where the embedding must begin by saying nothing. */
+static void add_embedding(layout *at, int bucket, flm_tensor *const view[4], flm_init second, const char *name)
+{
+    const flm_model_shape *s = &at->weights->shape;
+    const double in_F = 1 / sqrt((double)s->F), in_c = 1 / sqrt((double)s->c);
+    add(at, view[0], bucket, FLM_INIT_UNIFORM, in_F, s->c, s->F, "%s.mlp.0.weight", name);
+    add(at, view[1], bucket, FLM_INIT_UNIFORM, in_F, s->c, 0, "%s.mlp.0.bias", name);
+    add(at, view[2], bucket, second, in_c, s->c, s->c, "%s.mlp.2.weight", name);
+    add(at, view[3], bucket, second, in_c, s->c, 0, "%s.mlp.2.bias", name);
+}
+
+/* What an FLM does not have: model.md sections 6 and 7. */
+static void add_two_time(layout *at)
+{
+    const flm_model_shape *s = &at->weights->shape;
+    flm_dit_weights *w = &at->weights->w;
+    const int bucket = flm_bucket_two_time(s->N), first = at->weights->parameters, width = FLM_WEIGHTING_WIDTH;
+    const double in_c = 1 / sqrt((double)s->c);
+    flm_tensor *const until[] = {&w->until_W1, &w->until_b1, &w->until_W2, &w->until_b2};
+    flm_tensor *const embed[] = {&w->weighting_time_W1, &w->weighting_time_b1, &w->weighting_time_W2,
+                                 &w->weighting_time_b2};
+    add_embedding(at, bucket, until, FLM_INIT_ZERO, "sigma_map_prime");
+    if (s->network == FLM_NETWORK_RESIDUAL) {
+        add_embedding(at, bucket, embed, FLM_INIT_UNIFORM, "learnable_loss_weighting.s_embed");
+        add(at, &w->weighting_W1, bucket, FLM_INIT_UNIFORM, in_c, width, s->c, "learnable_loss_weighting.mlp.0.weight");
+        add(at, &w->weighting_b1, bucket, FLM_INIT_UNIFORM, in_c, width, 0, "learnable_loss_weighting.mlp.0.bias");
+        add(at, &w->weighting_W2, bucket, FLM_INIT_ZERO, 0, 1, width, "learnable_loss_weighting.mlp.2.weight");
+        add(at, &w->weighting_b2, bucket, FLM_INIT_ZERO, 0, 1, 0, "learnable_loss_weighting.mlp.2.bias");
+    }
+    for (int i = first; i < at->weights->parameters; i++) at->weights->parameter[i].fresh = true;
+}
+
+static void add_all(layout *at)
+{
+    const flm_model_shape *s = &at->weights->shape;
+    flm_dit_weights *w = &at->weights->w;
+    const double in_d = 1 / sqrt((double)s->d);
+    flm_tensor *const time[] = {&w->time_W1, &w->time_b1, &w->time_W2, &w->time_b2};
+    add(at, &w->E, FLM_BUCKET_EMBEDDING, FLM_INIT_UNIFORM, in_d, s->V, s->d, "vocab_embed.embedding");
+    add_embedding(at, FLM_BUCKET_TIME, time, FLM_INIT_UNIFORM, "sigma_map");
+    for (int i = 0; i < s->N; i++)
+        add_block(at, i);
+    add_head(at);
+    if (s->network != FLM_NETWORK_ONE_TIME) add_two_time(at);
 }
 
 /* Slices: whole rows of E; elsewhere multiples of ALIGN, so that every slice starts aligned. */
@@ -140,11 +184,14 @@ flm_status flm_weights_create(flm_backend *be, const flm_model_shape *shape, flm
     if (size < 1) FLM_FAIL(FLM_E_ARG, "weights divided among %d ranks", size);
     if (compute != FLM_DTYPE_F32 && compute != FLM_DTYPE_BF16)
         FLM_FAIL(FLM_E_ARG, "weights cannot compute in %s", flm_dtype_name(compute));
-    const size_t N = (size_t)shape->N, most = OUTSIDE + PER_BLOCK * N;
+    const size_t N = (size_t)shape->N;
+    const size_t most = OUTSIDE + PER_BLOCK * N + (shape->network != FLM_NETWORK_ONE_TIME ? UNTIL : 0) +
+                        (shape->network == FLM_NETWORK_RESIDUAL ? WEIGHTING : 0);
     weights = calloc(1, sizeof *weights);
     if (weights != NULL) {
         *weights = (flm_weights){.be = be, .shape = *shape, .compute = compute, .size = size};
-        weights->buckets = flm_bucket_head_small(shape->N) + 1;
+        weights->buckets =
+            1 + (shape->network == FLM_NETWORK_ONE_TIME ? flm_bucket_head_small(shape->N) : flm_bucket_two_time(shape->N));
         weights->parameter = calloc(most, sizeof *weights->parameter);
         weights->bucket = calloc((size_t)weights->buckets, sizeof *weights->bucket);
         weights->w.block = calloc(N, sizeof *weights->w.block);

@@ -1,7 +1,8 @@
 /* model_weights.h - the parameters of a network by name, and their memory in buckets.
  *
  * A bucket is a run of parameters that are communicated and updated together: the embedding E; the timestep embedding;
- * for each block its matrices and its small tensors; Wout; the head's small tensors. A bucket is padded so that it
+ * for each block its matrices and its small tensors; Wout; the head's small tensors; what a two-time network has beside
+ * these (last, so that all else is where it is in an FLM). A bucket is padded so that it
  * falls into `size` equal slices, one a rank (the embedding's slices hold whole rows). The matrices of trunk and head
  * have the compute dtype; everything else is f32. Gradients are f32 always.
  * Owns the full compute copy and, for training, the full gradients. Refuses: optimiser state, files.
@@ -22,6 +23,7 @@ typedef struct flm_parameter {
     int64_t dim[2];                /* [out, in], [V, d] or [n] */
     flm_init init;
     double bound;                  /* of FLM_INIT_UNIFORM: U(-bound, bound) */
+    bool fresh;                    /* a distillation begins with the initial value, not with the teacher's */
     int bucket;
     int64_t offset, count;         /* elements within the bucket */
 } flm_parameter;
@@ -44,6 +46,11 @@ typedef struct flm_dit_weights {
     flm_tensor time_W1, time_b1, time_W2, time_b2; /* emb_s: Linear(F->c), Linear(c->c) */
     flm_block_weights *block;          /* [N] */
     flm_tensor wf, Af, af, Wout, bout; /* head */
+    /* absent from one-time networks: emb_u */
+    flm_tensor until_W1, until_b1, until_W2, until_b2;
+    /* of FLM_NETWORK_RESIDUAL alone: the loss-weighting network's embedding and its two layers */
+    flm_tensor weighting_time_W1, weighting_time_b1, weighting_time_W2, weighting_time_b2;
+    flm_tensor weighting_W1, weighting_b1, weighting_W2, weighting_b2;
 } flm_dit_weights;
 
 typedef struct flm_weights {
@@ -65,6 +72,9 @@ static inline int flm_bucket_block_matrices(int64_t block) { return 2 + 2 * (int
 static inline int flm_bucket_block_small(int64_t block) { return 3 + 2 * (int)block; }
 static inline int flm_bucket_head_matrix(int64_t N) { return 2 + 2 * (int)N; }
 static inline int flm_bucket_head_small(int64_t N) { return 3 + 2 * (int)N; }
+static inline int flm_bucket_two_time(int64_t N) { return 4 + 2 * (int)N; } /* emb_u, and the weighting network */
+
+enum { FLM_WEIGHTING_WIDTH = 128 }; /* hidden units of the loss-weighting network: model.md section 6 */
 
 /* flm_weights_create - lay out and allocate a network's weights, zeroed. compute: f32 or bf16.
  * size: number of ranks that divide the buckets, 1 or more. Not collective. Errors: FLM_E_ARG, FLM_E_NOMEM. */
@@ -88,7 +98,8 @@ int flm_weights_find(const flm_weights *weights, const char *name);
 flm_status flm_weights_get_grad(const flm_weights *weights, int index, float *values);
 
 /* flm_parameter_initial - elements [first, first + count) of a parameter's initial values, a function of (seed, index,
- * element) alone: any rank makes any part. index: of the parameter. Host memory. Source: model.md section 2. */
+ * element) alone: any rank makes any part. index: of the parameter. Host memory. A distillation's student begins with the teacher's
+ * values but where parameter->fresh. Source: model.md sections 2, 6 and 7. */
 void flm_parameter_initial(const flm_parameter *parameter, int index, uint64_t seed, int64_t first, int64_t count,
                            float *values);
 

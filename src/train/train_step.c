@@ -29,7 +29,8 @@ static flm_status create_parts(flm_trainer *trainer)
     FLM_TRY(flm_optimizer_create(trainer->weights, trainer->comm, &s->optimizer, &trainer->optimizer));
     FLM_TRY(flm_noise_create(be, s->shape.V, s->shape.d, &trainer->basis));
     FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, true, &trainer->dit));
-    FLM_TRY(flm_objective_create(trainer->dit, trainer->basis, trainer->gamma, &trainer->objective));
+    const flm_objective_parts parts = {.dit = trainer->dit, .basis = trainer->basis, .gamma = trainer->gamma};
+    FLM_TRY(flm_objective_create(&parts, &trainer->objective));
     trainer->t = malloc((size_t)((s->batch + size - 1) / size) * sizeof *trainer->t); /* the most of any share */
     trainer->ids = malloc((size_t)(s->micro_batch * s->shape.L) * sizeof *trainer->ids);
     trainer->rows = malloc((size_t)s->micro_batch * sizeof *trainer->rows);
@@ -82,13 +83,13 @@ void flm_trainer_destroy(flm_trainer **trainer)
 size_t flm_trainer_bytes(const flm_trainer *t)
 {
     return t->weights->arena.bytes + t->optimizer->arena.bytes + t->basis->arena.bytes + t->dit->arena.bytes +
-           t->objective->arena.bytes;
+           flm_objective_bytes(t->objective);
 }
 
-/* The basis of the present weights: the first to meet an embedding that is not finite, on every rank alike. */
-static flm_status update_basis(flm_trainer *trainer)
+/* The objective with the present weights: the first to meet an embedding that is not finite, on every rank alike. */
+static flm_status begin(flm_trainer *trainer)
 {
-    flm_status rc = flm_noise_update(trainer->basis, trainer->comm, &trainer->weights->w.E);
+    flm_status rc = flm_objective_begin(trainer->objective, trainer->comm, trainer->weights);
     if (rc == FLM_E_NUMERIC) {
         char why[256];
         snprintf(why, sizeof why, "%s", flm_err_message());
@@ -107,7 +108,8 @@ static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
     const uint64_t step = (uint64_t)trainer->step;
     for (int64_t at = 0; at < trainer->count; at += s->micro_batch) {
         const int64_t B = least(s->micro_batch, trainer->count - at);
-        const flm_dit_dropout dropout = {(float)s->dropout, s->seed, step, trainer->first + at};
+        const flm_dit_dropout dropout = {
+            .p = (float)s->dropout, .seed = s->seed, .step = step, .first_sample = trainer->first + at};
         const flm_micro_batch batch = {
             .B = B,
             .tokens = ids + at * s->shape.L,
@@ -130,12 +132,11 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
     const double lr = flm_optimizer_lr(s->lr, s->warmup, trainer->step);
     double sums[2] = {0, stop}, norm;
     FLM_TRY(flm_weights_zero_grad(trainer->weights));
-    FLM_TRY(update_basis(trainer));
-    FLM_TRY(flm_objective_begin(trainer->objective));
-    flm_time_stratified(s->seed, FLM_RANDOM_TIME, (uint64_t)trainer->step, s->batch, trainer->first, trainer->count,
-                        trainer->t);
+    FLM_TRY(begin(trainer));
+    flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_TIME, (uint64_t)trainer->step, s->batch, trainer->first,
+                        trainer->count, trainer->t, NULL);
     FLM_TRY(accumulate(trainer, ids));
-    FLM_TRY(flm_objective_total(trainer->objective, &sums[0]));
+    FLM_TRY(flm_objective_total(trainer->objective, &sums[0], NULL));
     FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis, sums, 2, &norm));
     const double loss = sums[0] / (double)(s->batch * s->shape.L);
     if (!isfinite(loss) || !isfinite(norm))
@@ -156,7 +157,7 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
     const flm_trainer_settings *s = &trainer->settings;
     int64_t first, count;
     share(trainer->comm, n, &first, &count);
-    flm_time_stratified(s->seed, FLM_RANDOM_VALIDATION, number, n, first, count, trainer->t);
+    flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_VALIDATION, number, n, first, count, trainer->t, NULL);
     for (int64_t at = 0; at < count; at += s->micro_batch) {
         const int64_t B = least(s->micro_batch, count - at);
         for (int64_t i = 0; i < B; i++) trainer->rows[i] = begin + first + at + i;
@@ -178,11 +179,10 @@ flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, 
     const flm_trainer_settings *s = &trainer->settings;
     double sum = 0;
     FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, true));
-    FLM_TRY(update_basis(trainer));
-    FLM_TRY(flm_objective_begin(trainer->objective));
+    FLM_TRY(begin(trainer));
     for (int64_t begin = 0; begin < rows && local == FLM_OK; begin += s->batch)
         local = validate_batch(trainer, shards, begin, least(s->batch, rows - begin), (uint64_t)(begin / s->batch));
-    if (local == FLM_OK) local = flm_objective_total(trainer->objective, &sum);
+    if (local == FLM_OK) local = flm_objective_total(trainer->objective, &sum, NULL);
     FLM_TRY(flm_comm_agree(trainer->comm, local));
     FLM_TRY(flm_comm_sum_f64(trainer->comm, &sum, 1));
     FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, false));

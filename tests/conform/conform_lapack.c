@@ -78,7 +78,7 @@ static void test_gram(int64_t R, int64_t K)
     for (int b = 0; b < 2; b++) {
         flm_backend *be = backends[b];
         flm_tensor g = device(be, G, FLM_DTYPE_F64, K, K), f = device(be, F, FLM_DTYPE_F32, R, K);
-        ok &= said(be->ops->gram(be, &g, &f));
+        ok &= said(be->ops->gram(be, &g, &f, &f));
         fetch(be, have[b], &g);
         be->memory->release(be, f.data);
     }
@@ -198,8 +198,8 @@ static void test_shapes(void)
     flm_tensor square = flm_tensor_2d(zeros, FLM_DTYPE_F64, 3, 3), wide = flm_tensor_2d(zeros, FLM_DTYPE_F64, 3, 4);
     flm_tensor f = flm_tensor_2d(single, FLM_DTYPE_F32, 3, 4), f64 = flm_tensor_2d(zeros, FLM_DTYPE_F64, 4, 3);
 
-    tap_ok(be->ops->gram(be, &square, &f) == FLM_E_SHAPE, "gram: F wider than G: %s", flm_err_message());
-    tap_ok(be->ops->gram(be, &square, &f64) == FLM_E_SHAPE, "gram: F in f64: %s", flm_err_message());
+    tap_ok(be->ops->gram(be, &square, &f, &f) == FLM_E_SHAPE, "gram: F wider than G: %s", flm_err_message());
+    tap_ok(be->ops->gram(be, &square, &f64, &f64) == FLM_E_SHAPE, "gram: F in f64: %s", flm_err_message());
     tap_ok(be->ops->cholesky(be, &wide) == FLM_E_SHAPE, "cholesky: not square: %s", flm_err_message());
     tap_ok(be->ops->triangular_solve(be, &f64, &square, false) == FLM_E_SHAPE, "solve: X higher than R: %s",
            flm_err_message());

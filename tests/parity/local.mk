@@ -3,6 +3,7 @@ dist_check_SCRIPTS += %D%/parity.t
 EXTRA_DIST += %D%/golden/README.md %D%/golden/gamma.h5 %D%/golden/small.h5 %D%/golden/head64.h5 \
   %D%/golden/tinyvocab.h5
 noinst_PROGRAMS += %D%/parity
-%C%_parity_SOURCES = %D%/parity.c %D%/parity.h %D%/parity_file.c %D%/parity_network.c %D%/parity_flm.c
+%C%_parity_SOURCES = %D%/parity.c %D%/parity.h %D%/parity_file.c %D%/parity_network.c %D%/parity_loss.c \
+  %D%/parity_sample.c
 %C%_parity_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
 %C%_parity_LDADD = $(LINK_CMD)

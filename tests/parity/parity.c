@@ -65,20 +65,22 @@ void parity_fail(parity_run *run, const char *why)
 /* One group of a file's root. */
 static flm_status compare_group(parity_run *run, hid_t id, const char *name)
 {
-    static const char *const later[] = {"distill_loss", "second_loss", "sample_distill", "sample_second"};
+    static const parity_case cases[] = {
+        {"flm_loss", true, "flm", NULL, NULL},          {"distill_loss", true, "distill", "flm", NULL},
+        {"second_loss", true, "second", "flm", "distill"}, {"sample_flm", false, "flm", NULL, NULL},
+        {"sample_distill", false, "distill", "flm", NULL}, {"sample_second", false, "second", NULL, NULL},
+    };
     flm_status rc = FLM_OK;
     parity_file file = {.id = id};
     if (strcmp(name, "weights") == 0) return FLM_OK;
     if (name[0] == 'K') return parity_gamma(run, id, name);
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-        if (strcmp(name, later[i]) == 0) {
-            parity_skip(run, "the suite has no flow-map distillation");
-            return FLM_OK;
-        }
-    if (strcmp(name, "flm_loss") != 0 && strcmp(name, "sample_flm") != 0)
-        FLM_FAIL(FLM_E_FORMAT, "/%s: not a case of golden files", name);
-    FLM_TRY(parity_shape(id, &file.shape, &file.B));
-    FLM_TRY(strcmp(name, "flm_loss") == 0 ? parity_flm_loss(run, &file) : parity_sample_flm(run, &file));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (strcmp(name, cases[i].part) != 0) continue;
+        FLM_TRY(parity_shape(id, &file.shape, &file.B));
+        FLM_TRY(cases[i].loss ? parity_loss(run, &file, &cases[i]) : parity_samples(run, &file, &cases[i]));
+        goto done;
+    }
+    FLM_FAIL(FLM_E_FORMAT, "/%s: not a case of golden files", name);
 done:
     return rc;
 }

@@ -62,25 +62,38 @@ flm_status parity_length(hid_t file, const char *path, int64_t *out);
 flm_status parity_members(hid_t file, const char *group, int64_t *out);
 flm_status parity_member(hid_t file, const char *group, int64_t index, char *name, size_t size);
 
-/* The network of /weights/flm, ready to run. */
+/* A case of golden files: which groups of /weights take part, NULL where none does. */
+typedef struct parity_case {
+    const char *part; /* the case's group */
+    bool loss;        /* or samples */
+    const char *student, *teacher, *flow_map;
+} parity_case;
+
+/* The networks of a case, ready to run. */
 typedef struct parity_network {
-    flm_weights *weights;
-    flm_dit *dit;
+    flm_weights *weights, *teacher, *flow_map;
+    flm_dit *dit, *frozen; /* frozen: for losses with a teacher */
     flm_noise_basis *basis;
     flm_gamma *gamma;
-    float *E; /* host [V, d] */
+    float *E[FLM_NOISE_NETWORKS]; /* host [V, d], in the basis's order */
 } parity_network;
 
-flm_status parity_network_create(parity_run *run, const parity_file *file, bool training, parity_network *out);
+flm_status parity_network_create(parity_run *run, const parity_file *file, const parity_case *c, parity_network *out);
 void parity_network_destroy(parity_network *network);
 
-/* parity_xi - the xi whose state is that of the noise x0 [rows, V]: x0 F R^-T, in fp64; x0 itself where V <= d.
- * in E [V, d]   out xi [rows, K], malloc'd, K = min(V, d). Source: model.md section 4. */
-flm_status parity_xi(int64_t rows, int64_t V, int64_t d, const float *E, const float *x0, float **xi);
+/* parity_xi - the xi whose state is that of the case's noise x0, made in fp64: x0 F R^-T; x0 itself where V <= k d.
+ * out xi: basis->blocks tensors f32 [B, L, width] on the backend, which parity_xi_free releases. Source: model.md
+ * section 4. */
+flm_status parity_xi(parity_run *run, const parity_file *file, const parity_network *network, const char *part,
+                     flm_tensor *xi);
+void parity_xi_free(parity_run *run, flm_tensor *xi);
 
 /* The cases. */
 flm_status parity_gamma(parity_run *run, hid_t file, const char *group);
-flm_status parity_flm_loss(parity_run *run, const parity_file *file);
-flm_status parity_sample_flm(parity_run *run, const parity_file *file);
+flm_status parity_loss(parity_run *run, const parity_file *file, const parity_case *c);
+flm_status parity_samples(parity_run *run, const parity_file *file, const parity_case *c);
+
+/* parity_farthest - the largest |a - b| of n values; NaN once it is NaN. */
+double parity_farthest(const float *a, const float *b, int64_t n);
 
 #endif

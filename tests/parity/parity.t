@@ -28,9 +28,17 @@ done
 # fp32 is never skipped, and every case is spoken of.
 "$parity" "$golden"/*.h5 >out 2>err
 tap_lines out "head64.h5 flm_loss grad/" 20 "head64.h5: all gradients of one block"
+tap_lines out "head64.h5 distill_loss grad/" 32 "head64.h5: with emb_u and the loss weighting"
+tap_lines out "head64.h5 second_loss grad/" 24 "head64.h5: with emb_u"
 for file in small head64 tinyvocab; do
     test $file = head64 || tap_lines out "$file.h5 flm_loss grad/" 30 "$file.h5: all gradients of two blocks"
-    tap_lines out "$file.h5 sample_flm steps_" 6 "$file.h5: all samples"
+    test $file = head64 || tap_lines out "$file.h5 distill_loss grad/" 42 "$file.h5: and of stage one"
+    test $file = head64 || tap_lines out "$file.h5 second_loss grad/" 34 "$file.h5: and of stage two"
+    for network in flm distill second; do
+        tap_lines out "$file.h5 sample_$network steps_" 6 "$file.h5: all samples of $network"
+    done
+    tap_lines out "$file.h5 distill_loss l" 1 "$file.h5: loss of stage one"
+    tap_lines out "$file.h5 second_loss l" 1 "$file.h5: loss of stage two"
     tap_lines out "$file.h5 flm_loss l" 2 "$file.h5: loss and logits"
 done
 tap_lines out "gamma.h5 K" 5 "all vocabularies of gamma.h5"

@@ -1,20 +1,25 @@
-/* parity_network.c - the network of a golden file, and its noise as xi. SPDX-License-Identifier: Apache-2.0 */
+/* parity_network.c - the networks of a golden file's case, and its noise as xi. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/parity/parity.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static flm_status load_weights(parity_network *network, const parity_file *file)
+/* Weights of /weights/GROUP; the embedding also to the host. */
+static flm_status load_weights(parity_run *run, const parity_file *file, const char *group, flm_network kind,
+                               bool gradients, flm_weights **out, float **E)
 {
     flm_status rc = FLM_OK;
+    flm_model_shape shape = file->shape;
     float *values = NULL;
-    for (int i = 0; i < network->weights->parameters; i++) {
-        const flm_parameter *p = &network->weights->parameter[i];
-        FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, p->ndim, p->dim, &values, "/weights/flm/%s", p->name));
-        FLM_TRY(flm_weights_set(network->weights, i, values));
+    shape.network = kind;
+    FLM_TRY(flm_weights_create(run->be, &shape, run->act, 1, gradients, out));
+    for (int i = 0; i < (*out)->parameters; i++) {
+        const flm_parameter *p = &(*out)->parameter[i];
+        FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, p->ndim, p->dim, &values, "/weights/%s/%s", group, p->name));
+        FLM_TRY(flm_weights_set(*out, i, values));
         if (strcmp(p->name, "vocab_embed.embedding") == 0)
-            network->E = values;
+            *E = values;
         else
             free(values);
         values = NULL;
@@ -24,17 +29,40 @@ done:
     return rc;
 }
 
-flm_status parity_network_create(parity_run *run, const parity_file *file, bool training, parity_network *out)
+static flm_status load_networks(parity_run *run, const parity_file *file, const parity_case *c, parity_network *n)
+{
+    flm_status rc = FLM_OK;
+    flm_tensor frozen[FLM_NOISE_NETWORKS - 1];
+    int count = 0;
+    const flm_network kind = strcmp(c->student, "flm") == 0       ? FLM_NETWORK_ONE_TIME
+                             : strcmp(c->student, "distill") == 0 ? FLM_NETWORK_RESIDUAL
+                                                                  : FLM_NETWORK_TWO_TIME;
+    if (c->teacher != NULL) {
+        FLM_TRY(load_weights(run, file, c->teacher, FLM_NETWORK_ONE_TIME, false, &n->teacher, &n->E[count]));
+        frozen[count++] = n->teacher->w.E;
+    }
+    if (c->flow_map != NULL) {
+        FLM_TRY(load_weights(run, file, c->flow_map, FLM_NETWORK_RESIDUAL, false, &n->flow_map, &n->E[count]));
+        frozen[count++] = n->flow_map->w.E;
+    }
+    FLM_TRY(load_weights(run, file, c->student, kind, c->loss, &n->weights, &n->E[count]));
+    FLM_TRY(flm_noise_create_joint(run->be, file->shape.V, file->shape.d, count, frozen, &n->basis));
+    FLM_TRY(flm_noise_update(n->basis, run->comm, &n->weights->w.E));
+done:
+    return rc;
+}
+
+flm_status parity_network_create(parity_run *run, const parity_file *file, const parity_case *c, parity_network *out)
 {
     flm_status rc = FLM_OK;
     parity_network network = {0};
     const int64_t B = run->micro > 0 && run->micro < file->B ? run->micro : file->B;
     const int64_t chunk = run->chunk > 0 ? run->chunk : B * file->shape.L;
-    FLM_TRY(flm_weights_create(run->be, &file->shape, run->act, 1, training, &network.weights));
-    FLM_TRY(load_weights(&network, file));
-    FLM_TRY(flm_dit_create(run->be, &file->shape, run->act, B, chunk, training, &network.dit));
-    FLM_TRY(flm_noise_create(run->be, file->shape.V, file->shape.d, &network.basis));
-    FLM_TRY(flm_noise_update(network.basis, run->comm, &network.weights->w.E));
+    FLM_TRY(load_networks(run, file, c, &network));
+    const flm_model_shape *shape = &network.weights->shape;
+    FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, c->loss, &network.dit));
+    if (c->loss && c->teacher != NULL)
+        FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, false, &network.frozen));
     FLM_TRY(flm_gamma_create(file->shape.V, &network.gamma));
     *out = network;
     network = (parity_network){0};
@@ -48,67 +76,125 @@ void parity_network_destroy(parity_network *network)
     flm_gamma_destroy(&network->gamma);
     flm_noise_destroy(&network->basis);
     flm_dit_destroy(&network->dit);
+    flm_dit_destroy(&network->frozen);
     flm_weights_destroy(&network->weights);
-    free(network->E);
-    network->E = NULL;
+    flm_weights_destroy(&network->teacher);
+    flm_weights_destroy(&network->flow_map);
+    for (int j = 0; j < FLM_NOISE_NETWORKS; j++) {
+        free(network->E[j]);
+        network->E[j] = NULL;
+    }
 }
 
-/* Lower R with R R^T = E^T E + delta I, delta = 1e-10 of the mean eigenvalue. */
-static flm_status factor(int64_t V, int64_t d, const float *E, double *R)
+/* F [V, kd] = [E_1, (E_j - E_1) / s_j], and lower R with R R^T = F^T F + delta I, delta = 1e-10 ||E_1||^2 / d. */
+typedef struct factors {
+    int64_t V, kd;
+    double *F, *R;
+} factors;
+
+static void fill_factor(const factors *f, int64_t d, float *const *E)
+{
+    double base = 0;
+    for (int64_t i = 0; i < f->V * d; i++) base += (double)E[0][i] * (double)E[0][i];
+    for (int64_t j = 0; j < f->kd / d; j++) {
+        double square = 0;
+        for (int64_t i = 0; i < f->V * d; i++) {
+            const double value = (double)E[j][i] - (j > 0 ? (double)E[0][i] : 0);
+            f->F[i / d * f->kd + j * d + i % d] = value;
+            square += value * value;
+        }
+        for (int64_t i = 0; i < f->V * d && j > 0 && square > 0; i++)
+            f->F[i / d * f->kd + j * d + i % d] /= sqrt(square / base);
+    }
+}
+
+static flm_status factor(const factors *f, int64_t d)
 {
     flm_status rc = FLM_OK;
-    double trace = 0;
-    for (int64_t i = 0; i < d; i++)
+    double base = 0;
+    for (int64_t i = 0; i < f->kd; i++)
         for (int64_t j = 0; j <= i; j++) {
             double sum = 0;
-            for (int64_t v = 0; v < V; v++) sum += (double)E[v * d + i] * (double)E[v * d + j];
-            R[i * d + j] = sum;
+            for (int64_t v = 0; v < f->V; v++) sum += f->F[v * f->kd + i] * f->F[v * f->kd + j];
+            f->R[i * f->kd + j] = sum;
+            if (i == j && i < d) base += sum;
         }
-    for (int64_t i = 0; i < d; i++) trace += R[i * d + i];
-    for (int64_t i = 0; i < d; i++)
+    for (int64_t i = 0; i < f->kd; i++)
         for (int64_t j = 0; j <= i; j++) {
-            double sum = R[i * d + j] + (i == j ? 1e-10 * trace / (double)d : 0);
-            for (int64_t k = 0; k < j; k++) sum -= R[i * d + k] * R[j * d + k];
-            if (i == j && !(sum > 0)) FLM_FAIL(FLM_E_NUMERIC, "/weights/flm: the embedding is not finite");
-            R[i * d + j] = i == j ? sqrt(sum) : sum / R[j * d + j];
+            double sum = f->R[i * f->kd + j] + (i == j ? 1e-10 * base / (double)d : 0);
+            for (int64_t k = 0; k < j; k++) sum -= f->R[i * f->kd + k] * f->R[j * f->kd + k];
+            if (i == j && !(sum > 0)) FLM_FAIL(FLM_E_NUMERIC, "/weights: the embeddings are not finite");
+            f->R[i * f->kd + j] = i == j ? sqrt(sum) : sum / f->R[j * f->kd + j];
         }
 done:
     return rc;
 }
 
-/* R x^T = (x0 E)^T, for one row. */
-static void solve(int64_t V, int64_t d, const float *E, const double *R, const float *x0, double *x)
+/* R x^T = (x0 F)^T, for one row. */
+static void solve(const factors *f, const float *x0, double *x)
 {
-    for (int64_t i = 0; i < d; i++) x[i] = 0;
-    for (int64_t v = 0; v < V; v++)
-        for (int64_t i = 0; i < d; i++) x[i] += (double)x0[v] * (double)E[v * d + i];
-    for (int64_t i = 0; i < d; i++) {
-        for (int64_t k = 0; k < i; k++) x[i] -= R[i * d + k] * x[k];
-        x[i] /= R[i * d + i];
+    for (int64_t i = 0; i < f->kd; i++) x[i] = 0;
+    for (int64_t v = 0; v < f->V; v++)
+        for (int64_t i = 0; i < f->kd; i++) x[i] += (double)x0[v] * f->F[v * f->kd + i];
+    for (int64_t i = 0; i < f->kd; i++) {
+        for (int64_t k = 0; k < i; k++) x[i] -= f->R[i * f->kd + k] * x[k];
+        x[i] /= f->R[i * f->kd + i];
     }
 }
 
-flm_status parity_xi(int64_t rows, int64_t V, int64_t d, const float *E, const float *x0, float **xi)
+/* xi of all rows, block after block: [blocks, rows, d]. */
+static flm_status make_xi(int64_t rows, int64_t V, int64_t d, int networks, float *const *E, const float *x0, float *xi)
 {
     flm_status rc = FLM_OK;
-    const int64_t K = V <= d ? V : d;
-    double *R = malloc((size_t)(d * d) * sizeof *R), *x = malloc((size_t)d * sizeof *x);
-    float *made = malloc((size_t)(rows * K) * sizeof *made);
-    if (R == NULL || x == NULL || made == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the noise");
-    if (V <= d) {
-        memcpy(made, x0, (size_t)(rows * V) * sizeof *made);
-    } else {
-        FLM_TRY(factor(V, d, E, R));
-        for (int64_t r = 0; r < rows; r++) {
-            solve(V, d, E, R, x0 + r * V, x);
-            for (int64_t i = 0; i < d; i++) made[r * d + i] = (float)x[i];
-        }
+    const int64_t kd = networks * d;
+    const factors f = {V, kd, malloc((size_t)(V * kd) * sizeof(double)), malloc((size_t)(kd * kd) * sizeof(double))};
+    double *x = malloc((size_t)kd * sizeof *x);
+    if (f.F == NULL || f.R == NULL || x == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the noise");
+    fill_factor(&f, d, E);
+    FLM_TRY(factor(&f, d));
+    for (int64_t r = 0; r < rows; r++) {
+        solve(&f, x0 + r * V, x);
+        for (int64_t i = 0; i < kd; i++) xi[(i / d * rows + r) * d + i % d] = (float)x[i];
     }
-    *xi = made;
-    made = NULL;
 done:
-    free(R);
+    free(f.F);
+    free(f.R);
     free(x);
-    free(made);
     return rc;
+}
+
+flm_status parity_xi(parity_run *run, const parity_file *file, const parity_network *network, const char *part,
+                     flm_tensor *xi)
+{
+    flm_status rc = FLM_OK;
+    const flm_model_shape *s = &file->shape;
+    const flm_noise_basis *basis = network->basis;
+    const int64_t rows = file->B * s->L;
+    float *x0 = NULL, *values = malloc((size_t)(rows * basis->K) * sizeof *values);
+    if (values == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the noise");
+    FLM_TRY(
+        parity_read(file->id, FLM_DTYPE_F32, 3, (const int64_t[]){file->B, s->L, s->V}, &x0, "/%s/inputs/noise", part));
+    if (basis->direct)
+        memcpy(values, x0, (size_t)(rows * s->V) * sizeof *values);
+    else
+        FLM_TRY(make_xi(rows, s->V, s->d, basis->networks, network->E, x0, values));
+    for (int i = 0; i < basis->blocks; i++) {
+        xi[i] = flm_tensor_3d(NULL, FLM_DTYPE_F32, file->B, s->L, basis->width);
+        FLM_TRY(run->be->memory->alloc(run->be, flm_tensor_bytes(&xi[i]), &xi[i].data));
+        FLM_TRY(run->be->memory->to_device(run->be, xi[i].data, values + i * rows * basis->width,
+                                           flm_tensor_bytes(&xi[i])));
+    }
+    FLM_TRY(run->be->stream->sync(run->be));
+done:
+    free(x0);
+    free(values);
+    return rc;
+}
+
+void parity_xi_free(parity_run *run, flm_tensor *xi)
+{
+    for (int i = 0; i < FLM_NOISE_NETWORKS; i++) {
+        run->be->memory->release(run->be, xi[i].data);
+        xi[i] = flm_tensor_none();
+    }
 }

@@ -1,7 +1,7 @@
-/* cpu_activation.c - GELU, SiLU and the timestep features (model.md section 2).
+/* cpu_activation.c - GELU by tanh and by erf, SiLU and the timestep features (model.md sections 2 and 6).
  *
  * GELU by the identity (1 + tanh u) / 2 = s(2u), s(z) = 1 / (1 + exp(-z)), which keeps its digits where x is negative.
- * SiLU and the features are of a few thousand numbers a step: in double, by the C library.
+ * SiLU, GELU by erf and the features are of a few thousand numbers a step: in double, by the C library.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_rows.h"
 
@@ -123,6 +123,40 @@ flm_status flm_cpu_silu_backward(flm_backend *be, const flm_tensor *grad_x, cons
     for (int64_t i = 0; i < n; i++) {
         double v = (double)at[i], s = 1 / (1 + exp(-v));
         to[i] = (float)((double)from[i] * s * (1 + v * (1 - s)));
+    }
+done:
+    return rc;
+}
+
+flm_status flm_cpu_gelu_erf(flm_backend *be, const flm_tensor *y, const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_tensor_expect(x, "gelu_erf: x", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(y, "gelu_erf: y", FLM_DTYPE_F32, x->ndim, x->dim));
+    const float *from = x->data;
+    float *to = y->data;
+    const int64_t n = flm_tensor_elements(x);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t i = 0; i < n; i++) to[i] = (float)(0.5 * (double)from[i] * erfc(-(double)from[i] * M_SQRT1_2));
+done:
+    return rc;
+}
+
+flm_status flm_cpu_gelu_erf_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_y,
+                                     const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_tensor_expect(x, "gelu_erf_backward: x", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(grad_y, "gelu_erf_backward: grad_y", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(grad_x, "gelu_erf_backward: grad_x", FLM_DTYPE_F32, x->ndim, x->dim));
+    const float *at = x->data, *from = grad_y->data;
+    float *to = grad_x->data;
+    const int64_t n = flm_tensor_elements(x);
+    const double root = sqrt(0.5 / M_PI);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t i = 0; i < n; i++) {
+        double v = (double)at[i];
+        to[i] = (float)((double)from[i] * (0.5 * erfc(-v * M_SQRT1_2) + v * root * exp(-0.5 * v * v)));
     }
 done:
     return rc;

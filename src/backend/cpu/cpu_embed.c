@@ -101,6 +101,50 @@ done:
     return rc;
 }
 
+FLM_INLINE void combine(void *y, bool bf16, const float *c, const void *const *x, int count, int64_t at, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = at; i < at + n; i++) {
+        float sum = c[0] * flm_load(x[0], bf16, i);
+        for (int k = 1; k < count; k++) sum += c[k] * flm_load(x[k], bf16, i);
+        flm_store(y, bf16, i, sum);
+    }
+}
+
+FLM_SIMD static void combine_block(void *y, bool bf16, const float *c, const void *const *x, int count, int64_t at,
+                                   int64_t n)
+{
+    if (bf16)
+        combine(y, true, c, x, count, at, n);
+    else
+        combine(y, false, c, x, count, at, n);
+}
+
+flm_status flm_cpu_sample_combine(flm_backend *be, const flm_tensor *y, const flm_tensor *coefficient,
+                                  const flm_tensor *x, int count)
+{
+    flm_status rc = FLM_OK;
+    const void *from[FLM_COMBINE_MOST] = {NULL};
+    const int64_t B = y->dim[0];
+    if (count < 1 || count > FLM_COMBINE_MOST)
+        FLM_FAIL(FLM_E_SHAPE, "sample_combine: %d tensors, must be 1 to %d", count, (int)FLM_COMBINE_MOST);
+    FLM_TRY(flm_cpu_expect_act(y, "sample_combine: y", y->ndim, y->dim));
+    FLM_TRY(flm_tensor_expect(coefficient, "sample_combine: coefficient", FLM_DTYPE_F32, 2, (int64_t[]){B, count}));
+    for (int k = 0; k < count; k++) {
+        FLM_TRY(flm_tensor_expect(&x[k], "sample_combine: x", y->dtype, y->ndim, y->dim));
+        from[k] = x[k].data;
+    }
+    const int64_t n = B ? flm_tensor_elements(y) / B : 0, blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t task = 0; task < B * blocks; task++) {
+        const int64_t b = task / blocks, first = task % blocks * FLM_BLOCK;
+        combine_block(y->data, y->dtype == FLM_DTYPE_BF16, (const float *)coefficient->data + b * count, from, count,
+                      b * n + first, n - first < FLM_BLOCK ? n - first : FLM_BLOCK);
+    }
+done:
+    return rc;
+}
+
 /* Box and Muller, "A note on the generation of random normal deviates", 1958: sqrt(-2 ln u) times the cosine and sine
  * of a random turn. u = (w + 1/2) / 2^32 in fp32 is in (0, 1]: the largest normal is 6.8, and none is infinite. */
 FLM_INLINE void normal_pair(uint32_t w, uint32_t turn, float *first, float *second)

@@ -1,9 +1,10 @@
-/* cpu_gram.c - G += F^T F in fp64 (model.md section 4), without the BLAS library: one that does not know the processor
- * falls back to its slowest kernels, and this is a product of every training step.
+/* cpu_gram.c - G += A^T B in fp64 (model.md section 4), without the BLAS library: one that does not know the processor
+ * falls back to its slowest kernels, and this is a product of every training step. A^T A has its lower triangle
+ * computed and mirrored.
  *
- * A panel of rows of F is widened and laid out in strips of columns, so that both factors of a block of G are read in
- * order; a block stays in registers while it runs through the panel. The order of summation is that of the rows,
- * whatever the number of threads. SPDX-License-Identifier: Apache-2.0 */
+ * A panel of rows of each factor is widened and laid out in strips of columns, so that both factors of a block of G are
+ * read in order; a block stays in registers while it runs through the panel. The order of summation is that of the
+ * rows, whatever the number of threads. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_internal.h"
 #include "backend/cpu/cpu_tile.h"
 
@@ -45,10 +46,10 @@ typedef double vec4 __attribute__((vector_size(32), aligned(32), may_alias));
 GRAM_KERNEL(kernel_8x16, vec8, 8)
 GRAM_KERNEL(kernel_4x8, vec4, 4)
 
-/* Block [i .. i + 8, j .. j + 16) of G, both multiples of a strip, from a panel's strips of `rows` rows. */
-FLM_SIMD static void gram_block(bool wide, double *block, const double *panel, int64_t rows, int64_t i, int64_t j)
+/* A block [8, 16) of G from rows of strips a, b: the strip after b's is the block's second half. */
+FLM_SIMD static void gram_block(bool wide, double *block, const double *a, const double *b, int64_t rows)
 {
-    const double *a = panel + i * PANEL_ROWS, *b0 = panel + j * PANEL_ROWS, *b1 = b0 + STRIP * PANEL_ROWS;
+    const double *b0 = b, *b1 = b + STRIP * PANEL_ROWS;
     if (wide) {
         kernel_8x16(block, PAIR, a, b0, b1, rows);
         return;
@@ -67,45 +68,67 @@ FLM_SIMD static void pack_strip(double *to, const float *f, int64_t rows, int64_
         for (int64_t j = 0; j < STRIP; j++) to[k * STRIP + j] = j < columns ? (double)f[k * K + column + j] : 0.0;
 }
 
-/* Strip i of G's lower triangle, its columns up to its own: += the panel's part. */
-static void gram_strip(bool wide, double *g, const double *panel, int64_t rows, int64_t K, int64_t i)
+/* What all panels have in common. */
+typedef struct gram {
+    double *g, *a, *b; /* G [Ka, Kb], and the panels of A and B; b is a where the factors are the same */
+    int64_t Ka, Kb;
+    bool wide;
+} gram;
+
+/* Strip i of G: += the panels' part, up to the diagonal where the factors are the same. */
+static void gram_strip(const gram *p, int64_t rows, int64_t i)
 {
-    for (int64_t j = 0; j <= i; j += PAIR) {
+    const bool same = p->a == p->b;
+    for (int64_t j = 0; j < (same ? i + 1 : p->Kb); j += PAIR) {
         double block[STRIP * PAIR] __attribute__((aligned(64))) = {0};
-        gram_block(wide, block, panel, rows, i, j);
-        for (int64_t m = 0; m < STRIP && i + m < K; m++)
-            for (int64_t n = 0; n < PAIR && j + n <= i + m; n++) g[(i + m) * K + j + n] += block[m * PAIR + n];
+        gram_block(p->wide, block, p->a + i * PANEL_ROWS, p->b + j * PANEL_ROWS, rows);
+        for (int64_t m = 0; m < STRIP && i + m < p->Ka; m++)
+            for (int64_t n = 0; n < PAIR && j + n < (same ? i + m + 1 : p->Kb); n++)
+                p->g[(i + m) * p->Kb + j + n] += block[m * PAIR + n];
     }
 }
 
-flm_status flm_cpu_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *F)
+static int64_t strips_of(int64_t K) { return flm_tile_round(K, PAIR) / STRIP; }
+
+/* One panel of rows of both factors. */
+static void gram_panel(const flm_backend *be, const gram *p, const float *a, const float *b, int64_t rows)
+{
+    const int64_t of_a = strips_of(p->Ka), of_b = p->a == p->b ? 0 : strips_of(p->Kb);
+#pragma omp parallel num_threads(flm_cpu_threads(be))
+    {
+#pragma omp for
+        for (int64_t s = 0; s < of_a + of_b; s++)
+            if (s < of_a)
+                pack_strip(p->a + s * STRIP * PANEL_ROWS, a, rows, p->Ka, s * STRIP);
+            else
+                pack_strip(p->b + (s - of_a) * STRIP * PANEL_ROWS, b, rows, p->Kb, (s - of_a) * STRIP);
+            /* the long strips of a triangle first, so that the threads end together */
+#pragma omp for schedule(dynamic)
+        for (int64_t s = of_a - 1; s >= 0; s--) gram_strip(p, rows, s * STRIP);
+    }
+}
+
+flm_status flm_cpu_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *A, const flm_tensor *B)
 {
     flm_status rc = FLM_OK;
-    const int64_t R = F->dim[0], K = F->dim[1], padded = flm_tile_round(K, PAIR), strips = padded / STRIP;
-    const float *f = F->data;
-    const bool wide = flm_tile_wide();
-    double *g = G->data;
+    const int64_t R = A->dim[0];
+    const bool same = A->data == B->data && A->dim[1] == B->dim[1];
+    gram p = {.g = G->data, .Ka = A->dim[1], .Kb = B->dim[1], .wide = flm_tile_wide()};
     void *scratch = NULL;
 
-    FLM_TRY(flm_tensor_expect(F, "gram: F", FLM_DTYPE_F32, 2, (int64_t[]){R, K}));
-    FLM_TRY(flm_tensor_expect(G, "gram: G", FLM_DTYPE_F64, 2, (int64_t[]){K, K}));
-    FLM_TRY(flm_cpu_scratch(be, SLOT_ALGEBRA, (size_t)(PANEL_ROWS * padded) * sizeof(double), &scratch));
-    double *panel = scratch;
+    FLM_TRY(flm_tensor_expect(A, "gram: A", FLM_DTYPE_F32, 2, (int64_t[]){R, p.Ka}));
+    FLM_TRY(flm_tensor_expect(B, "gram: B", FLM_DTYPE_F32, 2, (int64_t[]){R, p.Kb}));
+    FLM_TRY(flm_tensor_expect(G, "gram: G", FLM_DTYPE_F64, 2, (int64_t[]){p.Ka, p.Kb}));
+    const int64_t of_a = strips_of(p.Ka) * STRIP * PANEL_ROWS, of_b = strips_of(p.Kb) * STRIP * PANEL_ROWS;
+    FLM_TRY(flm_cpu_scratch(be, SLOT_ALGEBRA, (size_t)(of_a + (same ? 0 : of_b)) * sizeof(double), &scratch));
+    p.a = scratch;
+    p.b = same ? p.a : p.a + of_a;
 
-    for (int64_t first = 0; first < R; first += PANEL_ROWS) {
-        const int64_t rows = R - first < PANEL_ROWS ? R - first : PANEL_ROWS;
-#pragma omp parallel num_threads(flm_cpu_threads(be))
-        {
-#pragma omp for
-            for (int64_t s = 0; s < strips; s++)
-                pack_strip(panel + s * STRIP * PANEL_ROWS, f + first * K, rows, K, s * STRIP);
-            /* the long strips of the triangle first, so that the threads end together */
-#pragma omp for schedule(dynamic)
-            for (int64_t s = strips - 1; s >= 0; s--) gram_strip(wide, g, panel, rows, K, s * STRIP);
-        }
-    }
-    for (int64_t i = 0; i < K; i++)
-        for (int64_t j = 0; j < i; j++) g[j * K + i] = g[i * K + j];
+    for (int64_t first = 0; first < R; first += PANEL_ROWS)
+        gram_panel(be, &p, (const float *)A->data + first * p.Ka, (const float *)B->data + first * p.Kb,
+                   R - first < PANEL_ROWS ? R - first : PANEL_ROWS);
+    for (int64_t i = 0; same && i < p.Ka; i++)
+        for (int64_t j = 0; j < i; j++) p.g[j * p.Ka + i] = p.g[i * p.Ka + j];
 done:
     return rc;
 }

@@ -84,6 +84,9 @@ flm_status flm_cpu_gelu_backward(flm_backend *be, const flm_tensor *grad_x, cons
 flm_status flm_cpu_silu(flm_backend *be, const flm_tensor *y, const flm_tensor *x);
 flm_status flm_cpu_silu_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_y,
                                  const flm_tensor *x);
+flm_status flm_cpu_gelu_erf(flm_backend *be, const flm_tensor *y, const flm_tensor *x);
+flm_status flm_cpu_gelu_erf_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_y,
+                                     const flm_tensor *x);
 flm_status flm_cpu_timestep_features(flm_backend *be, const flm_tensor *out, const flm_tensor *t);
 
 /* cpu_embed.c */
@@ -92,6 +95,8 @@ flm_status flm_cpu_embed_state(flm_backend *be, const flm_tensor *x, const flm_t
 flm_status flm_cpu_embed_scatter(flm_backend *be, const flm_tensor *grad_E, const flm_tensor *grad_x,
                                  const flm_tensor *tokens, const flm_tensor *g);
 flm_status flm_cpu_sample_scale(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g);
+flm_status flm_cpu_sample_combine(flm_backend *be, const flm_tensor *y, const flm_tensor *coefficient,
+                                  const flm_tensor *x, int count);
 flm_status flm_cpu_normal(flm_backend *be, const flm_tensor *out, uint64_t stream, int64_t first_sample);
 
 /* cpu_softmax.c */
@@ -99,6 +104,9 @@ flm_status flm_cpu_softmax_xent(flm_backend *be, const flm_tensor *loss, const f
                                 const flm_tensor *logits, const flm_tensor *target, float scale);
 flm_status flm_cpu_softmax(flm_backend *be, const flm_tensor *p, const flm_tensor *logits);
 flm_status flm_cpu_argmax(flm_backend *be, const flm_tensor *index, const flm_tensor *x);
+
+/* cpu_distill.c */
+flm_status flm_cpu_distill_error(flm_backend *be, const flm_distill_error *p);
 
 /* cpu_elementwise.c */
 flm_status flm_cpu_column_sum(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
@@ -111,7 +119,7 @@ flm_status flm_cpu_sum_squares(flm_backend *be, const flm_tensor *out, const flm
 flm_status flm_cpu_adamw(flm_backend *be, const flm_adamw *p);
 
 /* cpu_gram.c */
-flm_status flm_cpu_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *F);
+flm_status flm_cpu_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *A, const flm_tensor *B);
 
 /* cpu_lapack.c */
 void flm_cpu_lapack_begin(void); /* the process's BLAS calls run on their caller's thread: the ops divide the work */

@@ -2,29 +2,7 @@
  * A row is read three times, from cache after the first: its maximum, the sum of exponentials, the result.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_rows.h"
-
-enum { SUM_BLOCK = 1024 }; /* terms added in fp32 before they go into the fp64 sum */
-
-FLM_INLINE float row_maximum(const float *x, int64_t V)
-{
-    float most = x[0];
-#pragma omp simd reduction(max : most)
-    for (int64_t j = 1; j < V; j++) most = x[j] > most ? x[j] : most;
-    return most;
-}
-
-FLM_INLINE double exponential_sum(const float *x, float most, int64_t V)
-{
-    double total = 0;
-    for (int64_t at = 0; at < V; at += SUM_BLOCK) {
-        int64_t end = V - at < SUM_BLOCK ? V : at + SUM_BLOCK;
-        float sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = at; j < end; j++) sum += flm_math_exp(x[j] - most);
-        total += (double)sum;
-    }
-    return total;
-}
+#include "backend/cpu/cpu_softmax.h"
 
 FLM_INLINE void exponentials(void *p, bool bf16, const float *x, float most, float factor, int64_t V)
 {
@@ -35,8 +13,8 @@ FLM_INLINE void exponentials(void *p, bool bf16, const float *x, float most, flo
 /* Soft max times scale; the maximum and the sum it was made with. p NULL: those alone. */
 FLM_SIMD static void softmax_row(void *p, bool bf16, const float *x, float scale, int64_t V, float *most, double *sum)
 {
-    *most = row_maximum(x, V);
-    *sum = exponential_sum(x, *most, V);
+    *most = flm_row_maximum(x, V);
+    *sum = flm_row_exponential_sum(x, *most, V);
     float factor = (float)((double)scale / *sum);
     if (p && bf16)
         exponentials(p, true, x, *most, factor, V);

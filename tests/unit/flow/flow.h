@@ -42,6 +42,14 @@ static inline flow_network flow_network_new(const flm_model_shape *shape, int64_
     return n;
 }
 
+static inline flm_objective *flow_objective(const flow_network *n)
+{
+    flm_objective *objective = NULL;
+    must(flm_objective_create(
+        &(flm_objective_parts){.dit = n->dit, .basis = n->basis, .gamma = n->gamma}, &objective));
+    return objective;
+}
+
 static inline void flow_network_free(flow_network *n)
 {
     flm_gamma_destroy(&n->gamma);
@@ -53,7 +61,7 @@ static inline void flow_network_free(flow_network *n)
 /* flow_xi - x with xi T = x0 E exactly, T^T lower: forward substitution in double; x0 itself where V <= d. */
 static inline void flow_xi(const flm_noise_basis *basis, const float *E, const double *x0, float *xi)
 {
-    const float *T = basis->T.data;
+    const float *T = basis->T[0][0].data;
     const int64_t V = basis->V, d = basis->d;
     double *x = must_alloc(basis->K, sizeof *x);
     for (int64_t i = 0; i < basis->K; i++) {

@@ -37,7 +37,7 @@ static void test_law(int64_t V, int64_t d)
     for (int64_t i = 0; i < d; i++) trace += gram(E.data, V, d, i, i);
     for (int64_t i = 0; i < d; i++)
         for (int64_t j = 0; j < d; j++) {
-            const double e = fabs(gram(basis->T.data, basis->K, d, i, j) - gram(E.data, V, d, i, j));
+            const double e = fabs(gram(basis->T[0][0].data, basis->K, d, i, j) - gram(E.data, V, d, i, j));
             if (isnan(e) || e > worst) worst = e;
         }
     tap_ok(worst <= 2e-7 * trace, "V=%d d=%d: the covariance is E^T E: off by %.2g of the trace", (int)V, (int)d,
@@ -58,7 +58,7 @@ static void test_draws(int64_t V)
     must(flm_noise_update(basis, comm, &E));
     flm_tensor xi = tensor_new(1, n, basis->K, 1);
     must(be->ops->normal(be, &xi, flm_philox_stream(11, FLM_RANDOM_NOISE, 0, 0), 0));
-    must(flm_noise_embed(basis, &noise, &xi));
+    must(flm_noise_embed(basis, 0, &noise, &xi));
     for (int64_t i = 0; i < d; i++)
         for (int64_t j = 0; j < d; j++) {
             const double want = gram(E.data, V, d, i, j);
@@ -78,7 +78,7 @@ static void test_draws(int64_t V)
 static void reference(const flm_noise_basis *basis, const float *E, const double *M, double *out)
 {
     const int64_t d = basis->d, V = basis->V;
-    const float *T = basis->T.data;
+    const float *T = basis->T[0][0].data;
     double *P = must_alloc(d * d, sizeof *P);
     if (basis->direct) {
         memcpy(out, M, (size_t)(V * d) * sizeof *out);
@@ -153,7 +153,7 @@ static void test_degenerate(void)
     for (int64_t v = 0; v < V; v++) ((float *)E.data)[v * d + 3] = ((float *)E.data)[v * d + 5];
     tap_ok(flm_noise_update(basis, comm, &E) == FLM_OK, "two equal columns: the ridge holds");
     for (int64_t i = 0; i < d * d; i++) {
-        const double e = fabs(gram(basis->T.data, d, d, i / d, i % d) - gram(E.data, V, d, i / d, i % d));
+        const double e = fabs(gram(basis->T[0][0].data, d, d, i / d, i % d) - gram(E.data, V, d, i / d, i % d));
         if (isnan(e) || e > worst) worst = e;
     }
     tap_ok(worst <= 1e-5, "and the law is right: off by %.2g", worst);

@@ -19,8 +19,7 @@ static double step(flow_network *n, flm_objective *objective, int64_t most, cons
     double total = 0;
     for (int i = 0; i < B * L; i++) tokens[i] = (4 * i + 1) % (int32_t)n->dit->shape.V;
     must(flm_weights_zero_grad(n->weights));
-    must(flm_noise_update(n->basis, comm, &n->weights->w.E));
-    must(flm_objective_begin(objective));
+    must(flm_objective_begin(objective, comm, n->weights));
     for (int64_t first = 0; first < B; first += most) {
         const int64_t count = B - first < most ? B - first : most;
         const flm_dit_dropout dropout = {.p = 0.2f, .seed = 1, .step = 2, .first_sample = first};
@@ -35,7 +34,7 @@ static double step(flow_network *n, flm_objective *objective, int64_t most, cons
             .hook = first + count == B ? hook : NULL};
         must(flm_objective_micro(objective, n->weights, &batch));
     }
-    must(flm_objective_total(objective, &total));
+    must(flm_objective_total(objective, &total, NULL));
     if (gradients == NULL) return total;
     must(flm_noise_reduce(n->basis, comm));
     must(flm_noise_gradient(n->basis, &n->weights->w.E, 0, &n->weights->grad.E));
@@ -53,7 +52,7 @@ static void test_division(int64_t V)
     flow_network n = flow_network_new(&shape, B, true);
     flm_objective *objective = NULL;
     int64_t count = 0;
-    must(flm_objective_create(n.dit, n.basis, n.gamma, &objective));
+    objective = flow_objective(&n);
     for (int i = 0; i < n.weights->parameters; i++) count += n.weights->parameter[i].count;
     float *whole = must_alloc(count, sizeof *whole), *parts = must_alloc(count, sizeof *parts),
           *zero = must_alloc(count, 4);
@@ -91,7 +90,7 @@ static void test_hook(void)
     flm_objective *objective = NULL;
     int seen[32] = {0}, wrong = 0;
     int64_t count = 0;
-    must(flm_objective_create(n.dit, n.basis, n.gamma, &objective));
+    objective = flow_objective(&n);
     for (int i = 0; i < n.weights->parameters; i++) count += n.weights->parameter[i].count;
     float *gradients = must_alloc(count, sizeof *gradients);
     step(&n, objective, 2, &hook, gradients);
@@ -110,7 +109,7 @@ static void test_refusals(void)
     flm_objective *objective = NULL;
     int32_t tokens[B * L] = {0};
     flm_micro_batch batch = {.B = B, .tokens = tokens, .t = times, .scale = 1};
-    must(flm_objective_create(n.dit, n.basis, n.gamma, &objective));
+    objective = flow_objective(&n);
     tokens[B * L - 1] = 11;
     tap_ok(flm_objective_micro(objective, n.weights, &batch) == FLM_E_ARG, "token V is refused");
     tokens[B * L - 1] = -1;
@@ -133,7 +132,7 @@ static void test_sampler(int64_t V)
     flm_sampler *sampler = NULL;
     int32_t whole[B * L], parts[B * L];
     flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
-    must(flm_sampler_create(n.dit, n.weights, n.basis, n.gamma, &sampler));
+    must(flm_sampler_create(n.dit, n.weights, NULL, n.basis, n.gamma, &sampler));
     for (int64_t steps = 1; steps <= 16; steps *= 4) {
         int different = 0, outside = 0;
         noise.first_sample = 0;

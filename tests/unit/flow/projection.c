@@ -84,7 +84,7 @@ int main(void)
     moments *from_x0 = must_alloc(4, sizeof *from_x0), *shadow = from_x0 + 1, *rest = from_x0 + 2, *drawn = from_x0 + 3;
     flm_tensor xi = flm_tensor_3d(NULL, FLM_DTYPE_F32, B, L, d);
     double x0[B * L * V], P[ENTRIES], U[ENTRIES], Q[ENTRIES];
-    must(flm_objective_create(n.dit, n.basis, n.gamma, &objective));
+    objective = flow_objective(&n);
     must(be->memory->alloc(be, flm_tensor_bytes(&xi), &xi.data));
     for (int k = 0; k < DRAWS; k++) {
         for (int i = 0; i < B * L * V; i++) x0[i] = network_normal();

@@ -1,0 +1,106 @@
+/* cpu_distill.c - squared errors between two soft maxes and a residual, and their gradient (model.md sections 6, 7).
+ * A row is read for two maxima, two sums of exponentials, the error and the gradient: from cache after the first.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "backend/cpu/cpu_rows.h"
+#include "backend/cpu/cpu_softmax.h"
+
+/* One row: its logits, what they are divided by, its coefficients. */
+typedef struct error_row {
+    const float *from, *to, *bias;
+    float *residual;
+    float most_from, most_to, factor_from, factor_to;
+    float c[FLM_DISTILL_COEFFICIENTS];
+} error_row;
+
+FLM_INLINE float probability(float x, float most, float factor) { return flm_math_exp(x - most) * factor; }
+
+/* err into residual; its sum of squares, and with `through` the sum of p(from) err into *dot. */
+FLM_INLINE double errors(const error_row *r, bool through, int64_t V, double *dot)
+{
+    double total = 0, along = 0;
+    for (int64_t at = 0; at < V; at += FLM_SUM_BLOCK) {
+        const int64_t end = V - at < FLM_SUM_BLOCK ? V : at + FLM_SUM_BLOCK;
+        float squares = 0, products = 0;
+#pragma omp simd reduction(+ : squares, products)
+        for (int64_t j = at; j < end; j++) {
+            const float p = probability(r->from[j], r->most_from, r->factor_from);
+            const float q = probability(r->to[j], r->most_to, r->factor_to);
+            const float err = r->c[0] * (q - p) + r->c[1] * r->residual[j] + r->c[2] * r->bias[j];
+            squares += err * err;
+            if (through) products += p * err;
+            r->residual[j] = err;
+        }
+        total += (double)squares;
+        along += (double)products;
+    }
+    *dot = along;
+    return total;
+}
+
+FLM_INLINE void gradient(const error_row *r, void *grad, bool bf16, bool through, float dot, int64_t V)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < V; j++) {
+        float g = r->c[3] * r->residual[j];
+        if (through) g = r->c[3] * probability(r->from[j], r->most_from, r->factor_from) * (r->residual[j] - dot);
+        flm_store(grad, bf16, j, g);
+    }
+}
+
+FLM_SIMD static void distill_row(error_row *r, float *loss, void *grad, bool bf16, bool through, int64_t V)
+{
+    double dot;
+    r->most_from = flm_row_maximum(r->from, V);
+    r->most_to = flm_row_maximum(r->to, V);
+    r->factor_from = (float)(1 / flm_row_exponential_sum(r->from, r->most_from, V));
+    r->factor_to = (float)(1 / flm_row_exponential_sum(r->to, r->most_to, V));
+    *loss = (float)(through ? errors(r, true, V, &dot) : errors(r, false, V, &dot));
+    if (!grad) return;
+    if (bf16 && through)
+        gradient(r, grad, true, true, (float)dot, V);
+    else if (bf16)
+        gradient(r, grad, true, false, 0, V);
+    else if (through)
+        gradient(r, grad, false, true, (float)dot, V);
+    else
+        gradient(r, grad, false, false, 0, V);
+}
+
+static flm_status check(const flm_distill_error *p)
+{
+    flm_status rc = FLM_OK;
+    const int64_t R = p->from->dim[0], V = p->from->dim[1];
+    const int64_t logits[] = {R, V}, coefficients[] = {R, FLM_DISTILL_COEFFICIENTS};
+    FLM_TRY(flm_tensor_expect(p->from, "distill_error: from", FLM_DTYPE_F32, 2, logits));
+    FLM_TRY(flm_tensor_expect(p->to, "distill_error: to", FLM_DTYPE_F32, 2, logits));
+    FLM_TRY(flm_tensor_expect(p->residual, "distill_error: residual", FLM_DTYPE_F32, 2, logits));
+    FLM_TRY(flm_tensor_expect(p->bias, "distill_error: bias", FLM_DTYPE_F32, 1, &V));
+    FLM_TRY(flm_tensor_expect(p->coefficient, "distill_error: coefficient", FLM_DTYPE_F32, 2, coefficients));
+    FLM_TRY(flm_tensor_expect(p->loss, "distill_error: loss", FLM_DTYPE_F32, 1, &R));
+    if (p->grad->data) FLM_TRY(flm_cpu_expect_act(p->grad, "distill_error: grad", 2, logits));
+    if (R > 0 && V < 1) FLM_FAIL(FLM_E_SHAPE, "distill_error: rows without entries");
+done:
+    return rc;
+}
+
+flm_status flm_cpu_distill_error(flm_backend *be, const flm_distill_error *p)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(check(p));
+    const int64_t R = p->from->dim[0], V = p->from->dim[1];
+    const size_t row_bytes = (size_t)V * flm_dtype_size(p->grad->dtype);
+    const float *coefficient = p->coefficient->data;
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t r = 0; r < R; r++) {
+        error_row row = {.from = (const float *)p->from->data + r * V,
+                         .to = (const float *)p->to->data + r * V,
+                         .bias = p->bias->data,
+                         .residual = (float *)p->residual->data + r * V};
+        for (int k = 0; k < FLM_DISTILL_COEFFICIENTS; k++) row.c[k] = coefficient[r * FLM_DISTILL_COEFFICIENTS + k];
+        distill_row(&row, (float *)p->loss->data + r,
+                    p->grad->data ? (char *)p->grad->data + (size_t)r * row_bytes : NULL,
+                    p->grad->dtype == FLM_DTYPE_BF16, p->through, V);
+    }
+done:
+    return rc;
+}

@@ -1,0 +1,32 @@
+/* cpu_softmax.h - the two sums behind every soft max over the vocabulary. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_CPU_SOFTMAX_H
+#define FLM_CPU_SOFTMAX_H
+
+#include "backend/cpu/cpu_math.h"
+
+enum { FLM_SUM_BLOCK = 1024 }; /* terms added in fp32 before they go into the fp64 sum */
+
+/* flm_row_maximum - of x [V], V at least 1. */
+FLM_INLINE float flm_row_maximum(const float *x, int64_t V)
+{
+    float most = x[0];
+#pragma omp simd reduction(max : most)
+    for (int64_t j = 1; j < V; j++) most = x[j] > most ? x[j] : most;
+    return most;
+}
+
+/* flm_row_exponential_sum - the sum of exp(x - most). */
+FLM_INLINE double flm_row_exponential_sum(const float *x, float most, int64_t V)
+{
+    double total = 0;
+    for (int64_t at = 0; at < V; at += FLM_SUM_BLOCK) {
+        int64_t end = V - at < FLM_SUM_BLOCK ? V : at + FLM_SUM_BLOCK;
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t j = at; j < end; j++) sum += flm_math_exp(x[j] - most);
+        total += (double)sum;
+    }
+    return total;
+}
+
+#endif

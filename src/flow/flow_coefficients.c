@@ -1,0 +1,34 @@
+/* flow_coefficients.c - see flow_coefficients.h. SPDX-License-Identifier: Apache-2.0 */
+#include "flow/flow_coefficients.h"
+
+#include <math.h>
+
+/* Least of D and b in stage one, and what stage two adds to its denominator: model.md sections 6 and 7. */
+static const double least = 1e-6, second_epsilon = 1e-5;
+
+flm_semigroup flm_semigroup_at(const flm_gamma *gamma, double s, double d)
+{
+    flm_semigroup c = {.m = fmin(s + d / 2, 1), .u = fmin(s + d, 1)};
+    c.gs = flm_gamma_at(gamma, s);
+    c.gm = flm_gamma_at(gamma, c.m);
+    c.gu = flm_gamma_at(gamma, c.u);
+    const double c1 = c.gm - c.gs, c2 = c.gu - c.gm, a = 1 - c.gs;
+    const double D = fmax(c1 + c2, least), b = fmax(a - c1, least);
+    c.keep = b / a;
+    c.mean = c1 / a;
+    c.jump = c1 * c1 / 2;
+    c.beta = a * c2 / (D * b);
+    c.A = a / (2 * D) * c1 * c1 * (1 - c2 / b);
+    c.B = a / (2 * D) * c2 * c2;
+    c.w = a * D / 2;
+    return c;
+}
+
+flm_second flm_second_at(const flm_gamma *gamma, double s, double d)
+{
+    flm_second c = {.u = fmin(s + d, 1), .gs = flm_gamma_at(gamma, s)};
+    const double D = flm_gamma_at(gamma, c.u) - c.gs;
+    c.k = D / (1 - c.gs + second_epsilon);
+    c.jump = D * D / 2;
+    return c;
+}
