@@ -4,9 +4,7 @@
 #include "base/base_log.h"
 #include "base/base_philox.h"
 #include "base/base_progress.h"
-#include "flow/flow_sampler.h"
-#include "io/io_samples.h"
-#include "model/model_load.h"
+#include "cmd/cmd_generate_internal.h"
 #include "score/score_entropy.h"
 #include "text/text_tokenizer.h"
 
@@ -14,32 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-enum { PATH_BYTES = 4096, STEPS_MOST = 1 << 20 };
-/* Rows of logits at once when --chunk does not say: about so many logits. */
-enum { CHUNK_LOGITS = 1 << 24, CHUNK_LEAST = 64 };
-
-typedef struct generation {
-    flm_comm *comm;
-    flm_backend *be;
-    const flm_generate_options *o;
-    char path[PATH_BYTES]; /* of the checkpoint */
-    int64_t *steps;        /* [steps_count] */
-    int steps_count;
-    flm_samples_info info;
-    flm_checkpoint *checkpoint;
-    flm_samples *file;
-    flm_weights *weights;
-    flm_noise_basis *basis;
-    flm_gamma *gamma;
-    flm_dit *dit;
-    flm_sampler *sampler;
-    int32_t *ids;  /* [batch, L] */
-    bool *present; /* [batch] */
-} generation;
-
-static const char *set_of(const flm_generate_options *o) { return o->weights == 0 ? "ema" : "weights"; }
+enum { STEPS_MOST = 1 << 20 };
 
 static flm_status parse_steps(generation *g)
 {
@@ -53,82 +27,13 @@ done:
     return rc;
 }
 
-/* A run directory, its checkpoints' directory, or a checkpoint: the checkpoint's path. */
-static flm_status find_checkpoint(generation *g)
-{
-    static const char *const inside[] = {"/checkpoints/latest", "/latest"};
-    flm_status rc = FLM_OK;
-    struct stat status;
-    const char *given = g->o->checkpoint;
-    if (strlen(given) + 32 > PATH_BYTES) FLM_FAIL(FLM_E_USAGE, "--checkpoint: the path is too long");
-    snprintf(g->path, sizeof g->path, "%s", given);
-    if (stat(given, &status) != 0 || !S_ISDIR(status.st_mode)) goto done;
-    for (size_t i = 0; i < sizeof inside / sizeof inside[0]; i++) {
-        snprintf(g->path, sizeof g->path, "%s%s", given, inside[i]);
-        if (stat(g->path, &status) == 0) goto done;
-    }
-    FLM_FAIL(FLM_E_USAGE, "--checkpoint %s: a directory without checkpoints/latest or latest", given);
-done:
-    return rc;
-}
-
-static flm_status fill_info(generation *g, flm_dtype act)
-{
-    flm_status rc = FLM_OK;
-    const flm_checkpoint_info *from = flm_checkpoint_get_info(g->checkpoint);
-    if (strcmp(from->kind, "flm") != 0)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s is a checkpoint of kind %s; samples are made from kind flm", g->path, from->kind);
-    g->info = (flm_samples_info){.vocabulary = from->vocabulary,
-                                 .samples = g->o->samples,
-                                 .L = from->L,
-                                 .seed = g->o->seed,
-                                 .checkpoint_step = from->step};
-    snprintf(g->info.kind, sizeof g->info.kind, "%s", from->kind);
-    snprintf(g->info.weights, sizeof g->info.weights, "%s", g->o->weights == 0 ? "ema" : "raw");
-    snprintf(g->info.precision, sizeof g->info.precision, "%s", act == FLM_DTYPE_BF16 ? "bf16" : "fp32");
-    if (strlen(g->o->checkpoint) >= sizeof g->info.checkpoint)
-        FLM_FAIL(FLM_E_USAGE, "--checkpoint: a path of %zu bytes; the samples file has room for %zu",
-                 strlen(g->o->checkpoint), sizeof g->info.checkpoint - 1);
-    snprintf(g->info.checkpoint, sizeof g->info.checkpoint, "%s", g->o->checkpoint);
-done:
-    return rc;
-}
-
-/* The network with its weights, without what training needs. */
-static flm_status load_network(generation *g)
-{
-    flm_status rc = FLM_OK;
-    flm_model_shape shape;
-    const flm_precision precision = flm_backend_precision(g->be, (flm_precision)g->o->precision);
-    const flm_dtype act = precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
-    FLM_TRY(find_checkpoint(g));
-    FLM_TRY(flm_checkpoint_open(g->path, &g->checkpoint));
-    FLM_TRY(fill_info(g, act));
-    FLM_TRY(flm_model_load_shape(g->checkpoint, &shape));
-    const int64_t batch = g->o->batch < g->o->samples ? g->o->batch : g->o->samples;
-    int64_t chunk = g->o->chunk ? g->o->chunk : CHUNK_LOGITS / shape.V;
-    if (chunk < CHUNK_LEAST && g->o->chunk == 0) chunk = CHUNK_LEAST;
-    if (chunk > batch * shape.L) chunk = batch * shape.L;
-    FLM_TRY(flm_gamma_create(shape.V, &g->gamma));
-    FLM_TRY(flm_weights_create(g->be, &shape, act, 1, false, &g->weights));
-    FLM_TRY(flm_model_load(g->weights, g->checkpoint, set_of(g->o)));
-    FLM_TRY(flm_noise_create(g->be, shape.V, shape.d, &g->basis));
-    FLM_TRY(flm_dit_create(g->be, &shape, act, batch, chunk, false, &g->dit));
-    FLM_TRY(flm_sampler_create(g->dit, g->weights, NULL, g->basis, g->gamma, &g->sampler));
-    g->ids = malloc((size_t)(batch * shape.L) * sizeof *g->ids);
-    g->present = malloc((size_t)batch * sizeof *g->present);
-    if (g->ids == NULL || g->present == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld samples", (long long)batch);
-done:
-    return rc;
-}
-
 /* Numbers that are not finite come from the checkpoint: it is named. */
 static flm_status blame_weights(const generation *g, flm_status rc)
 {
     char why[256];
     if (rc != FLM_E_NUMERIC) return rc;
     snprintf(why, sizeof why, "%s", flm_err_message());
-    return flm_err_raise(rc, __FILE__, __LINE__, "%s, %s: %s", g->path, set_of(g->o), why);
+    return flm_err_raise(rc, __FILE__, __LINE__, "%s: %s", g->path, why);
 }
 
 /* Samples [first, first + count) where one of them is missing. */
@@ -237,10 +142,9 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
     bool stopped = false;
     int64_t stops;
     FLM_TRY(parse_steps(&g));
-    FLM_TRY(flm_comm_agree(comm, load_network(&g)));
+    FLM_TRY(generation_load(&g));
     flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
     FLM_TRY(flm_samples_open_write(comm, options->out, &g.info, g.steps, g.steps_count, &g.file));
-    FLM_TRY(blame_weights(&g, flm_noise_update(g.basis, comm, &g.weights->w.E)));
     FLM_TRY(flm_comm_agree(comm, make_all(&g, stop_requested, &stopped)));
     stops = stopped;
     FLM_TRY(flm_comm_max_i64(comm, &stops, 1));
@@ -251,15 +155,6 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
     FLM_TRY(report(&g));
     FLM_TRY(flm_comm_agree(comm, flm_samples_close(&g.file)));
 done:
-    flm_samples_close(&g.file);
-    flm_sampler_destroy(&g.sampler);
-    flm_dit_destroy(&g.dit);
-    flm_noise_destroy(&g.basis);
-    flm_weights_destroy(&g.weights);
-    flm_gamma_destroy(&g.gamma);
-    flm_checkpoint_close(&g.checkpoint);
-    free(g.steps);
-    free(g.ids);
-    free(g.present);
+    generation_release(&g);
     return rc;
 }

@@ -10,7 +10,7 @@
 
 #include "comm/comm.h"
 
-enum { FLM_NAME_BYTES = 96 };
+enum { FLM_NAME_BYTES = 96, FLM_PARENT_BYTES = 2304 };
 
 /* What tokens mean; the same record stands in shards, checkpoints and samples files. */
 typedef struct flm_vocabulary {
@@ -30,7 +30,7 @@ typedef struct flm_checkpoint_info {
     flm_vocabulary vocabulary;
     int64_t L, d, H, c, N;    /* the model: letters of model.md */
     char program_version[48]; /* filled by the writer */
-    char parent[512];         /* distilled from: path, step and hash, or "" */
+    char parent[FLM_PARENT_BYTES]; /* distilled from: a line "teacher|flow-map SHA256 STEP PATH" each, or "" */
 } flm_checkpoint_info;
 
 /* One dataset: "weights/vocab_embed.embedding", "ema/...", "optimizer/m/...", "optimizer/v/...". fp32, 1-D or 2-D. */

@@ -5,12 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const kinds[] = {[FLM_NETWORK_ONE_TIME] = "flm",
+                                    [FLM_NETWORK_TWO_TIME] = "flow-map-2",
+                                    [FLM_NETWORK_RESIDUAL] = "flow-map-1"};
+
+const char *flm_model_kind_name(flm_network network) { return kinds[network]; }
+
+flm_network flm_model_kind(const char *kind)
+{
+    flm_network network = FLM_NETWORK_ONE_TIME;
+    while (network < FLM_NETWORK_RESIDUAL && strcmp(kinds[network], kind) != 0) network++;
+    return network;
+}
+
 flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shape *out)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     flm_model_shape shape;
     FLM_TRY(flm_model_preset("small", &shape)); /* what no checkpoint records is the same in every preset */
+    shape.network = flm_model_kind(info->kind);
     shape.L = info->L;
     shape.V = info->vocabulary.V;
     shape.d = info->d;

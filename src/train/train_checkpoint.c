@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETS = 4 };
+enum { MASTER = 0, EMA = 1, SETS = 4 };
 static const char *const prefix[SETS] = {"weights", "ema", "optimizer/m", "optimizer/v"};
 
 /* This rank's part of parameter i of one set; count 0 where it has none. */
@@ -105,6 +105,33 @@ flm_status flm_train_checkpoint_read(flm_optimizer *o, const flm_checkpoint *che
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_comm_agree(o->comm, read_own(o, checkpoint)));
+    FLM_TRY(flm_optimizer_gather(o));
+done:
+    return rc;
+}
+
+static flm_status begin_own(flm_optimizer *o, const flm_checkpoint *teacher, const char *set)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(need_host(o));
+    for (int i = 0; i < o->weights->parameters; i++) {
+        if (o->weights->parameter[i].fresh) continue;
+        flm_checkpoint_dataset dataset = dataset_of(o, 0, i);
+        const flm_checkpoint_slice master = own_part(o, MASTER, i), ema = own_part(o, EMA, i);
+        snprintf(dataset.name, sizeof dataset.name, "%s/%s", set, o->weights->parameter[i].name);
+        FLM_TRY(check_dataset(teacher, &dataset));
+        if (master.count == 0) continue;
+        FLM_TRY(flm_checkpoint_read(teacher, dataset.name, master.first, master.count, master.data));
+        memcpy(ema.data, master.data, (size_t)master.count * sizeof *master.data);
+    }
+done:
+    return rc;
+}
+
+flm_status flm_train_checkpoint_begin(flm_optimizer *o, const flm_checkpoint *teacher, const char *set)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_comm_agree(o->comm, begin_own(o, teacher, set)));
     FLM_TRY(flm_optimizer_gather(o));
 done:
     return rc;

@@ -2,11 +2,20 @@
 #ifndef FLM_TRAIN_INTERNAL_H
 #define FLM_TRAIN_INTERNAL_H
 
+#include "base/base_sha256.h"
 #include "io/io_checkpoint.h"
 #include "train/train_metrics.h"
 #include "train/train_run.h"
 
 enum { FLM_RUN_PATH_BYTES = 4096 };
+
+/* A frozen network of a distillation, and the file it came from. */
+typedef struct flm_frozen {
+    flm_checkpoint *checkpoint; /* NULL: there is none */
+    flm_weights *weights;
+    char path[FLM_RUN_PATH_BYTES];
+    char sha256[FLM_SHA256_BYTES];
+} flm_frozen;
 
 typedef struct flm_run {
     flm_comm *comm;
@@ -15,6 +24,9 @@ typedef struct flm_run {
     const flm_options *given;
     char checkpoints[FLM_RUN_PATH_BYTES], metrics_path[FLM_RUN_PATH_BYTES], config_path[FLM_RUN_PATH_BYTES];
     flm_shards *train, *valid; /* valid NULL: the shards have none */
+    flm_network network;       /* what is trained */
+    flm_frozen teacher, flow_map;
+    char parent[FLM_PARENT_BYTES]; /* what stands in the checkpoints */
     flm_trainer *trainer;
     flm_loader *loader;
     flm_metrics *metrics;
@@ -29,6 +41,11 @@ flm_status flm_run_directory_make(flm_run *run);
 
 /* flm_run_config_write - config.ini as resolved, in one rename. Rank 0 writes. Collective. Errors: FLM_E_IO. */
 flm_status flm_run_config_write(flm_run *run);
+
+/* flm_run_teachers - open the frozen networks of a distillation (stage 0: none), check that they fit the shards and each
+ * other, load them, and fill parent. Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH saying what fits; those of reading. */
+flm_status flm_run_teachers(flm_run *run, flm_dtype act);
+void flm_run_teachers_release(flm_run *run);
 
 /* flm_run_resume - the state to begin with: initial weights, or a checkpoint by --resume. Collective.
  * Errors: FLM_E_MISMATCH naming what differs; FLM_E_USAGE (--resume no, and there are checkpoints); those of reading. */

@@ -2,6 +2,8 @@
 #include "train/train_internal.h"
 
 #include "base/base_log.h"
+#include "io/io_parent.h"
+#include "model/model_load.h"
 #include "train/train_checkpoint.h"
 
 #include <inttypes.h>
@@ -42,12 +44,31 @@ done:
     return rc;
 }
 
+/* The same teachers by their hashes; where they lie may have changed. */
+static flm_status check_parent(const flm_run *run, const flm_checkpoint_info *info, const char *path)
+{
+    flm_status rc = FLM_OK;
+    static const char *const roles[] = {"teacher", "flow-map"};
+    for (int i = 0; i < 2; i++) {
+        char then[FLM_SHA256_BYTES] = "", now[FLM_SHA256_BYTES] = "", from[FLM_PARENT_PATH_BYTES] = "", to[FLM_PARENT_PATH_BYTES];
+        flm_parent_get(info->parent, roles[i], then, from);
+        flm_parent_get(run->parent, roles[i], now, to);
+        if (strcmp(then, now) != 0)
+            FLM_FAIL(FLM_E_MISMATCH, "%s was distilled from %s %s (sha256 %.12s...); --%s %s has changed or is another file",
+                     path, roles[i], from, then, roles[i], to);
+    }
+done:
+    return rc;
+}
+
 static flm_status check_fits(const flm_run *run, const flm_checkpoint *checkpoint, const char *path)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
-    if (strcmp(info->kind, "flm") != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "%s is a checkpoint of kind %s; flm_train goes on from kind flm", path, info->kind);
+    const char *kind = flm_model_kind_name(run->network);
+    if (strcmp(info->kind, kind) != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "%s is a checkpoint of kind %s; this run goes on from kind %s", path, info->kind, kind);
+    FLM_TRY(check_parent(run, info, path));
     FLM_TRY(check_vocabulary(&info->vocabulary, &flm_shards_info(run->train)->vocabulary, path));
     FLM_TRY(check_shape(info, &run->trainer->settings.shape, path));
     for (size_t i = 0; i < sizeof fixed_settings / sizeof fixed_settings[0]; i++) {
@@ -109,6 +130,9 @@ flm_status flm_run_resume(flm_run *run)
         FLM_FAIL(FLM_E_USAGE, "--eval-only: %s has no checkpoint to measure", run->checkpoints);
     if (checkpoint == NULL) {
         FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
+        if (run->teacher.checkpoint != NULL)
+            FLM_TRY(flm_train_checkpoint_begin(run->trainer->optimizer, run->teacher.checkpoint,
+                                               run->o->teacher_weights == 0 ? "ema" : "weights"));
         goto done;
     }
     const int64_t step = flm_checkpoint_get_info(checkpoint)->step;
@@ -134,8 +158,7 @@ flm_status flm_run_save(flm_run *run)
     const flm_model_shape *shape = &trainer->settings.shape;
     const int64_t seen = trainer->step * trainer->settings.batch;
     if (trainer->step == run->saved_step) goto done;
-    flm_checkpoint_info info = {.kind = "flm",
-                                .step = trainer->step,
+    flm_checkpoint_info info = {.step = trainer->step,
                                 .epoch = seen / flm_shards_rows(run->train),
                                 .rows_read = seen,
                                 .tokens_seen = seen * shape->L,
@@ -146,6 +169,8 @@ flm_status flm_run_save(flm_run *run)
                                 .H = shape->H,
                                 .c = shape->c,
                                 .N = shape->N};
+    snprintf(info.kind, sizeof info.kind, "%s", flm_model_kind_name(run->network));
+    snprintf(info.parent, sizeof info.parent, "%s", run->parent);
     FLM_TRY(flm_train_checkpoint_write(trainer->optimizer, run->checkpoints, &info, run->setting, run->settings,
                                        (int)run->o->keep));
     run->saved_step = trainer->step;

@@ -3,6 +3,7 @@
 
 #include "base/base_log.h"
 #include "base/base_progress.h"
+#include "model/model_load.h"
 #include "train/train_internal.h"
 
 #include <inttypes.h>
@@ -18,10 +19,18 @@ enum { CHUNK_LOGITS = 1 << 24, CHUNK_LEAST = 64 };
 
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-static flm_status choose_shape(const flm_train_options *o, const flm_shard_info *data, flm_model_shape *shape)
+/* A student has its teacher's sizes; an FLM those of the options. */
+static flm_status choose_shape(const flm_run *run, flm_model_shape *shape)
 {
     flm_status rc = FLM_OK;
+    const flm_train_options *o = run->o;
+    const flm_shard_info *data = flm_shards_info(run->train);
     char why[256];
+    if (run->teacher.weights != NULL) {
+        *shape = run->teacher.weights->shape;
+        shape->network = run->network;
+        goto done;
+    }
     if (flm_model_preset(o->preset, shape) != FLM_OK) {
         snprintf(why, sizeof why, "%s", flm_err_message());
         FLM_FAIL(FLM_E_USAGE, "--preset: %s", why);
@@ -40,20 +49,21 @@ done:
     return rc;
 }
 
-static flm_status choose_settings(const flm_run *run, flm_trainer_settings *s)
+static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer_settings *s)
 {
     flm_status rc = FLM_OK;
     const flm_train_options *o = run->o;
     *s = (flm_trainer_settings){
-        .act = flm_backend_precision(run->be, (flm_precision)o->precision) == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16
-                                                                                                : FLM_DTYPE_F32,
+        .act = act,
+        .teacher = run->teacher.weights,
+        .flow_map = run->flow_map.weights,
         .batch = o->batch,
         .dropout = o->dropout,
         .lr = o->lr,
         .warmup = o->warmup,
         .seed = (uint64_t)o->seed,
         .optimizer = {o->beta1, o->beta2, o->eps, o->weight_decay, o->clip, o->ema_decay}};
-    FLM_TRY(choose_shape(o, flm_shards_info(run->train), &s->shape));
+    FLM_TRY(choose_shape(run, &s->shape));
     s->micro_batch = o->micro_batch ? o->micro_batch : most(1, MICRO_TOKENS / s->shape.L);
     s->chunk = o->chunk ? o->chunk : most(CHUNK_LEAST, CHUNK_LOGITS / s->shape.V);
 done:
@@ -101,9 +111,9 @@ static void tell_plan(const flm_run *run)
     for (int i = 0; i < t->weights->parameters; i++) weights += t->weights->parameter[i].count;
     flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(run->be));
     flm_log(FLM_LOG_INFO,
-            "network: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
+            "%s: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
             "; %.1f M weights; products in %s",
-            s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6, flm_dtype_name(t->settings.act));
+            flm_model_kind_name(s->network), s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6, flm_dtype_name(t->settings.act));
     flm_log(FLM_LOG_INFO,
             "%d rank%s, batch %" PRId64 " (at most %" PRId64 " at once a rank), %" PRId64 " rows an epoch; %.0f MiB a rank",
             flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch,
@@ -114,9 +124,12 @@ static flm_status prepare(flm_run *run)
 {
     flm_status rc = FLM_OK;
     flm_trainer_settings settings;
+    const flm_precision precision = flm_backend_precision(run->be, (flm_precision)run->o->precision);
+    const flm_dtype act = precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
     FLM_TRY(flm_comm_agree(run->comm, collect_settings(run)));
     FLM_TRY(open_shards(run));
-    FLM_TRY(choose_settings(run, &settings));
+    FLM_TRY(flm_run_teachers(run, act));
+    FLM_TRY(choose_settings(run, act, &settings));
     FLM_TRY(flm_run_directory_make(run));
     FLM_TRY(flm_trainer_create(run->be, run->comm, &settings, &run->trainer));
     tell_plan(run);
@@ -125,13 +138,13 @@ done:
     return rc;
 }
 
-static flm_status validate(flm_run *run, double *loss)
+static flm_status validate(flm_run *run, double *loss, double *error)
 {
     flm_status rc = FLM_OK;
     const int64_t all = flm_shards_rows(run->valid), rows = run->o->eval_rows;
     const int64_t used = rows > 0 && rows < all ? rows : all;
-    FLM_TRY(flm_trainer_validate(run->trainer, run->valid, used, loss));
-    if (run->metrics != NULL) FLM_TRY(flm_metrics_validation(run->metrics, run->trainer->step, *loss, used));
+    FLM_TRY(flm_trainer_validate(run->trainer, run->valid, used, loss, error));
+    if (run->metrics != NULL) FLM_TRY(flm_metrics_validation(run->metrics, run->trainer->step, *loss, *error, used));
 done:
     return rc;
 }
@@ -139,9 +152,13 @@ done:
 static flm_status evaluate(flm_run *run)
 {
     flm_status rc = FLM_OK;
-    double loss;
-    FLM_TRY(validate(run, &loss));
-    if (flm_comm_rank(run->comm) == 0) printf("step %" PRId64 "  valid_loss %.6f\n", run->trainer->step, loss);
+    double loss, error;
+    FLM_TRY(validate(run, &loss, &error));
+    if (flm_comm_rank(run->comm) == 0) {
+        printf("step %" PRId64 "  valid_loss %.6f", run->trainer->step, loss);
+        if (error != loss) printf("  valid_error %.6f", error);
+        printf("\n");
+    }
 done:
     return rc;
 }
@@ -167,6 +184,7 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
                           .epoch = (sequences - 1) / flm_shards_rows(run->train),
                           .tokens_seen = sequences * t->settings.shape.L,
                           .loss = result->loss,
+                          .error = result->error,
                           .grad_norm = result->grad_norm,
                           .lr = result->lr,
                           .tokens_per_second = speed,
@@ -190,7 +208,7 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
     flm_trainer *t = run->trainer;
     const flm_train_options *o = run->o;
     const int64_t tokens = t->settings.batch * t->settings.shape.L;
-    double waited = 0, loss;
+    double waited = 0, loss, error;
     marks marked = {flm_seconds(), 0, t->optimizer->waited, t->step};
     flm_step_result result = {0};
     while (t->step < o->steps && !result.stop) {
@@ -202,7 +220,7 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
         if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &marked));
         const double begin = flm_seconds(), begin_comm = t->optimizer->waited;
         /* What a step says of itself comes before its checkpoint: a run killed after that has nothing to make up for. */
-        if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &loss));
+        if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &loss, &error));
         if (due(t->step, o->checkpoint_every) || last || result.stop) FLM_TRY(flm_run_save(run));
         marked.seconds += flm_seconds() - begin; /* a report is of the steps alone */
         marked.waited_comm += t->optimizer->waited - begin_comm;
@@ -249,6 +267,7 @@ done:
     flm_loader_stop(&run.loader);
     flm_metrics_close(&run.metrics);
     flm_trainer_destroy(&run.trainer);
+    flm_run_teachers_release(&run);
     flm_shards_close(&run.valid);
     flm_shards_close(&run.train);
     free(run.setting);

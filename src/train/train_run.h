@@ -1,4 +1,4 @@
-/* train_run.h - a training run: its directory, its resumption, and the loop over steps.
+/* train_run.h - a training run of an FLM or of a distillation: its directory, its resumption, the loop over steps.
  *
  * Run directory: config.ini, metrics.jsonl, checkpoints/ (docs/files.md section 2). The same command run again goes on
  * where the last whole checkpoint stands. Refuses: the parsing of options, signals, the end of the process.
@@ -9,10 +9,14 @@
 #include "base/base_options.h"
 #include "train/train_step.h"
 
-/* The options of flm_train as they stand in its table (cmd/cmd_train_options.c), in that order. */
+/* The options of flm_train and flm_distill, as their tables fill them (cmd/cmd_train_options.h). */
 typedef struct flm_train_options {
-    const char *data, *out, *resume, *preset;
+    const char *data, *out, *resume;
+    const char *preset;                            /* flm_train's alone, as the sizes: */
     int64_t hidden_size, heads, cond_size, blocks; /* 0: the preset's */
+    const char *teacher, *flow_map;                /* flm_distill's alone: checkpoints or run directories; "": none */
+    int64_t stage;                                 /* 1 or 2; 0: flm_train */
+    int teacher_weights;                           /* 0 ema, 1 raw */
     int64_t steps, batch, micro_batch, chunk;      /* micro_batch, chunk 0: chosen */
     double lr, beta1, beta2, eps, weight_decay, clip, ema_decay, dropout;
     int64_t warmup;
@@ -26,7 +30,7 @@ typedef struct flm_train_options {
 /* flm_train_run - train until `steps`, or with eval_only measure the held-out loss of the newest checkpoint.
  * in  given: the same options as resolved, recorded in config.ini, the metrics and every checkpoint; stop_requested:
  *     asked once a step whether this rank should end early, with a checkpoint.
- * Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH (shards, checkpoint and options that do not fit), FLM_E_INTERRUPTED
+ * Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH (shards, checkpoints, teachers and options that do not fit), FLM_E_INTERRUPTED
  * (stopped early, state saved), FLM_E_NUMERIC, and those of files and devices. */
 flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_options *options, const flm_options *given,
                          bool (*stop_requested)(void));

@@ -18,23 +18,46 @@ static void share(const flm_comm *comm, int64_t n, int64_t *first, int64_t *coun
     *count = n * (rank + 1) / size - *first;
 }
 
-static flm_status create_parts(flm_trainer *trainer)
+/* Basis, activations and objective, by the networks that take part. */
+static flm_status create_objective(flm_trainer *trainer)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = trainer->be;
     const flm_trainer_settings *s = &trainer->settings;
-    const int64_t chunk = least(s->chunk, s->micro_batch * s->shape.L), size = flm_comm_size(trainer->comm);
-    FLM_TRY(flm_gamma_create(s->shape.V, &trainer->gamma));
-    FLM_TRY(flm_weights_create(be, &s->shape, s->act, flm_comm_size(trainer->comm), true, &trainer->weights));
-    FLM_TRY(flm_optimizer_create(trainer->weights, trainer->comm, &s->optimizer, &trainer->optimizer));
-    FLM_TRY(flm_noise_create(be, s->shape.V, s->shape.d, &trainer->basis));
+    const int64_t chunk = least(s->chunk, s->micro_batch * s->shape.L);
+    const int frozen = (s->teacher != NULL) + (s->flow_map != NULL);
+    flm_tensor E[FLM_NOISE_NETWORKS - 1] = {flm_tensor_none(), flm_tensor_none()};
+    if (s->teacher != NULL) E[0] = s->teacher->w.E;
+    if (s->flow_map != NULL) E[1] = s->flow_map->w.E;
+    FLM_TRY(flm_noise_create_joint(be, s->shape.V, s->shape.d, frozen, E, &trainer->basis));
     FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, true, &trainer->dit));
-    const flm_objective_parts parts = {.dit = trainer->dit, .basis = trainer->basis, .gamma = trainer->gamma};
+    if (frozen > 0) FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, false, &trainer->frozen));
+    const flm_objective_parts parts = {.dit = trainer->dit,
+                                       .basis = trainer->basis,
+                                       .gamma = trainer->gamma,
+                                       .frozen = trainer->frozen,
+                                       .teacher = s->teacher,
+                                       .flow_map = s->flow_map};
     FLM_TRY(flm_objective_create(&parts, &trainer->objective));
-    trainer->t = malloc((size_t)((s->batch + size - 1) / size) * sizeof *trainer->t); /* the most of any share */
+done:
+    return rc;
+}
+
+static flm_status create_parts(flm_trainer *trainer)
+{
+    flm_status rc = FLM_OK;
+    const flm_trainer_settings *s = &trainer->settings;
+    const int size = flm_comm_size(trainer->comm);
+    const size_t share_most = (size_t)((s->batch + size - 1) / size);
+    FLM_TRY(flm_gamma_create(s->shape.V, &trainer->gamma));
+    FLM_TRY(flm_weights_create(trainer->be, &s->shape, s->act, size, true, &trainer->weights));
+    FLM_TRY(flm_optimizer_create(trainer->weights, trainer->comm, &s->optimizer, &trainer->optimizer));
+    FLM_TRY(create_objective(trainer));
+    trainer->t = malloc(share_most * sizeof *trainer->t);
+    trainer->d = malloc(share_most * sizeof *trainer->d);
     trainer->ids = malloc((size_t)(s->micro_batch * s->shape.L) * sizeof *trainer->ids);
     trainer->rows = malloc((size_t)s->micro_batch * sizeof *trainer->rows);
-    if (trainer->t == NULL || trainer->ids == NULL || trainer->rows == NULL)
+    if (trainer->t == NULL || trainer->d == NULL || trainer->ids == NULL || trainer->rows == NULL)
         FLM_FAIL(FLM_E_NOMEM, "no memory for the tokens of %lld sequences", (long long)s->micro_batch);
 done:
     return rc;
@@ -68,12 +91,14 @@ void flm_trainer_destroy(flm_trainer **trainer)
     flm_trainer *t = *trainer;
     if (t == NULL) return;
     flm_objective_destroy(&t->objective);
+    flm_dit_destroy(&t->frozen);
     flm_dit_destroy(&t->dit);
     flm_noise_destroy(&t->basis);
     flm_optimizer_destroy(&t->optimizer);
     flm_weights_destroy(&t->weights);
     flm_gamma_destroy(&t->gamma);
     free(t->t);
+    free(t->d);
     free(t->ids);
     free(t->rows);
     free(t);
@@ -82,12 +107,14 @@ void flm_trainer_destroy(flm_trainer **trainer)
 
 size_t flm_trainer_bytes(const flm_trainer *t)
 {
+    const flm_trainer_settings *s = &t->settings;
     return t->weights->arena.bytes + t->optimizer->arena.bytes + t->basis->arena.bytes + t->dit->arena.bytes +
-           flm_objective_bytes(t->objective);
+           flm_objective_bytes(t->objective) + (t->frozen != NULL ? t->frozen->arena.bytes : 0) +
+           (s->teacher != NULL ? s->teacher->arena.bytes : 0) + (s->flow_map != NULL ? s->flow_map->arena.bytes : 0);
 }
 
 /* The objective with the present weights: the first to meet an embedding that is not finite, on every rank alike. */
-static flm_status begin(flm_trainer *trainer)
+static flm_status begin_objective(flm_trainer *trainer)
 {
     flm_status rc = flm_objective_begin(trainer->objective, trainer->comm, trainer->weights);
     if (rc == FLM_E_NUMERIC) {
@@ -114,6 +141,7 @@ static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
             .B = B,
             .tokens = ids + at * s->shape.L,
             .t = trainer->t + at,
+            .d = s->teacher != NULL ? trainer->d + at : NULL,
             .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_NOISE, step, 0), trainer->first + at},
             .dropout = s->dropout > 0 ? &dropout : NULL,
             .scale = 1 / (double)(s->batch * s->shape.L),
@@ -130,21 +158,21 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
     flm_status rc = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
     const double lr = flm_optimizer_lr(s->lr, s->warmup, trainer->step);
-    double sums[2] = {0, stop}, norm;
+    double sums[3] = {0, 0, stop}, norm;
     FLM_TRY(flm_weights_zero_grad(trainer->weights));
-    FLM_TRY(begin(trainer));
+    FLM_TRY(begin_objective(trainer));
     flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_TIME, (uint64_t)trainer->step, s->batch, trainer->first,
-                        trainer->count, trainer->t, NULL);
+                        trainer->count, trainer->t, trainer->d);
     FLM_TRY(accumulate(trainer, ids));
-    FLM_TRY(flm_objective_total(trainer->objective, &sums[0], NULL));
-    FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis, sums, 2, &norm));
-    const double loss = sums[0] / (double)(s->batch * s->shape.L);
+    FLM_TRY(flm_objective_total(trainer->objective, &sums[0], &sums[1]));
+    FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis, sums, 3, &norm));
+    const double tokens = (double)(s->batch * s->shape.L), loss = sums[0] / tokens;
     if (!isfinite(loss) || !isfinite(norm))
         FLM_FAIL(FLM_E_NUMERIC, "step %lld: the %s is not finite (loss %g, gradient norm %g); the last checkpoint stands",
                  (long long)trainer->step + 1, isfinite(loss) ? "gradient" : "loss", loss, norm);
     FLM_TRY(flm_optimizer_update(trainer->optimizer, lr, trainer->step));
     trainer->step++;
-    *out = (flm_step_result){loss, norm, lr, sums[1] > 0};
+    *out = (flm_step_result){loss, sums[1] / tokens, norm, lr, sums[2] > 0};
 done:
     return rc;
 }
@@ -157,7 +185,8 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
     const flm_trainer_settings *s = &trainer->settings;
     int64_t first, count;
     share(trainer->comm, n, &first, &count);
-    flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_VALIDATION, number, n, first, count, trainer->t, NULL);
+    flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_VALIDATION, number, n, first, count, trainer->t,
+                        trainer->d);
     for (int64_t at = 0; at < count; at += s->micro_batch) {
         const int64_t B = least(s->micro_batch, count - at);
         for (int64_t i = 0; i < B; i++) trainer->rows[i] = begin + first + at + i;
@@ -166,6 +195,7 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
             .B = B,
             .tokens = trainer->ids,
             .t = trainer->t + at,
+            .d = s->teacher != NULL ? trainer->d + at : NULL,
             .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_VALIDATION_NOISE), first + at}};
         FLM_TRY(flm_objective_micro(trainer->objective, trainer->weights, &batch));
     }
@@ -173,20 +203,22 @@ done:
     return rc;
 }
 
-flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss)
+flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss,
+                                double *error)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
-    double sum = 0;
+    double sums[2] = {0, 0};
     FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, true));
-    FLM_TRY(begin(trainer));
+    FLM_TRY(begin_objective(trainer));
     for (int64_t begin = 0; begin < rows && local == FLM_OK; begin += s->batch)
         local = validate_batch(trainer, shards, begin, least(s->batch, rows - begin), (uint64_t)(begin / s->batch));
-    if (local == FLM_OK) local = flm_objective_total(trainer->objective, &sum, NULL);
+    if (local == FLM_OK) local = flm_objective_total(trainer->objective, &sums[0], &sums[1]);
     FLM_TRY(flm_comm_agree(trainer->comm, local));
-    FLM_TRY(flm_comm_sum_f64(trainer->comm, &sum, 1));
+    FLM_TRY(flm_comm_sum_f64(trainer->comm, sums, 2));
     FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, false));
-    *loss = sum / (double)(rows * s->shape.L);
+    *loss = sums[0] / (double)(rows * s->shape.L);
+    *error = sums[1] / (double)(rows * s->shape.L);
     if (!isfinite(*loss))
         FLM_FAIL(FLM_E_NUMERIC, "step %lld: the validation loss is not finite", (long long)trainer->step);
 done:

@@ -1,6 +1,7 @@
-/* train_step.h - one training step of an FLM over all ranks: micro-batches, reduction, update; and validation.
+/* train_step.h - one training step over all ranks, of an FLM or of a flow map that is distilled from frozen networks:
+ * micro-batches, reduction, update; and validation.
  *
- * Owns the network's weights, activations, optimiser state, noise basis and objective of this rank. Step s uses the
+ * Owns the trained network's weights, activations, optimiser state, noise basis and objective of this rank. Step s uses the
  * global batch's samples s * batch ... of the endless sequence of rows; this rank computes samples [first, first +
  * count) of each. The result does not depend on the number of ranks or the micro-batch but for rounding.
  * Refuses: files, schedules of reports, signals. SPDX-License-Identifier: Apache-2.0 */
@@ -12,7 +13,8 @@
 #include "train/train_optimizer.h"
 
 typedef struct flm_trainer_settings {
-    flm_model_shape shape;
+    flm_model_shape shape; /* its network kind goes with the frozen networks: flow_objective.h */
+    const flm_weights *teacher, *flow_map; /* the caller's; NULL, NULL: an FLM; teacher alone: stage one; both: two */
     flm_dtype act;       /* compute dtype: f32 or bf16 */
     int64_t batch;       /* sequences a step, all ranks together */
     int64_t micro_batch; /* sequences a rank holds at once, at most */
@@ -32,16 +34,18 @@ typedef struct flm_trainer {
     flm_optimizer *optimizer;
     flm_noise_basis *basis;
     flm_dit *dit;
+    flm_dit *frozen; /* activations of passes without gradient; NULL for an FLM */
     flm_objective *objective;
     int64_t first, count; /* this rank's samples of every batch */
     int64_t step;         /* updates done */
-    double *t;            /* [count] times of the step */
+    double *t, *d;        /* [count] times of the step; lengths of its jumps */
     int32_t *ids;         /* [micro_batch, L] rows of validation */
     int64_t *rows;        /* [micro_batch] */
 } flm_trainer;
 
 typedef struct flm_step_result {
-    double loss;      /* mean over the global batch, nats a token */
+    double loss;      /* mean over the global batch: of an FLM in nats a token */
+    double error;     /* of a distillation: the mean squared error behind the loss, which stage one weights; else loss */
     double grad_norm; /* global, before clipping */
     double lr;
     bool stop;        /* some rank was asked to stop */
@@ -64,8 +68,9 @@ size_t flm_trainer_bytes(const flm_trainer *trainer);
  * FLM_E_ARG (an id outside the vocabulary), the backend's. Source: model.md sections 4 and 5. */
 flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop, flm_step_result *out);
 
-/* flm_trainer_validate - mean loss, nats a token, of the first `rows` rows of a split with the EMA weights, without
- * dropout; the same times and noise at every call. Collective. Errors: those of flm_shards_read and of a step. */
-flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss);
+/* flm_trainer_validate - mean loss (and error, as above) of the first `rows` rows of a split with the EMA weights,
+ * without dropout; the same times and noise at every call. Collective. Errors: those of flm_shards_read and of a step. */
+flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss,
+                                double *error);
 
 #endif

@@ -1,0 +1,120 @@
+/* train_teacher.c - the frozen networks of a distillation: which file, whether it fits, its weights.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "train/train_internal.h"
+
+#include "base/base_log.h"
+#include "io/io_parent.h"
+#include "model/model_load.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *set_of(const flm_run *run) { return run->o->teacher_weights == 0 ? "ema" : "weights"; }
+
+/* An open checkpoint of the kind that `option` asks for, on the vocabulary and length of the shards. */
+static flm_status check_frozen(const flm_run *run, const flm_frozen *f, const char *option, const char *kind)
+{
+    flm_status rc = FLM_OK;
+    const flm_checkpoint_info *info = flm_checkpoint_get_info(f->checkpoint);
+    const flm_shard_info *data = flm_shards_info(run->train);
+    if (strcmp(info->kind, kind) != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "--%s %s is a checkpoint of kind %s; it takes one of kind %s", option, f->path, info->kind,
+                 kind);
+    if (strcmp(info->vocabulary.sha256, data->vocabulary.sha256) != 0 || info->vocabulary.V != data->vocabulary.V)
+        FLM_FAIL(FLM_E_MISMATCH, "--%s %s knows tokeniser %s (V %lld), the shards in %s are of %s (V %lld)", option, f->path,
+                 info->vocabulary.name, (long long)info->vocabulary.V, run->o->data, data->vocabulary.name,
+                 (long long)data->vocabulary.V);
+    if (info->L != data->L)
+        FLM_FAIL(FLM_E_MISMATCH, "--%s %s is of length L %lld, the shards in %s of %lld", option, f->path,
+                 (long long)info->L, run->o->data, (long long)data->L);
+done:
+    return rc;
+}
+
+static flm_status open_frozen(const flm_run *run, flm_frozen *f, const char *option, const char *given,
+                              const char *kind)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_checkpoint_find(given, f->path));
+    FLM_TRY(flm_checkpoint_open(f->path, &f->checkpoint));
+    FLM_TRY(check_frozen(run, f, option, kind));
+    if (flm_comm_rank(run->comm) == 0) FLM_TRY(flm_parent_hash(f->path, f->sha256));
+done:
+    return rc;
+}
+
+/* A flow map belongs to the teacher that it corrects. */
+static flm_status check_pair(const flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    const flm_checkpoint_info *f = flm_checkpoint_get_info(run->teacher.checkpoint);
+    const flm_checkpoint_info *g = flm_checkpoint_get_info(run->flow_map.checkpoint);
+    char sha256[FLM_SHA256_BYTES], path[FLM_PARENT_PATH_BYTES];
+    if (f->d != g->d || f->H != g->H || f->c != g->c || f->N != g->N)
+        FLM_FAIL(FLM_E_MISMATCH, "--flow-map %s (d %lld, H %lld, c %lld, N %lld) has other sizes than --teacher %s (d %lld, "
+                 "H %lld, c %lld, N %lld)", run->flow_map.path, (long long)g->d, (long long)g->H, (long long)g->c,
+                 (long long)g->N, run->teacher.path, (long long)f->d, (long long)f->H, (long long)f->c, (long long)f->N);
+    if (!flm_parent_get(g->parent, "teacher", sha256, path))
+        FLM_FAIL(FLM_E_FORMAT, "--flow-map %s does not say what it was distilled from", run->flow_map.path);
+    if (strcmp(sha256, run->teacher.sha256) != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "--flow-map %s was distilled from %s (sha256 %.12s...), --teacher %s is another file "
+                 "(sha256 %.12s...)", run->flow_map.path, path, sha256, run->teacher.path, run->teacher.sha256);
+done:
+    return rc;
+}
+
+static flm_status load_frozen(const flm_run *run, flm_frozen *f, flm_dtype act)
+{
+    flm_status rc = FLM_OK;
+    flm_model_shape shape;
+    FLM_TRY(flm_model_load_shape(f->checkpoint, &shape));
+    FLM_TRY(flm_weights_create(run->be, &shape, act, 1, false, &f->weights));
+    FLM_TRY(flm_model_load(f->weights, f->checkpoint, set_of(run)));
+done:
+    return rc;
+}
+
+static flm_status add_parent(flm_run *run, const flm_frozen *f, const char *role)
+{
+    const int64_t step = flm_checkpoint_get_info(f->checkpoint)->step;
+    flm_log(FLM_LOG_INFO, "%s: %s, step %" PRId64 ", %s weights", role, f->path, step, set_of(run));
+    return flm_parent_add(run->parent, role, f->sha256, step, f->path);
+}
+
+flm_status flm_run_teachers(flm_run *run, flm_dtype act)
+{
+    flm_status rc = FLM_OK;
+    flm_frozen *f = &run->teacher, *g = &run->flow_map;
+    const flm_train_options *o = run->o;
+    if (o->stage == 0) goto done;
+    if (o->stage == 1 && *o->flow_map) FLM_FAIL(FLM_E_USAGE, "--flow-map is for --stage 2");
+    if (o->stage == 2 && !*o->flow_map)
+        FLM_FAIL(FLM_E_USAGE, "--stage 2 needs --flow-map, a checkpoint of stage 1 (kind flow-map-1)");
+    FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, f, "teacher", o->teacher, "flm")));
+    FLM_TRY(flm_comm_broadcast(run->comm, f->sha256, sizeof f->sha256, 0));
+    FLM_TRY(flm_comm_agree(run->comm, load_frozen(run, f, act)));
+    FLM_TRY(add_parent(run, f, "teacher"));
+    run->network = FLM_NETWORK_RESIDUAL;
+    if (o->stage == 1) goto done;
+    FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, g, "flow-map", o->flow_map, "flow-map-1")));
+    FLM_TRY(flm_comm_broadcast(run->comm, g->sha256, sizeof g->sha256, 0));
+    FLM_TRY(flm_comm_agree(run->comm, check_pair(run)));
+    FLM_TRY(flm_comm_agree(run->comm, load_frozen(run, g, act)));
+    FLM_TRY(add_parent(run, g, "flow-map"));
+    run->network = FLM_NETWORK_TWO_TIME;
+done:
+    return rc;
+}
+
+static void release(flm_frozen *f)
+{
+    flm_weights_destroy(&f->weights);
+    flm_checkpoint_close(&f->checkpoint);
+}
+
+void flm_run_teachers_release(flm_run *run)
+{
+    release(&run->teacher);
+    release(&run->flow_map);
+}
