@@ -20,10 +20,10 @@ typedef struct options {
     const char *name, *text, *vocab, *merges, *json;
 } options;
 
-#define STRING_OPTION(field, text, what, unit_, words)                                                             \
-    {                                                                                                              \
-        .name = what, .type = FLM_OPTION_STRING, .offset = offsetof(options, field), .preset = text,               \
-        .group = "Benchmark", .unit = unit_, .help = words                                                         \
+#define STRING_OPTION(field, text, what, unit_, words)                                               \
+    {                                                                                                \
+        .name = what, .type = FLM_OPTION_STRING, .offset = offsetof(options, field), .preset = text, \
+        .group = "Benchmark", .unit = unit_, .help = words                                           \
     }
 #define INT_OPTION(field, text, low, high, what, words)                                                         \
     {                                                                                                           \
@@ -123,9 +123,9 @@ static flm_status report_one(bench_report *report, const options *o, const work 
 
     printf("%-18s %-12s %8.2f MB/s  (%.2f..%.2f, %d runs; %.1f MB, %zu ids)\n", o->name, what, mb / s->median,
            mb / s->most, mb / s->least, s->runs, mb, w->ids.count);
-    return bench_report_line(report, json_pack("{ss ss ss sf sI so}", "record", "text", "tokenizer", o->name, "what",
-                                               what, "mb", mb, "ids", (json_int_t)w->ids.count, "seconds",
-                                               bench_seconds_json(s)));
+    return bench_report_line(report,
+                             json_pack("{ss ss ss sf sI so}", "record", "text", "tokenizer", o->name, "what", what,
+                                       "mb", mb, "ids", (json_int_t)w->ids.count, "seconds", bench_seconds_json(s)));
 }
 
 static flm_status bench(const flm_backend *be, const options *o)

@@ -7,3 +7,8 @@ check_PROGRAMS += %D%/options_fuzz.t
 check_PROGRAMS += %D%/checkpoint_fuzz.t
 %C%_checkpoint_fuzz_t_SOURCES = %D%/checkpoint_fuzz.c
 %C%_checkpoint_fuzz_t_LDADD = $(LINK_IO)
+
+# texts and vocabularies
+check_PROGRAMS += %D%/text_fuzz.t
+%C%_text_fuzz_t_SOURCES = %D%/text_fuzz.c
+%C%_text_fuzz_t_LDADD = $(LINK_TEXT)

@@ -85,7 +85,7 @@ int main(int argc, char **argv)
         FLM_TRY(one(mode, t, data, count));
     }
 done:
-    if (rc != FLM_OK) fprintf(stderr, "tokenise: %s\n", flm_err_trace());
+    if (rc != FLM_OK) fprintf(stderr, "tokenise: error: %s\n", flm_err_message());
     flm_tokenizer_destroy(&t);
     free(data);
     return rc != FLM_OK;

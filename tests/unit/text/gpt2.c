@@ -6,13 +6,14 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* \s is spelt out: PCRE2's has U+180E too, which Unicode took from White_Space in 6.3 and Oniguruma leaves out. */
 #define WHITE \
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-static const char PATTERN[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WHITE "\\p{L}\\p{N}]+|[" WHITE
-                              "]+(?![^" WHITE "])|[" WHITE "]+";
+static const char PATTERN[] =
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WHITE "\\p{L}\\p{N}]+|[" WHITE "]+(?![^" WHITE "])|[" WHITE "]+";
 
 static uint64_t key;
 static uint32_t drawn;
@@ -60,8 +61,9 @@ static void test_classes(text_chars *chars, unsigned char *usable)
 
 static uint32_t draw_code(const unsigned char *usable)
 {
-    static const uint32_t edge[] = {' ', ' ', ' ', '\'', '\'', 's', 't', 'r', 'e', 'v', 'm', 'l', 'd', '\n', '\t', 0xa0,
-                                    0x2003, 0x3000, 0x180e, 0x200b, '1', 0xb2, 0x300, 0x2019, 'S', '!', 0, 0x1f600};
+    static const uint32_t edge[] = {' ', ' ',  ' ',   '\'',   '\'', 's',  't',    'r',    'e',    'v',
+                                    'm', 'l',  'd',   '\n',   '\t', 0xa0, 0x2003, 0x3000, 0x180e, 0x200b,
+                                    '1', 0xb2, 0x300, 0x2019, 'S',  '!',  0,      0x1f600};
     uint32_t code;
 
     switch (draw(4)) {
@@ -177,11 +179,13 @@ static void test_other_vocabulary(void)
     pairs_write("gpt2-wrong.txt", "#version: 0.2\na c\n", 18);
     pairs_write("gpt2-lines.txt", "[PAD]\n[UNK]\n", 12);
     for (int i = 0; i < 2; i++) {
-        sprintf(json,
-                "{\"model\": {\"type\": \"BPE\", \"vocab\": %s, \"merges\": [[\"a\", \"b\"]]}, \"added_tokens\": [{\"id\": 257, "
-                "\"content\": \"<|endoftext|>\", \"special\": true}], \"pre_tokenizer\": {\"type\": \"ByteLevel\", %s}, "
-                "\"decoder\": {\"type\": \"ByteLevel\"}}",
-                vocab, settings[i]);
+        sprintf(
+            json,
+            "{\"model\": {\"type\": \"BPE\", \"vocab\": %s, \"merges\": [[\"a\", \"b\"]]}, \"added_tokens\": [{\"id\": "
+            "257, "
+            "\"content\": \"<|endoftext|>\", \"special\": true}], \"pre_tokenizer\": {\"type\": \"ByteLevel\", %s}, "
+            "\"decoder\": {\"type\": \"ByteLevel\"}}",
+            vocab, settings[i]);
         pairs_write(i ? "gpt2-prefix.json" : "gpt2-one.json", json, strlen(json));
     }
     tap_ok(flm_tokenizer_create_from("gpt2", "gpt2-small.json", "gpt2-merges.txt", &pair) == FLM_OK &&
@@ -217,6 +221,15 @@ static void test_shipped(void)
 {
     setenv("FLM_DATA_DIR", "no-such-folder", 1);
     pairs_refused("gpt2", NULL, NULL, FLM_E_IO, "no-such-folder", "a folder without vocabularies");
+    if (mkdir("gpt2-data", 0755) || mkdir("gpt2-data/vocabularies", 0755) || mkdir("gpt2-data/vocabularies/gpt2", 0755))
+        abort();
+    pairs_write("gpt2-data/vocabularies/gpt2/vocab.json", "{}", 2);
+    setenv("FLM_DATA_DIR", "gpt2-data", 1);
+    pairs_refused("gpt2", NULL, NULL, FLM_E_CHECKSUM, "gpt2/vocab.json", "a changed file in the place of the shipped");
+    unlink("gpt2-data/vocabularies/gpt2/vocab.json");
+    rmdir("gpt2-data/vocabularies/gpt2");
+    rmdir("gpt2-data/vocabularies");
+    rmdir("gpt2-data");
     unsetenv("FLM_DATA_DIR");
 }
 

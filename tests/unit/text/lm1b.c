@@ -1,7 +1,7 @@
 /* lm1b.c - LM1B's detokeniser on pairs made with the published rules: data.md section 3, detokenize-lm1b.tsv.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "text/text_lm1b.h"
 #include "tests/text_pairs.h"
+#include "text/text_lm1b.h"
 
 /* What the pairs do not hold: ends before a newline, nothing, what is no UTF-8, Python's idea of a word. */
 static const char *const more[][2] = {
