@@ -12,3 +12,7 @@ check_PROGRAMS += %D%/checkpoint_fuzz.t
 check_PROGRAMS += %D%/shard_fuzz.t
 %C%_shard_fuzz_t_SOURCES = %D%/shard_fuzz.c
 %C%_shard_fuzz_t_LDADD = $(LINK_IO)
+# texts and vocabularies
+check_PROGRAMS += %D%/text_fuzz.t
+%C%_text_fuzz_t_SOURCES = %D%/text_fuzz.c
+%C%_text_fuzz_t_LDADD = $(LINK_TEXT)
