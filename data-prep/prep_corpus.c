@@ -42,13 +42,14 @@ static bool in_folder(const char *name, const char *folder)
     return p && (p == name || p[-1] == '/');
 }
 
-static bool lm1b_takes(const prep_input *input, const char *name, bool packed)
+/* A text by itself that lies in neither folder is for training. */
+static prep_member lm1b_choose(const prep_input *input, const char *name, bool packed)
 {
-    const bool train = in_folder(name, LM1B_TRAIN), heldout = in_folder(name, LM1B_HELDOUT);
+    const bool heldout = in_folder(name, LM1B_HELDOUT), train = in_folder(name, LM1B_TRAIN) || (!packed && !heldout);
 
-    if (input->part == PREP_PART_HELDOUT) return heldout;
-    if (input->part == PREP_PART_TRAIN) return train || (!packed && !heldout);
-    return train || heldout || !packed;
+    if (!train && !heldout) return PREP_MEMBER_PASSED;
+    if (input->part == PREP_PART_ALL || heldout == (input->part == PREP_PART_HELDOUT)) return PREP_MEMBER_TEXT;
+    return PREP_MEMBER_OTHER;
 }
 
 /* What archives of text also hold: pictures, licences, a Mac's "._NAME". */
@@ -64,13 +65,11 @@ static bool is_text_by_name(const char *name)
 prep_member prep_member_choose(const prep_job *job, const prep_input *input, const char *name, bool packed)
 {
     const bool json = prep_ends_in(name, ".jsonl") || prep_ends_in(name, ".ndjson");
-    bool taken = true;
+    const prep_member chosen = is_lm1b(job) ? lm1b_choose(input, name, packed) : PREP_MEMBER_TEXT;
 
-    if (is_lm1b(job))
-        taken = lm1b_takes(input, name, packed);
-    else if (packed)
-        taken = *job->members ? fnmatch(job->members, name, 0) == 0 : is_text_by_name(name);
-    if (!taken) return PREP_MEMBER_PASSED;
+    if (chosen != PREP_MEMBER_TEXT) return chosen;
+    if (packed && !is_lm1b(job) && !(*job->members ? fnmatch(job->members, name, 0) == 0 : is_text_by_name(name)))
+        return PREP_MEMBER_PASSED;
     if (job->format == PREP_FORMAT_AUTO) return json ? PREP_MEMBER_JSONL : PREP_MEMBER_TEXT;
     return job->format == PREP_FORMAT_JSONL ? PREP_MEMBER_JSONL : PREP_MEMBER_TEXT;
 }

@@ -290,10 +290,8 @@ flm_status prep_source_next(prep_source *source, bool *jsonl, bool *end)
         }
         judged_name(s, name);
         chosen = prep_member_choose(s->job, s->input, name, packed(s));
-        if (chosen == PREP_MEMBER_PASSED) {
-            count_passed(s);
-            continue;
-        }
+        if (chosen == PREP_MEMBER_PASSED) count_passed(s);
+        if (chosen == PREP_MEMBER_PASSED || chosen == PREP_MEMBER_OTHER) continue;
         s->tally.members++;
         *jsonl = chosen == PREP_MEMBER_JSONL;
         goto done;

@@ -17,6 +17,12 @@ CLEANFILES += %D%/shard_rows$(EXEEXT)
 %C%_shard_rows_LDADD = $(LINK_IO)
 %D%/shard.log: flm_shard$(EXEEXT) %D%/shard_rows$(EXEEXT)
 
+# flm_shard on archives
+dist_check_SCRIPTS += %D%/corpora.t %D%/corpora_bad.t
+EXTRA_DIST += %D%/corpora_rows.awk
+%D%/corpora.log: flm_shard$(EXEEXT) flm_inspect$(EXEEXT) %D%/shard_rows$(EXEEXT)
+%D%/corpora_bad.log: flm_shard$(EXEEXT) %D%/shard_rows$(EXEEXT)
+
 # flm_inspect
 dist_check_SCRIPTS += %D%/inspect.t
 EXTRA_PROGRAMS += %D%/inspect_files
