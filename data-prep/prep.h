@@ -1,5 +1,5 @@
 /* prep.h - flm_shard, the program: what it was asked for and the inputs. Its parts: prep_options.c (options and what
- * they allow), prep_corpus.c (what differs by corpus), prep_read.h (documents of one input), prep_source.h (members of
+ * they allow), prep_corpus.h (what differs by corpus), prep_read.h (documents of one input), prep_source.h (members of
  * archives), prep_survey.c (pass 1), prep_groups.c (passes 2 and 3), prep_state.c (the output directory), prep_run.c
  * (their order), prep_report.c, prep_verify.c.
  *
@@ -26,14 +26,14 @@ typedef enum prep_clean { PREP_CLEAN_NONE, PREP_CLEAN_LM1B, PREP_CLEAN_OWT } pre
 typedef enum prep_format { PREP_FORMAT_AUTO, PREP_FORMAT_TEXT, PREP_FORMAT_JSONL } prep_format;
 enum { PREP_BAD_SKIP, PREP_BAD_FAIL }; /* --on-bad-line */
 
-typedef struct prep_tally { /* what a reading met; five words of int64_t */
+typedef struct prep_tally {           /* what a reading met; five words of int64_t */
     int64_t members, passed, leaving; /* members read, passed over, with names that leave the archive */
     int64_t bad_lines, text_bytes;
 } prep_tally;
 
 typedef struct prep_input {
     const char *path;
-    int kind, part; /* prep_kind of the file's own bytes, prep_part */
+    int kind, part;                   /* prep_kind of the file's own bytes, prep_part */
     int64_t bytes, mtime_s, mtime_ns; /* as rank 0 saw it first; a file that differs later has changed */
     int64_t documents, first;         /* how many, the first one's number among all; since the survey */
     int64_t marks_first, marks;       /* its part of prep_job.marks; from its size alone, 1 where it is streamed */
@@ -67,7 +67,7 @@ typedef struct prep_job {
     flm_shard_input *manifest; /* [manifest_count] */
     prep_mark *marks;
     int64_t marks_count, bytes, text_bytes; /* text_bytes: of the documents */
-    int64_t split_first[PREP_SPLITS + 1]; /* document numbers */
+    int64_t split_first[PREP_SPLITS + 1];   /* document numbers */
     int64_t groups, split_groups[PREP_SPLITS];
 
     /* after the count */
@@ -97,19 +97,6 @@ const char *prep_documents_name(int documents);
 const char *prep_clean_name(int clean);
 const char *prep_format_name(int format);
 const char *prep_on_bad_line_name(int on_bad_line);
-
-/* ---- prep_corpus.c ---- */
-
-/* prep_corpus_presets - the corpus's own values for what was not asked for. */
-void prep_corpus_presets(prep_job *job, const flm_options *options);
-
-/* prep_corpus_parts - whether an input is to be read twice, its training part and its held-out part. */
-bool prep_corpus_parts(const prep_job *job);
-
-/* prep_member_choose - of a member: whether it is read, and as what; OTHER: it is of the input's other part.
- * packed: it is inside an archive; if not, name is the file's own path. */
-typedef enum prep_member { PREP_MEMBER_PASSED, PREP_MEMBER_OTHER, PREP_MEMBER_TEXT, PREP_MEMBER_JSONL } prep_member;
-prep_member prep_member_choose(const prep_job *job, const prep_input *input, const char *name, bool packed);
 
 /* ---- the passes. Collective. All: FLM_E_INTERRUPTED when asked to stop, FLM_E_NOMEM, the reader's and comm's. ---- */
 

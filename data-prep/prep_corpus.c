@@ -1,5 +1,6 @@
-/* prep_corpus.c - what differs by corpus: LM1B, OpenWebText, anybody's (prep.h). Source: data.md section 1.
+/* prep_corpus.c - what differs by corpus: LM1B, OpenWebText, anybody's (prep_corpus.h). Source: data.md section 1.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "prep_corpus.h"
 #include "prep_source.h"
 
 #include <fnmatch.h>

@@ -1,5 +1,5 @@
 /* prep_options.c - flm_shard's options. SPDX-License-Identifier: Apache-2.0 */
-#include "prep.h"
+#include "prep_corpus.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,8 @@ const flm_option prep_options[] = {
     {"field", FLM_OPTION_STRING, AT(field), "text", 0, 0, NULL, "Corpus", "NAME", "Where a line of JSON has its text",
      false},
     {"members", FLM_OPTION_STRING, AT(members), "", 0, 0, NULL, "Corpus", "PATTERN",
-     "Members of archives that are text, as the shell matches names, * also over /; empty: .txt, .text, .jsonl, .ndjson",
+     "Members of archives that are text, as the shell matches names, * also over /; empty: .txt, .text, .jsonl, "
+     ".ndjson",
      false},
     {"on-bad-line", FLM_OPTION_CHOICE, AT(on_bad_line), "fail", 0, 0, on_bad_line_names, "Corpus", "WHAT",
      "With a line that is no JSON or has no such text: pass it over and count it, or fail", false},

@@ -85,7 +85,8 @@ void prep_progress_end(void)
     const double seconds = prep_seconds() - progress.begun;
 
     if (progress.first && progress.terminal) fputs("\r\033[K", stderr);
-    flm_log(FLM_LOG_INFO, "%s: %lld documents, %.1f MB by this rank in %.2f s, %.2f s of them reading and decompressing",
+    flm_log(FLM_LOG_INFO,
+            "%s: %lld documents, %.1f MB by this rank in %.2f s, %.2f s of them reading and decompressing",
             progress.pass, (long long)progress.documents, (double)progress.bytes / 1e6, seconds, progress.reading);
     if (passes_count < PASSES) passes[passes_count++] = (pass_time){progress.pass, seconds, progress.reading};
 }
@@ -150,7 +151,8 @@ static void print_tally(const prep_job *job)
     }
     printf("  text        %lld files, %lld bytes\n", (long long)sum.members, (long long)job->text_bytes);
     if (sum.passed > 0) printf("  passed over %lld members that are no text by name\n", (long long)sum.passed);
-    if (sum.leaving > 0) printf("  names       %lld members are named as if outside the archive\n", (long long)sum.leaving);
+    if (sum.leaving > 0)
+        printf("  names       %lld members are named as if outside the archive\n", (long long)sum.leaving);
     if (sum.bad_lines > 0) printf("  bad lines   %lld passed over\n", (long long)sum.bad_lines);
 }
 

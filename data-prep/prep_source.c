@@ -3,6 +3,7 @@
 #include "prep_source.h"
 
 #include "base/base_log.h"
+#include "prep_corpus.h"
 
 #include <stdlib.h>
 #include <string.h>

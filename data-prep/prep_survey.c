@@ -23,10 +23,10 @@ enum {
  * holds, and its marks. */
 typedef struct findings {
     int64_t *all, count;
-    int64_t *documents; /* [inputs] */
-    int64_t *sums;      /* [inputs, SUM_WORDS] */
+    int64_t *documents;  /* [inputs] */
+    int64_t *sums;       /* [inputs, SUM_WORDS] */
     prep_tally *tallies; /* [inputs] */
-    prep_mark *marks;   /* [marks_count] */
+    prep_mark *marks;    /* [marks_count] */
 } findings;
 
 _Static_assert(sizeof(prep_mark) == 2 * sizeof(int64_t), "marks travel as int64_t");
