@@ -1,11 +1,13 @@
 /* prep.h - flm_shard, the program: what it was asked for and the inputs. Its parts: prep_options.c (options and what
- * they allow), prep_read.c (documents of one input), prep_survey.c (pass 1), prep_groups.c (passes 2 and 3),
- * prep_state.c (the output directory), prep_run.c (their order), prep_report.c, prep_verify.c.
+ * they allow), prep_corpus.h (what differs by corpus), prep_read.h (documents of one input), prep_source.h (members of
+ * archives), prep_survey.c (pass 1), prep_groups.c (passes 2 and 3), prep_state.c (the output directory), prep_run.c
+ * (their order), prep_report.c, prep_verify.c.
  *
  * Three passes over the inputs, each shared by the ranks. 1, survey: an input a rank; sums, documents counted, every
  * few MiB a mark (document number, offset). 2, count: runs of groups dealt to the ranks, each group encoded, its ids
  * counted; then every row's place is known. 3, write: the same groups encoded again, their rows written where they
- * belong. An input that cannot be read from the middle would be streamed whole by every rank in passes 2 and 3.
+ * belong. An archive cannot be read from the middle: in passes 2 and 3 every rank streams it whole, and encodes its own
+ * groups alone.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PREP_H
 #define PREP_H
@@ -17,11 +19,25 @@
 
 typedef enum prep_documents { PREP_LINE, PREP_BLANK, PREP_FILE } prep_documents;
 
+/* Of an input of which some members are for training and others for validation. */
+typedef enum prep_part { PREP_PART_ALL, PREP_PART_TRAIN, PREP_PART_HELDOUT } prep_part;
+
+typedef enum prep_clean { PREP_CLEAN_NONE, PREP_CLEAN_LM1B, PREP_CLEAN_OWT } prep_clean;
+typedef enum prep_format { PREP_FORMAT_AUTO, PREP_FORMAT_TEXT, PREP_FORMAT_JSONL } prep_format;
+enum { PREP_BAD_SKIP, PREP_BAD_FAIL }; /* --on-bad-line */
+
+typedef struct prep_tally {           /* what a reading met; five words of int64_t */
+    int64_t members, passed, leaving; /* members read, passed over, with names that leave the archive */
+    int64_t bad_lines, text_bytes;
+} prep_tally;
+
 typedef struct prep_input {
     const char *path;
+    int kind, part;                   /* prep_kind of the file's own bytes, prep_part */
     int64_t bytes, mtime_s, mtime_ns; /* as rank 0 saw it first; a file that differs later has changed */
     int64_t documents, first;         /* how many, the first one's number among all; since the survey */
-    int64_t marks_first, marks;       /* its part of prep_job.marks; marks from its size alone */
+    int64_t marks_first, marks;       /* its part of prep_job.marks; from its size alone, 1 where it is streamed */
+    prep_tally tally;                 /* since the survey */
 } prep_input;
 
 typedef struct prep_mark { /* a document and where it begins */
@@ -38,19 +54,20 @@ typedef struct prep_group {
 
 typedef struct prep_job {
     /* as asked, prep_options.c */
-    const char *tokenizer_name, *corpus, *out, *verify, *valid;
-    int documents; /* prep_documents */
-    int64_t length, valid_last, group_docs, shard_bytes, document_bytes;
-    prep_input *inputs; /* [inputs_count], those of --valid last, from valid_inputs on */
+    const char *tokenizer_name, *vocab, *merges, *corpus, *out, *verify, *valid, *field, *members;
+    int documents, clean, format, on_bad_line; /* prep_documents, prep_clean, prep_format, PREP_BAD_ */
+    int64_t length, valid_last, group_docs, shard_bytes, document_bytes, ratio, nesting;
+    prep_input *inputs; /* [inputs_count], those for validation last, from valid_inputs on */
     char *valid_words;  /* --valid, taken apart */
-    int inputs_count, valid_inputs;
+    int inputs_count, valid_inputs, manifest_count; /* manifest: without second parts of the same file */
     flm_tokenizer *tokenizer;
 
     /* after the survey */
-    flm_shard_input *manifest; /* [inputs_count] */
+    bool surveying, valid_last_preset;
+    flm_shard_input *manifest; /* [manifest_count] */
     prep_mark *marks;
-    int64_t marks_count, bytes;
-    int64_t split_first[PREP_SPLITS + 1]; /* document numbers */
+    int64_t marks_count, bytes, text_bytes; /* text_bytes: of the documents */
+    int64_t split_first[PREP_SPLITS + 1];   /* document numbers */
     int64_t groups, split_groups[PREP_SPLITS];
 
     /* after the count */
@@ -75,8 +92,11 @@ flm_status prep_job_check(prep_job *job, const flm_options *options);
 /* prep_job_release - everything the job owns. */
 void prep_job_release(prep_job *job);
 
-/* prep_documents_name - "line", "blank", "file". */
+/* prep_documents_name - "line", "blank", "file"; prep_clean_name - "none", "lm1b", "owt"; and so on. */
 const char *prep_documents_name(int documents);
+const char *prep_clean_name(int clean);
+const char *prep_format_name(int format);
+const char *prep_on_bad_line_name(int on_bad_line);
 
 /* ---- the passes. Collective. All: FLM_E_INTERRUPTED when asked to stop, FLM_E_NOMEM, the reader's and comm's. ---- */
 
@@ -119,10 +139,13 @@ flm_status prep_state_end(const prep_job *job);
 /* ---- prep_report.c ---- */
 
 /* prep_progress_begin, _add, _end - of a pass of this rank's `bytes`: rank 0 shows a line on a terminal, and logs the
- * end. _add: a document of so many bytes is done. */
+ * end. _add: a document of so many bytes is done. _read: so many seconds of it went into reading and decompressing.
+ * prep_seconds - a clock for that. */
 void prep_progress_begin(const char *pass, int64_t bytes, flm_comm *comm);
 void prep_progress_add(int64_t bytes);
+void prep_progress_read(double seconds);
 void prep_progress_end(void);
+double prep_seconds(void);
 
 /* prep_report - what was made, on stdout. Errors: FLM_E_NOMEM. */
 flm_status prep_report(const prep_job *job);

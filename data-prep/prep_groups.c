@@ -2,6 +2,7 @@
  * Packing: every document's ids and the end id; a group's are cut into pieces of L - 2, what is left over is dropped;
  * a row is begin, piece, end. Source: data.md section 4. SPDX-License-Identifier: Apache-2.0 */
 #include "prep_read.h"
+#include "prep_source.h"
 
 #include "base/base_crc32c.h"
 #include "cmd/cmd_run.h"
@@ -46,6 +47,17 @@ static flm_status walk_begin(walk *w, const prep_job *job, int64_t first)
     FLM_TRY(prep_reader_open(job, w->input, marks[low].offset, false, &w->reader));
 done:
     return rc;
+}
+
+/* Whether going on is the way to document number `first`: it is the next one, or further on in an archive, which would
+ * be streamed from its beginning otherwise. */
+static bool walk_comes_to(const walk *w, int64_t first)
+{
+    const prep_input *input;
+
+    if (!w->reader || w->next == first) return w->reader != NULL;
+    input = &w->job->inputs[w->input];
+    return input->kind != PREP_PLAIN && first > w->next && first < input->first + input->documents;
 }
 
 /* Document number w->next, which there is by the survey. */
@@ -181,16 +193,20 @@ static flm_status encode_group(work *w, const prep_group *group, int64_t *count,
     uint32_t crc = 0;
     int64_t replaced = 0, ids = 0;
 
-    if (!w->walk.reader || w->walk.next != group->first_document) {
+    if (!walk_comes_to(&w->walk, group->first_document)) {
         prep_reader_close(&w->walk.reader);
         FLM_TRY(walk_begin(&w->walk, w->job, group->first_document));
     }
     while (w->walk.next < group->first_document + group->documents) {
         const bool skip = w->walk.next < group->first_document;
         prep_document document;
+        int64_t bytes;
         if (flm_run_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
         FLM_TRY(walk_next(&w->walk, &document));
         if (skip) continue;
+        bytes = (int64_t)document.bytes;
+        prep_reader_clean(w->walk.reader, &document);
+        replaced += document.replaced;
         w->ids.count = 0;
         FLM_TRY(flm_tokenizer_encode(w->job->tokenizer, document.text, document.bytes, &w->ids, &replaced));
         crc = flm_crc32c(crc, w->ids.ids, w->ids.count * sizeof *w->ids.ids);
@@ -203,7 +219,7 @@ static flm_status encode_group(work *w, const prep_group *group, int64_t *count,
             for (size_t i = 0; i < w->ids.count; i++) w->sums[1 + w->ids.ids[i]]++;
             w->sums[1 + end_id]++;
         }
-        prep_progress_add((int64_t)document.bytes);
+        prep_progress_add(bytes);
     }
     if (!w->packer) w->sums[0] += (double)replaced;
     *count = ids;
@@ -247,7 +263,7 @@ static flm_status work_share(work *w, const char *pass, flm_comm *comm)
     const int64_t groups = w->job->groups, size = flm_comm_size(comm), rank = flm_comm_rank(comm);
     const int64_t run = groups / (size * RUNS) + 1;
 
-    prep_progress_begin(pass, w->job->bytes / size, comm);
+    prep_progress_begin(pass, w->job->text_bytes / size, comm);
     for (int64_t begin = rank * run; begin < groups; begin += size * run)
         for (int64_t g = begin; g < begin + run && g < groups; g++) {
             if (flm_run_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
@@ -323,7 +339,7 @@ flm_status prep_places(prep_job *job)
         s->dropped += job->group_ids[g] % (job->length - 2);
         job->ids += job->group_ids[g];
     }
-    job->splits_count = job->valid_last > 0 || *job->valid ? 2 : 1;
+    job->splits_count = job->valid_last > 0 || job->valid_inputs < job->inputs_count ? 2 : 1;
     for (int i = 0; i < job->splits_count; i++) {
         flm_shard_split *s = &job->splits[i];
         const int64_t shards = s->rows / rows_a_shard + (s->rows % rows_a_shard != 0);

@@ -1,10 +1,13 @@
 /* prep_options.c - flm_shard's options. SPDX-License-Identifier: Apache-2.0 */
-#include "prep.h"
+#include "prep_corpus.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const documents_names[] = {"line", "blank", "file", NULL};
+static const char *const clean_names[] = {"none", "lm1b", "owt", NULL};
+static const char *const format_names[] = {"auto", "text", "jsonl", NULL};
+static const char *const on_bad_line_names[] = {"skip", "fail", NULL};
 
 #define AT(member) offsetof(prep_job, member)
 
@@ -13,20 +16,42 @@ const flm_option prep_options[] = {
      "Shard directory to make, or to go on with after an interruption", false},
     {"shard-bytes", FLM_OPTION_INT, AT(shard_bytes), "268435456", 1, 1099511627776.0, NULL, "Output", "N",
      "Bytes of tokens and checksums a shard", false},
-    {"tokenizer", FLM_OPTION_STRING, AT(tokenizer_name), "bytes", 0, 0, NULL, "Text", "NAME", "Tokeniser: bytes",
+    {"corpus", FLM_OPTION_STRING, AT(corpus), "text", 0, 0, NULL, "Corpus", "NAME",
+     "lm1b: an archive of LM1B's layout, its held-out part for validation; owt: one of OpenWebText's, its last 100000 "
+     "documents for validation; any other name is for the record",
      false},
-    {"documents", FLM_OPTION_CHOICE, AT(documents), "line", 0, 0, documents_names, "Text", "KIND",
-     "What a document is: a line, what stands between blank lines, or a file; white space alone is none", false},
-    {"corpus", FLM_OPTION_STRING, AT(corpus), "text", 0, 0, NULL, "Text", "NAME", "Name of the corpus, for the record",
+    {"documents", FLM_OPTION_CHOICE, AT(documents), "line", 0, 0, documents_names, "Corpus", "KIND",
+     "What a document is: a line, what stands between blank lines, or a file; white space alone is none (owt: file)",
      false},
-    {"document-bytes", FLM_OPTION_INT, AT(document_bytes), "67108864", 1, 1073741824, NULL, "Text", "N",
+    {"clean", FLM_OPTION_CHOICE, AT(clean), "none", 0, 0, clean_names, "Corpus", "KIND",
+     "Clean a document as that corpus's publisher does (lm1b: lm1b; owt: owt)", false},
+    {"format", FLM_OPTION_CHOICE, AT(format), "auto", 0, 0, format_names, "Corpus", "KIND",
+     "What a text file is; auto: lines of JSON where its name ends in .jsonl or .ndjson", false},
+    {"field", FLM_OPTION_STRING, AT(field), "text", 0, 0, NULL, "Corpus", "NAME", "Where a line of JSON has its text",
+     false},
+    {"members", FLM_OPTION_STRING, AT(members), "", 0, 0, NULL, "Corpus", "PATTERN",
+     "Members of archives that are text, as the shell matches names, * also over /; empty: .txt, .text, .jsonl, "
+     ".ndjson",
+     false},
+    {"on-bad-line", FLM_OPTION_CHOICE, AT(on_bad_line), "fail", 0, 0, on_bad_line_names, "Corpus", "WHAT",
+     "With a line that is no JSON or has no such text: pass it over and count it, or fail", false},
+    {"tokenizer", FLM_OPTION_STRING, AT(tokenizer_name), "bytes", 0, 0, NULL, "Tokeniser", "NAME",
+     "bytes, bert-base-uncased or gpt2 (lm1b: bert-base-uncased; owt: gpt2)", false},
+    {"vocab", FLM_OPTION_STRING, AT(vocab), "", 0, 0, NULL, "Tokeniser", "FILE",
+     "Another vocabulary of it: vocab.txt, vocab.json with --merges, or tokenizer.json", false},
+    {"merges", FLM_OPTION_STRING, AT(merges), "", 0, 0, NULL, "Tokeniser", "FILE", "The merges of a vocab.json", false},
+    {"document-bytes", FLM_OPTION_INT, AT(document_bytes), "67108864", 1, 1073741824, NULL, "Limits", "N",
      "Bytes of the largest document allowed; a rank's memory grows with it", false},
+    {"ratio", FLM_OPTION_INT, AT(ratio), "1000", 1, 1000000000, NULL, "Limits", "N",
+     "Bytes allowed to come out of a byte of a compressed file, the first 16 MiB aside", false},
+    {"nesting", FLM_OPTION_INT, AT(nesting), "8", 1, 32, NULL, "Limits", "N",
+     "Compressions and archives allowed one in another; a .tar.gz is two", false},
     {"length", FLM_OPTION_INT, AT(length), "128", 3, 1048576, NULL, "Packing", "L",
-     "Ids a row, its begin and end included", false},
+     "Ids a row, its begin and end included (owt: 1024)", false},
     {"group-docs", FLM_OPTION_INT, AT(group_docs), "1000", 0, 2147483647, NULL, "Packing", "N",
      "Documents packed together and the unit of parallel work; 0: all", false},
     {"valid-last", FLM_OPTION_INT, AT(valid_last), "0", 0, 9007199254740992.0, NULL, "Validation", "N",
-     "Set the last N documents apart", false},
+     "Set the last N documents apart (owt: 100000)", false},
     {"valid", FLM_OPTION_LIST, AT(valid), "", 0, 0, NULL, "Validation", "FILE[,FILE]", "Or take these files", false},
     {"verify", FLM_OPTION_STRING, AT(verify), NULL, 0, 0, NULL, "Checking", "DIR",
      "Read every row of a shard directory against its checksum, and do nothing else", false},
@@ -34,8 +59,11 @@ const flm_option prep_options[] = {
 const int prep_options_count = sizeof prep_options / sizeof prep_options[0];
 
 const char *prep_documents_name(int documents) { return documents_names[documents]; }
+const char *prep_clean_name(int clean) { return clean_names[clean]; }
+const char *prep_format_name(int format) { return format_names[format]; }
+const char *prep_on_bad_line_name(int on_bad_line) { return on_bad_line_names[on_bad_line]; }
 
-/* The positional arguments, then those of --valid. */
+/* The positional arguments, then those of --valid, or the held-out parts of the former. */
 static flm_status list_inputs(prep_job *job, const flm_options *options)
 {
     flm_status rc = FLM_OK;
@@ -43,14 +71,22 @@ static flm_status list_inputs(prep_job *job, const flm_options *options)
     char *place = NULL;
     size_t commas = 1;
 
+    const bool parts = prep_corpus_parts(job);
+
     for (const char *p = job->valid; *p; p++) commas += *p == ',';
-    job->inputs = calloc((size_t)job->valid_inputs + commas, sizeof *job->inputs);
+    job->inputs = calloc(2 * (size_t)job->valid_inputs + commas, sizeof *job->inputs);
     job->valid_words = strdup(job->valid);
     if (!job->inputs || !job->valid_words) FLM_FAIL(FLM_E_NOMEM, "no memory for %d inputs", job->valid_inputs);
-    for (; job->inputs_count < job->valid_inputs; job->inputs_count++)
-        job->inputs[job->inputs_count].path = words[job->inputs_count];
+    for (; job->inputs_count < job->valid_inputs; job->inputs_count++) {
+        prep_input *input = &job->inputs[job->inputs_count];
+        input->path = words[job->inputs_count];
+        input->part = parts ? PREP_PART_TRAIN : PREP_PART_ALL;
+    }
     for (char *word = strtok_r(job->valid_words, ",", &place); word; word = strtok_r(NULL, ",", &place))
         job->inputs[job->inputs_count++].path = word;
+    job->manifest_count = job->inputs_count;
+    for (int i = 0; parts && i < job->valid_inputs; i++)
+        job->inputs[job->inputs_count++] = (prep_input){.path = words[i], .part = PREP_PART_HELDOUT};
 done:
     return rc;
 }
@@ -59,6 +95,7 @@ flm_status prep_job_check(prep_job *job, const flm_options *options)
 {
     flm_status rc = FLM_OK;
 
+    prep_corpus_presets(job, options);
     FLM_TRY(list_inputs(job, options));
     if (*job->verify) {
         if (job->inputs_count > 0 || *job->out) FLM_FAIL(FLM_E_USAGE, "--verify DIR takes neither --out nor files");
@@ -69,7 +106,9 @@ flm_status prep_job_check(prep_job *job, const flm_options *options)
     if (*job->valid && job->valid_last > 0) FLM_FAIL(FLM_E_USAGE, "--valid and --valid-last exclude each other");
     if (!*job->corpus || strlen(job->corpus) >= sizeof job->info.corpus || strpbrk(job->corpus, "\n\r"))
         FLM_FAIL(FLM_E_USAGE, "--corpus: a name has 1 to %zu bytes on one line", sizeof job->info.corpus - 1);
-    rc = flm_tokenizer_create(job->tokenizer_name, &job->tokenizer);
+    if (!*job->field || strpbrk(job->field, "\n\r")) FLM_FAIL(FLM_E_USAGE, "--field: a name on one line");
+    if (strpbrk(job->members, "\n\r")) FLM_FAIL(FLM_E_USAGE, "--members: a pattern on one line");
+    rc = flm_tokenizer_create_from(job->tokenizer_name, job->vocab, job->merges, &job->tokenizer);
     if (rc == FLM_E_ARG) {
         char text[512];
         strncpy(text, flm_err_message(), sizeof text - 1);

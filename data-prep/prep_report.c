@@ -18,12 +18,21 @@ static const double SHOW_SECONDS = 0.25;
 static struct progress {
     const char *pass;
     int64_t bytes_all, bytes, documents;
-    double begun, shown;
+    double begun, shown, reading;
     int ranks;
     bool first, terminal;
 } progress;
 
-static double now_seconds(void)
+/* What the passes of this rank took, for the report. */
+enum { PASSES = 3 };
+typedef struct pass_time {
+    const char *name;
+    double seconds, reading;
+} pass_time;
+static pass_time passes[PASSES];
+static int passes_count;
+
+double prep_seconds(void)
 {
     struct timespec t;
 
@@ -33,7 +42,7 @@ static double now_seconds(void)
 
 void prep_progress_begin(const char *pass, int64_t bytes, flm_comm *comm)
 {
-    const double now = now_seconds();
+    const double now = prep_seconds();
 
     progress = (struct progress){.pass = pass,
                                  .bytes_all = bytes,
@@ -65,17 +74,21 @@ void prep_progress_add(int64_t bytes)
     progress.bytes += bytes;
     progress.documents++;
     if (!progress.first || !progress.terminal || progress.documents % 64 != 0) return;
-    const double now = now_seconds();
+    const double now = prep_seconds();
     if (now - progress.shown > SHOW_SECONDS) show(now);
 }
 
+void prep_progress_read(double seconds) { progress.reading += seconds; }
+
 void prep_progress_end(void)
 {
-    const double seconds = now_seconds() - progress.begun;
+    const double seconds = prep_seconds() - progress.begun;
 
     if (progress.first && progress.terminal) fputs("\r\033[K", stderr);
-    flm_log(FLM_LOG_INFO, "%s: %lld documents, %.1f MB by this rank in %.2f s", progress.pass,
-            (long long)progress.documents, (double)progress.bytes / 1e6, seconds);
+    flm_log(FLM_LOG_INFO,
+            "%s: %lld documents, %.1f MB by this rank in %.2f s, %.2f s of them reading and decompressing",
+            progress.pass, (long long)progress.documents, (double)progress.bytes / 1e6, seconds, progress.reading);
+    if (passes_count < PASSES) passes[passes_count++] = (pass_time){progress.pass, seconds, progress.reading};
 }
 
 /* A token as it can be printed: quoted, control characters and quotes as \xNN. */
@@ -123,13 +136,42 @@ done:
     return rc;
 }
 
+/* Of all inputs; what there is nothing of is not mentioned. */
+static void print_tally(const prep_job *job)
+{
+    prep_tally sum = {0};
+
+    for (int i = 0; i < job->inputs_count; i++) {
+        const prep_tally *t = &job->inputs[i].tally;
+        sum.members += t->members;
+        sum.bad_lines += t->bad_lines;
+        if (i >= job->manifest_count) continue; /* the same file again */
+        sum.passed += t->passed;
+        sum.leaving += t->leaving;
+    }
+    printf("  text        %lld files, %lld bytes\n", (long long)sum.members, (long long)job->text_bytes);
+    if (sum.passed > 0) printf("  passed over %lld members that are no text by name\n", (long long)sum.passed);
+    if (sum.leaving > 0)
+        printf("  names       %lld members are named as if outside the archive\n", (long long)sum.leaving);
+    if (sum.bad_lines > 0) printf("  bad lines   %lld passed over\n", (long long)sum.bad_lines);
+}
+
+static void print_times(void)
+{
+    printf("  seconds    ");
+    for (int i = 0; i < passes_count; i++)
+        printf(" %s %.2f (reading and decompressing %.2f)%s", passes[i].name, passes[i].seconds, passes[i].reading,
+               i + 1 < passes_count ? "," : "\n");
+}
+
 flm_status prep_report(const prep_job *job)
 {
     flm_status rc = FLM_OK;
     const int64_t documents = job->split_first[PREP_SPLITS];
 
     printf("flm_shard: %s is whole\n", job->out);
-    printf("  inputs      %d, %lld bytes\n", job->inputs_count, (long long)job->bytes);
+    printf("  inputs      %d, %lld bytes\n", job->manifest_count, (long long)job->bytes);
+    print_tally(job);
     printf("  documents   %lld\n", (long long)documents);
     printf("  tokens      %lld, %.1f a document, its end included\n", (long long)job->ids,
            (double)job->ids / (double)documents);
@@ -140,6 +182,7 @@ flm_status prep_report(const prep_job *job)
                s->name, (long long)s->documents, (long long)s->rows, (long long)job->length, s->shards,
                (long long)s->dropped);
     }
+    print_times();
     FLM_TRY(print_commonest(job));
 done:
     return rc;

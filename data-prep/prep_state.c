@@ -84,7 +84,10 @@ static flm_status record_make(const prep_job *job, bool surveyed, char **out)
             prep_documents_name(job->documents), (long long)job->group_docs);
     fprintf(stream, "shard-bytes = %lld\nvalid-last = %lld\ncorpus = %s\ninputs = %d for training, %d in all\n",
             (long long)job->shard_bytes, (long long)job->valid_last, job->corpus, job->valid_inputs, job->inputs_count);
-    for (int i = 0; surveyed && i < job->inputs_count; i++) {
+    fprintf(stream, "clean = %s\nformat = %s\nfield = %s\nmembers = %s\non-bad-line = %s\n",
+            prep_clean_name(job->clean), prep_format_name(job->format), job->field, job->members,
+            prep_on_bad_line_name(job->on_bad_line));
+    for (int i = 0; surveyed && i < job->manifest_count; i++) {
         fprintf(stream, "input = %s %lld ", job->manifest[i].sha256, (long long)job->manifest[i].bytes);
         for (const char *p = job->manifest[i].name; *p; p++) fputc(*p == '\n' ? '?' : *p, stream);
         fputc('\n', stream);

@@ -17,12 +17,18 @@ CLEANFILES += %D%/shard_rows$(EXEEXT)
 %C%_shard_rows_LDADD = $(LINK_IO)
 %D%/shard.log: flm_shard$(EXEEXT) %D%/shard_rows$(EXEEXT)
 
+# flm_shard on archives
+dist_check_SCRIPTS += %D%/corpora.t %D%/corpora_bad.t
+EXTRA_DIST += %D%/corpora_rows.awk
+%D%/corpora.log: flm_shard$(EXEEXT) flm_inspect$(EXEEXT) %D%/shard_rows$(EXEEXT)
+%D%/corpora_bad.log: flm_shard$(EXEEXT) %D%/shard_rows$(EXEEXT)
+
 # flm_inspect
 dist_check_SCRIPTS += %D%/inspect.t
 EXTRA_PROGRAMS += %D%/inspect_files
 CLEANFILES += %D%/inspect_files$(EXEEXT)
 %C%_inspect_files_SOURCES = %D%/inspect_files.c
-%C%_inspect_files_LDADD = libflm_text.a $(LINK_IO)
+%C%_inspect_files_LDADD = libflm_text.a $(LINK_IO) $(TEXT_LIBS)
 %D%/inspect.log: %D%/inspect_files$(EXEEXT) flm_inspect$(EXEEXT)
 # Training and generation as a user runs them.
 EXTRA_PROGRAMS += %D%/file_tool

@@ -179,7 +179,8 @@ refused 1 "no documents" "white space alone" --out bad white.txt
 refused 1 "no documents" "an empty text" --out bad2 empty.txt
 refused 1 "none.txt: cannot be read: No such file" "a missing file" --out bad3 none.txt
 refused 1 "folder: is not a regular file" "a folder" --out bad4 folder
-refused 1 "kind .gz is not plain text" "a compressed file" --out bad5 none.txt.gz
+printf "no gzip\n" >fake.txt.gz
+refused 1 "is named as gzip and is none" "a text named as a compressed one" --out bad5 fake.txt.gz
 refused 1 "give no row" "too few ids for a row" --length 500 --out bad6 tiny.txt
 refused 1 "more than --document-bytes 10" "a document too large" --document-bytes 10 --out bad7 many.txt
 refused 2 "--length" "rows that hold nothing" --length 2 --out bad8 tiny.txt

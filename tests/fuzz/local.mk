@@ -16,3 +16,11 @@ check_PROGRAMS += %D%/shard_fuzz.t
 check_PROGRAMS += %D%/text_fuzz.t
 %C%_text_fuzz_t_SOURCES = %D%/text_fuzz.c
 %C%_text_fuzz_t_LDADD = $(LINK_TEXT)
+
+# flm_shard's readers
+check_PROGRAMS += %D%/archive_fuzz.t %D%/jsonl_fuzz.t
+%C%_archive_fuzz_t_SOURCES = %D%/archive_fuzz.c %D%/prep_fuzz.c %D%/prep_fuzz.h
+%C%_archive_fuzz_t_CPPFLAGS = $(AM_CPPFLAGS) $(LIBARCHIVE_CPPFLAGS)
+%C%_archive_fuzz_t_LDADD = $(LINK_PREP)
+%C%_jsonl_fuzz_t_SOURCES = %D%/jsonl_fuzz.c %D%/prep_fuzz.c %D%/prep_fuzz.h
+%C%_jsonl_fuzz_t_LDADD = $(LINK_PREP)

@@ -1,0 +1,59 @@
+/* prep_clean.c - texts as corpora's publishers clean them (prep_read.h). LM1B's is src/text/text_lm1b.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "prep_read.h"
+
+#include <string.h>
+
+/* Bytes of the white space at p [bytes > 0], 0 where there is none. Source: Python's str.isspace, which is the white
+ * space of Unicode and the four separators U+001C to U+001F. */
+static size_t white(const unsigned char *p, size_t bytes)
+{
+    if (p[0] == ' ' || (p[0] >= 0x09 && p[0] <= 0x0d) || (p[0] >= 0x1c && p[0] <= 0x1f)) return 1;
+    if (bytes >= 2 && p[0] == 0xc2 && (p[1] == 0x85 || p[1] == 0xa0)) return 2; /* U+0085, U+00A0 */
+    if (bytes < 3) return 0;
+    const unsigned code = (p[0] & 0xfu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+    if (p[0] >> 4 != 0xe || p[1] >> 6 != 2 || p[2] >> 6 != 2) return 0;
+    return code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 || code == 0x202f ||
+                   code == 0x205f || code == 0x3000
+               ? 3
+               : 0;
+}
+
+static void strip(char **text, size_t *bytes)
+{
+    const unsigned char *p = (const unsigned char *)*text, *end = p + *bytes;
+    size_t n;
+
+    while (p < end && (n = white(p, (size_t)(end - p))) > 0) p += n;
+    for (n = 1; p < end && n > 0;) {
+        n = white(end - 1, 1);
+        for (size_t k = 2; n == 0 && k <= 3 && (size_t)(end - p) >= k; k++)
+            if (white(end - k, k) == k) n = k;
+        end -= n;
+    }
+    *text = (char *)p;
+    *bytes = (size_t)(end - p);
+}
+
+void prep_clean_owt(char **text, size_t *bytes)
+{
+    char *p = *text;
+    size_t to = 0, run = 0;
+
+    for (size_t from = 0; from < *bytes; from++) {
+        run = p[from] == '\n' ? run + 1 : 0;
+        if (run <= 2) p[to++] = p[from];
+    }
+    *bytes = to;
+    strip(text, bytes);
+}
+
+bool prep_is_white(const char *text, size_t bytes, bool unicode)
+{
+    for (size_t i = 0, n; i < bytes; i += n) {
+        const char c = text[i];
+        n = unicode ? white((const unsigned char *)text + i, bytes - i) : c == ' ' || (c >= '\t' && c <= '\r');
+        if (n == 0) return false;
+    }
+    return true;
+}

@@ -1,0 +1,100 @@
+/* archive_fuzz.c - broken archives: always documents or one error, never a crash, a hang or memory without bound.
+ *
+ * archive_fuzz.t [SECONDS [SEED [FILE...]]]: mutations of archives of every kind, one in another too, the same for the
+ * same seed. Run it in a sanitizer build to see more. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/fuzz/prep_fuzz.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const pieces[] = {"PK\3\4",
+                                     "PK\1\2",
+                                     "PK\5\6",
+                                     "PK\7\b",
+                                     "\x1f\x8b\b",
+                                     "BZh9",
+                                     "ustar",
+                                     "0000000",
+                                     "7777777",
+                                     "../../",
+                                     "path=",
+                                     "GNU.sparse",
+                                     "L",
+                                     "\x28\xb5\x2f\xfd",
+                                     "\xfd"
+                                     "7zXZ",
+                                     "\xff\xff\xff\xff",
+                                     "99999999999",
+                                     NULL};
+
+/* One archive of the given members. filter: an archive_filter code, or 0. */
+static size_t make(char *out, int format, int filter, const char *const *names, const fuzz_seed *texts, int count)
+{
+    struct archive *a = archive_write_new();
+    struct archive_entry *entry = archive_entry_new();
+    size_t used = 0;
+
+    archive_write_set_format(a, format);
+    if (filter) archive_write_add_filter(a, filter);
+    archive_write_set_bytes_in_last_block(a, 1);
+    if (archive_write_open_memory(a, out, FUZZ_BYTES, &used) == ARCHIVE_OK)
+        for (int i = 0; i < count; i++) {
+            archive_entry_clear(entry);
+            archive_entry_set_pathname(entry, names[i]);
+            archive_entry_set_size(entry, (la_int64_t)texts[i].bytes);
+            archive_entry_set_filetype(entry, AE_IFREG);
+            archive_entry_set_perm(entry, 0644);
+            archive_write_header(a, entry);
+            archive_write_data(a, texts[i].data, texts[i].bytes);
+        }
+    archive_write_close(a);
+    archive_write_free(a);
+    archive_entry_free(entry);
+    return used;
+}
+
+static void make_seeds(fuzz *f)
+{
+    static const int formats[] = {ARCHIVE_FORMAT_TAR_USTAR, ARCHIVE_FORMAT_TAR_GNUTAR,
+                                  ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE, ARCHIVE_FORMAT_ZIP};
+    static const int filters[] = {0, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_XZ, ARCHIVE_FILTER_ZSTD, ARCHIVE_FILTER_BZIP2};
+    static char out[FUZZ_BYTES], inner[FUZZ_BYTES], line[] = "a line of text\n\n\n\nand more\n",
+                                                    json[] = "{\"text\": \"a\\n\\u00e9\"}\n{\"text\": \"b\"}\n";
+    static const char *const names[] = {"a.txt", "folder/b.jsonl", "c.txt"};
+    static const char *const outer[] = {"x.bin", "y.txt",
+                                        "folder/a-name-of-more-than-a-hundred-letters-aaaaaaaaaaaaaaaaaaaaaa"
+                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.txt"};
+    fuzz_seed texts[3] = {{line, sizeof line - 1}, {json, sizeof json - 1}, {line, 3}};
+
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+        for (size_t k = 0; k < sizeof filters / sizeof filters[0]; k++) {
+            size_t bytes = make(out, formats[i], filters[k], names, texts, 3);
+            fuzz_add_seed(f, out, bytes);
+            memcpy(inner, out, bytes);
+            if (k % 2 == 0) { /* inside another */
+                const fuzz_seed more[3] = {{inner, bytes}, {line, sizeof line - 1}, {inner, bytes}};
+                bytes = make(out, formats[(i + k) % 4], 0, outer, more, 3);
+                fuzz_add_seed(f, out, bytes);
+            }
+        }
+}
+
+static void vary(fuzz *f)
+{
+    f->job.documents = (int)fuzz_draw(f, 3);
+    f->job.clean = (int)fuzz_draw(f, 3);
+    f->job.on_bad_line = (int)fuzz_draw(f, 2);
+}
+
+int main(int argc, char **argv)
+{
+    static fuzz f;
+
+    fuzz_begin(&f, "archive-fuzz", argc, argv);
+    f.pieces = pieces;
+    make_seeds(&f);
+    fuzz_run(&f, vary);
+    return fuzz_end(&f);
+}

@@ -1,0 +1,170 @@
+/* prep_fuzz.c - see prep_fuzz.h. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/fuzz/prep_fuzz.h"
+
+#include "data-prep/prep_source.h"
+#include "tests/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+uint32_t fuzz_draw(fuzz *f, uint32_t below)
+{
+    uint64_t x = f->random += 0x9e3779b97f4a7c15; /* splitmix64 */
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    return (uint32_t)((x ^ x >> 31) >> 32) % below;
+}
+
+void fuzz_add_seed(fuzz *f, const void *data, size_t bytes)
+{
+    fuzz_seed *seed = &f->seeds[f->seeds_count];
+
+    if (f->seeds_count == FUZZ_SEEDS || bytes > FUZZ_BYTES || !(seed->data = malloc(bytes + 1))) return;
+    memcpy(seed->data, data, bytes);
+    seed->bytes = bytes;
+    f->seeds_count++;
+}
+
+static void add_file(fuzz *f, const char *path)
+{
+    static char data[FUZZ_BYTES];
+    FILE *file = fopen(path, "rb");
+
+    if (!file) return;
+    fuzz_add_seed(f, data, fread(data, 1, sizeof data, file));
+    fclose(file);
+}
+
+void fuzz_begin(fuzz *f, const char *name, int argc, char **argv)
+{
+    f->name = name;
+    f->seconds = argc > 1 ? atof(argv[1]) : 3;
+    f->random = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    snprintf(f->path, sizeof f->path, "/dev/shm/%s.XXXXXX", name); /* in memory: a disk is slow to cut a file short */
+    f->fd = mkstemp(f->path);
+    if (f->fd < 0) {
+        snprintf(f->path, sizeof f->path, "%s.XXXXXX", name);
+        f->fd = mkstemp(f->path);
+    }
+    for (int i = 3; i < argc; i++) add_file(f, argv[i]);
+    f->job = (prep_job){.corpus = "text",
+                        .valid = "",
+                        .field = "text",
+                        .members = "",
+                        .document_bytes = 1 << 16,
+                        .ratio = 20,
+                        .nesting = 4,
+                        .inputs = &f->input,
+                        .inputs_count = 1};
+}
+
+/* One change in place; the new length. */
+static size_t mutate(fuzz *f, char *data, size_t length)
+{
+    const size_t at = length ? fuzz_draw(f, (uint32_t)length) : 0;
+    size_t n = 1 + fuzz_draw(f, 64), pieces = 0;
+    const char *piece;
+
+    while (f->pieces[pieces]) pieces++;
+    piece = f->pieces[fuzz_draw(f, (uint32_t)pieces)];
+    if (n > length - at) n = length - at;
+    switch (fuzz_draw(f, 7)) {
+    case 0: /* another byte */
+        if (length) data[at] = (char)fuzz_draw(f, 256);
+        return length;
+    case 1: /* another bit */
+        if (length) data[at] = (char)(data[at] ^ 1 << fuzz_draw(f, 8));
+        return length;
+    case 2: /* cut off, rarely near the beginning */ return fuzz_draw(f, 4) ? length - n : at;
+    case 3: /* a stretch gone */ memmove(data + at, data + at + n, length - at - n); return length - n;
+    case 4: /* a stretch over another place */
+        if (length) memmove(data + fuzz_draw(f, (uint32_t)(length - n + 1)), data + at, n);
+        return length;
+    case 5: /* something of the grammar instead */
+        n = strlen(piece);
+        if (n <= length - at) memcpy(data + at, piece, n);
+        return length;
+    default: /* or in between */
+        n = strlen(piece);
+        if (length + n > FUZZ_BYTES) return length;
+        memmove(data + at + n, data + at, length - at);
+        memcpy(data + at, piece, n);
+        return length + n;
+    }
+}
+
+/* The file to its end, as the survey and the count do. */
+static flm_status read_all(fuzz *f)
+{
+    flm_status rc = FLM_OK;
+    prep_reader *reader = NULL;
+    prep_document document;
+    bool end = false;
+    char sum[65];
+
+    FLM_TRY(prep_reader_open(&f->job, 0, 0, true, &reader));
+    for (;;) {
+        FLM_TRY(prep_reader_next(reader, &document, &end));
+        if (end) break;
+        prep_reader_clean(reader, &document);
+        f->documents++;
+        if (document.bytes > (size_t)f->job.document_bytes) f->unsound++;
+    }
+    FLM_TRY(prep_reader_sum(reader, sum));
+done:
+    prep_reader_close(&reader);
+    return rc;
+}
+
+static bool sound(flm_status rc)
+{
+    if (rc == FLM_OK) return true;
+    return (rc == FLM_E_FORMAT || rc == FLM_E_UNSUPPORTED || rc == FLM_E_NOMEM) && flm_err_message()[0] &&
+           !strchr(flm_err_message(), '\n');
+}
+
+void fuzz_run(fuzz *f, void (*vary)(fuzz *f))
+{
+    static char data[FUZZ_BYTES];
+    const double begun = prep_seconds();
+
+    while (f->fd >= 0 && f->seeds_count > 0 && prep_seconds() - begun < f->seconds) {
+        const fuzz_seed *seed = &f->seeds[fuzz_draw(f, (uint32_t)f->seeds_count)];
+        size_t length = seed->bytes;
+        struct stat st;
+        flm_status rc;
+
+        memcpy(data, seed->data, length);
+        for (uint32_t n = fuzz_draw(f, 5); n > 0; n--) length = mutate(f, data, length);
+        if (ftruncate(f->fd, 0) != 0 || pwrite(f->fd, data, length, 0) != (ssize_t)length || fstat(f->fd, &st) != 0)
+            break;
+        f->input = (prep_input){.path = f->path,
+                                .kind = (int)prep_kind_of((unsigned char *)data, length),
+                                .bytes = st.st_size,
+                                .mtime_s = st.st_mtim.tv_sec,
+                                .mtime_ns = st.st_mtim.tv_nsec};
+        vary(f);
+        rc = read_all(f);
+        f->accepted += rc == FLM_OK;
+        f->files++;
+        if (!sound(rc) && f->unsound++ == 0) printf("# file %lld: %d %s\n", (long long)f->files, rc, flm_err_message());
+        flm_err_clear();
+    }
+}
+
+int fuzz_end(fuzz *f)
+{
+    tap_ok(f->fd >= 0 && f->seeds_count > 0, "a place for the files, and seeds");
+    tap_ok(f->unsound == 0, "%lld broken files, %lld without a sound end", (long long)f->files, (long long)f->unsound);
+    tap_ok(f->accepted > 0 && f->accepted < f->files && f->documents > 0,
+           "%lld of them still good, %lld documents: both ways were taken", (long long)f->accepted,
+           (long long)f->documents);
+    for (int i = 0; i < f->seeds_count; i++) free(f->seeds[i].data);
+    if (f->fd >= 0) close(f->fd);
+    unlink(f->path);
+    return tap_end();
+}
