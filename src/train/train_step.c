@@ -17,23 +17,47 @@ static void share(const flm_comm *comm, int64_t n, int64_t *first, int64_t *coun
     *count = n * (rank + 1) / size - *first;
 }
 
+/* Activations, noise basis and objective of the networks that take part. */
+static flm_status create_objective(flm_trainer *trainer)
+{
+    flm_status rc = FLM_OK;
+    const flm_trainer_settings *s = &trainer->settings;
+    const int64_t chunk = least(s->chunk, s->micro_batch * s->shape.L);
+    flm_tensor frozen[FLM_NOISE_NETWORKS - 1];
+    int count = 0;
+    if (s->teacher != NULL) frozen[count++] = s->teacher->w.E;
+    if (s->flow_map != NULL) frozen[count++] = s->flow_map->w.E;
+    FLM_TRY(flm_noise_create_joint(trainer->be, s->shape.V, s->shape.d, count, frozen, &trainer->basis));
+    FLM_TRY(flm_dit_create(trainer->be, &s->shape, s->act, s->micro_batch, chunk, true, &trainer->dit));
+    if (s->teacher != NULL)
+        FLM_TRY(flm_dit_create(trainer->be, &s->shape, s->act, s->micro_batch, chunk, false, &trainer->frozen));
+    const flm_objective_parts parts = {.dit = trainer->dit,
+                                       .basis = trainer->basis,
+                                       .gamma = trainer->gamma,
+                                       .frozen = trainer->frozen,
+                                       .teacher = s->teacher,
+                                       .flow_map = s->flow_map};
+    FLM_TRY(flm_objective_create(&parts, &trainer->objective));
+done:
+    return rc;
+}
+
 static flm_status create_parts(flm_trainer *trainer)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = trainer->be;
     const flm_trainer_settings *s = &trainer->settings;
-    const int64_t chunk = least(s->chunk, s->micro_batch * s->shape.L), size = flm_comm_size(trainer->comm);
+    const int64_t size = flm_comm_size(trainer->comm);
+    const size_t share_most = (size_t)((s->batch + size - 1) / size);
     FLM_TRY(flm_gamma_create(s->shape.V, &trainer->gamma));
     FLM_TRY(flm_weights_create(be, &s->shape, s->act, flm_comm_size(trainer->comm), true, &trainer->weights));
     FLM_TRY(flm_optimizer_create(trainer->weights, trainer->comm, &s->optimizer, &trainer->optimizer));
-    FLM_TRY(flm_noise_create(be, s->shape.V, s->shape.d, &trainer->basis));
-    FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, true, &trainer->dit));
-    const flm_objective_parts parts = {.dit = trainer->dit, .basis = trainer->basis, .gamma = trainer->gamma};
-    FLM_TRY(flm_objective_create(&parts, &trainer->objective));
-    trainer->t = malloc((size_t)((s->batch + size - 1) / size) * sizeof *trainer->t); /* the most of any share */
+    FLM_TRY(create_objective(trainer));
+    trainer->t = malloc(share_most * sizeof *trainer->t);
+    trainer->d = malloc(share_most * sizeof *trainer->d);
     trainer->ids = malloc((size_t)(s->micro_batch * s->shape.L) * sizeof *trainer->ids);
     trainer->rows = malloc((size_t)s->micro_batch * sizeof *trainer->rows);
-    if (trainer->t == NULL || trainer->ids == NULL || trainer->rows == NULL)
+    if (trainer->t == NULL || trainer->d == NULL || trainer->ids == NULL || trainer->rows == NULL)
         FLM_FAIL(FLM_E_NOMEM, "no memory for the tokens of %lld sequences", (long long)s->micro_batch);
 done:
     return rc;
@@ -68,11 +92,13 @@ void flm_trainer_destroy(flm_trainer **trainer)
     if (t == NULL) return;
     flm_objective_destroy(&t->objective);
     flm_dit_destroy(&t->dit);
+    flm_dit_destroy(&t->frozen);
     flm_noise_destroy(&t->basis);
     flm_optimizer_destroy(&t->optimizer);
     flm_weights_destroy(&t->weights);
     flm_gamma_destroy(&t->gamma);
     free(t->t);
+    free(t->d);
     free(t->ids);
     free(t->rows);
     free(t);
@@ -81,8 +107,10 @@ void flm_trainer_destroy(flm_trainer **trainer)
 
 size_t flm_trainer_bytes(const flm_trainer *t)
 {
+    const flm_weights *teacher = t->settings.teacher, *flow_map = t->settings.flow_map;
     return t->weights->arena.bytes + t->optimizer->arena.bytes + t->basis->arena.bytes + t->dit->arena.bytes +
-           flm_objective_bytes(t->objective);
+           flm_objective_bytes(t->objective) + (t->frozen != NULL ? t->frozen->arena.bytes : 0) +
+           (teacher != NULL ? teacher->arena.bytes : 0) + (flow_map != NULL ? flow_map->arena.bytes : 0);
 }
 
 /* All of this rank's micro-batches of a step; the last one's hook starts the reductions while it computes. */
@@ -100,6 +128,7 @@ static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
             .B = B,
             .tokens = ids + at * s->shape.L,
             .t = trainer->t + at,
+            .d = trainer->d + at,
             .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_NOISE, step, 0), trainer->first + at},
             .dropout = s->dropout > 0 ? &dropout : NULL,
             .scale = 1 / (double)(s->batch * s->shape.L),
@@ -120,7 +149,7 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
     FLM_TRY(flm_weights_zero_grad(trainer->weights));
     FLM_TRY(flm_objective_begin(trainer->objective, trainer->comm, trainer->weights));
     flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_TIME, (uint64_t)trainer->step, s->batch, trainer->first,
-                        trainer->count, trainer->t, NULL);
+                        trainer->count, trainer->t, trainer->d);
     FLM_TRY(accumulate(trainer, ids));
     FLM_TRY(flm_objective_total(trainer->objective, &sums[0], NULL));
     FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis, sums, 2, &norm));
@@ -143,7 +172,8 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
     const flm_trainer_settings *s = &trainer->settings;
     int64_t first, count;
     share(trainer->comm, n, &first, &count);
-    flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_VALIDATION, number, n, first, count, trainer->t, NULL);
+    flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_VALIDATION, number, n, first, count, trainer->t,
+                        trainer->d);
     for (int64_t at = 0; at < count; at += s->micro_batch) {
         const int64_t B = least(s->micro_batch, count - at);
         for (int64_t i = 0; i < B; i++) trainer->rows[i] = begin + first + at + i;
@@ -152,6 +182,7 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
             .B = B,
             .tokens = trainer->ids,
             .t = trainer->t + at,
+            .d = trainer->d + at,
             .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_VALIDATION_NOISE), first + at}};
         FLM_TRY(flm_objective_micro(trainer->objective, trainer->weights, &batch));
     }

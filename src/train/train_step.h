@@ -1,4 +1,4 @@
-/* train_step.h - one training step of an FLM over all ranks: micro-batches, reduction, update; and validation.
+/* train_step.h - one training step of any objective over all ranks: micro-batches, reduction, update; and validation.
  *
  * Owns the network's weights, activations, optimiser state, noise basis and objective of this rank. Step s uses the
  * global batch's samples s * batch ... of the endless sequence of rows; this rank computes samples [first, first +
@@ -12,7 +12,9 @@
 #include "train/train_optimizer.h"
 
 typedef struct flm_trainer_settings {
-    flm_model_shape shape;
+    flm_model_shape shape;        /* shape.network: what the objective trains (flow_objective.h) */
+    const flm_weights *teacher;   /* NULL: train an FLM; else distil: stage one, or with flow_map stage two. The */
+    const flm_weights *flow_map;  /* caller's, whole on every rank, without gradients; must outlive the trainer */
     flm_dtype act;       /* compute dtype: f32 or bf16 */
     int64_t batch;       /* sequences a step, all ranks together */
     int64_t micro_batch; /* sequences a rank holds at once, at most */
@@ -31,11 +33,11 @@ typedef struct flm_trainer {
     flm_weights *weights;
     flm_optimizer *optimizer;
     flm_noise_basis *basis;
-    flm_dit *dit;
+    flm_dit *dit, *frozen; /* frozen: NULL without teacher */
     flm_objective *objective;
     int64_t first, count; /* this rank's samples of every batch */
     int64_t step;         /* updates done */
-    double *t;            /* [count] times of the step */
+    double *t, *d;        /* [count] times of the step; lengths of jumps */
     int32_t *ids;         /* [micro_batch, L] rows of validation */
     int64_t *rows;        /* [micro_batch] */
 } flm_trainer;
@@ -56,7 +58,7 @@ flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer
 /* flm_trainer_destroy - accepts NULL, nulls it. */
 void flm_trainer_destroy(flm_trainer **trainer);
 
-/* flm_trainer_bytes - bytes of device memory this rank's arenas hold. */
+/* flm_trainer_bytes - bytes of device memory this rank's arenas hold, its teachers' too. */
 size_t flm_trainer_bytes(const flm_trainer *trainer);
 
 /* flm_trainer_step - one update.   in  ids host i32 [count, L]: this rank's samples; stop: this rank was asked to stop.
