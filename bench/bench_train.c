@@ -1,7 +1,9 @@
-/* bench_train.c - a training step of the whole network: tokens a second, share of the machine's peak, memory.
+/* bench_train.c - a training step of the whole network, or of a stage of distillation: tokens a second, share of the
+ * machine's peak, memory.
  *
  * Random tokens, so no files. The peak is measured in the same run, by every rank at once, before and after the steps;
- * the share counts model FLOPs (model.md section 9: three times the forward pass), not what the step really does.
+ * the share counts model FLOPs (model.md section 9: three times the forward pass; of a stage of distillation, those of
+ * its passes), not what the step really does.
  * With several ranks (mpirun) rates are summed over them. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_products.h"
 
@@ -19,13 +21,16 @@ typedef struct options {
     const char *preset, *json;
     int64_t length, vocabulary, batch, micro_batch, chunk, runs, seed, threads;
     double dropout;
-    int device, precision;
+    int device, precision, objective;
 } options;
 
 #define INT_OPTION(field, name, text, low, high, words)                                                               \
     {                                                                                                                 \
         name, FLM_OPTION_INT, offsetof(options, field), text, low, high, NULL, "Benchmark", "N", words, false         \
     }
+
+enum { OBJECTIVE_FLM, OBJECTIVE_STAGE_ONE, OBJECTIVE_STAGE_TWO };
+static const char *const objectives[] = {"flm", "stage1", "stage2", NULL};
 
 static const flm_option table[] = {
     {"preset", FLM_OPTION_STRING, offsetof(options, preset), "small", 0, 0, NULL, "Benchmark", "small|tiny", "sizes",
@@ -37,12 +42,15 @@ static const flm_option table[] = {
     INT_OPTION(chunk, "chunk", "512", 1, 1 << 20, "rows of logits at once"),
     INT_OPTION(runs, "runs", "3", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "timed steps"),
     {"dropout", FLM_OPTION_FLOAT, offsetof(options, dropout), "0.1", 0, 0.9, NULL, "Benchmark", "P", "dropout", false},
+    {"objective", FLM_OPTION_CHOICE, offsetof(options, objective), "flm", 0, 0, objectives, "Benchmark", "WHAT",
+     "what is trained: an FLM, or a stage of distillation", false},
     {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
      "also write the figures there, a JSON object a line", false},
     FLM_OPTIONS_COMMON(options),
 };
 
 typedef struct work {
+    flm_weights *teacher, *flow_map;
     flm_trainer *trainer;
     int32_t *ids;
 } work;
@@ -72,6 +80,51 @@ done:
     return rc;
 }
 
+/* A frozen network of initial weights. Its embedding is not the student's, whose seed is another. */
+static flm_status make_frozen(flm_backend *be, const flm_trainer_settings *s, flm_network kind, uint64_t seed,
+                              flm_weights **out)
+{
+    flm_status rc = FLM_OK;
+    flm_model_shape shape = s->shape;
+    float *values = NULL;
+    shape.network = kind;
+    FLM_TRY(flm_weights_create(be, &shape, s->act, 1, false, out));
+    for (int i = 0; i < (*out)->parameters; i++) {
+        const flm_parameter *p = &(*out)->parameter[i];
+        free(values);
+        values = malloc((size_t)p->count * sizeof *values);
+        if (values == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %s", p->name);
+        flm_parameter_initial(p, i, seed, 0, p->count, values);
+        FLM_TRY(flm_weights_set(*out, i, values));
+    }
+done:
+    free(values);
+    return rc;
+}
+
+static flm_status make_teachers(flm_backend *be, const options *o, flm_trainer_settings *s, work *w)
+{
+    flm_status rc = FLM_OK;
+    if (o->objective == OBJECTIVE_FLM) goto done;
+    FLM_TRY(make_frozen(be, s, FLM_NETWORK_ONE_TIME, s->seed + 1, &w->teacher));
+    if (o->objective == OBJECTIVE_STAGE_TWO)
+        FLM_TRY(make_frozen(be, s, FLM_NETWORK_RESIDUAL, s->seed + 2, &w->flow_map));
+    s->shape.network = o->objective == OBJECTIVE_STAGE_ONE ? FLM_NETWORK_RESIDUAL : FLM_NETWORK_TWO_TIME;
+    s->teacher = w->teacher;
+    s->flow_map = w->flow_map;
+done:
+    return rc;
+}
+
+/* Model FLOPs of a token's step by the number of passes through trunk and head: an FLM's step has three of each, stage
+ * one seven and eight, stage two five and five (flow_stage_one.c, flow_stage_two.c). */
+static double step_flops(const options *o, const flm_model_shape *s)
+{
+    static const double trunk[] = {3, 7, 5}, head[] = {3, 8, 5};
+    const double of_head = 2.0 * (double)s->V * (double)s->d;
+    return trunk[o->objective] * (flm_model_flops(s) - of_head) + head[o->objective] * of_head;
+}
+
 static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_trainer_settings *s, double *sum)
 {
     flm_status rc = FLM_OK;
@@ -93,11 +146,12 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
     bench_report *report = NULL;
     struct rusage usage;
     const double mean_peak = (peak[0] + peak[1]) / 2, tokens = (double)(t->settings.batch * t->settings.shape.L);
-    const double flops = 3 * flm_model_flops(&t->settings.shape) * tokens;
+    const double flops = step_flops(o, &t->settings.shape) * tokens;
     const double share = flops / seconds->median / mean_peak;
     getrusage(RUSAGE_SELF, &usage);
     printf("%s, %s\n", flm_backend_describe(be), flm_dtype_name(t->settings.act));
-    printf("%d ranks, batch %lld, micro-batch %lld, L %lld, V %lld\n", flm_comm_size(t->comm),
+    printf("%s, %d ranks, batch %lld, micro-batch %lld, L %lld, V %lld\n", objectives[o->objective],
+           flm_comm_size(t->comm),
            (long long)t->settings.batch, (long long)t->settings.micro_batch, (long long)t->settings.shape.L,
            (long long)t->settings.shape.V);
     printf("step %.3f s (%.3f .. %.3f of %d), %.0f tokens/s, %.1f GFLOP/s\n", seconds->median, seconds->least,
@@ -107,7 +161,7 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
            (double)flm_trainer_bytes(t) / (1 << 30));
     FLM_TRY(bench_report_create("train", o->json, be, (int)o->threads, &report));
     FLM_TRY(bench_report_line(
-        report, json_pack("{ss si ss sI sI sI sI sI sf sf so sf sf sf sf}", "record", "train", "ranks",
+        report, json_pack("{ss ss si ss sI sI sI sI sI sf sf so sf sf sf sf}", "record", "train", "objective", objectives[o->objective], "ranks",
                           flm_comm_size(t->comm), "dtype", flm_dtype_name(t->settings.act), "batch",
                           (json_int_t)t->settings.batch, "micro_batch", (json_int_t)t->settings.micro_batch, "chunk",
                           (json_int_t)t->settings.chunk, "L", (json_int_t)t->settings.shape.L, "V",
@@ -139,6 +193,7 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
     FLM_TRY(flm_model_preset(o->preset, &s.shape));
     s.shape.L = o->length;
     s.shape.V = o->vocabulary;
+    FLM_TRY(make_teachers(be, o, &s, &w));
     FLM_TRY(flm_trainer_create(be, comm, &s, &w.trainer));
     FLM_TRY(flm_optimizer_initialise(w.trainer->optimizer, s.seed));
     FLM_TRY(make_ids(w.trainer, &w.ids));
@@ -149,6 +204,8 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
 done:
     free(w.ids);
     flm_trainer_destroy(&w.trainer);
+    flm_weights_destroy(&w.teacher);
+    flm_weights_destroy(&w.flow_map);
     return rc;
 }
 

@@ -104,6 +104,45 @@ static void test_gram(int64_t R, int64_t K)
     free(have[1]);
 }
 
+/* Two factors: G += A^T B, neither square nor symmetric. */
+static void test_gram_of_two(int64_t R, int64_t Ka, int64_t Kb)
+{
+    float *A = calloc((size_t)(R * Ka) + 1, sizeof *A), *B = calloc((size_t)(R * Kb) + 1, sizeof *B);
+    double *G = numbers(Ka * Kb), *have[2] = {numbers(Ka * Kb), numbers(Ka * Kb)};
+    int wrong = 0, ok = 1;
+
+    if (!A || !B) abort();
+    for (int64_t i = 0; i < R * Ka; i++) A[i] = (float)draw();
+    for (int64_t i = 0; i < R * Kb; i++) B[i] = (float)draw();
+    for (int b = 0; b < 2; b++) {
+        flm_backend *be = backends[b];
+        flm_tensor g = device(be, G, FLM_DTYPE_F64, Ka, Kb), a = device(be, A, FLM_DTYPE_F32, R, Ka);
+        flm_tensor other = device(be, B, FLM_DTYPE_F32, R, Kb);
+        ok &= said(be->ops->gram(be, &g, &a, &other));
+        fetch(be, have[b], &g);
+        be->memory->release(be, a.data);
+        be->memory->release(be, other.data);
+    }
+    for (int64_t i = 0; i < Ka; i++)
+        for (int64_t j = 0; j < Kb; j++) {
+            double ref = G[i * Kb + j], size = fabs(ref);
+            for (int64_t r = 0; r < R; r++) {
+                double p = (double)A[r * Ka + i] * (double)B[r * Kb + j];
+                ref += p;
+                size += fabs(p);
+            }
+            wrong += !(fabs(have[0][i * Kb + j] - ref) <= (double)(R + 1) * 0x1p-52 * size); /* as in test_gram */
+        }
+    tap_ok(ok && wrong == 0, "gram of %lld x %lld and %lld: %d wrong", (long long)R, (long long)Ka, (long long)Kb,
+           wrong);
+    tap_ok(memcmp(have[0], have[1], (size_t)(Ka * Kb) * sizeof(double)) == 0, "gram of two: any thread count");
+    free(A);
+    free(B);
+    free(G);
+    free(have[0]);
+    free(have[1]);
+}
+
 static void test_cholesky(int64_t K)
 {
     double *G = definite(K), *R[2] = {numbers(K * K), numbers(K * K)};
@@ -223,6 +262,11 @@ int main(void)
     test_gram(5, 3);
     test_gram(513, 130);
     test_gram(1100, 257);
+    test_gram_of_two(0, 3, 2);
+    test_gram_of_two(1, 1, 1);
+    test_gram_of_two(5, 3, 17);
+    test_gram_of_two(300, 65, 65);
+    test_gram_of_two(513, 130, 31);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) test_cholesky(sizes[i]);
     for (int transpose = 0; transpose < 2; transpose++) {
         test_solve(0, 3, transpose);

@@ -82,7 +82,12 @@ check_PROGRAMS += %D%/flow/gamma.t %D%/flow/time.t
 %C%_flow_time_t_SOURCES = %D%/flow/time.c
 %C%_flow_time_t_LDADD = libflm_flow.a $(LINK_BASE)
 EXTRA_DIST += %D%/flow/flow.h
-check_PROGRAMS += %D%/flow/noise.t %D%/flow/projection.t %D%/flow/objective.t
+check_PROGRAMS += %D%/flow/noise.t %D%/flow/projection.t %D%/flow/objective.t \
+  %D%/flow/joint.t %D%/flow/distill.t
+%C%_flow_distill_t_SOURCES = %D%/flow/distill.c
+%C%_flow_distill_t_LDADD = $(LINK_FLOW)
+%C%_flow_joint_t_SOURCES = %D%/flow/joint.c
+%C%_flow_joint_t_LDADD = $(LINK_FLOW)
 %C%_flow_noise_t_SOURCES = %D%/flow/noise.c
 %C%_flow_noise_t_LDADD = $(LINK_FLOW)
 %C%_flow_projection_t_SOURCES = %D%/flow/projection.c

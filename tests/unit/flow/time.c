@@ -1,4 +1,4 @@
-/* time.c - stratified times: one a stratum, uniform inside it, however they are divided.
+/* time.c - stratified times: one a stratum, uniform inside it, however they are divided; jumps.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_time.h"
 #include "tests/tap.h"
@@ -56,6 +56,35 @@ static void test_offsets(void)
     free(t);
 }
 
+/* Jumps of both stages: inside [0, 1], d stratified but for the boundary draws, the same in parts. Of n = 65536 samples
+ * the share of boundary draws is within 5 deviations of its probability; so is the mean of s / (1 - d), 1/2. */
+static void test_jumps(const flm_time_law *law, flm_random_purpose purpose, const char *name)
+{
+    enum { n = 65536 };
+    double *s = malloc(n * sizeof *s), *d = malloc(n * sizeof *d), *plain = times_new(5, purpose, 3, n);
+    double *part_s = malloc(n * sizeof *s), *part_d = malloc(n * sizeof *d), whole = 0, mean = 0;
+    int wrong = 0, other = 0;
+    if (s == NULL || d == NULL || part_s == NULL || part_d == NULL) abort();
+    flm_time_jumps(law, 5, purpose, 3, n, 0, n, s, d);
+    for (int i = 0; i < n; i++) {
+        const bool all = s[i] == 0 && d[i] == 1;
+        wrong += !(s[i] >= 0 && d[i] >= law->least && s[i] + d[i] <= 1 + 0x1p-52);
+        other += !all && d[i] != fmax(plain[i], law->least);
+        whole += all;
+        mean += all ? 0 : s[i] / (1 - d[i]);
+    }
+    tap_ok(wrong == 0 && other == 0, "%s: jumps inside [0, 1], their lengths stratified", name);
+    tap_close(whole / n, law->boundary, 5 * sqrt(law->boundary / n), "the share of whole jumps");
+    tap_close(mean / (n - whole), 0.5, 5 * sqrt(1.0 / 12 / n), "starts are uniform");
+    for (int first = 0, count = 1; first < n; first += count, count = count % 4099 + 17) {
+        if (count > n - first) count = n - first;
+        flm_time_jumps(law, 5, purpose, 3, n, first, count, part_s + first, part_d + first);
+    }
+    tap_ok(memcmp(s, part_s, n * sizeof *s) == 0 && memcmp(d, part_d, n * sizeof *d) == 0, "%s: the same in parts", name);
+    double *const all[] = {s, d, plain, part_s, part_d};
+    for (int i = 0; i < 5; i++) free(all[i]);
+}
+
 static void test_streams(void)
 {
     enum { n = 64 };
@@ -80,6 +109,8 @@ int main(void)
     }
     test_offsets();
     test_streams();
+    test_jumps(&flm_time_stage_one, FLM_RANDOM_TIME, "stage one");
+    test_jumps(&flm_time_stage_two, FLM_RANDOM_VALIDATION, "stage two, validation");
     double t;
     flm_time_stratified(1, FLM_RANDOM_TIME, 0, (int64_t)1 << 40, ((int64_t)1 << 40) - 1, 1, &t);
     tap_ok(t >= 0 && t < 1, "the largest batch");

@@ -166,6 +166,11 @@ static void test_dropout(void)
     float *later = hidden(dit, weights, B, &dropout);
     tap_ok(worst_difference(later, some, n) > 0.01, "another step, another mask");
     dropout.step--;
+    dropout.pass = 1;
+    float *pass = hidden(dit, weights, B, &dropout);
+    tap_ok(worst_difference(pass, some, n) > 0.01, "another pass of a step, another mask");
+    dropout.pass = 0;
+    free(pass);
     /* The last sample alone: a mask of its global index, whatever the batch. Sums may be ordered otherwise: 1e-5. */
     dropout.first_sample = B - 1;
     memcpy(dit->input.data, (float *)dit->input.data + (B - 1) * sample, (size_t)sample * sizeof *some);
@@ -208,6 +213,40 @@ static void test_memory(void)
     flm_weights_destroy(&weights);
 }
 
+/* A network of two times whose emb_u says nothing is the one-time network; one that speaks is not, and needs room. */
+static void test_two_times(void)
+{
+    flm_weights *one = network_weights(be, &shape, FLM_DTYPE_F32), *two = NULL;
+    flm_model_shape two_shape = shape;
+    two_shape.network = FLM_NETWORK_TWO_TIME;
+    must(flm_weights_create(be, &two_shape, FLM_DTYPE_F32, 1, false, &two));
+    for (int b = 0; b < one->buckets; b++)
+        memcpy(two->bucket[b].compute.data, one->bucket[b].compute.data, flm_tensor_bytes(&one->bucket[b].compute));
+    flm_dit *dit = dit_new(FLM_DTYPE_F32, B, 4, true), *wide = NULL;
+    must(flm_dit_create(be, &two_shape, FLM_DTYPE_F32, B, 4, true, &wide));
+    memcpy(wide->input.data, dit->input.data, flm_tensor_bytes(&dit->input));
+    memcpy(wide->t.data, dit->t.data, flm_tensor_bytes(&dit->t));
+    for (int i = 0; i < B; i++) ((float *)wide->until.data)[i] = 0.1f * (float)(i + 1);
+    const int64_t n = B * L * shape.d;
+    float *want = hidden(dit, one, B, NULL), *have = hidden(wide, two, B, NULL), *same = hidden(wide, one, B, NULL);
+    tap_ok(memcmp(want, have, (size_t)n * sizeof *want) == 0, "emb_u at zero: the one-time network");
+    tap_ok(memcmp(want, same, (size_t)n * sizeof *want) == 0, "activations for two times serve a one-time network");
+    for (int i = 0; i < shape.c * shape.c; i++) ((float *)two->w.until_W2.data)[i] = (float)network_draw();
+    for (int i = 0; i < shape.c; i++) ((float *)two->w.until_b1.data)[i] = (float)network_draw();
+    float *moved = hidden(wide, two, B, NULL);
+    tap_ok(worst_difference(want, moved, n) > 1e-3, "emb_u is felt");
+    tap_ok(flm_dit_forward(dit, two, B, NULL) == FLM_E_ARG, "%s", flm_err_message());
+    flm_err_clear();
+    free(want);
+    free(have);
+    free(same);
+    free(moved);
+    flm_dit_destroy(&dit);
+    flm_dit_destroy(&wide);
+    flm_weights_destroy(&one);
+    flm_weights_destroy(&two);
+}
+
 static int told[16], tells;
 
 static flm_status tell(void *context, int bucket)
@@ -241,6 +280,7 @@ int main(void)
     test_dropout();
     test_memory();
     test_hook();
+    test_two_times();
     flm_backend_destroy(&be);
     return tap_end();
 }

@@ -1,0 +1,294 @@
+/* conform_distill.c - the ops of a distillation against double: errors between two soft maxes and a residual, mixtures
+ * by sample, GELU by erf. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/conform/conform_common.h"
+
+enum { LOSS, GRAD, FROM, TO, RESIDUAL, BIAS, COEFFICIENT, OPERANDS };
+
+static flm_status distill_error(flm_backend *be, const operand *o, const void *arg)
+{
+    return be->ops->distill_error(be, &(flm_distill_error){.loss = &o[LOSS].t,
+                                                           .grad = &o[GRAD].t,
+                                                           .from = &o[FROM].t,
+                                                           .to = &o[TO].t,
+                                                           .residual = &o[RESIDUAL].t,
+                                                           .bias = &o[BIAS].t,
+                                                           .coefficient = &o[COEFFICIENT].t,
+                                                           .through = *(const bool *)arg});
+}
+
+static void probabilities(const double *x, int64_t V, double *p)
+{
+    double most = x[0], sum = 0;
+    for (int64_t j = 1; j < V; j++) most = x[j] > most ? x[j] : most;
+    for (int64_t j = 0; j < V; j++) sum += p[j] = exp(x[j] - most);
+    for (int64_t j = 0; j < V; j++) p[j] /= sum;
+}
+
+/* One row's loss, err and gradient; size: the magnitudes of what err and the gradient are summed from. */
+static double reference_row(const double *from, const double *to, const double *residual, const double *bias,
+                            const double *c, bool through, int64_t V, double *err, double *grad, double *size_err,
+                            double *size_grad)
+{
+    double *p = doubles(V), *q = doubles(V), loss = 0, dot = 0, size_dot = 0;
+    probabilities(from, V, p);
+    probabilities(to, V, q);
+    for (int64_t j = 0; j < V; j++) {
+        err[j] = c[0] * (q[j] - p[j]) + c[1] * residual[j] + c[2] * bias[j];
+        size_err[j] = fabs(c[0]) * (q[j] + p[j]) + fabs(c[1] * residual[j]) + fabs(c[2] * bias[j]);
+        loss += err[j] * err[j];
+        dot += p[j] * err[j];
+        size_dot += p[j] * size_err[j];
+    }
+    for (int64_t j = 0; j < V; j++) {
+        grad[j] = c[3] * (through ? p[j] * (err[j] - dot) : err[j]);
+        size_grad[j] = fabs(c[3]) * (through ? p[j] * (size_err[j] + size_dot) : size_err[j]);
+    }
+    free(p);
+    free(q);
+    return loss;
+}
+
+enum { ORDINARY, EXTREME, EQUAL };
+static const char *const kinds[] = {"ordinary", "of 1e4", "equal"};
+
+static void logits_fill(operand *x, int kind)
+{
+    for (int64_t i = 0; i < flm_tensor_elements(&x->t); i++)
+        put(&x->t, i, kind == EQUAL ? 2.5 : kind == EXTREME ? (draw() < 0 ? -1e4 : 1e4) : 8 * draw());
+    operand_note(x);
+}
+
+/* The same through fewer tensors: f32 gradients over residual or from, and none at all. */
+static void test_aliases(operand *o, bool through)
+{
+    flm_backend *be = conform_be[1];
+    const size_t bytes = flm_tensor_bytes(&o[GRAD].t), loss_bytes = flm_tensor_bytes(&o[LOSS].t);
+    void *grad = malloc(bytes + 1), *loss = malloc(loss_bytes + 1);
+    if (grad == NULL || loss == NULL) abort();
+    memcpy(grad, o[GRAD].t.data, bytes);
+    memcpy(loss, o[LOSS].t.data, loss_bytes);
+    const operand own = o[GRAD];
+    for (int absent = 0; absent < 2; absent++) {
+        for (int k = FROM; k <= RESIDUAL; k++)
+            for (int64_t i = 0; i < flm_tensor_elements(&o[k].t); i++) put(&o[k].t, i, o[k].before[i]);
+        o[GRAD].t = absent ? flm_tensor_none() : o[through ? FROM : RESIDUAL].t;
+        const bool done = distill_error(be, o, &through) == FLM_OK;
+        tap_ok(done && memcmp(loss, o[LOSS].t.data, loss_bytes) == 0 &&
+                   (absent || memcmp(grad, o[GRAD].t.data, bytes) == 0),
+               absent ? "no gradient: the same loss" : "grad may be %s", through ? "from" : "residual");
+    }
+    o[GRAD] = own;
+    free(grad);
+    free(loss);
+}
+
+static void test_error(flm_dtype dtype, int64_t R, int64_t V, int kind, bool through)
+{
+    operand o[OPERANDS] = {operand_1d(FLM_DTYPE_F32, NAN, R),
+                           operand_2d(dtype, NAN, R, V),
+                           operand_2d(FLM_DTYPE_F32, 1, R, V),
+                           operand_2d(FLM_DTYPE_F32, 1, R, V),
+                           operand_2d(FLM_DTYPE_F32, 0.1, R, V),
+                           operand_1d(FLM_DTYPE_F32, 0.1, V),
+                           operand_2d(FLM_DTYPE_F32, 1, R, FLM_DISTILL_COEFFICIENTS)};
+    double *loss = doubles(R), *size_loss = doubles(R), *err = doubles(R * V), *grad = doubles(R * V);
+    double *size_err = doubles(R * V), *size_grad = doubles(R * V);
+    char name[128];
+    snprintf(name, sizeof name, "distill_error %s R=%d V=%d, logits %s%s", flm_dtype_name(dtype), (int)R, (int)V,
+             kinds[kind], through ? ", through the soft max" : "");
+    logits_fill(&o[FROM], kind);
+    logits_fill(&o[TO], kind);
+    conform_run(distill_error, o, OPERANDS, &through, name);
+    for (int64_t r = 0; r < R; r++) {
+        const int64_t at = r * V;
+        loss[r] = reference_row(o[FROM].before + at, o[TO].before + at, o[RESIDUAL].before + at, o[BIAS].before,
+                                o[COEFFICIENT].before + r * FLM_DISTILL_COEFFICIENTS, through, V, err + at, grad + at,
+                                size_err + at, size_grad + at);
+        for (int64_t j = at; j < at + V; j++) size_loss[r] += size_err[j] * size_err[j];
+    }
+    /* p to 1e-6 (conform_softmax.c: an exponential and the sum of others), and some roundings of the sums. */
+    conform_close(&o[LOSS].t, loss, size_loss, 4e-6, "loss");
+    conform_close(&o[RESIDUAL].t, err, size_err, 2e-6, "err");
+    conform_close(&o[GRAD].t, grad, size_grad, 4e-6, "grad");
+    if (dtype == FLM_DTYPE_F32) test_aliases(o, through);
+    operands_free(o, OPERANDS);
+    double *rest[] = {loss, size_loss, err, grad, size_err, size_grad};
+    for (int i = 0; i < 6; i++) free(rest[i]);
+}
+
+/* The formula of `through`, which test_error holds the op against, is the loss's derivative by from's logits. */
+static void test_differences(void)
+{
+    enum { V = 7 };
+    double x[V], to[V], residual[V], bias[V], err[V], grad[V], size[V], rest[V], worst = 0;
+    const double h = 1e-5, c[] = {0.7, 1.3, -0.4, -2 * 0.7}; /* c[3] = -2 c[0]: of the plain loss */
+    for (int j = 0; j < V; j++) {
+        x[j] = 2 * draw();
+        to[j] = 2 * draw();
+        residual[j] = draw();
+        bias[j] = draw();
+    }
+    for (int j = 0; j < V; j++) {
+        const double kept = x[j];
+        x[j] = kept + h;
+        const double up = reference_row(x, to, residual, bias, c, true, V, err, grad, size, rest);
+        x[j] = kept - h;
+        const double down = reference_row(x, to, residual, bias, c, true, V, err, grad, size, rest);
+        x[j] = kept;
+        reference_row(x, to, residual, bias, c, true, V, err, grad, size, rest);
+        const double e = fabs((up - down) / (2 * h) - grad[j]);
+        if (!(e <= worst)) worst = e;
+    }
+    tap_ok(worst <= 1e-8, "the formula is the gradient through the soft max: off by %.2g", worst);
+}
+
+static int combined; /* tensors */
+
+static flm_status combine(flm_backend *be, const operand *o, const void *arg)
+{
+    flm_tensor x[FLM_COMBINE_MOST];
+    (void)arg;
+    for (int k = 0; k < combined; k++) x[k] = o[2 + k].t;
+    return be->ops->sample_combine(be, &o[0].t, &o[1].t, x, combined);
+}
+
+static void test_combine(flm_dtype dtype, int64_t B, int64_t L, int64_t d, int count)
+{
+    operand o[2 + FLM_COMBINE_MOST] = {operand_3d(dtype, NAN, B, L, d), operand_2d(FLM_DTYPE_F32, 2, B, count)};
+    double *y = doubles(B * L * d), *size = doubles(B * L * d);
+    char name[96];
+    snprintf(name, sizeof name, "sample_combine %s [%d, %d, %d] of %d", flm_dtype_name(dtype), (int)B, (int)L, (int)d,
+             count);
+    for (int k = 0; k < count; k++) o[2 + k] = operand_3d(dtype, 3, B, L, d);
+    combined = count;
+    conform_run(combine, o, 2 + count, NULL, name);
+    for (int64_t i = 0; i < B * L * d; i++)
+        for (int k = 0; k < count; k++) {
+            const double term = o[1].before[i / (L * d) * count + k] * o[2 + k].before[i];
+            y[i] += term;
+            size[i] += fabs(term);
+        }
+    conform_close(&o[0].t, y, size, 3e-7, "y"); /* a rounding a term, and one a sum, of 2^-24 each */
+    const size_t bytes = flm_tensor_bytes(&o[0].t);
+    void *want = malloc(bytes + 1);
+    if (want == NULL) abort();
+    memcpy(want, o[0].t.data, bytes);
+    const flm_tensor own = o[0].t;
+    o[0].t = o[1 + count].t; /* y is the last x */
+    tap_ok(combine(conform_be[1], o, NULL) == FLM_OK && memcmp(want, o[0].t.data, bytes) == 0, "y may be an x");
+    o[0].t = own;
+    free(want);
+    free(y);
+    free(size);
+    operands_free(o, 2 + count);
+}
+
+static flm_status gelu(flm_backend *be, const operand *o, const void *arg)
+{
+    (void)arg;
+    return be->ops->gelu_erf(be, &o[0].t, &o[1].t);
+}
+
+static flm_status gelu_backward(flm_backend *be, const operand *o, const void *arg)
+{
+    (void)arg;
+    return be->ops->gelu_erf_backward(be, &o[0].t, &o[2].t, &o[1].t);
+}
+
+static double gelu_of(double x) { return 0.5 * x * (1 + erf(x * M_SQRT1_2)); }
+
+static double gelu_slope(double x) { return 0.5 * (1 + erf(x * M_SQRT1_2)) + x * exp(-0.5 * x * x) / sqrt(2 * M_PI); }
+
+/* 1 + erf loses its digits where x is negative, the op does not: 1e-15 beside what is there. */
+static void test_gelu(int64_t n)
+{
+    static const double special[] = {0, -0.0, 1e-30, 40, -40, 1e30, -1e30, 6, -6};
+    operand o[3] = {operand_1d(FLM_DTYPE_F32, NAN, n), operand_1d(FLM_DTYPE_F32, 4, n),
+                    operand_1d(FLM_DTYPE_F32, 2, n)};
+    double *y = doubles(n), *size = doubles(n), worst = 0;
+    for (int64_t i = 0; i < n && i < 9; i++) put(&o[1].t, i, special[i]);
+    operand_note(&o[1]);
+    conform_run(gelu, o, 2, NULL, "gelu_erf");
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = gelu_of(o[1].before[i]);
+        size[i] = fabs(o[1].before[i]);
+    }
+    conform_close(&o[0].t, y, size, 1e-15, "gelu_erf: y");
+    conform_run(gelu_backward, o, 3, NULL, "gelu_erf_backward");
+    for (int64_t i = 0; i < n; i++) {
+        const double x = o[1].before[i], slope = gelu_slope(x), h = 1e-5;
+        if (fabs(x) < 10) worst = fmax(worst, fabs((gelu_of(x + h) - gelu_of(x - h)) / (2 * h) - slope));
+        y[i] = o[2].before[i] * slope;
+        size[i] = fabs(o[2].before[i]);
+    }
+    conform_close(&o[0].t, y, size, 1e-15, "gelu_erf_backward: grad_x");
+    tap_ok(worst <= 1e-9, "its formula is the derivative: off by %.2g", worst);
+    free(y);
+    free(size);
+    operands_free(o, 3);
+}
+
+static void test_errors(void)
+{
+    const bool through = false;
+    operand o[OPERANDS] = {operand_1d(FLM_DTYPE_F32, 1, 3),    operand_2d(FLM_DTYPE_BF16, 1, 3, 5),
+                           operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_2d(FLM_DTYPE_F32, 1, 3, 5),
+                           operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_1d(FLM_DTYPE_F32, 1, 5),
+                           operand_2d(FLM_DTYPE_F32, 1, 3, 4)};
+    operand moved[OPERANDS];
+    memcpy(moved, o, sizeof moved);
+    moved[GRAD].t = flm_tensor_none();
+    for (int k = 0; k < OPERANDS; k++) {
+        if (k == GRAD) continue;
+        moved[k].t.dim[0]++;
+        tap_ok(distill_error(conform_be[0], moved, &through) == FLM_E_SHAPE, "distill_error: argument %d longer", k);
+        moved[k].t = flm_tensor_none();
+        tap_ok(distill_error(conform_be[0], moved, &through) == FLM_E_SHAPE, "distill_error: argument %d absent", k);
+        moved[k].t = o[k].t;
+    }
+    moved[GRAD].t = o[GRAD].t;
+    moved[GRAD].t.dim[1] = 4;
+    tap_ok(distill_error(conform_be[0], moved, &through) == FLM_E_SHAPE, "distill_error: a gradient of another size");
+    operands_free(o, OPERANDS);
+    operand c[4] = {operand_3d(FLM_DTYPE_F32, 1, 2, 3, 4), operand_2d(FLM_DTYPE_F32, 1, 2, 2),
+                    operand_3d(FLM_DTYPE_F32, 1, 2, 3, 4), operand_3d(FLM_DTYPE_F32, 1, 2, 3, 4)};
+    combined = 2;
+    conform_refuses(combine, c, 4, NULL, "sample_combine");
+    combined = 0;
+    tap_ok(combine(conform_be[0], c, NULL) == FLM_E_SHAPE, "sample_combine: of nothing");
+    operands_free(c, 4);
+    operand g[3] = {operand_1d(FLM_DTYPE_F32, 1, 5), operand_1d(FLM_DTYPE_F32, 1, 5), operand_1d(FLM_DTYPE_F32, 1, 5)};
+    conform_refuses(gelu, g, 2, NULL, "gelu_erf");
+    conform_refuses(gelu_backward, g, 3, NULL, "gelu_erf_backward");
+    operands_free(g, 3);
+    flm_err_clear();
+}
+
+int main(void)
+{
+    static const int64_t sizes[][2] = {{0, 5}, {1, 1}, {3, 7}, {65, 64}, {5, 1025}, {2, 50258}};
+    if (!conform_begin()) {
+        tap_ok(0, "backends: %s", flm_err_message());
+        return tap_end();
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int dtype = 0; dtype < 2; dtype++)
+            for (int through = 0; through < 2; through++)
+                test_error(dtype ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, sizes[i][0], sizes[i][1], ORDINARY, through);
+    for (int through = 0; through < 2; through++) {
+        test_error(FLM_DTYPE_F32, 7, 65, EXTREME, through);
+        test_error(FLM_DTYPE_BF16, 7, 65, EQUAL, through);
+    }
+    test_differences();
+    for (int count = 1; count <= FLM_COMBINE_MOST; count++) {
+        test_combine(FLM_DTYPE_F32, 3, 5, 7, count);
+        test_combine(FLM_DTYPE_BF16, 1, 1, 1, count);
+    }
+    test_combine(FLM_DTYPE_F32, 2, 129, 130, 3); /* more than one block of elements */
+    test_combine(FLM_DTYPE_BF16, 2, 129, 130, 3);
+    test_combine(FLM_DTYPE_F32, 0, 3, 4, 2);
+    test_gelu(1);
+    test_gelu(1001);
+    test_errors();
+    return conform_end();
+}

@@ -1,0 +1,381 @@
+/* distill.c - both stages of distillation and their samplers: they do not depend on how a batch is divided, begin where
+ * they should, tell of every bucket, and refuse what does not fit. The numbers themselves are held against golden files
+ * (tests/parity). SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/flow/flow.h"
+
+#include "flow/flow_coefficients.h"
+#include "flow/flow_time.h"
+
+#include <math.h>
+
+enum { B = 5, L = 3 };
+static const double starts[B] = {0, 0.2, 0.55, 0.9, 0}, lengths[B] = {1e-6, 0.3, 0.45, 0.05, 1};
+
+/* Everything that takes part in a stage. */
+typedef struct cast {
+    int stage;
+    flm_weights *weights, *teacher, *flow_map;
+    flm_dit *dit, *frozen;
+    flm_noise_basis *basis;
+    flm_gamma *gamma;
+    flm_objective *objective;
+} cast;
+
+static flm_model_shape shape_of(int64_t V, flm_network network)
+{
+    return (flm_model_shape){
+        .L = L, .V = V, .d = 8, .H = 2, .c = 4, .N = 2, .F = 6, .mlp_ratio = 2, .softcap = 50, .network = network};
+}
+
+static flm_weights *weights_new(int64_t V, flm_network network, flm_dtype act)
+{
+    const flm_model_shape shape = shape_of(V, network);
+    return network_weights(be, &shape, act);
+}
+
+static flm_objective_parts parts_of(const cast *c)
+{
+    return (flm_objective_parts){.dit = c->dit,
+                                 .basis = c->basis,
+                                 .gamma = c->gamma,
+                                 .frozen = c->frozen,
+                                 .teacher = c->teacher,
+                                 .flow_map = c->flow_map};
+}
+
+static cast cast_new(int stage, int64_t V, flm_dtype act, int64_t chunk)
+{
+    const flm_network network = stage == 1 ? FLM_NETWORK_RESIDUAL : FLM_NETWORK_TWO_TIME;
+    const flm_model_shape shape = shape_of(V, network);
+    cast c = {.stage = stage, .weights = weights_new(V, network, act)};
+    flm_tensor frozen[2];
+    int count = 0;
+    c.teacher = weights_new(V, FLM_NETWORK_ONE_TIME, act);
+    frozen[count++] = c.teacher->w.E;
+    if (stage == 2) {
+        c.flow_map = weights_new(V, FLM_NETWORK_RESIDUAL, act);
+        frozen[count++] = c.flow_map->w.E;
+    }
+    must(flm_dit_create(be, &shape, act, B, chunk, true, &c.dit));
+    must(flm_dit_create(be, &shape, act, B, chunk, false, &c.frozen));
+    must(flm_noise_create_joint(be, V, shape.d, count, frozen, &c.basis));
+    must(flm_gamma_create(V, &c.gamma));
+    const flm_objective_parts parts = parts_of(&c);
+    must(flm_objective_create(&parts, &c.objective));
+    return c;
+}
+
+static void cast_free(cast *c)
+{
+    flm_objective_destroy(&c->objective);
+    flm_gamma_destroy(&c->gamma);
+    flm_noise_destroy(&c->basis);
+    flm_dit_destroy(&c->dit);
+    flm_dit_destroy(&c->frozen);
+    flm_weights_destroy(&c->weights);
+    flm_weights_destroy(&c->teacher);
+    flm_weights_destroy(&c->flow_map);
+}
+
+static int64_t parameters_of(const flm_weights *weights)
+{
+    int64_t count = 0;
+    for (int i = 0; i < weights->parameters; i++) count += weights->parameter[i].count;
+    return count;
+}
+
+/* A whole step in micro-batches of at most `most`: the sum of the losses, and all gradients in one array. */
+static double step(cast *c, int64_t most, float p, const flm_dit_hook *hook, float *gradients, double *error)
+{
+    int32_t tokens[B * L];
+    double total = 0;
+    for (int i = 0; i < B * L; i++) tokens[i] = (4 * i + 1) % (int32_t)c->dit->shape.V;
+    must(flm_weights_zero_grad(c->weights));
+    must(flm_objective_begin(c->objective, comm, c->weights));
+    for (int64_t first = 0; first < B; first += most) {
+        const int64_t count = B - first < most ? B - first : most;
+        const flm_dit_dropout dropout = {.p = p, .seed = 1, .step = 2, .first_sample = first};
+        const flm_micro_batch batch = {
+            .B = count,
+            .tokens = tokens + first * L,
+            .t = starts + first,
+            .d = lengths + first,
+            .noise = {.stream = flm_philox_stream(1, FLM_RANDOM_NOISE, 2, 0), .first_sample = first},
+            .dropout = p > 0 ? &dropout : NULL,
+            .scale = 1.0 / (B * L),
+            .backward = gradients != NULL,
+            .hook = first + count == B ? hook : NULL};
+        must(flm_objective_micro(c->objective, c->weights, &batch));
+    }
+    must(flm_objective_total(c->objective, &total, error));
+    if (gradients == NULL) return total;
+    must(flm_noise_reduce(c->basis, comm));
+    must(flm_noise_gradient(c->basis, &c->weights->w.E, 0, &c->weights->grad.E));
+    for (int i = 0; i < c->weights->parameters; i++) {
+        must(flm_weights_get_grad(c->weights, i, gradients));
+        gradients += c->weights->parameter[i].count;
+    }
+    return total;
+}
+
+/* Sums of 15 rows in another order: some roundings of gradients of order 1; the loss of stage one may be negative. */
+static void test_division(int stage, int64_t V)
+{
+    cast c = cast_new(stage, V, FLM_DTYPE_F32, 4);
+    const int64_t count = parameters_of(c.weights);
+    float *whole = must_alloc(count, sizeof *whole), *parts = must_alloc(count, sizeof *parts),
+          *zero = must_alloc(count, sizeof *zero);
+    double error, other;
+    const double total = step(&c, B, 0.2f, NULL, whole, &error), size = worst_difference(whole, zero, count);
+    tap_ok(isfinite(total) && error > 0 && isfinite(error) && size > 0.01 && isfinite(size),
+           "stage %d, V=%d: loss %.4g, error %.4g, gradients up to %.3g", stage, (int)V, total / (B * L),
+           error / (B * L), size);
+    tap_ok(stage == 1 ? fabs(total - error) > 0.01 * error : total == error, "the loss is %sthe error",
+           stage == 1 ? "not " : "");
+    for (int64_t most = 1; most < B; most++) {
+        const double loss = step(&c, most, 0.2f, NULL, parts, &other), e = worst_difference(whole, parts, count);
+        tap_ok(fabs(loss - total) <= 1e-6 * (fabs(total) + error) && fabs(other - error) <= 1e-6 * error &&
+                   e <= 3e-6 * fmax(1, size),
+               "stage %d, V=%d: micro-batches of %d: loss off by %.2g, gradients by %.2g", stage, (int)V, (int)most,
+               fabs(loss - total), e);
+    }
+    tap_close(step(&c, 2, 0.2f, NULL, NULL, NULL), total, 1e-6 * (fabs(total) + error), "without gradients: the loss");
+    tap_ok(fabs(step(&c, 2, 0, NULL, NULL, NULL) - total) > 1e-4 * error, "dropout is felt");
+    free(whole);
+    free(parts);
+    free(zero);
+    cast_free(&c);
+}
+
+/* Another chunk of the head is another order of the sums over rows. */
+static void test_chunks(int stage)
+{
+    cast a = cast_new(stage, 29, FLM_DTYPE_F32, 1), b = cast_new(stage, 29, FLM_DTYPE_F32, 1000);
+    const int64_t count = parameters_of(a.weights);
+    float *one = must_alloc(count, sizeof *one), *all = must_alloc(count, sizeof *all);
+    flm_weights *const from[] = {a.weights, a.teacher, a.flow_map}, *const to[] = {b.weights, b.teacher, b.flow_map};
+    for (int k = 0; k <= stage; k++) /* the same networks */
+        for (int i = 0; i < from[k]->buckets; i++)
+            memcpy(to[k]->bucket[i].compute.data, from[k]->bucket[i].compute.data,
+                   flm_tensor_bytes(&from[k]->bucket[i].compute));
+    const double first = step(&a, B, 0, NULL, one, NULL), second = step(&b, B, 0, NULL, all, NULL);
+    tap_ok(fabs(first - second) <= 1e-6 * (1 + fabs(first)) && worst_difference(one, all, count) <= 3e-6,
+           "stage %d: a row at once, or all: gradients off by %.2g", stage, worst_difference(one, all, count));
+    free(one);
+    free(all);
+    cast_free(&a);
+    cast_free(&b);
+}
+
+static void test_repeat(int stage, flm_dtype act)
+{
+    cast c = cast_new(stage, 29, act, 4);
+    const int64_t count = parameters_of(c.weights);
+    float *first = must_alloc(count, sizeof *first), *again = must_alloc(count, sizeof *again);
+    const double a = step(&c, 2, 0.1f, NULL, first, NULL), b = step(&c, 2, 0.1f, NULL, again, NULL);
+    tap_ok(a == b && memcmp(first, again, (size_t)count * sizeof *first) == 0, "stage %d, %s: the same bits again",
+           stage, flm_dtype_name(act));
+    free(first);
+    free(again);
+    cast_free(&c);
+}
+
+static int told[32], tells;
+
+static flm_status tell(void *context, int bucket)
+{
+    if (context == told && tells < 32) told[tells++] = bucket;
+    return FLM_OK;
+}
+
+static void test_hook(int stage)
+{
+    static const int order[] = {6, 7, 4, 5, 2, 3, FLM_BUCKET_TIME, 8, FLM_BUCKET_EMBEDDING};
+    const flm_dit_hook hook = {.ready = tell, .context = told};
+    cast c = cast_new(stage, 29, FLM_DTYPE_F32, 4);
+    float *gradients = must_alloc(parameters_of(c.weights), sizeof *gradients);
+    tells = 0;
+    step(&c, 2, 0, &hook, gradients, NULL);
+    tap_ok(tells == c.weights->buckets && tells == 9 && memcmp(told, order, sizeof order) == 0,
+           "stage %d: each of %d buckets is told of once, in order", stage, c.weights->buckets);
+    free(gradients);
+    cast_free(&c);
+}
+
+/* `to` begins as a distillation from `from` does: model.md sections 6 and 7. */
+static void begin_from(flm_weights *to, const flm_weights *from)
+{
+    for (int i = 0; i < to->parameters; i++) {
+        const flm_parameter *p = &to->parameter[i];
+        float *values = must_alloc(p->count, sizeof *values);
+        const int at = flm_weights_find(from, p->name);
+        if (p->fresh) {
+            flm_parameter_initial(p, i, 3, 0, p->count, values);
+        } else {
+            const flm_parameter *q = &from->parameter[at];
+            memcpy(values, (const float *)from->bucket[q->bucket].compute.data + q->offset,
+                   (size_t)p->count * sizeof *values);
+        }
+        must(flm_weights_set(to, i, values));
+        free(values);
+    }
+}
+
+/* A student that is its teacher, and a map that adds nothing: stage two has no error. Stage one has that of the
+ * teacher's own inconsistency, and l is 0: loss and error are one. */
+static void test_begin(void)
+{
+    cast c = cast_new(2, 29, FLM_DTYPE_F32, 4), one = cast_new(1, 29, FLM_DTYPE_F32, 4);
+    const int64_t count = parameters_of(c.weights), of_one = parameters_of(one.weights);
+    float *gradients = must_alloc(count + of_one, sizeof *gradients), *zero = must_alloc(count + of_one, sizeof *zero);
+    double error;
+    begin_from(c.flow_map, c.teacher);
+    begin_from(c.weights, c.teacher);
+    const double none = step(&c, B, 0, NULL, gradients, NULL);
+    /* One of the two equal soft maxes is rounded before they are subtracted: 6e-8 of each, squared. */
+    tap_ok(none <= 1e-13 && worst_difference(gradients, zero, count) <= 1e-7,
+           "stage two of a map that adds nothing begins without error: %.2g", none);
+    begin_from(one.weights, one.teacher);
+    const double loss = step(&one, B, 0, NULL, gradients, &error);
+    tap_close(loss, error, 1e-6 * error, "stage one begins without weighting");
+    tap_ok(error > 0.001 && worst_difference(gradients, zero, of_one) > 1e-4, "and with something to learn: error %.3g",
+           error);
+    free(gradients);
+    free(zero);
+    cast_free(&c);
+    cast_free(&one);
+}
+
+/* Coefficients at the ends of their range are finite; a jump in halves adds up: keep times what is left is b. */
+static void test_coefficients(void)
+{
+    flm_gamma *gamma = NULL;
+    int wrong = 0;
+    must(flm_gamma_create(50258, &gamma));
+    static const double jumps[][2] = {{0, 1}, {0, 1e-6}, {1 - 1e-6, 1e-6}, {0.5, 1e-6}, {0.3, 0.7}, {0.25, 0.5}};
+    for (size_t i = 0; i < sizeof jumps / sizeof *jumps; i++) {
+        const flm_semigroup c = flm_semigroup_at(gamma, jumps[i][0], jumps[i][1]);
+        const flm_second two = flm_second_at(gamma, jumps[i][0], jumps[i][1]);
+        const double all[] = {c.keep, c.mean, c.jump, c.beta, c.A, c.B, c.w, two.k, two.jump};
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++) wrong += !isfinite(all[k]) || all[k] < -1e-12;
+        wrong += !(fabs(c.keep + c.mean - 1) <= 1e-9) || !(c.m <= c.u && c.u <= 1 && c.gs <= c.gm && c.gm <= c.gu);
+    }
+    tap_ok(wrong == 0, "coefficients are finite and not negative, weights of a state add up to 1");
+    /* The whole way, V -> c1 + c2 = 1: beta = c2 / b = 1, since b = 1 - c1 = c2. */
+    const flm_semigroup whole = flm_semigroup_at(gamma, 0, 1);
+    tap_close(whole.beta, 1, 1e-9, "the whole way: beta is 1");
+    tap_close(whole.A, 0, 1e-9, "and the first half's residual is not counted twice");
+    flm_gamma_destroy(&gamma);
+}
+
+static void test_refusals(void)
+{
+    cast c = cast_new(1, 29, FLM_DTYPE_F32, 4);
+    flm_objective *none = NULL;
+    flm_objective_parts parts = parts_of(&c);
+    parts.flow_map = c.weights;
+    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "two stages at once: %s", flm_err_message());
+    parts = parts_of(&c);
+    parts.teacher = NULL;
+    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "no teacher: %s", flm_err_message());
+    parts = parts_of(&c);
+    parts.teacher = c.weights;
+    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "a map for a teacher: %s", flm_err_message());
+    parts = parts_of(&c);
+    parts.frozen = NULL;
+    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "no activations: %s", flm_err_message());
+    flm_weights *other = weights_new(31, FLM_NETWORK_ONE_TIME, FLM_DTYPE_F32);
+    parts = parts_of(&c);
+    parts.teacher = other;
+    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG && none == NULL, "another vocabulary: %s",
+           flm_err_message());
+    flm_err_clear();
+    flm_weights_destroy(&other);
+    cast_free(&c);
+}
+
+/* The networks of a sampler: stage 1 teacher and map, stage 2 the map alone. */
+static void test_sampler(int stage, int64_t V)
+{
+    cast c = cast_new(stage, V, FLM_DTYPE_F32, 4);
+    flm_noise_basis *basis = NULL;
+    flm_sampler *sampler = NULL;
+    int32_t whole[B * L], parts[B * L];
+    flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
+    must(flm_noise_create_joint(be, V, c.dit->shape.d, stage == 1, &c.teacher->w.E, &basis));
+    must(flm_noise_update(basis, comm, &c.weights->w.E));
+    must(flm_sampler_create(c.frozen, c.weights, stage == 1 ? c.teacher : NULL, basis, c.gamma, &sampler));
+    for (int64_t steps = 1; steps <= 16; steps *= 4) {
+        int different = 0, outside = 0;
+        noise.first_sample = 0;
+        must(flm_sampler_run(sampler, B, steps, &noise, whole));
+        for (int64_t first = 0; first < B; first += 2) {
+            noise.first_sample = first;
+            must(flm_sampler_run(sampler, B - first < 2 ? B - first : 2, steps, &noise, parts + first * L));
+        }
+        for (int i = 0; i < B * L; i++) {
+            different += whole[i] != parts[i];
+            outside += whole[i] < 0 || whole[i] >= V;
+        }
+        tap_ok(different == 0 && outside == 0, "stage %d, V=%d, %d steps: the same samples in parts", stage, (int)V,
+               (int)steps);
+    }
+    flm_sampler *none = NULL;
+    tap_ok(flm_sampler_create(c.frozen, c.weights, stage == 1 ? NULL : c.teacher, basis, c.gamma, &none) == FLM_E_ARG &&
+               none == NULL,
+           "stage %d: %s", stage, flm_err_message());
+    flm_err_clear();
+    flm_sampler_destroy(&sampler);
+    flm_noise_destroy(&basis);
+    cast_free(&c);
+}
+
+/* A stage-one map that adds nothing samples as its teacher does, but for the 1e-5 in the FLM's denominator. */
+static void test_map_of_nothing(void)
+{
+    enum { V = 29 };
+    cast c = cast_new(1, V, FLM_DTYPE_F32, 4);
+    flm_noise_basis *basis = NULL;
+    flm_sampler *map = NULL, *flm = NULL;
+    int32_t tokens[B * L];
+    float a[4 * V], b[4 * V];
+    const flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
+    begin_from(c.weights, c.teacher);
+    must(flm_noise_update(c.basis, comm, &c.weights->w.E));
+    must(flm_noise_create(be, V, c.dit->shape.d, &basis));
+    must(flm_noise_update(basis, comm, &c.teacher->w.E));
+    must(flm_sampler_create(c.frozen, c.weights, c.teacher, c.basis, c.gamma, &map));
+    must(flm_sampler_create(c.dit, c.teacher, NULL, basis, c.gamma, &flm));
+    for (int64_t steps = 1; steps <= 4; steps *= 4) {
+        must(flm_sampler_run(map, B, steps, &noise, tokens));
+        must(flm_sampler_scores(map, 2, 4, a));
+        must(flm_sampler_run(flm, B, steps, &noise, tokens));
+        must(flm_sampler_scores(flm, 2, 4, b));
+        tap_ok(worst_difference(a, b, 4 * V) <= 1e-4, "%d steps of a map that adds nothing are the FLM's: off by %.2g",
+               (int)steps, worst_difference(a, b, 4 * V));
+    }
+    flm_sampler_destroy(&map);
+    flm_sampler_destroy(&flm);
+    flm_noise_destroy(&basis);
+    cast_free(&c);
+}
+
+int main(void)
+{
+    flow_begin();
+    for (int stage = 1; stage <= 2; stage++) {
+        test_division(stage, 29);
+        test_division(stage, 7); /* V <= kd: xi is x0 */
+        test_chunks(stage);
+        test_repeat(stage, FLM_DTYPE_F32);
+        test_repeat(stage, FLM_DTYPE_BF16);
+        test_hook(stage);
+        test_sampler(stage, 29);
+        test_sampler(stage, 7);
+    }
+    test_begin();
+    test_map_of_nothing();
+    test_coefficients();
+    test_refusals();
+    return flow_end();
+}

@@ -1,0 +1,270 @@
+/* joint.c - the noise basis of two and three embeddings at all distances from each other: its law, and the accuracy of
+ * gradients against double. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/flow/flow.h"
+
+#include <math.h>
+
+enum { MOST = FLM_NOISE_NETWORKS };
+
+static flm_tensor tensor_new(int64_t a, int64_t b, int64_t c, double scale)
+{
+    flm_tensor t = flm_tensor_3d(NULL, FLM_DTYPE_F32, a, b, c);
+    must(be->memory->alloc(be, flm_tensor_bytes(&t), &t.data));
+    for (int64_t i = 0; i < flm_tensor_elements(&t); i++) ((float *)t.data)[i] = (float)(scale * network_normal());
+    return t;
+}
+
+/* k embeddings [V, d]; the later ones are off the first by `distance` of its size. */
+typedef struct embeddings {
+    int k;
+    int64_t V, d;
+    flm_tensor E[MOST];
+} embeddings;
+
+static embeddings embeddings_new(int k, int64_t V, int64_t d, double distance)
+{
+    embeddings e = {.k = k, .V = V, .d = d};
+    for (int j = 0; j < k; j++) {
+        const flm_tensor made = tensor_new(1, V, d, 0.3 * (j > 0 ? distance : 1));
+        e.E[j] = flm_tensor_2d(made.data, FLM_DTYPE_F32, V, d);
+        for (int64_t i = 0; i < V * d && j > 0; i++) ((float *)e.E[j].data)[i] += ((float *)e.E[0].data)[i];
+    }
+    return e;
+}
+
+static void embeddings_free(embeddings *e)
+{
+    for (int j = 0; j < e->k; j++) be->memory->release(be, e->E[j].data);
+}
+
+static flm_noise_basis *basis_new(const embeddings *e)
+{
+    flm_noise_basis *basis = NULL;
+    must(flm_noise_create_joint(be, e->V, e->d, e->k - 1, e->E, &basis));
+    must(flm_noise_update(basis, comm, &e->E[e->k - 1]));
+    return basis;
+}
+
+/* Entry (p, q) of the covariance of networks i and j: of xi T, or of x0 E. */
+static double covariance(const flm_noise_basis *basis, int i, int j, int64_t p, int64_t q)
+{
+    double sum = 0;
+    for (int b = 0; b < basis->blocks && b <= (i < j ? i : j); b++)
+        for (int64_t r = 0; r < basis->width; r++)
+            sum += (double)((float *)basis->T[i][b].data)[r * basis->d + p] *
+                   (double)((float *)basis->T[j][b].data)[r * basis->d + q];
+    return sum;
+}
+
+static double inner(const embeddings *e, int i, int j, int64_t p, int64_t q)
+{
+    double sum = 0;
+    for (int64_t v = 0; v < e->V; v++)
+        sum += (double)((float *)e->E[i].data)[v * e->d + p] * (double)((float *)e->E[j].data)[v * e->d + q];
+    return sum;
+}
+
+/* The ridge, 1e-10, and the rounding of T to f32. */
+static void test_law(int k, int64_t V, int64_t d, double distance)
+{
+    embeddings e = embeddings_new(k, V, d, distance);
+    flm_noise_basis *basis = basis_new(&e);
+    double worst = 0, trace = 0;
+    for (int64_t p = 0; p < d; p++) trace += inner(&e, 0, 0, p, p);
+    for (int i = 0; i < k; i++)
+        for (int j = 0; j < k; j++)
+            for (int64_t n = 0; n < d * d; n++) {
+                const double error = fabs(covariance(basis, i, j, n / d, n % d) - inner(&e, i, j, n / d, n % d));
+                worst = isnan(error) || error > worst ? error : worst;
+            }
+    tap_ok(worst <= 3e-7 * trace, "k=%d V=%d d=%d, %g apart: the joint covariance is E^T E: off by %.2g of the trace",
+           k, (int)V, (int)d, distance, worst / trace);
+    tap_ok(basis->direct == (V <= k * d) && basis->K == (V <= k * d ? V : k * d), "%d components", (int)basis->K);
+    flm_noise_destroy(&basis);
+    embeddings_free(&e);
+}
+
+/* F [V, kd] in double, and lower R with R R^T = F^T F + 1e-10 ||E_1||^2 / d. */
+static void reference_factors(const embeddings *e, double *F, double *R)
+{
+    const int64_t V = e->V, d = e->d, kd = e->k * d;
+    double base = 0;
+    for (int j = 0; j < e->k; j++) {
+        double square = 0;
+        for (int64_t i = 0; i < V * d; i++) {
+            const double x = (double)((float *)e->E[j].data)[i] - (j > 0 ? (double)((float *)e->E[0].data)[i] : 0);
+            F[i / d * kd + j * d + i % d] = x;
+            square += x * x;
+        }
+        if (j == 0) base = square;
+        for (int64_t i = 0; i < V * d && square > 0; i++) F[i / d * kd + j * d + i % d] /= sqrt(square / base);
+    }
+    for (int64_t i = 0; i < kd; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            double sum = i == j ? 1e-10 * base / (double)d : 0;
+            for (int64_t v = 0; v < V; v++) sum += F[v * kd + i] * F[v * kd + j];
+            for (int64_t n = 0; n < j; n++) sum -= R[i * kd + n] * R[j * kd + n];
+            R[i * kd + j] = i == j ? sqrt(sum) : sum / R[j * kd + j];
+        }
+}
+
+/* F R^-T M, with M = xi^T y of r rows; M alone, xi being x0, when direct. xi: a tensor a block. */
+static void reference_gradient(const embeddings *e, const flm_noise_basis *basis, const flm_tensor *xi,
+                               const flm_tensor *y, int64_t rows, double *out)
+{
+    const int64_t V = e->V, d = e->d, K = basis->K, width = basis->width;
+    double *F = must_alloc(V * e->k * d, sizeof *F), *R = must_alloc(e->k * d * e->k * d, sizeof *R);
+    double *M = must_alloc(K * d, sizeof *M);
+    for (int64_t i = 0; i < K; i++)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t j = 0; j < d; j++)
+                M[i * d + j] += (double)((float *)xi[i / width].data)[r * width + i % width] *
+                                (double)((float *)y->data)[r * d + j];
+    if (basis->direct) {
+        memcpy(out, M, (size_t)(V * d) * sizeof *out);
+    } else {
+        reference_factors(e, F, R);
+        for (int64_t i = K - 1; i >= 0; i--)
+            for (int64_t j = 0; j < d; j++) {
+                for (int64_t n = i + 1; n < K; n++) M[i * d + j] -= R[n * K + i] * M[n * d + j];
+                M[i * d + j] /= R[i * K + i];
+            }
+        for (int64_t v = 0; v < V; v++)
+            for (int64_t j = 0; j < d; j++) {
+                out[v * d + j] = 0;
+                for (int64_t n = 0; n < K; n++) out[v * d + j] += F[v * K + n] * M[n * d + j];
+            }
+    }
+    free(F);
+    free(R);
+    free(M);
+}
+
+/* Two micro-batches, two ranges of rows. */
+static void test_gradient(int k, int64_t V, int64_t d, double distance)
+{
+    enum { B = 6, L = 5 };
+    embeddings e = embeddings_new(k, V, d, distance);
+    flm_noise_basis *basis = basis_new(&e);
+    flm_tensor xi[MOST] = {{0}}, part[MOST], y = tensor_new(B, L, d, 1);
+    flm_tensor made = tensor_new(1, V, d, 0), grad = flm_tensor_2d(made.data, FLM_DTYPE_F32, V, d);
+    double *want = must_alloc(V * d, sizeof *want), error = 0, norm = 0;
+    for (int i = 0; i < basis->blocks; i++) xi[i] = tensor_new(B, L, basis->width, 1);
+    for (int64_t first = 0; first < B; first += B / 2) {
+        const flm_tensor own = flm_tensor_slice(&y, first, B / 2);
+        for (int i = 0; i < basis->blocks; i++) part[i] = flm_tensor_slice(&xi[i], first, B / 2);
+        must(flm_noise_backward(basis, part, &own));
+    }
+    must(flm_noise_reduce(basis, comm));
+    const flm_tensor head = flm_tensor_slice(&grad, 0, V / 3), tail = flm_tensor_slice(&grad, V / 3, V - V / 3);
+    must(flm_noise_gradient(basis, &e.E[k - 1], 0, &head));
+    must(flm_noise_gradient(basis, &e.E[k - 1], V / 3, &tail));
+    reference_gradient(&e, basis, xi, &y, B * L, want);
+    for (int64_t i = 0; i < V * d; i++) {
+        error += ((double)((float *)grad.data)[i] - want[i]) * ((double)((float *)grad.data)[i] - want[i]);
+        norm += want[i] * want[i];
+    }
+    /* f32 products of 30 and of d terms; how near the embeddings are must not show. */
+    tap_ok(norm > 0 && sqrt(error / norm) <= 1e-6, "k=%d V=%d d=%d, %g apart: the gradient is off by %.2g", k, (int)V,
+           (int)d, distance, sqrt(error / norm));
+    for (int i = 0; i < basis->blocks; i++) be->memory->release(be, xi[i].data);
+    be->memory->release(be, y.data);
+    be->memory->release(be, grad.data);
+    free(want);
+    flm_noise_destroy(&basis);
+    embeddings_free(&e);
+}
+
+/* The noise of network j, B x L rows, from a stream. */
+static float *noise_of(const flm_noise_basis *basis, int j, int64_t first_sample)
+{
+    enum { B = 3, L = 4 };
+    flm_tensor xi[MOST], noise = tensor_new(B, L, basis->d, 1);
+    for (int i = 0; i < basis->blocks; i++) xi[i] = tensor_new(B, L, basis->width, 1);
+    must(flm_noise_draw(basis, xi, flm_philox_stream(3, FLM_RANDOM_NOISE, 7, 0), first_sample));
+    must(flm_noise_embed(basis, j, &noise, xi));
+    float *out = must_alloc(B * L * basis->d, sizeof *out);
+    memcpy(out, noise.data, flm_tensor_bytes(&noise));
+    for (int i = 0; i < basis->blocks; i++) be->memory->release(be, xi[i].data);
+    be->memory->release(be, noise.data);
+    return out;
+}
+
+/* Components of the joint xi that an FLM has are its own; those of equal embeddings give equal noise. */
+static void test_same_start(void)
+{
+    enum { V = 65, d = 7, N = 3 * 4 * d };
+    embeddings e = embeddings_new(2, V, d, 0);
+    flm_noise_basis *joint = basis_new(&e), *single = NULL;
+    must(flm_noise_create(be, V, d, &single));
+    must(flm_noise_update(single, comm, &e.E[0]));
+    float *alone = noise_of(single, 0, 5), *first = noise_of(joint, 0, 5), *second = noise_of(joint, 1, 5);
+    tap_ok(worst_difference(alone, first, N) <= 1e-6, "an FLM and its distillation: the same noise, off by %.2g",
+           worst_difference(alone, first, N));
+    tap_ok(memcmp(first, second, N * sizeof *first) == 0, "equal embeddings: equal noise");
+    tap_ok(joint->s[1] == 0, "at no distance");
+    free(alone);
+    free(first);
+    free(second);
+    flm_noise_destroy(&single);
+    flm_noise_destroy(&joint);
+    embeddings_free(&e);
+}
+
+/* Frozen blocks are made once: an update after another is what a new basis makes of the same embedding. */
+static void test_updates(int k, int64_t V, int64_t d)
+{
+    embeddings e = embeddings_new(k, V, d, 0.1);
+    flm_noise_basis *old = basis_new(&e), *new = NULL;
+    int different = 0;
+    for (int64_t i = 0; i < V * d; i++) ((float *)e.E[k - 1].data)[i] *= 1.5f;
+    must(flm_noise_update(old, comm, &e.E[k - 1]));
+    new = basis_new(&e);
+    for (int j = 0; j < k; j++)
+        for (int i = 0; i <= j && i < new->blocks; i++)
+            different += memcmp(old->T[j][i].data, new->T[j][i].data, flm_tensor_bytes(&new->T[j][i])) != 0;
+    tap_ok(different == 0, "k=%d V=%d: updated as if made anew", k, (int)V);
+    ((float *)e.E[k - 1].data)[V * d - 1] = NAN;
+    if (!new->direct)
+        tap_ok(flm_noise_update(new, comm, &e.E[k - 1]) == FLM_E_NUMERIC, "NaN in the trained embedding is an error");
+    flm_err_clear();
+    flm_noise_destroy(&old);
+    flm_noise_destroy(&new);
+    embeddings_free(&e);
+}
+
+/* The difference lies in the span of E_1: F has half the rank it could, and the ridge holds. */
+static void test_degenerate(void)
+{
+    enum { V = 65, d = 7 };
+    embeddings e = embeddings_new(2, V, d, 0);
+    for (int64_t i = 0; i < V * d; i++) ((float *)e.E[1].data)[i] *= 1.25f;
+    flm_noise_basis *basis = basis_new(&e);
+    double worst = 0, trace = 0;
+    for (int64_t n = 0; n < d * d; n++) {
+        worst = fmax(worst, fabs(covariance(basis, 1, 1, n / d, n % d) - inner(&e, 1, 1, n / d, n % d)));
+        if (n % (d + 1) == 0) trace += inner(&e, 1, 1, n / d, n % d);
+    }
+    tap_ok(worst <= 3e-7 * trace, "a multiple of the first: the covariance is off by %.2g of the trace", worst / trace);
+    flm_noise_destroy(&basis);
+    embeddings_free(&e);
+}
+
+int main(void)
+{
+    static const double distances[] = {0, 1e-6, 1e-3, 1};
+    static const int64_t sizes[][2] = {{131, 32}, {65, 7}, {2100, 5}, {13, 6}, {27, 48}, {2, 2}};
+    flow_begin();
+    for (int k = 2; k <= MOST; k++)
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+            for (size_t i = 0; i < sizeof distances / sizeof *distances; i++) {
+                test_law(k, sizes[s][0], sizes[s][1], distances[i]);
+                test_gradient(k, sizes[s][0], sizes[s][1], distances[i]);
+            }
+    test_same_start();
+    test_updates(2, 65, 7);
+    test_updates(3, 65, 7);
+    test_updates(2, 5, 7);
+    test_degenerate();
+    return flow_end();
+}
