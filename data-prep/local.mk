@@ -18,3 +18,8 @@ bertdatadir = $(pkgdatadir)/vocabularies/bert-base-uncased
 dist_bertdata_DATA = %D%/vocabularies/bert-base-uncased/vocab.txt
 vocabulariesdir = $(pkgdatadir)/vocabularies
 dist_vocabularies_DATA = %D%/vocabularies/README.md
+
+# Corpora and weights to start from.
+fetchdir = $(pkgdatadir)
+dist_fetch_SCRIPTS = %D%/fetch-lm1b %D%/fetch-owt %D%/fetch-gpt2
+dist_fetch_DATA = %D%/fetch.sh

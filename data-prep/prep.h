@@ -19,13 +19,6 @@
 
 typedef enum prep_documents { PREP_LINE, PREP_BLANK, PREP_FILE } prep_documents;
 
-/* Of an input of which some members are for training and others for validation. */
-typedef enum prep_part { PREP_PART_ALL, PREP_PART_TRAIN, PREP_PART_HELDOUT } prep_part;
-
-typedef enum prep_clean { PREP_CLEAN_NONE, PREP_CLEAN_LM1B, PREP_CLEAN_OWT } prep_clean;
-typedef enum prep_format { PREP_FORMAT_AUTO, PREP_FORMAT_TEXT, PREP_FORMAT_JSONL } prep_format;
-enum { PREP_BAD_SKIP, PREP_BAD_FAIL }; /* --on-bad-line */
-
 typedef struct prep_tally {           /* what a reading met; five words of int64_t */
     int64_t members, passed, leaving; /* members read, passed over, with names that leave the archive */
     int64_t bad_lines, text_bytes;
@@ -55,7 +48,7 @@ typedef struct prep_group {
 typedef struct prep_job {
     /* as asked, prep_options.c */
     const char *tokenizer_name, *vocab, *merges, *corpus, *out, *verify, *valid, *field, *members;
-    int documents, clean, format, on_bad_line; /* prep_documents, prep_clean, prep_format, PREP_BAD_ */
+    int documents, clean, format, on_bad_line; /* prep_documents; the others: prep_corpus.h */
     int64_t length, valid_last, group_docs, shard_bytes, document_bytes, ratio, nesting;
     prep_input *inputs; /* [inputs_count], those for validation last, from valid_inputs on */
     char *valid_words;  /* --valid, taken apart */
@@ -91,12 +84,6 @@ flm_status prep_job_check(prep_job *job, const flm_options *options);
 
 /* prep_job_release - everything the job owns. */
 void prep_job_release(prep_job *job);
-
-/* prep_documents_name - "line", "blank", "file"; prep_clean_name - "none", "lm1b", "owt"; and so on. */
-const char *prep_documents_name(int documents);
-const char *prep_clean_name(int clean);
-const char *prep_format_name(int format);
-const char *prep_on_bad_line_name(int on_bad_line);
 
 /* ---- the passes. Collective. All: FLM_E_INTERRUPTED when asked to stop, FLM_E_NOMEM, the reader's and comm's. ---- */
 

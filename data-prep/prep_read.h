@@ -4,7 +4,7 @@
 #ifndef PREP_READ_H
 #define PREP_READ_H
 
-#include "prep.h"
+#include "prep_corpus.h"
 
 typedef struct prep_reader prep_reader;
 

@@ -1,7 +1,7 @@
 /* prep_state.c - the output directory (prep.h). `.flm-shard` says for whom it is: the options and inputs, a line each;
  * `.flm-shard.counts` keeps pass 2. Which rows are written is seen from their checksums, so that a kill at any moment
  * leaves nothing to mend. SPDX-License-Identifier: Apache-2.0 */
-#include "prep.h"
+#include "prep_corpus.h"
 
 #include "base/base_crc32c.h"
 #include "base/base_sha256.h"

@@ -1,5 +1,6 @@
 /* prep_survey.c - pass 1 (prep.h): an input is read whole by one rank, for its sum, its documents, and marks from which
  * the other passes begin in the middle. SPDX-License-Identifier: Apache-2.0 */
+#include "prep_corpus.h"
 #include "prep_read.h"
 #include "prep_source.h"
 

@@ -23,6 +23,9 @@ EXTRA_DIST += %D%/corpora_rows.awk
 %D%/corpora.log: flm_shard$(EXEEXT) flm_inspect$(EXEEXT) %D%/shard_rows$(EXEEXT)
 %D%/corpora_bad.log: flm_shard$(EXEEXT) %D%/shard_rows$(EXEEXT)
 
+# fetch-lm1b, fetch-owt, fetch-gpt2
+dist_check_SCRIPTS += %D%/fetch.t
+
 # flm_inspect
 dist_check_SCRIPTS += %D%/inspect.t
 EXTRA_PROGRAMS += %D%/inspect_files
