@@ -10,10 +10,13 @@ enum { BYTES_END = 256, BYTES_V = 257 };
 
 static const char END_TEXT[] = "<|end|>";
 
-static flm_status bytes_create(void **state, char *sha256)
+static flm_status bytes_create(const text_source *source, void **state, text_facts *facts)
 {
+    (void)source;
     *state = NULL;
-    return flm_sha256_of("bytes", strlen("bytes"), sha256);
+    facts->V = BYTES_V;
+    facts->begin_id = facts->end_id = BYTES_END;
+    return flm_sha256_of("bytes", strlen("bytes"), facts->sha256);
 }
 
 static void bytes_destroy(void *state) { (void)state; }
@@ -57,9 +60,6 @@ done:
 
 const text_kind text_bytes = {
     .name = "bytes",
-    .V = BYTES_V,
-    .begin_id = BYTES_END,
-    .end_id = BYTES_END,
     .create = bytes_create,
     .destroy = bytes_destroy,
     .encode = bytes_encode,

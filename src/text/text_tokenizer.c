@@ -1,24 +1,31 @@
 /* text_tokenizer.c - see text_tokenizer.h: the table of tokenisers, and what all of them share: repair of UTF-8 before
- * encoding and after decoding, checks of ids. SPDX-License-Identifier: Apache-2.0 */
+ * encoding and after decoding, checks of ids, clean-up. SPDX-License-Identifier: Apache-2.0 */
 #include "text/text_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const text_kind *const kinds[] = {&text_bytes};
+static const text_kind *const kinds[] = {&text_bytes, &text_bert, &text_gpt2};
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 struct flm_tokenizer {
     const text_kind *kind;
     void *state;
-    char sha256[65];
+    text_facts facts;
+    bool clean_up;
 };
 
 flm_status flm_tokenizer_create(const char *name, flm_tokenizer **out)
 {
+    return flm_tokenizer_create_from(name, NULL, NULL, out);
+}
+
+flm_status flm_tokenizer_create_from(const char *name, const char *vocab, const char *merges, flm_tokenizer **out)
+{
     flm_status rc = FLM_OK;
     flm_tokenizer *tokenizer = NULL;
+    text_source source = {vocab && vocab[0] ? vocab : NULL, merges && merges[0] ? merges : NULL};
     const text_kind *kind = NULL;
     char known[256] = "";
 
@@ -28,10 +35,15 @@ flm_status flm_tokenizer_create(const char *name, flm_tokenizer **out)
         strncat(known, kinds[i]->name, sizeof known - strlen(known) - 1);
     }
     if (!kind) FLM_FAIL(FLM_E_ARG, "unknown tokeniser \"%.64s\"; known: %s", name, known);
+    if (source.vocab && !kind->takes_vocab) FLM_FAIL(FLM_E_ARG, "the tokeniser %s takes no vocabulary file", name);
+    if (source.merges && !kind->takes_merges) FLM_FAIL(FLM_E_ARG, "the tokeniser %s takes no file of merges", name);
+    if (source.merges && !source.vocab)
+        FLM_FAIL(FLM_E_ARG, "%s: merges without the vocabulary that they belong to", source.merges);
     tokenizer = calloc(1, sizeof *tokenizer);
     if (!tokenizer) FLM_FAIL(FLM_E_NOMEM, "no memory for the tokeniser %s", name);
     tokenizer->kind = kind;
-    FLM_TRY(kind->create(&tokenizer->state, tokenizer->sha256));
+    tokenizer->clean_up = kind->clean_up;
+    FLM_TRY(kind->create(&source, &tokenizer->state, &tokenizer->facts));
     *out = tokenizer;
     tokenizer = NULL;
 done:
@@ -48,10 +60,11 @@ void flm_tokenizer_destroy(flm_tokenizer **tokenizer)
 }
 
 const char *flm_tokenizer_name(const flm_tokenizer *tokenizer) { return tokenizer->kind->name; }
-const char *flm_tokenizer_sha256(const flm_tokenizer *tokenizer) { return tokenizer->sha256; }
-int64_t flm_tokenizer_size(const flm_tokenizer *tokenizer) { return tokenizer->kind->V; }
-int64_t flm_tokenizer_begin_id(const flm_tokenizer *tokenizer) { return tokenizer->kind->begin_id; }
-int64_t flm_tokenizer_end_id(const flm_tokenizer *tokenizer) { return tokenizer->kind->end_id; }
+const char *flm_tokenizer_sha256(const flm_tokenizer *tokenizer) { return tokenizer->facts.sha256; }
+int64_t flm_tokenizer_size(const flm_tokenizer *tokenizer) { return tokenizer->facts.V; }
+int64_t flm_tokenizer_begin_id(const flm_tokenizer *tokenizer) { return tokenizer->facts.begin_id; }
+int64_t flm_tokenizer_end_id(const flm_tokenizer *tokenizer) { return tokenizer->facts.end_id; }
+void flm_tokenizer_set_clean_up(flm_tokenizer *tokenizer, bool clean_up) { tokenizer->clean_up = clean_up; }
 
 flm_status text_ids_reserve(flm_ids *ids, size_t more)
 {
@@ -94,11 +107,12 @@ flm_status flm_tokenizer_decode(flm_tokenizer *tokenizer, const int32_t *ids, si
     size_t raw_bytes = 0;
 
     for (size_t i = 0; i < count; i++)
-        if (ids[i] < 0 || ids[i] >= tokenizer->kind->V)
+        if (ids[i] < 0 || ids[i] >= tokenizer->facts.V)
             FLM_FAIL(FLM_E_ARG, "id %d at place %zu is not in 0..%lld, the ids of %s", ids[i], i,
-                     (long long)tokenizer->kind->V - 1, tokenizer->kind->name);
+                     (long long)tokenizer->facts.V - 1, tokenizer->kind->name);
     FLM_TRY(tokenizer->kind->decode(tokenizer->state, ids, count, &raw, &raw_bytes));
     FLM_TRY(flm_utf8_repair(raw, raw_bytes, text, bytes, NULL));
+    if (tokenizer->clean_up) text_clean_up(*text, bytes);
 done:
     free(raw);
     return rc;

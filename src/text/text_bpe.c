@@ -1,0 +1,150 @@
+/* text_bpe.c - merges by rank, with a heap of candidates over a linked list of symbols; see text_gpt2.h. A candidate
+ * is (rank, place); one whose pair has changed since is dropped when it comes up, unless its pair makes the same token,
+ * as in the source. Source: Sennrich et al., arXiv:1508.07909; tokenizers 0.21.2, models/bpe/word.rs (merge_all), whose
+ * order this is. SPDX-License-Identifier: Apache-2.0 */
+#include "text/text_gpt2.h"
+
+#include <stdlib.h>
+
+typedef struct bpe_pair {
+    int32_t left, right, rank;
+} bpe_pair;
+typedef struct bpe_symbol {
+    int32_t id, before, after;
+} bpe_symbol; /* id -1: swallowed by the one before */
+
+flm_status text_bpe_create(size_t most, text_bpe *bpe)
+{
+    flm_status rc = FLM_OK;
+    size_t slots = 16;
+
+    while (slots < 3 * most) slots *= 2;
+    bpe->pairs = malloc(slots * sizeof *bpe->pairs);
+    bpe->made = malloc((most + 1) * sizeof *bpe->made);
+    if (!bpe->pairs || !bpe->made) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu merges", most);
+    for (size_t i = 0; i < slots; i++) bpe->pairs[i] = (bpe_pair){0, 0, -1};
+    bpe->mask = slots - 1;
+    bpe->ranks_most = most;
+done:
+    return rc;
+}
+
+void text_bpe_free(text_bpe *bpe)
+{
+    free(bpe->pairs);
+    free(bpe->made);
+    free(bpe->symbols);
+    free(bpe->heap);
+    free(bpe->ids);
+    *bpe = (text_bpe){0};
+}
+
+/* The pair's slot, or the free one where it would go. */
+static inline bpe_pair *pair_slot(const text_bpe *bpe, int32_t left, int32_t right)
+{
+    uint64_t hash = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
+    size_t at = (size_t)(hash >> 32) & bpe->mask;
+
+    while (bpe->pairs[at].rank >= 0 && (bpe->pairs[at].left != left || bpe->pairs[at].right != right))
+        at = (at + 1) & bpe->mask;
+    return &bpe->pairs[at];
+}
+
+void text_bpe_add(text_bpe *bpe, int32_t left, int32_t right, int32_t made)
+{
+    *pair_slot(bpe, left, right) = (bpe_pair){left, right, (int32_t)bpe->ranks};
+    bpe->made[bpe->ranks++] = made;
+}
+
+static flm_status make_room(text_bpe *bpe, size_t bytes)
+{
+    flm_status rc = FLM_OK;
+    size_t room = bytes < 256 ? 256 : bytes + bytes / 2;
+
+    if (bytes <= bpe->room) goto done;
+    free(bpe->symbols);
+    free(bpe->heap);
+    free(bpe->ids);
+    bpe->room = 0;
+    bpe->symbols = malloc(room * sizeof *bpe->symbols);
+    bpe->heap = malloc(3 * room * sizeof *bpe->heap); /* at most one a pair and two a merge */
+    bpe->ids = malloc(room * sizeof *bpe->ids);
+    if (!bpe->symbols || !bpe->heap || !bpe->ids) FLM_FAIL(FLM_E_NOMEM, "no memory for a word of %zu bytes", bytes);
+    bpe->room = room;
+done:
+    return rc;
+}
+
+/* Let heap[at] sink to its place among count. */
+static void heap_sink(uint64_t *heap, size_t count, size_t at)
+{
+    uint64_t value = heap[at];
+
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && heap[child + 1] < heap[child]) child++;
+        if (value <= heap[child]) break;
+        heap[at] = heap[child];
+    }
+    heap[at] = value;
+}
+
+static void heap_push(uint64_t *heap, size_t *count, uint64_t value)
+{
+    size_t at = (*count)++;
+
+    for (; at > 0 && heap[(at - 1) / 2] > value; at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+    heap[at] = value;
+}
+
+/* The candidate of the symbol at `at` and the one after it, where that is a merge. */
+static inline bool candidate(const text_bpe *bpe, int32_t at, uint64_t *value)
+{
+    const bpe_symbol *s = bpe->symbols;
+    int32_t rank = s[at].after < 0 ? -1 : pair_slot(bpe, s[at].id, s[s[at].after].id)->rank;
+
+    *value = (uint64_t)(uint32_t)rank << 32 | (uint32_t)at;
+    return rank >= 0;
+}
+
+static void merge_all(text_bpe *bpe, size_t count)
+{
+    bpe_symbol *s = bpe->symbols;
+    uint64_t *heap = bpe->heap, value;
+
+    for (size_t i = count / 2; i-- > 0;) heap_sink(heap, count, i);
+    while (count > 0) {
+        int32_t at = (int32_t)(uint32_t)heap[0], made = bpe->made[heap[0] >> 32], right, rank;
+        heap[0] = heap[--count];
+        heap_sink(heap, count, 0);
+        right = s[at].after;
+        if (s[at].id < 0 || right < 0) continue;
+        rank = pair_slot(bpe, s[at].id, s[right].id)->rank;
+        if (rank < 0 || bpe->made[rank] != made) continue;
+        s[at].id = made;
+        s[at].after = s[right].after;
+        s[right].id = -1;
+        if (s[at].after >= 0) s[s[at].after].before = at;
+        if (s[at].before >= 0 && candidate(bpe, s[at].before, &value)) heap_push(heap, &count, value);
+        if (candidate(bpe, at, &value)) heap_push(heap, &count, value);
+    }
+}
+
+flm_status text_bpe_word(text_bpe *bpe, const char *word, size_t bytes, const int32_t **ids, size_t *count)
+{
+    flm_status rc = FLM_OK;
+    size_t candidates = 0, n = 0;
+    uint64_t value;
+
+    FLM_TRY(make_room(bpe, bytes));
+    for (size_t i = 0; i < bytes; i++)
+        bpe->symbols[i] =
+            (bpe_symbol){bpe->byte_ids[(unsigned char)word[i]], (int32_t)i - 1, i + 1 < bytes ? (int32_t)i + 1 : -1};
+    for (size_t i = 0; i + 1 < bytes; i++)
+        if (candidate(bpe, (int32_t)i, &value)) bpe->heap[candidates++] = value;
+    if (candidates > 0) merge_all(bpe, candidates);
+    for (int32_t i = 0; i >= 0; i = bpe->symbols[i].after) bpe->ids[n++] = bpe->symbols[i].id;
+    *ids = bpe->ids;
+    *count = n;
+done:
+    return rc;
+}
