@@ -28,4 +28,5 @@ include tests/parity/local.mk
 include tests/ranks/local.mk
 include tests/cmd/local.mk
 include tests/science/local.mk
+include tests/score/local.mk
 include tests/fuzz/local.mk

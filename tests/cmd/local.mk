@@ -22,5 +22,5 @@ dist_check_SCRIPTS += %D%/inspect.t
 EXTRA_PROGRAMS += %D%/inspect_files
 CLEANFILES += %D%/inspect_files$(EXEEXT)
 %C%_inspect_files_SOURCES = %D%/inspect_files.c
-%C%_inspect_files_LDADD = libflm_text.a $(LINK_IO)
+%C%_inspect_files_LDADD = libflm_text.a $(LINK_IO) $(TEXT_LIBS)
 %D%/inspect.log: %D%/inspect_files$(EXEEXT) flm_inspect$(EXEEXT)

@@ -1,0 +1,6 @@
+# Scores against Hugging Face's; tests/score/nll compares files of any shape that make_golden.py makes.
+EXTRA_DIST += %D%/make_golden.py %D%/golden/config.json %D%/golden/model.safetensors %D%/golden/expected.json
+noinst_PROGRAMS += %D%/nll
+%C%_nll_SOURCES = %D%/nll.c
+%C%_nll_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+%C%_nll_LDADD = $(LINK_CMD)
