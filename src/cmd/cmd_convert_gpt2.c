@@ -81,12 +81,7 @@ static flm_status config_read(const char *path, flm_gpt2_shape *shape)
 done:
     json_decref(config);
     if (file) fclose(file);
-    if (rc != FLM_OK) {
-        char text[512];
-        snprintf(text, sizeof text, "%s", flm_err_message());
-        flm_err_raise(rc, __FILE__, __LINE__, "%s: %s", path, text);
-    }
-    return rc;
+    return flm_err_blame(rc, path);
 }
 
 /* A weight by its name, with or without the prefix of the whole model; -1: missing. */

@@ -20,3 +20,9 @@ flm_convert_SOURCES = %D%/flm_convert.c %D%/cmd_convert.h %D%/cmd_convert_gpt2.c
   %D%/cmd_convert_back.c
 flm_convert_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 flm_convert_LDADD = $(LINK_CMD)
+
+# flm_score
+bin_PROGRAMS += flm_score
+flm_score_SOURCES = %D%/flm_score.c %D%/cmd_score.h %D%/cmd_score.c %D%/cmd_score_texts.c %D%/cmd_score_report.c
+flm_score_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+flm_score_LDADD = $(LINK_CMD)

@@ -4,3 +4,7 @@ noinst_PROGRAMS += %D%/nll
 %C%_nll_SOURCES = %D%/nll.c
 %C%_nll_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_nll_LDADD = $(LINK_CMD)
+EXTRA_DIST += %D%/make_texts.py %D%/golden/texts.jsonl %D%/golden/texts-expected.json
+noinst_PROGRAMS += %D%/score_files
+%C%_score_files_SOURCES = %D%/score_files.c
+%C%_score_files_LDADD = $(LINK_CMD)
