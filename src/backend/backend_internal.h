@@ -34,6 +34,7 @@ flm_status flm_cpu_open(int threads, flm_backend **out);
       const flm_tensor *grad_y)                                                                                     \
     X(rope, const flm_tensor *qkv, const flm_tensor *table, bool inverse)                                           \
     X(attention, const flm_tensor *o, const flm_tensor *lse, const flm_tensor *qkv, int64_t H, float softcap)       \
+    X(attention_causal, const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *starts, int64_t H)            \
     X(attention_backward, const flm_tensor *grad_qkv, const flm_tensor *grad_o, const flm_tensor *o,                \
       const flm_tensor *qkv, const flm_tensor *lse, int64_t H, float softcap)                                       \
     X(silu, const flm_tensor *y, const flm_tensor *x)                                                               \
@@ -43,6 +44,8 @@ flm_status flm_cpu_open(int threads, flm_backend **out);
     X(timestep_features, const flm_tensor *out, const flm_tensor *t)                                                \
     X(embed_state, const flm_tensor *x, const flm_tensor *noise, const flm_tensor *E, const flm_tensor *tokens,     \
       const flm_tensor *g)                                                                                          \
+    X(embed_learned, const flm_tensor *x, const flm_tensor *E, const flm_tensor *P, const flm_tensor *tokens,       \
+      const flm_tensor *positions)                                                                                  \
     X(embed_scatter, const flm_tensor *grad_E, const flm_tensor *grad_x, const flm_tensor *tokens,                  \
       const flm_tensor *g)                                                                                          \
     X(sample_scale, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g)                                  \

@@ -104,6 +104,13 @@ typedef struct flm_ops {
      * out o act [B, L, d]; lse f32 [B, H, L]: log of the sum of exp of the capped scores. Never stores L x L. */
     flm_status (*attention)(flm_backend *be, const flm_tensor *o, const flm_tensor *lse, const flm_tensor *qkv,
                             int64_t H, float softcap);
+    /* attention_causal - o = softmax(q k^T / sqrt(h)) v over a sequence's own keys up to the query's, a head at a time.
+     * Sequences lie one after the other, without padding: number b is rows [starts[b], starts[b + 1]).
+     * in qkv act [R, 3d], rows as above; starts i32 [B + 1], ascending from 0 to R at most; H heads
+     * out o act [R, d]; rows of no sequence are zeros. A sequence's o depends on its own rows alone: the same bits in
+     * any company. Errors also FLM_E_ARG for starts out of order (host backends). */
+    flm_status (*attention_causal)(flm_backend *be, const flm_tensor *o, const flm_tensor *qkv,
+                                   const flm_tensor *starts, int64_t H);
     /* attention_backward - grad_qkv = ...   in grad_o, o act [B, L, d]; qkv, lse as above   out grad_qkv act.
      * Deterministic. */
     flm_status (*attention_backward)(flm_backend *be, const flm_tensor *grad_qkv, const flm_tensor *grad_o,
@@ -127,6 +134,10 @@ typedef struct flm_ops {
      * g f32 [B]   out x f32 [B, L, d], may be noise. Errors also FLM_E_ARG: a token outside 0..V-1 (host backends). */
     flm_status (*embed_state)(flm_backend *be, const flm_tensor *x, const flm_tensor *noise, const flm_tensor *E,
                               const flm_tensor *tokens, const flm_tensor *g);
+    /* embed_learned - x = E[token] + P[position].   in E f32 [V, d]; P f32 [L, d]; tokens, positions i32 [R]
+     * out x f32 [R, d]. Errors also FLM_E_ARG: a token or position out of its table (host backends). */
+    flm_status (*embed_learned)(flm_backend *be, const flm_tensor *x, const flm_tensor *E, const flm_tensor *P,
+                                const flm_tensor *tokens, const flm_tensor *positions);
     /* embed_scatter - grad_E[token] += g grad_x.   in grad_x f32 [B, L, d]; tokens; g f32 [B]   out f32 [V, d].
      * Deterministic. */
     flm_status (*embed_scatter)(flm_backend *be, const flm_tensor *grad_E, const flm_tensor *grad_x,

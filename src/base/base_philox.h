@@ -18,7 +18,8 @@ typedef enum flm_random_purpose {
     FLM_RANDOM_DROPOUT = 4,   /* site = 2^16 pass + 2 * layer + {0 attention, 1 MLP} */
     FLM_RANDOM_SHUFFLE = 5,   /* row permutation; step = epoch */
     FLM_RANDOM_VALIDATION = 6,/* noise and times of validation: step = batch index, the same at every evaluation */
-    FLM_RANDOM_SAMPLE = 7     /* initial noise of generated samples */
+    FLM_RANDOM_SAMPLE = 7,    /* initial noise of generated samples */
+    FLM_RANDOM_BOOTSTRAP = 8  /* which samples a bootstrap draws: sample = draw */
 } flm_random_purpose;
 
 typedef struct flm_philox4 { uint32_t v[4]; } flm_philox4;

@@ -59,3 +59,12 @@ void flm_err_clear(void)
 
 void flm_err_set_remote(int failing_rank) { remote_rank = failing_rank; }
 int flm_err_remote(void) { return remote_rank; }
+
+flm_status flm_err_blame(flm_status code, const char *what)
+{
+    char text[MESSAGE_BYTES];
+
+    if (code == FLM_OK || strncmp(flm_err_message(), what, strlen(what)) == 0) return code;
+    snprintf(text, sizeof text, "%s", flm_err_message());
+    return flm_err_raise(code, __FILE__, __LINE__, "%s: %s", what, text);
+}

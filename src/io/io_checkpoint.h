@@ -81,6 +81,9 @@ const flm_setting *flm_checkpoint_settings(const flm_checkpoint *checkpoint, int
 flm_status flm_checkpoint_read(const flm_checkpoint *checkpoint, const char *name, int64_t first, int64_t count,
                                float *data);
 
+/* flm_checkpoint_identity - CRC-32C of every dataset's name and checksums: the same data have the same. */
+uint32_t flm_checkpoint_identity(const flm_checkpoint *checkpoint);
+
 /* flm_checkpoint_verify - read every dataset of the file whole. Errors: as flm_checkpoint_read. */
 flm_status flm_checkpoint_verify(const flm_checkpoint *checkpoint);
 

@@ -292,6 +292,17 @@ done:
     return rc;
 }
 
+uint32_t flm_checkpoint_identity(const flm_checkpoint *checkpoint)
+{
+    uint32_t crc = 0;
+    for (int i = 0; i < checkpoint->count; i++) {
+        const flm_checkpoint_dataset *d = &checkpoint->datasets[i];
+        crc = flm_crc32c(crc, d->name, strlen(d->name) + 1);
+        crc = flm_crc32c(crc, checkpoint->places[i].sums, (size_t)flm_checkpoint_blocks(d) * sizeof(uint32_t));
+    }
+    return crc;
+}
+
 flm_status flm_checkpoint_verify(const flm_checkpoint *checkpoint)
 {
     return flm_checkpoint_verify_share(checkpoint, 0, 1);

@@ -221,6 +221,7 @@ flm_status flm_samples_close(flm_samples **samples)
     free(s->steps);
     free(s->tokens);
     free(s->checksums);
+    free(s->scores);
     free(s);
     return rc;
 }

@@ -52,6 +52,27 @@ flm_status flm_samples_verify(flm_samples *samples, int64_t steps, int64_t *rows
  * Collective; rank 0 writes. */
 flm_status flm_samples_set_result(flm_comm *comm, flm_samples *samples, int64_t steps, const char *name, double value);
 
+/* ---- scores of rows: io_samples_scores.c ---- */
+
+/* flm_samples_open_scores - open an existing file for adding scores; room for them is made where it has none.
+ * Collective. Errors: FLM_E_IO, FLM_E_FORMAT. */
+flm_status flm_samples_open_scores(flm_comm *comm, const char *path, flm_samples **out);
+
+/* flm_samples_scores_read - the scores that are there of all N rows, by this scorer (a number that stands for everything
+ * the scores depend on) and of the rows as they are now. out nll, positions, present [N]. Not collective. */
+flm_status flm_samples_scores_read(const flm_samples *samples, int64_t steps, uint32_t scorer, double *nll,
+                                   int64_t *positions, bool *present);
+
+/* flm_samples_score_write - the score of one row. Not collective: ranks write different rows. Errors: FLM_E_IO. */
+flm_status flm_samples_score_write(flm_samples *samples, int64_t steps, int64_t row, uint32_t scorer, double nll,
+                                   int64_t positions);
+
+/* flm_samples_set_scorer - record what scored in words. Collective; rank 0 writes. */
+flm_status flm_samples_set_scorer(flm_comm *comm, flm_samples *samples, int64_t steps, const char *scorer);
+
+/* flm_samples_result - a figure that flm_samples_set_result recorded; *there false: none. Not collective. */
+flm_status flm_samples_result(const flm_samples *samples, int64_t steps, const char *name, double *value, bool *there);
+
 /* flm_samples_close - sync and close; accepts NULL, nulls it. Not collective. Errors: FLM_E_IO. */
 flm_status flm_samples_close(flm_samples **samples);
 

@@ -149,7 +149,8 @@ static flm_status steps_read(hid_t file, flm_samples *s)
     s->steps = calloc((size_t)group.nlinks + 1, sizeof *s->steps);
     s->tokens = calloc((size_t)group.nlinks + 1, sizeof *s->tokens);
     s->checksums = calloc((size_t)group.nlinks + 1, sizeof *s->checksums);
-    if (!s->steps || !s->tokens || !s->checksums) FLM_FAIL(FLM_E_NOMEM, "no memory for its groups");
+    s->scores = calloc(((size_t)group.nlinks + 1) * FLM_SAMPLES_SCORES, sizeof *s->scores);
+    if (!s->steps || !s->tokens || !s->checksums || !s->scores) FLM_FAIL(FLM_E_NOMEM, "no memory for its groups");
     for (hsize_t i = 0; i < group.nlinks; i++) {
         FLM_H5(H5Lget_name_by_idx(root, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT));
         s->steps[s->count++] = strtoll(name + strlen("steps_"), NULL, 10); /* so the schema says: digits, 18 at most */
@@ -177,7 +178,32 @@ done:
     return rc;
 }
 
-static flm_status open_file(const char *path, bool write, flm_samples **out)
+/* The datasets of scores, which a file need not have. */
+static flm_status scores_locate(hid_t file, int64_t file_bytes, flm_samples *s, int i)
+{
+    static const char *const names[] = {"nll", "positions", "scored"};
+    flm_status rc = FLM_OK;
+    hid_t dataset = H5I_INVALID_HID;
+    char path[FLM_SAMPLES_GROUP_BYTES + 16];
+    int64_t dim[4], bytes;
+    int ndim;
+
+    for (int k = 0; k < FLM_SAMPLES_SCORES; k++) {
+        flm_samples_group(s->steps[i], path);
+        snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", names[k]);
+        if (H5Lexists(file, path, H5P_DEFAULT) <= 0) continue;
+        FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
+        FLM_TRY(flm_h5_blame(flm_h5_locate(dataset, k == FLM_SAMPLES_SCORED ? 4 : 8, file_bytes, &ndim, dim,
+                                           &s->scores[i * FLM_SAMPLES_SCORES + k], &bytes),
+                             path));
+        flm_h5_close(&dataset);
+    }
+done:
+    flm_h5_close(&dataset);
+    return rc;
+}
+
+flm_status flm_samples_open_file(const char *path, bool write, flm_samples **out)
 {
     flm_status rc = FLM_OK;
     hid_t file = H5I_INVALID_HID;
@@ -195,6 +221,7 @@ static flm_status open_file(const char *path, bool write, flm_samples **out)
     for (int i = 0; i < s->count; i++) {
         FLM_TRY(dataset_locate(file, bytes, s->steps[i], "tokens", &s->tokens[i]));
         FLM_TRY(dataset_locate(file, bytes, s->steps[i], "checksums", &s->checksums[i]));
+        FLM_TRY(scores_locate(file, bytes, s, i));
     }
     FLM_TRY(flm_io_open(path, write ? O_RDWR : O_RDONLY, &s->fd));
     *out = s;
@@ -206,7 +233,7 @@ done:
     return flm_h5_blame(rc, path);
 }
 
-flm_status flm_samples_open_read(const char *path, flm_samples **out) { return open_file(path, false, out); }
+flm_status flm_samples_open_read(const char *path, flm_samples **out) { return flm_samples_open_file(path, false, out); }
 
 /* ---- taking up what is there ---- */
 
@@ -249,7 +276,7 @@ static flm_status take_up(const char *path, const flm_samples_info *info, const 
     flm_status rc = FLM_OK;
     flm_samples *s = NULL;
 
-    FLM_TRY(open_file(path, true, &s));
+    FLM_TRY(flm_samples_open_file(path, true, &s));
     FLM_TRY(info_compare(path, &s->info, info));
     for (int i = 0; i < count; i++)
         if (flm_samples_find(s, steps[i]) < 0)

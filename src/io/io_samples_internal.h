@@ -6,6 +6,7 @@
 #include "io/io_samples.h"
 
 enum { FLM_SAMPLES_GROUP_BYTES = 32 };
+enum { FLM_SAMPLES_NLL, FLM_SAMPLES_POSITIONS, FLM_SAMPLES_SCORED, FLM_SAMPLES_SCORES };
 
 struct flm_samples {
     char path[FLM_IO_PATH_BYTES];
@@ -14,11 +15,15 @@ struct flm_samples {
     flm_samples_info info;
     int64_t *steps;              /* [count] ascending */
     int64_t *tokens, *checksums; /* [count] offsets in the file */
+    int64_t *scores;             /* [count, FLM_SAMPLES_SCORES] offsets, 0: not there */
     int count;
 };
 
 /* flm_samples_group - "/steps_8". */
 void flm_samples_group(int64_t steps, char name[FLM_SAMPLES_GROUP_BYTES]);
+
+/* flm_samples_open_file - an existing file, held against its schema; without a comm, so not collective. */
+flm_status flm_samples_open_file(const char *path, bool write, flm_samples **out);
 
 /* flm_samples_find - index of a number of steps in the file, or -1. */
 int flm_samples_find(const flm_samples *samples, int64_t steps);

@@ -33,3 +33,7 @@ check_PROGRAMS += %D%/conform_layernorm.t %D%/conform_gate.t %D%/conform_activat
 %C%_conform_elementwise_t_LDADD = $(LINK_BACKEND)
 %C%_conform_adamw_t_SOURCES = %D%/conform_adamw.c $(CONFORM_COMMON)
 %C%_conform_adamw_t_LDADD = $(LINK_BACKEND)
+# attention from left to right, learned positions
+check_PROGRAMS += %D%/conform_causal.t
+%C%_conform_causal_t_SOURCES = %D%/conform_causal.c $(CONFORM_COMMON)
+%C%_conform_causal_t_LDADD = $(LINK_BACKEND)

@@ -19,14 +19,14 @@ check_PROGRAMS += %D%/optimizer_n2.mp2 %D%/optimizer_n4.mp4
 check_PROGRAMS += %D%/checkpoint_n2.mp2 %D%/checkpoint_n4.mp4 %D%/samples_n4.mp4
 %C%_samples_n4_mp4_SOURCES = %D%/samples.c
 %C%_samples_n4_mp4_LDADD = $(LINK_IO)
+%C%_checkpoint_n2_mp2_SOURCES = %D%/checkpoint.c
+%C%_checkpoint_n2_mp2_LDADD = $(LINK_IO)
+%C%_checkpoint_n4_mp4_SOURCES = %D%/checkpoint.c
+%C%_checkpoint_n4_mp4_LDADD = $(LINK_IO)
+
+# distillation
 check_PROGRAMS += %D%/distill_n2.mp2 %D%/distill_n4.mp4
 %C%_distill_n2_mp2_SOURCES = %D%/distill.c
 %C%_distill_n2_mp2_LDADD = $(LINK_TRAIN)
 %C%_distill_n4_mp4_SOURCES = %D%/distill.c
 %C%_distill_n4_mp4_LDADD = $(LINK_TRAIN)
-# checkpoints
-check_PROGRAMS += %D%/checkpoint_n2.mp2 %D%/checkpoint_n4.mp4
-%C%_checkpoint_n2_mp2_SOURCES = %D%/checkpoint.c
-%C%_checkpoint_n2_mp2_LDADD = $(LINK_IO)
-%C%_checkpoint_n4_mp4_SOURCES = %D%/checkpoint.c
-%C%_checkpoint_n4_mp4_LDADD = $(LINK_IO)

@@ -52,6 +52,44 @@ done:
     return rc;
 }
 
+/* Every index [n] within a table of `rows` rows. */
+static flm_status check_index(const flm_tensor *index, int64_t n, int64_t rows, const char *what)
+{
+    flm_status rc = FLM_OK;
+    const int32_t *at = index->data;
+    FLM_TRY(flm_tensor_expect(index, what, FLM_DTYPE_I32, 1, &n));
+    for (int64_t i = 0; i < n; i++)
+        if (at[i] < 0 || at[i] >= rows)
+            FLM_FAIL(FLM_E_ARG, "%s %ld at %lld is outside a table of %lld", what, (long)at[i], (long long)i,
+                     (long long)rows);
+done:
+    return rc;
+}
+
+FLM_SIMD static void add_row(float *x, const float *a, const float *b, int64_t d)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < d; j++) x[j] = a[j] + b[j];
+}
+
+flm_status flm_cpu_embed_learned(flm_backend *be, const flm_tensor *x, const flm_tensor *E, const flm_tensor *P,
+                                 const flm_tensor *tokens, const flm_tensor *positions)
+{
+    flm_status rc = FLM_OK;
+    const int64_t R = x->dim[0], d = x->dim[1];
+    FLM_TRY(flm_tensor_expect(x, "embed_learned: x", FLM_DTYPE_F32, 2, (const int64_t[]){R, d}));
+    FLM_TRY(flm_tensor_expect(E, "embed_learned: E", FLM_DTYPE_F32, 2, (const int64_t[]){-1, d}));
+    FLM_TRY(flm_tensor_expect(P, "embed_learned: P", FLM_DTYPE_F32, 2, (const int64_t[]){-1, d}));
+    FLM_TRY(check_index(tokens, R, E->dim[0], "embed_learned: token"));
+    FLM_TRY(check_index(positions, R, P->dim[0], "embed_learned: position"));
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t row = 0; row < R; row++)
+        add_row((float *)x->data + row * d, (const float *)E->data + ((const int32_t *)tokens->data)[row] * d,
+                (const float *)P->data + ((const int32_t *)positions->data)[row] * d, d);
+done:
+    return rc;
+}
+
 FLM_SIMD static void scatter_columns(float *grad_E, const float *grad_x, const int32_t *token, const float *g,
                                      int64_t rows, int64_t L, int64_t d, int64_t n)
 {

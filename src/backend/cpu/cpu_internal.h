@@ -77,6 +77,10 @@ flm_status flm_cpu_attention_backward(flm_backend *be, const flm_tensor *grad_qk
                                       const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *lse, int64_t H,
                                       float softcap);
 
+/* cpu_attention_causal.c */
+flm_status flm_cpu_attention_causal(flm_backend *be, const flm_tensor *o, const flm_tensor *qkv,
+                                    const flm_tensor *starts, int64_t H);
+
 /* cpu_activation.c */
 flm_status flm_cpu_gelu(flm_backend *be, const flm_tensor *y, const flm_tensor *x); /* for matmul's gelu */
 flm_status flm_cpu_gelu_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_b,
@@ -92,6 +96,8 @@ flm_status flm_cpu_timestep_features(flm_backend *be, const flm_tensor *out, con
 /* cpu_embed.c */
 flm_status flm_cpu_embed_state(flm_backend *be, const flm_tensor *x, const flm_tensor *noise, const flm_tensor *E,
                                const flm_tensor *tokens, const flm_tensor *g);
+flm_status flm_cpu_embed_learned(flm_backend *be, const flm_tensor *x, const flm_tensor *E, const flm_tensor *P,
+                                 const flm_tensor *tokens, const flm_tensor *positions);
 flm_status flm_cpu_embed_scatter(flm_backend *be, const flm_tensor *grad_E, const flm_tensor *grad_x,
                                  const flm_tensor *tokens, const flm_tensor *g);
 flm_status flm_cpu_sample_scale(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g);

@@ -1,0 +1,85 @@
+/* flm_convert.c - the program: published weights to the suite's files, and back. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_options.h"
+#include "cmd/cmd_convert.h"
+#include "cmd/cmd_run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define AT(field) offsetof(flm_convert_options, field)
+
+static const char *const kind_choices[] = {"auto", "flm", "flow-map-1", "flow-map-2", NULL};
+static const char *const weights_choices[] = {"all", "ema", "raw", NULL};
+
+static const flm_option table[] = {
+    {"tokenizer", FLM_OPTION_STRING, AT(tokenizer), "", 0, 0, NULL, "Published checkpoint", "NAME",
+     "What its tokens are: bytes, gpt2, bert-base-uncased; none: numbers without texts", false},
+    {"length", FLM_OPTION_INT, AT(length), "0", 0, 1 << 20, NULL, "Published checkpoint", "L",
+     "Tokens a sequence; the file does not say it", false},
+    {"heads", FLM_OPTION_INT, AT(heads), "0", 0, 1 << 16, NULL, "Published checkpoint", "H",
+     "Heads; 0: by the file's rotary frequencies", false},
+    {"kind", FLM_OPTION_CHOICE, AT(kind), "auto", 0, 0, kind_choices, "Published checkpoint", "KIND",
+     "What it was trained as; a two-time network needs it said", false},
+    {"parent", FLM_OPTION_STRING, AT(parent), "", 0, 0, NULL, "Published checkpoint", "TEXT",
+     "What it was distilled from, for the record", false},
+    {"weights", FLM_OPTION_CHOICE, AT(weights), "all", 0, 0, weights_choices, "To safetensors", "SET",
+     "all: NAME and ema.NAME; ema or raw: that set alone, under the plain names", false},
+};
+
+/* Whether a file begins as HDF5 does. */
+static flm_status is_hdf5(const char *path, bool *hdf5)
+{
+    flm_status rc = FLM_OK;
+    char head[8] = "";
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || read(fd, head, sizeof head) < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    *hdf5 = memcmp(head, "\x89HDF\r\n\x1a\n", 8) == 0;
+done:
+    if (fd >= 0) close(fd);
+    return rc;
+}
+
+static flm_status convert(const flm_convert_options *o, const char *in, const char *out)
+{
+    flm_status rc = FLM_OK;
+    struct stat st;
+    bool hdf5 = false;
+    if (stat(in, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", in, strerror(errno));
+    if (S_ISDIR(st.st_mode)) {
+        FLM_TRY(flm_convert_gpt2(in, out));
+        goto done;
+    }
+    FLM_TRY(is_hdf5(in, &hdf5));
+    FLM_TRY(hdf5 ? flm_convert_back(o, in, out) : flm_convert_flm(o, in, out));
+done:
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    flm_status rc = FLM_OK;
+    flm_comm *world = NULL;
+    flm_options *words = NULL;
+    flm_convert_options o = {0};
+    bool stop = false, first;
+    int count;
+
+    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    first = flm_comm_rank(world) == 0;
+    FLM_TRY(flm_options_parse("flm_convert",
+                              "Convert weights: a Hugging Face folder of GPT-2, or a published checkpoint (.ckpt, "
+                              ".safetensors), to the suite's "
+                              "HDF5; a checkpoint of the suite to safetensors.",
+                              "INPUT OUTPUT", table, sizeof table / sizeof table[0], argc, argv, &o, first, &stop,
+                              &words));
+    if (stop) goto done;
+    const char *const *path = flm_options_positional(words, &count);
+    if (count != 2) FLM_FAIL(FLM_E_USAGE, "name an input and an output; see --help");
+    FLM_TRY(flm_comm_agree(world, first ? convert(&o, path[0], path[1]) : FLM_OK)); /* one rank is enough */
+done:
+    flm_options_destroy(&words);
+    return flm_run_finish(rc, &world);
+}

@@ -1,0 +1,57 @@
+/* flm_score.c - the program: samples and texts in, generative perplexity, entropy and diversity out.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd_options.h"
+#include "cmd/cmd_run.h"
+#include "cmd/cmd_score.h"
+
+#define AT(field) offsetof(flm_score_options, field)
+
+static const char *const documents_choices[] = {"line", "file", NULL};
+
+static const flm_option table[] = {
+    {"gpt2", FLM_OPTION_STRING, AT(gpt2), "", 0, 0, NULL, "Files", "FILE",
+     "The GPT-2 that scores, made by flm_convert; published figures use gpt2-large", false},
+    {"json", FLM_OPTION_STRING, AT(json), "", 0, 0, NULL, "Files", "FILE",
+     "Write the figures there too; scripts/plot-scores draws them", false},
+    {"compare", FLM_OPTION_BOOL, AT(compare), "no", 0, 0, NULL, "Files", NULL,
+     "Side by side, a line a number of steps; without --gpt2 of what the files say", false},
+    {"steps", FLM_OPTION_LIST, AT(steps), "", 0, 0, NULL, "Files", "N[,N...]",
+     "Of samples files these numbers of steps; all when not given", false},
+    {"field", FLM_OPTION_STRING, AT(field), "text", 0, 0, NULL, "Files", "NAME", "Where the text is in a line of JSON",
+     false},
+    {"documents", FLM_OPTION_CHOICE, AT(documents), "line", 0, 0, documents_choices, "Files", "line|file",
+     "What a text is in a plain file", false},
+    {"batch", FLM_OPTION_INT, AT(batch), "8", 1, 1 << 20, NULL, "Scoring", "N", "Texts a rank scores at once", false},
+    {"length", FLM_OPTION_INT, AT(length), "0", 0, 1 << 20, NULL, "Scoring", "N",
+     "GPT-2 tokens of a text at most; 0: as published, the samples' own length, and GPT-2's", false},
+    {"chunk", FLM_OPTION_INT, AT(chunk), "0", 0, 1 << 24, NULL, "Scoring", "N",
+     "Rows of logits held at once; 0: about 16 M logits", false},
+    {"bootstrap", FLM_OPTION_INT, AT(bootstrap), "1000", 1, 1 << 24, NULL, "Scoring", "N",
+     "Draws of samples for the interval of Gen-PPL", false},
+    FLM_OPTIONS_COMMON(flm_score_options),
+};
+
+int main(int argc, char **argv)
+{
+    flm_status rc = FLM_OK;
+    flm_comm *world = NULL;
+    flm_backend *be = NULL;
+    flm_options *words = NULL;
+    flm_score_options o = {0};
+    bool stop = false;
+    int count;
+    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_options_parse("flm_score", "Score samples and texts with GPT-2.", "FILE...", table,
+                              sizeof table / sizeof table[0], argc, argv, &o, flm_comm_rank(world) == 0, &stop,
+                              &words));
+    if (stop) goto done;
+    const char *const *paths = flm_options_positional(words, &count);
+    FLM_TRY(flm_comm_agree(world,
+                           flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be)));
+    FLM_TRY(flm_score_run(world, be, &o, paths, count, flm_run_stop_requested));
+done:
+    if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_run_fail(rc);
+    flm_options_destroy(&words);
+    flm_backend_destroy(&be);
+    return flm_run_finish(rc, &world);
+}

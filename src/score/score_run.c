@@ -1,0 +1,163 @@
+/* score_run.c - see score_run.h: blocks of rows dealt over ranks. SPDX-License-Identifier: Apache-2.0 */
+#include "score/score_run.h"
+
+#include "base/base_log.h"
+#include "base/base_progress.h"
+#include "score/score_entropy.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct rows_run {
+    flm_scorer *scorer;
+    const flm_score_source *source;
+    int64_t *missing; /* [missing_count] rows to score */
+    int64_t missing_count;
+    int64_t *starts;       /* [batch + 1] */
+    flm_text_score *score; /* [batch] */
+    flm_ids ids;
+} rows_run;
+
+static flm_status run_begin(rows_run *r, const bool *present)
+{
+    flm_status rc = FLM_OK;
+    const int64_t batch = flm_scorer_batch(r->scorer);
+    r->missing = malloc((size_t)(r->source->rows + 1) * sizeof *r->missing);
+    r->starts = malloc((size_t)(batch + 1) * sizeof *r->starts);
+    r->score = malloc((size_t)batch * sizeof *r->score);
+    if (!r->missing || !r->starts || !r->score)
+        FLM_FAIL(FLM_E_NOMEM, "%s: no memory to score %" PRId64 " rows", r->source->name, r->source->rows);
+    for (int64_t i = 0; i < r->source->rows; i++)
+        if (!present[i]) r->missing[r->missing_count++] = i;
+done:
+    return rc;
+}
+
+/* Rows missing[first] .. missing[first + count - 1]. */
+static flm_status score_block(rows_run *r, int64_t first, int64_t count, double *nll, int64_t *positions)
+{
+    flm_status rc = FLM_OK;
+    const flm_score_source *source = r->source;
+    char *text = NULL;
+    size_t bytes;
+    r->ids.count = 0;
+    r->starts[0] = 0;
+    for (int64_t i = 0; i < count; i++) {
+        FLM_TRY(source->text(source->context, r->missing[first + i], &text, &bytes));
+        FLM_TRY(flm_scorer_encode(r->scorer, text, bytes, source->length, &r->ids));
+        r->starts[i + 1] = (int64_t)r->ids.count;
+        free(text);
+        text = NULL;
+    }
+    if (r->ids.count > 0)
+        FLM_TRY(flm_scorer_score(r->scorer, r->ids.ids, r->starts, count, r->score));
+    else
+        memset(r->score, 0, (size_t)count * sizeof *r->score);
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t row = r->missing[first + i];
+        nll[row] = r->score[i].nll;
+        positions[row] = r->score[i].positions;
+        if (source->store) FLM_TRY(source->store(source->context, row, &r->score[i]));
+    }
+done:
+    free(text);
+    return flm_err_blame(rc, source->name);
+}
+
+static flm_status score_blocks(rows_run *r, int rank, int size, double *nll, int64_t *positions,
+                               bool (*stop_requested)(void), bool *stopped)
+{
+    flm_status rc = FLM_OK;
+    const int64_t batch = flm_scorer_batch(r->scorer), blocks = (r->missing_count + batch - 1) / batch;
+    flm_progress progress = flm_progress_begin(0, rank == 0);
+    for (int64_t block = rank; block < blocks; block += size) {
+        *stopped = stop_requested();
+        if (*stopped) goto done;
+        const int64_t first = block * batch, rest = r->missing_count - first;
+        FLM_TRY(score_block(r, first, rest < batch ? rest : batch, nll, positions));
+        flm_progress_show(&progress, (double)(block / size + 1), (double)((blocks - rank + size - 1) / size), "%s",
+                          r->source->name);
+    }
+done:
+    flm_progress_clear(&progress);
+    return rc;
+}
+
+/* Every rank gets every rank's new rows: each number is one rank's, and zero elsewhere. */
+static flm_status rows_share(flm_comm *comm, const rows_run *r, double *nll, int64_t *positions)
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    double *all = malloc((size_t)(2 * r->missing_count + 1) * sizeof *all);
+    if (!all) local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "%s: no memory for its scores", r->source->name);
+    FLM_TRY(flm_comm_agree(comm, local));
+    for (int64_t i = 0; i < r->missing_count; i++) {
+        all[2 * i] = nll[r->missing[i]];
+        all[2 * i + 1] = (double)positions[r->missing[i]];
+    }
+    FLM_TRY(flm_comm_sum_f64(comm, all, 2 * r->missing_count));
+    for (int64_t i = 0; i < r->missing_count; i++) {
+        nll[r->missing[i]] = all[2 * i];
+        positions[r->missing[i]] = (int64_t)all[2 * i + 1];
+    }
+done:
+    free(all);
+    return rc;
+}
+
+flm_status flm_score_rows(flm_comm *comm, flm_scorer *scorer, const flm_score_source *source, double *nll,
+                          int64_t *positions, const bool *present, bool (*stop_requested)(void))
+{
+    flm_status rc = FLM_OK;
+    rows_run r = {.scorer = scorer, .source = source};
+    bool stopped = false;
+    int64_t stops;
+
+    FLM_TRY(flm_comm_agree(comm, run_begin(&r, present)));
+    for (int64_t i = 0; i < r.missing_count; i++) nll[r.missing[i]] = 0, positions[r.missing[i]] = 0;
+    FLM_TRY(flm_comm_agree(
+        comm, score_blocks(&r, flm_comm_rank(comm), flm_comm_size(comm), nll, positions, stop_requested, &stopped)));
+    stops = stopped;
+    FLM_TRY(flm_comm_max_i64(comm, &stops, 1));
+    if (stops) {
+        flm_log(FLM_LOG_INFO, "stopped early; %s",
+                source->store ? "scored rows are kept, the same command goes on there"
+                              : "texts keep no scores: they are scored anew");
+        FLM_FAIL(FLM_E_INTERRUPTED, "stopped early");
+    }
+    FLM_TRY(rows_share(comm, &r, nll, positions));
+done:
+    free(r.missing);
+    free(r.starts);
+    free(r.score);
+    free(r.ids.ids);
+    return rc;
+}
+
+flm_status flm_score_summarise(const double *nll, const int64_t *positions, const flm_id_rows *ids, int64_t draws,
+                               uint64_t seed, flm_score_result *out)
+{
+    flm_status rc = FLM_OK;
+    flm_score_result r = {.rows = ids->rows};
+    double sum = 0, part;
+    int64_t taken = 0;
+    for (int64_t i = 0; i < ids->rows; i++) {
+        const int64_t n = ids->starts[i + 1] - ids->starts[i];
+        r.positions += positions[i];
+        r.unscored += positions[i] == 0;
+        if (n == 0) continue;
+        FLM_TRY(flm_score_entropy(ids->ids + ids->starts[i], 1, n, &part));
+        sum += part;
+        taken++;
+    }
+    r.entropy = taken > 0 ? sum / (double)taken : NAN;
+    r.perplexity = flm_score_perplexity(nll, positions, ids->rows);
+    FLM_TRY(flm_score_bootstrap(nll, positions, ids->rows, draws, seed, &r.low, &r.high));
+    for (int n = 1; n <= FLM_SCORE_DISTINCT; n++) FLM_TRY(flm_score_distinct(ids, n, &r.distinct[n - 1]));
+    FLM_TRY(flm_score_repetition(ids, FLM_SCORE_REPETITION, &r.repetition));
+    *out = r;
+done:
+    return rc;
+}

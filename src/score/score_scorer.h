@@ -1,0 +1,42 @@
+/* score_scorer.h - texts scored as published: GPT-2 with its tokeniser and the rules of data.md section 6.
+ * Refuses: files of samples, ranks. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_SCORE_SCORER_H
+#define FLM_SCORE_SCORER_H
+
+#include "score/score_gpt2.h"
+#include "text/text_tokenizer.h"
+
+typedef struct flm_scorer flm_scorer;
+
+typedef struct flm_text_score {
+    double nll;        /* sum over counted positions, in nats */
+    int64_t positions; /* counted */
+} flm_text_score;
+
+/* flm_scorer_create - GPT-2 from a checkpoint of kind gpt2, for up to `batch` texts at once, each of at most `length`
+ * tokens (0: as many as GPT-2 takes). chunk: rows of logits at once, 0: about 16 M logits. Not collective.
+ * Errors: FLM_E_ARG (length, batch), those of flm_gpt2_create and of the tokeniser; naming the file. */
+flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, int64_t batch, int64_t length,
+                             int64_t chunk, flm_scorer **out);
+
+/* flm_scorer_destroy - accepts NULL, nulls it. */
+void flm_scorer_destroy(flm_scorer **scorer);
+
+/* flm_scorer_describe - in words, and as a number: GPT-2's weights, the precision and the protocol; `length` apart,
+ * which callers may lower. Owned by the scorer. */
+const char *flm_scorer_describe(const flm_scorer *scorer, uint32_t *identity);
+
+int64_t flm_scorer_length(const flm_scorer *scorer); /* the most tokens a text has */
+int64_t flm_scorer_batch(const flm_scorer *scorer);
+
+/* flm_scorer_encode - append a text's GPT-2 ids, the first `length` (0: flm_scorer_length) of them.
+ * Errors: FLM_E_NOMEM, FLM_E_ARG (a text of over 2 GiB). */
+flm_status flm_scorer_encode(flm_scorer *scorer, const char *text, size_t bytes, int64_t length, flm_ids *ids);
+
+/* flm_scorer_score - texts as ids, one after the other: number b is ids[starts[b]] .. ids[starts[b + 1] - 1].
+ * out score [B], B at most the batch. A text of fewer than two ids has no position.
+ * Errors: FLM_E_ARG (an id that GPT-2 does not have, a text too long), FLM_E_NUMERIC, those of the backend. */
+flm_status flm_scorer_score(flm_scorer *scorer, const int32_t *ids, const int64_t *starts, int64_t B,
+                            flm_text_score *score);
+
+#endif

@@ -1,0 +1,177 @@
+/* conform_causal.c - attention from left to right over sequences that lie one after the other, and learned positions,
+ * against sums in double. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/conform/conform_common.h"
+
+enum { O, QKV, STARTS, COUNT };
+
+static flm_status causal(flm_backend *be, const operand *o, const void *arg)
+{
+    return be->ops->attention_causal(be, &o[O].t, &o[QKV].t, &o[STARTS].t, *(const int64_t *)arg);
+}
+
+typedef struct problem {
+    int64_t H, h, spare; /* spare: rows of no sequence */
+    double size;         /* of q and k */
+    int B;
+    int64_t length[5];
+} problem;
+
+static void operands_make(const problem *p, flm_dtype dtype, operand *o)
+{
+    const int64_t d = p->H * p->h;
+    int64_t R = 0;
+    o[STARTS] = operand_1d(FLM_DTYPE_I32, 0, p->B + 1);
+    for (int b = 0; b < p->B; b++) put(&o[STARTS].t, b + 1, (double)(R += p->length[b]));
+    R += p->spare;
+    o[O] = operand_2d(dtype, NAN, R, d);
+    o[QKV] = operand_2d(dtype, 1, R, 3 * d);
+    for (int64_t i = 0; i < R * 3 * d; i++)
+        if (i % (3 * d) < 2 * d) put(&o[QKV].t, i, p->size * draw());
+}
+
+/* One query of one head: row of a sequence that begins at `first`; *largest: score. */
+static void reference_query(const problem *p, const flm_tensor *qkv, int64_t first, int64_t row, int64_t head,
+                            double *ref, double *size, double *largest)
+{
+    const int64_t d = p->H * p->h, at = head * p->h;
+    double most = -INFINITY, sum = 0, *score = doubles(row - first + 1);
+    for (int64_t j = first; j <= row; j++) {
+        for (int64_t c = 0; c < p->h; c++)
+            score[j - first] += get(qkv, row * 3 * d + at + c) * get(qkv, j * 3 * d + d + at + c);
+        score[j - first] /= sqrt((double)p->h);
+        most = fmax(most, score[j - first]);
+        *largest = fmax(*largest, fabs(score[j - first]));
+    }
+    for (int64_t j = first; j <= row; j++) sum += score[j - first] = exp(score[j - first] - most);
+    for (int64_t j = first; j <= row; j++)
+        for (int64_t c = 0; c < p->h; c++) {
+            const double v = get(qkv, j * 3 * d + 2 * d + at + c);
+            ref[row * d + at + c] += score[j - first] / sum * v;
+            size[row * d + at + c] += score[j - first] / sum * fabs(v);
+        }
+    free(score);
+}
+
+/* As in conform_attention.c: a probability's relative error is its score's absolute one. */
+static void test_against_double(const problem *p, flm_dtype dtype)
+{
+    operand o[COUNT];
+    char name[96];
+    const int64_t d = p->H * p->h;
+    double largest = 0;
+    operands_make(p, dtype, o);
+    const int64_t R = o[O].t.dim[0];
+    double *ref = doubles(R * d), *size = doubles(R * d);
+    snprintf(name, sizeof name, "%s, %d sequences, R=%d H=%d h=%d", flm_dtype_name(dtype), p->B, (int)R, (int)p->H,
+             (int)p->h);
+    for (int b = 0; b < p->B; b++) {
+        const int64_t first = (int64_t)get(&o[STARTS].t, b), end = (int64_t)get(&o[STARTS].t, b + 1);
+        for (int64_t row = first; row < end; row++)
+            for (int64_t head = 0; head < p->H; head++)
+                reference_query(p, &o[QKV].t, first, row, head, ref, size, &largest);
+    }
+    conform_run(causal, o, COUNT, &p->H, name);
+    conform_close(&o[O].t, ref, size, 2e-6 + 5e-7 * largest, name);
+    free(ref);
+    free(size);
+    operands_free(o, COUNT);
+}
+
+/* The same sequence alone, first, and between others: the same bits. */
+static void test_company(flm_dtype dtype)
+{
+    const problem alone = {3, 24, 0, 2, 1, {131}}, among = {3, 24, 5, 2, 4, {70, 131, 1, 64}};
+    operand a[COUNT], b[COUNT];
+    operands_make(&alone, dtype, a);
+    operands_make(&among, dtype, b);
+    const size_t row = 72 * flm_dtype_size(dtype);
+    memcpy((char *)b[QKV].t.data + 70 * 3 * row, a[QKV].t.data, 131 * 3 * row);
+    const bool ran = causal(conform_be[0], a, &alone.H) == FLM_OK && causal(conform_be[2], b, &among.H) == FLM_OK;
+    tap_ok(ran && memcmp((char *)b[O].t.data + 70 * row, a[O].t.data, 131 * row) == 0,
+           "%s: a sequence has the same bits in any company", flm_dtype_name(dtype));
+    bool zeros = true;
+    for (int64_t i = 266 * 72; i < 271 * 72; i++) zeros = zeros && get(&b[O].t, i) == 0;
+    tap_ok(zeros, "%s: rows of no sequence are zeros", flm_dtype_name(dtype));
+    operands_free(a, COUNT);
+    operands_free(b, COUNT);
+}
+
+static void test_errors(void)
+{
+    const problem p = {2, 8, 0, 1, 2, {5, 3}};
+    int64_t heads = 3;
+    operand o[COUNT];
+    operands_make(&p, FLM_DTYPE_F32, o);
+    conform_refuses(causal, o, 2, &p.H, "attention_causal");
+    tap_ok(causal(conform_be[0], o, &heads) == FLM_E_SHAPE, "16 columns are not 3 heads");
+    put(&o[STARTS].t, 2, 9);
+    tap_ok(causal(conform_be[0], o, &p.H) == FLM_E_ARG, "a sequence beyond the rows");
+    put(&o[STARTS].t, 2, 4);
+    tap_ok(causal(conform_be[0], o, &p.H) == FLM_E_ARG, "starts that descend");
+    put(&o[STARTS].t, 2, 8);
+    put(&o[STARTS].t, 0, -1);
+    tap_ok(causal(conform_be[0], o, &p.H) == FLM_E_ARG, "a start below 0");
+    operands_free(o, COUNT);
+}
+
+/* A query sees no key behind it, and a key that is no number spoils the rows from its own on. */
+static void test_not_a_number(void)
+{
+    const problem p = {1, 16, 0, 1, 2, {70, 40}};
+    operand o[COUNT];
+    bool right = true;
+    operands_make(&p, FLM_DTYPE_F32, o);
+    put(&o[QKV].t, 66 * 48 + 16 + 3, NAN);
+    right = causal(conform_be[0], o, &p.H) == FLM_OK;
+    for (int64_t i = 0; i < 110 * 16; i++) right = right && !!isnan(get(&o[O].t, i)) == (i / 16 >= 66 && i / 16 < 70);
+    tap_ok(right, "a key that is not a number spoils exactly the rows that see it");
+    operands_free(o, COUNT);
+}
+
+static flm_status learned(flm_backend *be, const operand *o, const void *arg)
+{
+    (void)arg;
+    return be->ops->embed_learned(be, &o[0].t, &o[1].t, &o[2].t, &o[3].t, &o[4].t);
+}
+
+static void test_learned(int64_t R, int64_t d)
+{
+    operand o[] = {operand_2d(FLM_DTYPE_F32, NAN, R, d), operand_2d(FLM_DTYPE_F32, 1, 11, d),
+                   operand_2d(FLM_DTYPE_F32, 1, 7, d), operand_tokens(1, &R, 11), operand_tokens(1, &R, 7)};
+    double *ref = doubles(R * d);
+    for (int64_t i = 0; i < R * d; i++)
+        ref[i] = get(&o[1].t, (int64_t)get(&o[3].t, i / d) * d + i % d) +
+                 get(&o[2].t, (int64_t)get(&o[4].t, i / d) * d + i % d);
+    conform_run(learned, o, 5, NULL, "embed_learned");
+    conform_close(&o[0].t, ref, NULL, 0, "embed_learned");
+    conform_refuses(learned, o, 1, NULL, "embed_learned");
+    put(&o[3].t, R - 1, 11);
+    tap_ok(learned(conform_be[0], o, NULL) == FLM_E_ARG, "a token outside the vocabulary");
+    put(&o[3].t, R - 1, 0);
+    put(&o[4].t, 0, -1);
+    tap_ok(learned(conform_be[0], o, NULL) == FLM_E_ARG, "a position below 0");
+    free(ref);
+    operands_free(o, 5);
+}
+
+int main(void)
+{
+    static const problem problems[] = {
+        {1, 2, 0, 1, 1, {1}},         {2, 16, 3, 1, 3, {7, 1, 64}},
+        {1, 64, 0, 1, 2, {65, 128}},  {3, 24, 1, 1, 4, {129, 0, 2, 63}},
+        {1, 96, 0, 1, 1, {71}},       {2, 64, 0, 1, 1, {1024}},
+        {1, 32, 0, 30, 2, {77, 200}}, /* scores of hundreds */ {1, 40, 9, 1e-3, 1, {130}},
+    };
+    if (!conform_begin()) return tap_skip_all(flm_err_message());
+    for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
+        test_against_double(&problems[i], FLM_DTYPE_F32);
+        test_against_double(&problems[i], FLM_DTYPE_BF16);
+    }
+    test_company(FLM_DTYPE_F32);
+    test_company(FLM_DTYPE_BF16);
+    test_errors();
+    test_not_a_number();
+    test_learned(1, 1);
+    test_learned(65, 37);
+    return conform_end();
+}

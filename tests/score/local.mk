@@ -1,0 +1,10 @@
+# Scores against Hugging Face's; tests/score/nll compares files of any shape that make_golden.py makes.
+EXTRA_DIST += %D%/make_golden.py %D%/golden/config.json %D%/golden/model.safetensors %D%/golden/expected.json
+noinst_PROGRAMS += %D%/nll
+%C%_nll_SOURCES = %D%/nll.c
+%C%_nll_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+%C%_nll_LDADD = $(LINK_CMD)
+EXTRA_DIST += %D%/make_texts.py %D%/golden/texts.jsonl %D%/golden/texts-expected.json
+noinst_PROGRAMS += %D%/score_files
+%C%_score_files_SOURCES = %D%/score_files.c
+%C%_score_files_LDADD = $(LINK_CMD)

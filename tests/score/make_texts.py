@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""make_texts.py VOCABULARY FOLDER - texts, and what the published evaluation comes to on them.
+
+VOCABULARY is data-prep/vocabularies/gpt2. GPT-2's weights (V 50257, d 16, 2 heads, 2 blocks, 64 positions) are a formula,
+the same as in score_files.c. Writes FOLDER/texts.jsonl and texts-expected.json. The procedure is the published one, a text
+at a time: truncated to the model's length; a target counts unless it is <|endoftext|> and not the first.
+Made with transformers 4.49.0 and torch 2.6.0; no part of the build or of make check. SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import math
+import sys
+
+import numpy as np
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
+
+
+def values(tensor, shape):
+    x = (np.arange(math.prod(shape), dtype=np.uint64) * 2654435761 + tensor * 40503 * 65537 + 12345) % 2**32
+    x ^= x >> 15
+    x = x * 2246822519 % 2**32
+    x ^= x >> 13
+    return torch.tensor((x.astype(np.float64) / 2**32 - 0.5).astype(np.float32).reshape(shape))
+
+
+blocks, d, positions = 2, 16, 64
+model = GPT2LMHeadModel(GPT2Config(n_positions=positions, vocab_size=50257, n_embd=d, n_head=2, n_layer=blocks)).eval()
+names = ["wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"]
+for i in range(blocks):
+    for part in ("ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"):
+        names += [f"h.{i}.{part}.weight", f"h.{i}.{part}.bias"]
+state = model.transformer.state_dict()
+with torch.no_grad():
+    for number, name in enumerate(names):
+        v = values(number, tuple(state[name].shape))
+        state[name].copy_(1 + v if "ln_" in name and name.endswith("weight") else 2 * v)
+tokenizer = GPT2TokenizerFast(sys.argv[1] + "/vocab.json", sys.argv[1] + "/merges.txt")
+texts = [
+    "The quick brown fox jumps over the lazy dog.",
+    "<|endoftext|>Begins with the end, and<|endoftext|> ends again<|endoftext|>",
+    "One end<|endoftext|><|endoftext|><|endoftext|>three times",
+    "It's na\u00efve \u2014 caf\u00e9, \u4f60\u597d, \U0001f600\U0001f600 and\ttabs\n\nnewlines",
+    "a" * 300 + " " + "word " * 90,
+    "x",
+    " ".join(str(i) for i in range(60)),
+    "repeat repeat repeat repeat repeat repeat repeat repeat repeat repeat repeat repeat",
+]
+nll, counts = [], []
+for text in texts:
+    ids = tokenizer(text, truncation=True, max_length=positions, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        logits = model(ids).logits
+    each = torch.nn.functional.cross_entropy(logits[0, :-1], ids[0, 1:], reduction="none")
+    ends = (ids[0] == 50256).cumsum(0)
+    counted = ((ids[0] != 50256) | ((ends == 1) & (ids[0] == 50256)))[1:]
+    nll.append(float((each * counted).double().sum()))
+    counts.append(int(counted.sum()))
+with open(sys.argv[2] + "/texts.jsonl", "w") as f:
+    f.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+with open(sys.argv[2] + "/texts-expected.json", "w") as f:
+    json.dump({"gen_ppl": math.exp(sum(nll) / sum(counts)), "positions": sum(counts), "nll": nll, "counts": counts}, f)
+    f.write("\n")

@@ -1,0 +1,112 @@
+/* score_files.c - what tests of flm_score score with and what they score: score_files gpt2 FILE [V] writes a GPT-2 of a
+ * formula's weights (make_texts.py has the same); score_files samples FILE writes samples of the bytes tokeniser, two
+ * numbers of steps; score_files damage FILE changes a row. SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd_run.h"
+#include "io/io_foreign.h"
+#include "io/io_samples.h"
+#include "score/score_gpt2.h"
+#include "text/text_tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAMPLES = 23, LENGTH = 90 };
+
+static flm_status formula(void *context, int index, float *data)
+{
+    const flm_checkpoint_dataset *d = (const flm_checkpoint_dataset *)context + index;
+    const int64_t n = d->ndim == 2 ? d->dim[0] * d->dim[1] : d->dim[0];
+    const bool one = strstr(d->name, "ln_") && strstr(d->name, ".weight");
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t x = (uint32_t)(i * 2654435761 + index * 40503LL * 65537 + 12345);
+        x ^= x >> 15;
+        x *= 2246822519u;
+        x ^= x >> 13;
+        const float v = (float)((double)x / 4294967296.0 - 0.5);
+        data[i] = one ? 1 + v : 2 * v;
+    }
+    return FLM_OK;
+}
+
+static flm_status write_gpt2(const char *path, int64_t V)
+{
+    flm_status rc = FLM_OK;
+    const flm_gpt2_shape shape = {64, V, 16, 2, 2, V - 1};
+    flm_checkpoint_info info = {.kind = "gpt2",
+                                .vocabulary = {.name = "gpt2", .V = V, .begin_id = V - 1, .end_id = V - 1},
+                                .L = shape.L,
+                                .d = shape.d,
+                                .H = shape.H,
+                                .N = shape.N};
+    flm_checkpoint_dataset *datasets = NULL;
+    int count = 0;
+    memset(info.vocabulary.sha256, '0', 64);
+    FLM_TRY(flm_gpt2_datasets(&shape, "weights/", &datasets, &count));
+    FLM_TRY(flm_checkpoint_write_file(path, &info, NULL, 0, datasets, count, formula, datasets));
+done:
+    free(datasets);
+    return rc;
+}
+
+/* Rows of words, ended early by the end id. */
+static void row_make(int32_t *ids, int64_t row, int64_t steps)
+{
+    char text[2 * LENGTH];
+    int n = 0;
+    while (n < LENGTH)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s%d ", row % 3 ? "some words " : "other ",
+                      (int)(row * steps + n));
+    for (int i = 0; i < LENGTH; i++) ids[i] = (unsigned char)text[i];
+    ids[0] = 256;
+    for (int64_t i = 20 + 7 * (row % 10); i < LENGTH; i++) ids[i] = 256;
+}
+
+static flm_status write_samples(flm_comm *world, const char *path, bool damage)
+{
+    flm_status rc = FLM_OK;
+    flm_tokenizer *bytes = NULL;
+    flm_samples *file = NULL;
+    const int64_t steps[] = {1, 8};
+    int32_t ids[LENGTH];
+    flm_samples_info info = {.samples = SAMPLES,
+                             .L = LENGTH,
+                             .seed = 1,
+                             .kind = "flm",
+                             .checkpoint = "none",
+                             .weights = "ema",
+                             .precision = "fp32"};
+    FLM_TRY(flm_tokenizer_create("bytes", &bytes));
+    strcpy(info.vocabulary.name, "bytes");
+    strcpy(info.vocabulary.sha256, flm_tokenizer_sha256(bytes));
+    info.vocabulary.V = flm_tokenizer_size(bytes);
+    info.vocabulary.begin_id = info.vocabulary.end_id = 256;
+    FLM_TRY(flm_samples_open_write(world, path, &info, steps, 2, &file));
+    for (int s = 0; s < 2; s++)
+        for (int64_t row = 0; row < SAMPLES; row++) {
+            if (damage && (row != 5 || s != 1)) continue;
+            row_make(ids, damage ? 400 : row, steps[s]);
+            FLM_TRY(flm_samples_write(file, steps[s], row, 1, ids));
+        }
+    FLM_TRY(flm_samples_close(&file));
+done:
+    flm_samples_close(&file);
+    flm_tokenizer_destroy(&bytes);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    flm_status rc = FLM_OK;
+    flm_comm *world = NULL;
+    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    if (argc >= 3 && strcmp(argv[1], "gpt2") == 0)
+        FLM_TRY(write_gpt2(argv[2], argc > 3 ? atoi(argv[3]) : 50257));
+    else if (argc == 3)
+        FLM_TRY(write_samples(world, argv[2], strcmp(argv[1], "damage") == 0));
+    else
+        FLM_FAIL(FLM_E_USAGE, "gpt2|samples|damage FILE");
+done:
+    if (rc != FLM_OK) flm_run_fail(rc);
+    return flm_run_finish(rc, &world);
+}
