@@ -10,6 +10,10 @@ flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shap
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     flm_model_shape shape;
+    static const char *const kinds[] = {[FLM_NETWORK_ONE_TIME] = "flm",
+                                        [FLM_NETWORK_TWO_TIME] = "flow-map-2",
+                                        [FLM_NETWORK_RESIDUAL] = "flow-map-1"};
+    int kind = 0;
     FLM_TRY(flm_model_preset("small", &shape)); /* what no checkpoint records is the same in every preset */
     shape.L = info->L;
     shape.V = info->vocabulary.V;
@@ -17,6 +21,9 @@ flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shap
     shape.H = info->H;
     shape.c = info->c;
     shape.N = info->N;
+    while (kind <= FLM_NETWORK_RESIDUAL && strcmp(info->kind, kinds[kind]) != 0) kind++;
+    if (kind > FLM_NETWORK_RESIDUAL) FLM_FAIL(FLM_E_FORMAT, "the checkpoint's network is of kind '%s'", info->kind);
+    shape.network = (flm_network)kind;
     if (flm_model_check(&shape) != FLM_OK) {
         char why[256];
         snprintf(why, sizeof why, "%s", flm_err_message());

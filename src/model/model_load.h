@@ -6,7 +6,8 @@
 #include "io/io_checkpoint.h"
 #include "model/model_weights.h"
 
-/* flm_model_load_shape - the sizes a checkpoint records, checked. Errors: FLM_E_FORMAT naming the size. */
+/* flm_model_load_shape - the sizes and the kind of network a checkpoint records, checked: "flm", "flow-map-1" (stage
+ * one), "flow-map-2". Errors: FLM_E_FORMAT naming the size or kind. */
 flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shape *out);
 
 /* flm_model_load - every parameter from set "weights" or "ema" of the checkpoint, converted to the compute dtype.
