@@ -80,6 +80,9 @@ enum {
     TOKENS,
     G,
     LOGITS,
+    LOGITS_TO,
+    RESIDUAL,
+    COEFFICIENT,
     PROBS,
     TARGET,
     LOSS,
@@ -188,6 +191,20 @@ static flm_status run_xent(void *arg)
     OPS;
     return ops->softmax_xent(be, T(LOSS), T(PROBS), T(LOGITS), T(TARGET), 1e-3f);
 }
+static flm_status distill_error(void *arg, bool through)
+{
+    OPS;
+    return ops->distill_error(be, &(flm_distill_error){.loss = T(LOSS),
+                                                       .grad = T(PROBS),
+                                                       .from = T(LOGITS),
+                                                       .to = T(LOGITS_TO),
+                                                       .residual = T(RESIDUAL),
+                                                       .bias = T(V_SUM),
+                                                       .coefficient = T(COEFFICIENT),
+                                                       .through = through});
+}
+static flm_status run_distill(void *arg) { return distill_error(arg, false); }
+static flm_status run_distill_through(void *arg) { return distill_error(arg, true); }
 static flm_status run_softmax(void *arg)
 {
     OPS;
@@ -252,7 +269,7 @@ typedef struct op_case {
     bool any_dtype; /* does not depend on the activations' dtype: measured with the first alone */
 } op_case;
 
-enum { CASES = 23 };
+enum { CASES = 25 };
 
 static void make_cases(const options *o, bool bf16, op_case *c)
 {
@@ -268,6 +285,8 @@ static void make_cases(const options *o, bool bf16, op_case *c)
         {"gelu_backward", run_gelu_backward, 4 * n * 3 * a, 0, false},
         {"rope", run_rope, 4 * n * a, 0, false},
         {"softmax_xent", run_xent, head * (4 + a), 0, false},
+        {"distill_error", run_distill, head * (16 + a), 0, false},
+        {"distill_error through", run_distill_through, head * (16 + a), 0, false},
         {"softmax", run_softmax, head * (4 + a), 0, false},
         {"column_sum", run_column_sum, n * a, 0, false},
         {"column_sum head", run_column_sum_head, head * a, 0, false},
@@ -306,7 +325,8 @@ static void make_shapes(bench *b)
     t[TABLE] = flm_tensor_2d(NULL, f, V, d);
     t[TOKENS] = flm_tensor_2d(NULL, i, B, L);
     t[G] = flm_tensor_1d(NULL, f, B);
-    t[LOGITS] = flm_tensor_2d(NULL, f, R, V);
+    t[LOGITS] = t[LOGITS_TO] = t[RESIDUAL] = flm_tensor_2d(NULL, f, R, V);
+    t[COEFFICIENT] = flm_tensor_2d(NULL, f, R, FLM_DISTILL_COEFFICIENTS);
     t[PROBS] = flm_tensor_2d(NULL, a, R, V);
     t[TARGET] = t[INDEX] = flm_tensor_1d(NULL, i, R);
     t[LOSS] = flm_tensor_1d(NULL, f, R);

@@ -161,8 +161,9 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
            (double)flm_trainer_bytes(t) / (1 << 30));
     FLM_TRY(bench_report_create("train", o->json, be, (int)o->threads, &report));
     FLM_TRY(bench_report_line(
-        report, json_pack("{ss ss si ss sI sI sI sI sI sf sf so sf sf sf sf}", "record", "train", "objective", objectives[o->objective], "ranks",
-                          flm_comm_size(t->comm), "dtype", flm_dtype_name(t->settings.act), "batch",
+        report, json_pack("{ss ss si ss sI sI sI sI sI sf sf so sf sf sf sf}", "record", "train", "objective",
+                          objectives[o->objective], "ranks", flm_comm_size(t->comm), "dtype",
+                          flm_dtype_name(t->settings.act), "batch",
                           (json_int_t)t->settings.batch, "micro_batch", (json_int_t)t->settings.micro_batch, "chunk",
                           (json_int_t)t->settings.chunk, "L", (json_int_t)t->settings.shape.L, "V",
                           (json_int_t)t->settings.shape.V, "peak_gflops_before", 1e-9 * peak[0], "peak_gflops_after",

@@ -73,7 +73,8 @@ void flm_dit_destroy(flm_dit **dit);
 
 /* flm_dit_forward - the last hidden state y [B, L, d] of the sequences in dit->input[0..B) at times dit->t[0..B) (and
  * dit->until, where the weights are of a two-time network; one dit serves networks of both kinds).
- * dropout: NULL for none. Errors: FLM_E_ARG (B; two-time weights in a one-time dit), the backend's. Source: model.md section 2. */
+ * dropout: NULL for none. Errors: FLM_E_ARG (B; two-time weights in a one-time dit), the backend's.
+ * Source: model.md section 2. */
 flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, const flm_dit_dropout *dropout);
 
 /* flm_dit_backward - from dit->grad_y (gradient of y) to dit->grad_x (gradient of input); weights' gradients +=.

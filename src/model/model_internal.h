@@ -19,8 +19,8 @@ flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i);
 /* Dropout of site 2 * block + branch (0 attention, 1 MLP); none when dropout is NULL. */
 flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int branch);
 
-/* out (+)= Linear(SiLU(Linear(features(t)))) of one time; w: W1 b1 W2 b2. All f32: t [B], features [B, F], others [B, c].
- */
+/* out (+)= Linear(SiLU(Linear(features(t)))) of one time; w: W1 b1 W2 b2.
+ * All f32: t [B], features [B, F], others [B, c]. */
 flm_status flm_time_embed(flm_backend *be, const flm_tensor *t, const flm_tensor *features, const flm_tensor *h,
                           const flm_tensor *act, const flm_tensor *const w[4], const flm_tensor *out, bool accumulate);
 

@@ -11,26 +11,22 @@ static const char *const kinds[] = {[FLM_NETWORK_ONE_TIME] = "flm",
 
 const char *flm_model_kind_name(flm_network network) { return kinds[network]; }
 
-flm_network flm_model_kind(const char *kind)
-{
-    flm_network network = FLM_NETWORK_ONE_TIME;
-    while (network < FLM_NETWORK_RESIDUAL && strcmp(kinds[network], kind) != 0) network++;
-    return network;
-}
-
 flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shape *out)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     flm_model_shape shape;
+    int kind = 0;
     FLM_TRY(flm_model_preset("small", &shape)); /* what no checkpoint records is the same in every preset */
-    shape.network = flm_model_kind(info->kind);
     shape.L = info->L;
     shape.V = info->vocabulary.V;
     shape.d = info->d;
     shape.H = info->H;
     shape.c = info->c;
     shape.N = info->N;
+    while (kind <= FLM_NETWORK_RESIDUAL && strcmp(info->kind, kinds[kind]) != 0) kind++;
+    if (kind > FLM_NETWORK_RESIDUAL) FLM_FAIL(FLM_E_MISMATCH, "the checkpoint is of kind %s, no flow language model or map", info->kind);
+    shape.network = (flm_network)kind;
     if (flm_model_check(&shape) != FLM_OK) {
         char why[256];
         snprintf(why, sizeof why, "%s", flm_err_message());

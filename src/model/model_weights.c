@@ -190,8 +190,8 @@ flm_status flm_weights_create(flm_backend *be, const flm_model_shape *shape, flm
     weights = calloc(1, sizeof *weights);
     if (weights != NULL) {
         *weights = (flm_weights){.be = be, .shape = *shape, .compute = compute, .size = size};
-        weights->buckets =
-            1 + (shape->network == FLM_NETWORK_ONE_TIME ? flm_bucket_head_small(shape->N) : flm_bucket_two_time(shape->N));
+        weights->buckets = flm_bucket_head_small(shape->N) + 1;
+        if (shape->network != FLM_NETWORK_ONE_TIME) weights->buckets = flm_bucket_two_time(shape->N) + 1;
         weights->parameter = calloc(most, sizeof *weights->parameter);
         weights->bucket = calloc((size_t)weights->buckets, sizeof *weights->bucket);
         weights->w.block = calloc(N, sizeof *weights->w.block);

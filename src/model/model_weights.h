@@ -98,8 +98,8 @@ int flm_weights_find(const flm_weights *weights, const char *name);
 flm_status flm_weights_get_grad(const flm_weights *weights, int index, float *values);
 
 /* flm_parameter_initial - elements [first, first + count) of a parameter's initial values, a function of (seed, index,
- * element) alone: any rank makes any part. index: of the parameter. Host memory. A distillation's student begins with the teacher's
- * values but where parameter->fresh. Source: model.md sections 2, 6 and 7. */
+ * element) alone: any rank makes any part. index: of the parameter. Host memory. A distillation's student begins with
+ * the teacher's values but where parameter->fresh. Source: model.md sections 2, 6 and 7. */
 void flm_parameter_initial(const flm_parameter *parameter, int index, uint64_t seed, int64_t first, int64_t count,
                            float *values);
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,7 +146,7 @@ flm_status flm_metrics_report(flm_metrics *m, const flm_report *r)
         r->lr, "tokens_per_second", r->tokens_per_second, "seconds_data", r->seconds_data, "seconds_compute",
         r->seconds_compute, "seconds_communication", r->seconds_communication, "memory_bytes",
         (json_int_t)r->memory_bytes);
-    if (object != NULL && r->error != r->loss) json_object_set_new(object, "error", json_real(r->error));
+    if (object != NULL && !isnan(r->error)) json_object_set_new(object, "error", json_real(r->error));
     if (object != NULL && r->utilisation > 0) {
         json_object_set_new(object, "flops_utilisation", json_real(r->utilisation));
         snprintf(utilisation, sizeof utilisation, ", %.1f %% of peak", 100 * r->utilisation);
@@ -165,7 +166,7 @@ flm_status flm_metrics_validation(flm_metrics *m, int64_t step, double loss, dou
     if (!m->speak) return FLM_OK;
     json_t *object =
         json_pack("{s:I, s:f, s:I}", "step", (json_int_t)step, "valid_loss", loss, "valid_rows", (json_int_t)rows);
-    if (object != NULL && error != loss) json_object_set_new(object, "valid_error", json_real(error));
+    if (object != NULL && !isnan(error)) json_object_set_new(object, "valid_error", json_real(error));
     FLM_TRY(append(m, object));
     flm_progress_clear(&m->progress);
     flm_log(FLM_LOG_INFO, "step %" PRId64 ": validation loss %.4f over %" PRId64 " rows", step, loss, rows);

@@ -13,7 +13,7 @@ typedef struct flm_metrics flm_metrics;
 
 typedef struct flm_report {
     int64_t step, epoch, tokens_seen;
-    double loss, error, grad_norm, lr; /* error: see flm_step_result; written where it differs from the loss */
+    double loss, error, grad_norm, lr; /* error: see flm_step_result; NaN for an FLM, then not written */
     double tokens_per_second; /* since the report before */
     double utilisation;       /* model FLOPs a second over the peak; 0: the peak is not known */
     double seconds_data, seconds_compute, seconds_communication; /* of rank 0 since the report before */
@@ -32,7 +32,7 @@ void flm_metrics_close(flm_metrics **metrics);
 /* flm_metrics_report - a line of a training step. Errors: FLM_E_IO. */
 flm_status flm_metrics_report(flm_metrics *metrics, const flm_report *report);
 
-/* flm_metrics_validation - a line with the loss on held-out rows. Errors: FLM_E_IO. */
+/* flm_metrics_validation - a line with the loss, and the error as above, on held-out rows. Errors: FLM_E_IO. */
 flm_status flm_metrics_validation(flm_metrics *metrics, int64_t step, double loss, double error, int64_t rows);
 
 /* flm_metrics_progress - on a terminal: redraw the bar of step `step` of `steps`. */

@@ -7,6 +7,7 @@
 #include "train/train_internal.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,7 +157,7 @@ static flm_status evaluate(flm_run *run)
     FLM_TRY(validate(run, &loss, &error));
     if (flm_comm_rank(run->comm) == 0) {
         printf("step %" PRId64 "  valid_loss %.6f", run->trainer->step, loss);
-        if (error != loss) printf("  valid_error %.6f", error);
+        if (!isnan(error)) printf("  valid_error %.6f", error);
         printf("\n");
     }
 done:

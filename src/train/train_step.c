@@ -172,7 +172,7 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
                  (long long)trainer->step + 1, isfinite(loss) ? "gradient" : "loss", loss, norm);
     FLM_TRY(flm_optimizer_update(trainer->optimizer, lr, trainer->step));
     trainer->step++;
-    *out = (flm_step_result){loss, sums[1] / tokens, norm, lr, sums[2] > 0};
+    *out = (flm_step_result){loss, s->teacher != NULL ? sums[1] / tokens : NAN, norm, lr, sums[2] > 0};
 done:
     return rc;
 }
@@ -218,7 +218,7 @@ flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, 
     FLM_TRY(flm_comm_sum_f64(trainer->comm, sums, 2));
     FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, false));
     *loss = sums[0] / (double)(rows * s->shape.L);
-    *error = sums[1] / (double)(rows * s->shape.L);
+    *error = s->teacher != NULL ? sums[1] / (double)(rows * s->shape.L) : NAN;
     if (!isfinite(*loss))
         FLM_FAIL(FLM_E_NUMERIC, "step %lld: the validation loss is not finite", (long long)trainer->step);
 done:

@@ -45,7 +45,7 @@ typedef struct flm_trainer {
 
 typedef struct flm_step_result {
     double loss;      /* mean over the global batch: of an FLM in nats a token */
-    double error;     /* of a distillation: the mean squared error behind the loss, which stage one weights; else loss */
+    double error;     /* of a distillation: the mean squared error behind the loss, which stage one weights; FLM: NaN */
     double grad_norm; /* global, before clipping */
     double lr;
     bool stop;        /* some rank was asked to stop */

@@ -147,7 +147,7 @@ static flm_status make_xi(int64_t rows, int64_t V, int64_t d, int networks, floa
 {
     flm_status rc = FLM_OK;
     const int64_t kd = networks * d;
-    const factors f = {V, kd, malloc((size_t)(V * kd) * sizeof(double)), malloc((size_t)(kd * kd) * sizeof(double))};
+    const factors f = {V, kd, calloc((size_t)(V * kd), sizeof(double)), calloc((size_t)(kd * kd), sizeof(double))};
     double *x = malloc((size_t)kd * sizeof *x);
     if (f.F == NULL || f.R == NULL || x == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the noise");
     fill_factor(&f, d, E);

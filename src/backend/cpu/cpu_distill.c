@@ -14,21 +14,26 @@ typedef struct error_row {
 
 FLM_INLINE float probability(float x, float most, float factor) { return flm_math_exp(x - most) * factor; }
 
-/* err into residual; its sum of squares, and with `through` the sum of p(from) err into *dot. */
-FLM_INLINE double errors(const error_row *r, bool through, int64_t V, double *dot)
+/* err into residual; its sum of squares, and with `through` the sum of p(from) err into *dot. (The row's numbers are
+ * copied: as members they might be what residual's stores change, and nothing would be vectorised.) */
+FLM_INLINE double errors(const error_row *row, bool through, int64_t V, double *dot)
 {
+    const error_row r = *row;
+    const float *from = r.from, *to = r.to, *bias = r.bias;
+    const float c0 = r.c[0], c1 = r.c[1], c2 = r.c[2];
+    float *residual = r.residual;
     double total = 0, along = 0;
     for (int64_t at = 0; at < V; at += FLM_SUM_BLOCK) {
         const int64_t end = V - at < FLM_SUM_BLOCK ? V : at + FLM_SUM_BLOCK;
         float squares = 0, products = 0;
 #pragma omp simd reduction(+ : squares, products)
         for (int64_t j = at; j < end; j++) {
-            const float p = probability(r->from[j], r->most_from, r->factor_from);
-            const float q = probability(r->to[j], r->most_to, r->factor_to);
-            const float err = r->c[0] * (q - p) + r->c[1] * r->residual[j] + r->c[2] * r->bias[j];
+            const float p = probability(from[j], r.most_from, r.factor_from);
+            const float q = probability(to[j], r.most_to, r.factor_to);
+            const float err = c0 * (q - p) + c1 * residual[j] + c2 * bias[j];
             squares += err * err;
             if (through) products += p * err;
-            r->residual[j] = err;
+            residual[j] = err;
         }
         total += (double)squares;
         along += (double)products;
@@ -37,13 +42,16 @@ FLM_INLINE double errors(const error_row *r, bool through, int64_t V, double *do
     return total;
 }
 
-FLM_INLINE void gradient(const error_row *r, void *grad, bool bf16, bool through, float dot, int64_t V)
+FLM_INLINE void gradient(const error_row *row, void *grad, bool bf16, bool through, float dot, int64_t V)
 {
+    const error_row r = *row;
+    const float *from = r.from, *residual = r.residual;
+    const float c3 = r.c[3];
 #pragma omp simd
     for (int64_t j = 0; j < V; j++) {
-        float g = r->c[3] * r->residual[j];
-        if (through) g = r->c[3] * probability(r->from[j], r->most_from, r->factor_from) * (r->residual[j] - dot);
-        flm_store(grad, bf16, j, g);
+        const float err = residual[j];
+        flm_store(grad, bf16, j,
+                  through ? c3 * probability(from[j], r.most_from, r.factor_from) * (err - dot) : c3 * err);
     }
 }
 

@@ -139,13 +139,28 @@ done:
     return rc;
 }
 
+/* bf16 and count are constants of the callers'. */
 FLM_INLINE void combine(void *y, bool bf16, const float *c, const void *const *x, int count, int64_t at, int64_t n)
 {
+    const float c0 = c[0], c1 = count > 1 ? c[1] : 0, c2 = count > 2 ? c[2] : 0, c3 = count > 3 ? c[3] : 0;
+    const void *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
 #pragma omp simd
     for (int64_t i = at; i < at + n; i++) {
-        float sum = c[0] * flm_load(x[0], bf16, i);
-        for (int k = 1; k < count; k++) sum += c[k] * flm_load(x[k], bf16, i);
+        float sum = c0 * flm_load(x0, bf16, i);
+        if (count > 1) sum += c1 * flm_load(x1, bf16, i);
+        if (count > 2) sum += c2 * flm_load(x2, bf16, i);
+        if (count > 3) sum += c3 * flm_load(x3, bf16, i);
         flm_store(y, bf16, i, sum);
+    }
+}
+
+FLM_INLINE void combine_as(void *y, bool bf16, const float *c, const void *const *x, int count, int64_t at, int64_t n)
+{
+    switch (count) {
+    case 1: combine(y, bf16, c, x, 1, at, n); break;
+    case 2: combine(y, bf16, c, x, 2, at, n); break;
+    case 3: combine(y, bf16, c, x, 3, at, n); break;
+    default: combine(y, bf16, c, x, FLM_COMBINE_MOST, at, n);
     }
 }
 
@@ -153,9 +168,9 @@ FLM_SIMD static void combine_block(void *y, bool bf16, const float *c, const voi
                                    int64_t n)
 {
     if (bf16)
-        combine(y, true, c, x, count, at, n);
+        combine_as(y, true, c, x, count, at, n);
     else
-        combine(y, false, c, x, count, at, n);
+        combine_as(y, false, c, x, count, at, n);
 }
 
 flm_status flm_cpu_sample_combine(flm_backend *be, const flm_tensor *y, const flm_tensor *coefficient,

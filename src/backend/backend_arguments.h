@@ -1,0 +1,54 @@
+/* backend_arguments.h - the arguments of those ops that take many: see backend_ops.h, whose conventions hold here.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_BACKEND_ARGUMENTS_H
+#define FLM_BACKEND_ARGUMENTS_H
+
+#include "backend/backend.h"
+
+/* A matrix product and what is fused to it. C = op(A) op(B) [+ C] [+ bias], then optionally GELU. */
+typedef struct flm_matmul {
+    const flm_tensor *a, *b;      /* act, 2-D: op(a) is [M, K], op(b) is [K, N]; f32 or bf16, both the same */
+    bool transpose_a, transpose_b;/* stored as [K, M], [N, K] */
+    const flm_tensor *c;          /* [M, N] f32 or bf16; accumulation is always fp32 */
+    bool accumulate;              /* C += (f32 C only) */
+    const flm_tensor *bias;       /* NULL or f32 [N], added to every row */
+    const flm_tensor *gelu;       /* NULL, or [M, N] like c: gelu = gelu_tanh(c), c keeps the value before it */
+} flm_matmul;
+
+/* Dropout of one site: element (b, l, i) is kept if 16 bits of Philox (stream; sample first_sample + b, position l,
+ * component i) are at least p * 65536 rounded; kept elements are divided by the exact keep probability. */
+typedef struct flm_dropout {
+    float p;              /* 0: none; at least 0 and below 1, rounded to 1/65536: FLM_E_ARG otherwise */
+    uint64_t stream;      /* flm_philox_stream(seed, FLM_RANDOM_DROPOUT, step, site) */
+    int64_t first_sample; /* global index of the batch's first sample, counted within the step */
+} flm_dropout;
+
+/* One AdamW update with EMA over a flat slice, all [n]. Source: model.md section 5. */
+typedef struct flm_adamw {
+    flm_tensor w, m, v, ema;  /* f32 [n], updated; ema may be absent */
+    flm_tensor grad;          /* f32 [n] */
+    flm_tensor cast;          /* absent, or bf16 [n] = the new w */
+    const double *norm_sq;    /* on the backend: squared global gradient norm; the gradient is scaled by
+                                 min(1, clip / (sqrt(norm_sq) + 1e-6)); nothing changes where it is not finite */
+    float clip, lr, beta1, beta2, eps, weight_decay, ema_decay;
+    int64_t update;           /* 0 for the first update: bias corrections use update + 1 */
+} flm_adamw;
+
+/* Squared error of a distillation by rows, and its gradient. With c = coefficient[r], p = softmax:
+ *     err = c[0] (p(to) - p(from)) + c[1] residual + c[2] bias
+ *     loss[r] = sum over V of err^2
+ *     grad = c[3] err, or with `through` c[3] p(from) (err - sum of p(from) err): of from's logits
+ * residual holds err afterwards, unless it is grad. Source: model.md sections 6 and 7. */
+typedef struct flm_distill_error {
+    const flm_tensor *loss;        /* f32 [R] */
+    const flm_tensor *grad;        /* absent, or act [R, V]; f32: may be residual, with `through` from */
+    const flm_tensor *from, *to;   /* f32 [R, V]: logits */
+    const flm_tensor *residual;    /* f32 [R, V] */
+    const flm_tensor *bias;        /* f32 [V] */
+    const flm_tensor *coefficient; /* f32 [R, FLM_DISTILL_COEFFICIENTS] */
+    bool through;
+} flm_distill_error;
+
+enum { FLM_DISTILL_COEFFICIENTS = 4, FLM_COMBINE_MOST = 4 };
+
+#endif
