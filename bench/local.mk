@@ -28,3 +28,11 @@ bench: %D%/bench_train$(EXEEXT)
 %C%_bench_ops_SOURCES = %D%/bench_ops.c %D%/bench_common.c %D%/bench_common.h
 %C%_bench_ops_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_ops_LDADD = $(LINK_BACKEND) $(JANSSON_LIBS)
+
+EXTRA_PROGRAMS += %D%/bench_text
+CLEANFILES += %D%/bench_text$(EXEEXT)
+bench: %D%/bench_text$(EXEEXT)
+EXTRA_DIST += %D%/bench_text.py
+%C%_bench_text_SOURCES = %D%/bench_text.c %D%/bench_common.c %D%/bench_common.h
+%C%_bench_text_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+%C%_bench_text_LDADD = libflm_text.a $(LINK_BACKEND) $(TEXT_LIBS)

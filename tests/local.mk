@@ -27,5 +27,6 @@ include tests/conform/local.mk
 include tests/parity/local.mk
 include tests/ranks/local.mk
 include tests/cmd/local.mk
+include tests/text/local.mk
 include tests/science/local.mk
 include tests/fuzz/local.mk

@@ -9,8 +9,8 @@
 #define L TEXT_LETTER
 #define N TEXT_NUMBER
 
-/* Assigned in Unicode 15.0 to 17.0, unassigned in 14.0; the class is that of Unicode 16.0. Sources: unicodedata 14.0.0
- * of Python 3.11 against regex 2026.11.19 (Unicode 17.0); classes measured on ByteLevel of tokenizers 0.21.2. */
+/* Assigned in Unicode 15.0 to 18.0, unassigned in 14.0; the class is that of Unicode 16.0. Sources: unicodedata 14.0.0
+ * of Python 3.11 against regex 2026.11.19 (Unicode 18.0); classes measured on ByteLevel of tokenizers 0.21.2. */
 static const struct newcomers {
     uint32_t first, last, class;
 } newcomers[] = {

@@ -94,13 +94,13 @@ flm_status text_vocabulary_finish(text_vocabulary *v)
     flm_status rc = FLM_OK;
 
     if (v->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: a vocabulary without tokens", v->path);
-    FLM_TRY(text_words_create(v->count, &v->by_text));
-    for (size_t id = 0; id < v->count; id++) {
+    for (size_t id = 0; id < v->count; id++) /* first: then the table is no larger than the file asks for */
         if (!v->tokens[id])
             FLM_FAIL(FLM_E_FORMAT, "%s: no token has the id %zu, though there are larger ids", v->path, id);
+    FLM_TRY(text_words_create(v->count, &v->by_text));
+    for (size_t id = 0; id < v->count; id++)
         if (!text_words_add(&v->by_text, v->tokens[id], v->bytes[id], (int32_t)id))
             FLM_FAIL(FLM_E_FORMAT, "%s: the token \"%.64s\" stands there twice", v->path, v->tokens[id]);
-    }
 done:
     return rc;
 }

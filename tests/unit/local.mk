@@ -46,6 +46,15 @@ check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t %D%/io/schema.t
 check_PROGRAMS += %D%/text/bytes.t
 %C%_text_bytes_t_SOURCES = %D%/text/bytes.c
 %C%_text_bytes_t_LDADD = $(LINK_TEXT)
+check_PROGRAMS += %D%/text/gpt2.t %D%/text/bert.t %D%/text/lm1b.t
+EXTRA_DIST += tests/text_pairs.h %D%/text/pairs-gpt2.tsv %D%/text/pairs-bert.tsv %D%/text/detokenize-lm1b.tsv
+%C%_text_gpt2_t_SOURCES = %D%/text/gpt2.c
+%C%_text_gpt2_t_CPPFLAGS = $(AM_CPPFLAGS) $(PCRE2_CPPFLAGS)
+%C%_text_gpt2_t_LDADD = $(LINK_TEXT) $(PCRE2_LIBS)
+%C%_text_bert_t_SOURCES = %D%/text/bert.c
+%C%_text_bert_t_LDADD = $(LINK_TEXT)
+%C%_text_lm1b_t_SOURCES = %D%/text/lm1b.c
+%C%_text_lm1b_t_LDADD = $(LINK_TEXT)
 
 # io: shards
 check_PROGRAMS += %D%/io/shard.t
