@@ -238,7 +238,7 @@ want="256 97 239 191 256/256 189 98 256 256/" packed invalid.jsonl
 tap_has out "replaced    1 " "bytes that are no UTF-8 are replaced in JSON too"
 
 # A large file of JSON lines is divided by place, and read from the middle.
-awk 'BEGIN { srand(2); for (i = 0; i < 60000; i++) { s = ""; for (j = rand() * 20; j > 0; j--) s = s " w" int(rand() * 1000)
+awk 'BEGIN { srand(2); for (i = 0; i < 9000; i++) { s = ""; for (j = rand() * 280; j > 0; j--) s = s " w" int(rand() * 1000)
     printf "{\"id\": %d, \"text\": \"%d%s\\n\"}\n", i, i, s } }' >many.jsonl
 set -- --length 40 --valid-last 70 --shard-bytes 1000000
 run "$@" --out many.1 many.jsonl

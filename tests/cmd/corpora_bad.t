@@ -95,7 +95,7 @@ refused "none of 1 members is text by its name; --members says" "a tar without t
 
 # Bombs: 400 MiB and 160 MiB of zeros. Neither is unpacked, nor held.
 head -c 419430400 /dev/zero | gzip -1 >bomb.txt.gz
-refused "more than --document-bytes 67108864" "one huge document" --ratio 1000000000 bomb.txt.gz
+refused "more than --document-bytes 16777216" "one huge document" --ratio 1000000000 bomb.txt.gz
 refused "bomb.txt.gz: more than --ratio 100 bytes" "a bomb" --ratio 100 --document-bytes 1073741824 bomb.txt.gz
 mkdir zeros && head -c 167772160 /dev/zero >zeros/zeros.bin
 tar cf - zeros/zeros.bin a.txt | gzip -9 >passed.tar.gz
