@@ -12,7 +12,6 @@ check_PROGRAMS += %D%/checkpoint_fuzz.t
 check_PROGRAMS += %D%/shard_fuzz.t
 %C%_shard_fuzz_t_SOURCES = %D%/shard_fuzz.c
 %C%_shard_fuzz_t_LDADD = $(LINK_IO)
-# texts and vocabularies
 check_PROGRAMS += %D%/text_fuzz.t
 %C%_text_fuzz_t_SOURCES = %D%/text_fuzz.c
 %C%_text_fuzz_t_LDADD = $(LINK_TEXT)
@@ -26,6 +25,3 @@ check_PROGRAMS += %D%/archive_fuzz.t %D%/jsonl_fuzz.t
 %C%_jsonl_fuzz_t_LDADD = $(LINK_PREP)
 
 # texts and vocabularies
-check_PROGRAMS += %D%/text_fuzz.t
-%C%_text_fuzz_t_SOURCES = %D%/text_fuzz.c
-%C%_text_fuzz_t_LDADD = $(LINK_TEXT)
