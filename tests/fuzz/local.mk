@@ -12,6 +12,8 @@ check_PROGRAMS += %D%/checkpoint_fuzz.t
 check_PROGRAMS += %D%/shard_fuzz.t
 %C%_shard_fuzz_t_SOURCES = %D%/shard_fuzz.c
 %C%_shard_fuzz_t_LDADD = $(LINK_IO)
+
+# texts and vocabularies
 check_PROGRAMS += %D%/text_fuzz.t
 %C%_text_fuzz_t_SOURCES = %D%/text_fuzz.c
 %C%_text_fuzz_t_LDADD = $(LINK_TEXT)
@@ -23,5 +25,3 @@ check_PROGRAMS += %D%/archive_fuzz.t %D%/jsonl_fuzz.t
 %C%_archive_fuzz_t_LDADD = $(LINK_PREP)
 %C%_jsonl_fuzz_t_SOURCES = %D%/jsonl_fuzz.c %D%/prep_fuzz.c %D%/prep_fuzz.h
 %C%_jsonl_fuzz_t_LDADD = $(LINK_PREP)
-
-# texts and vocabularies
