@@ -29,4 +29,5 @@ include tests/ranks/local.mk
 include tests/cmd/local.mk
 include tests/science/local.mk
 include tests/score/local.mk
+include tests/convert/local.mk
 include tests/fuzz/local.mk
