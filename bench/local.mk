@@ -28,3 +28,11 @@ bench: %D%/bench_train$(EXEEXT)
 %C%_bench_ops_SOURCES = %D%/bench_ops.c %D%/bench_common.c %D%/bench_common.h
 %C%_bench_ops_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_ops_LDADD = $(LINK_BACKEND) $(JANSSON_LIBS)
+
+EXTRA_DIST += %D%/score_transformers.py
+EXTRA_PROGRAMS += %D%/bench_score
+CLEANFILES += %D%/bench_score$(EXEEXT)
+bench: %D%/bench_score$(EXEEXT)
+%C%_bench_score_SOURCES = %D%/bench_score.c %D%/bench_common.c %D%/bench_common.h
+%C%_bench_score_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+%C%_bench_score_LDADD = libflm_cmd.a $(LINK_TRAIN)

@@ -12,3 +12,12 @@ check_PROGRAMS += %D%/checkpoint_fuzz.t
 check_PROGRAMS += %D%/shard_fuzz.t
 %C%_shard_fuzz_t_SOURCES = %D%/shard_fuzz.c
 %C%_shard_fuzz_t_LDADD = $(LINK_IO)
+
+# other programs' files
+EXTRA_DIST += %D%/foreign_fuzz.h
+check_PROGRAMS += %D%/safetensors_fuzz.t %D%/pickle_fuzz.t
+%C%_safetensors_fuzz_t_SOURCES = %D%/safetensors_fuzz.c
+%C%_safetensors_fuzz_t_LDADD = $(LINK_IO)
+%C%_pickle_fuzz_t_SOURCES = %D%/pickle_fuzz.c
+%C%_pickle_fuzz_t_CPPFLAGS = $(AM_CPPFLAGS) $(LIBZIP_CPPFLAGS)
+%C%_pickle_fuzz_t_LDADD = $(LINK_IO)
