@@ -220,6 +220,15 @@ done:
     return rc;
 }
 
+static void release_network(generation *g)
+{
+    flm_sampler_destroy(&g->sampler);
+    flm_dit_destroy(&g->dit);
+    flm_noise_destroy(&g->basis);
+    flm_weights_destroy(&g->weights);
+    flm_gamma_destroy(&g->gamma);
+}
+
 flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_options *options,
                             bool (*stop_requested)(void))
 {
@@ -241,13 +250,12 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
     }
     FLM_TRY(report(&g));
     FLM_TRY(flm_comm_agree(comm, flm_samples_close(&g.file)));
+    release_network(&g); /* GPT-2 takes its place */
+    if (options->score[0] || options->json[0])
+        FLM_TRY(flm_generate_score(comm, be, options, g.steps, g.steps_count, stop_requested));
 done:
     flm_samples_close(&g.file);
-    flm_sampler_destroy(&g.sampler);
-    flm_dit_destroy(&g.dit);
-    flm_noise_destroy(&g.basis);
-    flm_weights_destroy(&g.weights);
-    flm_gamma_destroy(&g.gamma);
+    release_network(&g);
     flm_checkpoint_close(&g.checkpoint);
     free(g.steps);
     free(g.ids);

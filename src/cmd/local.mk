@@ -4,7 +4,9 @@ libflm_cmd_a_SOURCES = %D%/cmd_run.c %D%/cmd_run.h %D%/cmd_options.c %D%/cmd_opt
 bin_PROGRAMS += flm_train flm_generate
 flm_train_SOURCES = %D%/flm_train.c
 flm_train_LDADD = $(LINK_CMD)
-flm_generate_SOURCES = %D%/flm_generate.c %D%/cmd_generate.c %D%/cmd_generate.h
+flm_generate_SOURCES = %D%/flm_generate.c %D%/cmd_generate.c %D%/cmd_generate.h %D%/cmd_generate_score.c \
+  %D%/cmd_score.h %D%/cmd_score_report.c
+flm_generate_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 flm_generate_LDADD = $(LINK_CMD)
 
 # flm_inspect
