@@ -36,3 +36,11 @@ EXTRA_DIST += %D%/bench_text.py
 %C%_bench_text_SOURCES = %D%/bench_text.c %D%/bench_common.c %D%/bench_common.h
 %C%_bench_text_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_text_LDADD = libflm_text.a $(LINK_BACKEND) $(TEXT_LIBS)
+
+EXTRA_DIST += %D%/score_transformers.py
+EXTRA_PROGRAMS += %D%/bench_score
+CLEANFILES += %D%/bench_score$(EXEEXT)
+bench: %D%/bench_score$(EXEEXT)
+%C%_bench_score_SOURCES = %D%/bench_score.c %D%/bench_common.c %D%/bench_common.h
+%C%_bench_score_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+%C%_bench_score_LDADD = libflm_cmd.a $(LINK_TRAIN)

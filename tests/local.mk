@@ -30,4 +30,5 @@ include tests/cmd/local.mk
 include tests/text/local.mk
 include tests/science/local.mk
 include tests/score/local.mk
+include tests/convert/local.mk
 include tests/fuzz/local.mk

@@ -154,6 +154,9 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
     }
     FLM_TRY(report(&g));
     FLM_TRY(flm_comm_agree(comm, flm_samples_close(&g.file)));
+    generation_release_network(&g); /* GPT-2 takes its place */
+    if (options->score[0] || options->json[0])
+        FLM_TRY(flm_generate_score(comm, be, options, g.steps, g.steps_count, stop_requested));
 done:
     generation_release(&g);
     return rc;

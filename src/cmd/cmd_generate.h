@@ -12,6 +12,8 @@ typedef struct flm_generate_options {
     int64_t samples, batch, chunk;
     int weights; /* 0 ema, 1 raw */
     bool text;
+    const char *score, *json; /* GPT-2's file; where the published evaluation's JSON goes; "": none */
+    int64_t score_batch;
     int device, precision;
     int64_t seed, threads;
 } flm_generate_options;
@@ -22,5 +24,11 @@ typedef struct flm_generate_options {
  * what was made stays), and those of files and devices. Source: model.md section 8. */
 flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_options *options,
                             bool (*stop_requested)(void));
+
+/* flm_generate_score - of a finished samples file (options->out): scores by options->score into the file and a table on
+ * stdout, and options->json: generative_ppl (null without a score), entropy and generated_seqs; of several numbers of
+ * steps an object of such objects, "steps_N". Collective. Errors: those of flm_score_samples and of files. */
+flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generate_options *options,
+                              const int64_t *steps, int count, bool (*stop_requested)(void));
 
 #endif

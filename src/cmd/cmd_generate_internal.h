@@ -32,7 +32,8 @@ typedef struct generation {
  * Errors: FLM_E_MISMATCH (a teacher that changed, or is another), those of reading and of memory. */
 flm_status generation_load(generation *g);
 
-/* generation_release - all that the generation holds. */
+/* generation_release_network - the networks and what sampling needs; generation_release - all that is held. */
+void generation_release_network(generation *g);
 void generation_release(generation *g);
 
 #endif

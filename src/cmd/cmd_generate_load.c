@@ -136,15 +136,20 @@ done:
     return rc;
 }
 
-void generation_release(generation *g)
+void generation_release_network(generation *g)
 {
-    flm_samples_close(&g->file);
     flm_sampler_destroy(&g->sampler);
     flm_dit_destroy(&g->dit);
     flm_noise_destroy(&g->basis);
     flm_weights_destroy(&g->weights);
     flm_weights_destroy(&g->teacher);
     flm_gamma_destroy(&g->gamma);
+}
+
+void generation_release(generation *g)
+{
+    flm_samples_close(&g->file);
+    generation_release_network(g);
     flm_checkpoint_close(&g->checkpoint);
     flm_checkpoint_close(&g->teacher_checkpoint);
     free(g->steps);

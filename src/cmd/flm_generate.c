@@ -24,6 +24,13 @@ static const flm_option table[] = {
     {"batch", FLM_OPTION_INT, AT(batch), "64", 1, 1 << 24, NULL, "Sampling", "N", "Samples a rank makes at once", false},
     {"chunk", FLM_OPTION_INT, AT(chunk), "0", 0, 1 << 24, NULL, "Sampling", "N",
      "Rows of logits held at once; 0: about 16 M logits", false},
+    {"score", FLM_OPTION_STRING, AT(score), "", 0, 0, NULL, "Scoring", "FILE",
+     "Then score the samples with this GPT-2 (flm_convert makes one), as flm_score does", false},
+    {"score-batch", FLM_OPTION_INT, AT(score_batch), "8", 1, 1 << 20, NULL, "Scoring", "N",
+     "Texts a rank scores at once", false},
+    {"json", FLM_OPTION_STRING, AT(json), "", 0, 0, NULL, "Scoring", "FILE",
+     "generative_ppl, entropy and generated_seqs, as the published evaluation writes them; of several numbers of steps an "
+     "object for each", false},
     FLM_OPTIONS_COMMON(flm_generate_options),
 };
 

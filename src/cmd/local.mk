@@ -7,7 +7,8 @@ flm_distill_SOURCES = %D%/flm_distill.c %D%/cmd_train_options.h
 flm_distill_LDADD = $(LINK_CMD)
 flm_train_LDADD = $(LINK_CMD)
 flm_generate_SOURCES = %D%/flm_generate.c %D%/cmd_generate.c %D%/cmd_generate.h \
-  %D%/cmd_generate_internal.h %D%/cmd_generate_load.c
+  %D%/cmd_generate_internal.h %D%/cmd_generate_load.c %D%/cmd_generate_score.c %D%/cmd_score.h %D%/cmd_score_report.c
+flm_generate_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 flm_generate_LDADD = $(LINK_CMD)
 
 # flm_inspect

@@ -68,8 +68,8 @@ static const char *const known[] = {
     "transformers.models.bert.tokenization_bert_fast BertTokenizerFast",
 };
 /* Of Python's own names: types of plain values. */
-static const char *const plain[] = {"dict", "list", "set",   "frozenset", "tuple",  "int",    "float",
-                                    "str",  "bool", "bytes", "bytearray", "object", "complex"};
+static const char *const plain[] = {"dict", "list",    "set",  "frozenset", "tuple",     "int",    "float",  "str",
+                                    "long", "unicode", "bool", "bytes",     "bytearray", "object", "complex"};
 
 static bool name_known(const char *text, size_t bytes)
 {
@@ -195,13 +195,18 @@ done:
     return rc;
 }
 
-/* LONG1: two's complement of any length; more than 64 bits are of no use. */
+/* LONG1: two's complement of any length; one of more than 64 bits (a tokeniser's "no limit") is as good as a float. */
 static flm_status long_integer(flm_pickle *p)
 {
     flm_status rc = FLM_OK;
     uint64_t length = 0, value = 0;
     FLM_TRY(number(p, 1, &length));
-    if (length > 8) FLM_TRY(refuse(p, "holds a number of more than 64 bits"));
+    if (length > 8) {
+        if (length > p->bytes - p->at) FLM_TRY(refuse(p, "ends inside a number"));
+        p->at += (size_t)length;
+        FLM_TRY(push_kind(p, FLM_PICKLE_FLOAT, 0));
+        goto done;
+    }
     FLM_TRY(number(p, (size_t)length, &value));
     if (length > 0 && length < 8 && value >> (8 * length - 1) & 1) value |= ~(uint64_t)0 << 8 * length;
     FLM_TRY(push_kind(p, FLM_PICKLE_INT, (int64_t)value));

@@ -117,6 +117,7 @@ flm_status flm_score_rows(flm_comm *comm, flm_scorer *scorer, const flm_score_so
 
     FLM_TRY(flm_comm_agree(comm, run_begin(&r, present)));
     for (int64_t i = 0; i < r.missing_count; i++) nll[r.missing[i]] = 0, positions[r.missing[i]] = 0;
+    flm_log(FLM_LOG_INFO, "%s: %" PRId64 " of %" PRId64 " texts to score", source->name, r.missing_count, source->rows);
     FLM_TRY(flm_comm_agree(
         comm, score_blocks(&r, flm_comm_rank(comm), flm_comm_size(comm), nll, positions, stop_requested, &stopped)));
     stops = stopped;

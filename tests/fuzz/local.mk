@@ -25,3 +25,12 @@ check_PROGRAMS += %D%/archive_fuzz.t %D%/jsonl_fuzz.t
 %C%_archive_fuzz_t_LDADD = $(LINK_PREP)
 %C%_jsonl_fuzz_t_SOURCES = %D%/jsonl_fuzz.c %D%/prep_fuzz.c %D%/prep_fuzz.h
 %C%_jsonl_fuzz_t_LDADD = $(LINK_PREP)
+
+# other programs' files
+EXTRA_DIST += %D%/foreign_fuzz.h
+check_PROGRAMS += %D%/safetensors_fuzz.t %D%/pickle_fuzz.t
+%C%_safetensors_fuzz_t_SOURCES = %D%/safetensors_fuzz.c
+%C%_safetensors_fuzz_t_LDADD = $(LINK_IO)
+%C%_pickle_fuzz_t_SOURCES = %D%/pickle_fuzz.c
+%C%_pickle_fuzz_t_CPPFLAGS = $(AM_CPPFLAGS) $(LIBZIP_CPPFLAGS)
+%C%_pickle_fuzz_t_LDADD = $(LINK_IO)

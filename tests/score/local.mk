@@ -7,4 +7,10 @@ noinst_PROGRAMS += %D%/nll
 EXTRA_DIST += %D%/make_texts.py %D%/golden/texts.jsonl %D%/golden/texts-expected.json
 noinst_PROGRAMS += %D%/score_files
 %C%_score_files_SOURCES = %D%/score_files.c
+%C%_score_files_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
 %C%_score_files_LDADD = $(LINK_CMD)
+dist_check_SCRIPTS += %D%/gpt2.t %D%/score.t
+%D%/gpt2.log: %D%/nll$(EXEEXT) flm_convert$(EXEEXT)
+%D%/score.log: %D%/score_files$(EXEEXT) flm_score$(EXEEXT) flm_inspect$(EXEEXT)
+dist_check_SCRIPTS += %D%/generate.t
+%D%/generate.log: %D%/score_files$(EXEEXT) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_generate$(EXEEXT) flm_score$(EXEEXT)

@@ -1,8 +1,10 @@
 /* score_files.c - what tests of flm_score score with and what they score: score_files gpt2 FILE [V] writes a GPT-2 of a
  * formula's weights (make_texts.py has the same); score_files samples FILE writes samples of the bytes tokeniser, two
- * numbers of steps; score_files damage FILE changes a row. SPDX-License-Identifier: Apache-2.0 */
+ * numbers of steps; score_files damage FILE changes a row; score_files scores FILE STEPS prints rows' scores.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_run.h"
 #include "io/io_foreign.h"
+#include "io/io_h5.h"
 #include "io/io_samples.h"
 #include "score/score_gpt2.h"
 #include "text/text_tokenizer.h"
@@ -95,6 +97,28 @@ done:
     return rc;
 }
 
+static flm_status print_scores(const char *path, const char *steps)
+{
+    flm_status rc = FLM_OK;
+    hid_t file = H5I_INVALID_HID, dataset[2] = {H5I_INVALID_HID, H5I_INVALID_HID};
+    char name[64];
+    double nll[SAMPLES];
+    int64_t positions[SAMPLES];
+    FLM_TRY(flm_h5_open(path, false, &file, NULL));
+    snprintf(name, sizeof name, "/steps_%s/nll", steps);
+    FLM_H5(dataset[0] = H5Dopen2(file, name, H5P_DEFAULT));
+    snprintf(name, sizeof name, "/steps_%s/positions", steps);
+    FLM_H5(dataset[1] = H5Dopen2(file, name, H5P_DEFAULT));
+    FLM_H5(H5Dread(dataset[0], H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, nll));
+    FLM_H5(H5Dread(dataset[1], H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, positions));
+    for (int i = 0; i < SAMPLES; i++) printf("%.17g %lld\n", nll[i], (long long)positions[i]);
+done:
+    flm_h5_close(&dataset[0]);
+    flm_h5_close(&dataset[1]);
+    flm_h5_close(&file);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     flm_status rc = FLM_OK;
@@ -102,10 +126,12 @@ int main(int argc, char **argv)
     FLM_TRY(flm_run_init(&argc, &argv, &world));
     if (argc >= 3 && strcmp(argv[1], "gpt2") == 0)
         FLM_TRY(write_gpt2(argv[2], argc > 3 ? atoi(argv[3]) : 50257));
+    else if (argc == 4 && strcmp(argv[1], "scores") == 0)
+        FLM_TRY(print_scores(argv[2], argv[3]));
     else if (argc == 3)
         FLM_TRY(write_samples(world, argv[2], strcmp(argv[1], "damage") == 0));
     else
-        FLM_FAIL(FLM_E_USAGE, "gpt2|samples|damage FILE");
+        FLM_FAIL(FLM_E_USAGE, "gpt2|samples|damage|scores FILE");
 done:
     if (rc != FLM_OK) flm_run_fail(rc);
     return flm_run_finish(rc, &world);

@@ -94,3 +94,8 @@ check_PROGRAMS += %D%/flow/noise.t %D%/flow/projection.t %D%/flow/objective.t \
 %C%_flow_projection_t_LDADD = $(LINK_FLOW)
 %C%_flow_objective_t_SOURCES = %D%/flow/objective.c
 %C%_flow_objective_t_LDADD = $(LINK_FLOW)
+
+# score
+check_PROGRAMS += %D%/score/statistics.t
+%C%_score_statistics_t_SOURCES = %D%/score/statistics.c
+%C%_score_statistics_t_LDADD = $(LINK_SCORE)

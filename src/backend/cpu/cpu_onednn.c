@@ -378,11 +378,21 @@ static void multiply_nothing(const flm_matmul *p, int64_t M, int64_t N)
 
 static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_key *k);
 
-/* The product of operands converted to fp32, for dtypes that oneDNN has no implementation of. */
+/* Sizes below which converting the operands costs more than it saves. */
+enum { CONVERTED_LEAST = 64 };
+
+/* Whether a bf16 product is made in fp32: rounded operands, fp32 sums, and so the same numbers, at about twice the speed
+ * where the processor has AVX-512's bf16 instructions and no AMX (bench/speed-log.md). */
+static bool is_faster_converted(const product_key *k)
+{
+    return k->flags & FLAG_BF16 && k->M >= CONVERTED_LEAST && k->N >= CONVERTED_LEAST && k->K >= CONVERTED_LEAST &&
+           !flm_cpu_onednn_fast_bf16();
+}
+
+/* The product of operands converted to fp32, for dtypes that oneDNN has no implementation of, or a slow one. */
 static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
 {
     flm_status rc = FLM_OK;
-    flm_onednn *dnn = ((flm_cpu *)be->state)->onednn;
     const flm_tensor *from[3] = {p->a, p->b, p->c};
     flm_tensor to[3];
     size_t at[4] = {0};
@@ -390,10 +400,6 @@ static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
     flm_matmul q = *p;
     product_key k;
 
-    if (!dnn->told[p->a->dtype])
-        flm_log(FLM_LOG_WARN, "oneDNN has no %s products with %s results on this processor: they go through fp32",
-                flm_dtype_name(p->a->dtype), flm_dtype_name(p->c->dtype));
-    dnn->told[p->a->dtype] = true;
     for (int i = 0; i < 3; i++) {
         size_t bytes = from[i]->dtype == FLM_DTYPE_F32 ? 0 : (size_t)flm_tensor_elements(from[i]) * sizeof(float);
         at[i + 1] = at[i] + (bytes + 63) / 64 * 64;
@@ -420,13 +426,19 @@ done:
 static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_key *k)
 {
     flm_status rc = FLM_OK;
+    flm_onednn *dnn = ((flm_cpu *)be->state)->onednn;
     product *found = NULL;
 
-    FLM_TRY(product_find(((flm_cpu *)be->state)->onednn, k, &found));
+    if (is_faster_converted(k)) return multiply_converted(be, p);
+    FLM_TRY(product_find(dnn, k, &found));
     if (found->missing) {
         if (!(k->flags & (FLAG_BF16 | FLAG_BF16_C)))
             FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: oneDNN has no f32 product of %" PRId64 " x %" PRId64 " x %" PRId64,
                      k->M, k->N, k->K);
+        if (!dnn->told[p->a->dtype])
+            flm_log(FLM_LOG_WARN, "oneDNN has no %s products with %s results on this processor: they go through fp32",
+                    flm_dtype_name(p->a->dtype), flm_dtype_name(p->c->dtype));
+        dnn->told[p->a->dtype] = true;
         FLM_TRY(multiply_converted(be, p));
     } else {
         TRY_DNNL(dnnl_memory_set_data_handle(found->a, p->a->data));

@@ -1,0 +1,126 @@
+#!/bin/sh
+# convert.t - published checkpoints and GPT-2 in, safetensors out, and files that are not what they should be.
+# SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+convert=$abs_top_builddir/flm_convert
+logits=$abs_top_builddir/tests/convert/logits
+golden=$abs_top_srcdir/tests/convert/golden
+gpt2=$abs_top_srcdir/tests/score/golden
+
+# refused FILE TEXT NAME [ARGUMENT...]: converting FILE fails, says TEXT and the file's name, and leaves nothing.
+refused() {
+    refused_file=$1
+    refused_text=$2
+    refused_name=$3
+    shift 3
+    timeout -k 5 60 "$convert" "$@" "$refused_file" refused.h5 >out 2>err
+    tap_is $? 1 "$refused_name: refused"
+    tap_has err "$refused_text" "$refused_name: says why"
+    if test -e refused.h5 || test -e refused.h5.tmp; then tap_ok 1 "$refused_name: leaves nothing"; fi
+}
+
+# safetensors HEADER BYTES FILE: a header and so many zeros behind it.
+safetensors() {
+    length=${#1}
+    # shellcheck disable=SC2059 # octal digits of the length's two low bytes
+    printf "\\$(printf %03o $((length % 256)))\\$(printf %03o $((length / 256)))\\0\\0\\0\\0\\0\\0" >"$3"
+    printf '%s' "$1" >>"$3"
+    head -c "$2" /dev/zero >>"$3"
+}
+
+"$convert" --tokenizer none --length 12 "$golden/plain.ckpt" plain.h5 >out 2>err
+tap_ok $? "a .ckpt with the published names converts"
+tap_has out "V 131, d 32, H 2, c 16, N 2" "sizes are the file's, heads by its rotary frequencies"
+"$logits" plain.h5 weights "$abs_top_srcdir/tests/parity/golden/small.h5" >out 2>err
+tap_ok $? "$(cat out)"
+"$convert" --tokenizer none --length 12 "$golden/ema.ckpt" ema.h5 >out 2>err
+tap_ok $? "a .ckpt of a compiled run with averaged weights converts"
+"$logits" ema.h5 ema "$abs_top_srcdir/tests/parity/golden/small.h5" >out 2>err
+tap_ok $? "averaged weights: $(cat out)"
+"$logits" ema.h5 weights "$abs_top_srcdir/tests/parity/golden/small.h5" >out 2>err
+tap_is $? 1 "its raw weights are others"
+"$abs_top_builddir/flm_inspect" ema.h5 >out 2>err
+tap_has out "verified: " "flm_inspect takes the result"
+
+"$convert" ema.h5 ema.safetensors >out 2>err && "$convert" ema.safetensors again.h5 >out 2>err &&
+    "$convert" again.h5 again.safetensors >out 2>err && cmp ema.safetensors again.safetensors
+tap_ok $? "to safetensors and back: the same bytes, and nothing had to be said"
+"$convert" --weights ema ema.h5 a.safetensors >out 2>err && "$convert" plain.h5 b.safetensors >out 2>err &&
+    cmp a.safetensors b.safetensors
+tap_ok $? "the averaged weights alone have the plain names"
+"$convert" "$gpt2" gpt2.h5 >out 2>err && "$convert" gpt2.h5 gpt2.safetensors >out 2>err
+tap_ok $? "GPT-2 converts, and back"
+mkdir folder && cp "$gpt2/config.json" folder && cp gpt2.safetensors folder/model.safetensors &&
+    "$convert" folder gpt2-again.h5 >out 2>err && "$convert" gpt2-again.h5 again.safetensors >out 2>err &&
+    cmp gpt2.safetensors again.safetensors
+tap_ok $? "and again, with the same bytes"
+mv folder/model.safetensors folder/model-00001-of-00001.safetensors
+names=$(od -An -c -v gpt2.safetensors | tr -d ' \n' | head -c 4000 | grep -o '"[a-z0-9_.]*":{"dtype"' | cut -d: -f1)
+for name in $names; do printf '%s:"model-00001-of-00001.safetensors",' "$name"; done >list
+printf '{"metadata":{},"weight_map":{%s}}' "$(sed 's/,$//' list)" >folder/model.safetensors.index.json
+"$convert" folder shards.h5 >out 2>err && "$convert" shards.h5 again.safetensors >out 2>err &&
+    cmp gpt2.safetensors again.safetensors
+tap_ok $? "a sharded model with its index too"
+printf '{"weight_map":{"wte.weight":"../outside"}}' >folder/model.safetensors.index.json
+refused folder "no name of a file beside it" "an index that leads elsewhere"
+printf '{"weight_map":{"wte.weight":"model-00001-of-00001.safetensors"}}' >folder/model.safetensors.index.json
+refused folder "names 1 tensors, its files hold 28" "an index that leaves tensors out"
+
+# Options that a file's silence makes necessary.
+for missing in "--length" "--tokenizer"; do
+    given="--tokenizer none"
+    test "$missing" = --length || given="--length 12"
+    # shellcheck disable=SC2086 # two words
+    "$convert" $given "$golden/plain.ckpt" x.h5 >out 2>err
+    tap_is $? 2 "without $missing: bad usage"
+    tap_has err "$missing is needed" "which is named"
+done
+refused "$golden/plain.ckpt" "has no second time" "an FLM that is said to be a flow map" --kind flow-map-1 --length 12 --tokenizer none
+refused "$golden/plain.ckpt" "vocabulary of 131, tokenizer bytes has 257" "a tokeniser with more tokens" --length 12 --tokenizer bytes
+
+# Files that are not what they should be.
+head -c 150000 "$golden/plain.ckpt" >cut.ckpt
+refused cut.ckpt "cut.ckpt: is no whole zip file" "a truncated zip"
+size=$(wc -c <"$golden/plain.ckpt")
+{ head -c 60000 "$golden/plain.ckpt"; printf XYZ; tail -c $((size - 60003)) "$golden/plain.ckpt"; } >changed.ckpt
+refused changed.ckpt "changed.ckpt: " "a changed member" --length 12 --tokenizer none
+tap_has err "CRC error" "by its checksum"
+sed 's/collections/builtinsXX/' "$golden/plain.ckpt" >renamed.ckpt
+refused renamed.ckpt "renamed.ckpt: " "another constructor in a changed zip" --length 12 --tokenizer none
+printf '\200\002}q\000.' >old.ckpt
+refused old.ckpt "is a bare pickle" "a file of PyTorch before 1.6"
+: >empty
+refused empty "is no safetensors file: 0 bytes" "an empty file"
+refused absent "absent: No such file" "no file"
+safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}' 12 o.safetensors
+refused o.safetensors "the data of a and b overlap" "data that overlap"
+safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}' 12 o.safetensors
+refused o.safetensors "no tensor has the bytes 0 to 4" "a hole"
+safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}' 12 o.safetensors
+refused o.safetensors "no tensor has the last 4 bytes" "bytes left over"
+safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,16]}}' 8 o.safetensors
+refused o.safetensors "do not lie inside the file" "data beyond the end"
+safetensors '{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}}' 8 o.safetensors
+refused o.safetensors "axis 0 has 4611686018427387904 elements" "a shape that overflows"
+safetensors '{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}' 8 o.safetensors
+refused o.safetensors "axis 0 has -2 elements" "a shape below zero"
+safetensors '{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}' 8 o.safetensors
+refused o.safetensors "has 8 bytes of data, its shape wants 12" "data that do not fit the shape"
+safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}' 16 o.safetensors
+refused o.safetensors "is no JSON: duplicate" "a name twice"
+safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}' 8 o.safetensors
+refused o.safetensors "a: is no part of the networks" "another model's tensors"
+printf '\377\377\377\377\377\377\377\177{' >o.safetensors
+refused o.safetensors "a header of 9223372036854775807 bytes" "a header of any length"
+
+# GPT-2s that are none.
+sed 's/"n_embd": 24/"n_embd": 30/' "$gpt2/config.json" >folder/config.json
+cp "$gpt2/model.safetensors" folder
+refused folder "wte.weight: has another shape than config.json wants" "a GPT-2 of other sizes"
+sed 's/gelu_new/relu/' "$gpt2/config.json" >folder/config.json
+refused folder "activation_function is not gelu_new" "another activation"
+sed 's/"n_layer": 2/"n_layer": 3/' "$gpt2/config.json" >folder/config.json
+refused folder "h.2.ln_1.weight: is missing" "a block too few"
+sed 's/"n_head": 3/"n_head": 0/' "$gpt2/config.json" >folder/config.json
+refused folder "config.json: gpt2: heads: 0" "no heads"
+tap_end

@@ -1,0 +1,162 @@
+/* pickle_fuzz.c - broken pickles and PyTorch files: values and tensors, or one error; no crash, and nothing is run.
+ *
+ * pickle_fuzz.t [ITERATIONS [SEED]]: the pickle of a checkpoint that PyTorch wrote (tests/convert/golden/ema.ckpt) is
+ * mutated, the same for the same seed: as it is, and every so often in a good zip beside its tensors; and the bytes of
+ * the zip itself. Run it in a sanitizer build to see more. SPDX-License-Identifier: Apache-2.0 */
+#include "io/io_pickle.h"
+#include "tests/fuzz/foreign_fuzz.h"
+
+#include <zip.h>
+
+enum { BYTES_MOST = 1 << 20, ZIP_EVERY = 20 };
+
+/* Opcodes and names that matter; "" is a byte 0. */
+static const char *const words[] = {"(",
+                                    "t",
+                                    "\x85",
+                                    "\x86",
+                                    "\x87",
+                                    "R",
+                                    "b",
+                                    "e",
+                                    "u",
+                                    "s",
+                                    "a",
+                                    "q\x01",
+                                    "h\x01",
+                                    "h\x05",
+                                    "}",
+                                    "]",
+                                    ")",
+                                    "N",
+                                    "Q",
+                                    ".",
+                                    "0",
+                                    "\x94",
+                                    "\x93",
+                                    "X\x02",
+                                    "J\xff\xff\xff\xff",
+                                    "J\xff\xff\xff\x7f",
+                                    "\x8a\x08",
+                                    "K\x01",
+                                    "\x81",
+                                    "",
+                                    "ctorch._utils\n_rebuild_tensor_v2\n",
+                                    "cos\nsystem\n",
+                                    "ccollections\nOrderedDict\n",
+                                    "X\xff\xff\xff\xff",
+                                    "j\xff\xff\xff\xff",
+                                    "r\xff\xff\xff\x7f"};
+enum { WORDS = sizeof words / sizeof words[0] };
+
+static unsigned char file[BYTES_MOST], pickle[BYTES_MOST], bad[BYTES_MOST + 1024];
+static size_t file_bytes, pickle_bytes;
+
+static size_t read_file(const char *path, unsigned char *data)
+{
+    FILE *in = fopen(path, "r");
+    const size_t n = in ? fread(data, 1, BYTES_MOST, in) : 0;
+    if (in) fclose(in);
+    return n;
+}
+
+/* A pickle parses, or says why not; what it parses to is looked at once. */
+static int pickle_sound(size_t n, int *parsed)
+{
+    flm_pickle *p = NULL;
+    unsigned char *exact = malloc(n + 1); /* so that a byte too far is seen */
+    if (!exact) abort();
+    memcpy(exact, bad, n);
+    const flm_status rc = flm_pickle_parse(exact, n, &p);
+    *parsed = rc == FLM_OK;
+    int sound = rc == FLM_OK || (!p && rc == FLM_E_FORMAT && flm_err_message()[0]);
+    if (rc == FLM_OK) {
+        const flm_pickle_value *root = flm_pickle_root(p), *ema = flm_pickle_get(p, root, "ema");
+        for (uint32_t i = 0; i < root->count; i++) sound = sound && flm_pickle_item(p, root, i) != NULL;
+        if (ema) flm_pickle_get(p, ema, "shadow_params");
+    }
+    flm_pickle_destroy(&p);
+    free(exact);
+    return sound;
+}
+
+/* The golden zip again, stored, with another pickle. */
+static int zip_put(const char *golden, const char *path, size_t n)
+{
+    zip_t *from = zip_open(golden, ZIP_RDONLY, NULL), *to = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, NULL);
+    int whole = from && to;
+    for (zip_int64_t i = 0; whole && i < zip_get_num_entries(from, 0); i++) {
+        const char *name = zip_get_name(from, (zip_uint64_t)i, 0), *slash = strchr(name, '/');
+        const int is_pickle = slash && strcmp(slash, "/data.pkl") == 0;
+        zip_source_t *source =
+            is_pickle ? zip_source_buffer(to, bad, n, 0) : zip_source_zip(to, from, (zip_uint64_t)i, 0, 0, -1);
+        const zip_int64_t at = source ? zip_file_add(to, name, source, 0) : -1;
+        whole = at >= 0 && zip_set_file_compression(to, (zip_uint64_t)at, ZIP_CM_STORE, 0) == 0;
+    }
+    if (to) whole = zip_close(to) == 0 && whole;
+    if (from) zip_discard(from);
+    return whole;
+}
+
+static size_t mutate(const unsigned char *from, size_t n, int text)
+{
+    memcpy(bad, from, n);
+    for (uint32_t k = 1 + fuzz_draw(3); k > 0; k--) n = fuzz_mutate(bad, n, words, text ? WORDS : 1 + fuzz_draw(WORDS));
+    return n;
+}
+
+static int find_pickle(const char *golden)
+{
+    zip_t *zip = zip_open(golden, ZIP_RDONLY, NULL);
+    zip_file_t *member = NULL;
+    for (zip_int64_t i = 0; zip && i < zip_get_num_entries(zip, 0); i++) {
+        const char *slash = strchr(zip_get_name(zip, (zip_uint64_t)i, 0), '/');
+        if (slash && strcmp(slash, "/data.pkl") == 0) member = zip_fopen_index(zip, (zip_uint64_t)i, 0);
+    }
+    const zip_int64_t got = member ? zip_fread(member, pickle, BYTES_MOST) : 0;
+    pickle_bytes = got > 0 ? (size_t)got : 0;
+    if (member) zip_fclose(member);
+    if (zip) zip_discard(zip);
+    return pickle_bytes > 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *top = getenv("abs_top_srcdir");
+    long iterations = argc > 1 ? atol(argv[1]) : 8000, unsound = 0, parsed = 0, zips = 0, opened_zips = 0, done = 0;
+    char golden[4200], folder[] = "pickle-fuzz.XXXXXX", path[64];
+    int good, opened;
+
+    if (!top) return tap_skip_all("run me with make check");
+    snprintf(golden, sizeof golden, "%.4000s/tests/convert/golden/ema.ckpt", top);
+    fuzz_key = flm_philox_stream(argc > 2 ? strtoull(argv[2], NULL, 10) : 1, FLM_RANDOM_INIT, 0, 0);
+    if (!mkdtemp(folder)) return tap_skip_all("no place for files");
+    snprintf(path, sizeof path, "%s/bad.ckpt", folder);
+    file_bytes = read_file(golden, file);
+    good = find_pickle(golden) && file_bytes > 0;
+    memcpy(bad, pickle, pickle_bytes);
+    tap_ok(good && pickle_sound(pickle_bytes, &opened) && opened, "the good pickle: %s", flm_err_message());
+    tap_ok(good && zip_put(golden, path, pickle_bytes) && fuzz_sound(path, &opened) && opened, "in a zip: %s",
+           flm_err_message());
+    for (long i = 0; good && i < iterations; i++, done++) {
+        size_t n = mutate(pickle, pickle_bytes, 1);
+        int ok = pickle_sound(n, &opened);
+        parsed += opened;
+        if (opened && i % ZIP_EVERY < 3) { /* only a pickle that parses goes further */
+            ok = ok && zip_put(golden, path, n) && fuzz_sound(path, &opened);
+            zips++;
+            opened_zips += opened;
+        }
+        if (i % ZIP_EVERY == 5) {
+            n = mutate(file, file_bytes, 0);
+            ok = ok && fuzz_put(path, bad, n) && fuzz_sound(path, &opened);
+        }
+        if (!ok && unsound++ == 0) printf("# iteration %ld: %s\n", i, flm_err_message());
+    }
+    tap_ok(done == iterations && unsound == 0, "%ld broken pickles, %ld without a sound end", done, unsound);
+    tap_ok(parsed > 0 && parsed < iterations, "%ld parse all the same", parsed);
+    tap_ok(zips > 0 && opened_zips < zips, "%ld of them in a zip, %ld of those open", zips, opened_zips);
+    unlink(path);
+    rmdir(folder);
+    return tap_end();
+}

@@ -1,0 +1,37 @@
+#!/bin/sh
+# generate.t - samples made and scored in one job: flm_generate --score, --json. SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+generate=$abs_top_builddir/flm_generate
+files=$abs_top_builddir/tests/score/score_files
+
+i=0
+while test $i -lt 60; do
+    echo "some text of a few words, number $i, and then a few more of them"
+    i=$((i + 1))
+done >text.txt
+"$abs_top_builddir/flm_shard" --tokenizer bytes --documents line --length 24 --valid-last 10 --out shards text.txt >out 2>err &&
+    "$abs_top_builddir/flm_train" --data shards --out run --preset tiny --hidden-size 16 --heads 2 --cond-size 8 --blocks 1 \
+        --batch 4 --steps 2 --precision fp32 --eval-every 0 --eval-rows 4 >out 2>err && "$files" gpt2 gpt2.h5 2>err
+tap_ok $? "a checkpoint and a GPT-2"
+timeout -k 5 100 "$generate" --checkpoint run --samples 5 --steps 1,2 --batch 2 --precision fp32 --out a.h5 --score gpt2.h5 \
+    --json a.json >out 2>err
+tap_ok $? "samples of two numbers of steps are made and scored"
+tap_has out "gen-ppl" "a table says Gen-PPL"
+tap_is "$(grep -c '"generative_ppl": [0-9]' a.json)" 2 "so does the JSON, for each"
+tap_lines a.json '"steps_2": {' 1 "by their numbers"
+"$abs_top_builddir/flm_score" --gpt2 gpt2.h5 --precision fp32 --json b.json a.h5 >out 2>err
+tap_lines err " 0 of 5 texts to score" 2 "flm_score finds nothing left to do"
+tap_is "$(sed -n 's/.*"gen_ppl": \([0-9.]*\).*/\1/p' b.json | cut -c 1-8 | tr '\n' ' ')" \
+    "$(sed -n 's/.*"generative_ppl": \([0-9.]*\).*/\1/p' a.json | cut -c 1-8 | tr '\n' ' ')" "and says the same"
+tap_mpi 2 "$generate" --checkpoint run --samples 5 --steps 2 --batch 2 --precision fp32 --threads 1 --out c.h5 \
+    --score gpt2.h5 --score-batch 1 --json c.json
+tap_is "$(sed -n 's/.*"generative_ppl": \([0-9.]*\).*/\1/p' c.json | cut -c 1-8)" \
+    "$(sed -n 's/.*"generative_ppl": \([0-9.]*\).*/\1/p' a.json | cut -c 1-8 | sed -n 2p)" "two ranks: the same"
+tap_is "$(sed -n 's/^    "\([a-z_]*\)".*/\1/p' c.json | tr '\n' ' ')" "generative_ppl entropy generated_seqs " \
+    "one number of steps: the published evaluation's keys"
+"$generate" --checkpoint run --samples 5 --steps 2 --batch 2 --precision fp32 --out c.h5 --json d.json >out 2>err
+tap_has d.json '"generative_ppl": null' "without a GPT-2 there is no Gen-PPL"
+"$generate" --checkpoint run --samples 5 --steps 2 --batch 2 --precision fp32 --out c.h5 --score a.h5 >out 2>err
+tap_is $? 1 "samples are no GPT-2"
+tap_has err "a.h5: is a file of the kind samples, not checkpoint" "which is said"
+tap_end

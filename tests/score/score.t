@@ -1,0 +1,100 @@
+#!/bin/sh
+# score.t - flm_score: the published figures, the same scores in any batch and on any ranks, taken up again, and inputs
+# that are not what they should be. SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+score=$abs_top_builddir/flm_score
+files=$abs_top_builddir/tests/score/score_files
+golden=$abs_top_srcdir/tests/score/golden
+
+# value FILE KEY LINE - a number of a JSON file's line.
+value() { sed -n "$3{s/.*\"$2\": *\\([^,}]*\\).*/\\1/p;}" "$1"; }
+# near A B TOLERANCE NAME - relative; no number is near nothing.
+near() {
+    awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { a += 0; b += 0; d = a - b; if (d < 0) d = -d; exit !(b > 0 && d <= t * b) }'
+    tap_ok $? "$4: $1, expected $2"
+}
+# same A B NAME - two lists of rows' scores, within rounding.
+same() {
+    paste "$1" "$2" | awk '{ d = $1 - $3; if (d < 0) d = -d; if (d > 1e-6 * $3 || $2 != $4) bad = 1 } END { exit bad || NR != 23 }'
+    tap_ok $? "$3"
+}
+
+"$files" gpt2 gpt2.h5 2>err && "$files" samples samples.h5 2>err
+tap_ok $? "a GPT-2 and samples to score"
+"$score" --gpt2 gpt2.h5 --precision fp32 --json texts.json "$golden/texts.jsonl" >out 2>err
+tap_ok $? "texts are scored"
+near "$(value texts.json gen_ppl 2)" "$(value "$golden/texts-expected.json" gen_ppl 1)" 1e-5 "Gen-PPL as the published procedure"
+tap_is "$(value texts.json positions 2)" "$(value "$golden/texts-expected.json" positions 1)" "of as many positions"
+tap_has out "1 texts have no position to score" "a text of one token is spoken of"
+near "$(value texts.json gen_ppl_low 2)" "$(awk -v x="$(value texts.json gen_ppl 2)" 'BEGIN { print x / 2 }')" 1 "the interval's low end is a number"
+"$score" --gpt2 gpt2.h5 --precision bf16 --json bf16.json "$golden/texts.jsonl" >out 2>err
+near "$(value bf16.json gen_ppl 2)" "$(value texts.json gen_ppl 2)" 2e-2 "bf16"
+
+# Any batch, any ranks.
+cp samples.h5 one.h5
+"$score" --gpt2 gpt2.h5 --precision fp32 --batch 1 --json one.json one.h5 >out 2>err
+tap_ok $? "samples are scored one by one"
+tap_has err "23 of 23 texts to score" "all of them"
+"$files" scores one.h5 8 >one.scores 2>err
+for run in "1 64" "2 5" "4 3" "4 64"; do
+    ranks=${run% *}
+    batch=${run#* }
+    cp samples.h5 other.h5
+    tap_mpi "$ranks" "$score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --batch "$batch" --json other.json other.h5
+    "$files" scores other.h5 8 >other.scores 2>err
+    same other.scores one.scores "the same scores on $ranks ranks with batch $batch"
+    near "$(value other.json gen_ppl 3)" "$(value one.json gen_ppl 3)" 1e-6 "and Gen-PPL"
+done
+"$abs_top_builddir/flm_inspect" one.h5 >out 2>err
+tap_has out "gen_ppl_high = " "the file holds the figures, and flm_inspect takes it"
+
+# Again: nothing to do; a changed row, another length: that is scored.
+"$score" --gpt2 gpt2.h5 --precision fp32 --json again.json one.h5 >out 2>err
+tap_lines err " 0 of 23 texts to score" 2 "a second run scores nothing"
+cmp -s one.json again.json
+tap_ok $? "and says the same"
+"$files" damage one.h5 2>err
+"$score" --gpt2 gpt2.h5 --precision fp32 --json again.json one.h5 >out 2>err
+tap_lines err " 1 of 23 texts to score" 1 "a row that changed is scored again"
+"$score" --gpt2 gpt2.h5 --precision fp32 --length 20 --steps 8 --json short.json one.h5 >out 2>err
+tap_lines err " 23 of 23 texts to score" 1 "so is everything at another length"
+tap_is "$(grep -c steps short.json)" 1 "of the number of steps that was asked for alone"
+"$score" --compare samples.h5 other.h5 >out 2>err
+tap_has out " -          -          -        -" "what is not scored is shown as such"
+tap_has out "== 2: other.h5" "files stand side by side"
+
+# Plain text.
+printf 'One line of text.\n\nAnother line of it.\n' >plain.txt
+"$score" --gpt2 gpt2.h5 --json plain.json plain.txt >out 2>err
+tap_is "$(value plain.json samples 2)" 2 "a text a line, without the empty ones"
+"$score" --gpt2 gpt2.h5 --documents file --json plain.json plain.txt >out 2>err
+tap_is "$(value plain.json samples 2)" 1 "or the whole file"
+
+# refused STATUS TEXT NAME ARGUMENT...
+refused() {
+    refused_status=$1
+    refused_text=$2
+    refused_name=$3
+    shift 3
+    timeout -k 5 60 "$score" "$@" >out 2>err
+    tap_is $? "$refused_status" "$refused_name: refused"
+    tap_has err "$refused_text" "$refused_name: says why"
+}
+: >empty.txt
+refused 1 "empty.txt: holds no text" "an empty file" --gpt2 gpt2.h5 empty.txt
+printf '{"text": "a b c"}\n{"text": ""}\n' >empty.jsonl
+refused 1 "empty.jsonl: line 2: its text is empty" "an empty text" --gpt2 gpt2.h5 empty.jsonl
+printf '{"text": "a b c"}\n{"other": "x"}\n' >other.jsonl
+refused 1 'other.jsonl: line 2: has no text under "text"' "a line without text" --gpt2 gpt2.h5 other.jsonl
+printf '{"text": "a b\n' >broken.jsonl
+refused 1 "broken.jsonl: line 1: is no JSON" "a broken line" --gpt2 gpt2.h5 broken.jsonl
+printf 'x\n' >short.txt
+refused 1 "none of its texts has a position" "texts of one token" --gpt2 gpt2.h5 short.txt
+"$files" gpt2 small.h5 1000 2>err
+refused 1 "is outside a vocabulary of 1000" "tokens that GPT-2 does not have" --gpt2 small.h5 plain.txt
+refused 1 "it takes up to 64 tokens" "a length beyond GPT-2's" --gpt2 gpt2.h5 --length 65 plain.txt
+refused 2 "--gpt2 is needed" "no GPT-2" plain.txt
+refused 2 "name files to score" "no files" --gpt2 gpt2.h5
+refused 1 "is a file of the kind samples, not checkpoint" "samples as GPT-2" --gpt2 samples.h5 plain.txt
+refused 1 "is a file of the kind checkpoint, not samples" "GPT-2 as samples" --gpt2 gpt2.h5 gpt2.h5
+tap_end

@@ -1,0 +1,87 @@
+/* statistics.c - which targets count, Gen-PPL and its interval, distinct n-grams, repetition.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "score/score_statistics.h"
+#include "tests/tap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { END = 9 };
+
+/* The positions that count, as digits. */
+static void counts(const int32_t *ids, int n, const char *want)
+{
+    bool counted[16];
+    char have[17] = "";
+    int64_t count = 0, said;
+    said = flm_score_counted(ids, n, END, counted);
+    for (int i = 0; i < n; i++) {
+        have[i] = counted[i] ? '1' : '0';
+        count += counted[i];
+    }
+    tap_ok(strcmp(have, want) == 0 && said == count, "counted: %s, expected %s", have, want);
+}
+
+static void test_counted(void)
+{
+    counts((const int32_t[]){1, 2, 3}, 3, "011");
+    counts((const int32_t[]){1, 2, END}, 3, "011");
+    counts((const int32_t[]){1, END, END, 4, END}, 5, "01010");
+    counts((const int32_t[]){END, 2, END, 4}, 4, "0101");
+    counts((const int32_t[]){END}, 1, "0");
+    counts((const int32_t[]){1}, 1, "0");
+    counts(NULL, 0, "");
+}
+
+static void test_interval(void)
+{
+    enum { ROWS = 400, DRAWS = 4000 };
+    static double nll[ROWS];
+    static int64_t positions[ROWS];
+    double low, high, again_low, again_high, mean = 0, square = 0;
+    for (int i = 0; i < ROWS; i++) {
+        positions[i] = 10;
+        nll[i] = 10 * (3 + 0.2 * ((i * 37) % 101 - 50) / 50.0);
+        mean += nll[i] / 10 / ROWS;
+    }
+    for (int i = 0; i < ROWS; i++) square += (nll[i] / 10 - mean) * (nll[i] / 10 - mean) / ROWS;
+    tap_close(flm_score_perplexity(nll, positions, ROWS), exp(mean), 1e-9, "Gen-PPL");
+    tap_ok(flm_score_bootstrap(nll, positions, ROWS, DRAWS, 1, &low, &high) == FLM_OK, "bootstrap runs");
+    /* 1.96 standard errors; the percentiles of 4000 draws are off by some 3 % of one. */
+    tap_close(log(low), mean - 1.96 * sqrt(square / ROWS), 0.15 * sqrt(square / ROWS), "low end as of a normal mean");
+    tap_close(log(high), mean + 1.96 * sqrt(square / ROWS), 0.15 * sqrt(square / ROWS), "high end");
+    flm_score_bootstrap(nll, positions, ROWS, DRAWS, 1, &again_low, &again_high);
+    tap_ok(low == again_low && high == again_high, "the same seed gives the same interval");
+    flm_score_bootstrap(nll, positions, ROWS, DRAWS, 2, &again_low, &again_high);
+    tap_ok(low != again_low, "another seed another");
+    memset(positions, 0, sizeof positions);
+    tap_ok(isnan(flm_score_perplexity(nll, positions, ROWS)), "no positions: no Gen-PPL");
+    tap_ok(flm_score_bootstrap(nll, positions, ROWS, 10, 1, &low, &high) == FLM_OK && isnan(low), "and no interval");
+    tap_ok(flm_score_bootstrap(nll, positions, ROWS, 0, 1, &low, &high) == FLM_E_ARG, "no draws are refused");
+}
+
+static void test_grams(void)
+{
+    const int32_t ids[] = {1, 2, 1, 2, 1, 2, 5, 1, 2};
+    const int64_t starts[] = {0, 6, 6, 7, 9};
+    const flm_id_rows rows = {ids, starts, 4};
+    double share;
+    flm_score_distinct(&rows, 1, &share);
+    tap_close(share, 3.0 / 9, 1e-12, "distinct-1");
+    flm_score_distinct(&rows, 2, &share);
+    tap_close(share, 2.0 / 6, 1e-12, "distinct-2: none across rows");
+    flm_score_distinct(&rows, 7, &share);
+    tap_close(share, 0, 0, "distinct-7 of rows that are shorter");
+    flm_score_repetition(&rows, 2, &share);
+    tap_close(share, (3.0 / 5 + 0) / 2, 1e-12, "repeated 2-grams, a mean over rows that have any");
+    flm_score_repetition(&rows, 7, &share);
+    tap_close(share, 0, 0, "repeated 7-grams of rows that are shorter");
+}
+
+int main(void)
+{
+    test_counted();
+    test_interval();
+    test_grams();
+    return tap_end();
+}
