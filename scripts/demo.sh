@@ -1,5 +1,6 @@
 #!/bin/sh
-# demo.sh BUILD OUT [CORPUS] - raw text to samples: flm_shard, flm_train on two ranks, flm_generate, the loss curve.
+# demo.sh BUILD OUT [CORPUS] - raw text to samples in one step: flm_shard, flm_train on two ranks, flm_distill in both
+# stages, flm_generate with each of the three networks; the loss curves, and quality against the number of steps.
 #
 # BUILD holds the programs; OUT is made, or made anew when an earlier demo made it; CORPUS is a text file, a document a
 # line (without one: Webster's dictionary of 1913 as Debian packages it). quickstart demo calls it.
@@ -12,10 +13,13 @@ build=$1
 out=$2
 corpus=${3:-}
 
-# The model and its schedule.
-length=64
-steps=3000
+# The model and its schedule: short rows, which a small network masters in minutes.
+length=32
 batch=64
+steps=3200
+steps_one=500
+steps_two=400
+samples=64
 
 # Open MPI: as root, on fewer cores than ranks, two ranks that share them politely.
 OMPI_ALLOW_RUN_AS_ROOT=1
@@ -60,7 +64,8 @@ if test -n "$corpus"; then # an absolute path: awk takes NAME=VALUE for somethin
     corpus=$(cd "$(dirname "$corpus")" && pwd)/$(basename "$corpus")
     case $corpus in "$out"/*) die "--corpus $corpus lies in $out, which is made anew; choose another --out DIR" ;; esac
 fi
-rm -rf "$out"/package "$out"/run "$out"/shards "$out"/text.txt "$out"/loss.png "$out"/samples.h5 "$out"/samples.txt
+rm -rf "$out"/package "$out"/shards "$out"/text.txt "$out"/flm "$out"/map1 "$out"/map2 "$out"/*.png "$out"/*.h5 \
+    "$out"/*.samples.txt "$out"/*.quality
 : >"$out/.flm-demo"
 
 if test -n "$corpus"; then
@@ -75,21 +80,60 @@ say "text: $(wc -c <"$text") bytes, $(wc -l <"$text") lines, $text"
 say "flm_shard: bytes as tokens, sequences of $length"
 "$build/flm_shard" --tokenizer bytes --documents line --length $length --valid-last 1000 --out "$out/shards" "$text"
 
-say "flm_train: $steps steps on two ranks"
-mpiexec -n 2 "$build/flm_train" --data "$out/shards" --out "$out/run" --preset tiny --length $length --batch $batch \
-    --steps $steps --lr 1e-3 --warmup 100 --ema-decay 0.999 --eval-every 500 --log-every 50 --precision auto \
-    --threads 1 --seed 1
+# on_two COMMAND... - on two ranks of one thread.
+on_two() { mpiexec -n 2 "$@" --threads 1 --seed 1; }
 
-say "the loss"
-"$top/scripts/plot-metrics" "$out/run/metrics.jsonl" "$out/loss.png"
-"$top/scripts/plot-metrics" "$out/run/metrics.jsonl"
+# train NAME COMMAND... - a network into OUT/NAME, and its loss.
+train() {
+    name=$1
+    shift
+    on_two "$@" --data "$out/shards" --out "$out/$name" --batch $batch --dropout 0 --eval-rows 1024 --log-every 50
+    "$top/scripts/plot-metrics" "$out/$name/metrics.jsonl" "$out/$name.png"
+    "$top/scripts/plot-metrics" "$out/$name/metrics.jsonl"
+}
 
-say "flm_generate: 16 samples of 128 steps"
-mpiexec -n 2 "$build/flm_generate" --checkpoint "$out/run/checkpoints/latest" --samples 16 --steps 128 --batch 16 \
-    --out "$out/samples.h5" --text --threads 1 --seed 1 >"$out/samples.txt"
-cat "$out/samples.txt"
+# generate NAME STEPS - its samples, as text; their cross-entropy to the corpus and entropy for each number of steps.
+generate() {
+    on_two "$build/flm_generate" --checkpoint "$out/$1" --samples $samples --steps "$2" --batch $((samples / 2)) \
+        --out "$out/$1.h5" --text >"$out/$1.samples.txt"
+    awk -f "$top/scripts/ngram-score.awk" "$text" "$out/$1.samples.txt" >"$out/$1.nats"
+    awk 'NR == FNR { nats[$1] = $2; next } $1 == "==" && $2 in nats { print $2, nats[$2], $4 }' "$out/$1.nats" \
+        "$out/$1.samples.txt" >"$out/$1.quality"
+    rm "$out/$1.nats"
+}
 
-# shellcheck disable=SC2046 # two numbers
-set -- $(awk -f "$top/scripts/word-share.awk" "$text" "$out/samples.txt")
-say "$1 % of the samples' $2 words of three letters or more are words of the text"
-say "loss curve: $out/loss.png; checkpoint: $out/run/checkpoints/latest; samples: $out/samples.h5, $out/samples.txt"
+# show NAME STEPS - a few of its samples, and how many of their words are words.
+show() {
+    printf '\n%s, %s steps:\n' "$1" "$2"
+    awk -v steps="$2" '/^== sample/ { shown = $4 == steps } shown' "$out/$1.samples.txt" >"$out/$1.shown"
+    grep -v '^==' "$out/$1.shown" | head -n 12 | sed 's/^/    /'
+    # shellcheck disable=SC2046 # two numbers
+    set -- "$1" $(awk -f "$top/scripts/word-share.awk" "$text" "$out/$1.shown")
+    rm "$out/$1.shown"
+    echo "$2 % of $3 words of three letters or more are words of the text"
+}
+
+say "flm_train: a flow language model, $steps steps on two ranks"
+train flm "$build/flm_train" --preset tiny --steps $steps --lr 2e-3 --warmup 100 --ema-decay 0.999 --eval-every 800
+say "flm_distill: stage 1, a flow map beside its teacher, $steps_one steps"
+train map1 "$build/flm_distill" --teacher "$out/flm" --steps $steps_one --lr 1e-3 --warmup 20 --ema-decay 0.99 \
+    --eval-every 250
+say "flm_distill: stage 2, one network of its own, $steps_two steps"
+train map2 "$build/flm_distill" --teacher "$out/flm" --stage 2 --flow-map "$out/map1" --steps $steps_two --lr 1e-3 \
+    --warmup 20 --ema-decay 0.99 --eval-every 200
+
+say "flm_generate: $samples samples of each"
+generate flm 1,2,4,32,128
+generate map1 1,2,4,32
+generate map2 1,2,4,32
+show flm 128
+show flm 1
+show map1 1
+show map2 1
+"$top/scripts/plot-steps" "$out/quality.png" "FLM=$out/flm.quality" "stage 1=$out/map1.quality" \
+    "stage 2=$out/map2.quality"
+printf '\n%-8s %6s %34s %24s\n' network steps "cross-entropy (nats a character)" "entropy of a sample"
+for name in flm map1 map2; do
+    awk -v name=$name '{ printf "%-8s %6d %34.3f %24.3f\n", name, $1, $2, $3 }' "$out/$name.quality"
+done
+say "in $out: flm, map1, map2 (runs), *.png (losses, quality against steps), *.samples.txt, *.h5 (samples)"
