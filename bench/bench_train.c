@@ -125,7 +125,8 @@ static double step_flops(const options *o, const flm_model_shape *s)
     return trunk[o->objective] * (flm_model_flops(s) - of_head) + head[o->objective] * of_head;
 }
 
-static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_trainer_settings *s, double *sum)
+static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_trainer_settings *s, flm_dtype dtype,
+                               double *sum)
 {
     flm_status rc = FLM_OK;
     bench_product products[BENCH_PRODUCTS];
@@ -133,13 +134,13 @@ static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_traine
     const int count =
         bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, products);
     FLM_TRY(flm_comm_barrier(comm));
-    FLM_TRY(bench_peak(be, products, count, s->act, BENCH_RUNS_LEAST, sum, &best));
+    FLM_TRY(bench_peak(be, products, count, dtype, BENCH_RUNS_LEAST, sum, &best));
     FLM_TRY(flm_comm_sum_f64(comm, sum, 1));
 done:
     return rc;
 }
 
-static flm_status report_figures(const options *o, const flm_trainer *t, flm_backend *be, const double peak[2],
+static flm_status report_figures(const options *o, const flm_trainer *t, flm_backend *be, const double peak[3],
                                  const bench_seconds *seconds)
 {
     flm_status rc = FLM_OK;
@@ -156,18 +157,20 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
            (long long)t->settings.shape.V);
     printf("step %.3f s (%.3f .. %.3f of %d), %.0f tokens/s, %.1f GFLOP/s\n", seconds->median, seconds->least,
            seconds->most, seconds->runs, tokens / seconds->median, 1e-9 * flops / seconds->median);
-    printf("peak %.1f GFLOP/s before, %.1f after: share %.1f %%\n", 1e-9 * peak[0], 1e-9 * peak[1], 100 * share);
+    printf("peak of %s %.1f GFLOP/s before, %.1f after: share %.1f %%\n", flm_dtype_name(t->settings.act), 1e-9 * peak[0],
+           1e-9 * peak[1], 100 * share);
+    printf("peak of f32 %.1f GFLOP/s: share %.1f %%\n", 1e-9 * peak[2], 100 * flops / seconds->median / peak[2]);
     printf("peak memory of rank 0: %.2f GiB (%.2f in arenas)\n", (double)usage.ru_maxrss / (1 << 20),
            (double)flm_trainer_bytes(t) / (1 << 30));
     FLM_TRY(bench_report_create("train", o->json, be, (int)o->threads, &report));
     FLM_TRY(bench_report_line(
-        report, json_pack("{ss ss si ss sI sI sI sI sI sf sf so sf sf sf sf}", "record", "train", "objective",
+        report, json_pack("{ss ss si ss sI sI sI sI sI sf sf sf so sf sf sf sf}", "record", "train", "objective",
                           objectives[o->objective], "ranks", flm_comm_size(t->comm), "dtype",
                           flm_dtype_name(t->settings.act), "batch",
                           (json_int_t)t->settings.batch, "micro_batch", (json_int_t)t->settings.micro_batch, "chunk",
                           (json_int_t)t->settings.chunk, "L", (json_int_t)t->settings.shape.L, "V",
                           (json_int_t)t->settings.shape.V, "peak_gflops_before", 1e-9 * peak[0], "peak_gflops_after",
-                          1e-9 * peak[1], "step_seconds", bench_seconds_json(seconds), "tokens_per_second",
+                          1e-9 * peak[1], "peak_gflops_f32", 1e-9 * peak[2], "step_seconds", bench_seconds_json(seconds), "tokens_per_second",
                           tokens / seconds->median, "gflops", 1e-9 * flops / seconds->median, "share_of_peak", share,
                           "memory_gib", (double)usage.ru_maxrss / (1 << 20))));
     FLM_TRY(bench_report_finish(&report));
@@ -189,7 +192,7 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
                               .seed = (uint64_t)o->seed,
                               .optimizer = {0.9, 0.999, 1e-8, 0, 1, 0.9999}};
     work w = {0};
-    double peak[2];
+    double peak[3]; /* of the step's dtype, before and after; of fp32 */
     bench_seconds seconds;
     FLM_TRY(flm_model_preset(o->preset, &s.shape));
     s.shape.L = o->length;
@@ -198,9 +201,10 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
     FLM_TRY(flm_trainer_create(be, comm, &s, &w.trainer));
     FLM_TRY(flm_optimizer_initialise(w.trainer->optimizer, s.seed));
     FLM_TRY(make_ids(w.trainer, &w.ids));
-    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, &peak[0]));
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, s.act, &peak[0]));
     FLM_TRY(bench_measure(run_step, &w, (int)o->runs, &seconds));
-    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, &peak[1]));
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, s.act, &peak[1]));
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, FLM_DTYPE_F32, &peak[2]));
     if (flm_comm_rank(comm) == 0) FLM_TRY(report_figures(o, w.trainer, be, peak, &seconds));
 done:
     free(w.ids);
