@@ -33,7 +33,7 @@ static flm_status blame_weights(const generation *g, flm_status rc)
     char why[256];
     if (rc != FLM_E_NUMERIC) return rc;
     snprintf(why, sizeof why, "%s", flm_err_message());
-    return flm_err_raise(rc, __FILE__, __LINE__, "%s: %s", g->path, why);
+    return flm_err_raise(rc, __FILE__, __LINE__, "%s, %s weights: %s", g->path, g->info.weights, why);
 }
 
 /* Samples [first, first + count) where one of them is missing. */

@@ -117,7 +117,7 @@ static flm_status update_basis(generation *g)
     if (rc == FLM_E_NUMERIC) {
         char why[256];
         snprintf(why, sizeof why, "%s", flm_err_message());
-        FLM_FAIL(rc, "%s, %s: %s", g->path, set_of(g->o), why);
+        FLM_FAIL(rc, "%s, %s weights: %s", g->path, g->info.weights, why);
     }
 done:
     return rc;

@@ -143,9 +143,9 @@ cmp -s have want
 tap_ok $? "is made again"
 refused 1 "shards/index.h5: is a file of the kind index, not checkpoint" "shards as checkpoint" --steps 4 --out x.h5 \
     --checkpoint shards/index.h5
-refused 2 "--checkpoint shards: a directory without" "a directory of something else" --steps 4 --out x.h5 \
+refused 1 "shards: a directory without checkpoints/latest" "a directory of something else" --steps 4 --out x.h5 \
     --checkpoint shards
-refused 1 "nowhere: No such file" "no checkpoint" --steps 4 --out x.h5 --checkpoint nowhere
+refused 1 "nowhere: cannot be opened: No such file" "no checkpoint" --steps 4 --out x.h5 --checkpoint nowhere
 refused 2 "--steps 4,4: 4 stands there twice" "steps twice" --steps 4,4 --out x.h5
 refused 2 "--steps: '0' in '4,0' is not allowed" "no steps" --steps 4,0 --out x.h5
 refused 2 "unknown option --step" "unknown option" --step 4 --out x.h5
@@ -155,7 +155,7 @@ tap_ok $? "nothing was begun"
 cp -r run turned && "$tool" flip turned/checkpoints/latest /ema/vocab_embed.embedding 77
 refused 1 "ema/vocab_embed.embedding: block 0 has checksum" "damaged checkpoint" --steps 4 --out x.h5 --checkpoint turned
 cp -r run nan && "$tool" poison run/checkpoints/latest nan/checkpoints weights/blocks.1.attn_out.weight
-refused 1 "nan/checkpoints/latest, weights:" "weights that are not finite" --steps 4 --out nan.h5 --weights raw \
+refused 1 "nan/checkpoints/step-00000201.h5, raw weights:" "weights that are not finite" --steps 4 --out nan.h5 --weights raw \
     --checkpoint nan
 if test -c /dev/full; then
     generate 1 --samples 3 --steps 1 --out full.h5
