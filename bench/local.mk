@@ -44,3 +44,4 @@ bench: %D%/bench_score$(EXEEXT)
 %C%_bench_score_SOURCES = %D%/bench_score.c %D%/bench_common.c %D%/bench_common.h
 %C%_bench_score_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_score_LDADD = libflm_cmd.a $(LINK_TRAIN)
+EXTRA_DIST += %D%/results/score.md

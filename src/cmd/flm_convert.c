@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,14 +43,32 @@ done:
     return rc;
 }
 
+/* Whether a file is one of a Hugging Face folder's; then the folder's path. */
+static bool in_folder(const char *path, char *folder, size_t size)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json"};
+    char config[4096];
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    bool known = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) known = known || strcmp(name, names[i]) == 0;
+    if (!known || snprintf(folder, size, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".") >= (int)size)
+        return false;
+    return snprintf(config, sizeof config, "%s/config.json", folder) < (int)sizeof config && access(config, F_OK) == 0;
+}
+
 static flm_status convert(const flm_convert_options *o, const char *in, const char *out)
 {
     flm_status rc = FLM_OK;
     struct stat st;
     bool hdf5 = false;
+    char folder[4000];
     if (stat(in, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", in, strerror(errno));
     if (S_ISDIR(st.st_mode)) {
         FLM_TRY(flm_convert_gpt2(in, out));
+        goto done;
+    }
+    if (in_folder(in, folder, sizeof folder)) {
+        FLM_TRY(flm_convert_gpt2(folder, out));
         goto done;
     }
     FLM_TRY(is_hdf5(in, &hdf5));

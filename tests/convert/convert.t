@@ -54,6 +54,9 @@ mkdir folder && cp "$gpt2/config.json" folder && cp gpt2.safetensors folder/mode
     "$convert" folder gpt2-again.h5 >out 2>err && "$convert" gpt2-again.h5 again.safetensors >out 2>err &&
     cmp gpt2.safetensors again.safetensors
 tap_ok $? "and again, with the same bytes"
+"$convert" folder/model.safetensors gpt2-again.h5 >out 2>err && "$convert" gpt2-again.h5 again.safetensors >out 2>err &&
+    cmp gpt2.safetensors again.safetensors
+tap_ok $? "by the name of its file too"
 mv folder/model.safetensors folder/model-00001-of-00001.safetensors
 names=$(od -An -c -v gpt2.safetensors | tr -d ' \n' | head -c 4000 | grep -o '"[a-z0-9_.]*":{"dtype"' | cut -d: -f1)
 for name in $names; do printf '%s:"model-00001-of-00001.safetensors",' "$name"; done >list

@@ -34,3 +34,7 @@ check_PROGRAMS += %D%/safetensors_fuzz.t %D%/pickle_fuzz.t
 %C%_pickle_fuzz_t_SOURCES = %D%/pickle_fuzz.c
 %C%_pickle_fuzz_t_CPPFLAGS = $(AM_CPPFLAGS) $(LIBZIP_CPPFLAGS)
 %C%_pickle_fuzz_t_LDADD = $(LINK_IO)
+check_PROGRAMS += %D%/json_fuzz.t
+%C%_json_fuzz_t_SOURCES = %D%/json_fuzz.c src/cmd/cmd_score_texts.c src/cmd/cmd_convert_gpt2.c
+%C%_json_fuzz_t_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+%C%_json_fuzz_t_LDADD = $(LINK_CMD) $(MPI_LIBS)

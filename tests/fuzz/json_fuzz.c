@@ -1,0 +1,104 @@
+/* json_fuzz.c - broken JSON from outside: lines of texts that flm_score reads, and GPT-2's config.json. Texts or a
+ * checkpoint, or one error; no crash.
+ *
+ * json_fuzz.t [ITERATIONS [SEED]]: good files are mutated, the same for the same seed. SPDX-License-Identifier:
+ * Apache-2.0
+ */
+#include "cmd/cmd_convert.h"
+#include "cmd/cmd_score.h"
+#include "tests/fuzz/foreign_fuzz.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+enum { BYTES_MOST = 1 << 15, CONFIG_EVERY = 4 };
+
+static const char *const words[] = {
+    "\"text\"", "{}",       "[]", "null", "\n",       "\\u0000",          "\\ud800", "\"",
+    "1e999",    "-1",       "0",  "24",   "97",       "{\"text\":",       "true",    "9223372036854775808",
+    "1048576",  "16777216", ",",  "\xff", "[[[[[[[[", "\"n_layer\": 4096"};
+enum { WORDS = sizeof words / sizeof words[0] };
+
+static unsigned char lines[BYTES_MOST], config[BYTES_MOST], bad[2 * BYTES_MOST];
+
+static size_t read_file(const char *top, const char *name, unsigned char *data)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%.4000s/tests/score/golden/%s", top, name);
+    FILE *in = fopen(path, "r");
+    const size_t n = in ? fread(data, 1, BYTES_MOST, in) : 0;
+    if (in) fclose(in);
+    return n;
+}
+
+/* Texts come in order and lie inside the data, or the error names the file. */
+static int lines_sound(const char *path, int *read)
+{
+    score_texts texts = {0};
+    const flm_status rc = score_texts_read(path, "text", false, &texts);
+    int sound = rc == FLM_OK || (rc == FLM_E_FORMAT && strncmp(flm_err_message(), path, strlen(path)) == 0);
+    *read = rc == FLM_OK;
+    for (int64_t i = 0; rc == FLM_OK && i < texts.count; i++) sound = sound && texts.starts[i] < texts.starts[i + 1];
+    sound = sound && (rc != FLM_OK || texts.count > 0);
+    score_texts_free(&texts);
+    return sound;
+}
+
+static int config_sound(const char *folder, const char *out, int *converted)
+{
+    const flm_status rc = flm_convert_gpt2(folder, out);
+    *converted = rc == FLM_OK;
+    return rc == FLM_OK ||
+           ((rc == FLM_E_FORMAT || rc == FLM_E_ARG || rc == FLM_E_UNSUPPORTED || rc == FLM_E_MISMATCH) &&
+            strncmp(flm_err_message(), folder, strlen(folder)) == 0);
+}
+
+int main(int argc, char **argv)
+{
+    const char *top = getenv("abs_top_srcdir");
+    long iterations = argc > 1 ? atol(argv[1]) : 4000, unsound = 0, read = 0, converted = 0, done = 0;
+    char folder[] = "json-fuzz.XXXXXX", path[3][64], target[4200];
+    int went;
+
+    if (!top) return tap_skip_all("run me with make check");
+    fuzz_key = flm_philox_stream(argc > 2 ? strtoull(argv[2], NULL, 10) : 1, FLM_RANDOM_INIT, 0, 0);
+    const size_t lines_bytes = read_file(top, "texts.jsonl", lines),
+                 config_bytes = read_file(top, "config.json", config);
+    if (!mkdtemp(folder)) return tap_skip_all("no place for files");
+    snprintf(path[0], sizeof path[0], "%s/texts.jsonl", folder);
+    snprintf(path[1], sizeof path[1], "%s/config.json", folder);
+    snprintf(path[2], sizeof path[2], "%s/model.safetensors", folder);
+    snprintf(target, sizeof target, "%.4000s/tests/score/golden/model.safetensors", top);
+    const int ready = symlink(target, path[2]) == 0 && fuzz_put(path[0], lines, lines_bytes) &&
+                      fuzz_put(path[1], config, config_bytes);
+    tap_ok(ready && lines_sound(path[0], &went) && went, "good lines: %s", flm_err_message());
+    const int out = dup(1), nowhere = open("/dev/null", O_WRONLY); /* what converting says is no TAP */
+    fflush(stdout);
+    dup2(nowhere, 1);
+    char made[80];
+    snprintf(made, sizeof made, "%s/out.h5", folder);
+    const int good = ready && config_sound(folder, made, &went) && went;
+    unlink(made);
+    for (long i = 0; ready && i < iterations; i++, done++) {
+        const int of_config = i % CONFIG_EVERY == 0;
+        size_t n = of_config ? config_bytes : lines_bytes;
+        memcpy(bad, of_config ? config : lines, n);
+        for (uint32_t k = 1 + fuzz_draw(3); k > 0; k--) n = fuzz_mutate(bad, n, words, WORDS);
+        if (!fuzz_put(path[of_config], bad, n)) break;
+        if (!(of_config ? config_sound(folder, made, &went) : lines_sound(path[0], &went)) && unsound++ == 0)
+            fprintf(stderr, "# iteration %ld: %s\n", i, flm_err_message());
+        *(of_config ? &converted : &read) += went;
+        unlink(made);
+    }
+    fflush(stdout);
+    dup2(out, 1);
+    close(out);
+    close(nowhere);
+    tap_ok(good, "good settings");
+    tap_ok(done == iterations && unsound == 0, "%ld broken files, %ld without a sound end", done, unsound);
+    tap_ok(read > 0 && read < iterations, "%ld still hold texts", read);
+    tap_ok(converted > 0 && converted < iterations / CONFIG_EVERY, "%ld still are a GPT-2's settings", converted);
+    for (int k = 0; k < 3; k++) unlink(path[k]);
+    rmdir(folder);
+    return tap_end();
+}
