@@ -51,7 +51,19 @@ done:
     return rc;
 }
 
-/* This rank's blocks of every number of steps; *stopped when asked to end before the last. */
+/* Whether some rank was asked to stop. Collective. */
+static flm_status stop_common(flm_comm *comm, bool (*stop_requested)(void), bool *stopped)
+{
+    flm_status rc = FLM_OK;
+    int64_t asked = stop_requested();
+    FLM_TRY(flm_comm_max_i64(comm, &asked, 1));
+    *stopped = asked != 0;
+done:
+    return rc;
+}
+
+/* Blocks are dealt out in rounds, one a rank; *stopped when asked to end before the last round. Collective; a rank that
+ * fails ends the job at once: rows are whole by themselves. */
 static flm_status make_all(generation *g, bool (*stop_requested)(void), bool *stopped)
 {
     flm_status rc = FLM_OK;
@@ -59,13 +71,16 @@ static flm_status make_all(generation *g, bool (*stop_requested)(void), bool *st
     const int64_t rank = flm_comm_rank(g->comm), size = flm_comm_size(g->comm);
     flm_progress progress = flm_progress_begin(0, rank == 0);
     double total = 0, done_steps = 0;
-    for (int s = 0; s < g->steps_count; s++) total += (double)(g->steps[s] * ((blocks - rank + size - 1) / size));
+    for (int s = 0; s < g->steps_count; s++) total += (double)(g->steps[s] * ((blocks + size - 1) / size));
+    if (blocks < size)
+        flm_log(FLM_LOG_INFO, "%" PRId64 " samples in blocks of --batch %" PRId64 ": %" PRId64 " of %" PRId64
+                " ranks have work", N, batch, blocks, size);
     for (int s = 0; s < g->steps_count; s++)
-        for (int64_t block = rank; block < blocks; block += size) {
-            *stopped = stop_requested();
+        for (int64_t block = rank; block - rank < blocks; block += size) {
+            FLM_TRY(stop_common(g->comm, stop_requested, stopped));
             if (*stopped) goto done;
             const int64_t first = block * batch, count = N - first < batch ? N - first : batch;
-            FLM_TRY(make_block(g, g->steps[s], first, count));
+            if (block < blocks) FLM_TRY(make_block(g, g->steps[s], first, count));
             done_steps += (double)g->steps[s];
             flm_progress_show(&progress, done_steps, total, "samples of %" PRId64 " steps", g->steps[s]);
         }
@@ -134,21 +149,35 @@ done:
     return rc;
 }
 
+/* What only comes after the samples must not fail then for what can be seen now. */
+static flm_status check_later(const generation *g)
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    flm_checkpoint *gpt2 = NULL;
+    if (g->o->score[0] && flm_comm_rank(g->comm) == 0) local = flm_checkpoint_open(g->o->score, &gpt2);
+    if (local == FLM_OK && gpt2 != NULL && strcmp(flm_checkpoint_get_info(gpt2)->kind, "gpt2") != 0)
+        local = flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__, "--score %s is a checkpoint of kind %s; it takes one of kind "
+                              "gpt2", g->o->score, flm_checkpoint_get_info(gpt2)->kind);
+    FLM_TRY(flm_comm_agree(g->comm, local));
+done:
+    flm_checkpoint_close(&gpt2);
+    return rc;
+}
+
 flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_options *options,
                             bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
     generation g = {.comm = comm, .be = be, .o = options};
     bool stopped = false;
-    int64_t stops;
     FLM_TRY(parse_steps(&g));
+    FLM_TRY(check_later(&g));
     FLM_TRY(generation_load(&g));
     flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
     FLM_TRY(flm_samples_open_write(comm, options->out, &g.info, g.steps, g.steps_count, &g.file));
-    FLM_TRY(flm_comm_agree(comm, make_all(&g, stop_requested, &stopped)));
-    stops = stopped;
-    FLM_TRY(flm_comm_max_i64(comm, &stops, 1));
-    if (stops) {
+    FLM_TRY(make_all(&g, stop_requested, &stopped));
+    if (stopped) {
+        FLM_TRY(flm_comm_agree(comm, flm_samples_close(&g.file)));
         flm_log(FLM_LOG_INFO, "stopped early; %s keeps what was made, the same command makes the rest", options->out);
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped early");
     }

@@ -28,7 +28,8 @@ static flm_status fill_info(generation *g)
                                  .samples = g->o->samples,
                                  .L = from->L,
                                  .seed = g->o->seed,
-                                 .checkpoint_step = from->step};
+                                 .checkpoint_step = from->step,
+                                 .checkpoint_identity = flm_checkpoint_identity(g->checkpoint)};
     snprintf(g->info.kind, sizeof g->info.kind, "%s", from->kind);
     snprintf(g->info.weights, sizeof g->info.weights, "%s", g->o->weights == 0 ? "ema" : "raw");
     snprintf(g->info.precision, sizeof g->info.precision, "%s", act_of(g) == FLM_DTYPE_BF16 ? "bf16" : "fp32");
@@ -40,30 +41,50 @@ done:
     return rc;
 }
 
+/* An FLM of the map's own sizes and vocabulary. */
+static flm_status check_teacher(const generation *g, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const flm_checkpoint_info *f = flm_checkpoint_get_info(g->teacher_checkpoint);
+    const flm_checkpoint_info *m = flm_checkpoint_get_info(g->checkpoint);
+    if (strcmp(f->kind, "flm") != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "the teacher %s is of kind %s; a stage-one map needs one of kind flm", path, f->kind);
+    if (f->L != m->L || f->d != m->d || f->H != m->H || f->c != m->c || f->N != m->N ||
+        f->vocabulary.V != m->vocabulary.V || strcmp(f->vocabulary.sha256, m->vocabulary.sha256) != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "the teacher %s has other sizes, or another vocabulary, than %s", path, g->path);
+done:
+    return rc;
+}
+
 /* The teacher of a stage-one map: the file it was distilled from, wherever that is now. */
 static flm_status open_teacher(generation *g)
 {
     flm_status rc = FLM_OK;
     char wanted[FLM_SHA256_BYTES], found[FLM_SHA256_BYTES], recorded[FLM_PARENT_PATH_BYTES], path[FLM_PARENT_PATH_BYTES];
     const char *parent = flm_checkpoint_get_info(g->checkpoint)->parent;
-    if (!flm_parent_get(parent, "teacher", wanted, recorded))
-        FLM_FAIL(FLM_E_FORMAT, "%s does not say what it was distilled from", g->path);
+    const bool known = flm_parent_get(parent, "teacher", wanted, recorded);
+    if (!known && !*g->o->teacher)
+        FLM_FAIL(FLM_E_MISMATCH, "%s does not say what it was distilled from; give its teacher by --teacher", g->path);
     if (*g->o->teacher) {
         FLM_TRY(flm_checkpoint_find(g->o->teacher, path));
     } else if (flm_checkpoint_find(recorded, path) != FLM_OK) {
         FLM_FAIL(FLM_E_IO, "the teacher of %s is no longer %s; give it by --teacher (sha256 %.12s...)", g->path, recorded,
                  wanted);
     }
-    FLM_TRY(flm_parent_hash(path, found));
-    if (strcmp(found, wanted) != 0)
+    if (known) FLM_TRY(flm_parent_hash(path, found));
+    if (known && strcmp(found, wanted) != 0)
         FLM_FAIL(FLM_E_MISMATCH, "%s was distilled from a teacher of sha256 %.12s...; %s has %.12s...: it changed, or is "
                  "another file", g->path, wanted, path, found);
+    if (!known && flm_comm_rank(g->comm) == 0)
+        flm_log(FLM_LOG_WARN, "%s does not say what it was distilled from: that %s is its teacher is taken on trust", g->path,
+                path);
     FLM_TRY(flm_checkpoint_open(path, &g->teacher_checkpoint));
+    FLM_TRY(check_teacher(g, path));
 done:
     return rc;
 }
 
-static flm_status load_weights(generation *g, const flm_checkpoint *checkpoint, flm_weights **out)
+static flm_status load_weights(generation *g, const flm_checkpoint *checkpoint, const char *path, flm_weights **out)
 {
     flm_status rc = FLM_OK;
     flm_model_shape shape;
@@ -71,19 +92,18 @@ static flm_status load_weights(generation *g, const flm_checkpoint *checkpoint, 
     FLM_TRY(flm_weights_create(g->be, &shape, act_of(g), 1, false, out));
     FLM_TRY(flm_model_load(*out, checkpoint, set_of(g->o)));
 done:
-    return rc;
+    return flm_err_blame(rc, path);
 }
 
 static flm_status load_all(generation *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_checkpoint_find(g->o->checkpoint, g->path));
     FLM_TRY(flm_checkpoint_open(g->path, &g->checkpoint));
     FLM_TRY(fill_info(g));
-    FLM_TRY(load_weights(g, g->checkpoint, &g->weights));
+    FLM_TRY(load_weights(g, g->checkpoint, g->path, &g->weights));
     if (g->weights->shape.network == FLM_NETWORK_RESIDUAL) {
         FLM_TRY(open_teacher(g));
-        FLM_TRY(load_weights(g, g->teacher_checkpoint, &g->teacher));
+        FLM_TRY(load_weights(g, g->teacher_checkpoint, "the teacher", &g->teacher));
     } else if (*g->o->teacher) {
         FLM_FAIL(FLM_E_USAGE, "--teacher: %s is of kind %s, which needs none", g->path, g->info.kind);
     }
@@ -126,6 +146,7 @@ done:
 flm_status generation_load(generation *g)
 {
     flm_status rc = FLM_OK;
+    FLM_TRY(flm_checkpoint_find_common(g->comm, g->o->checkpoint, g->path));
     FLM_TRY(flm_comm_agree(g->comm, load_all(g)));
     flm_log(FLM_LOG_INFO, "%s: kind %s, step %" PRId64 ", %s weights", g->path, g->info.kind, g->info.checkpoint_step,
             g->info.weights);

@@ -9,7 +9,7 @@ static const flm_option table[] = {
     {"hidden-size", FLM_OPTION_INT, AT(hidden_size), "0", 0, 65536, NULL, "Network", "d", "0: the preset's", false},
     {"heads", FLM_OPTION_INT, AT(heads), "0", 0, 4096, NULL, "Network", "H", "0: the preset's", false},
     {"cond-size", FLM_OPTION_INT, AT(cond_size), "0", 0, 65536, NULL, "Network", "c", "0: the preset's", false},
-    {"blocks", FLM_OPTION_INT, AT(blocks), "0", 0, 4096, NULL, "Network", "N", "0: the preset's", false},
+    {"blocks", FLM_OPTION_INT, AT(blocks), "0", 0, 125, NULL, "Network", "N", "0: the preset's", false},
     FLM_OPTIONS_TRAINING,
     FLM_OPTIONS_REPORTS,
     FLM_OPTIONS_COMMON(flm_train_options),

@@ -276,13 +276,13 @@ done:
     return rc;
 }
 
-flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm)
+flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm, double *seconds)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = basis->be;
     flm_comm_request *request = NULL;
     FLM_TRY(flm_comm_sum_f32_begin(comm, be, basis->M.data, flm_tensor_elements(&basis->M), &request));
-    FLM_TRY(flm_comm_wait(comm, &request, NULL));
+    FLM_TRY(flm_comm_wait(comm, &request, seconds));
     if (!basis->direct) {
         FLM_TRY(be->ops->cast(be, &basis->P, &basis->M));
         FLM_TRY(be->ops->triangular_solve(be, &basis->P, &basis->R, true));

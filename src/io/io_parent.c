@@ -25,12 +25,23 @@ flm_status flm_checkpoint_find(const char *given, char *path)
         if (snprintf(tried, sizeof tried, "%s%s", given, inside[i]) >= (int)sizeof tried)
             FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", given);
         real = realpath(tried, NULL);
+        if (!real && (errno != ENOENT || lstat(tried, &status) == 0))
+            FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", tried, strerror(errno == 0 ? ENOENT : errno));
     }
     if (!real) FLM_FAIL(FLM_E_FORMAT, "%s: a directory without checkpoints/latest or latest", given);
     if (snprintf(path, FLM_PARENT_PATH_BYTES, "%s", real) >= FLM_PARENT_PATH_BYTES)
         FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", real);
 done:
     free(real);
+    return rc;
+}
+
+flm_status flm_checkpoint_find_common(flm_comm *comm, const char *given, char *path)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_checkpoint_find(given, path) : FLM_OK));
+    FLM_TRY(flm_comm_broadcast(comm, path, FLM_PARENT_PATH_BYTES, 0));
+done:
     return rc;
 }
 

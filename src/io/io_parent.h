@@ -14,6 +14,9 @@ enum { FLM_PARENT_PATH_BYTES = 1024 };
  * Errors: FLM_E_IO with errno, FLM_E_FORMAT (a directory without checkpoints), FLM_E_ARG (too long). */
 flm_status flm_checkpoint_find(const char *given, char *path);
 
+/* flm_checkpoint_find_common - the same on every rank: rank 0 looks, since `latest` may move meanwhile. Collective. */
+flm_status flm_checkpoint_find_common(flm_comm *comm, const char *given, char *path);
+
 /* flm_parent_hash - SHA-256 of a whole file, to sha256 [FLM_SHA256_BYTES]. Not collective. Errors: FLM_E_IO, FLM_E_NOMEM. */
 flm_status flm_parent_hash(const char *path, char *sha256);
 

@@ -13,7 +13,7 @@ typedef struct flm_samples_info {
     int64_t samples, L, seed; /* N rows of L tokens */
     char kind[16];            /* of the checkpoint: "flm", ... */
     char checkpoint[512];     /* path as given */
-    int64_t checkpoint_step;
+    int64_t checkpoint_step, checkpoint_identity; /* flm_checkpoint_identity: of its very data */
     char weights[8];          /* "ema" or "raw" */
     char precision[8];        /* "fp32", "bf16" */
     char program_version[48]; /* filled by the writer */

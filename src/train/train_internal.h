@@ -2,8 +2,7 @@
 #ifndef FLM_TRAIN_INTERNAL_H
 #define FLM_TRAIN_INTERNAL_H
 
-#include "base/base_sha256.h"
-#include "io/io_checkpoint.h"
+#include "io/io_parent.h"
 #include "train/train_metrics.h"
 #include "train/train_run.h"
 
@@ -13,7 +12,7 @@ enum { FLM_RUN_PATH_BYTES = 4096 };
 typedef struct flm_frozen {
     flm_checkpoint *checkpoint; /* NULL: there is none */
     flm_weights *weights;
-    char path[FLM_RUN_PATH_BYTES];
+    char path[FLM_PARENT_PATH_BYTES];
     char sha256[FLM_SHA256_BYTES];
 } flm_frozen;
 

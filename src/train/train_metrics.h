@@ -15,7 +15,7 @@ typedef struct flm_report {
     int64_t step, epoch, tokens_seen;
     double loss, error, grad_norm, lr; /* error: see flm_step_result; NaN for an FLM, then not written */
     double tokens_per_second; /* since the report before */
-    double utilisation;       /* model FLOPs a second over the peak; 0: the peak is not known */
+    double utilisation;       /* model FLOPs a second over the peak; 0: not known; of an FLM alone */
     double seconds_data, seconds_compute, seconds_communication; /* of rank 0 since the report before */
     int64_t memory_bytes;     /* the largest resident set of rank 0 so far */
 } flm_report;

@@ -35,7 +35,7 @@ flm_status flm_optimizer_create(flm_weights *weights, flm_comm *comm, const flm_
 {
     flm_status rc = FLM_OK;
     flm_optimizer *o = NULL;
-    if (weights->buckets > FLM_COMM_REQUESTS)
+    if (weights->buckets >= FLM_COMM_REQUESTS) /* one more for the noise's sum */
         FLM_FAIL(FLM_E_UNSUPPORTED, "a network of %d buckets; at most %d can be reduced at once", weights->buckets,
                  FLM_COMM_REQUESTS);
     assert(weights->size == flm_comm_size(comm));
@@ -66,7 +66,7 @@ void flm_optimizer_destroy(flm_optimizer **optimizer)
     *optimizer = NULL;
 }
 
-/* Every rank makes the same whole parameter, a function of the seed, and keeps its part of it. */
+/* Each rank makes its own part of a parameter, a function of the seed and the element. */
 flm_status flm_optimizer_initialise(flm_optimizer *o, uint64_t seed)
 {
     flm_status rc = FLM_OK;
@@ -164,7 +164,7 @@ flm_status flm_optimizer_reduce(flm_optimizer *o, flm_noise_basis *basis, double
     flm_backend *be = o->weights->be;
     double all[MOST_SUMS + 1] = {0};
     assert(count <= MOST_SUMS && !o->showing_ema);
-    FLM_TRY(flm_noise_reduce(basis, o->comm));
+    FLM_TRY(flm_noise_reduce(basis, o->comm, &o->waited));
     FLM_TRY(wait_all(o));
     FLM_TRY(add_noise_part(o, basis));
     FLM_TRY(be->memory->zero(be, o->norm_sq.data, sizeof(double)));

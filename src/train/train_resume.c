@@ -131,8 +131,9 @@ flm_status flm_run_resume(flm_run *run)
     if (checkpoint == NULL) {
         FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
         if (run->teacher.checkpoint != NULL)
-            FLM_TRY(flm_train_checkpoint_begin(run->trainer->optimizer, run->teacher.checkpoint,
-                                               run->o->teacher_weights == 0 ? "ema" : "weights"));
+            FLM_TRY(flm_err_blame(flm_train_checkpoint_begin(run->trainer->optimizer, run->teacher.checkpoint,
+                                                             run->o->teacher_weights == 0 ? "ema" : "weights"),
+                                  run->teacher.path));
         goto done;
     }
     const int64_t step = flm_checkpoint_get_info(checkpoint)->step;
@@ -141,7 +142,7 @@ flm_status flm_run_resume(flm_run *run)
     else
         snprintf(path, sizeof path, "%s", run->o->resume);
     FLM_TRY(flm_comm_agree(run->comm, check_fits(run, checkpoint, path)));
-    FLM_TRY(flm_train_checkpoint_read(run->trainer->optimizer, checkpoint));
+    FLM_TRY(flm_err_blame(flm_train_checkpoint_read(run->trainer->optimizer, checkpoint), path));
     run->trainer->step = step;
     if (own) run->saved_step = step;
     tell_changes(run, checkpoint);

@@ -189,7 +189,7 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
                           .grad_norm = result->grad_norm,
                           .lr = result->lr,
                           .tokens_per_second = speed,
-                          .utilisation = run->o->peak_tflops > 0 ? flops / (run->o->peak_tflops * 1e12) : 0,
+                          .utilisation = run->o->peak_tflops > 0 && run->o->stage == 0 ? flops / (run->o->peak_tflops * 1e12) : 0,
                           .seconds_data = data,
                           .seconds_compute = seconds - data - comm,
                           .seconds_communication = comm,

@@ -32,11 +32,9 @@ done:
     return rc;
 }
 
-static flm_status open_frozen(const flm_run *run, flm_frozen *f, const char *option, const char *given,
-                              const char *kind)
+static flm_status open_frozen(const flm_run *run, flm_frozen *f, const char *option, const char *kind)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_checkpoint_find(given, f->path));
     FLM_TRY(flm_checkpoint_open(f->path, &f->checkpoint));
     FLM_TRY(check_frozen(run, f, option, kind));
     if (flm_comm_rank(run->comm) == 0) FLM_TRY(flm_parent_hash(f->path, f->sha256));
@@ -55,8 +53,12 @@ static flm_status check_pair(const flm_run *run)
         FLM_FAIL(FLM_E_MISMATCH, "--flow-map %s (d %lld, H %lld, c %lld, N %lld) has other sizes than --teacher %s (d %lld, "
                  "H %lld, c %lld, N %lld)", run->flow_map.path, (long long)g->d, (long long)g->H, (long long)g->c,
                  (long long)g->N, run->teacher.path, (long long)f->d, (long long)f->H, (long long)f->c, (long long)f->N);
-    if (!flm_parent_get(g->parent, "teacher", sha256, path))
-        FLM_FAIL(FLM_E_FORMAT, "--flow-map %s does not say what it was distilled from", run->flow_map.path);
+    if (!flm_parent_get(g->parent, "teacher", sha256, path)) {
+        if (flm_comm_rank(run->comm) == 0)
+            flm_log(FLM_LOG_WARN, "--flow-map %s does not say what it was distilled from: that %s is its teacher is taken on "
+                    "trust", run->flow_map.path, run->teacher.path);
+        goto done;
+    }
     if (strcmp(sha256, run->teacher.sha256) != 0)
         FLM_FAIL(FLM_E_MISMATCH, "--flow-map %s was distilled from %s (sha256 %.12s...), --teacher %s is another file "
                  "(sha256 %.12s...)", run->flow_map.path, path, sha256, run->teacher.path, run->teacher.sha256);
@@ -72,7 +74,7 @@ static flm_status load_frozen(const flm_run *run, flm_frozen *f, flm_dtype act)
     FLM_TRY(flm_weights_create(run->be, &shape, act, 1, false, &f->weights));
     FLM_TRY(flm_model_load(f->weights, f->checkpoint, set_of(run)));
 done:
-    return rc;
+    return flm_err_blame(rc, f->path);
 }
 
 static flm_status add_parent(flm_run *run, const flm_frozen *f, const char *role)
@@ -91,13 +93,15 @@ flm_status flm_run_teachers(flm_run *run, flm_dtype act)
     if (o->stage == 1 && *o->flow_map) FLM_FAIL(FLM_E_USAGE, "--flow-map is for --stage 2");
     if (o->stage == 2 && !*o->flow_map)
         FLM_FAIL(FLM_E_USAGE, "--stage 2 needs --flow-map, a checkpoint of stage 1 (kind flow-map-1)");
-    FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, f, "teacher", o->teacher, "flm")));
+    FLM_TRY(flm_checkpoint_find_common(run->comm, o->teacher, f->path));
+    FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, f, "teacher", "flm")));
     FLM_TRY(flm_comm_broadcast(run->comm, f->sha256, sizeof f->sha256, 0));
     FLM_TRY(flm_comm_agree(run->comm, load_frozen(run, f, act)));
     FLM_TRY(add_parent(run, f, "teacher"));
     run->network = FLM_NETWORK_RESIDUAL;
     if (o->stage == 1) goto done;
-    FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, g, "flow-map", o->flow_map, "flow-map-1")));
+    FLM_TRY(flm_checkpoint_find_common(run->comm, o->flow_map, g->path));
+    FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, g, "flow-map", "flow-map-1")));
     FLM_TRY(flm_comm_broadcast(run->comm, g->sha256, sizeof g->sha256, 0));
     FLM_TRY(flm_comm_agree(run->comm, check_pair(run)));
     FLM_TRY(flm_comm_agree(run->comm, load_frozen(run, g, act)));

@@ -121,6 +121,7 @@ static void test_mismatch(void)
                    {"L", offsetof(flm_samples_info, L)},
                    {"seed", offsetof(flm_samples_info, seed)},
                    {"checkpoint_step", offsetof(flm_samples_info, checkpoint_step)},
+                   {"checkpoint_identity", offsetof(flm_samples_info, checkpoint_identity)},
                    {"V", offsetof(flm_samples_info, vocabulary.V)},
                    {"begin_id", offsetof(flm_samples_info, vocabulary.begin_id)},
                    {"end_id", offsetof(flm_samples_info, vocabulary.end_id)}};

@@ -141,6 +141,7 @@ static void make_samples(hid_t file, hid_t root)
     must(flm_h5_set_string(root, "kind", "flm"));
     must(flm_h5_set_string(root, "checkpoint", "x"));
     must(flm_h5_set_i64(root, "checkpoint_step", 1));
+    must(flm_h5_set_i64(root, "checkpoint_identity", 1));
     must(flm_h5_set_string(root, "weights", "ema"));
     must(flm_h5_set_string(root, "precision", "fp32"));
     must(flm_h5_set_i64(root, "seed", 1));
