@@ -181,6 +181,7 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
         flm_log(FLM_LOG_INFO, "stopped early; %s keeps what was made, the same command makes the rest", options->out);
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped early");
     }
+    FLM_TRY(flm_comm_barrier(comm)); /* the report reads every rank's rows */
     FLM_TRY(report(&g));
     FLM_TRY(flm_comm_agree(comm, flm_samples_close(&g.file)));
     generation_release_network(&g); /* GPT-2 takes its place */

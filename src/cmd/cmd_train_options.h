@@ -42,6 +42,10 @@
      "Steps between validations; 0: at the end alone", false},                                                        \
     {"eval-rows", FLM_OPTION_INT, AT(eval_rows), "4096", 0, MOST, NULL, "Reports", "N",                               \
      "Held-out rows to validate on; 0: all", false},                                                                  \
+    {"eval-samples", FLM_OPTION_INT, AT(eval_samples), "0", 0, 1 << 24, NULL, "Reports", "N",                         \
+     "Samples to make at every validation, and report the entropy of; 0: none", false},                               \
+    {"eval-steps", FLM_OPTION_LIST, AT(eval_steps), "1,2,4,32", 0, 0, NULL, "Reports", "N[,N...]",                    \
+     "Numbers of steps to make them with", false},                                                                    \
     {"eval-only", FLM_OPTION_BOOL, AT(eval_only), "no", 0, 0, NULL, "Reports", NULL,                                  \
      "Validate the newest checkpoint and end", false},                                                                \
     {"checkpoint-every", FLM_OPTION_INT, AT(checkpoint_every), "20000", 0, MOST, NULL, "Reports", "N",                \

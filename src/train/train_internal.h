@@ -31,6 +31,8 @@ typedef struct flm_run {
     flm_metrics *metrics;
     flm_setting *setting; /* the options as name and value, for checkpoints */
     int settings;
+    int64_t *sample_steps; /* [sample_steps_count]: --eval-steps */
+    int sample_steps_count;
     int64_t saved_step; /* of the newest whole checkpoint of this run, -1: none */
 } flm_run;
 

@@ -174,6 +174,20 @@ done:
     return rc;
 }
 
+flm_status flm_metrics_samples(flm_metrics *m, int64_t step, int64_t sample_steps, int64_t samples, double entropy)
+{
+    flm_status rc = FLM_OK;
+
+    if (!m->speak) return FLM_OK;
+    FLM_TRY(append(m, json_pack("{s:I, s:I, s:I, s:f}", "step", (json_int_t)step, "sample_steps", (json_int_t)sample_steps,
+                                "samples", (json_int_t)samples, "sample_entropy", entropy)));
+    flm_progress_clear(&m->progress);
+    flm_log(FLM_LOG_INFO, "step %" PRId64 ": %" PRId64 " samples of %" PRId64 " steps, entropy %.4f", step, samples,
+            sample_steps, entropy);
+done:
+    return rc;
+}
+
 void flm_metrics_progress(flm_metrics *m, int64_t step, int64_t steps, double loss, int64_t tokens_a_step)
 {
     const double speed =

@@ -35,6 +35,9 @@ flm_status flm_metrics_report(flm_metrics *metrics, const flm_report *report);
 /* flm_metrics_validation - a line with the loss, and the error as above, on held-out rows. Errors: FLM_E_IO. */
 flm_status flm_metrics_validation(flm_metrics *metrics, int64_t step, double loss, double error, int64_t rows);
 
+/* flm_metrics_samples - a line with the mean entropy of samples of `sample_steps` steps. Errors: FLM_E_IO. */
+flm_status flm_metrics_samples(flm_metrics *metrics, int64_t step, int64_t sample_steps, int64_t samples, double entropy);
+
 /* flm_metrics_progress - on a terminal: redraw the bar of step `step` of `steps`. */
 void flm_metrics_progress(flm_metrics *metrics, int64_t step, int64_t steps, double loss, int64_t tokens_a_step);
 

@@ -17,6 +17,8 @@
 enum { MICRO_TOKENS = 8192 };
 /* Rows of logits at once when --chunk does not say: about so many logits. */
 enum { CHUNK_LOGITS = 1 << 24, CHUNK_LEAST = 64 };
+/* Numbers of steps to sample with at a validation, and the most of them. */
+enum { EVAL_STEPS_MOST = 16, SAMPLE_STEPS_MOST = 1 << 20 };
 
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -128,6 +130,10 @@ static flm_status prepare(flm_run *run)
     const flm_precision precision = flm_backend_precision(run->be, (flm_precision)run->o->precision);
     const flm_dtype act = precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
     FLM_TRY(flm_comm_agree(run->comm, collect_settings(run)));
+    FLM_TRY(flm_options_int_list("eval-steps", run->o->eval_steps, 1, SAMPLE_STEPS_MOST, &run->sample_steps,
+                                 &run->sample_steps_count));
+    if (run->sample_steps_count > EVAL_STEPS_MOST)
+        FLM_FAIL(FLM_E_USAGE, "--eval-steps %s: more than %d numbers", run->o->eval_steps, EVAL_STEPS_MOST);
     FLM_TRY(open_shards(run));
     FLM_TRY(flm_run_teachers(run, act));
     FLM_TRY(choose_settings(run, act, &settings));
@@ -146,6 +152,20 @@ static flm_status validate(flm_run *run, double *loss, double *error)
     const int64_t used = rows > 0 && rows < all ? rows : all;
     FLM_TRY(flm_trainer_validate(run->trainer, run->valid, used, loss, error));
     if (run->metrics != NULL) FLM_TRY(flm_metrics_validation(run->metrics, run->trainer->step, *loss, *error, used));
+done:
+    return rc;
+}
+
+/* Samples beside the validation, where asked for. */
+static flm_status sample(flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    const int64_t samples = run->o->eval_samples, step = run->trainer->step;
+    double entropy[EVAL_STEPS_MOST];
+    if (samples == 0) goto done;
+    FLM_TRY(flm_trainer_sample(run->trainer, run->sample_steps, run->sample_steps_count, samples, entropy));
+    for (int i = 0; i < run->sample_steps_count; i++)
+        FLM_TRY(flm_metrics_samples(run->metrics, step, run->sample_steps[i], samples, entropy[i]));
 done:
     return rc;
 }
@@ -222,6 +242,7 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
         const double begin = flm_seconds(), begin_comm = t->optimizer->waited;
         /* What a step says of itself comes before its checkpoint: a run killed after that has nothing to make up for. */
         if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &loss, &error));
+        if (due(t->step, o->eval_every) || last) FLM_TRY(sample(run));
         if (due(t->step, o->checkpoint_every) || last || result.stop) FLM_TRY(flm_run_save(run));
         marked.seconds += flm_seconds() - begin; /* a report is of the steps alone */
         marked.waited_comm += t->optimizer->waited - begin_comm;
@@ -272,5 +293,6 @@ done:
     flm_shards_close(&run.valid);
     flm_shards_close(&run.train);
     free(run.setting);
+    free(run.sample_steps);
     return rc;
 }

@@ -21,6 +21,8 @@ typedef struct flm_train_options {
     double lr, beta1, beta2, eps, weight_decay, clip, ema_decay, dropout;
     int64_t warmup;
     int64_t eval_every, eval_rows, checkpoint_every, keep, log_every; /* 0: never; all rows; keep all */
+    int64_t eval_samples;   /* 0: none */
+    const char *eval_steps; /* of the samples: a list */
     bool eval_only;
     int device, precision;
     int64_t seed, threads;

@@ -73,4 +73,9 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
 flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss,
                                 double *error);
 
+/* flm_trainer_sample - samples of the EMA weights with each of count numbers of steps: those that flm_generate makes with
+ * this seed. out entropy [count]: mean histogram entropy of a sample, nats. Allocates: not for use inside a step.
+ * Collective. Errors: FLM_E_NOMEM, FLM_E_NUMERIC, the backend's. Source: model.md section 8. */
+flm_status flm_trainer_sample(flm_trainer *trainer, const int64_t *steps, int count, int64_t samples, double *entropy);
+
 #endif

@@ -1,0 +1,62 @@
+/* train_samples.c - samples of the averaged weights while they are trained, and their entropy.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "flow/flow_sampler.h"
+#include "score/score_entropy.h"
+#include "train/train_step.h"
+
+/* Memory of its own, made and released here: a validation is no step. */
+typedef struct sampling {
+    flm_noise_basis *basis;
+    flm_sampler *sampler;
+} sampling;
+
+static flm_status begin(flm_trainer *t, sampling *s)
+{
+    flm_status rc = FLM_OK, local;
+    const flm_model_shape *shape = &t->settings.shape;
+    const flm_weights *teacher = shape->network == FLM_NETWORK_RESIDUAL ? t->settings.teacher : NULL;
+    FLM_TRY(flm_comm_agree(t->comm, flm_noise_create_joint(t->be, shape->V, shape->d, teacher != NULL,
+                                                           teacher != NULL ? &teacher->w.E : NULL, &s->basis)));
+    FLM_TRY(flm_noise_update(s->basis, t->comm, &t->weights->w.E));
+    local = flm_sampler_create(t->dit, t->weights, teacher, s->basis, t->gamma, &s->sampler);
+    FLM_TRY(flm_comm_agree(t->comm, local));
+done:
+    return rc;
+}
+
+/* This rank's samples: the sum of their entropies. */
+static flm_status run(flm_trainer *t, const sampling *s, int64_t steps, int64_t samples, double *sum)
+{
+    flm_status rc = FLM_OK;
+    const int64_t rank = flm_comm_rank(t->comm), size = flm_comm_size(t->comm), most = t->settings.micro_batch;
+    const int64_t end = samples * (rank + 1) / size;
+    double part;
+    *sum = 0;
+    for (int64_t at = samples * rank / size; at < end; at += most) {
+        const int64_t B = end - at < most ? end - at : most;
+        const flm_noise_source noise = {NULL, flm_philox_stream(t->settings.seed, FLM_RANDOM_SAMPLE, 0, 0), at};
+        FLM_TRY(flm_sampler_run(s->sampler, B, steps, &noise, t->ids));
+        FLM_TRY(flm_score_entropy(t->ids, B, t->settings.shape.L, &part));
+        *sum += part;
+    }
+done:
+    return rc;
+}
+
+flm_status flm_trainer_sample(flm_trainer *t, const int64_t *steps, int count, int64_t samples, double *entropy)
+{
+    flm_status rc = FLM_OK;
+    sampling s = {0};
+    FLM_TRY(flm_optimizer_show_ema(t->optimizer, true));
+    FLM_TRY(begin(t, &s));
+    for (int i = 0; i < count; i++) {
+        FLM_TRY(flm_comm_agree(t->comm, run(t, &s, steps[i], samples, &entropy[i])));
+        FLM_TRY(flm_comm_sum_f64(t->comm, &entropy[i], 1));
+        entropy[i] /= (double)samples;
+    }
+    FLM_TRY(flm_optimizer_show_ema(t->optimizer, false));
+done:
+    flm_sampler_destroy(&s.sampler);
+    flm_noise_destroy(&s.basis);
+    return rc;
+}
