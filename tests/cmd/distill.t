@@ -36,12 +36,12 @@ refused() {
 }
 
 # shellcheck disable=SC2086 # several options
-on_ranks 1 "$bin/flm_train" --data shards --out flm $tiny --steps 40
+on_ranks 1 "$bin/flm_train" --data shards --out flm $tiny --steps 40 --eval-samples 5 --eval-steps 1,2,4
 tap_is $? 0 "the teacher is trained"
 first="--teacher flm --stage 1"
 # shellcheck disable=SC2086
 {
-    distill one 1 $first --eval-every 20 --eval-rows 20
+    distill one 1 $first --eval-every 20 --eval-rows 20 --eval-samples 5 --eval-steps 1,2,4
     tap_has one/metrics.jsonl '"valid_error":' "stage 1: validation has loss and error"
     distill one-ranks-2 2 $first
     distill one-ranks-3 3 $first --micro-batch 2 --chunk 37
@@ -58,7 +58,7 @@ curve_of_two() {
 }
 # shellcheck disable=SC2086
 {
-    distill two 1 $second
+    distill two 1 $second --eval-samples 5 --eval-steps 1,2,4
     distill two-ranks-2 2 $second --micro-batch 3
 }
 curve() { curve_of_two "$1"; }
@@ -87,6 +87,10 @@ done
 for kind in flm one two; do
     on_ranks 1 "$bin/flm_generate" --checkpoint $kind --out $kind.h5 --samples 5 --steps 1,2,4 --batch 5 --precision fp32
     tap_is $? 0 "$kind: samples"
+    awk '$1 == "==" && $2 + 0 > 0 && NF == 4 { print $2, $4 }' out >said
+    sed -n 's/.*"sample_steps":\([0-9]*\),"samples":5,"sample_entropy":\([0-9.]*\)}$/\1 \2/p' $kind/metrics.jsonl |
+        tail -n 3 | awk '{ printf "%d %.4f\n", $1, $2 }' >seen
+    tap_is "$(cat seen)" "$(cat said)" "$kind: the entropies that its last validation gave"
     on_ranks 2 "$bin/flm_generate" --checkpoint $kind --out $kind-2.h5 --samples 5 --steps 1,2,4 --batch 2 --precision fp32
     tap_is "$("$tool" ids $kind-2.h5 2)" "$("$tool" ids $kind.h5 2)" "$kind: the same on two ranks, in other batches"
 done
