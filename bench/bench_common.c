@@ -1,6 +1,7 @@
 /* bench_common.c - see bench_common.h. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_common.h"
 
+#include "base/base_progress.h"
 #include "base/base_version.h"
 
 #include <assert.h>
@@ -14,13 +15,6 @@ struct bench_report {
     FILE *file; /* NULL: nothing is written */
     char path[1024];
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int by_size(const void *a, const void *b)
 {
@@ -36,9 +30,9 @@ flm_status bench_measure(bench_work work, void *arg, int runs, bench_seconds *ou
     assert(runs >= BENCH_RUNS_LEAST && runs <= BENCH_RUNS_MOST);
     FLM_TRY(work(arg));
     for (int i = 0; i < runs; i++) {
-        double begin = now();
+        double begin = flm_seconds();
         FLM_TRY(work(arg));
-        seconds[i] = now() - begin;
+        seconds[i] = flm_seconds() - begin;
     }
     qsort(seconds, (size_t)runs, sizeof seconds[0], by_size);
     *out = (bench_seconds){(seconds[(runs - 1) / 2] + seconds[runs / 2]) / 2, seconds[0], seconds[runs - 1], runs};

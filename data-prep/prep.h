@@ -127,12 +127,11 @@ flm_status prep_state_end(const prep_job *job);
 
 /* prep_progress_begin, _add, _end - of a pass of this rank's `bytes`: rank 0 shows a line on a terminal, and logs the
  * end. _add: a document of so many bytes is done. _read: so many seconds of it went into reading and decompressing.
- * prep_seconds - a clock for that. */
+ */
 void prep_progress_begin(const char *pass, int64_t bytes, flm_comm *comm);
 void prep_progress_add(int64_t bytes);
 void prep_progress_read(double seconds);
 void prep_progress_end(void);
-double prep_seconds(void);
 
 /* prep_report - what was made, on stdout. Errors: FLM_E_NOMEM. */
 flm_status prep_report(const prep_job *job);

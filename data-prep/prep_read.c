@@ -4,6 +4,7 @@
 #include "prep_read.h"
 
 #include "base/base_log.h"
+#include "base/base_progress.h"
 #include "prep_source.h"
 #include "text/text_lm1b.h"
 
@@ -135,7 +136,7 @@ static flm_status too_large(const prep_reader *r)
 static flm_status fill(prep_reader *r)
 {
     flm_status rc = FLM_OK;
-    const double before = prep_seconds();
+    const double before = flm_seconds();
     size_t got = 0;
 
     if (r->begin > 0) {
@@ -159,7 +160,7 @@ static flm_status fill(prep_reader *r)
     r->eof = got == 0;
     r->end += got;
 done:
-    prep_progress_read(prep_seconds() - before);
+    prep_progress_read(flm_seconds() - before);
     return rc;
 }
 
@@ -279,7 +280,7 @@ done:
 static flm_status enter(prep_reader *r, bool *end)
 {
     flm_status rc = FLM_OK;
-    const double before = prep_seconds();
+    const double before = flm_seconds();
     const bool first = r->end == 0 && r->base > 0; /* of a plain file that is read from the middle */
 
     FLM_TRY(prep_source_next(r->source, &r->jsonl, end));
@@ -288,7 +289,7 @@ static flm_status enter(prep_reader *r, bool *end)
     r->eof = r->whole = false;
     r->inside = !*end;
 done:
-    prep_progress_read(prep_seconds() - before);
+    prep_progress_read(flm_seconds() - before);
     return rc;
 }
 

@@ -3,11 +3,11 @@
 #include "prep.h"
 
 #include "base/base_log.h"
+#include "base/base_progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { COMMONEST = 10 };
@@ -32,17 +32,9 @@ typedef struct pass_time {
 static pass_time passes[PASSES];
 static int passes_count;
 
-double prep_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void prep_progress_begin(const char *pass, int64_t bytes, flm_comm *comm)
 {
-    const double now = prep_seconds();
+    const double now = flm_seconds();
 
     progress = (struct progress){.pass = pass,
                                  .bytes_all = bytes,
@@ -74,7 +66,7 @@ void prep_progress_add(int64_t bytes)
     progress.bytes += bytes;
     progress.documents++;
     if (!progress.first || !progress.terminal || progress.documents % 64 != 0) return;
-    const double now = prep_seconds();
+    const double now = flm_seconds();
     if (now - progress.shown > SHOW_SECONDS) show(now);
 }
 
@@ -82,7 +74,7 @@ void prep_progress_read(double seconds) { progress.reading += seconds; }
 
 void prep_progress_end(void)
 {
-    const double seconds = prep_seconds() - progress.begun;
+    const double seconds = flm_seconds() - progress.begun;
 
     if (progress.first && progress.terminal) fputs("\r\033[K", stderr);
     flm_log(FLM_LOG_INFO,

@@ -160,7 +160,7 @@ done:
     flm_h5_close(&dataset);
     flm_h5_close(&root);
     flm_h5_close(&file);
-    return flm_h5_blame(rc, path);
+    return flm_err_blame(rc, path);
 }
 
 /* Row i as ids [L], held against its checksum; raw [L * element] is room for it as stored. */

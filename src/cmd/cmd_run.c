@@ -8,6 +8,7 @@
 #include "cmd/cmd_run.h"
 
 #include "base/base_log.h"
+#include "base/base_progress.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -81,20 +82,12 @@ static void sleep_ms(long ms)
     nanosleep(&span, NULL); /* a signal may cut it short: every caller looks again */
 }
 
-static double now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 /* Wait so many milliseconds; true when a signal came meanwhile. */
 static bool signalled_within(double ms)
 {
     const sig_atomic_t before = signals_seen;
 
-    for (const double end = now_ms() + ms; now_ms() < end; sleep_ms(POLL_MS))
+    for (const double end = flm_seconds() + ms * 1e-3; flm_seconds() < end; sleep_ms(POLL_MS))
         if (signals_seen != before) return true;
     return signals_seen != before;
 }
@@ -136,7 +129,7 @@ static bool usage_agree(int rank, int size, int *speaker)
 
     mine = flm_err_remote() < 0 ? rank : size;
     if (MPI_Iallreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD, &request) != MPI_SUCCESS) return false;
-    for (const double end = now_ms() + PATIENCE_MS; !done && now_ms() < end;) {
+    for (const double end = flm_seconds() + PATIENCE_MS * 1e-3; !done && flm_seconds() < end;) {
         if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return false;
         if (!done) sleep_ms(POLL_MS);
     }

@@ -1,5 +1,5 @@
-/* cmd_train_options.h - the rows that flm_train and flm_distill share: files, schedule, reports.
- * Macros, because an option table is an array. SPDX-License-Identifier: Apache-2.0 */
+/* cmd_train_options.h - what flm_train and flm_distill share: rows of their tables (files, schedule, reports), and main.
+ * Rows are macros, because an option table is an array. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CMD_TRAIN_OPTIONS_H
 #define FLM_CMD_TRAIN_OPTIONS_H
 
@@ -8,6 +8,10 @@
 
 #define AT(field) offsetof(flm_train_options, field)
 #define MOST      9007199254740992.0 /* 2^53: what a double counts exactly */
+
+/* flm_train_main - the whole of a program whose table fills flm_train_options: options, device, run. Returns main's exit
+ * status, or ends the job. Collective over the world. */
+int flm_train_main(const char *program, const char *purpose, const flm_option *table, int count, int argc, char **argv);
 
 /* clang-format off: a row a line, as in any other table */
 #define FLM_OPTIONS_RUN                                                                                               \

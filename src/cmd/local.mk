@@ -2,8 +2,8 @@ noinst_LIBRARIES += libflm_cmd.a
 libflm_cmd_a_SOURCES = %D%/cmd_run.c %D%/cmd_run.h %D%/cmd_options.c %D%/cmd_options.h
 
 bin_PROGRAMS += flm_train flm_distill flm_generate
-flm_train_SOURCES = %D%/flm_train.c %D%/cmd_train_options.h
-flm_distill_SOURCES = %D%/flm_distill.c %D%/cmd_train_options.h
+flm_train_SOURCES = %D%/flm_train.c %D%/cmd_train_main.c %D%/cmd_train_options.h
+flm_distill_SOURCES = %D%/flm_distill.c %D%/cmd_train_main.c %D%/cmd_train_options.h
 flm_distill_LDADD = $(LINK_CMD)
 flm_train_LDADD = $(LINK_CMD)
 flm_generate_SOURCES = %D%/flm_generate.c %D%/cmd_generate.c %D%/cmd_generate.h \

@@ -38,15 +38,6 @@ flm_status flm_err_h5(int64_t result, const char *what, const char *file, int li
                          cause.text[0] ? cause.text : "no further text", what);
 }
 
-flm_status flm_h5_blame(flm_status code, const char *path)
-{
-    char text[1024];
-
-    if (code == FLM_OK || strncmp(flm_err_message(), path, strlen(path)) == 0) return code;
-    snprintf(text, sizeof text, "%s", flm_err_message());
-    return flm_err_raise(code, __FILE__, __LINE__, "%s: %s", path, text);
-}
-
 /* Format of 1.8 or newer, closing that insists that nothing is left open, and no locks: the writer of a file is alone
  * by construction, and several parallel file systems refuse flock. */
 static flm_status access_properties(hid_t *out)
@@ -81,7 +72,7 @@ flm_status flm_h5_create(const char *path, hid_t *file)
 done:
     flm_h5_close(&made);
     flm_h5_close(&access);
-    return flm_h5_blame(rc, path);
+    return flm_err_blame(rc, path);
 }
 
 /* The head of a file of format 1.8 or newer: signature, version, sizes, then base, extension, end and root addresses.
@@ -130,7 +121,7 @@ flm_status flm_h5_open(const char *path, bool write, hid_t *file, int64_t *bytes
     if (bytes) *bytes = length;
 done:
     flm_h5_close(&access);
-    return flm_h5_blame(rc, path);
+    return flm_err_blame(rc, path);
 }
 
 void flm_h5_close(hid_t *id)

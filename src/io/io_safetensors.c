@@ -115,7 +115,7 @@ static flm_status header_take(flm_foreign *f, json_t *header, int64_t part, int6
             continue;
         }
         FLM_TRY(flm_foreign_add(f, name, &t));
-        FLM_TRY(flm_h5_blame(tensor_parse(t, entry, data_bytes, &all[count].end), name));
+        FLM_TRY(flm_err_blame(tensor_parse(t, entry, data_bytes, &all[count].end), name));
         all[count].begin = t->offset;
         all[count++].name = name;
         t->offset += data_at;
@@ -162,7 +162,7 @@ static flm_status file_open(flm_foreign *f, const char *path)
         FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file: it has no JSON header", path);
     header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     if (!header) FLM_FAIL(FLM_E_FORMAT, "%s: its header is no JSON: %s", path, error.text);
-    FLM_TRY(flm_h5_blame(header_take(f, header, part, 8 + (int64_t)length, st.st_size - 8 - (int64_t)length), path));
+    FLM_TRY(flm_err_blame(header_take(f, header, part, 8 + (int64_t)length, st.st_size - 8 - (int64_t)length), path));
 done:
     json_decref(header);
     free(text);

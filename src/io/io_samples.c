@@ -201,7 +201,7 @@ static flm_status result_write(const flm_samples *s, int64_t steps, const char *
 done:
     flm_h5_close(&group);
     flm_h5_close(&file);
-    return flm_h5_blame(rc, s->path);
+    return flm_err_blame(rc, s->path);
 }
 
 flm_status flm_samples_set_result(flm_comm *comm, flm_samples *samples, int64_t steps, const char *name, double value)

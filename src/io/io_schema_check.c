@@ -182,7 +182,7 @@ static flm_status attribute_check(check *c, hid_t object, const char *path, hid_
     rc = shape_check(c, path, &want->shape, dim);
     if (rc != FLM_OK) {
         snprintf(text, sizeof text, "attribute \"%.48s\"", name);
-        FLM_TRY(flm_h5_blame(rc, text));
+        FLM_TRY(flm_err_blame(rc, text));
     }
     FLM_TRY(value_check(c, object, path, want, name));
 done:
@@ -329,7 +329,7 @@ static flm_status object_check(check *c, hid_t object, const char *path, bool da
     FLM_TRY(dataset ? dataset_check(c, object, path, want) : attributes_check(c, object, path, want));
     if (!dataset) FLM_TRY(links_check(c, object, path));
 done:
-    return rc == FLM_OK || flm_err_message()[0] == '/' ? rc : flm_h5_blame(rc, path);
+    return rc == FLM_OK || flm_err_message()[0] == '/' ? rc : flm_err_blame(rc, path);
 }
 
 flm_status flm_schema_check(const flm_schema *schema, hid_t file, int64_t bytes, const char *path)
@@ -352,7 +352,7 @@ done:
     flm_h5_close(&root);
     free(c.bindings);
     free(c.seen);
-    return flm_h5_blame(rc, path);
+    return flm_err_blame(rc, path);
 }
 
 flm_status flm_schema_open(const char *path, const char *name, hid_t *file, int64_t *bytes)
@@ -396,5 +396,5 @@ flm_status flm_schema_kind(const char *path, const char **kind)
 done:
     flm_h5_close(&root);
     flm_h5_close(&file);
-    return flm_h5_blame(rc, path);
+    return flm_err_blame(rc, path);
 }

@@ -4,13 +4,14 @@
  * Apache-2.0 */
 #include "io/io_shard_internal.h"
 
+#include "base/base_progress.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { PLACES = 3 };
 
@@ -135,18 +136,10 @@ done:
     return rc;
 }
 
-static double now_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 flm_status flm_loader_next(flm_loader *loader, const int32_t **ids, double *waited)
 {
     flm_status rc = FLM_OK;
-    const double before = now_seconds();
+    const double before = flm_seconds();
 
     pthread_mutex_lock(&loader->lock);
     if (loader->held) {
@@ -161,7 +154,7 @@ flm_status flm_loader_next(flm_loader *loader, const int32_t **ids, double *wait
     else
         rc = flm_err_raise(loader->failure, __FILE__, __LINE__, "%s", loader->message);
     pthread_mutex_unlock(&loader->lock);
-    if (waited) *waited += now_seconds() - before;
+    if (waited) *waited += flm_seconds() - before;
     if (rc == FLM_OK) *ids = loader->ids[loader->released % PLACES];
     return rc;
 }

@@ -122,7 +122,7 @@ static flm_status index_read(flm_shards *shards, index_lines *lines)
     shards->inputs = (flm_shard_input *)shards->info.inputs;
     if (rc == FLM_OK) rc = index_columns(file, shards, lines);
     if (rc == FLM_OK) rc = index_check(shards, lines);
-    FLM_TRY(flm_h5_blame(rc, path));
+    FLM_TRY(flm_err_blame(rc, path));
 done:
     flm_h5_close(&file);
     return rc;
@@ -189,7 +189,7 @@ static flm_status shard_open(flm_shards *shards, int number, const index_lines *
     FLM_TRY(flm_schema_open(path, "shard", &file, &bytes));
     rc = shard_same(file, shards, number);
     if (rc == FLM_OK) rc = flm_shard_locate(file, bytes, shards->info.L, shards->info.vocabulary.V, &s->place);
-    FLM_TRY(flm_h5_blame(rc, path));
+    FLM_TRY(flm_err_blame(rc, path));
     if (s->place.rows != lines->rows[number])
         FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, by the index %lld", path, (long long)s->place.rows,
                  (long long)lines->rows[number]);

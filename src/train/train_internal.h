@@ -48,6 +48,9 @@ flm_status flm_run_config_write(flm_run *run);
 flm_status flm_run_teachers(flm_run *run, flm_dtype act);
 void flm_run_teachers_release(flm_run *run);
 
+/* flm_run_teacher_set - the set of a frozen network's checkpoint that is taken, "ema" or "weights". */
+const char *flm_run_teacher_set(const flm_run *run);
+
 /* flm_run_resume - the state to begin with: initial weights, or a checkpoint by --resume. Collective.
  * Errors: FLM_E_MISMATCH naming what differs; FLM_E_USAGE (--resume no, and there are checkpoints); those of reading. */
 flm_status flm_run_resume(flm_run *run);

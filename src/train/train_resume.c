@@ -132,7 +132,7 @@ flm_status flm_run_resume(flm_run *run)
         FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
         if (run->teacher.checkpoint != NULL)
             FLM_TRY(flm_err_blame(flm_train_checkpoint_begin(run->trainer->optimizer, run->teacher.checkpoint,
-                                                             run->o->teacher_weights == 0 ? "ema" : "weights"),
+                                                             flm_run_teacher_set(run)),
                                   run->teacher.path));
         goto done;
     }

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *set_of(const flm_run *run) { return run->o->teacher_weights == 0 ? "ema" : "weights"; }
+const char *flm_run_teacher_set(const flm_run *run) { return run->o->teacher_weights == 0 ? "ema" : "weights"; }
 
 /* An open checkpoint of the kind that `option` asks for, on the vocabulary and length of the shards. */
 static flm_status check_frozen(const flm_run *run, const flm_frozen *f, const char *option, const char *kind)
@@ -72,7 +72,7 @@ static flm_status load_frozen(const flm_run *run, flm_frozen *f, flm_dtype act)
     flm_model_shape shape;
     FLM_TRY(flm_model_load_shape(f->checkpoint, &shape));
     FLM_TRY(flm_weights_create(run->be, &shape, act, 1, false, &f->weights));
-    FLM_TRY(flm_model_load(f->weights, f->checkpoint, set_of(run)));
+    FLM_TRY(flm_model_load(f->weights, f->checkpoint, flm_run_teacher_set(run)));
 done:
     return flm_err_blame(rc, f->path);
 }
@@ -80,7 +80,7 @@ done:
 static flm_status add_parent(flm_run *run, const flm_frozen *f, const char *role)
 {
     const int64_t step = flm_checkpoint_get_info(f->checkpoint)->step;
-    flm_log(FLM_LOG_INFO, "%s: %s, step %" PRId64 ", %s weights", role, f->path, step, set_of(run));
+    flm_log(FLM_LOG_INFO, "%s: %s, step %" PRId64 ", %s weights", role, f->path, step, flm_run_teacher_set(run));
     return flm_parent_add(run->parent, role, f->sha256, step, f->path);
 }
 

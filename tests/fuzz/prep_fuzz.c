@@ -1,6 +1,7 @@
 /* prep_fuzz.c - see prep_fuzz.h. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/prep_fuzz.h"
 
+#include "base/base_progress.h"
 #include "data-prep/prep_source.h"
 #include "tests/tap.h"
 
@@ -130,9 +131,9 @@ static bool sound(flm_status rc)
 void fuzz_run(fuzz *f, void (*vary)(fuzz *f))
 {
     static char data[FUZZ_BYTES];
-    const double begun = prep_seconds();
+    const double begun = flm_seconds();
 
-    while (f->fd >= 0 && f->seeds_count > 0 && prep_seconds() - begun < f->seconds) {
+    while (f->fd >= 0 && f->seeds_count > 0 && flm_seconds() - begun < f->seconds) {
         const fuzz_seed *seed = &f->seeds[fuzz_draw(f, (uint32_t)f->seeds_count)];
         size_t length = seed->bytes;
         struct stat st;

@@ -1,0 +1,25 @@
+/* cmd_train_main.c - what flm_train and flm_distill do alike: all but their tables. SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd_run.h"
+#include "cmd/cmd_train_options.h"
+
+int flm_train_main(const char *program, const char *purpose, const flm_option *table, int count, int argc, char **argv)
+{
+    flm_status rc = FLM_OK;
+    flm_comm *world = NULL;
+    flm_backend *be = NULL;
+    flm_options *options = NULL;
+    flm_train_options o = {0};
+    bool stop = false;
+    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_options_parse(program, purpose, NULL, table, count, argc, argv, &o, flm_comm_rank(world) == 0, &stop,
+                              &options));
+    if (stop) goto done;
+    FLM_TRY(flm_comm_agree(world, flm_backend_create((flm_device)o.device, (int)o.threads,
+                                                     flm_comm_local_rank(world), &be)));
+    FLM_TRY(flm_train_run(world, be, &o, options, flm_run_stop_requested));
+done:
+    if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_run_fail(rc);
+    flm_options_destroy(&options);
+    flm_backend_destroy(&be);
+    return flm_run_finish(rc, &world);
+}
