@@ -11,13 +11,14 @@ flm_status flm_backend_create(flm_device device, int threads, int local_rank, fl
 
     if (threads < 0) FLM_FAIL(FLM_E_ARG, "backend: %d threads asked for, must not be negative", threads);
     if (local_rank < 0) FLM_FAIL(FLM_E_ARG, "backend: local rank is %d, must not be negative", local_rank);
-#if FLM_HAVE_CUDA
-#error "the registry does not open a CUDA backend yet"
-#endif
     switch (device) {
     case FLM_DEVICE_AUTO:
     case FLM_DEVICE_CPU: FLM_TRY(flm_cpu_open(threads, &be)); break;
+#if FLM_HAVE_CUDA || defined(FLM_EMULATED) /* tests/emulate/ */
+    case FLM_DEVICE_CUDA: FLM_TRY(flm_cuda_open(local_rank, &be)); break;
+#else
     case FLM_DEVICE_CUDA: FLM_FAIL(FLM_E_UNSUPPORTED, "device cuda: this build has no CUDA backend");
+#endif
     default: FLM_FAIL(FLM_E_ARG, "backend: unknown device %d", (int)device);
     }
     *out = be;

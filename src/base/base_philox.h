@@ -3,13 +3,19 @@
  * Every random number of the suite is a function of (seed, purpose, step, site, sample, position, component) and of
  * nothing else: never of rank, thread or batch layout (model.md section 4). (seed, purpose, step, site) are hashed
  * into a 64-bit stream key once; (sample, position, component) are the counter.
- * Header-only: the CPU backend inlines it in its loops.
+ * Header-only: the CPU backend inlines it in its loops, and it is C++ and CUDA as well.
  * Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11 (constants and the ten rounds).
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BASE_PHILOX_H
 #define FLM_BASE_PHILOX_H
 
 #include <stdint.h>
+
+#ifdef __CUDACC__
+#define FLM_PHILOX_INLINE static inline __host__ __device__
+#else
+#define FLM_PHILOX_INLINE static inline
+#endif
 
 typedef enum flm_random_purpose {
     FLM_RANDOM_INIT = 1,      /* initial weights; site = parameter index */
@@ -25,7 +31,7 @@ typedef enum flm_random_purpose {
 typedef struct flm_philox4 { uint32_t v[4]; } flm_philox4;
 
 /* flm_philox4x32 - the ten-round bijection of a 128-bit counter under a 64-bit key. */
-static inline flm_philox4 flm_philox4x32(uint64_t key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
+FLM_PHILOX_INLINE flm_philox4 flm_philox4x32(uint64_t key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
 {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
     for (int round = 0; round < 10; round++) {
@@ -38,20 +44,21 @@ static inline flm_philox4 flm_philox4x32(uint64_t key, uint32_t c0, uint32_t c1,
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    return (flm_philox4){{c0, c1, c2, c3}};
+    flm_philox4 block = {{c0, c1, c2, c3}};
+    return block;
 }
 
 /* flm_philox_at - the block of components [4 block, 4 block + 4) of a sample's position, or with halves of words (the low
  * half first) of components [8 block, 8 block + 8). This is the counter's layout: sample low, sample high, position,
  * block. */
 enum { FLM_PHILOX_WORDS = 4, FLM_PHILOX_HALVES = 8 };
-static inline flm_philox4 flm_philox_at(uint64_t stream, uint64_t sample, uint32_t position, uint32_t block)
+FLM_PHILOX_INLINE flm_philox4 flm_philox_at(uint64_t stream, uint64_t sample, uint32_t position, uint32_t block)
 {
     return flm_philox4x32(stream, (uint32_t)sample, (uint32_t)(sample >> 32), position, block);
 }
 
 /* flm_philox_stream - the key of one stream: a hash of (seed, purpose, step, site). */
-static inline uint64_t flm_philox_stream(uint64_t seed, flm_random_purpose purpose, uint64_t step, uint32_t site)
+FLM_PHILOX_INLINE uint64_t flm_philox_stream(uint64_t seed, flm_random_purpose purpose, uint64_t step, uint32_t site)
 {
     flm_philox4 r = flm_philox4x32(seed, (uint32_t)step, (uint32_t)(step >> 32), site, (uint32_t)purpose);
     return (uint64_t)r.v[1] << 32 | r.v[0];
@@ -59,7 +66,7 @@ static inline uint64_t flm_philox_stream(uint64_t seed, flm_random_purpose purpo
 
 /* flm_philox_uniform - a double in (0, 1) from two words: (n + 1/2) / 2^52 with n of 52 bits. With 53 the sum would need
  * 54 bits, and the largest round to 1. */
-static inline double flm_philox_uniform(uint32_t hi, uint32_t lo)
+FLM_PHILOX_INLINE double flm_philox_uniform(uint32_t hi, uint32_t lo)
 {
     return ((double)(((uint64_t)hi << 32 | lo) >> 12) + 0.5) * 0x1p-52;
 }

@@ -1,6 +1,10 @@
 /* conform_common.c - see conform_common.h. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conform/conform_common.h"
 
+#ifdef FLM_EMULATED
+#include "tests/emulate/emulate_memory.h"
+#endif
+
 flm_backend *conform_be[CONFORM_BACKENDS];
 
 double draw(void)
@@ -12,10 +16,21 @@ double draw(void)
     return (double)(int64_t)x * 0x1p-63;
 }
 
+flm_device conform_device(void)
+{
+    const char *name = getenv("FLM_TEST_DEVICE");
+#ifdef FLM_EMULATED
+    if (!name) name = "cuda";
+#endif
+    return name && strcmp(name, "cuda") == 0 ? FLM_DEVICE_CUDA : FLM_DEVICE_CPU;
+}
+
+flm_status conform_open(int threads, flm_backend **out) { return flm_backend_create(conform_device(), threads, 0, out); }
+
 bool conform_begin(void)
 {
     for (int i = 0; i < CONFORM_BACKENDS; i++)
-        if (flm_backend_create(FLM_DEVICE_CPU, i + 1, 0, &conform_be[i]) != FLM_OK) return false;
+        if (conform_open(i + 1, &conform_be[i]) != FLM_OK) return false;
     return true;
 }
 
@@ -34,7 +49,7 @@ operand operand_new(flm_dtype dtype, int ndim, const int64_t *dim, double size)
     operand o = {flm_tensor_make(NULL, dtype, ndim, dim), NULL};
     const int64_t n = flm_tensor_elements(&o.t);
     const size_t bytes = flm_tensor_bytes(&o.t);
-    if (conform_be[0]->memory->alloc(conform_be[0], bytes + CONFORM_GUARD, &o.t.data) != FLM_OK) abort();
+    if ((o.t.data = aligned_alloc(64, (bytes + CONFORM_GUARD + 63) / 64 * 64)) == NULL) abort();
     if ((o.before = malloc((size_t)(n + 1) * sizeof(double))) == NULL) abort();
     for (int64_t i = 0; i < n; i++) put(&o.t, i, isnan(size) ? size : size * draw());
     memset((char *)o.t.data + bytes, 0xA5, CONFORM_GUARD);
@@ -54,7 +69,7 @@ operand operand_tokens(int ndim, const int64_t *dim, int64_t V)
 void operands_free(operand *o, int count)
 {
     for (int k = 0; k < count; k++) {
-        conform_be[0]->memory->release(conform_be[0], o[k].t.data);
+        free(o[k].t.data);
         free(o[k].before);
     }
 }
@@ -65,6 +80,26 @@ static bool operand_guarded(const operand *o)
     bool whole = true;
     for (int i = 0; i < CONFORM_GUARD; i++) whole = whole && guard[i] == 0xA5;
     return whole;
+}
+
+/* The call on copies of the operands, guards included, in be's memory; what it left comes back. */
+static flm_status conform_on_device(flm_backend *be, conform_call call, operand *o, int count, const void *arg)
+{
+    flm_status rc = FLM_OK;
+    operand on[CONFORM_MOST];
+    for (int k = 0; k < count; k++) on[k] = o[k], on[k].t.data = NULL;
+    for (int k = 0; k < count; k++) {
+        const size_t bytes = flm_tensor_bytes(&o[k].t) + CONFORM_GUARD;
+        FLM_TRY(be->memory->alloc(be, bytes, &on[k].t.data));
+        FLM_TRY(be->memory->to_device(be, on[k].t.data, o[k].t.data, bytes));
+    }
+    FLM_TRY(call(be, on, arg));
+    for (int k = 0; k < count; k++)
+        FLM_TRY(be->memory->to_host(be, o[k].t.data, on[k].t.data, flm_tensor_bytes(&o[k].t) + CONFORM_GUARD));
+    FLM_TRY(be->stream->sync(be));
+done:
+    for (int k = 0; k < count; k++) be->memory->release(be, on[k].t.data);
+    return rc;
 }
 
 const char *conform_run_failure(conform_call call, operand *o, int count, const void *arg)
@@ -79,7 +114,10 @@ const char *conform_run_failure(conform_call call, operand *o, int count, const 
     for (int time = 0; time < CONFORM_BACKENDS; time++) {
         for (int k = 0; k < count; k++)
             for (int64_t i = 0; time > 0 && i < flm_tensor_elements(&o[k].t); i++) put(&o[k].t, i, o[k].before[i]);
-        done = done && call(conform_be[time], o, arg) == FLM_OK;
+#ifdef FLM_EMULATED
+        emulate_order = time;
+#endif
+        done = done && conform_on_device(conform_be[time], call, o, count, arg) == FLM_OK;
         for (int k = 0; k < count; k++) {
             const size_t bytes = flm_tensor_bytes(&o[k].t);
             if (time == 0 && bytes) memcpy(first[k], o[k].t.data, bytes);

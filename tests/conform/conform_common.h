@@ -1,6 +1,6 @@
 /* conform_common.h - what the tests of a family of ops share: operands with their values before the call, calls that
- * are repeated with 1, 2 and 3 threads and must give the same bits, and comparison with a reference in double. For
- * backends in host memory. SPDX-License-Identifier: Apache-2.0 */
+ * are repeated with 1, 2 and 3 threads and must give the same bits, and comparison with a reference in double. Operands
+ * are host memory; a call gets copies of them on the device. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_CONFORM_COMMON_H
 #define FLM_TESTS_CONFORM_COMMON_H
 
@@ -12,8 +12,15 @@
 
 enum { CONFORM_BACKENDS = 3, CONFORM_GUARD = 64, CONFORM_MOST = 12 };
 
-/* The same device with 1, 2 and 3 threads. */
+/* The same device with 1, 2 and 3 threads (emulated: its threads in other orders). */
 extern flm_backend *conform_be[CONFORM_BACKENDS];
+
+/* The device under test: FLM_TEST_DEVICE=cpu|cuda says which; the CPU if unset, or the emulated device where the test
+ * is built for that. */
+flm_device conform_device(void);
+
+/* conform_open - that device with so many threads. */
+flm_status conform_open(int threads, flm_backend **out);
 
 /* One argument of an op. */
 typedef struct operand {

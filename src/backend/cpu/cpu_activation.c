@@ -31,7 +31,7 @@ FLM_SIMD static void gelu_block(void *y, const void *x, bool bf16, int64_t n)
 flm_status flm_cpu_gelu(flm_backend *be, const flm_tensor *y, const flm_tensor *x)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_cpu_expect_act(x, "gelu: x", x->ndim, x->dim));
+    FLM_TRY(flm_check_act(x, "gelu: x", x->ndim, x->dim));
     FLM_TRY(flm_tensor_expect(y, "gelu: y", x->dtype, x->ndim, x->dim));
     const int64_t n = flm_tensor_elements(x);
     const size_t size = flm_dtype_size(x->dtype);
@@ -75,7 +75,7 @@ flm_status flm_cpu_gelu_backward(flm_backend *be, const flm_tensor *grad_x, cons
     flm_status rc = FLM_OK;
     const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M);
     void *scratch = NULL;
-    FLM_TRY(flm_cpu_expect_act(x, "gelu_backward: x", 2, x->dim));
+    FLM_TRY(flm_check_act(x, "gelu_backward: x", 2, x->dim));
     FLM_TRY(flm_tensor_expect(grad_y, "gelu_backward: grad_y", x->dtype, 2, x->dim));
     FLM_TRY(flm_tensor_expect(grad_x, "gelu_backward: grad_x", x->dtype, 2, x->dim));
     FLM_TRY(flm_tensor_expect(grad_b, "gelu_backward: grad_b", FLM_DTYPE_F32, 1, &N));

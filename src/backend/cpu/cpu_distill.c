@@ -85,7 +85,7 @@ static flm_status check(const flm_distill_error *p)
     FLM_TRY(flm_tensor_expect(p->bias, "distill_error: bias", FLM_DTYPE_F32, 1, &V));
     FLM_TRY(flm_tensor_expect(p->coefficient, "distill_error: coefficient", FLM_DTYPE_F32, 2, coefficients));
     FLM_TRY(flm_tensor_expect(p->loss, "distill_error: loss", FLM_DTYPE_F32, 1, &R));
-    if (p->grad->data) FLM_TRY(flm_cpu_expect_act(p->grad, "distill_error: grad", 2, logits));
+    if (p->grad->data) FLM_TRY(flm_check_act(p->grad, "distill_error: grad", 2, logits));
     if (R > 0 && V < 1) FLM_FAIL(FLM_E_SHAPE, "distill_error: rows without entries");
 done:
     return rc;

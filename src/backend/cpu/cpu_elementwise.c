@@ -25,7 +25,7 @@ flm_status flm_cpu_column_sum(flm_backend *be, const flm_tensor *out, const flm_
     flm_status rc = FLM_OK;
     const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M), parts = (N + COLUMNS - 1) / COLUMNS;
     void *scratch = NULL;
-    FLM_TRY(flm_cpu_expect_act(x, "column_sum: x", 2, x->dim));
+    FLM_TRY(flm_check_act(x, "column_sum: x", 2, x->dim));
     FLM_TRY(flm_tensor_expect(out, "column_sum: out", FLM_DTYPE_F32, 1, &N));
     FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
     float *sums = scratch;

@@ -181,7 +181,7 @@ flm_status flm_cpu_sample_combine(flm_backend *be, const flm_tensor *y, const fl
     const int64_t B = y->dim[0];
     if (count < 1 || count > FLM_COMBINE_MOST)
         FLM_FAIL(FLM_E_SHAPE, "sample_combine: %d tensors, must be 1 to %d", count, (int)FLM_COMBINE_MOST);
-    FLM_TRY(flm_cpu_expect_act(y, "sample_combine: y", y->ndim, y->dim));
+    FLM_TRY(flm_check_act(y, "sample_combine: y", y->ndim, y->dim));
     FLM_TRY(flm_tensor_expect(coefficient, "sample_combine: coefficient", FLM_DTYPE_F32, 2, (int64_t[]){B, count}));
     for (int k = 0; k < count; k++) {
         FLM_TRY(flm_tensor_expect(&x[k], "sample_combine: x", y->dtype, y->ndim, y->dim));

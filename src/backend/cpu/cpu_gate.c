@@ -82,8 +82,8 @@ flm_status flm_cpu_gate_residual(flm_backend *be, const flm_tensor *y, const flm
     drop p;
     FLM_TRY(flm_tensor_expect(x, "gate_residual: x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
     FLM_TRY(flm_tensor_expect(y, "gate_residual: y", FLM_DTYPE_F32, 3, x->dim));
-    FLM_TRY(flm_cpu_expect_act(branch, "gate_residual: branch", 3, x->dim));
-    FLM_TRY(flm_cpu_expect_columns(mod, "gate_residual: gate", B, gate_at, d));
+    FLM_TRY(flm_check_act(branch, "gate_residual: branch", 3, x->dim));
+    FLM_TRY(flm_check_columns(mod, "gate_residual: gate", B, gate_at, d));
     FLM_TRY(drop_make(dropout, "gate_residual", &p));
     const bool bf16 = branch->dtype == FLM_DTYPE_BF16;
     const size_t size = flm_dtype_size(branch->dtype);
@@ -138,9 +138,9 @@ flm_status flm_cpu_gate_residual_backward(flm_backend *be, const flm_tensor *gra
     void *scratch = NULL;
     drop p;
     FLM_TRY(flm_tensor_expect(grad_y, op, FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
-    FLM_TRY(flm_cpu_expect_act(branch, "gate_residual_backward: branch", 3, grad_y->dim));
+    FLM_TRY(flm_check_act(branch, "gate_residual_backward: branch", 3, grad_y->dim));
     FLM_TRY(flm_tensor_expect(grad_branch, "gate_residual_backward: grad_branch", branch->dtype, 3, grad_y->dim));
-    FLM_TRY(flm_cpu_expect_columns(mod, "gate_residual_backward: gate", B, gate_at, d));
+    FLM_TRY(flm_check_columns(mod, "gate_residual_backward: gate", B, gate_at, d));
     FLM_TRY(flm_tensor_expect(grad_mod, "gate_residual_backward: grad_mod", FLM_DTYPE_F32, 2, mod->dim));
     FLM_TRY(drop_make(dropout, op, &p));
     FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(B * blocks * d) * sizeof(float), &scratch));

@@ -9,7 +9,7 @@
 
 #include "config.h"
 
-#include "backend/backend_ops.h"
+#include "backend/backend_check.h"
 
 /* Function versions by instruction set; sanitizers cannot run inside the resolvers, so they get the base version. */
 #if defined(__x86_64__) && defined(__GNUC__) && !FLM_SANITIZE

@@ -42,13 +42,7 @@ flm_status flm_cpu_layernorm_modulate(flm_backend *be, const flm_tensor *y, cons
 {
     flm_status rc = FLM_OK;
     int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
-    FLM_TRY(flm_tensor_expect(x, "layernorm_modulate: x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
-    FLM_TRY(flm_cpu_expect_act(y, "layernorm_modulate: y", 3, x->dim));
-    FLM_TRY(flm_tensor_expect(mean, "layernorm_modulate: mean", FLM_DTYPE_F32, 2, x->dim));
-    FLM_TRY(flm_tensor_expect(rstd, "layernorm_modulate: rstd", FLM_DTYPE_F32, 2, x->dim));
-    FLM_TRY(flm_tensor_expect(w, "layernorm_modulate: w", FLM_DTYPE_F32, 1, &d));
-    FLM_TRY(flm_cpu_expect_columns(mod, "layernorm_modulate: shift", B, shift_at, d));
-    FLM_TRY(flm_cpu_expect_columns(mod, "layernorm_modulate: scale", B, scale_at, d));
+    FLM_TRY(flm_check_layernorm_modulate(y, mean, rstd, x, w, mod, shift_at, scale_at));
     const bool bf16 = y->dtype == FLM_DTYPE_BF16;
     const size_t size = flm_dtype_size(y->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -146,13 +140,13 @@ static flm_status check_backward(const flm_tensor *grad_x, const flm_tensor *gra
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
     FLM_TRY(flm_tensor_expect(x, "layernorm_modulate_backward: x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
     FLM_TRY(flm_tensor_expect(grad_x, "layernorm_modulate_backward: grad_x", FLM_DTYPE_F32, 3, x->dim));
-    FLM_TRY(flm_cpu_expect_act(grad_y, "layernorm_modulate_backward: grad_y", 3, x->dim));
+    FLM_TRY(flm_check_act(grad_y, "layernorm_modulate_backward: grad_y", 3, x->dim));
     FLM_TRY(flm_tensor_expect(mean, "layernorm_modulate_backward: mean", FLM_DTYPE_F32, 2, x->dim));
     FLM_TRY(flm_tensor_expect(rstd, "layernorm_modulate_backward: rstd", FLM_DTYPE_F32, 2, x->dim));
     FLM_TRY(flm_tensor_expect(w, "layernorm_modulate_backward: w", FLM_DTYPE_F32, 1, &d));
     FLM_TRY(flm_tensor_expect(grad_w, "layernorm_modulate_backward: grad_w", FLM_DTYPE_F32, 1, &d));
-    FLM_TRY(flm_cpu_expect_columns(mod, "layernorm_modulate_backward: shift", B, shift_at, d));
-    FLM_TRY(flm_cpu_expect_columns(mod, "layernorm_modulate_backward: scale", B, scale_at, d));
+    FLM_TRY(flm_check_columns(mod, "layernorm_modulate_backward: shift", B, shift_at, d));
+    FLM_TRY(flm_check_columns(mod, "layernorm_modulate_backward: scale", B, scale_at, d));
     FLM_TRY(flm_tensor_expect(grad_mod, "layernorm_modulate_backward: grad_mod", FLM_DTYPE_F32, 2, mod->dim));
 done:
     return rc;

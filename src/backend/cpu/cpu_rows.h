@@ -1,5 +1,5 @@
-/* cpu_rows.h - what the ops over rows share: checks of activations, and column sums that do not depend on the number
- * of threads. SPDX-License-Identifier: Apache-2.0 */
+/* cpu_rows.h - what the ops over rows share: column sums that do not depend on the number of
+ * threads. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CPU_ROWS_H
 #define FLM_CPU_ROWS_H
 
@@ -11,12 +11,6 @@ enum {
     FLM_ROW_BLOCK = 64, /* rows summed in fp32 by one task; the blocks' sums are added in fp64 and in order */
     FLM_BLOCK = 16384   /* elements a task of the elementwise ops takes */
 };
-
-/* flm_cpu_expect_act - t is an activation, f32 or bf16, of these sizes (-1: any). Errors: FLM_E_SHAPE, naming what. */
-flm_status flm_cpu_expect_act(const flm_tensor *t, const char *what, int ndim, const int64_t *dim);
-
-/* flm_cpu_expect_columns - mod is f32 [B, M] and has columns [at, at + d). Errors: FLM_E_SHAPE, naming what. */
-flm_status flm_cpu_expect_columns(const flm_tensor *mod, const char *what, int64_t B, int64_t at, int64_t d);
 
 /* flm_cpu_row_blocks - blocks of FLM_ROW_BLOCK that L rows make, the last perhaps shorter. */
 static inline int64_t flm_cpu_row_blocks(int64_t L) { return (L + FLM_ROW_BLOCK - 1) / FLM_ROW_BLOCK; }

@@ -41,7 +41,7 @@ flm_status flm_cpu_softmax_xent(flm_backend *be, const flm_tensor *loss, const f
     FLM_TRY(flm_tensor_expect(logits, "softmax_xent: logits", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
     FLM_TRY(flm_tensor_expect(target, "softmax_xent: target", FLM_DTYPE_I32, 1, &R));
     FLM_TRY(flm_tensor_expect(loss, "softmax_xent: loss", FLM_DTYPE_F32, 1, &R));
-    if (grad->data) FLM_TRY(flm_cpu_expect_act(grad, "softmax_xent: grad", 2, logits->dim));
+    if (grad->data) FLM_TRY(flm_check_act(grad, "softmax_xent: grad", 2, logits->dim));
     for (int64_t r = 0; r < R; r++)
         if (token[r] < 0 || token[r] >= V)
             FLM_FAIL(FLM_E_ARG, "softmax_xent: target %ld of row %lld is outside 0..%lld", (long)token[r], (long long)r,
@@ -60,7 +60,7 @@ flm_status flm_cpu_softmax(flm_backend *be, const flm_tensor *p, const flm_tenso
     flm_status rc = FLM_OK;
     const int64_t R = logits->dim[0], V = logits->dim[1];
     FLM_TRY(flm_tensor_expect(logits, "softmax: logits", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
-    FLM_TRY(flm_cpu_expect_act(p, "softmax: p", 2, logits->dim));
+    FLM_TRY(flm_check_act(p, "softmax: p", 2, logits->dim));
     if (V == 0) goto done;
     const size_t row_bytes = (size_t)V * flm_dtype_size(p->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))

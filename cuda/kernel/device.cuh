@@ -1,0 +1,123 @@
+/* device.cuh - what the kernels share: loads and stores of activations, sums over a warp or block, and the launch.
+ *
+ * Kernels are written against this header and mma.cuh alone. With FLM_EMULATED they are compiled by the host's C++ compiler
+ * over tests/emulate/emulate.h, which runs a block's threads as fibers: the same source is tested where there is no GPU.
+ * So: no inline assembler outside mma.cuh, launches by flm_launch, dynamic shared memory by FLM_SHARED, and a thread must
+ * not return before a barrier that others of its block or warp still wait at. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_CUDA_DEVICE_CUH
+#define FLM_CUDA_DEVICE_CUH
+
+#ifdef FLM_EMULATED
+#include "tests/emulate/emulate.h"
+#else
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+#endif
+
+#include "base/base_philox.h"
+#include "cuda/kernel/kernel.h"
+
+#define FLM_DEVICE static __device__ __forceinline__
+
+constexpr int FLM_WARP = 32;
+constexpr unsigned FLM_ALL = 0xFFFFFFFFu;
+
+/* One bf16 activation. */
+struct flm_bf16 {
+    uint16_t bits;
+};
+
+FLM_DEVICE float flm_float(float x) { return x; }
+FLM_DEVICE float flm_float(flm_bf16 x) { return __uint_as_float((uint32_t)x.bits << 16); }
+
+/* flm_bf16_bits - round to nearest even; NaN stays NaN. */
+FLM_DEVICE uint32_t flm_bf16_bits(float x)
+{
+#ifdef FLM_EMULATED
+    uint32_t u = __float_as_uint(x);
+    return (u & 0x7FFFFFFFu) > 0x7F800000u ? (u >> 16 | 64) : (u + 0x7FFFu + (u >> 16 & 1)) >> 16;
+#else
+    return __bfloat16_as_ushort(__float2bfloat16_rn(x));
+#endif
+}
+
+/* flm_pack - two bf16 in a word, the first in the low half. */
+FLM_DEVICE uint32_t flm_pack(float low, float high) { return flm_bf16_bits(low) | flm_bf16_bits(high) << 16; }
+
+/* flm_act<T>(x) - x as an activation of type T. */
+template <class T> FLM_DEVICE T flm_act(float x);
+template <> __device__ __forceinline__ float flm_act<float>(float x) { return x; }
+template <> __device__ __forceinline__ flm_bf16 flm_act<flm_bf16>(float x) { return flm_bf16{(uint16_t)flm_bf16_bits(x)}; }
+
+/* flm_warp_sum, flm_warp_max - over all 32 lanes; every lane gets the same bits. */
+FLM_DEVICE float flm_warp_sum(float x)
+{
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(FLM_ALL, x, step);
+    return x;
+}
+
+FLM_DEVICE double flm_warp_sum(double x)
+{
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(FLM_ALL, x, step);
+    return x;
+}
+
+FLM_DEVICE float flm_warp_max(float x)
+{
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(FLM_ALL, x, step));
+    return x;
+}
+
+/* flm_block_sum, flm_block_max - over a block of whole warps (one dimension, at most 1024); every thread gets the same
+ * bits. Barriers inside: all threads of the block call it. */
+template <class T> FLM_DEVICE T flm_block_sum(T x)
+{
+    __shared__ T part[FLM_WARP];
+    const int lane = (int)threadIdx.x % FLM_WARP, warp = (int)threadIdx.x / FLM_WARP, warps = (int)blockDim.x / FLM_WARP;
+    x = flm_warp_sum(x);
+    __syncthreads(); /* an earlier call's part has been read */
+    if (lane == 0) part[warp] = x;
+    __syncthreads();
+    return flm_warp_sum(lane < warps ? part[lane] : (T)0);
+}
+
+FLM_DEVICE float flm_block_max(float x)
+{
+    __shared__ float part[FLM_WARP];
+    const int lane = (int)threadIdx.x % FLM_WARP, warp = (int)threadIdx.x / FLM_WARP, warps = (int)blockDim.x / FLM_WARP;
+    x = flm_warp_max(x);
+    __syncthreads();
+    if (lane == 0) part[warp] = x;
+    __syncthreads();
+    return flm_warp_max(lane < warps ? part[lane] : part[0]);
+}
+
+/* FLM_SHARED(type, name) - the block's dynamic shared memory, aligned to 128 bytes. */
+#ifdef FLM_EMULATED
+#define FLM_SHARED(type, name) type *name = (type *)emulate_shared()
+#else
+#define FLM_SHARED(type, name)                             \
+    extern __shared__ __align__(128) unsigned char flm_shared_bytes[]; \
+    type *name = reinterpret_cast<type *>(flm_shared_bytes)
+#endif
+
+/* flm_launch - queue kernel(args...) with `shared` bytes of dynamic shared memory. Returns CUDA's error code. An empty
+ * grid is no error and does nothing. */
+#ifndef FLM_EMULATED
+template <class... P, class... A>
+static int flm_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *stream, A... args)
+{
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0) return 0;
+    if (shared > 48 * 1024) {
+        cudaError_t e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
+        if (e != cudaSuccess) return (int)e;
+    }
+    kernel<<<grid, block, shared, (cudaStream_t)stream>>>(static_cast<P>(args)...);
+    return (int)cudaGetLastError();
+}
+#endif
+
+#endif

@@ -1,0 +1,69 @@
+/* mma.cuh - the tensor cores and the asynchronous copies, each in two forms: PTX, and what it means, for the emulator.
+ *
+ * Fragments as in "PTX ISA", sections "Matrix fragments for mma.m16n8k16" and "ldmatrix": with g = lane / 4, t = lane % 4,
+ *   a[0..3]: rows g, g + 8, g, g + 8; columns 2t.., 2t.., 2t + 8.., 2t + 8.. (two bf16 a word)
+ *   b[0..1]: rows 2t.., 2t + 8.. of column g;   c[0..3]: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_CUDA_MMA_CUH
+#define FLM_CUDA_MMA_CUH
+
+#include "cuda/kernel/device.cuh"
+
+/* flm_mma - c += a b: bf16 16 x 16 times 16 x 8, fp32 sums. All lanes of the warp.
+ * flm_ldmatrix - four 8 x 8 bf16 matrices from shared memory: lane l gives the address (16-byte aligned) of row l % 8 of
+ * matrix l / 8; r[i] becomes matrix i's (g, 2t), (g, 2t + 1). flm_ldmatrix_trans - of its transpose: (2t, g), (2t + 1, g).
+ * flm_copy_async - 16 bytes from global to shared memory, both aligned to 16, seen after flm_copy_wait and a barrier;
+ * with `there` false 16 bytes of zeros and nothing is read. flm_copy_commit closes a group; flm_copy_wait<N> waits until
+ * at most the N youngest groups of the calling thread are under way. */
+#ifdef FLM_EMULATED
+
+FLM_DEVICE void flm_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { emulate_mma(c, a, b); }
+FLM_DEVICE void flm_ldmatrix(uint32_t (&r)[4], const void *row) { emulate_ldmatrix(r, row, false); }
+FLM_DEVICE void flm_ldmatrix_trans(uint32_t (&r)[4], const void *row) { emulate_ldmatrix(r, row, true); }
+FLM_DEVICE void flm_copy_async(void *shared, const void *global, bool there)
+{
+    emulate_copy_async(shared, global, there);
+}
+FLM_DEVICE void flm_copy_commit() { emulate_copy_commit(); }
+template <int N> FLM_DEVICE void flm_copy_wait() { emulate_copy_wait(N); }
+
+#else
+
+FLM_DEVICE void flm_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+                 "{%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+FLM_DEVICE void flm_ldmatrix(uint32_t (&r)[4], const void *row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"((unsigned)__cvta_generic_to_shared(row))
+                 : "memory");
+}
+
+FLM_DEVICE void flm_ldmatrix_trans(uint32_t (&r)[4], const void *row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"((unsigned)__cvta_generic_to_shared(row))
+                 : "memory");
+}
+
+FLM_DEVICE void flm_copy_async(void *shared, const void *global, bool there)
+{
+    const int bytes = there ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
+                 "l"(global), "r"(bytes)
+                 : "memory");
+}
+
+FLM_DEVICE void flm_copy_commit() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
+
+template <int N> FLM_DEVICE void flm_copy_wait() { asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory"); }
+
+#endif
+#endif

@@ -1,0 +1,19 @@
+/* backend_check.h - do an op's arguments fit each other? Asked by every backend before it touches data, so that all refuse
+ * alike. flm_check_<op> takes the op's arguments, without the backend. Errors: FLM_E_SHAPE and FLM_E_ARG as backend_ops.h
+ * says for the op; values on the device are not looked at. Source: backend_ops.h. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_BACKEND_CHECK_H
+#define FLM_BACKEND_CHECK_H
+
+#include "backend/backend_internal.h"
+
+#define FLM_CHECK_DECLARE(op, ...) flm_status flm_check_##op(__VA_ARGS__);
+FLM_OPS_LIST(FLM_CHECK_DECLARE)
+#undef FLM_CHECK_DECLARE
+
+/* flm_check_act - t is an activation, f32 or bf16, of these sizes (-1: any). Errors: FLM_E_SHAPE, naming what. */
+flm_status flm_check_act(const flm_tensor *t, const char *what, int ndim, const int64_t *dim);
+
+/* flm_check_columns - mod is f32 [B, M] and has columns [at, at + d). Errors: FLM_E_SHAPE, naming what. */
+flm_status flm_check_columns(const flm_tensor *mod, const char *what, int64_t B, int64_t at, int64_t d);
+
+#endif

@@ -1,0 +1,264 @@
+/* emulate.cc - see emulate.h. A thread is a fiber of its own stack; a switch is _setjmp and _longjmp, its beginning
+ * makecontext. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/emulate/emulate.h"
+#include "tests/emulate/emulate_memory.h"
+
+#include <csetjmp>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+namespace {
+
+constexpr int MOST = 1024, WARP = 32, COPIES = 512;
+constexpr size_t STACK = 256 * 1024, SHARED = 163 * 1024;
+
+enum wait_for { RUNNING, AT_WARP, AT_BLOCK, ENDED };
+
+struct copy {
+    void *to;
+    const void *from;
+    bool there;
+    int group;
+};
+
+struct fiber {
+    emulate_place place;
+    wait_for state;
+    bool begun;
+    jmp_buf at;
+    ucontext_t context;
+    unsigned char give[WARP];
+    copy copies[COPIES];
+    int copy_count, group; /* the youngest, open group */
+};
+
+fiber *fibers;
+char *stacks;
+int count, current;
+jmp_buf scheduler;
+void (*kernel_body)(void *);
+void *kernel_data;
+alignas(128) unsigned char shared_memory[SHARED];
+
+[[noreturn]] void fail(const char *what)
+{
+    fprintf(stderr, "emulator: %s (block %u, thread %u)\n", what, emulate_here ? emulate_here->block.x : 0,
+            emulate_here ? emulate_here->thread.x : 0);
+    abort();
+}
+
+void fiber_main()
+{
+    kernel_body(kernel_data);
+    if (fibers[current].copy_count) fail("a thread ended with asynchronous copies not waited for");
+    fibers[current].state = ENDED;
+    _longjmp(scheduler, 1);
+}
+
+void fiber_wait(wait_for state)
+{
+    fiber *f = &fibers[current];
+    f->state = state;
+    if (!_setjmp(f->at)) _longjmp(scheduler, 1);
+}
+
+void fiber_go(int i)
+{
+    fiber *f = &fibers[i];
+    current = i;
+    emulate_here = &f->place;
+    if (_setjmp(scheduler)) return;
+    if (f->begun) _longjmp(f->at, 1);
+    f->begun = true;
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = stacks + (size_t)i * STACK;
+    f->context.uc_stack.ss_size = STACK;
+    f->context.uc_link = nullptr;
+    makecontext(&f->context, fiber_main, 0);
+    setcontext(&f->context);
+}
+
+/* Whether threads [from, to) all wait at the barrier; then they go on. */
+bool barrier_opens(int from, int to, wait_for state)
+{
+    for (int i = from; i < to; i++)
+        if (fibers[i].state != state) return false;
+    for (int i = from; i < to; i++) fibers[i].state = RUNNING;
+    return true;
+}
+
+
+/* One warp's threads until all wait at the block's barrier or have ended. */
+void warp_run(int warp)
+{
+    const int from = warp * WARP;
+    for (;;) {
+        bool ran = false;
+        for (int k = 0; k < WARP; k++) {
+            int i = from + (emulate_order == 0 ? k : WARP - 1 - k);
+            if (fibers[i].state != RUNNING) continue;
+            fiber_go(i);
+            ran = true;
+        }
+        if (!ran && !barrier_opens(from, from + WARP, AT_WARP)) return;
+    }
+}
+
+void block_run(dim3 block)
+{
+    for (int i = 0; i < count; i++) {
+        fiber *f = &fibers[i];
+        const unsigned u = (unsigned)i;
+        f->place.block = block;
+        f->place.thread = dim3(u % emulate_block_dim.x, u / emulate_block_dim.x % emulate_block_dim.y,
+                               u / emulate_block_dim.x / emulate_block_dim.y);
+        f->state = RUNNING;
+        f->begun = false;
+        f->copy_count = f->group = 0;
+    }
+    memset(shared_memory, 0xFF, sizeof shared_memory); /* NaN: nothing is left from the block before */
+    for (;;) {
+        int ended = 0;
+        for (int w = 0; w < count / WARP; w++) warp_run(emulate_order == 0 ? w : count / WARP - 1 - w);
+        for (int i = 0; i < count; i++) ended += fibers[i].state == ENDED;
+        if (ended == count) return;
+        if (!barrier_opens(0, count, AT_BLOCK)) fail("threads wait at a barrier that others never reach");
+    }
+}
+
+} // namespace
+
+emulate_place *emulate_here;
+dim3 emulate_grid_dim, emulate_block_dim;
+int emulate_order;
+
+void __syncthreads() { fiber_wait(AT_BLOCK); }
+void __syncwarp(unsigned mask)
+{
+    if (mask != 0xFFFFFFFFu) fail("__syncwarp of a part of a warp");
+    fiber_wait(AT_WARP);
+}
+
+int emulate_lane() { return current % WARP; }
+
+void emulate_exchange(const void *give, void *get, size_t bytes, int from)
+{
+    const int first = current - current % WARP;
+    memcpy(fibers[current].give, give, bytes);
+    fiber_wait(AT_WARP);
+    memcpy(get, fibers[first + from].give, bytes);
+    fiber_wait(AT_WARP);
+}
+
+unsigned emulate_ballot(bool vote)
+{
+    const int first = current - current % WARP;
+    unsigned all = 0;
+    fibers[current].give[0] = vote;
+    fiber_wait(AT_WARP);
+    for (int i = 0; i < WARP; i++) all |= (unsigned)fibers[first + i].give[0] << i;
+    fiber_wait(AT_WARP);
+    return all;
+}
+
+namespace {
+
+float half_of(uint32_t word, int k) { return __uint_as_float(k ? word & 0xFFFF0000u : word << 16); }
+
+} // namespace
+
+void emulate_mma(float *c, const uint32_t *a, const uint32_t *b)
+{
+    const int first = current - current % WARP, lane = current % WARP, g = lane / 4, t = lane % 4;
+    uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    memcpy(fibers[current].give, mine, sizeof mine);
+    fiber_wait(AT_WARP);
+    for (int i = 0; i < 4; i++) {
+        const int column = 2 * t + i % 2, upper = i / 2; /* row g + 8 upper */
+        float sum = 0;
+        for (int k = 0; k < 16; k++) {
+            uint32_t row[6], col[6];
+            memcpy(row, fibers[first + g * 4 + k % 8 / 2].give, sizeof row);
+            memcpy(col, fibers[first + column * 4 + k % 8 / 2].give, sizeof col);
+            sum += half_of(row[upper + 2 * (k / 8)], k % 2) * half_of(col[4 + k / 8], k % 2);
+        }
+        c[i] += sum;
+    }
+    fiber_wait(AT_WARP);
+}
+
+void emulate_ldmatrix(uint32_t *r, const void *row, bool transpose)
+{
+    const int first = current - current % WARP, lane = current % WARP, g = lane / 4, t = lane % 4;
+    if ((uintptr_t)row % 16) fail("ldmatrix of an address not aligned to 16");
+    if ((const unsigned char *)row < shared_memory || (const unsigned char *)row + 16 > shared_memory + SHARED)
+        fail("ldmatrix outside the dynamic shared memory");
+    memcpy(fibers[current].give, &row, sizeof row);
+    fiber_wait(AT_WARP);
+    for (int i = 0; i < 4; i++) {
+        uint16_t two[2];
+        for (int k = 0; k < 2; k++) {
+            const uint16_t *at;
+            const int line = transpose ? 2 * t + k : g, column = transpose ? g : 2 * t + k;
+            memcpy(&at, fibers[first + 8 * i + line].give, sizeof at);
+            two[k] = at[column];
+        }
+        r[i] = two[0] | (uint32_t)two[1] << 16;
+    }
+    fiber_wait(AT_WARP);
+}
+
+void emulate_copy_async(void *shared, const void *global, bool there)
+{
+    fiber *f = &fibers[current];
+    if ((uintptr_t)shared % 16 || (there && (uintptr_t)global % 16)) fail("an asynchronous copy not aligned to 16");
+    if (f->copy_count == COPIES) fail("more asynchronous copies under way than the emulator holds");
+    memset(shared, 0xFF, 16);
+    f->copies[f->copy_count++] = {shared, global, there, f->group};
+}
+
+void emulate_copy_commit() { fibers[current].group++; }
+
+void emulate_copy_wait(int groups)
+{
+    fiber *f = &fibers[current];
+    int kept = 0;
+    for (int i = 0; i < f->copy_count; i++) {
+        const copy c = f->copies[i];
+        if (c.group >= f->group - groups)
+            f->copies[kept++] = c;
+        else if (c.there)
+            memcpy(c.to, c.from, 16);
+        else
+            memset(c.to, 0, 16);
+    }
+    f->copy_count = kept;
+}
+
+void *emulate_shared() { return shared_memory; }
+
+int emulate_run(void (*body)(void *), void *data, dim3 grid, dim3 block, size_t shared)
+{
+    const size_t threads = (size_t)block.x * block.y * block.z;
+    enum { INVALID_VALUE = 1, INVALID_CONFIGURATION = 9 };
+    if (threads == 0 || threads > MOST || threads % WARP || grid.y > 65535 || grid.z > 65535 || grid.x > 0x7FFFFFFFu)
+        return INVALID_CONFIGURATION;
+    if (shared > SHARED) return INVALID_VALUE;
+    if (!fibers) {
+        fibers = (fiber *)calloc(MOST, sizeof *fibers);
+        stacks = (char *)mmap(nullptr, MOST * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (!fibers || stacks == MAP_FAILED) fail("out of memory");
+    }
+    count = (int)threads;
+    kernel_body = body;
+    kernel_data = data;
+    emulate_grid_dim = grid;
+    emulate_block_dim = block;
+    emulate_open();
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) block_run(dim3(x, y, z));
+    emulate_close();
+    emulate_here = nullptr;
+    return 0;
+}

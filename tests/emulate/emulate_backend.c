@@ -1,0 +1,249 @@
+/* emulate_backend.c - the backend "cuda" over the emulator: the ops and kernels of cuda/ themselves, memory that the host
+ * cannot touch, and the CPU backend in the place of cuBLAS and cuSOLVER. Linked before the libraries, it makes a program's
+ * --device cuda the emulated one. SPDX-License-Identifier: Apache-2.0 */
+#include "cuda/cuda_internal.h"
+#include "tests/emulate/emulate_memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* One allocation: whole pages, the data at their end, a page behind that is never open. */
+typedef struct area {
+    char *pages;
+    size_t bytes; /* of the pages that open */
+    void *data;
+} area;
+
+static area *areas;
+static int area_count, area_room, depth;
+
+static void areas_protect(int how)
+{
+    for (int i = 0; i < area_count; i++)
+        if (mprotect(areas[i].pages, areas[i].bytes, how) != 0) abort();
+}
+
+void emulate_open(void)
+{
+    if (depth++ == 0) areas_protect(PROT_READ | PROT_WRITE);
+}
+
+void emulate_close(void)
+{
+    if (--depth == 0) areas_protect(PROT_NONE);
+}
+
+/* ---- memory ---- */
+
+static flm_status emulated_alloc(flm_backend *be, size_t bytes, void **out)
+{
+    flm_status rc = FLM_OK;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), data = (bytes + 63) / 64 * 64, whole = (data + page - 1) / page * page;
+    (void)be;
+    if (area_count == area_room) {
+        area *more = realloc(areas, (size_t)(2 * area_room + 16) * sizeof *more);
+        if (!more) FLM_FAIL(FLM_E_NOMEM, "emulated device: out of memory");
+        areas = more;
+        area_room = 2 * area_room + 16;
+    }
+    char *pages = mmap(NULL, whole + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pages == MAP_FAILED) FLM_FAIL(FLM_E_NOMEM, "emulated device: %zu bytes asked for", bytes);
+    area *a = &areas[area_count];
+    *a = (area){pages, whole ? whole : page, pages + whole - data};
+    if (mprotect(pages, a->bytes, PROT_READ | PROT_WRITE) != 0) abort();
+    memset(a->data, 0xFF, data); /* NaN */
+    if (depth == 0 && mprotect(pages, a->bytes, PROT_NONE) != 0) abort();
+    area_count++;
+    *out = a->data;
+done:
+    return rc;
+}
+
+static void emulated_release(flm_backend *be, void *data)
+{
+    (void)be;
+    for (int i = 0; data && i < area_count; i++)
+        if (areas[i].data == data) {
+            munmap(areas[i].pages, areas[i].bytes + (size_t)sysconf(_SC_PAGESIZE));
+            areas[i] = areas[--area_count];
+            return;
+        }
+    if (data) abort(); /* not ours */
+}
+
+static flm_status emulated_copy(flm_backend *be, void *to, const void *from, size_t bytes)
+{
+    (void)be;
+    emulate_open();
+    if (bytes) memcpy(to, from, bytes);
+    emulate_close();
+    return FLM_OK;
+}
+
+static flm_status emulated_zero(flm_backend *be, void *device, size_t bytes)
+{
+    (void)be;
+    emulate_open();
+    if (bytes) memset(device, 0, bytes);
+    emulate_close();
+    return FLM_OK;
+}
+
+/* ---- what cuBLAS and cuSOLVER do on a GPU ---- */
+
+static flm_backend *host_of(flm_backend *be) { return (flm_backend *)(void *)flm_cuda_of(be)->blas; }
+
+#define ON_HOST(call)                  \
+    do {                               \
+        flm_backend *host = host_of(be); \
+        emulate_open();                \
+        flm_status rc = (call);        \
+        emulate_close();               \
+        return rc;                     \
+    } while (0)
+
+flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p) { ON_HOST(host->ops->matmul(host, p)); }
+flm_status flm_cuda_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *A, const flm_tensor *B)
+{
+    ON_HOST(host->ops->gram(host, G, A, B));
+}
+flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G) { ON_HOST(host->ops->cholesky(host, G)); }
+flm_status flm_cuda_triangular_solve(flm_backend *be, const flm_tensor *X, const flm_tensor *R, bool transpose)
+{
+    ON_HOST(host->ops->triangular_solve(host, X, R, transpose));
+}
+
+/* ---- the backend ---- */
+
+flm_status flm_err_cuda(int code, const char *what, const char *file, int line)
+{
+    return code == 0 ? FLM_OK : flm_err_raise(FLM_E_DEVICE, file, line, "%s: CUDA error %d (emulated)", what, code);
+}
+
+flm_status flm_cuda_scratch(flm_backend *be, int slot, size_t bytes, void **out)
+{
+    flm_status rc = FLM_OK;
+    flm_cuda *cuda = flm_cuda_of(be);
+    if (cuda->slot[slot].bytes < bytes) {
+        emulated_release(be, cuda->slot[slot].data);
+        cuda->slot[slot].data = NULL;
+        cuda->slot[slot].bytes = 0;
+        FLM_TRY(emulated_alloc(be, bytes, &cuda->slot[slot].data));
+        cuda->slot[slot].bytes = bytes;
+    }
+    *out = cuda->slot[slot].data;
+done:
+    return rc;
+}
+
+static flm_status emulated_host_alloc(flm_backend *be, size_t bytes, void **out)
+{
+    return host_of(be)->memory->host_alloc(host_of(be), bytes, out);
+}
+
+static void emulated_host_release(flm_backend *be, void *data) { host_of(be)->memory->host_release(host_of(be), data); }
+
+static flm_status emulated_available(flm_backend *be, size_t *bytes)
+{
+    return host_of(be)->memory->available(host_of(be), bytes);
+}
+
+static flm_status emulated_sync(flm_backend *be)
+{
+    (void)be;
+    return FLM_OK;
+}
+
+static const flm_memory emulated_memory = {
+    .alloc = emulated_alloc,
+    .release = emulated_release,
+    .host_alloc = emulated_host_alloc,
+    .host_release = emulated_host_release,
+    .to_device = emulated_copy,
+    .to_host = emulated_copy,
+    .copy = emulated_copy,
+    .zero = emulated_zero,
+    .available = emulated_available,
+};
+static const flm_stream emulated_stream = {.sync = emulated_sync};
+/* An op that is not written yet has the placeholder here. */
+static const flm_ops emulated_ops = {
+    .matmul = flm_cuda_matmul,
+    .column_sum = flm_unsupported_column_sum,
+    .layernorm_modulate = flm_cuda_layernorm_modulate,
+    .layernorm_modulate_backward = flm_unsupported_layernorm_modulate_backward,
+    .gate_residual = flm_unsupported_gate_residual,
+    .gate_residual_backward = flm_unsupported_gate_residual_backward,
+    .gelu_backward = flm_unsupported_gelu_backward,
+    .rope = flm_unsupported_rope,
+    .attention = flm_unsupported_attention,
+    .attention_causal = flm_unsupported_attention_causal,
+    .attention_backward = flm_unsupported_attention_backward,
+    .silu = flm_unsupported_silu,
+    .silu_backward = flm_unsupported_silu_backward,
+    .gelu_erf = flm_unsupported_gelu_erf,
+    .gelu_erf_backward = flm_unsupported_gelu_erf_backward,
+    .timestep_features = flm_unsupported_timestep_features,
+    .embed_state = flm_unsupported_embed_state,
+    .embed_learned = flm_unsupported_embed_learned,
+    .embed_scatter = flm_unsupported_embed_scatter,
+    .sample_scale = flm_unsupported_sample_scale,
+    .sample_combine = flm_unsupported_sample_combine,
+    .normal = flm_unsupported_normal,
+    .softmax_xent = flm_unsupported_softmax_xent,
+    .softmax = flm_unsupported_softmax,
+    .argmax = flm_unsupported_argmax,
+    .distill_error = flm_unsupported_distill_error,
+    .axpby = flm_unsupported_axpby,
+    .cast = flm_unsupported_cast,
+    .sum = flm_unsupported_sum,
+    .sum_squares = flm_unsupported_sum_squares,
+    .adamw = flm_unsupported_adamw,
+    .gram = flm_cuda_gram,
+    .cholesky = flm_cuda_cholesky,
+    .triangular_solve = flm_cuda_triangular_solve,
+};
+
+static void emulated_close(flm_backend *be)
+{
+    flm_cuda *cuda = flm_cuda_of(be);
+    for (int i = 0; i < FLM_CUDA_SLOTS; i++) emulated_release(be, cuda->slot[i].data);
+    flm_backend *host = host_of(be);
+    flm_backend_destroy(&host);
+    free(cuda);
+    free(be);
+}
+
+static bool emulated_fast_bf16(const flm_backend *be)
+{
+    (void)be;
+    return true;
+}
+
+static const char *emulated_describe(const flm_backend *be) { return flm_cuda_of(be)->line; }
+
+static const flm_backend_driver emulated_driver = {emulated_close, emulated_fast_bf16, emulated_describe};
+
+flm_status flm_cuda_open(int local_rank, flm_backend **out)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = calloc(1, sizeof *be), *host = NULL;
+    flm_cuda *cuda = calloc(1, sizeof *cuda);
+    const char *order = getenv("FLM_EMULATE_ORDER");
+    (void)local_rank;
+    if (!be || !cuda) FLM_FAIL(FLM_E_NOMEM, "emulated device: out of memory");
+    FLM_TRY(flm_cpu_open(1, &host));
+    if (order) emulate_order = atoi(order);
+    *cuda = (flm_cuda){.processors = 3, .shared_most = 163 * 1024, .blas = (struct flm_cublas *)(void *)host};
+    strcpy(cuda->line, "cuda, emulated on the CPU: for tests of correctness alone");
+    *be = (flm_backend){"cuda", &emulated_memory, &emulated_stream, &emulated_ops, false, cuda, &emulated_driver};
+    *out = be;
+    be = NULL;
+    cuda = NULL;
+done:
+    free(be);
+    free(cuda);
+    return rc;
+}
