@@ -186,7 +186,7 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
                               .micro_batch = o->micro_batch,
                               .chunk = o->chunk,
                               .dropout = o->dropout,
-                              .lr = 3e-4,
+                              .lr = {.lr = 3e-4},
                               .seed = (uint64_t)o->seed,
                               .optimizer = {0.9, 0.999, 1e-8, 0, 1, 0.9999}};
     work w = {0};

@@ -21,6 +21,7 @@ typedef struct scoring {
     int steps_count;
     score_entry *entries; /* [count] */
     int count;
+    char **samples; /* [files] of those that are checkpoints, their samples file */
     bool (*stop_requested)(void);
 } scoring;
 
@@ -102,12 +103,34 @@ done:
 static flm_status text_get(void *context, int64_t row, char **text, size_t *bytes)
 {
     flm_status rc = FLM_OK;
-    const score_texts *t = context;
+    const score_texts *t = ((const score_keep *)context)->texts;
     *bytes = (size_t)(t->starts[row + 1] - t->starts[row]);
     *text = malloc(*bytes + 1);
     if (!*text) FLM_FAIL(FLM_E_NOMEM, "no memory for a text of %zu bytes", *bytes);
     memcpy(*text, t->data + t->starts[row], *bytes);
     (*text)[*bytes] = '\0';
+done:
+    return rc;
+}
+
+static flm_status text_store(void *context, int64_t row, const flm_text_score *score)
+{
+    return score_keep_store(context, row, score);
+}
+
+/* Rank 0 reads what is kept; every rank gets it. nll, positions, present [count]. Collective. */
+static flm_status texts_kept(const scoring *s, score_keep *keep, const char *path, double *nll, int64_t *positions,
+                             bool *present)
+{
+    flm_status rc = FLM_OK, local;
+    const int64_t n = keep->texts->count;
+    local = score_keep_open(keep, s->o->keep, path);
+    if (local == FLM_OK && flm_comm_rank(s->comm) == 0)
+        local = flm_err_blame(score_keep_read(keep, nll, positions, present), path);
+    FLM_TRY(flm_comm_agree(s->comm, local));
+    FLM_TRY(flm_comm_broadcast(s->comm, nll, n * (int64_t)sizeof *nll, 0));
+    FLM_TRY(flm_comm_broadcast(s->comm, positions, n * (int64_t)sizeof *positions, 0));
+    FLM_TRY(flm_comm_broadcast(s->comm, present, n * (int64_t)sizeof *present, 0));
 done:
     return rc;
 }
@@ -141,6 +164,7 @@ static flm_status texts_score(scoring *s, const char *path)
     double *nll = NULL;
     int64_t *positions = NULL;
     bool *present = NULL;
+    score_keep keep = {.texts = &texts, .length = s->o->length, .fd = -1};
 
     if (!s->scorer) FLM_FAIL(FLM_E_USAGE, "%s: is no samples file with figures; name a --gpt2 to score it with", path);
     FLM_TRY(flm_comm_agree(s->comm, score_texts_read(path, s->o->field, s->o->documents == 1, &texts)));
@@ -151,7 +175,9 @@ static flm_status texts_score(scoring *s, const char *path)
     if (!nll || !positions || !present)
         local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "%s: no memory for its scores", path);
     FLM_TRY(flm_comm_agree(s->comm, local));
-    const flm_score_source source = {&texts, path, texts.count, s->o->length, text_get, NULL};
+    flm_scorer_describe(s->scorer, &keep.scorer);
+    if (s->o->keep[0]) FLM_TRY(texts_kept(s, &keep, path, nll, positions, present));
+    const flm_score_source source = {&keep, path, texts.count, s->o->length, text_get, s->o->keep[0] ? text_store : NULL};
     FLM_TRY(flm_score_rows(s->comm, s->scorer, &source, nll, positions, present, s->stop_requested));
     if (flm_comm_rank(s->comm) == 0)
         local = flm_err_blame(texts_summarise(s, &texts, nll, positions, &e->result), path);
@@ -161,14 +187,14 @@ done:
     free(nll);
     free(positions);
     free(present);
+    score_keep_close(&keep);
     score_texts_free(&texts);
     return rc;
 }
 
 /* ---- all files ---- */
 
-/* Whether a file begins as HDF5 does; a file that is not there is said so by whoever reads it. */
-static flm_status is_hdf5(const char *path, bool *hdf5)
+flm_status score_is_hdf5(const char *path, bool *hdf5)
 {
     flm_status rc = FLM_OK;
     char head[8] = "";
@@ -208,18 +234,24 @@ flm_status flm_score_run(flm_comm *comm, flm_backend *be, const flm_score_option
     if (count == 0) FLM_FAIL(FLM_E_USAGE, "name files to score; see --help");
     if (!o->gpt2[0] && !o->compare) FLM_FAIL(FLM_E_USAGE, "--gpt2 is needed: the checkpoint that scores");
     if (o->steps[0]) FLM_TRY(flm_options_int_list("steps", o->steps, 1, 1 << 20, &s.steps, &s.steps_count));
+    s.samples = calloc((size_t)count, sizeof *s.samples);
+    FLM_TRY(flm_comm_agree(comm, s.samples ? FLM_OK : flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory")));
+    FLM_TRY(score_sample(comm, be, o, paths, count, s.samples, stop_requested)); /* before GPT-2 takes memory */
     if (o->gpt2[0]) {
         flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
         FLM_TRY(flm_comm_agree(comm, flm_scorer_create(be, o->gpt2, bf16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, o->batch,
                                                        o->length, o->chunk, &s.scorer)));
     }
     for (int i = 0; i < count; i++) {
-        FLM_TRY(flm_comm_agree(comm, is_hdf5(paths[i], &hdf5)));
-        FLM_TRY(hdf5 ? samples_score(&s, paths[i]) : texts_score(&s, paths[i]));
+        const char *from = s.samples[i] ? s.samples[i] : paths[i];
+        FLM_TRY(flm_comm_agree(comm, score_is_hdf5(from, &hdf5)));
+        FLM_TRY(hdf5 ? samples_score(&s, from) : texts_score(&s, from));
     }
     FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? report(&s) : FLM_OK));
 done:
     flm_scorer_destroy(&s.scorer);
+    for (int i = 0; s.samples && i < count; i++) free(s.samples[i]);
+    free(s.samples);
     free(s.steps);
     free(s.entries);
     return rc;

@@ -9,8 +9,8 @@
 #include <jansson.h>
 
 typedef struct flm_score_options {
-    const char *gpt2, *json, *field, *steps;
-    int64_t batch, length, chunk, bootstrap;
+    const char *gpt2, *json, *field, *steps, *keep, *samples_dir; /* "": none */
+    int64_t batch, length, chunk, bootstrap, samples, sample_batch;
     int documents; /* of plain text: 0 line, 1 file */
     bool compare;
     int device, precision;
@@ -44,6 +44,34 @@ typedef struct score_texts {
  * Errors: FLM_E_IO, FLM_E_FORMAT naming path and line, FLM_E_NOMEM. */
 flm_status score_texts_read(const char *path, const char *field, bool whole, score_texts *out);
 void score_texts_free(score_texts *texts);
+
+/* Scores of a list of texts in a file: cmd_score_keep.c. */
+typedef struct score_keep {
+    const score_texts *texts;
+    uint32_t scorer; /* what the scores depend on beside the text */
+    int64_t length;
+    int fd; /* -1: none */
+} score_keep;
+
+/* score_keep_open - DIRECTORY/NAME-....scores for the texts of path, made where it is missing. Errors: FLM_E_USAGE (a
+ * path too long), FLM_E_IO. */
+flm_status score_keep_open(score_keep *keep, const char *directory, const char *path);
+void score_keep_close(score_keep *keep); /* more than once too */
+
+/* score_keep_read - the scores that are there: nll, positions and present [count] of those rows alone. Errors: FLM_E_IO. */
+flm_status score_keep_read(const score_keep *keep, double *nll, int64_t *positions, bool *present);
+
+/* score_keep_store - the score of one row; ranks store different ones. Errors: FLM_E_IO. */
+flm_status score_keep_store(const score_keep *keep, int64_t row, const flm_text_score *score);
+
+/* score_is_hdf5 - whether a file begins as HDF5 does. Errors: FLM_E_IO. */
+flm_status score_is_hdf5(const char *path, bool *hdf5);
+
+/* score_sample - of the checkpoints among paths [count] make samples as options say, and set samples[i] to the file's
+ * path (malloc'd; others are left alone). Collective. Errors: FLM_E_USAGE (without --compare, or options missing), those
+ * of flm_generate_run. */
+flm_status score_sample(flm_comm *comm, flm_backend *be, const flm_score_options *options, const char *const *paths,
+                        int count, char **samples, bool (*stop_requested)(void));
 
 /* score_table, score_compare - to stdout, by one rank: a line a set; a line a number of steps and a column a file. */
 void score_table(const score_entry *entries, int count);

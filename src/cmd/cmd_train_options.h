@@ -32,6 +32,8 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
      "Rows of logits held at once; 0: about 16 M logits", false},                                                     \
     {"lr", FLM_OPTION_FLOAT, AT(lr), "3e-4", 0, 1e3, NULL, "Training", "RATE", "Learning rate after the warm-up", false},\
     {"warmup", FLM_OPTION_INT, AT(warmup), "2500", 0, MOST, NULL, "Training", "N", "Updates of linear warm-up", false},\
+    {"lr-decay", FLM_OPTION_INT, AT(lr_decay), "0", 0, MOST, NULL, "Training", "N",                                   \
+     "The last updates of --steps, over which the rate falls to zero; 0: it stays, as published", false},             \
     {"beta1", FLM_OPTION_FLOAT, AT(beta1), "0.9", 0, 0.999999, NULL, "Training", "B", "AdamW", false},                \
     {"beta2", FLM_OPTION_FLOAT, AT(beta2), "0.999", 0, 0.999999, NULL, "Training", "B", "AdamW", false},              \
     {"eps", FLM_OPTION_FLOAT, AT(eps), "1e-8", 1e-30, 1, NULL, "Training", "E", "AdamW", false},                      \

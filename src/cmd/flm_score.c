@@ -5,6 +5,7 @@
 #include "cmd/cmd_score.h"
 
 #define AT(field) offsetof(flm_score_options, field)
+#define MOST      9007199254740992.0 /* 2^53: what a double counts exactly */
 
 static const char *const documents_choices[] = {"line", "file", NULL};
 
@@ -14,9 +15,13 @@ static const flm_option table[] = {
     {"json", FLM_OPTION_STRING, AT(json), "", 0, 0, NULL, "Files", "FILE",
      "Write the figures there too; scripts/plot-scores draws them", false},
     {"compare", FLM_OPTION_BOOL, AT(compare), "no", 0, 0, NULL, "Files", NULL,
-     "Side by side, a line a number of steps; without --gpt2 of what the files say", false},
+     "Side by side, a line a number of steps; without --gpt2 of what the files say. Checkpoints are sampled first", false},
+    {"samples-dir", FLM_OPTION_STRING, AT(samples_dir), "", 0, 0, NULL, "Files", "DIR",
+     "Where samples of checkpoints that are compared go, and are found again", false},
+    {"keep", FLM_OPTION_STRING, AT(keep), "", 0, 0, NULL, "Files", "DIR",
+     "Keep the scores of texts there, a line a text, and go on with them (samples files keep their own)", false},
     {"steps", FLM_OPTION_LIST, AT(steps), "", 0, 0, NULL, "Files", "N[,N...]",
-     "Of samples files these numbers of steps; all when not given", false},
+     "Of samples files these numbers of steps, all when not given; of checkpoints the steps to sample with", false},
     {"field", FLM_OPTION_STRING, AT(field), "text", 0, 0, NULL, "Files", "NAME", "Where the text is in a line of JSON",
      false},
     {"documents", FLM_OPTION_CHOICE, AT(documents), "line", 0, 0, documents_choices, "Files", "line|file",
@@ -28,6 +33,10 @@ static const flm_option table[] = {
      "Rows of logits held at once; 0: about 16 M logits", false},
     {"bootstrap", FLM_OPTION_INT, AT(bootstrap), "1000", 1, 1 << 24, NULL, "Scoring", "N",
      "Draws of samples for the interval of Gen-PPL", false},
+    {"samples", FLM_OPTION_INT, AT(samples), "64", 1, MOST, NULL, "Sampling of checkpoints", "N",
+     "Samples of each number of steps", false},
+    {"sample-batch", FLM_OPTION_INT, AT(sample_batch), "64", 1, 1 << 24, NULL, "Sampling of checkpoints", "N",
+     "Samples a rank makes at once", false},
     FLM_OPTIONS_COMMON(flm_score_options),
 };
 

@@ -27,6 +27,8 @@ flm_convert_LDADD = $(LINK_CMD)
 
 # flm_score
 bin_PROGRAMS += flm_score
-flm_score_SOURCES = %D%/flm_score.c %D%/cmd_score.h %D%/cmd_score.c %D%/cmd_score_texts.c %D%/cmd_score_report.c
-flm_score_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
+flm_score_SOURCES = %D%/flm_score.c %D%/cmd_score.h %D%/cmd_score.c %D%/cmd_score_texts.c %D%/cmd_score_report.c \
+  %D%/cmd_score_keep.c %D%/cmd_score_sample.c %D%/cmd_generate.c %D%/cmd_generate.h %D%/cmd_generate_internal.h \
+  %D%/cmd_generate_load.c %D%/cmd_generate_score.c
+flm_score_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS) $(HDF5_CPPFLAGS)
 flm_score_LDADD = $(LINK_CMD)

@@ -125,7 +125,7 @@ flm_status flm_score_rows(flm_comm *comm, flm_scorer *scorer, const flm_score_so
     if (stops) {
         flm_log(FLM_LOG_INFO, "stopped early; %s",
                 source->store ? "scored rows are kept, the same command goes on there"
-                              : "texts keep no scores: they are scored anew");
+                              : "without --keep they are scored anew");
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped early");
     }
     FLM_TRY(rows_share(comm, &r, nll, positions));

@@ -181,9 +181,13 @@ done:
     return rc;
 }
 
-double flm_optimizer_lr(double lr, int64_t warmup, int64_t update)
+double flm_optimizer_lr(const flm_lr_schedule *s, int64_t update)
 {
-    return update < warmup ? lr * (double)update / (double)warmup : lr;
+    const int64_t left = s->steps - update;
+    double lr = s->lr;
+    if (update < s->warmup) lr = lr * (double)update / (double)s->warmup;
+    if (s->decay > 0 && left < s->decay) lr = lr * (double)left / (double)s->decay;
+    return lr;
 }
 
 flm_status flm_optimizer_update(flm_optimizer *o, double lr, int64_t update)

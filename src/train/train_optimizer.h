@@ -63,8 +63,16 @@ flm_status flm_optimizer_update(flm_optimizer *optimizer, double lr, int64_t upd
  * Collective. Until it is undone nothing else may be called. */
 flm_status flm_optimizer_show_ema(flm_optimizer *optimizer, bool show);
 
-/* flm_optimizer_lr - linear warm-up: update k of `warmup` uses lr k / warmup, later ones lr. Source: model.md
- * section 5. */
-double flm_optimizer_lr(double lr, int64_t warmup, int64_t update);
+/* The learning rate over the updates of a run. */
+typedef struct flm_lr_schedule {
+    double lr;
+    int64_t warmup; /* updates of linear warm-up: update k of them uses lr k / warmup */
+    int64_t decay;  /* 0, or the last so many of `steps` fall linearly: update k uses lr (steps - k) / decay */
+    int64_t steps;
+} flm_lr_schedule;
+
+/* flm_optimizer_lr - the rate of an update (0 the first). Source: model.md section 5; the fall at the end is the
+ * suite's own, and not part of the published runs. */
+double flm_optimizer_lr(const flm_lr_schedule *schedule, int64_t update);
 
 #endif

@@ -62,8 +62,7 @@ static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer
         .flow_map = run->flow_map.weights,
         .batch = o->batch,
         .dropout = o->dropout,
-        .lr = o->lr,
-        .warmup = o->warmup,
+        .lr = {o->lr, o->warmup, o->lr_decay, o->steps},
         .seed = (uint64_t)o->seed,
         .optimizer = {o->beta1, o->beta2, o->eps, o->weight_decay, o->clip, o->ema_decay}};
     FLM_TRY(choose_shape(run, &s->shape));

@@ -157,7 +157,7 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
 {
     flm_status rc = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
-    const double lr = flm_optimizer_lr(s->lr, s->warmup, trainer->step);
+    const double lr = flm_optimizer_lr(&s->lr, trainer->step);
     double sums[3] = {0, 0, stop}, norm;
     FLM_TRY(flm_weights_zero_grad(trainer->weights));
     FLM_TRY(begin_objective(trainer));

@@ -19,8 +19,8 @@ typedef struct flm_trainer_settings {
     int64_t batch;       /* sequences a step, all ranks together */
     int64_t micro_batch; /* sequences a rank holds at once, at most */
     int64_t chunk;       /* rows of logits at once */
-    double dropout, lr;
-    int64_t warmup;
+    double dropout;
+    flm_lr_schedule lr;
     uint64_t seed;
     flm_optimizer_settings optimizer;
 } flm_trainer_settings;

@@ -33,7 +33,7 @@ static void train(flm_comm *comm, int stage, int64_t V, int64_t micro_batch, con
                                            .micro_batch = micro_batch,
                                            .chunk = 4,
                                            .dropout = 0.1,
-                                           .lr = 1e-3,
+                                           .lr = {.lr = 1e-3},
                                            .seed = 5,
                                            .optimizer = {0.9, 0.999, 1e-8, 0, 1, 0.9999}};
     flm_trainer *trainer = NULL;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { UPDATES = 6, SAMPLES = 4, WARMUP = 3, SEED = 11 };
+enum { UPDATES = 6, SAMPLES = 4, WARMUP = 3, DECAY = 2, STEPS = UPDATES + 1, SEED = 11 };
 
 static const flm_optimizer_settings settings = {
     .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.125, .clip = 1, .ema_decay = 0.3};
@@ -150,7 +150,7 @@ static void reference_end(reference *r)
 static double reference_update(reference *r, const training *t, int k)
 {
     double sum = 0, n = k + 1, most = (1 + n) / (10 + n), decay = most < 0.3 ? most : 0.3;
-    const double lr = k < WARMUP ? LR * k / WARMUP : LR;
+    const double lr = k < WARMUP ? LR * k / WARMUP : STEPS - k < DECAY ? LR * (STEPS - k) / DECAY : LR;
     for (int i = 0; i < t->weights->parameters; i++)
         for (int64_t j = 0; j < t->weights->parameter[i].count; j++) sum += pow(gradient(i, j, k), 2);
     const double norm = sqrt(sum), clip = 1 / (norm + 1e-6) < 1 ? 1 / (norm + 1e-6) : 1;
@@ -299,7 +299,7 @@ static void test_adamw(int64_t V, flm_dtype compute)
         must(flm_noise_update(t.basis, world, &t.weights->w.E));
         backward(&t, k);
         must(flm_optimizer_reduce(t.o, t.basis, sums, 2, &norm));
-        must(flm_optimizer_update(t.o, flm_optimizer_lr(LR, WARMUP, k), k));
+        must(flm_optimizer_update(t.o, flm_optimizer_lr(&(flm_lr_schedule){LR, WARMUP, DECAY, STEPS}, k), k));
         const int size = flm_comm_size(world);
         sums_right = sums_right && 2 * sums[0] == size * (size - 1) && sums[1] == size;
         const double want = reference_update(&r, &t, k), e = fabs(norm / want - 1);

@@ -34,4 +34,23 @@ tap_has d.json '"generative_ppl": null' "without a GPT-2 there is no Gen-PPL"
 "$generate" --checkpoint run --samples 5 --steps 2 --batch 2 --precision fp32 --out c.h5 --score a.h5 >out 2>err
 tap_is $? 1 "samples are no GPT-2"
 tap_has err "a.h5: is a file of the kind samples, not checkpoint" "which is said"
+
+# Checkpoints side by side: sampled, scored, and not again.
+score=$abs_top_builddir/flm_score
+cp -r run other && mkdir samples
+timeout -k 5 100 "$score" --compare --gpt2 gpt2.h5 --precision fp32 --samples 5 --sample-batch 2 --steps 1,2 --samples-dir samples \
+    --json e.json run other a.h5 >out 2>err
+tap_ok $? "two checkpoints and a samples file are compared"
+tap_lines out "== " 12 "two tables of samples, three names, a head, a line for each number of steps"
+tap_is "$(grep -c '"gen_ppl": [0-9]' e.json)" 6 "each is scored with each number of steps"
+tap_is "$(sed -n 's/.*"gen_ppl": \([0-9.]*\).*/\1/p' e.json | cut -c 1-8 | sed -n '1p;2p')" \
+    "$(sed -n 's/.*"gen_ppl": \([0-9.]*\).*/\1/p' e.json | cut -c 1-8 | sed -n '3p;4p')" "a copy of a checkpoint scores alike"
+timeout -k 5 100 "$score" --compare --gpt2 gpt2.h5 --precision fp32 --samples 5 --sample-batch 2 --steps 1,2 --samples-dir samples \
+    run other >out 2>err
+tap_lines err " 0 of 5 texts to score" 4 "a second time nothing is left to score"
+"$score" --compare --gpt2 gpt2.h5 run >out 2>err
+tap_is $? 2 "a checkpoint without --samples-dir"
+tap_has err "--steps and, for its samples, --samples-dir" "says what is missing"
+"$score" --gpt2 gpt2.h5 run >out 2>err
+tap_has err "run is a checkpoint: --compare makes samples of it, or flm_generate" "and without --compare, what makes samples"
 tap_end
