@@ -16,6 +16,10 @@ typedef struct flm_backend_driver {
  * FLM_E_DEVICE. */
 flm_status flm_cpu_open(int threads, flm_backend **out);
 
+/* flm_cuda_open - the backend "cuda", in builds that have it: the GPU numbered local_rank modulo how many there are.
+ * Errors: FLM_E_UNSUPPORTED where there is none; FLM_E_DEVICE for one that cannot be used, saying why; FLM_E_NOMEM. */
+flm_status flm_cuda_open(int local_rank, flm_backend **out);
+
 /* Every op with the parameters that follow the backend: makes the placeholders' prototypes and bodies, which must have
  * each slot's own type (a call through another function type is undefined). */
 #define FLM_OPS_LIST(X)                                                                                             \
