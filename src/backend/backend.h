@@ -17,7 +17,7 @@ typedef struct flm_memory {
     flm_status (*alloc)(flm_backend *be, size_t bytes, void **out);
     /* release - accepts NULL. */
     void (*release)(flm_backend *be, void *data);
-    /* host_alloc, host_release - host memory that copies fastest (pinned, where that means something). */
+    /* host_alloc, host_release - host memory that copies fastest (pinned, where that means something); accepts NULL. */
     flm_status (*host_alloc)(flm_backend *be, size_t bytes, void **out);
     void (*host_release)(flm_backend *be, void *data);
     /* to_device, to_host, copy - queued; host buffers must stay until sync unless they came from host_alloc and the
