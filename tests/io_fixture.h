@@ -132,7 +132,7 @@ static inline int fixture_slices(const flm_checkpoint_dataset *datasets, int cou
             const int64_t first = elements * part * part / (parts * parts);
             const int64_t end = elements * (part + 1) * (part + 1) / (parts * parts);
             if ((part + i) % size != rank || first == end) continue;
-            out[n] = (flm_checkpoint_slice){i, first, end - first, malloc((size_t)(end - first) * sizeof(float))};
+            out[n] = (flm_checkpoint_slice){i, first, end - first, malloc((size_t)(end - first) * sizeof(float)), NULL};
             if (!out[n].data) abort();
             for (int64_t e = first; e < end; e++) out[n].data[e - first] = fixture_value(i, e, step);
             n++;

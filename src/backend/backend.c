@@ -3,6 +3,29 @@
 #include "config.h"
 
 #include "backend/backend_internal.h"
+#include "base/base_log.h"
+
+/* A build has the backend itself, or a test the emulation of its kernels (tests/emulate/). */
+#if FLM_HAVE_CUDA || defined(FLM_EMULATED)
+static flm_status open_cuda(int local_rank, flm_backend **out) { return flm_cuda_open(local_rank, out); }
+#else
+static flm_status open_cuda(int local_rank, flm_backend **out)
+{
+    (void)local_rank;
+    (void)out;
+    return flm_err_raise(FLM_E_UNSUPPORTED, __FILE__, __LINE__, "device cuda: this build has no CUDA backend");
+}
+#endif
+
+/* A GPU where there is one (one that cannot be used is an error), else the CPU; flm_backend_describe says which. */
+static flm_status open_any(int threads, int local_rank, flm_backend **out)
+{
+    flm_status rc = open_cuda(local_rank, out);
+    if (rc != FLM_E_UNSUPPORTED) return rc;
+    flm_log(FLM_LOG_DEBUG, "%s; taking the CPU", flm_err_message());
+    flm_err_clear();
+    return flm_cpu_open(threads, out);
+}
 
 flm_status flm_backend_create(flm_device device, int threads, int local_rank, flm_backend **out)
 {
@@ -12,13 +35,9 @@ flm_status flm_backend_create(flm_device device, int threads, int local_rank, fl
     if (threads < 0) FLM_FAIL(FLM_E_ARG, "backend: %d threads asked for, must not be negative", threads);
     if (local_rank < 0) FLM_FAIL(FLM_E_ARG, "backend: local rank is %d, must not be negative", local_rank);
     switch (device) {
-    case FLM_DEVICE_AUTO:
+    case FLM_DEVICE_AUTO: FLM_TRY(open_any(threads, local_rank, &be)); break;
     case FLM_DEVICE_CPU: FLM_TRY(flm_cpu_open(threads, &be)); break;
-#if FLM_HAVE_CUDA || defined(FLM_EMULATED) /* tests/emulate/ */
-    case FLM_DEVICE_CUDA: FLM_TRY(flm_cuda_open(local_rank, &be)); break;
-#else
-    case FLM_DEVICE_CUDA: FLM_FAIL(FLM_E_UNSUPPORTED, "device cuda: this build has no CUDA backend");
-#endif
+    case FLM_DEVICE_CUDA: FLM_TRY(open_cuda(local_rank, &be)); break;
     default: FLM_FAIL(FLM_E_ARG, "backend: unknown device %d", (int)device);
     }
     *out = be;

@@ -17,7 +17,7 @@ typedef struct flm_memory {
     flm_status (*alloc)(flm_backend *be, size_t bytes, void **out);
     /* release - accepts NULL. */
     void (*release)(flm_backend *be, void *data);
-    /* host_alloc, host_release - host memory that copies fastest (pinned, where that means something). */
+    /* host_alloc, host_release - host memory that copies fastest (pinned, where that means something); accepts NULL. */
     flm_status (*host_alloc)(flm_backend *be, size_t bytes, void **out);
     void (*host_release)(flm_backend *be, void *data);
     /* to_device, to_host, copy - queued; host buffers must stay until sync unless they came from host_alloc and the
@@ -48,7 +48,8 @@ typedef enum flm_device { FLM_DEVICE_AUTO, FLM_DEVICE_CPU, FLM_DEVICE_CUDA } flm
 typedef enum flm_precision { FLM_PRECISION_AUTO, FLM_PRECISION_BF16, FLM_PRECISION_FP32 } flm_precision;
 
 /* flm_backend_create - open a device. threads: OpenMP threads of the CPU backend, 0 = as the environment says;
- * local_rank: this rank's number on its node, which chooses among several devices.
+ * local_rank: this rank's number on its node, which chooses among several devices. AUTO: a GPU where there is one,
+ * else the CPU.
  * Collective: no. Errors: FLM_E_UNSUPPORTED for a device that is not built in or not there; FLM_E_DEVICE. */
 flm_status flm_backend_create(flm_device device, int threads, int local_rank, flm_backend **out);
 

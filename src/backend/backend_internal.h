@@ -16,8 +16,8 @@ typedef struct flm_backend_driver {
  * FLM_E_DEVICE. */
 flm_status flm_cpu_open(int threads, flm_backend **out);
 
-/* flm_cuda_open - the backend "cuda", where it is built: the device is local_rank modulo their number. Errors:
- * FLM_E_UNSUPPORTED where there is none or it is too old, FLM_E_NOMEM, FLM_E_DEVICE. */
+/* flm_cuda_open - the backend "cuda", in builds that have it: the GPU numbered local_rank modulo how many there are.
+ * Errors: FLM_E_UNSUPPORTED where there is none; FLM_E_DEVICE for one that cannot be used, saying why; FLM_E_NOMEM. */
 flm_status flm_cuda_open(int local_rank, flm_backend **out);
 
 /* Every op with the parameters that follow the backend: makes the placeholders' prototypes and bodies, which must have

@@ -49,11 +49,14 @@ flm_status flm_noise_create_joint(flm_backend *be, int64_t V, int64_t d, int cou
     basis->K = basis->blocks * basis->width;
     for (int j = 0; j < count; j++) basis->frozen[j] = frozen[j];
     if (!direct) {
+        void *host = NULL;
         basis->gram = malloc(entries * sizeof *basis->gram);
-        basis->work = malloc(entries * sizeof *basis->work);
-        basis->narrow = malloc((size_t)(d * d) * sizeof *basis->narrow);
-        if (basis->gram == NULL || basis->work == NULL || basis->narrow == NULL)
+        if (basis->gram == NULL)
             FLM_FAIL(FLM_E_NOMEM, "no memory for a Gram matrix of %lld squared", (long long)(k * d));
+        FLM_TRY(be->memory->host_alloc(be, entries * sizeof *basis->work, &host));
+        basis->work = host;
+        FLM_TRY(be->memory->host_alloc(be, (size_t)(d * d) * sizeof *basis->narrow, &host));
+        basis->narrow = host;
     }
     basis->arena = flm_arena_begin(be);
     take(basis);
@@ -76,8 +79,8 @@ void flm_noise_destroy(flm_noise_basis **basis)
     if (*basis == NULL) return;
     flm_arena_release(&(*basis)->arena);
     free((*basis)->gram);
-    free((*basis)->work);
-    free((*basis)->narrow);
+    (*basis)->be->memory->host_release((*basis)->be, (*basis)->work);
+    (*basis)->be->memory->host_release((*basis)->be, (*basis)->narrow);
     free(*basis);
     *basis = NULL;
 }

@@ -32,8 +32,8 @@ typedef struct flm_noise_basis {
     flm_tensor piece[FLM_NOISE_NETWORKS - 1]; /* f32 [rows, d]: E_j - E_1 of some rows */
     bool frozen_made;                         /* the frozen embeddings' part of gram is there */
     double *gram;                             /* host [k d, k d] lower blocks: Gram of E_1, E_2 - E_1, ... */
-    double *work;                             /* host [k d, k d] */
-    float *narrow;                            /* host [d, d] */
+    double *work;                             /* host [k d, k d], from host_alloc */
+    float *narrow;                            /* host [d, d], from host_alloc */
     flm_arena arena;
 } flm_noise_basis;
 

@@ -4,6 +4,7 @@
 #include "flow/flow_time.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void take(flm_objective *o)
 {
@@ -57,9 +58,12 @@ flm_status flm_objective_create(const flm_objective_parts *parts, flm_objective 
     o = calloc(1, sizeof *o);
     if (o == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the objective");
     *o = (flm_objective){.parts = *parts, .be = parts->dit->be};
-    o->host = malloc(2 * (size_t)parts->dit->B_most * sizeof *o->host);
-    if (o->host == NULL)
-        FLM_FAIL(FLM_E_NOMEM, "no memory for the times of %lld sequences", (long long)parts->dit->B_most);
+    const int64_t B = parts->dit->B_most;
+    void *host = NULL;
+    FLM_TRY(o->be->memory->host_alloc(o->be, 2 * (size_t)B * sizeof *o->host, &host));
+    o->host = host;
+    FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)(B * parts->dit->shape.L) * sizeof *o->ids, &host));
+    o->ids = host;
     o->arena = flm_arena_begin(o->be);
     take(o);
     FLM_TRY(flm_arena_commit(&o->arena, "objective"));
@@ -81,7 +85,8 @@ void flm_objective_destroy(flm_objective **objective)
     flm_stage_one_destroy(&(*objective)->one);
     flm_stage_two_destroy(&(*objective)->two);
     flm_arena_release(&(*objective)->arena);
-    free((*objective)->host);
+    (*objective)->be->memory->host_release((*objective)->be, (*objective)->host);
+    (*objective)->be->memory->host_release((*objective)->be, (*objective)->ids);
     free(*objective);
     *objective = NULL;
 }
@@ -127,7 +132,8 @@ flm_status flm_objective_load(flm_objective *o, const flm_micro_batch *batch, co
     const flm_tensor tokens = flm_tensor_slice(&o->tokens, 0, B);
     flm_tensor xi[FLM_NOISE_NETWORKS];
     for (int64_t i = 0; i < B; i++) o->host[i] = (float)batch->t[i];
-    FLM_TRY(be->memory->to_device(be, tokens.data, batch->tokens, flm_tensor_bytes(&tokens)));
+    memcpy(o->ids, batch->tokens, flm_tensor_bytes(&tokens));
+    FLM_TRY(be->memory->to_device(be, tokens.data, o->ids, flm_tensor_bytes(&tokens)));
     FLM_TRY(be->memory->to_device(be, o->parts.dit->t.data, o->host, (size_t)B * sizeof *o->host));
     FLM_TRY(be->memory->to_device(be, o->g.data, g, (size_t)B * sizeof *g));
     for (int i = 0; i < o->parts.basis->blocks; i++) {

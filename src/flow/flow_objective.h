@@ -43,7 +43,8 @@ typedef struct flm_objective {
     flm_tensor loss;                   /* f32 [B_most L] */
     flm_tensor total;          /* f64 [1]: sum of rows' cross entropies or squared errors since flm_objective_begin */
     double weighted;           /* stage one: sum of rows' weighted losses since then */
-    float *host;               /* [2 B_most] */
+    float *host;               /* [2 B_most], from host_alloc */
+    int32_t *ids;              /* [B_most, L], from host_alloc: tokens on their way */
     struct flm_stage_one *one; /* one of these, or neither */
     struct flm_stage_two *two;
     flm_arena arena;

@@ -63,8 +63,9 @@ flm_status flm_sampler_create(flm_dit *dit, const flm_weights *weights, const fl
     *s = (flm_sampler){
         .be = dit->be, .dit = dit, .weights = weights, .teacher = teacher, .basis = basis, .gamma = gamma};
     FLM_TRY(check_networks(s));
-    s->host = malloc(2 * (size_t)dit->B_most * sizeof *s->host);
-    if (s->host == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld times", (long long)dit->B_most);
+    void *host = NULL;
+    FLM_TRY(s->be->memory->host_alloc(s->be, 2 * (size_t)dit->B_most * sizeof *s->host, &host));
+    s->host = host;
     s->arena = flm_arena_begin(dit->be);
     take(s);
     FLM_TRY(flm_arena_commit(&s->arena, "sampler"));
@@ -85,7 +86,7 @@ void flm_sampler_destroy(flm_sampler **sampler)
 {
     if (*sampler == NULL) return;
     flm_arena_release(&(*sampler)->arena);
-    free((*sampler)->host);
+    (*sampler)->be->memory->host_release((*sampler)->be, (*sampler)->host);
     free(*sampler);
     *sampler = NULL;
 }

@@ -71,9 +71,11 @@ flm_status flm_stage_one_create(flm_objective *o, flm_stage_one **out)
     if (one == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for stage one");
     one->arena = flm_arena_begin(o->be);
     one->sample = malloc((size_t)dit->B_most * sizeof *one->sample);
-    one->host = malloc((size_t)(dit->B_most * (dit->shape.L * FLM_DISTILL_COEFFICIENTS + SAMPLE)) * sizeof *one->host);
-    if (one->sample == NULL || one->host == NULL)
-        FLM_FAIL(FLM_E_NOMEM, "no memory for the coefficients of %lld sequences", (long long)dit->B_most);
+    if (one->sample == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld sequences", (long long)dit->B_most);
+    const int64_t values = dit->B_most * (dit->shape.L * FLM_DISTILL_COEFFICIENTS + SAMPLE);
+    void *host = NULL;
+    FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)values * sizeof *one->host, &host));
+    one->host = host;
     FLM_TRY(flm_weighting_create(o->be, &dit->shape, dit->B_most, &one->weighting));
     take(one, o);
     FLM_TRY(flm_arena_commit(&one->arena, "stage one"));
@@ -95,7 +97,7 @@ void flm_stage_one_destroy(flm_stage_one **one)
     flm_weighting_destroy(&(*one)->weighting);
     flm_arena_release(&(*one)->arena);
     free((*one)->sample);
-    free((*one)->host);
+    (*one)->arena.be->memory->host_release((*one)->arena.be, (*one)->host);
     free(*one);
     *one = NULL;
 }

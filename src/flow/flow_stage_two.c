@@ -38,9 +38,10 @@ flm_status flm_stage_two_create(flm_objective *o, flm_stage_two **out)
     flm_stage_two *two = calloc(1, sizeof *two);
     if (two == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for stage two");
     two->arena = flm_arena_begin(o->be);
-    two->host = malloc((size_t)(dit->B_most * (dit->shape.L * FLM_DISTILL_COEFFICIENTS + 1)) * sizeof *two->host);
-    if (two->host == NULL)
-        FLM_FAIL(FLM_E_NOMEM, "no memory for the coefficients of %lld sequences", (long long)dit->B_most);
+    const int64_t values = dit->B_most * (dit->shape.L * FLM_DISTILL_COEFFICIENTS + 1);
+    void *host = NULL;
+    FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)values * sizeof *two->host, &host));
+    two->host = host;
     take(two, dit);
     FLM_TRY(flm_arena_commit(&two->arena, "stage two"));
     take(two, dit);
@@ -55,7 +56,7 @@ void flm_stage_two_destroy(flm_stage_two **two)
 {
     if (*two == NULL) return;
     flm_arena_release(&(*two)->arena);
-    free((*two)->host);
+    (*two)->arena.be->memory->host_release((*two)->arena.be, (*two)->host);
     free(*two);
     *two = NULL;
 }

@@ -40,16 +40,21 @@ typedef struct flm_checkpoint_dataset {
     int64_t dim[2];
 } flm_checkpoint_dataset;
 
-/* A contiguous run of elements of one dataset (flat, row-major) in this rank's host memory. */
+/* Elements that share a checksum: reads cut at their multiples read nothing twice. */
+enum { FLM_CHECKPOINT_BLOCK = 1 << 20 };
+
+/* A contiguous run of elements of one dataset (flat, row-major) in this rank's memory: the host's, or a device's. */
 typedef struct flm_checkpoint_slice {
     int dataset;          /* index into the datasets */
     int64_t first, count; /* elements */
     float *data;
+    flm_backend *be; /* whose memory data is; NULL: the host's. One device for all slices */
 } flm_checkpoint_slice;
 
 /* flm_checkpoint_write - write directory/step-SSSSSSSS.h5 and point directory/latest at it; then remove the oldest
  * beyond keep (0: keep all), never the one just written. A missing directory is made, its parents are not.
  * The slices of all ranks together must cover every dataset exactly once. settings: name/value pairs for /config.
+ * What lies on a device is copied a block at a time, twice: for the sums and for the file.
  * Collective. Errors: FLM_E_IO (errno and path; the previous checkpoint and `latest` untouched, the temporary file
  * removed), FLM_E_ARG (slices that overlap or leave a hole), FLM_E_FORMAT (HDF5's text). */
 flm_status flm_checkpoint_write(flm_comm *comm, const char *directory, const flm_checkpoint_info *info,

@@ -6,6 +6,8 @@
 #include "io/io_checkpoint.h"
 #include "io/io_internal.h"
 
+_Static_assert(FLM_CHECKPOINT_BLOCK * sizeof(float) == FLM_IO_BLOCK_BYTES, "one checksum a block of f32");
+
 enum { FLM_CHECKPOINT_NAME_BYTES = 32 }; /* "step-00020000.h5" */
 
 /* flm_checkpoint_name, flm_checkpoint_temporary - the file of a step; the name it is written under. */

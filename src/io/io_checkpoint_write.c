@@ -32,6 +32,8 @@ typedef struct writing {
     int64_t *offset;      /* [datasets_count] of the data in the file */
     piece *pieces;        /* [pieces_count] this rank's, padded to pieces_most */
     int64_t pieces_count, pieces_most;
+    flm_backend *be; /* of slices that the host cannot read; NULL: there are none */
+    void *staging;   /* a block of theirs */
 } writing;
 
 static flm_status dataset_check(const flm_checkpoint_dataset *d, int number)
@@ -71,6 +73,36 @@ done:
     return rc;
 }
 
+/* Room for a block of slices in memory that the host cannot read, where there are any. */
+static flm_status staging_make(writing *w)
+{
+    flm_status rc = FLM_OK;
+    for (int i = 0; i < w->slices_count; i++) {
+        flm_backend *be = w->slices[i].be;
+        if (be == NULL || be->host_memory) continue;
+        if (w->be == NULL) FLM_TRY(be->memory->host_alloc(be, FLM_IO_BLOCK_BYTES, &w->staging));
+        w->be = be;
+    }
+done:
+    return rc;
+}
+
+/* bytes (a block at most, of device memory) of a slice from its byte `at`, where the host can read them. */
+static flm_status slice_bytes(const writing *w, const flm_checkpoint_slice *s, int64_t at, int64_t bytes,
+                              const char **out)
+{
+    flm_status rc = FLM_OK;
+    const char *data = (const char *)s->data + at;
+    if (s->be != NULL && s->be == w->be) {
+        FLM_TRY(w->be->memory->to_host(w->be, w->staging, data, (size_t)bytes));
+        FLM_TRY(w->be->stream->sync(w->be));
+        data = w->staging;
+    }
+    *out = data;
+done:
+    return rc;
+}
+
 static int64_t blocks_touched(const flm_checkpoint_slice *s)
 {
     const int64_t begin = s->first * (int64_t)sizeof(float), end = begin + s->count * (int64_t)sizeof(float);
@@ -91,6 +123,7 @@ static flm_status prepare(writing *w, int64_t step)
     for (int i = 0; i < w->datasets_count; i++)
         w->first_block[i + 1] = w->first_block[i] + flm_checkpoint_blocks(&w->datasets[i]);
     for (int i = 0; i < w->slices_count; i++) w->pieces_count += blocks_touched(&w->slices[i]);
+    FLM_TRY(staging_make(w));
 done:
     return rc;
 }
@@ -105,12 +138,13 @@ static flm_status pieces_make(writing *w)
     if (!w->pieces) FLM_FAIL(FLM_E_NOMEM, "no memory for the sums of a checkpoint");
     for (int i = 0; i < w->slices_count; i++) {
         const flm_checkpoint_slice *s = &w->slices[i];
-        const char *data = (const char *)s->data;
-        int64_t at = s->first * (int64_t)sizeof(float), end = at + s->count * (int64_t)sizeof(float);
-        for (; at < end; data += p->bytes, at += p->bytes, p++) {
+        const int64_t begin = s->first * (int64_t)sizeof(float), end = begin + s->count * (int64_t)sizeof(float);
+        const char *data = NULL;
+        for (int64_t at = begin; at < end; at += p->bytes, p++) {
             p->block = w->first_block[s->dataset] + at / FLM_IO_BLOCK_BYTES;
             p->begin = at % FLM_IO_BLOCK_BYTES;
             p->bytes = FLM_IO_BLOCK_BYTES - p->begin < end - at ? FLM_IO_BLOCK_BYTES - p->begin : end - at;
+            FLM_TRY(slice_bytes(w, s, at - begin, p->bytes, &data));
             p->crc = flm_crc32c(0, data, (size_t)p->bytes);
         }
     }
@@ -232,8 +266,14 @@ static flm_status slices_write(const writing *w)
     FLM_TRY(flm_io_open(w->path, O_WRONLY, &fd));
     for (int i = 0; i < w->slices_count; i++) {
         const flm_checkpoint_slice *s = &w->slices[i];
-        FLM_TRY(flm_io_write_at(fd, w->path, s->data, (size_t)s->count * sizeof(float),
-                                w->offset[s->dataset] + s->first * (int64_t)sizeof(float)));
+        const int64_t to = w->offset[s->dataset] + s->first * (int64_t)sizeof(float);
+        const int64_t bytes = s->count * (int64_t)sizeof(float), most = s->be != NULL && s->be == w->be ? FLM_IO_BLOCK_BYTES : bytes;
+        for (int64_t at = 0; at < bytes; at += most) {
+            const int64_t n = bytes - at < most ? bytes - at : most;
+            const char *data = NULL;
+            FLM_TRY(slice_bytes(w, s, at, n, &data));
+            FLM_TRY(flm_io_write_at(fd, w->path, data, (size_t)n, to + at));
+        }
     }
     FLM_TRY(flm_io_sync_close(&fd, w->path));
 done:
@@ -264,6 +304,7 @@ flm_status flm_checkpoint_write(flm_comm *comm, const char *directory, const flm
     if (root) flm_checkpoint_prune(directory, info->step, keep);
 done:
     if (root && begun) unlink(w.path); /* whatever is there of it; often nothing */
+    if (w.be) w.be->memory->host_release(w.be, w.staging);
     free(w.pieces);
     free(w.offset);
     free(w.first_block);

@@ -43,8 +43,9 @@ flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, fl
                  g->shape.L, chunk);
     g->rows_most = (rows_most + FLM_GPT2_ROWS - 1) / FLM_GPT2_ROWS * FLM_GPT2_ROWS;
     g->chunk = chunk < g->rows_most ? chunk : g->rows_most;
-    g->host = malloc((size_t)(4 * g->rows_most + 1) * sizeof *g->host);
-    if (!g->host) FLM_FAIL(FLM_E_NOMEM, "gpt2: no memory for %" PRId64 " tokens", g->rows_most);
+    void *host = NULL;
+    FLM_TRY(be->memory->host_alloc(be, (size_t)(4 * g->rows_most + 1) * sizeof *g->host, &host));
+    g->host = host;
     FLM_TRY(flm_gpt2_load(g, checkpoint));
     g->work = flm_arena_begin(be);
     take_work(g);
@@ -65,7 +66,7 @@ void flm_gpt2_destroy(flm_gpt2 **gpt2)
     if (g->arena.be) flm_arena_release(&g->arena);
     if (g->work.be) flm_arena_release(&g->work);
     free(g->block);
-    free(g->host);
+    g->be->memory->host_release(g->be, g->host);
     free(g);
 }
 

@@ -20,7 +20,7 @@ static flm_checkpoint_slice own_part(const flm_optimizer *o, int set, int i)
     const int64_t end = p->offset + p->count < begin + slice ? p->offset + p->count : begin + slice;
     if (first >= end) return (flm_checkpoint_slice){0};
     return (flm_checkpoint_slice){set * o->weights->parameters + i, first - p->offset, end - first,
-                                  (float *)of[set]->data + (first - begin)};
+                                  (float *)of[set]->data + (first - begin), o->weights->be};
 }
 
 static flm_checkpoint_dataset dataset_of(const flm_optimizer *o, int set, int i)
@@ -31,12 +31,34 @@ static flm_checkpoint_dataset dataset_of(const flm_optimizer *o, int set, int i)
     return dataset;
 }
 
-static flm_status need_host(const flm_optimizer *o)
+/* Elements [part->first, + count) of a dataset to this rank's slice: straight, or a staging buffer at a time, cut where
+ * the file's blocks end, so that each is read and its sum checked once. */
+static flm_status read_part(const flm_checkpoint *checkpoint, const char *name, const flm_checkpoint_slice *part,
+                            float *staging)
 {
     flm_status rc = FLM_OK;
+    flm_backend *be = part->be;
+    const int64_t block = FLM_CHECKPOINT_BLOCK;
+    if (be->host_memory) return flm_checkpoint_read(checkpoint, name, part->first, part->count, part->data);
+    for (int64_t at = part->first, end = at + part->count, n; at < end; at += n) {
+        n = block - at % block < end - at ? block - at % block : end - at;
+        FLM_TRY(flm_checkpoint_read(checkpoint, name, at, n, staging));
+        FLM_TRY(be->memory->to_device(be, part->data + (at - part->first), staging, (size_t)n * sizeof *staging));
+        FLM_TRY(be->stream->sync(be));
+    }
+done:
+    return rc;
+}
+
+/* A block of host memory for read_part, where it needs one. */
+static flm_status staging_make(const flm_optimizer *o, float **staging)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = o->weights->be;
+    void *data = NULL;
     assert(!o->showing_ema);
-    if (!o->weights->be->host_memory)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "checkpoints of a training on device %s", o->weights->be->name);
+    if (!be->host_memory) FLM_TRY(be->memory->host_alloc(be, FLM_CHECKPOINT_BLOCK * sizeof(float), &data));
+    *staging = data;
 done:
     return rc;
 }
@@ -51,8 +73,8 @@ flm_status flm_train_checkpoint_write(flm_optimizer *o, const char *directory, c
     int slices = 0;
     if (dataset == NULL || slice == NULL)
         rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the table of a checkpoint");
+    assert(!o->showing_ema);
     FLM_TRY(flm_comm_agree(o->comm, rc));
-    FLM_TRY(need_host(o));
     for (int set = 0; set < SETS; set++)
         for (int i = 0; i < o->weights->parameters; i++) {
             dataset[set * o->weights->parameters + i] = dataset_of(o, set, i);
@@ -88,16 +110,17 @@ done:
 static flm_status read_own(flm_optimizer *o, const flm_checkpoint *checkpoint)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(need_host(o));
+    float *staging = NULL;
+    FLM_TRY(staging_make(o, &staging));
     for (int set = 0; set < SETS; set++)
         for (int i = 0; i < o->weights->parameters; i++) {
             const flm_checkpoint_dataset dataset = dataset_of(o, set, i);
             const flm_checkpoint_slice part = own_part(o, set, i);
             FLM_TRY(check_dataset(checkpoint, &dataset));
-            if (part.count > 0)
-                FLM_TRY(flm_checkpoint_read(checkpoint, dataset.name, part.first, part.count, part.data));
+            if (part.count > 0) FLM_TRY(read_part(checkpoint, dataset.name, &part, staging));
         }
 done:
+    if (staging) o->weights->be->memory->host_release(o->weights->be, staging);
     return rc;
 }
 
@@ -113,7 +136,9 @@ done:
 static flm_status begin_own(flm_optimizer *o, const flm_checkpoint *teacher, const char *set)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(need_host(o));
+    flm_backend *be = o->weights->be;
+    float *staging = NULL;
+    FLM_TRY(staging_make(o, &staging));
     for (int i = 0; i < o->weights->parameters; i++) {
         if (o->weights->parameter[i].fresh) continue;
         flm_checkpoint_dataset dataset = dataset_of(o, 0, i);
@@ -121,10 +146,11 @@ static flm_status begin_own(flm_optimizer *o, const flm_checkpoint *teacher, con
         snprintf(dataset.name, sizeof dataset.name, "%s/%s", set, o->weights->parameter[i].name);
         FLM_TRY(check_dataset(teacher, &dataset));
         if (master.count == 0) continue;
-        FLM_TRY(flm_checkpoint_read(teacher, dataset.name, master.first, master.count, master.data));
-        memcpy(ema.data, master.data, (size_t)master.count * sizeof *master.data);
+        FLM_TRY(read_part(teacher, dataset.name, &master, staging));
+        FLM_TRY(be->memory->copy(be, ema.data, master.data, (size_t)master.count * sizeof *master.data));
     }
 done:
+    if (staging) be->memory->host_release(be, staging);
     return rc;
 }
 

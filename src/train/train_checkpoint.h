@@ -1,7 +1,7 @@
 /* train_checkpoint.h - an optimiser's divided state to and from a checkpoint file.
  *
  * Datasets: weights/NAME (master), ema/NAME, optimizer/m/NAME, optimizer/v/NAME, f32. A file written on any number of
- * ranks is read on any other. Needs a backend in host memory. SPDX-License-Identifier: Apache-2.0 */
+ * ranks is read on any other. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TRAIN_CHECKPOINT_H
 #define FLM_TRAIN_CHECKPOINT_H
 
@@ -9,7 +9,7 @@
 #include "train/train_optimizer.h"
 
 /* flm_train_checkpoint_write - the whole state into directory (flm_checkpoint_write). Collective.
- * Errors: as flm_checkpoint_write; FLM_E_UNSUPPORTED (device memory). */
+ * Errors: as flm_checkpoint_write. */
 flm_status flm_train_checkpoint_write(flm_optimizer *optimizer, const char *directory, const flm_checkpoint_info *info,
                                       const flm_setting *settings, int settings_count, int keep);
 

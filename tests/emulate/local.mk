@@ -11,7 +11,7 @@ libflm_emulate_a_CXXFLAGS = $(EMULATE_CXXFLAGS)
 libflm_emulate_a_LIBADD = $(EMULATED_KERNELS)
 libflm_emulate_a_DEPENDENCIES = $(EMULATED_KERNELS)
 
-SUFFIXES += .cu .eo
+SUFFIXES += .eo
 .cu.eo:
 	$(AM_V_CXX)$(MKDIR_P) $(@D) && $(CXX) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) -DFLM_EMULATED $(EMULATE_CXXFLAGS) -MD -MF $(@:.eo=.ed) \
 	  -x c++ -c -o $@ $<

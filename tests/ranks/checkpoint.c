@@ -100,7 +100,7 @@ static void test_hole(void)
     flm_checkpoint_dataset dataset = {"weights/a", 1, {100, 0}};
     const flm_checkpoint_info info = fixture_info(7);
     float x[100] = {0};
-    flm_checkpoint_slice slice = {0, rank * (100 / size), 100 / size, x};
+    flm_checkpoint_slice slice = {0, rank * (100 / size), 100 / size, x, NULL};
     flm_status rc;
 
     if (rank == size - 1) slice.count--;

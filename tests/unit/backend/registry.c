@@ -103,6 +103,29 @@ static void test_scratch(flm_backend *be)
     memset(small, 1, 1000);
 }
 
+/* Without a GPU, and without one built in: one clear error to who asks for it, and the CPU to who leaves it open. */
+static void test_gpu(void)
+{
+    flm_backend *be = NULL;
+    flm_status have = flm_backend_create(FLM_DEVICE_CUDA, 1, 0, &be);
+    const bool there = have == FLM_OK;
+    if (there) {
+        tap_ok(FLM_HAVE_CUDA && strncmp(flm_backend_describe(be), "cuda: ", 6) == 0, "%s", flm_backend_describe(be));
+        test_table(be);
+    } else {
+        tap_ok((have == FLM_E_UNSUPPORTED || (FLM_HAVE_CUDA && have == FLM_E_DEVICE)) && !be &&
+                   strncmp(flm_err_message(), "device cuda: ", 13) == 0,
+               "no GPU: %s (%s)", flm_status_name(have), flm_err_message());
+    }
+    flm_err_clear();
+    flm_backend_destroy(&be);
+    if (have == FLM_E_DEVICE) return; /* one that cannot be used: auto says the same */
+    have = flm_backend_create(FLM_DEVICE_AUTO, 1, 0, &be);
+    tap_ok(have == FLM_OK && strcmp(be->name, there ? "cuda" : "cpu") == 0 && *flm_err_message() == '\0', "auto: %s",
+           be ? be->name : flm_err_message());
+    flm_backend_destroy(&be);
+}
+
 int main(void)
 {
     flm_backend *be = NULL;
@@ -111,7 +134,7 @@ int main(void)
     refused(FLM_DEVICE_CPU, 1 << 20, 0, FLM_E_ARG, "a million threads");
     refused(FLM_DEVICE_CPU, 1, -1, FLM_E_ARG, "negative local rank");
     refused((flm_device)99, 1, 0, FLM_E_ARG, "unknown device");
-    if (!FLM_HAVE_CUDA) refused(FLM_DEVICE_CUDA, 1, 0, FLM_E_UNSUPPORTED, "a device that is not built in");
+    test_gpu();
     flm_backend_destroy(&be);
     tap_ok(!be, "nothing to destroy is fine");
 

@@ -72,13 +72,13 @@ static void test_slices(void)
     flm_checkpoint_dataset d[2] = {{"weights/a", 1, {10, 0}}, {"weights/b", 2, {3, 2}}};
     const flm_checkpoint_info info = fixture_info(21);
     float x[16] = {0};
-    const flm_checkpoint_slice whole[2] = {{0, 0, 10, x}, {1, 0, 6, x}};
-    const flm_checkpoint_slice hole[3] = {{0, 0, 4, x}, {0, 5, 5, x}, {1, 0, 6, x}};
-    const flm_checkpoint_slice tail[2] = {{0, 0, 9, x}, {1, 0, 6, x}};
-    const flm_checkpoint_slice overlap[3] = {{0, 0, 5, x}, {0, 4, 6, x}, {1, 0, 6, x}};
-    const flm_checkpoint_slice twice[3] = {{0, 0, 10, x}, {1, 0, 6, x}, {1, 5, 1, x}};
-    const flm_checkpoint_slice outside[2] = {{0, 0, 11, x}, {1, 0, 6, x}};
-    const flm_checkpoint_slice none[1] = {{0, 0, 0, x}};
+    const flm_checkpoint_slice whole[2] = {{0, 0, 10, x, NULL}, {1, 0, 6, x, NULL}};
+    const flm_checkpoint_slice hole[3] = {{0, 0, 4, x, NULL}, {0, 5, 5, x, NULL}, {1, 0, 6, x, NULL}};
+    const flm_checkpoint_slice tail[2] = {{0, 0, 9, x, NULL}, {1, 0, 6, x, NULL}};
+    const flm_checkpoint_slice overlap[3] = {{0, 0, 5, x, NULL}, {0, 4, 6, x, NULL}, {1, 0, 6, x, NULL}};
+    const flm_checkpoint_slice twice[3] = {{0, 0, 10, x, NULL}, {1, 0, 6, x, NULL}, {1, 5, 1, x, NULL}};
+    const flm_checkpoint_slice outside[2] = {{0, 0, 11, x, NULL}, {1, 0, 6, x, NULL}};
+    const flm_checkpoint_slice none[1] = {{0, 0, 0, x, NULL}};
     const int files = fixture_files(folder);
 
 #define TRY(slices) flm_checkpoint_write(comm, folder, &info, NULL, 0, d, 2, slices, sizeof slices / sizeof *slices, 0)

@@ -1,0 +1,156 @@
+/* cuda_backend.c - the backend "cuda": which GPU, its properties, its stream and its table of ops.
+ *
+ * One process uses one GPU, chosen by its number on the node; several processes may share one. libcuda is never linked:
+ * without a driver CUDA's runtime says so, and that is the message.
+ * Refuses: arithmetic; every op is in its family's own file. SPDX-License-Identifier: Apache-2.0 */
+#include "cuda/cuda_blas.h"
+
+#include <cuda_runtime_api.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* bf16 on tensor cores, cp.async and 100 KiB of shared memory come with compute capability 8.0 (A100). */
+enum { CAPABILITY_LEAST = 8 };
+#define OTHERWISE "; --device cpu does without"
+
+static const flm_stream cuda_stream = {.sync = flm_cuda_sync};
+
+static const flm_ops cuda_ops = {
+    .matmul = flm_cuda_matmul,
+    .column_sum = flm_unsupported_column_sum,
+    .layernorm_modulate = flm_unsupported_layernorm_modulate,
+    .layernorm_modulate_backward = flm_unsupported_layernorm_modulate_backward,
+    .gate_residual = flm_unsupported_gate_residual,
+    .gate_residual_backward = flm_unsupported_gate_residual_backward,
+    .gelu_backward = flm_unsupported_gelu_backward,
+    .rope = flm_unsupported_rope,
+    .attention = flm_unsupported_attention,
+    .attention_causal = flm_unsupported_attention_causal,
+    .attention_backward = flm_unsupported_attention_backward,
+    .silu = flm_unsupported_silu,
+    .silu_backward = flm_unsupported_silu_backward,
+    .gelu_erf = flm_unsupported_gelu_erf,
+    .gelu_erf_backward = flm_unsupported_gelu_erf_backward,
+    .timestep_features = flm_unsupported_timestep_features,
+    .embed_state = flm_unsupported_embed_state,
+    .embed_learned = flm_unsupported_embed_learned,
+    .embed_scatter = flm_unsupported_embed_scatter,
+    .sample_scale = flm_unsupported_sample_scale,
+    .sample_combine = flm_unsupported_sample_combine,
+    .normal = flm_unsupported_normal,
+    .softmax_xent = flm_unsupported_softmax_xent,
+    .softmax = flm_unsupported_softmax,
+    .argmax = flm_unsupported_argmax,
+    .distill_error = flm_unsupported_distill_error,
+    .axpby = flm_unsupported_axpby,
+    .cast = flm_unsupported_cast,
+    .sum = flm_unsupported_sum,
+    .sum_squares = flm_unsupported_sum_squares,
+    .adamw = flm_unsupported_adamw,
+    .gram = flm_cuda_gram,
+    .cholesky = flm_cuda_cholesky,
+    .triangular_solve = flm_cuda_triangular_solve,
+};
+
+static void cuda_close(flm_backend *be)
+{
+    flm_cuda *cuda = flm_cuda_of(be);
+    if (cuda) {
+        if (cuda->stream) cudaStreamSynchronize(cuda->stream);
+        flm_cuda_blas_destroy(be);
+        for (int i = 0; i < FLM_CUDA_SLOTS; i++) flm_cuda_memory.release(be, cuda->slot[i].data);
+        if (cuda->stream) cudaStreamDestroy(cuda->stream);
+    }
+    free(cuda);
+    free(be);
+}
+
+/* Every GPU that is accepted multiplies bf16 many times faster than fp32. */
+static bool cuda_fast_bf16(const flm_backend *be)
+{
+    (void)be;
+    return true;
+}
+
+static const char *cuda_describe(const flm_backend *be) { return flm_cuda_of(be)->line; }
+
+static const flm_backend_driver cuda_driver = {
+    .close = cuda_close, .fast_bf16 = cuda_fast_bf16, .describe = cuda_describe};
+
+/* How many GPUs there are; one clear reason where there is none to use. */
+static flm_status count_devices(int *count)
+{
+    flm_status rc = FLM_OK;
+    int driver = 0, devices = 0;
+    const cudaError_t error = cudaGetDeviceCount(&devices);
+
+    if (error != cudaSuccess) cudaGetLastError();
+    if (error == cudaErrorInsufficientDriver) {
+        if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
+            FLM_FAIL(FLM_E_UNSUPPORTED, "device cuda: there is no NVIDIA driver on this machine");
+        FLM_FAIL(FLM_E_DEVICE, "device cuda: the NVIDIA driver knows CUDA %d.%d, this build needs %d.%d" OTHERWISE,
+                 driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    }
+    if (error == cudaErrorNoDevice || (error == cudaSuccess && devices == 0))
+        FLM_FAIL(FLM_E_UNSUPPORTED, "device cuda: there is no GPU here (CUDA_VISIBLE_DEVICES hides some)");
+    FLM_CUDA(error);
+    *count = devices;
+done:
+    return rc;
+}
+
+/* What ops need to know of the GPU, and the line that says which it is. */
+static flm_status learn(flm_cuda *cuda)
+{
+    flm_status rc = FLM_OK;
+    struct cudaDeviceProp p;
+    int driver = 0, runtime = 0;
+    const size_t lt = cublasLtGetVersion();
+
+    FLM_CUDA(cudaGetDeviceProperties(&p, cuda->device));
+    if (p.major < CAPABILITY_LEAST)
+        FLM_FAIL(FLM_E_DEVICE, "device cuda: GPU %d, %s, has compute capability %d.%d, %d.0 (A100) is the least" OTHERWISE,
+                 cuda->device, p.name, p.major, p.minor, CAPABILITY_LEAST);
+    FLM_CUDA(cudaRuntimeGetVersion(&runtime));
+    FLM_CUDA(cudaDriverGetVersion(&driver));
+    cuda->processors = p.multiProcessorCount;
+    cuda->shared_most = p.sharedMemPerBlockOptin;
+    snprintf(cuda->line, sizeof cuda->line,
+             "cuda: GPU %d, %.100s, %.1f GiB, compute capability %d.%d, %d multiprocessors, CUDA %d.%d (driver %d.%d), cuBLASLt %zu",
+             cuda->device, p.name, (double)p.totalGlobalMem / 0x1p30, p.major, p.minor, p.multiProcessorCount,
+             runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10, lt);
+done:
+    return rc;
+}
+
+flm_status flm_cuda_open(int local_rank, flm_backend **out)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = NULL;
+    flm_cuda *cuda = NULL;
+    cudaStream_t stream = NULL;
+    int devices = 0;
+
+    FLM_TRY(count_devices(&devices));
+    be = calloc(1, sizeof *be);
+    cuda = calloc(1, sizeof *cuda);
+    if (!be || !cuda) FLM_FAIL(FLM_E_NOMEM, "cuda backend: %zu bytes refused", sizeof *be + sizeof *cuda);
+    *be = (flm_backend){"cuda", &flm_cuda_memory, &cuda_stream, &cuda_ops, false, cuda, &cuda_driver};
+    cuda->device = local_rank % devices;
+    FLM_TRY(learn(cuda));
+    FLM_CUDA(cudaSetDevice(cuda->device));
+    FLM_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    cuda->stream = stream;
+    FLM_TRY(flm_cuda_blas_create(be));
+    *out = be;
+    be = NULL;
+    cuda = NULL;
+done:
+    if (be && be->state)
+        cuda_close(be);
+    else {
+        free(cuda);
+        free(be);
+    }
+    return rc;
+}

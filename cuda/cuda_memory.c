@@ -1,0 +1,165 @@
+/* cuda_memory.c - the backend "cuda": its memory table, its stream's end, scratch memory, and CUDA's errors as statuses.
+ *
+ * Everything is queued on the one compute stream. Scratch memory grows when first asked for, so a training's first step
+ * settles it; nothing is allocated afterwards. SPDX-License-Identifier: Apache-2.0 */
+#include "cuda/cuda_blas.h"
+
+#include <assert.h>
+#include <cuda_runtime_api.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The last call that was queued without an error: a kernel's own failure shows only later, at a sync. */
+static const char *queued = "nothing";
+
+flm_status flm_err_cuda(int code, const char *what, const char *file, int line)
+{
+    const cudaError_t error = (cudaError_t)code;
+    if (error == cudaSuccess) {
+        if (strncmp(what, "flm_cuda_launch", 15) == 0) queued = what;
+        return FLM_OK;
+    }
+    /* An error that is not lasting would be found again by the next launch, which has nothing to do with it. */
+    cudaGetLastError();
+    return flm_err_raise(error == cudaErrorMemoryAllocation ? FLM_E_NOMEM : FLM_E_DEVICE, file, line,
+                         "CUDA: %s (%s) in %s", cudaGetErrorString(error), cudaGetErrorName(error), what);
+}
+
+static flm_status memory_available_cuda(flm_backend *be, size_t *bytes)
+{
+    flm_status rc = FLM_OK;
+    size_t available = 0, total = 0;
+
+    (void)be;
+    FLM_CUDA(cudaMemGetInfo(&available, &total));
+    *bytes = available;
+done:
+    return rc;
+}
+
+static flm_status memory_alloc_cuda(flm_backend *be, size_t bytes, void **out)
+{
+    flm_status rc = FLM_OK;
+    size_t available = 0;
+    void *data = NULL;
+    const cudaError_t error = cudaMalloc(&data, bytes ? bytes : 1);
+
+    if (error == cudaErrorMemoryAllocation) {
+        cudaGetLastError();
+        FLM_TRY(memory_available_cuda(be, &available));
+        FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of the GPU's memory asked for, %.1f MiB free: a smaller " FLM_CUDA_SMALLER,
+                 (double)bytes / 0x1p20, (double)available / 0x1p20);
+    }
+    FLM_CUDA(error);
+    *out = data;
+done:
+    return rc;
+}
+
+/* Not called with work under way on it by anything but the own stream, which cudaFree waits for. */
+static void memory_release_cuda(flm_backend *be, void *data)
+{
+    (void)be;
+    cudaFree(data);
+}
+
+static flm_status memory_host_alloc_cuda(flm_backend *be, size_t bytes, void **out)
+{
+    flm_status rc = FLM_OK;
+    void *data = NULL;
+    const cudaError_t error = cudaHostAlloc(&data, bytes ? bytes : 1, cudaHostAllocPortable);
+
+    (void)be;
+    if (error == cudaErrorMemoryAllocation) {
+        cudaGetLastError();
+        FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of pinned host memory refused (ulimit -l, or the machine's memory)",
+                 (double)bytes / 0x1p20);
+    }
+    FLM_CUDA(error);
+    *out = data;
+done:
+    return rc;
+}
+
+static void memory_host_release_cuda(flm_backend *be, void *data)
+{
+    (void)be;
+    if (data) cudaFreeHost(data);
+}
+
+static flm_status queue_copy(flm_backend *be, void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind)
+{
+    flm_status rc = FLM_OK;
+    if (bytes) FLM_CUDA(cudaMemcpyAsync(to, from, bytes, kind, flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
+static flm_status memory_to_device_cuda(flm_backend *be, void *device, const void *host, size_t bytes)
+{
+    return queue_copy(be, device, host, bytes, cudaMemcpyHostToDevice);
+}
+
+static flm_status memory_to_host_cuda(flm_backend *be, void *host, const void *device, size_t bytes)
+{
+    return queue_copy(be, host, device, bytes, cudaMemcpyDeviceToHost);
+}
+
+static flm_status memory_copy_cuda(flm_backend *be, void *to, const void *from, size_t bytes)
+{
+    return queue_copy(be, to, from, bytes, cudaMemcpyDeviceToDevice);
+}
+
+static flm_status memory_zero_cuda(flm_backend *be, void *device, size_t bytes)
+{
+    flm_status rc = FLM_OK;
+    if (bytes) FLM_CUDA(cudaMemsetAsync(device, 0, bytes, flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
+const flm_memory flm_cuda_memory = {
+    .alloc = memory_alloc_cuda,
+    .release = memory_release_cuda,
+    .host_alloc = memory_host_alloc_cuda,
+    .host_release = memory_host_release_cuda,
+    .to_device = memory_to_device_cuda,
+    .to_host = memory_to_host_cuda,
+    .copy = memory_copy_cuda,
+    .zero = memory_zero_cuda,
+    .available = memory_available_cuda,
+};
+
+flm_status flm_cuda_sync(flm_backend *be)
+{
+    flm_status rc = FLM_OK;
+    const cudaError_t error = cudaStreamSynchronize(flm_cuda_of(be)->stream);
+
+    if (error != cudaSuccess)
+        FLM_FAIL(FLM_E_DEVICE,
+                 "CUDA: %s (%s), found while waiting; the last kernel queued was %s; CUDA_LAUNCH_BLOCKING=1 finds the one "
+                 "that failed", cudaGetErrorString(error), cudaGetErrorName(error), queued);
+done:
+    return rc;
+}
+
+flm_status flm_cuda_scratch(flm_backend *be, int slot, size_t bytes, void **out)
+{
+    flm_status rc = FLM_OK;
+    flm_cuda *cuda = flm_cuda_of(be);
+    void *data = NULL;
+
+    assert(slot >= 0 && slot < FLM_CUDA_SLOTS);
+    if (bytes > cuda->slot[slot].bytes) {
+        /* Released first: both together may not fit. cudaFree waits for what is queued on it. */
+        memory_release_cuda(be, cuda->slot[slot].data);
+        cuda->slot[slot].data = NULL;
+        cuda->slot[slot].bytes = 0;
+        FLM_TRY(memory_alloc_cuda(be, bytes, &data));
+        cuda->slot[slot].data = data;
+        cuda->slot[slot].bytes = bytes;
+    }
+    *out = cuda->slot[slot].data;
+done:
+    return rc;
+}
