@@ -24,6 +24,29 @@ check_PROGRAMS += tests/conform/layernorm_emulated.t
 tests_conform_layernorm_emulated_t_SOURCES = tests/conform/conform_layernorm.c $(CONFORM_COMMON)
 tests_conform_layernorm_emulated_t_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
 tests_conform_layernorm_emulated_t_LDADD = $(LINK_EMULATED)
+
+# Whole programs whose --device cuda is the emulated one.
+EMULATED_TOOLS = %D%/flm_train %D%/flm_distill %D%/flm_generate %D%/flm_score %D%/parity
+EXTRA_PROGRAMS += $(EMULATED_TOOLS)
+CLEANFILES += $(EMULATED_TOOLS)
+EMULATED_LDADD = libflm_emulate.a $(LINK_CMD)
+%C%_flm_train_SOURCES = $(flm_train_SOURCES)
+%C%_flm_train_LDADD = $(EMULATED_LDADD)
+%C%_flm_distill_SOURCES = $(flm_distill_SOURCES)
+%C%_flm_distill_LDADD = $(EMULATED_LDADD)
+%C%_flm_generate_SOURCES = $(flm_generate_SOURCES)
+%C%_flm_generate_CPPFLAGS = $(flm_generate_CPPFLAGS)
+%C%_flm_generate_LDADD = $(EMULATED_LDADD)
+%C%_flm_score_SOURCES = $(flm_score_SOURCES)
+%C%_flm_score_CPPFLAGS = $(flm_score_CPPFLAGS)
+%C%_flm_score_LDADD = $(EMULATED_LDADD)
+%C%_parity_SOURCES = $(tests_parity_parity_SOURCES)
+%C%_parity_CPPFLAGS = $(tests_parity_parity_CPPFLAGS)
+%C%_parity_LDADD = $(EMULATED_LDADD)
+TESTS += %D%/programs.t
+%D%/programs.log: $(EMULATED_TOOLS) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_distill$(EXEEXT) flm_generate$(EXEEXT) \
+  flm_score$(EXEEXT) tests/cmd/file_tool$(EXEEXT) tests/score/score_files$(EXEEXT)
 endif
+EXTRA_DIST += %D%/programs.t
 EXTRA_DIST += %D%/emulate.h %D%/emulate_memory.h cuda/kernel/device.cuh cuda/kernel/mma.cuh cuda/kernel/kernel.h cuda/kernel/layernorm.cu \
   cuda/cuda_internal.h

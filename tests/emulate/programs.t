@@ -1,0 +1,81 @@
+#!/bin/sh
+# programs.t - the programs on a device whose memory the host cannot read, with the CUDA backend's own kernels: as on the
+# CPU, on one rank and on two, resumed, and the golden files. SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+. "$abs_top_srcdir/tests/cmd/train.sh"
+emulated=$abs_top_builddir/tests/emulate
+steps=12
+shards_make shards 32
+# One kind of run, here and there.
+small="--preset tiny --hidden-size 32 --heads 2 --cond-size 16 --blocks 2 --batch 8 --lr 1e-3 --warmup 0 --threads 1 \
+--log-every 1 --eval-rows 8"
+distil="--batch 8 --lr 1e-3 --warmup 0 --threads 1 --log-every 1 --precision fp32"
+
+# run NAME RANKS COMMAND... - COMMAND into the run NAME.
+run() {
+    name=$1 ranks=$2
+    shift 2
+    on_ranks "$ranks" "$@" --data shards --out "$name"
+    status=$?
+    tap_is $status 0 "$name: on $ranks ranks"
+    test $status = 0 || cat err
+}
+
+# shellcheck disable=SC2086 # several options
+{
+    run host 1 "$bin/flm_train" $small --precision fp32 --steps $steps --device cpu
+    run one 1 "$emulated/flm_train" $small --precision fp32 --steps $steps --device cuda
+    run two 2 "$emulated/flm_train" $small --precision fp32 --steps $steps --device cuda --micro-batch 2
+    run half 1 "$emulated/flm_train" $small --precision fp32 --steps 5 --device cuda
+    run half 1 "$emulated/flm_train" $small --precision fp32 --steps $steps --device cuda
+}
+tap_has one/metrics.jsonl "emulated" "the run says what it ran on"
+curves_near "the device's losses are the CPU's" host one $steps
+weights_near "and so are its weights" host/checkpoints/latest one/checkpoints/latest
+curves_near "two ranks through host memory: those of one" one two $steps
+weights_near "and its weights" one/checkpoints/latest two/checkpoints/latest
+tap_is "$(curve half | grep -v valid)" "$(curve one | grep -v valid)" "resumed: the same losses, bit for bit"
+
+# shellcheck disable=SC2086
+{
+    run host1 1 "$bin/flm_distill" --teacher host $distil --steps 4 --device cpu
+    run one1 1 "$emulated/flm_distill" --teacher host $distil --steps 4 --device cuda
+    run host2 1 "$bin/flm_distill" --teacher host --stage 2 --flow-map host1 $distil --steps 4 --device cpu
+    run one2 1 "$emulated/flm_distill" --teacher host --stage 2 --flow-map host1 $distil --steps 4 --device cuda
+    run low 1 "$emulated/flm_train" $small --precision bf16 --steps $steps --device cuda
+    run low-host 1 "$bin/flm_train" $small --precision bf16 --steps $steps --device cpu
+}
+curves_near "stage 2" host2 one2 4
+weights_near "stage 1" host1/checkpoints/latest one1/checkpoints/latest
+weights_near "stage 2" host2/checkpoints/latest one2/checkpoints/latest
+curve low | grep -v valid >curve.a
+curve low-host | grep -v valid >curve.b
+paste -d ' ' curve.a curve.b | awk '{ d = $2 > $5 ? $2 / $5 - 1 : $5 / $2 - 1; if (!(d <= 2e-2)) bad = 1 } END { exit bad || NR != 12 }'
+tap_ok $? "bf16: losses within 2 % of the CPU's"
+
+for kind in host one1 one2; do
+    for where in cpu cuda; do
+        timeout -k 5 100 "$emulated/flm_generate" --checkpoint $kind --samples 3 --steps 1,3 --batch 2 --precision fp32 --threads 1 \
+            --device $where --out "$kind-$where.h5" --text >"$kind-$where.txt" 2>err
+        tap_ok $? "$kind: samples on $where"
+    done
+    cmp "$kind-cpu.txt" "$kind-cuda.txt"
+    tap_ok $? "$kind: the same samples"
+done
+
+"$abs_top_builddir/tests/score/score_files" gpt2 gpt2.h5 2>err
+for where in cpu cuda; do
+    timeout -k 5 100 "$emulated/flm_score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --device $where --json $where.json \
+        "$abs_top_srcdir/LICENSE" >out 2>err
+    tap_ok $? "a text scored on $where"
+    sed -n 's/.*"gen_ppl": \([0-9.]*\).*/\1/p' $where.json >$where.ppl
+done
+paste cpu.ppl cuda.ppl | awk '{ exit !($1 > 0 && ($1 > $2 ? $1 / $2 : $2 / $1) <= 1 + 1e-4) }'
+tap_ok $? "to the same perplexity: $(cat cpu.ppl cuda.ppl | tr '\n' ' ')"
+
+for precision in fp32 bf16; do
+    timeout -k 5 300 "$emulated/parity" --device cuda --precision $precision "$abs_top_srcdir"/tests/parity/golden/*.h5 >out 2>err
+    tap_ok $? "golden files, $precision: $(tail -n 1 out)"
+    grep FAIL out err | sed 's/^/# /'
+done
+tap_end
