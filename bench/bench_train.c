@@ -203,7 +203,7 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
     FLM_TRY(run_step(&w)); /* memory is a step's, before the measurement of the peak takes its own */
     getrusage(RUSAGE_SELF, &usage);
     FLM_TRY(measure_peak(comm, be, &w.trainer->settings, s.act, &peak[0]));
-    FLM_TRY(bench_measure(run_step, &w, (int)o->runs, &seconds));
+    FLM_TRY(bench_measure(be, run_step, &w, (int)o->runs, &seconds));
     FLM_TRY(measure_peak(comm, be, &w.trainer->settings, s.act, &peak[1]));
     FLM_TRY(measure_peak(comm, be, &w.trainer->settings, FLM_DTYPE_F32, &peak[2]));
     if (flm_comm_rank(comm) == 0) FLM_TRY(report_figures(o, w.trainer, be, peak, (double)usage.ru_maxrss / (1 << 20), &seconds));
