@@ -228,10 +228,12 @@ int main(int argc, char **argv)
                               argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (stop) goto done;
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be));
+    FLM_TRY(flm_comm_attach(world, be));
     FLM_TRY(bench(world, be, &o));
 done:
     if (rc != FLM_OK) flm_run_fail(rc);
     flm_options_destroy(&parsed);
+    flm_comm_detach(world);
     flm_backend_destroy(&be);
     return flm_run_finish(rc, &world);
 }
