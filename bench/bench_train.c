@@ -21,6 +21,7 @@ typedef struct options {
     const char *preset, *json;
     int64_t length, vocabulary, batch, micro_batch, chunk, runs, seed, threads;
     double dropout;
+    bool recompute;
     int device, precision, objective;
 } options;
 
@@ -42,6 +43,8 @@ static const flm_option table[] = {
     INT_OPTION(chunk, "chunk", "512", 1, 1 << 20, "rows of logits at once"),
     INT_OPTION(runs, "runs", "3", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "timed steps"),
     {"dropout", FLM_OPTION_FLOAT, offsetof(options, dropout), "0.1", 0, 0.9, NULL, "Benchmark", "P", "dropout", false},
+    {"recompute", FLM_OPTION_BOOL, offsetof(options, recompute), "no", 0, 0, NULL, "Benchmark", NULL,
+     "make activations again in the backward pass", false},
     {"objective", FLM_OPTION_CHOICE, offsetof(options, objective), "flm", 0, 0, objectives, "Benchmark", "WHAT",
      "what is trained: an FLM, or a stage of distillation", false},
     {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
@@ -185,6 +188,7 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
                               .batch = o->batch,
                               .micro_batch = o->micro_batch,
                               .chunk = o->chunk,
+                              .recompute = o->recompute,
                               .dropout = o->dropout,
                               .lr = 3e-4,
                               .seed = (uint64_t)o->seed,

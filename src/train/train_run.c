@@ -61,6 +61,7 @@ static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer
         .teacher = run->teacher.weights,
         .flow_map = run->flow_map.weights,
         .batch = o->batch,
+        .recompute = o->recompute,
         .dropout = o->dropout,
         .lr = o->lr,
         .warmup = o->warmup,
