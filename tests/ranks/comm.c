@@ -22,13 +22,7 @@ static flm_status sync_nothing(flm_backend *unused)
     return FLM_OK;
 }
 
-static void *no_handle(const flm_backend *unused)
-{
-    (void)unused;
-    return NULL;
-}
-
-static const flm_stream stream = {sync_nothing, no_handle};
+static const flm_stream stream = {.sync = sync_nothing};
 static flm_backend host = {.name = "host", .stream = &stream, .host_memory = true};
 static flm_backend *be = &host; /* what the collectives below are on */
 

@@ -100,18 +100,12 @@ static flm_status far_available(flm_backend *be, size_t *bytes)
     return FLM_OK;
 }
 
-static void *far_handle(const flm_backend *be)
-{
-    (void)be;
-    return NULL;
-}
-
 /* far_open - the device. far_close - whether all that was taken of it has been given back. */
 static inline flm_backend *far_open(void)
 {
     static const flm_memory far_memory = {far_alloc,   far_release, far_host_alloc, far_host_release, far_to_device,
                                           far_to_host, far_copy,    far_zero,       far_available};
-    static const flm_stream far_stream = {far_sync, far_handle};
+    static const flm_stream far_stream = {.sync = far_sync};
     static flm_backend far = {.name = "far", .memory = &far_memory, .stream = &far_stream, .host_memory = false};
     return &far;
 }

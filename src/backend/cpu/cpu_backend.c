@@ -42,13 +42,7 @@ static flm_status stream_sync_cpu(flm_backend *be)
     return FLM_OK;
 }
 
-static void *stream_handle_cpu(const flm_backend *be)
-{
-    (void)be;
-    return NULL;
-}
-
-static const flm_stream cpu_stream = {.sync = stream_sync_cpu, .handle = stream_handle_cpu};
+static const flm_stream cpu_stream = {.sync = stream_sync_cpu};
 
 static const flm_ops cpu_ops = {
     .matmul = flm_cpu_matmul,

@@ -12,7 +12,7 @@ static flm_status sync_nothing(flm_backend *unused)
     return FLM_OK;
 }
 
-static const flm_stream stream = {sync_nothing};
+static const flm_stream stream = {.sync = sync_nothing};
 static flm_backend host = {.name = "host", .stream = &stream, .host_memory = true};
 
 static void test_divided(void)
