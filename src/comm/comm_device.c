@@ -9,7 +9,8 @@
 #include <mpi-ext.h> /* MPIX_CUDA_AWARE_SUPPORT: what Open MPI was built with; the function: what runs */
 #endif
 
-static bool is_gpu(const flm_backend *be) { return strcmp(be->name, "cuda") == 0; }
+/* A stream of CUDA's, which the emulation of its kernels has not (tests/emulate/). */
+static bool is_gpu(const flm_backend *be) { return be->stream->handle != NULL && strcmp(be->name, "cuda") == 0; }
 
 /* This rank's MPI takes pointers of GPUs. */
 static bool mpi_reaches(const flm_backend *be)
