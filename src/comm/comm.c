@@ -24,6 +24,8 @@ static flm_status identify(flm_comm *comm)
     FLM_MPI(MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &node));
     FLM_MPI(MPI_Comm_rank(node, &comm->local_rank));
     FLM_MPI(MPI_Comm_size(node, &comm->local_size));
+    comm->node = comm->rank;
+    FLM_MPI(MPI_Bcast(&comm->node, 1, MPI_INT, 0, node));
 done:
     if (node != MPI_COMM_NULL) MPI_Comm_free(&node);
     return rc;

@@ -37,17 +37,15 @@ done:
     return rc;
 }
 
-static flm_status choose(flm_comm *comm, const flm_transport **out)
+static flm_status choose(flm_comm *comm)
 {
     flm_status rc = FLM_OK;
-    bool fits = false;
+    comm->device = &flm_comm_staged;
 #if FLM_HAVE_NCCL
+    bool fits = false;
     if (is_gpu(comm->be)) FLM_TRY(flm_comm_nccl_fits(comm, &fits));
-    *out = fits ? &flm_comm_nccl : &flm_comm_staged;
+    if (fits) comm->device = &flm_comm_nccl;
 done:
-#else
-    (void)fits;
-    *out = &flm_comm_staged;
 #endif
     return rc;
 }
@@ -61,8 +59,8 @@ flm_status flm_comm_attach(flm_comm *comm, flm_backend *be)
     FLM_TRY(compare(comm, be));
     if (be->host_memory) goto done;
     comm->be = be;
-    FLM_TRY(choose(comm, &comm->device));
-    FLM_TRY(flm_comm_agree(comm, comm->device->open(comm)));
+    FLM_TRY(choose(comm));
+    FLM_TRY(comm->device->open(comm));
 done:
     if (rc != FLM_OK) flm_comm_detach(comm);
     return rc;

@@ -24,7 +24,8 @@ typedef struct flm_comm_work {
  * comm->transport carries what the host can read. comm->device, where there is one, carries the arrays of the attached
  * device: open, close, begin, progress and wait as below, its state in comm->device_state; no finish. */
 typedef struct flm_transport {
-    /* open - make the state. Not collective, but for a device's transport. Errors: FLM_E_NOMEM, a device's. */
+    /* open - make the state. Errors: FLM_E_NOMEM. A device's transport: collective, failures are agreed on inside, or end the
+     * job by the rank that has them. */
     flm_status (*open)(flm_comm *comm);
     /* close - release the state, of a failed open too; nothing is under way. */
     void (*close)(flm_comm *comm);
@@ -55,6 +56,7 @@ struct flm_comm {
     void *state; /* the transport's */
     MPI_Comm mpi;
     int rank, size, local_rank, local_size;
+    int node; /* the rank of this node's first */
     double *small; /* [size, FLM_COMM_SMALL] */
     flm_backend *be;             /* the attached device; NULL: none, or one in host memory */
     const flm_transport *device; /* how its arrays travel; NULL with be */

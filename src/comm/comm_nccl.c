@@ -16,9 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { GPU_BYTES = 96 }; /* host and bus id */
+enum { GPU_BYTES = 48 }; /* node and bus id */
 
 typedef struct nccl_request {
     flm_comm_request base; /* first */
@@ -67,15 +66,14 @@ static flm_status err_nccl(const nccl_state *s, ncclResult_t code, const char *w
 flm_status flm_comm_nccl_fits(flm_comm *comm, bool *fits)
 {
     flm_status rc = FLM_OK;
-    char mine[GPU_BYTES] = "", host[64] = "", bus[24] = "", *all = NULL;
+    char mine[GPU_BYTES] = "", bus[24] = "", *all = NULL;
     int device = 0;
     bool apart = true;
 
     FLM_TRY(flm_comm_agree(comm, err_cuda(cudaGetDevice(&device), "cudaGetDevice", __FILE__, __LINE__)));
     FLM_TRY(flm_comm_agree(comm, err_cuda(cudaDeviceGetPCIBusId(bus, sizeof bus, device), "cudaDeviceGetPCIBusId", __FILE__,
                                           __LINE__)));
-    gethostname(host, sizeof host - 1); /* in vain only where ranks share one node anyway */
-    snprintf(mine, sizeof mine, "%s %s", host, bus);
+    snprintf(mine, sizeof mine, "%d %s", comm->node, bus);
     all = malloc((size_t)comm->size * GPU_BYTES);
     if (all == NULL) rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the GPUs of %d ranks", comm->size);
     FLM_TRY(flm_comm_agree(comm, rc));
@@ -145,6 +143,7 @@ static flm_status nccl_open(flm_comm *comm)
     if (comm->rank == 0) local = err_nccl(NULL, ncclGetUniqueId(&id), "ncclGetUniqueId", __FILE__, __LINE__);
     FLM_TRY(flm_comm_agree(comm, local));
     FLM_TRY(flm_comm_broadcast(comm, &id, sizeof id, 0));
+    /* Not agreed on: the others are inside, and a rank that fails here ends the job. */
     TRY_NCCL(NULL, ncclCommInitRankConfig(&s->nccl, comm->size, id, comm->rank, &config));
     s->next = all_states;
     all_states = s;

@@ -34,7 +34,7 @@ static void staged_close(flm_comm *comm)
     comm->device_state = NULL;
 }
 
-static flm_status staged_open(flm_comm *comm)
+static flm_status make_buffers(flm_comm *comm)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = comm->be;
@@ -48,6 +48,8 @@ static flm_status staged_open(flm_comm *comm)
 done:
     return rc;
 }
+
+static flm_status staged_open(flm_comm *comm) { return flm_comm_agree(comm, make_buffers(comm)); }
 
 /* Elements that rank r has in [at, at + n) of its slice. */
 static int64_t count_of(const flm_comm_work *work, int r, int64_t at, int64_t n)
