@@ -82,7 +82,7 @@ static flm_status measure(work *w, int64_t mib, int runs, bench_report *report)
     const double gigabytes = 1e-9 * (double)(w->slice * size) * sizeof(float);
     const double factor = (w->which == SUM ? 2.0 : 1.0) * (size - 1) / size;
     FLM_TRY(flm_comm_barrier(w->world));
-    FLM_TRY(bench_measure(run, w, runs, &s));
+    FLM_TRY(bench_measure(NULL, run, w, runs, &s));
     FLM_TRY(slowest(w->world, &s));
     const double algbw = gigabytes / s.median;
     if (report == NULL) goto done;

@@ -1,6 +1,7 @@
 /* bench_common.c - see bench_common.h. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_common.h"
 
+#include "backend/cpu/cpu_internal.h"
 #include "base/base_progress.h"
 #include "base/base_version.h"
 
@@ -22,16 +23,29 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-flm_status bench_measure(bench_work work, void *arg, int runs, bench_seconds *out)
+const char *const bench_devices[] = {"auto", "cpu", "cuda", NULL};
+
+int bench_threads(const flm_backend *be) { return strcmp(be->name, "cpu") == 0 ? flm_cpu_threads(be) : 1; }
+
+static flm_status run_once(flm_backend *be, bench_work work, void *arg)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(work(arg));
+    if (be) FLM_TRY(be->stream->sync(be));
+done:
+    return rc;
+}
+
+flm_status bench_measure(flm_backend *be, bench_work work, void *arg, int runs, bench_seconds *out)
 {
     flm_status rc = FLM_OK;
     double seconds[BENCH_RUNS_MOST];
 
     assert(runs >= BENCH_RUNS_LEAST && runs <= BENCH_RUNS_MOST);
-    FLM_TRY(work(arg));
+    FLM_TRY(run_once(be, work, arg));
     for (int i = 0; i < runs; i++) {
         double begin = flm_seconds();
-        FLM_TRY(work(arg));
+        FLM_TRY(run_once(be, work, arg));
         seconds[i] = flm_seconds() - begin;
     }
     qsort(seconds, (size_t)runs, sizeof seconds[0], by_size);

@@ -5,7 +5,6 @@
  * accumulation included. FLOPs of a product: 2 M N K (model.md section 9). SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_products.h"
 
-#include "backend/cpu/cpu_internal.h"
 #include "base/base_options.h"
 
 #include <stdio.h>
@@ -13,7 +12,7 @@
 typedef struct options {
     int64_t threads, runs, tokens, width, vocabulary, head_rows;
     const char *json;
-    int precision;
+    int precision, device;
 } options;
 
 static const char *const precisions[] = {"both", "fp32", "bf16", NULL};
@@ -32,6 +31,13 @@ static const flm_option table[] = {
     INT_OPTION(width, "768", 1, 1 << 16, "width", "the network's width d"),
     INT_OPTION(vocabulary, "30522", 1, 1 << 24, "vocabulary", "V, N of the head's products"),
     INT_OPTION(head_rows, "1024", 1, 1 << 24, "head-rows", "tokens of one chunk of the head"),
+    {.name = "device",
+     .type = FLM_OPTION_CHOICE,
+     .offset = offsetof(options, device),
+     .preset = "auto",
+     .choices = bench_devices,
+     .group = "Benchmark",
+     .help = "where to compute"},
     {.name = "precision",
      .type = FLM_OPTION_CHOICE,
      .offset = offsetof(options, precision),
@@ -102,8 +108,8 @@ int main(int argc, char **argv)
                               NULL, table, (int)(sizeof table / sizeof table[0]), argc, argv, &o, true, &stop,
                               &parsed));
     if (stop) goto done;
-    FLM_TRY(flm_backend_create(FLM_DEVICE_CPU, (int)o.threads, 0, &be));
-    FLM_TRY(bench_report_create("gemm", o.json, be, flm_cpu_threads(be), &report));
+    FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, 0, &be));
+    FLM_TRY(bench_report_create("gemm", o.json, be, bench_threads(be), &report));
     printf("%s\n", flm_backend_describe(be));
     if (o.precision != PRECISION_BF16) FLM_TRY(bench_dtype(be, &o, FLM_DTYPE_F32, report));
     if (o.precision != PRECISION_FP32) FLM_TRY(bench_dtype(be, &o, FLM_DTYPE_BF16, report));

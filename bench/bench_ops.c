@@ -17,7 +17,7 @@
 typedef struct options {
     int64_t threads, runs, batch, length, width, heads, vocabulary, head_rows, parameters, copy;
     const char *json;
-    int precision;
+    int precision, device;
 } options;
 
 static const char *const precisions[] = {"both", "fp32", "bf16", NULL};
@@ -40,6 +40,13 @@ static const flm_option table[] = {
     INT_OPTION(head_rows, "512", 1, 1 << 24, "head-rows", "tokens of one chunk of the head"),
     INT_OPTION(parameters, "23440896", 1, 1 << 30, "parameters", "weights of one optimiser slice"),
     INT_OPTION(copy, "512", 1, 1 << 16, "copy-mib", "MiB of the array copied to measure the memory"),
+    {.name = "device",
+     .type = FLM_OPTION_CHOICE,
+     .offset = offsetof(options, device),
+     .preset = "auto",
+     .choices = bench_devices,
+     .group = "Benchmark",
+     .help = "where to compute"},
     {.name = "precision",
      .type = FLM_OPTION_CHOICE,
      .offset = offsetof(options, precision),
@@ -336,7 +343,29 @@ static void make_shapes(bench *b)
     t[TOTAL] = flm_tensor_1d(NULL, FLM_DTYPE_F64, 1);
 }
 
-/* Memory for all of them: normal numbers where they are floating point, tokens from all over the vocabulary. */
+/* Values that the host makes: tokens from all over the vocabulary; or a second moment, which is not negative. */
+static flm_status fill_from_host(bench *b, const flm_tensor *t)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = b->be;
+    const int64_t n = flm_tensor_elements(t);
+    void *host = NULL;
+    FLM_TRY(be->memory->host_alloc(be, flm_tensor_bytes(t), &host));
+    if (t->dtype == FLM_DTYPE_I32) {
+        for (int64_t i = 0; i < n; i++) ((int32_t *)host)[i] = (int32_t)(i * 7919 % b->o->vocabulary);
+    } else {
+        FLM_TRY(be->memory->to_host(be, host, t->data, flm_tensor_bytes(t)));
+        FLM_TRY(be->stream->sync(be));
+        for (int64_t i = 0; i < n; i++) ((float *)host)[i] *= ((float *)host)[i];
+    }
+    FLM_TRY(be->memory->to_device(be, t->data, host, flm_tensor_bytes(t)));
+    FLM_TRY(be->stream->sync(be));
+done:
+    be->memory->host_release(be, host);
+    return rc;
+}
+
+/* Memory for all of them, and normal numbers where they are floating point. */
 static flm_status fill(bench *b)
 {
     flm_status rc = FLM_OK;
@@ -347,7 +376,7 @@ static flm_status fill(bench *b)
         const int64_t n = flm_tensor_elements(t);
         FLM_TRY(be->memory->alloc(be, flm_tensor_bytes(t), &t->data));
         if (t->dtype == FLM_DTYPE_I32) {
-            for (int64_t i = 0; i < n; i++) ((int32_t *)t->data)[i] = (int32_t)(i * 7919 % b->o->vocabulary);
+            FLM_TRY(fill_from_host(b, t));
             continue;
         }
         FLM_TRY(be->memory->alloc(be, (size_t)n * sizeof(float), &wide));
@@ -355,18 +384,19 @@ static flm_status fill(bench *b)
         const flm_tensor from = flm_tensor_1d(wide, FLM_DTYPE_F32, n), to = flm_tensor_1d(t->data, t->dtype, n);
         FLM_TRY(be->ops->normal(be, &normal, (uint64_t)k, 0));
         FLM_TRY(be->ops->cast(be, &to, &from));
+        FLM_TRY(be->stream->sync(be));
         be->memory->release(be, wide);
         wide = NULL;
     }
-    /* A second moment is not negative. */
-    for (int64_t i = 0; i < b->o->parameters; i++) ((float *)b->t[AV].data)[i] *= ((float *)b->t[AV].data)[i];
+    FLM_TRY(fill_from_host(b, &b->t[AV]));
 done:
     be->memory->release(be, wide);
     return rc;
 }
 
-/* An array copied by all threads, a part each. */
+/* An array copied by all threads, a part each; on a device, by the device. */
 typedef struct copy_work {
+    flm_backend *be;
     char *to;
     const char *from;
     size_t bytes;
@@ -376,6 +406,7 @@ typedef struct copy_work {
 static flm_status run_copy(void *arg)
 {
     const copy_work *w = arg;
+    if (!w->be->host_memory) return w->be->memory->copy(w->be, w->to, w->from, w->bytes);
 #pragma omp parallel for num_threads(w->threads)
     for (int i = 0; i < w->threads; i++) {
         const size_t at = w->bytes * (size_t)i / (size_t)w->threads,
@@ -394,10 +425,10 @@ static flm_status measure_copy(flm_backend *be, size_t bytes, int runs, const ch
     bench_seconds s;
     FLM_TRY(be->memory->alloc(be, bytes, &to));
     FLM_TRY(be->memory->alloc(be, bytes, &from));
-    memset(from, 1, bytes);
-    memset(to, 2, bytes);
-    copy_work w = {to, from, bytes, flm_cpu_threads(be)};
-    FLM_TRY(bench_measure(run_copy, &w, runs, &s));
+    FLM_TRY(be->memory->zero(be, from, bytes));
+    FLM_TRY(be->memory->zero(be, to, bytes));
+    copy_work w = {be, to, from, bytes, bench_threads(be)};
+    FLM_TRY(bench_measure(be, run_copy, &w, runs, &s));
     *rate = 2e-9 * (double)bytes / s.median;
     printf("%-32s %8.1f MiB: %6.1f GB/s (%.1f..%.1f)\n", name, (double)bytes / 0x1p20, *rate,
            2e-9 * (double)bytes / s.most, 2e-9 * (double)bytes / s.least);
@@ -433,7 +464,7 @@ static flm_status measure_product(bench *b, int runs, double *rate)
     if (b->o->vocabulary < d) FLM_FAIL(FLM_E_ARG, "the vocabulary must not be less than the width");
     const flm_tensor square = flm_tensor_2d(b->t[TABLE].data, FLM_DTYPE_F32, d, d);
     w.p = (flm_matmul){.a = &a, .b = &square, .transpose_b = true, .c = &c};
-    FLM_TRY(bench_measure(run_product, &w, runs, &s));
+    FLM_TRY(bench_measure(b->be, run_product, &w, runs, &s));
     *rate = 2e-9 * (double)M * (double)d * (double)d / s.median;
 done:
     return rc;
@@ -457,7 +488,7 @@ static flm_status bench_dtype(flm_backend *be, const options *o, bool bf16, bool
         const op_case *c = &cases[i];
         bench_seconds s;
         if (c->any_dtype && !first) continue;
-        FLM_TRY(bench_measure(c->work, &b, (int)o->runs, &s));
+        FLM_TRY(bench_measure(be, c->work, &b, (int)o->runs, &s));
         const double rate = 1e-9 * (c->flops > 0 ? c->flops : c->bytes) / s.median;
         const double share = rate / (c->flops > 0 ? product : memory);
         printf("%-32s %10.3f %10.3f..%9.3f %5.1f %s %6.0f%%\n", c->name, 1e3 * s.median, 1e3 * s.least, 1e3 * s.most,
@@ -486,8 +517,8 @@ int main(int argc, char **argv)
                               table, (int)(sizeof table / sizeof table[0]), argc, argv, &o, true, &stop, &parsed));
     if (stop) goto done;
     if (o.width % (2 * o.heads) != 0) FLM_FAIL(FLM_E_USAGE, "--width must be a multiple of twice --heads");
-    FLM_TRY(flm_backend_create(FLM_DEVICE_CPU, (int)o.threads, 0, &be));
-    FLM_TRY(bench_report_create("ops", o.json, be, flm_cpu_threads(be), &report));
+    FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, 0, &be));
+    FLM_TRY(bench_report_create("ops", o.json, be, bench_threads(be), &report));
     printf("%s\n", flm_backend_describe(be));
     FLM_TRY(measure_copy(be, (size_t)o.copy << 20, (int)o.runs, "copy, memory", report, &memory));
     FLM_TRY(measure_copy(be, (size_t)(o.batch * o.length * o.width) * sizeof(float), (int)o.runs, "copy, activations",

@@ -4,6 +4,8 @@
 #include "backend/backend_ops.h"
 #include "backend/cpu/cpu_internal.h"
 
+#include <string.h>
+
 enum { LINEARS = 5 };
 
 _Static_assert(3 * LINEARS + 1 <= BENCH_PRODUCTS, "room for every product");
@@ -51,6 +53,7 @@ static flm_status run_plain(void *arg)
 static flm_status run_preferred(void *arg)
 {
     work *w = arg;
+    if (strcmp(w->be->name, "cpu") != 0) return run_plain(w); /* the library's own layouts are the CPU's alone */
     return flm_cpu_matmul_preferred(w->be, &w->p);
 }
 
@@ -101,8 +104,8 @@ flm_status bench_product_measure(flm_backend *be, const bench_product *c, flm_dt
                        .transpose_b = c->transpose_b,
                        .accumulate = c->accumulate,
                        .bias = c->bias ? &bias : NULL};
-    FLM_TRY(bench_measure(run_preferred, &w, runs, preferred));
-    if (plain) FLM_TRY(bench_measure(run_plain, &w, runs, plain));
+    FLM_TRY(bench_measure(be, run_preferred, &w, runs, preferred));
+    if (plain) FLM_TRY(bench_measure(be, run_plain, &w, runs, plain));
 done:
     be->memory->release(be, a.data);
     be->memory->release(be, b.data);

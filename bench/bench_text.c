@@ -140,9 +140,9 @@ static flm_status bench(const flm_backend *be, const options *o)
     FLM_TRY(bench_report_create("text", o->json, be, 1, &report));
     FLM_TRY(time_first(&w, &s));
     FLM_TRY(report_one(report, o, &w, "encode first", &s));
-    FLM_TRY(bench_measure(encode_all, &w, (int)o->runs, &s));
+    FLM_TRY(bench_measure(NULL, encode_all, &w, (int)o->runs, &s));
     FLM_TRY(report_one(report, o, &w, "encode", &s));
-    FLM_TRY(bench_measure(decode_all, &w, (int)o->runs, &s));
+    FLM_TRY(bench_measure(NULL, decode_all, &w, (int)o->runs, &s));
     FLM_TRY(report_one(report, o, &w, "decode", &s));
     FLM_TRY(bench_report_finish(&report));
 done:

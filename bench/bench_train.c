@@ -21,6 +21,7 @@ typedef struct options {
     const char *preset, *json;
     int64_t length, vocabulary, batch, micro_batch, chunk, runs, seed, threads;
     double dropout;
+    bool recompute;
     int device, precision, objective;
 } options;
 
@@ -42,6 +43,8 @@ static const flm_option table[] = {
     INT_OPTION(chunk, "chunk", "512", 1, 1 << 20, "rows of logits at once"),
     INT_OPTION(runs, "runs", "3", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "timed steps"),
     {"dropout", FLM_OPTION_FLOAT, offsetof(options, dropout), "0.1", 0, 0.9, NULL, "Benchmark", "P", "dropout", false},
+    {"recompute", FLM_OPTION_BOOL, offsetof(options, recompute), "no", 0, 0, NULL, "Benchmark", NULL,
+     "make activations again in the backward pass", false},
     {"objective", FLM_OPTION_CHOICE, offsetof(options, objective), "flm", 0, 0, objectives, "Benchmark", "WHAT",
      "what is trained: an FLM, or a stage of distillation", false},
     {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
@@ -185,6 +188,7 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
                               .batch = o->batch,
                               .micro_batch = o->micro_batch,
                               .chunk = o->chunk,
+                              .recompute = o->recompute,
                               .dropout = o->dropout,
                               .lr = {.lr = 3e-4},
                               .seed = (uint64_t)o->seed,
@@ -203,7 +207,7 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
     FLM_TRY(run_step(&w)); /* memory is a step's, before the measurement of the peak takes its own */
     getrusage(RUSAGE_SELF, &usage);
     FLM_TRY(measure_peak(comm, be, &w.trainer->settings, s.act, &peak[0]));
-    FLM_TRY(bench_measure(run_step, &w, (int)o->runs, &seconds));
+    FLM_TRY(bench_measure(be, run_step, &w, (int)o->runs, &seconds));
     FLM_TRY(measure_peak(comm, be, &w.trainer->settings, s.act, &peak[1]));
     FLM_TRY(measure_peak(comm, be, &w.trainer->settings, FLM_DTYPE_F32, &peak[2]));
     if (flm_comm_rank(comm) == 0) FLM_TRY(report_figures(o, w.trainer, be, peak, (double)usage.ru_maxrss / (1 << 20), &seconds));
@@ -228,10 +232,12 @@ int main(int argc, char **argv)
                               argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (stop) goto done;
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be));
+    FLM_TRY(flm_comm_attach(world, be));
     FLM_TRY(bench(world, be, &o));
 done:
     if (rc != FLM_OK) flm_run_fail(rc);
     flm_options_destroy(&parsed);
+    flm_comm_detach(world);
     flm_backend_destroy(&be);
     return flm_run_finish(rc, &world);
 }

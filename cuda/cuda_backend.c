@@ -13,7 +13,9 @@
 enum { CAPABILITY_LEAST = 8 };
 #define OTHERWISE "; --device cpu does without"
 
-static const flm_stream cuda_stream = {.sync = flm_cuda_sync};
+static void *stream_handle_cuda(const flm_backend *be) { return flm_cuda_of(be)->stream; }
+
+static const flm_stream cuda_stream = {.sync = flm_cuda_sync, .handle = stream_handle_cuda};
 
 static const flm_ops cuda_ops = {
     .matmul = flm_cuda_matmul,

@@ -47,7 +47,7 @@ static flm_status memory_alloc_cuda(flm_backend *be, size_t bytes, void **out)
     if (error == cudaErrorMemoryAllocation) {
         cudaGetLastError();
         FLM_TRY(memory_available_cuda(be, &available));
-        FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of the GPU's memory asked for, %.1f MiB free: a smaller " FLM_CUDA_SMALLER,
+        FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of the GPU's memory asked for, %.1f MiB free; " FLM_CUDA_SMALLER,
                  (double)bytes / 0x1p20, (double)available / 0x1p20);
     }
     FLM_CUDA(error);

@@ -32,6 +32,8 @@ typedef struct flm_memory {
 
 typedef struct flm_stream {
     flm_status (*sync)(flm_backend *be); /* wait until everything queued is done; reports late errors */
+    /* handle - the device's own name of the stream (cudaStream_t), for its transport; a slot left NULL: it has none. */
+    void *(*handle)(const flm_backend *be);
 } flm_stream;
 
 struct flm_backend {

@@ -12,14 +12,9 @@ flm_status flm_arena_commit(flm_arena *arena, const char *what)
 {
     flm_status rc = FLM_OK;
     void *base = NULL;
-    size_t available = 0;
 
     assert(!arena->base);
-    if (arena->be->memory->alloc(arena->be, arena->used ? arena->used : ARENA_ALIGN, &base) != FLM_OK) {
-        FLM_TRY(arena->be->memory->available(arena->be, &available));
-        FLM_FAIL(FLM_E_NOMEM, "%s: %.1f MiB asked of device %s, %.1f MiB free", what, (double)arena->used / 0x1p20,
-                 arena->be->name, (double)available / 0x1p20);
-    }
+    FLM_TRY(flm_err_blame(arena->be->memory->alloc(arena->be, arena->used ? arena->used : ARENA_ALIGN, &base), what));
     arena->base = base;
     arena->bytes = arena->used;
     arena->used = 0;

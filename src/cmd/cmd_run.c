@@ -162,6 +162,8 @@ __attribute__((noreturn)) static void fail_job(flm_status rc, int rank, int size
         if (signalled_within(FIRST_TURN_MS + TURN_MS * turn)) _exit(EXIT_FAILED);
     }
     speak(rc, rank);
+    alarm(PATIENCE_MS / 1000); /* should a device's library hang: SIGALRM ends the process, and so the job */
+    flm_comm_abort();
     MPI_Abort(MPI_COMM_WORLD, EXIT_FAILED);
     _exit(EXIT_FAILED);
 }

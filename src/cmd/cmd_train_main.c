@@ -16,10 +16,12 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
     if (stop) goto done;
     FLM_TRY(flm_comm_agree(world, flm_backend_create((flm_device)o.device, (int)o.threads,
                                                      flm_comm_local_rank(world), &be)));
+    FLM_TRY(flm_comm_attach(world, be));
     FLM_TRY(flm_train_run(world, be, &o, options, flm_run_stop_requested));
 done:
     if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_run_fail(rc);
     flm_options_destroy(&options);
+    flm_comm_detach(world);
     flm_backend_destroy(&be);
     return flm_run_finish(rc, &world);
 }

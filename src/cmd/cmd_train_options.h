@@ -30,6 +30,8 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
      "Sequences a rank holds at once; 0: about 8192 tokens", false},                                                  \
     {"chunk", FLM_OPTION_INT, AT(chunk), "0", 0, 1 << 24, NULL, "Training", "N",                                      \
      "Rows of logits held at once; 0: about 16 M logits", false},                                                     \
+    {"recompute", FLM_OPTION_BOOL, AT(recompute), "no", 0, 0, NULL, "Training", NULL,                                 \
+     "Make activations again in the backward pass: less memory, a third more time", false},                           \
     {"lr", FLM_OPTION_FLOAT, AT(lr), "3e-4", 0, 1e3, NULL, "Training", "RATE", "Learning rate after the warm-up", false},\
     {"warmup", FLM_OPTION_INT, AT(warmup), "2500", 0, MOST, NULL, "Training", "N", "Updates of linear warm-up", false},\
     {"lr-decay", FLM_OPTION_INT, AT(lr_decay), "0", 0, MOST, NULL, "Training", "N",                                   \

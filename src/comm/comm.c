@@ -24,6 +24,8 @@ static flm_status identify(flm_comm *comm)
     FLM_MPI(MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &node));
     FLM_MPI(MPI_Comm_rank(node, &comm->local_rank));
     FLM_MPI(MPI_Comm_size(node, &comm->local_size));
+    comm->node = comm->rank;
+    FLM_MPI(MPI_Bcast(&comm->node, 1, MPI_INT, 0, node));
 done:
     if (node != MPI_COMM_NULL) MPI_Comm_free(&node);
     return rc;
@@ -66,6 +68,7 @@ done:
 void flm_comm_destroy(flm_comm **comm)
 {
     if (*comm == NULL) return;
+    flm_comm_detach(*comm);
     if ((*comm)->transport) (*comm)->transport->close(*comm);
     free((*comm)->small);
     if ((*comm)->mpi != MPI_COMM_NULL) MPI_Comm_free(&(*comm)->mpi);
@@ -78,7 +81,7 @@ int flm_comm_size(const flm_comm *comm) { return comm->size; }
 int flm_comm_local_rank(const flm_comm *comm) { return comm->local_rank; }
 int flm_comm_local_size(const flm_comm *comm) { return comm->local_size; }
 
-/* Checked work goes to the transport once the device has written what is to be sent. */
+/* Checked work goes to the transport of the memory that it is in. */
 static flm_status begin(flm_comm *comm, flm_backend *be, const flm_comm_work *work, flm_comm_request **out)
 {
     flm_status rc = FLM_OK;
@@ -86,15 +89,17 @@ static flm_status begin(flm_comm *comm, flm_backend *be, const flm_comm_work *wo
     const int64_t most = (int64_t)(PTRDIFF_MAX / (ptrdiff_t)flm_dtype_size(work->dtype));
     if (work->slice < 0 || work->slice > most / comm->size || work->count < 0 || work->count > most)
         FLM_FAIL(FLM_E_ARG, "comm: %lld elements in slices of %lld", (long long)work->count, (long long)work->slice);
-    if (!be->host_memory)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "comm: the memory of device %s cannot be given to MPI, and it has no transport",
-                 be->name);
-    if (work->count > 0) {
+    if (!be->host_memory && comm->size > 1 && be != comm->be)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "comm: the memory of device %s cannot be given to MPI, and it is not attached", be->name);
+    if (comm->size == 1 || work->count == 0) goto done; /* the sum over one rank, and its own slice, are there already */
+    if (be->host_memory) {
         FLM_TRY(be->stream->sync(be));
         FLM_TRY(comm->transport->begin(comm, work, &request));
+    } else {
+        FLM_TRY(comm->device->begin(comm, work, &request));
     }
-    *out = request;
 done:
+    if (rc == FLM_OK) *out = request;
     return rc;
 }
 
@@ -118,14 +123,21 @@ flm_status flm_comm_all_gather_begin(flm_comm *comm, flm_backend *be, void *x, f
     return begin(comm, be, &(flm_comm_work){FLM_COMM_ALL_GATHER, x, dtype, count, slice}, out);
 }
 
-flm_status flm_comm_progress(flm_comm *comm) { return comm->transport->progress(comm); }
+flm_status flm_comm_progress(flm_comm *comm)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(comm->transport->progress(comm));
+    if (comm->device) FLM_TRY(comm->device->progress(comm));
+done:
+    return rc;
+}
 
 flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *seconds)
 {
     flm_status rc = FLM_OK;
     if (*request == NULL) return FLM_OK;
     const double began = MPI_Wtime();
-    FLM_TRY(comm->transport->wait(comm, *request));
+    FLM_TRY((*request)->of->wait(comm, *request));
     *request = NULL;
     if (seconds) *seconds += MPI_Wtime() - began;
 done:

@@ -1,7 +1,7 @@
 /* comm.h - groups of ranks: agreement on failure, reductions, and the divided-optimiser collectives.
  *
- * A transport fills the table in comm_internal.h: `self` (one rank) and `mpi` are here; device transports come with
- * their device. Counts are int64_t elements and are split below INT_MAX inside. MPI_ERRORS_RETURN is set on every
+ * A transport fills the table in comm_internal.h: `self` (one rank) and `mpi` for host memory, `staged` and `nccl` for a
+ * device's (flm_comm_attach). Counts are int64_t elements and are split below INT_MAX inside. MPI_ERRORS_RETURN is set on every
  * communicator made here. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_COMM_H
 #define FLM_COMM_H
@@ -20,6 +20,21 @@ flm_status flm_comm_create(MPI_Comm mpi, flm_comm **out);
 
 /* flm_comm_destroy - collective; accepts NULL, nulls it. */
 void flm_comm_destroy(flm_comm **comm);
+
+/* flm_comm_attach - prepare for collectives on be's arrays, where the host cannot read them: by NCCL where it is built, be
+ * is a GPU and every rank has one of its own; else through pinned host memory (gathers straight from the device, where
+ * MPI says that it can), in the same order of sums as on host memory. At most one device; stays until flm_comm_detach,
+ * which comes before be is destroyed. Both collective. Errors: FLM_E_NOMEM, FLM_E_DEVICE; FLM_E_MISMATCH where the ranks'
+ * devices are of different kinds. */
+flm_status flm_comm_attach(flm_comm *comm, flm_backend *be);
+void flm_comm_detach(flm_comm *comm);
+
+/* flm_comm_describe - how arrays of the attached device travel, for logs: "in host memory", "by NCCL 2.28", ... */
+const char *flm_comm_describe(const flm_comm *comm);
+
+/* flm_comm_abort - for a job that fails: let go of what is under way on devices, which would wait for ever. Not collective;
+ * nothing but the end of the process may follow. */
+void flm_comm_abort(void);
 
 int flm_comm_rank(const flm_comm *comm);
 int flm_comm_size(const flm_comm *comm);
@@ -45,7 +60,8 @@ flm_status flm_comm_broadcast(flm_comm *comm, void *bytes, int64_t count, int ro
 flm_status flm_comm_gather(flm_comm *comm, const void *mine, int64_t count, void *all, int root);
 
 /* flm_comm_sum_f32_begin - in place sum over ranks of f32 x [count] on be's memory. Deterministic for a given number
- * of ranks. Collective; the same order of begins on every rank. Ends with flm_comm_wait. */
+ * of ranks (NCCL: and machines). Collective; the same order of begins on every rank. Ends with flm_comm_wait, after which
+ * what is queued on be finds the sum. Errors also FLM_E_UNSUPPORTED: device memory of a device not attached. */
 flm_status flm_comm_sum_f32_begin(flm_comm *comm, flm_backend *be, float *x, int64_t count, flm_comm_request **out);
 
 /* flm_comm_reduce_scatter_begin - x is [size * slice] f32 on be; afterwards this rank's slice
@@ -62,7 +78,8 @@ flm_status flm_comm_all_gather_begin(flm_comm *comm, flm_backend *be, void *x, f
 /* flm_comm_progress - let collectives under way advance; cheap; call it between pieces of computation. Not collective. */
 flm_status flm_comm_progress(flm_comm *comm);
 
-/* flm_comm_wait - finish a request, null it; accepts NULL. Adds the seconds spent waiting to *seconds if not NULL. */
+/* flm_comm_wait - finish a request, null it; accepts NULL. Adds the seconds spent waiting to *seconds if not NULL: the host's,
+ * so that of NCCL, which be's stream alone waits for, there are none. */
 flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *seconds);
 
 /* flm_err_mpi - turn an MPI code into a status with MPI's text. Use FLM_MPI. */

@@ -4,11 +4,15 @@
 
 #include "comm/comm.h"
 
+/* One collective under way: a transport's own begins with this. */
+struct flm_comm_request {
+    const struct flm_transport *of; /* who began it */
+};
+
 typedef enum flm_comm_kind { FLM_COMM_SUM, FLM_COMM_REDUCE_SCATTER, FLM_COMM_ALL_GATHER } flm_comm_kind;
 
-/* A divided collective on an array of `count` elements in memory that the host can read. Rank r owns the elements
- * [r * slice, (r + 1) * slice) as far as there are any; count > 0. Sums are of f32 or f64, in the order of the ranks.
- */
+/* A divided collective on an array of `count` elements. Rank r owns the elements [r * slice, (r + 1) * slice) as far as
+ * there are any; count > 0. Sums are of f32 or f64; in the order of the ranks, but by NCCL. */
 typedef struct flm_comm_work {
     flm_comm_kind kind;
     void *x;
@@ -16,11 +20,14 @@ typedef struct flm_comm_work {
     int64_t count, slice;
 } flm_comm_work;
 
-/* What a transport does. Requests end in the order of their begins; each call may advance all that are under way. */
+/* What a transport does. Requests end in the order of their begins; each call may advance all that are under way.
+ * comm->transport carries what the host can read. comm->device, where there is one, carries the arrays of the attached
+ * device: open, close, begin, progress and wait as below, its state in comm->device_state; no finish. */
 typedef struct flm_transport {
-    /* open - make comm->state. Not collective. Errors: FLM_E_NOMEM. */
+    /* open - make the state. Errors: FLM_E_NOMEM. A device's transport: collective, failures are agreed on inside, or end the
+     * job by the rank that has them. */
     flm_status (*open)(flm_comm *comm);
-    /* close - release comm->state; nothing is under way. */
+    /* close - release the state, of a failed open too; nothing is under way. */
     void (*close)(flm_comm *comm);
     /* begin - *out may be NULL where nothing is left to wait for. Errors: FLM_E_ARG (too many at once), FLM_E_MPI. */
     flm_status (*begin)(flm_comm *comm, const flm_comm_work *work, flm_comm_request **out);
@@ -34,6 +41,13 @@ typedef struct flm_transport {
 
 extern const flm_transport flm_comm_self; /* comm_self.c: one rank */
 extern const flm_transport flm_comm_mpi;  /* comm_mpi.c: any number, host memory */
+extern const flm_transport flm_comm_staged; /* comm_staged.c: device memory, through comm->transport */
+extern const flm_transport flm_comm_nccl; /* comm_nccl.c, where it is built: between GPUs */
+
+/* flm_comm_nccl_fits - whether every rank of comm has a GPU of its own, the attached one. Collective.
+ * flm_comm_nccl_abort - of every communicator of this process: let go of what is under way. */
+flm_status flm_comm_nccl_fits(flm_comm *comm, bool *fits);
+void flm_comm_nccl_abort(void);
 
 enum { FLM_COMM_SMALL = 64 }; /* elements: sums up to this go by one all-gather */
 
@@ -42,7 +56,12 @@ struct flm_comm {
     void *state; /* the transport's */
     MPI_Comm mpi;
     int rank, size, local_rank, local_size;
+    int node; /* the rank of this node's first */
     double *small; /* [size, FLM_COMM_SMALL] */
+    flm_backend *be;             /* the attached device; NULL: none, or one in host memory */
+    const flm_transport *device; /* how its arrays travel; NULL with be */
+    void *device_state;
+    bool reachable; /* MPI takes be's pointers */
 };
 
 #endif

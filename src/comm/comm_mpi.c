@@ -26,13 +26,14 @@ enum {
 typedef enum phase { PHASE_REDUCE, PHASE_GATHER } phase;
 typedef enum direction { RECEIVE, SEND } direction;
 
-struct flm_comm_request {
+typedef struct mpi_request {
+    flm_comm_request base; /* first */
     flm_comm_work work;
     size_t element; /* bytes */
     int tag;
     bool done;
-    flm_comm_request *next; /* in the queue, or among the unused */
-};
+    struct mpi_request *next; /* in the queue, or among the unused */
+} mpi_request;
 
 /* The messages of one direction: piece i of the phase has slot i % WINDOW. */
 typedef struct lane {
@@ -42,7 +43,7 @@ typedef struct lane {
 } lane;
 
 typedef struct mpi_state {
-    flm_comm_request pool[FLM_COMM_REQUESTS], *unused, *first, *last; /* first: the one under way */
+    mpi_request pool[FLM_COMM_REQUESTS], *unused, *first, *last; /* first: the one under way */
     unsigned sequence;
     phase phase;
     int64_t pieces, piece; /* of the phase: how many, and elements of each */
@@ -118,7 +119,7 @@ static void add_f64(double *restrict sum, const double *restrict x, int64_t coun
 /* All ranks' contributions to piece i of the own slice are here: add them in the order of the ranks. */
 static void add_piece(const flm_comm *comm, const mpi_state *s, int slot, int64_t i)
 {
-    const flm_comm_request *q = s->first;
+    const mpi_request *q = s->first;
     int64_t count;
     unsigned char *own = (unsigned char *)q->work.x + (size_t)part(s, comm->rank, i, &count) * q->element;
     const size_t bytes = (size_t)count * q->element;
@@ -143,7 +144,7 @@ static flm_status post_message(flm_comm *comm, direction way, int peer, int64_t 
 {
     flm_status rc = FLM_OK;
     mpi_state *s = comm->state;
-    const flm_comm_request *q = s->first;
+    const mpi_request *q = s->first;
     const int slot = (int)(i % WINDOW), owner = (way == SEND) == (s->phase == PHASE_REDUCE) ? peer : comm->rank;
     MPI_Request *request = &s->request[1 + (way * WINDOW + slot) * comm->size + peer];
     int64_t count;
@@ -184,7 +185,7 @@ done:
 
 static void begin_phase(mpi_state *s, phase next)
 {
-    const flm_comm_request *q = s->first;
+    const mpi_request *q = s->first;
     s->phase = next;
     s->piece = (int64_t)((next == PHASE_REDUCE ? s->piece_bytes : (size_t)PIECE_MOST) / q->element);
     s->pieces = (q->work.slice + s->piece - 1) / s->piece;
@@ -246,10 +247,10 @@ static flm_status mpi_begin(flm_comm *comm, const flm_comm_work *work, flm_comm_
 {
     flm_status rc = FLM_OK;
     mpi_state *s = comm->state;
-    flm_comm_request *q = s->unused;
+    mpi_request *q = s->unused;
     if (q == NULL) FLM_FAIL(FLM_E_ARG, "comm: more than %d collectives at once", FLM_COMM_REQUESTS);
     s->unused = q->next;
-    *q = (flm_comm_request){*work, flm_dtype_size(work->dtype), (int)(s->sequence++ % TAGS), false, NULL};
+    *q = (mpi_request){{&flm_comm_mpi}, *work, flm_dtype_size(work->dtype), (int)(s->sequence++ % TAGS), false, NULL};
     if (s->first) {
         s->last->next = q;
         s->last = q;
@@ -258,7 +259,7 @@ static flm_status mpi_begin(flm_comm *comm, const flm_comm_work *work, flm_comm_
         begin_first(s);
     }
     FLM_TRY(post(comm));
-    *out = q;
+    *out = &q->base;
 done:
     return rc;
 }
@@ -273,10 +274,11 @@ done:
     return rc;
 }
 
-static flm_status mpi_wait(flm_comm *comm, flm_comm_request *request)
+static flm_status mpi_wait(flm_comm *comm, flm_comm_request *base)
 {
     flm_status rc = FLM_OK;
     mpi_state *s = comm->state;
+    mpi_request *request = (mpi_request *)base;
     int moved = 1;
     while (!request->done) {
         FLM_TRY(look(comm, true, &moved));

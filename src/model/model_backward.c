@@ -92,7 +92,7 @@ flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_
                             const flm_dit_hook *hook)
 {
     flm_status rc = FLM_OK;
-    assert(dit->training);
+    assert(dit->memory != FLM_DIT_FORWARD);
     const flm_tensor grad_mod = batch_of(dit, &dit->grad_mod);
     FLM_TRY(announce(hook, flm_bucket_head_matrix(dit->shape.N)));
     FLM_TRY(head_backward(dit, weights));
@@ -101,6 +101,9 @@ flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_
         const flm_dit_block b = flm_dit_block_view(dit, i);
         const flm_block_weights *w = &weights->w.block[i], *grad = &weights->grad.block[i];
         const flm_dropout first = flm_dit_site(dropout, i, 0), second = flm_dit_site(dropout, i, 1);
+        /* The last block's are those of the forward pass still. */
+        if (dit->memory == FLM_DIT_RECOMPUTE && i + 1 < dit->shape.N)
+            FLM_TRY(flm_dit_block_forward(dit, w, i, NULL, dropout));
         FLM_TRY(mlp_backward(dit, w, grad, &b, &second));
         FLM_TRY(attention_backward(dit, w, grad, &b, &first));
         FLM_TRY(announce(hook, flm_bucket_block_matrices(i)));

@@ -18,7 +18,7 @@ static void take_block(flm_dit *dit, flm_dit_block *b, bool first)
     const flm_dtype act = dit->act, f32 = FLM_DTYPE_F32;
     const int64_t B = dit->B_most, L = dit->shape.L, d = dit->shape.d, wide = dit->shape.mlp_ratio * d;
     b->x = first ? dit->input : flm_arena_3d(at, f32, B, L, d);
-    b->x_mid = dit->training ? flm_arena_3d(at, f32, B, L, d) : b->x;
+    b->x_mid = dit->memory != FLM_DIT_FORWARD ? flm_arena_3d(at, f32, B, L, d) : b->x;
     b->mod = flm_arena_2d(at, f32, B, MODULATIONS * d);
     b->mean1 = flm_arena_2d(at, f32, B, L);
     b->rstd1 = flm_arena_2d(at, f32, B, L);
@@ -40,7 +40,7 @@ static void take_head(flm_dit *dit)
     flm_arena *at = &dit->arena;
     const flm_dtype act = dit->act, f32 = FLM_DTYPE_F32;
     const int64_t B = dit->B_most, L = dit->shape.L, d = dit->shape.d, V = dit->shape.V;
-    dit->x_out = dit->training ? flm_arena_3d(at, f32, B, L, d) : dit->input;
+    dit->x_out = dit->memory != FLM_DIT_FORWARD ? flm_arena_3d(at, f32, B, L, d) : dit->input;
     dit->mod_out = flm_arena_2d(at, f32, B, 2 * d);
     dit->mean_out = flm_arena_2d(at, f32, B, L);
     dit->rstd_out = flm_arena_2d(at, f32, B, L);
@@ -85,12 +85,14 @@ static void take_all(flm_dit *dit)
     dit->cond = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
     dit->rope = flm_arena_3d(at, FLM_DTYPE_F32, s->L, s->d / s->H / 2, 2);
     for (int64_t i = 0; i < s->N; i++)
-        if (i == 0 || dit->training)
+        if (i == 0 || dit->memory == FLM_DIT_KEEP) {
             take_block(dit, &dit->block[i], i == 0);
-        else
+        } else {
             dit->block[i] = dit->block[0];
+            if (dit->memory == FLM_DIT_RECOMPUTE) dit->block[i].x = flm_arena_3d(at, FLM_DTYPE_F32, B, s->L, s->d);
+        }
     take_head(dit);
-    if (dit->training) take_gradients(dit);
+    if (dit->memory != FLM_DIT_FORWARD) take_gradients(dit);
 }
 
 /* cos and sin of position l times base^(-2 j / h), in double. */
@@ -114,7 +116,7 @@ done:
 }
 
 flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dtype act, int64_t B_most, int64_t chunk,
-                          bool training, flm_dit **out)
+                          flm_dit_memory memory, flm_dit **out)
 {
     flm_status rc = FLM_OK;
     flm_dit *dit = NULL;
@@ -123,7 +125,7 @@ flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dty
     if (chunk < 1) FLM_FAIL(FLM_E_ARG, "a head chunk of %lld rows, must be at least 1", (long long)chunk);
     dit = calloc(1, sizeof *dit);
     if (dit == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a network");
-    *dit = (flm_dit){.be = be, .shape = *shape, .act = act, .training = training, .B_most = B_most};
+    *dit = (flm_dit){.be = be, .shape = *shape, .act = act, .memory = memory, .B_most = B_most};
     dit->chunk = chunk < B_most * shape->L ? chunk : B_most * shape->L;
     dit->block = calloc((size_t)shape->N, sizeof *dit->block);
     if (dit->block == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld blocks", (long long)shape->N);
@@ -182,8 +184,8 @@ flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i)
 }
 
 /* x = x + gate1 dropout(attention(y)); x = x + gate2 dropout(MLP(y)): model.md section 2, "Block". */
-static flm_status block_forward(flm_dit *dit, const flm_block_weights *w, int64_t i, const flm_tensor *x_next,
-                                const flm_dit_dropout *dropout)
+flm_status flm_dit_block_forward(flm_dit *dit, const flm_block_weights *w, int64_t i, const flm_tensor *x_next,
+                                 const flm_dit_dropout *dropout)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = dit->be;
@@ -202,7 +204,7 @@ static flm_status block_forward(flm_dit *dit, const flm_block_weights *w, int64_
     FLM_TRY(ops->layernorm_modulate(be, &b.y2, &b.mean2, &b.rstd2, &b.x_mid, &w->w2, &b.mod, SHIFT2 * d, SCALE2 * d));
     FLM_TRY(flm_dit_product(be, &b.y2, false, &w->W1, true, &b.h_pre, false, &w->b1, &b.h_act));
     FLM_TRY(flm_dit_product(be, &b.h_act, false, &w->W2, true, &b.out, false, &w->b2, NULL));
-    FLM_TRY(ops->gate_residual(be, x_next, &b.x_mid, &b.out, &b.mod, GATE2 * d, &second));
+    if (x_next != NULL) FLM_TRY(ops->gate_residual(be, x_next, &b.x_mid, &b.out, &b.mod, GATE2 * d, &second));
 done:
     return rc;
 }
@@ -220,7 +222,7 @@ flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, 
     FLM_TRY(flm_dit_condition(dit, weights));
     for (int64_t i = 0; i < N; i++) {
         const flm_tensor next = batch_of(dit, i + 1 < N ? &dit->block[i + 1].x : &dit->x_out);
-        FLM_TRY(block_forward(dit, &w->block[i], i, &next, dropout));
+        FLM_TRY(flm_dit_block_forward(dit, &w->block[i], i, &next, dropout));
     }
     const flm_tensor x = batch_of(dit, &dit->x_out), mod = batch_of(dit, &dit->mod_out), y = batch_of(dit, &dit->y);
     const flm_tensor mean = batch_of(dit, &dit->mean_out), rstd = batch_of(dit, &dit->rstd_out);

@@ -10,7 +10,15 @@
 #include "backend/backend_ops.h"
 #include "model/model_weights.h"
 
-/* What one block keeps for its backward pass. Without `training` all blocks share one set, and x, x_mid are one. */
+/* What a network's blocks keep of a forward pass. */
+typedef enum flm_dit_memory {
+    FLM_DIT_FORWARD,  /* nothing: one set for all, no backward pass */
+    FLM_DIT_KEEP,     /* all that the backward pass needs */
+    FLM_DIT_RECOMPUTE /* their inputs; the backward pass makes the rest again, the same bits, a forward pass more */
+} flm_dit_memory;
+
+/* What one block has for its backward pass. FLM_DIT_FORWARD: all share one set, and x, x_mid are one; FLM_DIT_RECOMPUTE: all
+ * share one set but for x. */
 typedef struct flm_dit_block {
     flm_tensor x, x_mid;                    /* f32 [B, L, d]: the block's input, and between its two branches */
     flm_tensor mod;                         /* f32 [B, 6d]: shift1 scale1 gate1 shift2 scale2 gate2 */
@@ -24,7 +32,7 @@ typedef struct flm_dit {
     flm_backend *be;
     flm_model_shape shape;
     flm_dtype act;
-    bool training;
+    flm_dit_memory memory;
     int64_t B_most, chunk; /* sequences; rows of the head at once */
     int64_t B;             /* of the last forward */
     flm_tensor input;      /* f32 [B_most, L, d]: x E of the network; the first block's x */
@@ -63,10 +71,10 @@ typedef struct flm_dit_hook {
 
 /* flm_dit_create - allocate the activations of up to B_most sequences; chunk rows of logits at once (1..B_most L).
  * shape.network: one-time networks alone, or both kinds; what a head's output means is the caller's.
- * training: keep what the backward pass needs. act: compute dtype, as the weights'. Not collective.
+ * act: compute dtype, as the weights'. Not collective.
  * Errors: FLM_E_ARG, FLM_E_NOMEM with the bytes asked. */
 flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dtype act, int64_t B_most, int64_t chunk,
-                          bool training, flm_dit **out);
+                          flm_dit_memory memory, flm_dit **out);
 
 /* flm_dit_destroy - accepts NULL, nulls it. */
 void flm_dit_destroy(flm_dit **dit);
@@ -78,7 +86,7 @@ void flm_dit_destroy(flm_dit **dit);
 flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, const flm_dit_dropout *dropout);
 
 /* flm_dit_backward - from dit->grad_y (gradient of y) to dit->grad_x (gradient of input); weights' gradients +=.
- * Needs training, the forward of the same B just before, and the same dropout. hook: NULL, or told of each bucket but
+ * Needs the memory for it, the forward of the same B just before, the same weights and the same dropout. hook: NULL, or told of each bucket but
  * the embedding's and flm_bucket_two_time, which flow completes; the head's buckets are complete before this begins and
  * told first. */
 flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_dit_dropout *dropout,

@@ -16,6 +16,10 @@ static inline flm_tensor batch_of(const flm_dit *dit, const flm_tensor *t)
 /* A block's tensors cut to the batch. */
 flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i);
 
+/* Block i: its tensors from x, and x_next f32 [B, L, d]; NULL: but for that. */
+flm_status flm_dit_block_forward(flm_dit *dit, const flm_block_weights *w, int64_t i, const flm_tensor *x_next,
+                                 const flm_dit_dropout *dropout);
+
 /* Dropout of site 2 * block + branch (0 attention, 1 MLP); none when dropout is NULL. */
 flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int branch);
 

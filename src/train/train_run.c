@@ -61,6 +61,7 @@ static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer
         .teacher = run->teacher.weights,
         .flow_map = run->flow_map.weights,
         .batch = o->batch,
+        .recompute = o->recompute,
         .dropout = o->dropout,
         .lr = {o->lr, o->warmup, o->lr_decay, o->steps},
         .seed = (uint64_t)o->seed,
@@ -116,6 +117,8 @@ static void tell_plan(const flm_run *run)
             "%s: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
             "; %.1f M weights; products in %s",
             flm_model_kind_name(s->network), s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6, flm_dtype_name(t->settings.act));
+    if (flm_comm_size(run->comm) > 1)
+        flm_log(FLM_LOG_INFO, "gradients and weights travel %s", flm_comm_describe(run->comm));
     flm_log(FLM_LOG_INFO,
             "%d rank%s, batch %" PRId64 " (at most %" PRId64 " at once a rank), %" PRId64 " rows an epoch; %.0f MiB a rank",
             flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch,

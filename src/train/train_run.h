@@ -18,6 +18,7 @@ typedef struct flm_train_options {
     int64_t stage;                                 /* 1 or 2; 0: flm_train */
     int teacher_weights;                           /* 0 ema, 1 raw */
     int64_t steps, batch, micro_batch, chunk;      /* micro_batch, chunk 0: chosen */
+    bool recompute;
     double lr, beta1, beta2, eps, weight_decay, clip, ema_decay, dropout;
     int64_t warmup, lr_decay;
     int64_t eval_every, eval_rows, checkpoint_every, keep, log_every; /* 0: never; all rows; keep all */

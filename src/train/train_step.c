@@ -30,8 +30,10 @@ static flm_status create_objective(flm_trainer *trainer)
     if (s->teacher != NULL) E[0] = s->teacher->w.E;
     if (s->flow_map != NULL) E[1] = s->flow_map->w.E;
     FLM_TRY(flm_noise_create_joint(be, s->shape.V, s->shape.d, frozen, E, &trainer->basis));
-    FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, true, &trainer->dit));
-    if (frozen > 0) FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, false, &trainer->frozen));
+    const flm_dit_memory memory = s->recompute ? FLM_DIT_RECOMPUTE : FLM_DIT_KEEP;
+    FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, memory, &trainer->dit));
+    if (frozen > 0)
+        FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, FLM_DIT_FORWARD, &trainer->frozen));
     const flm_objective_parts parts = {.dit = trainer->dit,
                                        .basis = trainer->basis,
                                        .gamma = trainer->gamma,

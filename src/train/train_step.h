@@ -19,6 +19,7 @@ typedef struct flm_trainer_settings {
     int64_t batch;       /* sequences a step, all ranks together */
     int64_t micro_batch; /* sequences a rank holds at once, at most */
     int64_t chunk;       /* rows of logits at once */
+    bool recompute;      /* activations are made again in the backward pass: FLM_DIT_RECOMPUTE */
     double dropout;
     flm_lr_schedule lr;
     uint64_t seed;

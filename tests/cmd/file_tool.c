@@ -98,7 +98,7 @@ static flm_status poison(flm_comm *world, const char *path, const char *director
     slice = calloc((size_t)count, sizeof *slice);
     if (slice == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %d slices", count);
     for (int i = 0; i < count; i++) {
-        slice[i] = (flm_checkpoint_slice){i, 0, elements(&d[i]), NULL};
+        slice[i] = (flm_checkpoint_slice){i, 0, elements(&d[i]), NULL, NULL};
         FLM_TRY(read_all(from, &d[i], &slice[i].data));
         if (strcmp(d[i].name, name) != 0) continue;
         slice[i].data[0] = NAN;

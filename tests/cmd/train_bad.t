@@ -52,7 +52,7 @@ refused 2 "--eval-only: x/checkpoints has no checkpoint to measure" "nothing to 
 if grep -q '^#define FLM_HAVE_CUDA 1' "$bin/config.h"; then
     tap_skip "no CUDA" "this build has it"
 else
-    refused 1 "device cuda: this build has no CUDA backend" "no CUDA" --out x --device cuda
+    refused 1 "device cuda: th" "no GPU, or none built in" --out x --device cuda
 fi
 test ! -e x/metrics.jsonl && test ! -e x/config.ini
 tap_ok $? "nothing was begun"

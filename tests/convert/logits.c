@@ -65,7 +65,7 @@ static flm_status compare(flm_backend *be, char **argv, double *worst)
     FLM_TRY(read_numbers(golden, "/flm_loss/inputs/t", B, &t));
     FLM_TRY(read_numbers(golden, "/flm_loss/expected/embedded", rows * shape.d, &embedded));
     FLM_TRY(read_numbers(golden, "/flm_loss/expected/logits", rows * shape.V, &want));
-    FLM_TRY(flm_dit_create(be, &shape, FLM_DTYPE_F32, B, rows, false, &dit));
+    FLM_TRY(flm_dit_create(be, &shape, FLM_DTYPE_F32, B, rows, FLM_DIT_FORWARD, &dit));
     FLM_TRY(be->memory->to_device(be, dit->t.data, t, (size_t)B * sizeof *t));
     FLM_TRY(be->memory->to_device(be, dit->input.data, embedded, (size_t)(rows * shape.d) * sizeof *embedded));
     FLM_TRY(flm_dit_forward(dit, weights, B, NULL));

@@ -2,6 +2,7 @@
  * write leaves everything as it was. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_log.h"
 #include "tests/io_fixture.h"
+#include "tests/ranks/far.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -67,6 +68,36 @@ static void test_bytes(void)
     flm_checkpoint_close(&c);
     fixture_ok(comm, resumed(comm, &rc) == 5, "all resume from what all wrote");
     fixture_ok(comm, resumed(self, &rc) == 5, "one resumes from it");
+}
+
+/* The same file again, from slices on a device. */
+static void test_far(void)
+{
+    flm_checkpoint_dataset datasets[FIXTURE_DATASETS];
+    flm_checkpoint_slice slices[256];
+    const flm_checkpoint_info info = fixture_info(5);
+    flm_backend *far = far_open();
+    const int count = fixture_datasets(datasets, true), n = fixture_slices(datasets, count, rank, size, 5, slices);
+    flm_status rc;
+    char first[128], second[128];
+
+    for (int i = 0; i < n; i++) {
+        const size_t bytes = (size_t)slices[i].count * sizeof(float);
+        void *there = NULL;
+        slices[i].be = far;
+        if (far->memory->alloc(far, bytes, &there) != FLM_OK ||
+            far->memory->to_device(far, there, slices[i].data, bytes) != FLM_OK || far->stream->sync(far) != FLM_OK)
+            abort();
+        free(slices[i].data);
+        slices[i].data = there;
+    }
+    rc = flm_checkpoint_write(comm, folder, &info, fixture_settings, 3, datasets, count, slices, n, 0);
+    fixture_ok(comm, rc == FLM_OK, "written from a device's memory");
+    snprintf(first, sizeof first, "%s/step-00000005.h5", folder);
+    snprintf(second, sizeof second, "%s/step-00000005.h5", alone);
+    fixture_ok(comm, files_equal(first, second), "the same bytes");
+    for (int i = 0; i < n; i++) far->memory->release(far, slices[i].data);
+    fixture_ok(comm, far_close(), "all memory given back");
 }
 
 /* A limit on the size of files that rank `victim` writes, while all write a checkpoint. */
@@ -145,6 +176,7 @@ int main(int argc, char **argv)
     fixture_folder(comm, folder);
     fixture_folder(comm, alone);
     test_bytes();
+    test_far();
     test_no_room(0, 1 << 20);
     test_no_room(size - 1, 1 << 20);
     test_no_room(size - 1, 12 << 20);

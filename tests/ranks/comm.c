@@ -1,13 +1,14 @@
 /* comm.c - the collectives on two and on four ranks. Sums of small integers are exact in any order; where the order
  * matters, the bits are compared. SPDX-License-Identifier: Apache-2.0 */
 #include "comm/comm.h"
+#include "tests/ranks/far.h"
 #include "tests/ranks/ranks.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { AT_ONCE = 5, REPEATS = 100, MOST_RANKS = 8 };
-enum { PIECES = 3000001 }; /* beyond all pieces and windows of the transport */
+enum { PIECES = 3000001 }; /* beyond all pieces and windows of the transport, and the staging of a device */
 
 static const int64_t sizes[] = {0, 1, 2, 7, 65, 4096, 100003, PIECES};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
@@ -21,14 +22,34 @@ static flm_status sync_nothing(flm_backend *unused)
     return FLM_OK;
 }
 
-static const flm_stream stream = {sync_nothing};
+static const flm_stream stream = {.sync = sync_nothing};
 static flm_backend host = {.name = "host", .stream = &stream, .host_memory = true};
+static flm_backend *be = &host; /* what the collectives below are on */
 
 static void *memory(int64_t bytes)
 {
     void *p = malloc((size_t)bytes + 1);
     if (p == NULL) abort();
     return p;
+}
+
+/* An array on be: in host memory the array itself; far from it a copy, and the array forgets what it held. */
+static void *put(void *x, int64_t bytes)
+{
+    void *there = x;
+    if (be->host_memory) return x;
+    if (be->memory->alloc(be, (size_t)bytes, &there) != FLM_OK ||
+        be->memory->to_device(be, there, x, (size_t)bytes) != FLM_OK || be->stream->sync(be) != FLM_OK)
+        abort();
+    memset(x, 0xEE, (size_t)bytes);
+    return there;
+}
+
+static void get(void *x, void *there, int64_t bytes)
+{
+    if (be->host_memory) return;
+    if (be->memory->to_host(be, x, there, (size_t)bytes) != FLM_OK || be->stream->sync(be) != FLM_OK) abort();
+    be->memory->release(be, there);
 }
 
 /* What rank r holds at element i in round k: integers, so that sums are exact. */
@@ -59,9 +80,12 @@ static bool sum_one(float *x, int64_t count, int k)
     double seconds = 0;
     fill(x, 0, count, k);
     x[count] = 12345;
-    return flm_comm_sum_f32_begin(comm, &host, x, count, &request) == FLM_OK &&
-           flm_comm_wait(comm, &request, &seconds) == FLM_OK && request == NULL && seconds >= 0 &&
-           is_total(x, 0, count, k) && x[count] == 12345;
+    const int64_t bytes = (count + 1) * (int64_t)sizeof *x;
+    float *there = put(x, bytes);
+    bool right = flm_comm_sum_f32_begin(comm, be, there, count, &request) == FLM_OK &&
+                 flm_comm_wait(comm, &request, &seconds) == FLM_OK && request == NULL && seconds >= 0;
+    get(x, there, bytes);
+    return right && is_total(x, 0, count, k) && x[count] == 12345;
 }
 
 static bool scatter_one(float *x, int64_t slice, int k)
@@ -69,9 +93,12 @@ static bool scatter_one(float *x, int64_t slice, int k)
     flm_comm_request *request = NULL;
     fill(x, 0, size * slice, k);
     x[size * slice] = 12345;
-    return flm_comm_reduce_scatter_begin(comm, &host, x, slice, &request) == FLM_OK &&
-           flm_comm_wait(comm, &request, NULL) == FLM_OK && is_total(x + rank * slice, rank * slice, slice, k) &&
-           x[size * slice] == 12345;
+    const int64_t bytes = (size * slice + 1) * (int64_t)sizeof *x;
+    float *there = put(x, bytes);
+    bool right = flm_comm_reduce_scatter_begin(comm, be, there, slice, &request) == FLM_OK &&
+                 flm_comm_wait(comm, &request, NULL) == FLM_OK;
+    get(x, there, bytes);
+    return right && is_total(x + rank * slice, rank * slice, slice, k) && x[size * slice] == 12345;
 }
 
 /* Element i of a gathered array, as its owner writes it. */
@@ -88,8 +115,11 @@ static bool gather_one(flm_dtype dtype, void *x, int64_t slice, int k)
             ((uint16_t *)x)[i] = (uint16_t)mark(i, k);
         else
             ((float *)x)[i] = (float)mark(i, k);
-    if (flm_comm_all_gather_begin(comm, &host, x, dtype, slice, &request) != FLM_OK) return false;
+    const int64_t bytes = size * slice * (int64_t)element;
+    void *there = put(x, bytes);
+    if (flm_comm_all_gather_begin(comm, be, there, dtype, slice, &request) != FLM_OK) return false;
     if (flm_comm_wait(comm, &request, NULL) != FLM_OK) return false;
+    get(x, there, bytes);
     for (int64_t i = 0; i < size * slice; i++)
         right = right &&
                 (dtype == FLM_DTYPE_BF16 ? ((uint16_t *)x)[i] == mark(i, k) : ((float *)x)[i] == (float)mark(i, k));
@@ -203,8 +233,10 @@ static bool order_one(int64_t count)
     flm_comm_request *request = NULL;
     bool right = true;
     for (int64_t i = 0; i < count; i++) x[i] = ugly_f32(rank, i);
-    if (flm_comm_sum_f32_begin(comm, &host, x, count, &request) != FLM_OK) return false;
+    float *there = put(x, count * (int64_t)sizeof *x);
+    if (flm_comm_sum_f32_begin(comm, be, there, count, &request) != FLM_OK) return false;
     if (flm_comm_wait(comm, &request, NULL) != FLM_OK) return false;
+    get(x, there, count * (int64_t)sizeof *x);
     for (int64_t i = 0; i < count; i++) {
         float want = ugly_f32(0, i);
         for (int r = 1; r < size; r++) want += ugly_f32(r, i);
@@ -272,6 +304,39 @@ static void test_host(void)
     free(all);
 }
 
+/* Device memory that the host cannot read. What is asked of it is done at the next sync and no earlier, so that one that
+ * is missing shows. Nothing may be left when it ends. */
+static void test_far(void)
+{
+    flm_comm_request *request = NULL;
+    float x[8] = {0};
+    flm_backend *far = far_open(), *mixed = rank == 0 ? far : &host;
+    flm_status rc = flm_comm_attach(comm, mixed);
+    ranks_ok(rc == FLM_E_MISMATCH, "devices of different kinds: %s", flm_err_message());
+    flm_err_clear();
+    rc = flm_comm_attach(comm, far);
+    if (!ranks_ok(rc == FLM_OK && strstr(flm_comm_describe(comm), "pinned") != NULL, "a far device attached: %s",
+                  flm_comm_describe(comm)))
+        return;
+    ranks_ok(flm_comm_attach(comm, far) == FLM_E_ARG, "one device at a time: %s", flm_err_message());
+    flm_err_clear();
+    be = far;
+    test_sizes();
+    ranks_ok(order_one(10007), "sum of f32 in rank order, far");
+    bool right = true;
+    for (int k = 0; k < REPEATS; k++) {
+        int64_t most = rank;
+        right = sum_one(x, k % 8, k) && flm_comm_max_i64(comm, &most, 1) == FLM_OK && most == size - 1 && right;
+    }
+    ranks_ok(right, "between collectives of the host");
+    be = &host;
+    ranks_ok(scatter_one(x, 1, 3), "host memory beside it");
+    flm_comm_detach(comm);
+    ranks_ok(flm_comm_reduce_scatter_begin(comm, far, x, 1, &request) == FLM_E_UNSUPPORTED, "detached");
+    flm_err_clear();
+    ranks_ok(far_close(), "all memory given back");
+}
+
 static void test_refusals(void)
 {
     float x[8] = {0};
@@ -302,6 +367,7 @@ int main(int argc, char **argv)
     test_limits();
     test_order();
     test_agree();
+    test_far();
     test_refusals();
     flm_comm_destroy(&comm);
     ranks_ok(comm == NULL, "destroyed");

@@ -56,8 +56,8 @@ static cast cast_new(int stage, int64_t V, flm_dtype act, int64_t chunk)
         c.flow_map = weights_new(V, FLM_NETWORK_RESIDUAL, act);
         frozen[count++] = c.flow_map->w.E;
     }
-    must(flm_dit_create(be, &shape, act, B, chunk, true, &c.dit));
-    must(flm_dit_create(be, &shape, act, B, chunk, false, &c.frozen));
+    must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_KEEP, &c.dit));
+    must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_FORWARD, &c.frozen));
     must(flm_noise_create_joint(be, V, shape.d, count, frozen, &c.basis));
     must(flm_gamma_create(V, &c.gamma));
     const flm_objective_parts parts = parts_of(&c);

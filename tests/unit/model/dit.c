@@ -3,6 +3,7 @@
 #include "tests/unit/network.h"
 
 #include <math.h>
+#include <string.h>
 
 static flm_backend *be;
 
@@ -17,7 +18,7 @@ static float loss[B * L];
 static flm_dit *dit_new(flm_dtype act, int64_t B_most, int64_t chunk, bool training)
 {
     flm_dit *dit = NULL;
-    must(flm_dit_create(be, &shape, act, B_most, chunk, training, &dit));
+    must(flm_dit_create(be, &shape, act, B_most, chunk, training ? FLM_DIT_KEEP : FLM_DIT_FORWARD, &dit));
     for (int64_t i = 0; i < flm_tensor_elements(&dit->input); i++)
         ((float *)dit->input.data)[i] = (float)network_draw();
     for (int64_t i = 0; i < B_most; i++) ((float *)dit->t.data)[i] = (float)(0.5 + 0.5 * network_draw());
@@ -208,8 +209,8 @@ static void test_memory(void)
            "batches that do not fit");
     flm_dit_destroy(&large);
     flm_dit_destroy(&small);
-    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 0, 1, true, &large) == FLM_E_ARG && large == NULL, "no sequences");
-    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 1, 0, true, &large) == FLM_E_ARG && large == NULL, "no chunk");
+    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 0, 1, FLM_DIT_KEEP, &large) == FLM_E_ARG && large == NULL, "no sequences");
+    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 1, 0, FLM_DIT_KEEP, &large) == FLM_E_ARG && large == NULL, "no chunk");
     flm_weights_destroy(&weights);
 }
 
@@ -223,7 +224,7 @@ static void test_two_times(void)
     for (int b = 0; b < one->buckets; b++)
         memcpy(two->bucket[b].compute.data, one->bucket[b].compute.data, flm_tensor_bytes(&one->bucket[b].compute));
     flm_dit *dit = dit_new(FLM_DTYPE_F32, B, 4, true), *wide = NULL;
-    must(flm_dit_create(be, &two_shape, FLM_DTYPE_F32, B, 4, true, &wide));
+    must(flm_dit_create(be, &two_shape, FLM_DTYPE_F32, B, 4, FLM_DIT_KEEP, &wide));
     memcpy(wide->input.data, dit->input.data, flm_tensor_bytes(&dit->input));
     memcpy(wide->t.data, dit->t.data, flm_tensor_bytes(&dit->t));
     for (int i = 0; i < B; i++) ((float *)wide->until.data)[i] = 0.1f * (float)(i + 1);
@@ -270,6 +271,42 @@ static void test_hook(void)
     flm_weights_destroy(&weights);
 }
 
+/* Activations made again in the backward pass: the same bits in every gradient, and less memory. */
+static void test_recompute(flm_dtype act)
+{
+    const flm_dit_dropout dropout = {.p = 0.3f, .seed = 3, .step = 4, .first_sample = 7};
+    flm_weights *weights[2] = {NULL, NULL};
+    flm_dit *dit[2] = {dit_new(act, B, 4, true), NULL};
+    double sum[2];
+    int different = 0;
+    must(flm_dit_create(be, &shape, act, B, 4, FLM_DIT_RECOMPUTE, &dit[1]));
+    memcpy(dit[1]->input.data, dit[0]->input.data, flm_tensor_bytes(&dit[0]->input));
+    memcpy(dit[1]->t.data, dit[0]->t.data, flm_tensor_bytes(&dit[0]->t));
+    tap_ok(dit[1]->arena.bytes < dit[0]->arena.bytes, "%zu bytes of activations, %zu of all", dit[1]->arena.bytes,
+           dit[0]->arena.bytes);
+    for (int k = 0; k < 2; k++) {
+        must(flm_weights_create(be, &shape, act, 1, true, &weights[k]));
+        for (int i = 0; i < weights[k]->parameters; i++) {
+            const flm_parameter *p = &weights[k]->parameter[i];
+            float *values = must_alloc(p->count, sizeof *values);
+            for (int64_t j = 0; j < p->count; j++) values[j] = 0.3f * sinf((float)(j * 7 + i));
+            must(flm_weights_set(weights[k], i, values));
+            free(values);
+        }
+        sum[k] = total(dit[k], weights[k], &dropout, true);
+    }
+    for (int b = 0; b < weights[0]->buckets; b++)
+        different += memcmp(weights[0]->bucket[b].grad.data, weights[1]->bucket[b].grad.data,
+                            flm_tensor_bytes(&weights[0]->bucket[b].grad)) != 0;
+    different += memcmp(dit[0]->grad_x.data, dit[1]->grad_x.data, flm_tensor_bytes(&dit[0]->grad_x)) != 0;
+    tap_ok(isfinite(sum[0]) && sum[0] == sum[1] && different == 0, "%s, recomputed: the same loss and gradients",
+           flm_dtype_name(act));
+    for (int k = 0; k < 2; k++) {
+        flm_dit_destroy(&dit[k]);
+        flm_weights_destroy(&weights[k]);
+    }
+}
+
 int main(void)
 {
     must(flm_backend_create(FLM_DEVICE_CPU, 2, 0, &be));
@@ -279,6 +316,8 @@ int main(void)
     test_gradients(&(flm_dit_dropout){.p = 0.3f, .seed = 3, .step = 4, .first_sample = 7});
     test_dropout();
     test_memory();
+    test_recompute(FLM_DTYPE_F32);
+    test_recompute(FLM_DTYPE_BF16);
     test_hook();
     test_two_times();
     flm_backend_destroy(&be);

@@ -1,0 +1,236 @@
+/* comm_nccl.c - collectives between GPUs by NCCL, on a stream of its own beside the backend's.
+ *
+ * A begin makes NCCL's stream wait for what is queued on the compute stream so far, and queues the collective there; a
+ * wait makes the compute stream wait for that collective alone. The host waits for nothing, so the reduction of one
+ * bucket runs beside the backward pass of the next.
+ * Failures of a peer are seen by ncclCommGetAsyncError at every begin, progress and wait; a rank that hangs in a stream
+ * meanwhile is ended with the job by the rank that failed (flm_run_fail).
+ * Refuses: sums in the order of the ranks (NCCL's order depends on the machines), and two ranks on one GPU.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "comm/comm_internal.h"
+
+#include "base/base_log.h"
+
+#include <cuda_runtime_api.h>
+#include <nccl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GPU_BYTES = 48 }; /* node and bus id */
+
+typedef struct nccl_request {
+    flm_comm_request base; /* first */
+    cudaEvent_t done;      /* recorded behind the collective */
+    struct nccl_request *next;
+} nccl_request;
+
+typedef struct nccl_state {
+    ncclComm_t nccl;
+    cudaStream_t stream, compute; /* ours; the backend's */
+    cudaEvent_t ready;            /* what was queued on compute at a begin */
+    nccl_request pool[FLM_COMM_REQUESTS], *unused;
+    struct nccl_state *next;
+} nccl_state;
+
+/* Every communicator of this process, for the end of a job that fails. */
+static nccl_state *all_states;
+
+static flm_status err_cuda(cudaError_t code, const char *what, const char *file, int line)
+{
+    if (code == cudaSuccess) return FLM_OK;
+    cudaGetLastError(); /* not for the next launch to find */
+    return flm_err_raise(FLM_E_DEVICE, file, line, "CUDA: %s (%s) in %s", cudaGetErrorString(code), cudaGetErrorName(code),
+                         what);
+}
+
+static flm_status err_nccl(const nccl_state *s, ncclResult_t code, const char *what, const char *file, int line)
+{
+    if (code == ncclSuccess) return FLM_OK;
+    return flm_err_raise(FLM_E_DEVICE, file, line, "NCCL: %s in %s%s%s", ncclGetErrorString(code), what, s ? ": " : "",
+                         s ? ncclGetLastError(s->nccl) : "");
+}
+
+#define TRY_CUDA(call)                                    \
+    do {                                                  \
+        rc = err_cuda((call), #call, __FILE__, __LINE__); \
+        if (rc != FLM_OK) goto done;                      \
+    } while (0)
+
+#define TRY_NCCL(state, call)                                      \
+    do {                                                           \
+        rc = err_nccl((state), (call), #call, __FILE__, __LINE__); \
+        if (rc != FLM_OK) goto done;                               \
+    } while (0)
+
+flm_status flm_comm_nccl_fits(flm_comm *comm, bool *fits)
+{
+    flm_status rc = FLM_OK;
+    char mine[GPU_BYTES] = "", bus[24] = "", *all = NULL;
+    int device = 0;
+    bool apart = true;
+
+    FLM_TRY(flm_comm_agree(comm, err_cuda(cudaGetDevice(&device), "cudaGetDevice", __FILE__, __LINE__)));
+    FLM_TRY(flm_comm_agree(comm, err_cuda(cudaDeviceGetPCIBusId(bus, sizeof bus, device), "cudaDeviceGetPCIBusId", __FILE__,
+                                          __LINE__)));
+    snprintf(mine, sizeof mine, "%d %s", comm->node, bus);
+    all = malloc((size_t)comm->size * GPU_BYTES);
+    if (all == NULL) rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the GPUs of %d ranks", comm->size);
+    FLM_TRY(flm_comm_agree(comm, rc));
+    FLM_TRY(flm_comm_gather(comm, mine, GPU_BYTES, all, 0));
+    FLM_TRY(flm_comm_broadcast(comm, all, (int64_t)comm->size * GPU_BYTES, 0));
+    for (int r = 0; r < comm->size; r++)
+        if (r != comm->rank && strcmp(all + (size_t)r * GPU_BYTES, mine) == 0) apart = false;
+    int64_t shared = !apart; /* those that share none know of no other's */
+    FLM_TRY(flm_comm_max_i64(comm, &shared, 1));
+    if (shared)
+        flm_log(FLM_LOG_INFO, "some ranks share a GPU: NCCL does not serve them, sums go through the hosts' memory");
+    *fits = !shared;
+done:
+    free(all);
+    return rc;
+}
+
+static void nccl_close(flm_comm *comm)
+{
+    nccl_state *s = comm->device_state, **at = &all_states;
+    if (s == NULL) return;
+    while (*at && *at != s) at = &(*at)->next;
+    if (*at) *at = s->next;
+    if (s->stream) cudaStreamSynchronize(s->stream);
+    if (s->nccl) ncclCommDestroy(s->nccl);
+    for (int i = 0; i < FLM_COMM_REQUESTS; i++)
+        if (s->pool[i].done) cudaEventDestroy(s->pool[i].done);
+    if (s->ready) cudaEventDestroy(s->ready);
+    if (s->stream) cudaStreamDestroy(s->stream);
+    free(s);
+    comm->device_state = NULL;
+}
+
+/* Stream and events: what each rank makes for itself. */
+static flm_status make_local(flm_comm *comm)
+{
+    flm_status rc = FLM_OK;
+    int least = 0, greatest = 0;
+    nccl_state *s = calloc(1, sizeof *s);
+    if (s == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the requests of a group");
+    comm->device_state = s;
+    s->compute = comm->be->stream->handle(comm->be);
+    /* First in turn when multiprocessors come free: others wait for what a rank does not send. */
+    TRY_CUDA(cudaDeviceGetStreamPriorityRange(&least, &greatest));
+    TRY_CUDA(cudaStreamCreateWithPriority(&s->stream, cudaStreamNonBlocking, greatest));
+    TRY_CUDA(cudaEventCreateWithFlags(&s->ready, cudaEventDisableTiming));
+    for (int i = FLM_COMM_REQUESTS - 1; i >= 0; i--) {
+        s->pool[i].base.of = &flm_comm_nccl;
+        TRY_CUDA(cudaEventCreateWithFlags(&s->pool[i].done, cudaEventDisableTiming));
+        s->pool[i].next = s->unused;
+        s->unused = &s->pool[i];
+    }
+done:
+    return rc;
+}
+
+static flm_status nccl_open(flm_comm *comm)
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    ncclUniqueId id;
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER; /* blocking: the call returns when all ranks have come */
+    int version = 0;
+
+    memset(&id, 0, sizeof id);
+    FLM_TRY(flm_comm_agree(comm, make_local(comm)));
+    nccl_state *s = comm->device_state;
+    if (comm->rank == 0) local = err_nccl(NULL, ncclGetUniqueId(&id), "ncclGetUniqueId", __FILE__, __LINE__);
+    FLM_TRY(flm_comm_agree(comm, local));
+    FLM_TRY(flm_comm_broadcast(comm, &id, sizeof id, 0));
+    /* Not agreed on: the others are inside, and a rank that fails here ends the job. */
+    TRY_NCCL(NULL, ncclCommInitRankConfig(&s->nccl, comm->size, id, comm->rank, &config));
+    s->next = all_states;
+    all_states = s;
+    TRY_NCCL(NULL, ncclGetVersion(&version));
+    flm_log(FLM_LOG_INFO, "NCCL %d.%d.%d between %d GPUs", version / 10000, version % 10000 / 100, version % 100, comm->size);
+done:
+    return rc;
+}
+
+/* A failure that came after the call that caused it, a peer's included. */
+static flm_status check(const nccl_state *s)
+{
+    flm_status rc = FLM_OK;
+    ncclResult_t state = ncclSuccess;
+    TRY_NCCL(s, ncclCommGetAsyncError(s->nccl, &state));
+    if (state != ncclSuccess && state != ncclInProgress)
+        FLM_FAIL(FLM_E_DEVICE, "NCCL: %s, found between calls: %s", ncclGetErrorString(state), ncclGetLastError(s->nccl));
+done:
+    return rc;
+}
+
+/* The collective itself, in place; a gather moves bytes, whatever they are. */
+static flm_status queue(const flm_comm *comm, const nccl_state *s, const flm_comm_work *work)
+{
+    flm_status rc = FLM_OK;
+    const size_t element = flm_dtype_size(work->dtype), slice = (size_t)work->slice;
+    char *x = work->x, *own = x + (size_t)comm->rank * slice * element;
+    const ncclDataType_t type = work->dtype == FLM_DTYPE_F64 ? ncclFloat64 : ncclFloat32;
+
+    if (work->kind == FLM_COMM_ALL_GATHER) {
+        TRY_NCCL(s, ncclAllGather(own, x, slice * element, ncclUint8, s->nccl, s->stream));
+        goto done;
+    }
+    if (work->dtype != FLM_DTYPE_F32 && work->dtype != FLM_DTYPE_F64)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "comm: sums of %s", flm_dtype_name(work->dtype));
+    if (work->kind == FLM_COMM_REDUCE_SCATTER)
+        TRY_NCCL(s, ncclReduceScatter(x, own, slice, type, ncclSum, s->nccl, s->stream));
+    else
+        TRY_NCCL(s, ncclAllReduce(x, x, (size_t)work->count, type, ncclSum, s->nccl, s->stream));
+done:
+    return rc;
+}
+
+static flm_status nccl_begin(flm_comm *comm, const flm_comm_work *work, flm_comm_request **out)
+{
+    flm_status rc = FLM_OK;
+    nccl_state *s = comm->device_state;
+    nccl_request *q = s->unused;
+    if (q == NULL) FLM_FAIL(FLM_E_ARG, "comm: more than %d collectives at once", FLM_COMM_REQUESTS);
+    FLM_TRY(check(s));
+    TRY_CUDA(cudaEventRecord(s->ready, s->compute));
+    TRY_CUDA(cudaStreamWaitEvent(s->stream, s->ready, 0));
+    FLM_TRY(queue(comm, s, work));
+    TRY_CUDA(cudaEventRecord(q->done, s->stream));
+    s->unused = q->next;
+    *out = &q->base;
+done:
+    return rc;
+}
+
+static flm_status nccl_progress(flm_comm *comm) { return check(comm->device_state); }
+
+static flm_status nccl_wait(flm_comm *comm, flm_comm_request *base)
+{
+    flm_status rc = FLM_OK;
+    nccl_state *s = comm->device_state;
+    nccl_request *q = (nccl_request *)base;
+    TRY_CUDA(cudaStreamWaitEvent(s->compute, q->done, 0));
+    q->next = s->unused; /* its event is recorded anew only behind what waits for it now */
+    s->unused = q;
+    FLM_TRY(check(s));
+done:
+    return rc;
+}
+
+void flm_comm_nccl_abort(void)
+{
+    for (nccl_state *s = all_states; s; s = s->next) {
+        if (s->nccl) ncclCommAbort(s->nccl);
+        s->nccl = NULL;
+    }
+}
+
+const flm_transport flm_comm_nccl = {
+    .open = nccl_open,
+    .close = nccl_close,
+    .begin = nccl_begin,
+    .progress = nccl_progress,
+    .wait = nccl_wait,
+};
