@@ -92,6 +92,40 @@ typedef struct flm_cuda_adamw_factors {
 int flm_cuda_launch_adamw(const flm_cuda_adamw_memory *p, const flm_cuda_adamw_factors *f, int64_t n, int processors,
                           void *stream);
 
+/* ---- embed.cu ---- */
+int flm_cuda_launch_embed_state(float *x, const float *noise, const float *E, const int32_t *tokens, const float *g,
+                                int64_t B, int64_t L, int64_t d, int64_t V, void *stream);
+/* V and L: rows of E and P. */
+int flm_cuda_launch_embed_learned(float *x, const float *E, const float *P, const int32_t *tokens,
+                                  const int32_t *positions, int64_t rows, int64_t d, int64_t V, int64_t L,
+                                  void *stream);
+
+/* ---- scatter.cu ---- */
+/* B L and V at most INT32_MAX. scratch: as flm_cuda_scatter_layout(B L, d) says. */
+int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int32_t *tokens, const float *g,
+                                  void *scratch, int64_t B, int64_t L, int64_t d, int64_t V, void *stream);
+
+/* ---- normal.cu ---- */
+int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K,
+                           void *stream);
+
+/* ---- softmax.cu ---- */
+/* grad may be NULL. */
+int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, const float *logits, const int32_t *target,
+                                 float scale, int64_t R, int64_t V, void *stream);
+int flm_cuda_launch_softmax(void *p, bool bf16, const float *logits, int64_t R, int64_t V, void *stream);
+int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t R, int64_t V, void *stream);
+
+/* ---- distill.cu ---- */
+typedef struct flm_cuda_distill {
+    float *loss, *residual;
+    const float *from, *to, *bias, *coefficient;
+    int64_t R, V;
+} flm_cuda_distill;
+
+/* grad may be NULL. */
+int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool through, void *stream);
+
 #ifdef __cplusplus
 }
 #endif

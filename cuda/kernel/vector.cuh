@@ -60,4 +60,7 @@ template <class... N> static inline bool flm_whole(int by, N... n) { return ((n 
 FLM_DEVICE int flm_lane() { return (int)threadIdx.x % FLM_WARP; }
 FLM_DEVICE int flm_warp() { return (int)threadIdx.x / FLM_WARP; }
 
+/* flm_nan - what poisons a result that must not be used. */
+FLM_DEVICE float flm_nan() { return __uint_as_float(0x7FFFFFFFu); }
+
 #endif
