@@ -5,15 +5,29 @@ noinst_LIBRARIES += libflm_cuda.a
 CUDA_ARCHIVE = libflm_cuda.a
 endif
 libflm_cuda_a_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS)
-libflm_cuda_a_SOURCES = %D%/cuda_internal.h
-libflm_cuda_a_SOURCES += %D%/cuda_blas.h
-libflm_cuda_a_SOURCES += %D%/cuda_backend.c
-libflm_cuda_a_SOURCES += %D%/cuda_memory.c
-libflm_cuda_a_SOURCES += %D%/cuda_matmul.c
-libflm_cuda_a_SOURCES += %D%/cuda_algebra.c
-libflm_cuda_a_SOURCES += %D%/kernel/kernel.h
-libflm_cuda_a_SOURCES += %D%/kernel/epilogue.cu
-libflm_cuda_a_SOURCES += %D%/kernel/algebra.cu
+# The ops and kernels, which name no type of CUDA's and are emulated in tests/emulate/ too.
+CUDA_OPS = %D%/cuda_activation.c
+CUDA_OPS += %D%/cuda_adamw.c
+CUDA_OPS += %D%/cuda_elementwise.c
+CUDA_OPS += %D%/cuda_embed.c
+CUDA_OPS += %D%/cuda_rows.c
+CUDA_OPS += %D%/cuda_softmax.c
+CUDA_KERNELS = %D%/kernel/activation.cu
+CUDA_KERNELS += %D%/kernel/adamw.cu
+CUDA_KERNELS += %D%/kernel/distill.cu
+CUDA_KERNELS += %D%/kernel/elementwise.cu
+CUDA_KERNELS += %D%/kernel/embed.cu
+CUDA_KERNELS += %D%/kernel/gate.cu
+CUDA_KERNELS += %D%/kernel/layernorm.cu
+CUDA_KERNELS += %D%/kernel/normal.cu
+CUDA_KERNELS += %D%/kernel/reduce.cu
+CUDA_KERNELS += %D%/kernel/scatter.cu
+CUDA_KERNELS += %D%/kernel/softmax.cu
+CUDA_HEADERS = %D%/cuda_internal.h %D%/cuda_blas.h %D%/kernel/kernel.h %D%/kernel/shape.h %D%/kernel/device.cuh \
+  %D%/kernel/mma.cuh %D%/kernel/softmax.cuh %D%/kernel/vector.cuh
+libflm_cuda_a_SOURCES = $(CUDA_HEADERS) $(CUDA_OPS) $(CUDA_KERNELS) \
+  %D%/cuda_backend.c %D%/cuda_memory.c %D%/cuda_matmul.c %D%/cuda_algebra.c %D%/kernel/epilogue.cu %D%/kernel/algebra.cu
+EXTRA_DIST += $(CUDA_HEADERS) $(CUDA_OPS) $(CUDA_KERNELS)
 
 SUFFIXES += .cu
 # ptxas tells what every kernel takes (registers, spills, shared memory): kept beside the object for

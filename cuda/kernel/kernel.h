@@ -1,7 +1,8 @@
 /* kernel.h - the launchers of the CUDA kernels: plain C functions that queue work on a stream.
  *
  * Each returns CUDA's error code, 0 for success, and checks nothing: their callers in cuda/ have checked every shape.
- * bf16: activations are bf16, else f32. Pointers are device memory. stream: a cudaStream_t.
+ * bf16: activations are bf16, else f32. Pointers are device memory; sums: scratch, of the size said. stream: a cudaStream_t.
+ * processors: of the GPU; how many blocks a kernel has that goes over its work in strides, which no result depends on.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_KERNEL_H
 #define FLM_CUDA_KERNEL_H
@@ -18,6 +19,112 @@ extern "C" {
 int flm_cuda_launch_layernorm_modulate(void *y, bool bf16, float *mean, float *rstd, const float *x, const float *w,
                                        const float *mod, int64_t shift_at, int64_t scale_at, int64_t B, int64_t L,
                                        int64_t d, int64_t M, void *stream);
+/* All but grad_w, which is part_w [B, d] added. sums: f32 [B, parts(L, FLM_CUDA_SAMPLE_ROWS), 2, d]. */
+int flm_cuda_launch_layernorm_modulate_backward(float *grad_x, float *grad_mod, float *part_w, float *sums, const void *grad_y,
+                                                bool bf16, const float *x, const float *mean, const float *rstd,
+                                                const float *w, const float *mod, int64_t shift_at, int64_t scale_at,
+                                                int64_t B, int64_t L, int64_t d, int64_t M, void *stream);
+
+/* ---- gate.cu ---- */
+/* An element is kept where its 16 bits are at least threshold, and then multiplied by factor. */
+typedef struct flm_cuda_dropout {
+    uint64_t stream;
+    int64_t first_sample;
+    uint32_t threshold;
+    float factor;
+} flm_cuda_dropout;
+
+int flm_cuda_launch_gate_residual(float *y, const float *x, const void *branch, bool bf16, const float *mod, int64_t gate_at,
+                                  const flm_cuda_dropout *drop, int64_t B, int64_t L, int64_t d, int64_t M, void *stream);
+/* sums: f32 [B, parts(L, FLM_CUDA_SAMPLE_ROWS), d]. */
+int flm_cuda_launch_gate_residual_backward(void *grad_branch, float *grad_mod, float *sums, const float *grad_y,
+                                           const void *branch, bool bf16, const float *mod, int64_t gate_at,
+                                           const flm_cuda_dropout *drop, int64_t B, int64_t L, int64_t d, int64_t M,
+                                           void *stream);
+
+/* ---- activation.cu ---- */
+/* sums: f32 [parts(M, FLM_CUDA_COLUMN_ROWS), N]. */
+int flm_cuda_launch_gelu_backward(void *grad_x, float *grad_b, float *sums, const void *x, const void *grad_y, bool bf16,
+                                  int64_t M, int64_t N, void *stream);
+int flm_cuda_launch_silu(float *y, const float *x, int64_t n, void *stream);
+int flm_cuda_launch_silu_backward(float *grad_x, const float *grad_y, const float *x, int64_t n, void *stream);
+int flm_cuda_launch_gelu_erf(float *y, const float *x, int64_t n, void *stream);
+int flm_cuda_launch_gelu_erf_backward(float *grad_x, const float *grad_y, const float *x, int64_t n, void *stream);
+int flm_cuda_launch_timestep_features(float *out, const float *t, int64_t B, int64_t F, void *stream);
+
+/* ---- reduce.cu ---- */
+/* to[b * stride + j] (+)= sum over k < count of from[b, k, j] in fp64, from f32 [batches, count, n]. */
+int flm_cuda_launch_fold(float *to, int64_t stride, const float *from, int64_t batches, int64_t count, int64_t n,
+                         bool accumulate, void *stream);
+/* sums: f32 [parts(M, FLM_CUDA_COLUMN_ROWS), N]. */
+int flm_cuda_launch_column_sum(float *out, float *sums, const void *x, bool bf16, int64_t M, int64_t N, void *stream);
+/* *out += the sum, of squares if asked for. sums: f64 [parts(n, FLM_CUDA_SUM_BLOCK)]. */
+int flm_cuda_launch_sum(double *out, double *sums, const float *x, int64_t n, bool squares, void *stream);
+
+/* ---- elementwise.cu ---- */
+typedef enum flm_cuda_kind { FLM_CUDA_F32, FLM_CUDA_BF16, FLM_CUDA_F64 } flm_cuda_kind;
+
+int flm_cuda_launch_axpby(float *y, float a, const float *x, float b, int64_t n, int processors, void *stream);
+int flm_cuda_launch_cast(void *to, flm_cuda_kind to_kind, const void *from, flm_cuda_kind from_kind, int64_t n,
+                         int processors, void *stream);
+/* A sample is n elements. */
+int flm_cuda_launch_sample_scale(float *y, const float *x, const float *g, int64_t B, int64_t n, int processors,
+                                 void *stream);
+int flm_cuda_launch_sample_combine(void *y, bool bf16, const float *c, const void *const *x, int count, int64_t B,
+                                   int64_t n, int processors, void *stream);
+
+/* ---- adamw.cu ---- */
+typedef struct flm_cuda_adamw_memory {
+    float *w, *m, *v, *ema; /* ema may be NULL */
+    uint16_t *cast;         /* may be NULL */
+    const float *grad;
+    const double *norm_sq;
+} flm_cuda_adamw_memory;
+
+/* What all elements share, made in fp64 and rounded once. */
+typedef struct flm_cuda_adamw_factors {
+    float clip;
+    float m, m_new, v, v_new;    /* beta and 1 - beta */
+    float step, correction, eps; /* lr / (1 - beta1^t), 1 / (1 - beta2^t) */
+    float keep, ema, ema_new;    /* 1 - lr weight_decay; the average's decay and its complement */
+} flm_cuda_adamw_factors;
+
+int flm_cuda_launch_adamw(const flm_cuda_adamw_memory *p, const flm_cuda_adamw_factors *f, int64_t n, int processors,
+                          void *stream);
+
+/* ---- embed.cu ---- */
+int flm_cuda_launch_embed_state(float *x, const float *noise, const float *E, const int32_t *tokens, const float *g,
+                                int64_t B, int64_t L, int64_t d, int64_t V, void *stream);
+/* V and L: rows of E and P. */
+int flm_cuda_launch_embed_learned(float *x, const float *E, const float *P, const int32_t *tokens,
+                                  const int32_t *positions, int64_t rows, int64_t d, int64_t V, int64_t L,
+                                  void *stream);
+
+/* ---- scatter.cu ---- */
+/* B L and V at most INT32_MAX. scratch: as flm_cuda_scatter_layout(B L, d) says. */
+int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int32_t *tokens, const float *g,
+                                  void *scratch, int64_t B, int64_t L, int64_t d, int64_t V, void *stream);
+
+/* ---- normal.cu ---- */
+int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K,
+                           void *stream);
+
+/* ---- softmax.cu ---- */
+/* grad may be NULL. */
+int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, const float *logits, const int32_t *target,
+                                 float scale, int64_t R, int64_t V, void *stream);
+int flm_cuda_launch_softmax(void *p, bool bf16, const float *logits, int64_t R, int64_t V, void *stream);
+int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t R, int64_t V, void *stream);
+
+/* ---- distill.cu ---- */
+typedef struct flm_cuda_distill {
+    float *loss, *residual;
+    const float *from, *to, *bias, *coefficient;
+    int64_t R, V;
+} flm_cuda_distill;
+
+/* grad may be NULL. */
+int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool through, void *stream);
 
 /* ---- epilogue.cu ---- */
 /* flm_cuda_launch_epilogue - c = (sum, or c where sum is NULL) + bias, where one of the two is given; then gelu =

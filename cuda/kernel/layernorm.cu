@@ -1,31 +1,198 @@
 /* layernorm.cu - layer normalisation with a sample's own scale and shift, and its gradient (model.md section 2).
- * SPDX-License-Identifier: Apache-2.0 */
-#include "cuda/kernel/device.cuh"
+ *
+ * Forward: a warp a row, which it holds in registers, so that x is read once; rows too long for that take a block each.
+ * Backward, with x^ = (x - mean) rstd and g = grad_y w (1 + scale):
+ *   grad_x += rstd (g - mean(g) - x^ mean(g x^));   grad_shift = sum over L of grad_y =: S;
+ *   grad_scale = w A and grad_w += sum over B of (1 + scale) A, where A = sum over L of grad_y x^.
+ * A block takes some rows of one sample: first a warp a row for the two means, then a thread some columns of all its rows,
+ * which it finds in the cache. S and A of the blocks are added in order. SPDX-License-Identifier: Apache-2.0 */
+#include "cuda/kernel/vector.cuh"
 
 namespace {
 
 constexpr float EPSILON = 1e-5f; /* model.md section 2 */
-constexpr int THREADS = 128;
+constexpr int W = 4, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP;
+constexpr int ROWS = FLM_CUDA_SAMPLE_ROWS;
 
-/* One block a row. */
-template <class T>
-__global__ void __launch_bounds__(THREADS)
-    layernorm_modulate(T *y, float *mean, float *rstd, const float *x, const float *w, const float *mod, int64_t shift_at,
-                       int64_t scale_at, int64_t L, int64_t d, int64_t M)
+/* What both directions read. mod: shift and scale are the columns of sample 0. */
+struct rows {
+    const float *x, *w, *shift, *scale;
+    int64_t B, L, d, M, count; /* count: B L */
+    bool aligned;
+};
+
+template <class T> FLM_DEVICE void modulate(T *y, const rows &p, const float (&x)[W], float m, float r, int64_t sample, int64_t j)
 {
-    const int64_t row = blockIdx.x;
-    const float *in = x + row * d, *shift = mod + row / L * M + shift_at, *scale = mod + row / L * M + scale_at;
-    float sum = 0, square = 0;
-    for (int64_t j = threadIdx.x; j < d; j += THREADS) sum += in[j];
-    const float m = flm_block_sum(sum) / (float)d;
-    for (int64_t j = threadIdx.x; j < d; j += THREADS) square += (in[j] - m) * (in[j] - m);
-    const float r = 1 / sqrtf(flm_block_sum(square) / (float)d + EPSILON);
-    for (int64_t j = threadIdx.x; j < d; j += THREADS)
-        y[row * d + j] = flm_act<T>((in[j] - m) * r * w[j] * (1 + scale[j]) + shift[j]);
-    if (threadIdx.x == 0) {
-        mean[row] = m;
-        rstd[row] = r;
+    float w[W], shift[W], scale[W], out[W];
+    flm_read(w, p.w + j, p.d - j, p.aligned);
+    flm_read(shift, p.shift + sample * p.M + j, p.d - j, p.aligned);
+    flm_read(scale, p.scale + sample * p.M + j, p.d - j, p.aligned);
+#pragma unroll
+    for (int k = 0; k < W; k++) out[k] = (x[k] - m) * r * w[k] * (1 + scale[k]) + shift[k];
+    flm_write(y + j, out, p.d - j, p.aligned);
+}
+
+/* Rows of at most ITEMS * SPAN. */
+template <class T, int ITEMS>
+__global__ void __launch_bounds__(THREADS) forward_held(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
+{
+    for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < p.count; row += (int64_t)gridDim.x * WARPS) {
+        float x[ITEMS][W], sum = 0, square = 0;
+#pragma unroll
+        for (int i = 0; i < ITEMS; i++) {
+            const int64_t j = i * SPAN + flm_lane() * W;
+            flm_read(x[i], p.x + row * p.d + j, p.d - j, p.aligned);
+#pragma unroll
+            for (int k = 0; k < W; k++) sum += x[i][k];
+        }
+        const float m = flm_warp_sum(sum) / (float)p.d;
+#pragma unroll
+        for (int i = 0; i < ITEMS; i++)
+#pragma unroll
+            for (int k = 0; k < W; k++) {
+                const float off = i * SPAN + flm_lane() * W + k < p.d ? x[i][k] - m : 0;
+                square += off * off;
+            }
+        const float r = 1 / sqrtf(flm_warp_sum(square) / (float)p.d + EPSILON);
+        const int64_t sample = row / p.L;
+#pragma unroll
+        for (int i = 0; i < ITEMS; i++) {
+            const int64_t j = i * SPAN + flm_lane() * W;
+            if (j < p.d) modulate(y + row * p.d, p, x[i], m, r, sample, j);
+        }
+        if (flm_lane() == 0) {
+            mean[row] = m;
+            rstd[row] = r;
+        }
     }
+}
+
+/* Rows of any length: read three times, from the cache after the first. */
+template <class T>
+__global__ void __launch_bounds__(THREADS) forward_long(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
+{
+    for (int64_t row = blockIdx.x; row < p.count; row += gridDim.x) {
+        const float *in = p.x + row * p.d;
+        float x[W], sum = 0, square = 0;
+        for (int64_t j = threadIdx.x * W; j < p.d; j += THREADS * W) {
+            flm_read(x, in + j, p.d - j, p.aligned);
+            for (int k = 0; k < W; k++) sum += x[k];
+        }
+        const float m = flm_block_sum(sum) / (float)p.d;
+        for (int64_t j = threadIdx.x * W; j < p.d; j += THREADS * W) {
+            flm_read(x, in + j, p.d - j, p.aligned);
+            for (int k = 0; k < W; k++) square += j + k < p.d ? (x[k] - m) * (x[k] - m) : 0;
+        }
+        const float r = 1 / sqrtf(flm_block_sum(square) / (float)p.d + EPSILON);
+        for (int64_t j = threadIdx.x * W; j < p.d; j += THREADS * W) {
+            flm_read(x, in + j, p.d - j, p.aligned);
+            modulate(y + row * p.d, p, x, m, r, row / p.L, j);
+        }
+        if (threadIdx.x == 0) {
+            mean[row] = m;
+            rstd[row] = r;
+        }
+    }
+}
+
+struct row_statistics {
+    float mean, rstd, mean_g, mean_gx;
+};
+
+/* The means of g and g x^ over a row: a warp's work. */
+template <class T> FLM_DEVICE row_statistics backward_means(const rows &p, const T *grad_y, int64_t row, float mean, float rstd)
+{
+    const float *scale = p.scale + row / p.L * p.M;
+    float sum_g = 0, sum_gx = 0;
+#pragma unroll 2
+    for (int64_t j = flm_lane() * W; j < p.d; j += SPAN) {
+        float x[W], gy[W], w[W], c[W];
+        flm_read(x, p.x + row * p.d + j, p.d - j, p.aligned);
+        flm_read(gy, grad_y + row * p.d + j, p.d - j, p.aligned);
+        flm_read(w, p.w + j, p.d - j, p.aligned);
+        flm_read(c, scale + j, p.d - j, p.aligned);
+#pragma unroll
+        for (int k = 0; k < W; k++) { /* beyond d: gy is 0 */
+            const float g = gy[k] * w[k] * (1 + c[k]);
+            sum_g += g;
+            sum_gx += g * ((x[k] - mean) * rstd);
+        }
+    }
+    return {mean, rstd, flm_warp_sum(sum_g) / (float)p.d, flm_warp_sum(sum_gx) / (float)p.d};
+}
+
+/* sums: S and A of the block, f32 [blocks, 2, d]; blocks: [B, parts]. */
+template <class T>
+__global__ void __launch_bounds__(THREADS) backward(float *__restrict__ grad_x, float *__restrict__ sums, const T *__restrict__ grad_y,
+                                                    const float *__restrict__ mean, const float *__restrict__ rstd, rows p)
+{
+    __shared__ row_statistics of[ROWS];
+    const int64_t parts = flm_cuda_parts(p.L, ROWS), blocks = p.B * parts;
+    for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
+        const int64_t b = block / parts, l = block % parts * ROWS, first = b * p.L + l;
+        const int rows_here = p.L - l < ROWS ? (int)(p.L - l) : ROWS;
+        for (int i = flm_warp(); i < rows_here; i += WARPS) {
+            const row_statistics s = backward_means(p, grad_y, first + i, mean[first + i], rstd[first + i]);
+            if (flm_lane() == 0) of[i] = s;
+        }
+        __syncthreads();
+        for (int64_t j = threadIdx.x * W; j < p.d; j += THREADS * W) {
+            float w[W], c[W], S[W] = {0}, A[W] = {0};
+            flm_read(w, p.w + j, p.d - j, p.aligned);
+            flm_read(c, p.scale + b * p.M + j, p.d - j, p.aligned);
+#pragma unroll 2
+            for (int i = 0; i < rows_here; i++) {
+                const int64_t at = (first + i) * p.d + j;
+                const row_statistics s = of[i];
+                float x[W], gy[W], gx[W];
+                flm_read(x, p.x + at, p.d - j, p.aligned);
+                flm_read(gy, grad_y + at, p.d - j, p.aligned);
+                flm_read(gx, grad_x + at, p.d - j, p.aligned);
+#pragma unroll
+                for (int k = 0; k < W; k++) {
+                    const float hat = (x[k] - s.mean) * s.rstd;
+                    S[k] += gy[k];
+                    A[k] += gy[k] * hat;
+                    gx[k] += s.rstd * (gy[k] * w[k] * (1 + c[k]) - s.mean_g - hat * s.mean_gx);
+                }
+                flm_write(grad_x + at, gx, p.d - j, p.aligned);
+            }
+            flm_write(sums + block * 2 * p.d + j, S, p.d - j, p.aligned);
+            flm_write(sums + (block * 2 + 1) * p.d + j, A, p.d - j, p.aligned);
+        }
+        __syncthreads(); /* `of` has been read */
+    }
+}
+
+/* A sample's blocks added: its shift and scale gradients, and its part [B, d] of grad_w. A thread a column of a sample. */
+__global__ void __launch_bounds__(THREADS) backward_fold(float *__restrict__ grad_shift, float *__restrict__ grad_scale,
+                                                         float *__restrict__ part_w, const float *__restrict__ sums, rows p)
+{
+    const int64_t parts = flm_cuda_parts(p.L, ROWS), all = p.B * p.d;
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < all; i += (int64_t)gridDim.x * THREADS) {
+        const int64_t b = i / p.d, j = i % p.d;
+        const float *from = sums + b * parts * 2 * p.d + j;
+        double S = 0, A = 0;
+#pragma unroll 4
+        for (int64_t k = 0; k < parts; k++) {
+            S += (double)from[2 * k * p.d];
+            A += (double)from[(2 * k + 1) * p.d];
+        }
+        grad_shift[b * p.M + j] = (float)S;
+        grad_scale[b * p.M + j] = (float)(A * (double)p.w[j]);
+        part_w[i] = (float)(A * (1 + (double)p.scale[b * p.M + j]));
+    }
+}
+
+template <class T>
+int forward(T *y, float *mean, float *rstd, const rows &p, void *stream)
+{
+    const dim3 grid(flm_cuda_grid(flm_cuda_parts(p.count, WARPS), 0)), block(THREADS);
+    if (p.d <= 2 * SPAN) return flm_launch(forward_held<T, 2>, grid, block, 0, stream, y, mean, rstd, p);
+    if (p.d <= 6 * SPAN) return flm_launch(forward_held<T, 6>, grid, block, 0, stream, y, mean, rstd, p);
+    if (p.d <= 8 * SPAN) return flm_launch(forward_held<T, 8>, grid, block, 0, stream, y, mean, rstd, p);
+    if (p.d <= 16 * SPAN) return flm_launch(forward_held<T, 16>, grid, block, 0, stream, y, mean, rstd, p);
+    return flm_launch(forward_long<T>, dim3(flm_cuda_grid(p.count, 0)), block, 0, stream, y, mean, rstd, p);
 }
 
 } // namespace
@@ -34,10 +201,23 @@ int flm_cuda_launch_layernorm_modulate(void *y, bool bf16, float *mean, float *r
                                        const float *mod, int64_t shift_at, int64_t scale_at, int64_t B, int64_t L,
                                        int64_t d, int64_t M, void *stream)
 {
-    const dim3 grid((unsigned)(B * L));
-    if (bf16)
-        return flm_launch(layernorm_modulate<flm_bf16>, grid, dim3(THREADS), 0, stream, (flm_bf16 *)y, mean, rstd, x, w,
-                          mod, shift_at, scale_at, L, d, M);
-    return flm_launch(layernorm_modulate<float>, grid, dim3(THREADS), 0, stream, (float *)y, mean, rstd, x, w, mod,
-                      shift_at, scale_at, L, d, M);
+    const rows p = {x, w, mod + shift_at, mod + scale_at, B, L, d, M, B * L,
+                    flm_aligned(y, x, w, mod) && flm_whole(W, d, M, shift_at, scale_at)};
+    if (bf16) return forward((flm_bf16 *)y, mean, rstd, p, stream);
+    return forward((float *)y, mean, rstd, p, stream);
+}
+
+int flm_cuda_launch_layernorm_modulate_backward(float *grad_x, float *grad_mod, float *part_w, float *sums, const void *grad_y,
+                                                bool bf16, const float *x, const float *mean, const float *rstd,
+                                                const float *w, const float *mod, int64_t shift_at, int64_t scale_at,
+                                                int64_t B, int64_t L, int64_t d, int64_t M, void *stream)
+{
+    const rows p = {x, w, mod + shift_at, mod + scale_at, B, L, d, M, B * L,
+                    flm_aligned(grad_x, sums, grad_y, x, w, mod) && flm_whole(W, d, M, shift_at, scale_at)};
+    const dim3 grid(flm_cuda_grid(B * flm_cuda_parts(L, ROWS), 0)), block(THREADS);
+    const int code = bf16 ? flm_launch(backward<flm_bf16>, grid, block, 0, stream, grad_x, sums, (const flm_bf16 *)grad_y, mean, rstd, p)
+                          : flm_launch(backward<float>, grid, block, 0, stream, grad_x, sums, (const float *)grad_y, mean, rstd, p);
+    if (code) return code;
+    return flm_launch(backward_fold, dim3(flm_cuda_grid(flm_cuda_parts(B * d, THREADS), 0)), block, 0, stream, grad_mod + shift_at,
+                      grad_mod + scale_at, part_w, sums, p);
 }

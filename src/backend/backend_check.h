@@ -13,6 +13,13 @@ FLM_OPS_LIST(FLM_CHECK_DECLARE)
 /* flm_check_act - t is an activation, f32 or bf16, of these sizes (-1: any). Errors: FLM_E_SHAPE, naming what. */
 flm_status flm_check_act(const flm_tensor *t, const char *what, int ndim, const int64_t *dim);
 
+/* flm_dropout_threshold - the 16 random bits below which an element is dropped; 65536 where p is not at least 0 and below 1
+ * (after rounding). Source: backend_arguments.h. */
+static inline uint32_t flm_dropout_threshold(const flm_dropout *dropout)
+{
+    return dropout->p >= 0 && dropout->p < 1 ? (uint32_t)(dropout->p * 65536.0f + 0.5f) : 65536;
+}
+
 /* flm_check_columns - mod is f32 [B, M] and has columns [at, at + d). Errors: FLM_E_SHAPE, naming what. */
 flm_status flm_check_columns(const flm_tensor *mod, const char *what, int64_t B, int64_t at, int64_t d);
 

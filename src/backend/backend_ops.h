@@ -7,6 +7,9 @@
  *   - collective: no; queued on the backend's stream; outputs undefined after an error;
  *   - no aliasing among arguments unless stated;
  *   - results do not depend on the number of threads where "deterministic" is stated;
+ *   - host backends refuse indices out of their table, with FLM_E_ARG; devices, which cannot be asked without waiting for
+ *     them, read and write nothing out of bounds and give NaN for what depends on one, which a training step's check for
+ *     finite values finds;
  *   - errors: FLM_E_SHAPE (tensors that do not fit), FLM_E_UNSUPPORTED, FLM_E_DEVICE.
  * Every slot is filled: a backend without an op puts the shared placeholder there, which returns FLM_E_UNSUPPORTED.
  * How to add an op: CONTRIBUTING.md. SPDX-License-Identifier: Apache-2.0 */
@@ -93,7 +96,7 @@ typedef struct flm_ops {
     flm_status (*embed_learned)(flm_backend *be, const flm_tensor *x, const flm_tensor *E, const flm_tensor *P,
                                 const flm_tensor *tokens, const flm_tensor *positions);
     /* embed_scatter - grad_E[token] += g grad_x.   in grad_x f32 [B, L, d]; tokens; g f32 [B]   out f32 [V, d].
-     * Deterministic. */
+     * Deterministic. Errors also FLM_E_ARG: a token outside 0..V-1 (host backends; on devices row 0 becomes NaN). */
     flm_status (*embed_scatter)(flm_backend *be, const flm_tensor *grad_E, const flm_tensor *grad_x,
                                 const flm_tensor *tokens, const flm_tensor *g);
     /* sample_scale - y[b] = (1 - g[b]) x[b].   f32 [B, ...], g f32 [B]; y may be x. */
@@ -114,7 +117,7 @@ typedef struct flm_ops {
                                const flm_tensor *logits, const flm_tensor *target, float scale);
     /* softmax - p = softmax(logits) by row.   in logits f32 [R, V]   out p act [R, V]; f32 p may be logits. */
     flm_status (*softmax)(flm_backend *be, const flm_tensor *p, const flm_tensor *logits);
-    /* argmax - index of the first largest entry of each row; NaN rows give FLM_E_NUMERIC on host backends.
+    /* argmax - index of the first largest entry of each row; NaN rows give FLM_E_NUMERIC on host backends, -1 on devices.
      * in x f32 [R, V]   out i32 [R]. */
     flm_status (*argmax)(flm_backend *be, const flm_tensor *index, const flm_tensor *x);
 

@@ -1,5 +1,5 @@
-/* conform_causal.c - attention from left to right over sequences that lie one after the other, and learned positions,
- * against sums in double. SPDX-License-Identifier: Apache-2.0 */
+/* conform_causal.c - attention from left to right over sequences that lie one after the other, against sums in double.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conform/conform_common.h"
 
 enum { O, QKV, STARTS, COUNT };
@@ -128,32 +128,6 @@ static void test_not_a_number(void)
     operands_free(o, COUNT);
 }
 
-static flm_status learned(flm_backend *be, const operand *o, const void *arg)
-{
-    (void)arg;
-    return be->ops->embed_learned(be, &o[0].t, &o[1].t, &o[2].t, &o[3].t, &o[4].t);
-}
-
-static void test_learned(int64_t R, int64_t d)
-{
-    operand o[] = {operand_2d(FLM_DTYPE_F32, NAN, R, d), operand_2d(FLM_DTYPE_F32, 1, 11, d),
-                   operand_2d(FLM_DTYPE_F32, 1, 7, d), operand_tokens(1, &R, 11), operand_tokens(1, &R, 7)};
-    double *ref = doubles(R * d);
-    for (int64_t i = 0; i < R * d; i++)
-        ref[i] = get(&o[1].t, (int64_t)get(&o[3].t, i / d) * d + i % d) +
-                 get(&o[2].t, (int64_t)get(&o[4].t, i / d) * d + i % d);
-    conform_run(learned, o, 5, NULL, "embed_learned");
-    conform_close(&o[0].t, ref, NULL, 0, "embed_learned");
-    conform_refuses(learned, o, 1, NULL, "embed_learned");
-    put(&o[3].t, R - 1, 11);
-    tap_ok(learned(conform_be[0], o, NULL) == FLM_E_ARG, "a token outside the vocabulary");
-    put(&o[3].t, R - 1, 0);
-    put(&o[4].t, 0, -1);
-    tap_ok(learned(conform_be[0], o, NULL) == FLM_E_ARG, "a position below 0");
-    free(ref);
-    operands_free(o, 5);
-}
-
 int main(void)
 {
     static const problem problems[] = {
@@ -171,7 +145,5 @@ int main(void)
     test_company(FLM_DTYPE_BF16);
     test_errors();
     test_not_a_number();
-    test_learned(1, 1);
-    test_learned(65, 37);
     return conform_end();
 }

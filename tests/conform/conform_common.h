@@ -80,6 +80,10 @@ operand operand_tokens(int ndim, const int64_t *dim, int64_t V);
 
 void operands_free(operand *o, int count);
 
+/* conform_once - the call on copies of the operands in be's memory, guards included; what it left comes back. An absent
+ * operand stays absent. */
+flm_status conform_once(flm_backend *be, conform_call call, operand *o, int count, const void *arg);
+
 /* What is wrong, or NULL. The counters of tap.h are each file's own, so that the verdict is given in this header. */
 const char *conform_run_failure(conform_call call, operand *o, int count, const void *arg);
 

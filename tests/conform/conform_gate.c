@@ -85,7 +85,7 @@ static void test_shape(flm_dtype dtype, const int64_t shape[5], float p)
     conform_run(forward, o, FORWARD, &n, name);
     conform_close(&o[Y].t, y, size, 4e-7, "y");
     operand out = o[Y];
-    if (forward_in_place(conform_be[1], o, &n) != FLM_OK) abort();
+    if (conform_once(conform_be[1], forward_in_place, o, FORWARD, &n) != FLM_OK) abort();
     tap_ok(same_bits(&o[XIN].t, &out.t), "y may be x");
     for (int64_t i = 0; i < all; i++) put(&o[XIN].t, i, o[XIN].before[i]);
 
@@ -96,7 +96,7 @@ static void test_shape(flm_dtype dtype, const int64_t shape[5], float p)
     conform_run(backward, o, BACKWARD, &n, name);
     conform_close(&o[GRAD_BRANCH].t, branch, NULL, 3e-7, "grad_branch");
     conform_close(&o[GRAD_MOD].t, mod, size_mod, 1e-6, "grad_mod");
-    if (backward_in_place(conform_be[1], o, &n) != FLM_OK) abort();
+    if (conform_once(conform_be[1], backward_in_place, o, BACKWARD, &n) != FLM_OK) abort();
     tap_ok(same_bits(&o[BRANCH].t, &o[GRAD_BRANCH].t), "grad_branch may be branch");
     operands_free(o, BACKWARD);
     operands_free(&out, 1);
@@ -112,7 +112,7 @@ static operand factors(int64_t B, int64_t L, int64_t d, flm_dropout dropout)
     const sizes n = {B, L, d, d, 0, dropout};
     for (int64_t i = 0; i < B * L * d; i++) put(&o[BRANCH].t, i, 1);
     for (int64_t i = 0; i < B * d; i++) put(&o[MOD].t, i, 1);
-    if (forward(conform_be[1], o, &n) != FLM_OK) abort();
+    if (conform_once(conform_be[1], forward, o, FORWARD, &n) != FLM_OK) abort();
     operands_free(o, Y);
     return o[Y];
 }

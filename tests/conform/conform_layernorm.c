@@ -207,7 +207,8 @@ static void test_errors(void)
 int main(void)
 {
     static const sizes shapes[] = {{1, 1, 1, 2, 0, 1},      {2, 3, 7, 42, 7, 14},      {3, 65, 65, 131, 66, 0},
-                                   {2, 130, 16, 32, 16, 0}, {1, 7, 768, 4608, 0, 768}, {0, 3, 8, 16, 0, 8}};
+                                   {2, 130, 16, 32, 16, 0}, {1, 7, 768, 4608, 0, 768}, {0, 3, 8, 16, 0, 8},
+                                   {1, 17, 1028, 2056, 1028, 0}, {1, 2, 2051, 4102, 0, 2051}};
     if (!conform_begin()) return tap_skip_all(flm_err_message());
     for (int k = 0; k < 2; k++) {
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)

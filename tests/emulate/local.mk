@@ -1,11 +1,11 @@
 # The CUDA backend's own ops and kernels, run on the CPU: see emulate.h. Not under sanitizers, which lose track of fibers.
 if !FLM_SANITIZE
-EMULATED_KERNELS = cuda/kernel/layernorm.eo
+EMULATED_KERNELS = $(CUDA_KERNELS:.cu=.eo)
 EMULATE_CXXFLAGS = -std=c++17 -O1 -g -fno-exceptions -fno-rtti -fno-threadsafe-statics -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi \
   -U_FORTIFY_SOURCE
 
 check_LIBRARIES += libflm_emulate.a
-libflm_emulate_a_SOURCES = %D%/emulate.cc %D%/emulate_backend.c src/backend/backend.c cuda/cuda_rows.c
+libflm_emulate_a_SOURCES = %D%/emulate.cc %D%/emulate_backend.c src/backend/backend.c $(CUDA_OPS)
 libflm_emulate_a_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
 libflm_emulate_a_CXXFLAGS = $(EMULATE_CXXFLAGS)
 libflm_emulate_a_LIBADD = $(EMULATED_KERNELS)
@@ -20,10 +20,34 @@ CLEANFILES += $(EMULATED_KERNELS) $(EMULATED_KERNELS:.eo=.ed)
 
 # The conformance suite again, on the emulated device.
 LINK_EMULATED = libflm_emulate.a $(LINK_BACKEND)
-check_PROGRAMS += tests/conform/layernorm_emulated.t
+EMULATED_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
+check_PROGRAMS += tests/conform/layernorm_emulated.t tests/conform/gate_emulated.t tests/conform/activation_emulated.t \
+  tests/conform/elementwise_emulated.t tests/conform/adamw_emulated.t tests/conform/embed_emulated.t \
+  tests/conform/softmax_emulated.t tests/conform/distill_emulated.t
 tests_conform_layernorm_emulated_t_SOURCES = tests/conform/conform_layernorm.c $(CONFORM_COMMON)
-tests_conform_layernorm_emulated_t_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
+tests_conform_layernorm_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
 tests_conform_layernorm_emulated_t_LDADD = $(LINK_EMULATED)
+tests_conform_gate_emulated_t_SOURCES = tests/conform/conform_gate.c $(CONFORM_COMMON)
+tests_conform_gate_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_gate_emulated_t_LDADD = $(LINK_EMULATED)
+tests_conform_activation_emulated_t_SOURCES = tests/conform/conform_activation.c $(CONFORM_COMMON)
+tests_conform_activation_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_activation_emulated_t_LDADD = $(LINK_EMULATED)
+tests_conform_elementwise_emulated_t_SOURCES = tests/conform/conform_elementwise.c $(CONFORM_COMMON)
+tests_conform_elementwise_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_elementwise_emulated_t_LDADD = $(LINK_EMULATED)
+tests_conform_adamw_emulated_t_SOURCES = tests/conform/conform_adamw.c $(CONFORM_COMMON)
+tests_conform_adamw_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_adamw_emulated_t_LDADD = $(LINK_EMULATED)
+tests_conform_embed_emulated_t_SOURCES = tests/conform/conform_embed.c $(CONFORM_COMMON)
+tests_conform_embed_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_embed_emulated_t_LDADD = $(LINK_EMULATED)
+tests_conform_softmax_emulated_t_SOURCES = tests/conform/conform_softmax.c $(CONFORM_COMMON)
+tests_conform_softmax_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_softmax_emulated_t_LDADD = $(LINK_EMULATED)
+tests_conform_distill_emulated_t_SOURCES = tests/conform/conform_distill.c $(CONFORM_COMMON)
+tests_conform_distill_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_distill_emulated_t_LDADD = $(LINK_EMULATED)
 
 # Whole programs whose --device cuda is the emulated one.
 EMULATED_TOOLS = %D%/flm_train %D%/flm_distill %D%/flm_generate %D%/flm_score %D%/parity
@@ -48,5 +72,4 @@ TESTS += %D%/programs.t
   flm_score$(EXEEXT) tests/cmd/file_tool$(EXEEXT) tests/score/score_files$(EXEEXT)
 endif
 EXTRA_DIST += %D%/programs.t
-EXTRA_DIST += %D%/emulate.h %D%/emulate_memory.h cuda/kernel/device.cuh cuda/kernel/mma.cuh cuda/kernel/kernel.h cuda/kernel/layernorm.cu \
-  cuda/cuda_internal.h
+EXTRA_DIST += %D%/emulate.h %D%/emulate_memory.h

@@ -75,10 +75,7 @@ flm_status flm_cpu_gelu_backward(flm_backend *be, const flm_tensor *grad_x, cons
     flm_status rc = FLM_OK;
     const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M);
     void *scratch = NULL;
-    FLM_TRY(flm_check_act(x, "gelu_backward: x", 2, x->dim));
-    FLM_TRY(flm_tensor_expect(grad_y, "gelu_backward: grad_y", x->dtype, 2, x->dim));
-    FLM_TRY(flm_tensor_expect(grad_x, "gelu_backward: grad_x", x->dtype, 2, x->dim));
-    FLM_TRY(flm_tensor_expect(grad_b, "gelu_backward: grad_b", FLM_DTYPE_F32, 1, &N));
+    FLM_TRY(flm_check_gelu_backward(grad_x, grad_b, x, grad_y));
     FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
     float *sums = scratch;
     const size_t size = flm_dtype_size(x->dtype);
@@ -98,8 +95,7 @@ done:
 flm_status flm_cpu_silu(flm_backend *be, const flm_tensor *y, const flm_tensor *x)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(x, "silu: x", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(y, "silu: y", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_check_silu(y, x));
     const float *from = x->data;
     float *to = y->data;
     const int64_t n = flm_tensor_elements(x);
@@ -113,9 +109,7 @@ flm_status flm_cpu_silu_backward(flm_backend *be, const flm_tensor *grad_x, cons
                                  const flm_tensor *x)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(x, "silu_backward: x", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(grad_y, "silu_backward: grad_y", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(grad_x, "silu_backward: grad_x", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_check_silu_backward(grad_x, grad_y, x));
     const float *at = x->data, *from = grad_y->data;
     float *to = grad_x->data;
     const int64_t n = flm_tensor_elements(x);
@@ -131,8 +125,7 @@ done:
 flm_status flm_cpu_gelu_erf(flm_backend *be, const flm_tensor *y, const flm_tensor *x)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(x, "gelu_erf: x", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(y, "gelu_erf: y", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_check_gelu_erf(y, x));
     const float *from = x->data;
     float *to = y->data;
     const int64_t n = flm_tensor_elements(x);
@@ -146,9 +139,7 @@ flm_status flm_cpu_gelu_erf_backward(flm_backend *be, const flm_tensor *grad_x, 
                                      const flm_tensor *x)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(x, "gelu_erf_backward: x", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(grad_y, "gelu_erf_backward: grad_y", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(grad_x, "gelu_erf_backward: grad_x", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_check_gelu_erf_backward(grad_x, grad_y, x));
     const float *at = x->data, *from = grad_y->data;
     float *to = grad_x->data;
     const int64_t n = flm_tensor_elements(x);
@@ -166,9 +157,7 @@ flm_status flm_cpu_timestep_features(flm_backend *be, const flm_tensor *out, con
 {
     flm_status rc = FLM_OK;
     const int64_t B = t->dim[0], F = out->dim[1];
-    FLM_TRY(flm_tensor_expect(t, "timestep_features: t", FLM_DTYPE_F32, 1, &B));
-    FLM_TRY(flm_tensor_expect(out, "timestep_features: out", FLM_DTYPE_F32, 2, (const int64_t[]){B, F}));
-    if (F % 2 != 0) FLM_FAIL(FLM_E_SHAPE, "timestep_features: %lld features, must be even", (long long)F);
+    FLM_TRY(flm_check_timestep_features(out, t));
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t b = 0; b < B; b++) {
         float *row = (float *)out->data + b * F;

@@ -63,12 +63,7 @@ flm_status flm_cpu_adamw(flm_backend *be, const flm_adamw *p)
 {
     flm_status rc = FLM_OK;
     const int64_t n = p->w.dim[0];
-    FLM_TRY(flm_tensor_expect(&p->w, "adamw: w", FLM_DTYPE_F32, 1, &n));
-    FLM_TRY(flm_tensor_expect(&p->m, "adamw: m", FLM_DTYPE_F32, 1, &n));
-    FLM_TRY(flm_tensor_expect(&p->v, "adamw: v", FLM_DTYPE_F32, 1, &n));
-    FLM_TRY(flm_tensor_expect(&p->grad, "adamw: grad", FLM_DTYPE_F32, 1, &n));
-    if (p->ema.data) FLM_TRY(flm_tensor_expect(&p->ema, "adamw: ema", FLM_DTYPE_F32, 1, &n));
-    if (p->cast.data) FLM_TRY(flm_tensor_expect(&p->cast, "adamw: cast", FLM_DTYPE_BF16, 1, &n));
+    FLM_TRY(flm_check_adamw(p));
     if (!isfinite(*p->norm_sq)) goto done;
     const factors f = make_factors(p);
     float *w = p->w.data, *m = p->m.data, *v = p->v.data, *ema = p->ema.data;

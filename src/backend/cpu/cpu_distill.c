@@ -74,27 +74,10 @@ FLM_SIMD static void distill_row(error_row *r, float *loss, void *grad, bool bf1
         gradient(r, grad, false, false, 0, V);
 }
 
-static flm_status check(const flm_distill_error *p)
-{
-    flm_status rc = FLM_OK;
-    const int64_t R = p->from->dim[0], V = p->from->dim[1];
-    const int64_t logits[] = {R, V}, coefficients[] = {R, FLM_DISTILL_COEFFICIENTS};
-    FLM_TRY(flm_tensor_expect(p->from, "distill_error: from", FLM_DTYPE_F32, 2, logits));
-    FLM_TRY(flm_tensor_expect(p->to, "distill_error: to", FLM_DTYPE_F32, 2, logits));
-    FLM_TRY(flm_tensor_expect(p->residual, "distill_error: residual", FLM_DTYPE_F32, 2, logits));
-    FLM_TRY(flm_tensor_expect(p->bias, "distill_error: bias", FLM_DTYPE_F32, 1, &V));
-    FLM_TRY(flm_tensor_expect(p->coefficient, "distill_error: coefficient", FLM_DTYPE_F32, 2, coefficients));
-    FLM_TRY(flm_tensor_expect(p->loss, "distill_error: loss", FLM_DTYPE_F32, 1, &R));
-    if (p->grad->data) FLM_TRY(flm_check_act(p->grad, "distill_error: grad", 2, logits));
-    if (R > 0 && V < 1) FLM_FAIL(FLM_E_SHAPE, "distill_error: rows without entries");
-done:
-    return rc;
-}
-
 flm_status flm_cpu_distill_error(flm_backend *be, const flm_distill_error *p)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(check(p));
+    FLM_TRY(flm_check_distill_error(p));
     const int64_t R = p->from->dim[0], V = p->from->dim[1];
     const size_t row_bytes = (size_t)V * flm_dtype_size(p->grad->dtype);
     const float *coefficient = p->coefficient->data;

@@ -25,8 +25,7 @@ flm_status flm_cpu_column_sum(flm_backend *be, const flm_tensor *out, const flm_
     flm_status rc = FLM_OK;
     const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M), parts = (N + COLUMNS - 1) / COLUMNS;
     void *scratch = NULL;
-    FLM_TRY(flm_check_act(x, "column_sum: x", 2, x->dim));
-    FLM_TRY(flm_tensor_expect(out, "column_sum: out", FLM_DTYPE_F32, 1, &N));
+    FLM_TRY(flm_check_column_sum(out, x));
     FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
     float *sums = scratch;
     const size_t size = flm_dtype_size(x->dtype);
@@ -55,8 +54,7 @@ FLM_SIMD static void axpby_block(float *y, float a, const float *x, float b, int
 flm_status flm_cpu_axpby(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(x, "axpby: x", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(y, "axpby: y", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_check_axpby(y, a, x, b));
     const int64_t n = flm_tensor_elements(x);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t at = 0; at < n; at += FLM_BLOCK)
@@ -100,10 +98,7 @@ FLM_SIMD static void cast_block(void *to, flm_dtype to_dtype, const void *from, 
 flm_status flm_cpu_cast(flm_backend *be, const flm_tensor *to, const flm_tensor *from)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(from, "cast: from", from->dtype, from->ndim, from->dim));
-    FLM_TRY(flm_tensor_expect(to, "cast: to", to->dtype, from->ndim, from->dim));
-    if (from->dtype == FLM_DTYPE_I32 || to->dtype == FLM_DTYPE_I32)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "cast: from %s to %s", flm_dtype_name(from->dtype), flm_dtype_name(to->dtype));
+    FLM_TRY(flm_check_cast(to, from));
     const int64_t n = flm_tensor_elements(from);
     const size_t to_size = flm_dtype_size(to->dtype), from_size = flm_dtype_size(from->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -127,13 +122,12 @@ FLM_SIMD static double sum_block(const float *x, int64_t n, bool squares)
     return sum;
 }
 
-static flm_status sum_all(flm_backend *be, const flm_tensor *out, const flm_tensor *x, bool squares, const char *what)
+/* The arguments have been checked. */
+static flm_status sum_all(flm_backend *be, const flm_tensor *out, const flm_tensor *x, bool squares)
 {
     flm_status rc = FLM_OK;
     const int64_t n = flm_tensor_elements(x), blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
     void *scratch = NULL;
-    FLM_TRY(flm_tensor_expect(x, what, FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(out, what, FLM_DTYPE_F64, 1, (const int64_t[]){1}));
     FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)blocks * sizeof(double), &scratch));
     double *sums = scratch, total = *(const double *)out->data;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -149,10 +143,18 @@ done:
 
 flm_status flm_cpu_sum(flm_backend *be, const flm_tensor *out, const flm_tensor *x)
 {
-    return sum_all(be, out, x, false, "sum");
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_check_sum(out, x));
+    FLM_TRY(sum_all(be, out, x, false));
+done:
+    return rc;
 }
 
 flm_status flm_cpu_sum_squares(flm_backend *be, const flm_tensor *out, const flm_tensor *x)
 {
-    return sum_all(be, out, x, true, "sum_squares");
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_check_sum_squares(out, x));
+    FLM_TRY(sum_all(be, out, x, true));
+done:
+    return rc;
 }

@@ -11,17 +11,12 @@ enum {
     NORMALS = NORMAL_BLOCKS * FLM_PHILOX_WORDS
 };
 
-/* Sizes of x f32 [B, L, d] with tokens i32 [B, L], E f32 [V, d] and g f32 [B]; every token within E. */
-static flm_status check_embedding(const flm_tensor *x, const flm_tensor *E, const flm_tensor *tokens,
-                                  const flm_tensor *g, const char *what)
+/* Every token [B, L] within E. */
+static flm_status check_tokens(const flm_tensor *tokens, const flm_tensor *E, const char *what)
 {
     flm_status rc = FLM_OK;
-    const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2], V = E->dim[0];
+    const int64_t B = tokens->dim[0], L = tokens->dim[1], V = E->dim[0];
     const int32_t *token = tokens->data;
-    FLM_TRY(flm_tensor_expect(x, what, FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
-    FLM_TRY(flm_tensor_expect(E, what, FLM_DTYPE_F32, 2, (const int64_t[]){V, d}));
-    FLM_TRY(flm_tensor_expect(tokens, what, FLM_DTYPE_I32, 2, x->dim));
-    FLM_TRY(flm_tensor_expect(g, what, FLM_DTYPE_F32, 1, x->dim));
     for (int64_t i = 0; i < B * L; i++)
         if (token[i] < 0 || token[i] >= V)
             FLM_FAIL(FLM_E_ARG, "%s: token %ld at [%lld, %lld] is outside a vocabulary of %lld", what, (long)token[i],
@@ -40,8 +35,8 @@ flm_status flm_cpu_embed_state(flm_backend *be, const flm_tensor *x, const flm_t
                                const flm_tensor *tokens, const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(check_embedding(x, E, tokens, g, "embed_state"));
-    FLM_TRY(flm_tensor_expect(noise, "embed_state: noise", FLM_DTYPE_F32, 3, x->dim));
+    FLM_TRY(flm_check_embed_state(x, noise, E, tokens, g));
+    FLM_TRY(check_tokens(tokens, E, "embed_state"));
     const int64_t rows = flm_tensor_rows(x), L = x->dim[1], d = x->dim[2];
     const int32_t *token = tokens->data;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -57,7 +52,6 @@ static flm_status check_index(const flm_tensor *index, int64_t n, int64_t rows, 
 {
     flm_status rc = FLM_OK;
     const int32_t *at = index->data;
-    FLM_TRY(flm_tensor_expect(index, what, FLM_DTYPE_I32, 1, &n));
     for (int64_t i = 0; i < n; i++)
         if (at[i] < 0 || at[i] >= rows)
             FLM_FAIL(FLM_E_ARG, "%s %ld at %lld is outside a table of %lld", what, (long)at[i], (long long)i,
@@ -77,9 +71,7 @@ flm_status flm_cpu_embed_learned(flm_backend *be, const flm_tensor *x, const flm
 {
     flm_status rc = FLM_OK;
     const int64_t R = x->dim[0], d = x->dim[1];
-    FLM_TRY(flm_tensor_expect(x, "embed_learned: x", FLM_DTYPE_F32, 2, (const int64_t[]){R, d}));
-    FLM_TRY(flm_tensor_expect(E, "embed_learned: E", FLM_DTYPE_F32, 2, (const int64_t[]){-1, d}));
-    FLM_TRY(flm_tensor_expect(P, "embed_learned: P", FLM_DTYPE_F32, 2, (const int64_t[]){-1, d}));
+    FLM_TRY(flm_check_embed_learned(x, E, P, tokens, positions));
     FLM_TRY(check_index(tokens, R, E->dim[0], "embed_learned: token"));
     FLM_TRY(check_index(positions, R, P->dim[0], "embed_learned: position"));
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -105,7 +97,8 @@ flm_status flm_cpu_embed_scatter(flm_backend *be, const flm_tensor *grad_E, cons
                                  const flm_tensor *tokens, const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(check_embedding(grad_x, grad_E, tokens, g, "embed_scatter"));
+    FLM_TRY(flm_check_embed_scatter(grad_E, grad_x, tokens, g));
+    FLM_TRY(check_tokens(tokens, grad_E, "embed_scatter"));
     const int64_t rows = flm_tensor_rows(grad_x), L = grad_x->dim[1], d = grad_x->dim[2];
     /* A thread owns columns, so tokens that occur twice are added in order. */
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -125,9 +118,7 @@ FLM_SIMD static void scale_block(float *y, const float *x, float factor, int64_t
 flm_status flm_cpu_sample_scale(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(x, "sample_scale: x", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(y, "sample_scale: y", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(g, "sample_scale: g", FLM_DTYPE_F32, 1, x->dim));
+    FLM_TRY(flm_check_sample_scale(y, x, g));
     const int64_t B = x->dim[0], n = B ? flm_tensor_elements(x) / B : 0, blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t task = 0; task < B * blocks; task++) {
@@ -179,14 +170,8 @@ flm_status flm_cpu_sample_combine(flm_backend *be, const flm_tensor *y, const fl
     flm_status rc = FLM_OK;
     const void *from[FLM_COMBINE_MOST] = {NULL};
     const int64_t B = y->dim[0];
-    if (count < 1 || count > FLM_COMBINE_MOST)
-        FLM_FAIL(FLM_E_SHAPE, "sample_combine: %d tensors, must be 1 to %d", count, (int)FLM_COMBINE_MOST);
-    FLM_TRY(flm_check_act(y, "sample_combine: y", y->ndim, y->dim));
-    FLM_TRY(flm_tensor_expect(coefficient, "sample_combine: coefficient", FLM_DTYPE_F32, 2, (int64_t[]){B, count}));
-    for (int k = 0; k < count; k++) {
-        FLM_TRY(flm_tensor_expect(&x[k], "sample_combine: x", y->dtype, y->ndim, y->dim));
-        from[k] = x[k].data;
-    }
+    FLM_TRY(flm_check_sample_combine(y, coefficient, x, count));
+    for (int k = 0; k < count; k++) from[k] = x[k].data;
     const int64_t n = B ? flm_tensor_elements(y) / B : 0, blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t task = 0; task < B * blocks; task++) {
@@ -229,7 +214,7 @@ flm_status flm_cpu_normal(flm_backend *be, const flm_tensor *out, uint64_t strea
 {
     flm_status rc = FLM_OK;
     const int64_t B = out->dim[0], L = out->dim[1], K = out->dim[2];
-    FLM_TRY(flm_tensor_expect(out, "normal: out", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, K}));
+    FLM_TRY(flm_check_normal(out, stream, first_sample));
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t row = 0; row < B * L; row++)
         normal_row((float *)out->data + row * K, stream, (uint64_t)(first_sample + row / L), (uint32_t)(row % L), K);

@@ -14,15 +14,11 @@ typedef struct drop {
     float factor;
 } drop;
 
-static flm_status drop_make(const flm_dropout *dropout, const char *what, drop *out)
+/* Of a dropout that has been checked. */
+static drop drop_make(const flm_dropout *dropout)
 {
-    flm_status rc = FLM_OK;
-    float p = dropout->p;
-    uint32_t threshold = p >= 0 && p < 1 ? (uint32_t)(p * 65536.0f + 0.5f) : 65536;
-    if (threshold > 65535) FLM_FAIL(FLM_E_ARG, "%s: dropout %g is not at least 0 and below 1", what, (double)p);
-    *out = (drop){dropout->stream, dropout->first_sample, threshold, 65536.0f / (float)(65536 - threshold)};
-done:
-    return rc;
+    const uint32_t threshold = flm_dropout_threshold(dropout);
+    return (drop){dropout->stream, dropout->first_sample, threshold, 65536.0f / (float)(65536 - threshold)};
 }
 
 /* Factors, 0 or p->factor, of components [at, at + CHUNK) of a position. */
@@ -79,12 +75,8 @@ flm_status flm_cpu_gate_residual(flm_backend *be, const flm_tensor *y, const flm
 {
     flm_status rc = FLM_OK;
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
-    drop p;
-    FLM_TRY(flm_tensor_expect(x, "gate_residual: x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
-    FLM_TRY(flm_tensor_expect(y, "gate_residual: y", FLM_DTYPE_F32, 3, x->dim));
-    FLM_TRY(flm_check_act(branch, "gate_residual: branch", 3, x->dim));
-    FLM_TRY(flm_check_columns(mod, "gate_residual: gate", B, gate_at, d));
-    FLM_TRY(drop_make(dropout, "gate_residual", &p));
+    FLM_TRY(flm_check_gate_residual(y, x, branch, mod, gate_at, dropout));
+    const drop p = drop_make(dropout);
     const bool bf16 = branch->dtype == FLM_DTYPE_BF16;
     const size_t size = flm_dtype_size(branch->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -134,15 +126,9 @@ flm_status flm_cpu_gate_residual_backward(flm_backend *be, const flm_tensor *gra
 {
     flm_status rc = FLM_OK;
     const int64_t B = grad_y->dim[0], L = grad_y->dim[1], d = grad_y->dim[2], blocks = flm_cpu_row_blocks(L);
-    const char *op = "gate_residual_backward";
     void *scratch = NULL;
-    drop p;
-    FLM_TRY(flm_tensor_expect(grad_y, op, FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
-    FLM_TRY(flm_check_act(branch, "gate_residual_backward: branch", 3, grad_y->dim));
-    FLM_TRY(flm_tensor_expect(grad_branch, "gate_residual_backward: grad_branch", branch->dtype, 3, grad_y->dim));
-    FLM_TRY(flm_check_columns(mod, "gate_residual_backward: gate", B, gate_at, d));
-    FLM_TRY(flm_tensor_expect(grad_mod, "gate_residual_backward: grad_mod", FLM_DTYPE_F32, 2, mod->dim));
-    FLM_TRY(drop_make(dropout, op, &p));
+    FLM_TRY(flm_check_gate_residual_backward(grad_branch, grad_mod, grad_y, branch, mod, gate_at, dropout));
+    const drop p = drop_make(dropout);
     FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(B * blocks * d) * sizeof(float), &scratch));
     float *sums = scratch;
     const bool bf16 = branch->dtype == FLM_DTYPE_BF16;

@@ -131,27 +131,6 @@ FLM_SIMD static void fold_blocks(const fold_into *p, const float *sums, int64_t 
     for (int64_t j = 0; j < n; j++) p->grad_w[at + j] = (float)total[j];
 }
 
-static flm_status check_backward(const flm_tensor *grad_x, const flm_tensor *grad_w, const flm_tensor *grad_mod,
-                                 const flm_tensor *grad_y, const flm_tensor *x, const flm_tensor *mean,
-                                 const flm_tensor *rstd, const flm_tensor *w, const flm_tensor *mod, int64_t shift_at,
-                                 int64_t scale_at)
-{
-    flm_status rc = FLM_OK;
-    const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
-    FLM_TRY(flm_tensor_expect(x, "layernorm_modulate_backward: x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
-    FLM_TRY(flm_tensor_expect(grad_x, "layernorm_modulate_backward: grad_x", FLM_DTYPE_F32, 3, x->dim));
-    FLM_TRY(flm_check_act(grad_y, "layernorm_modulate_backward: grad_y", 3, x->dim));
-    FLM_TRY(flm_tensor_expect(mean, "layernorm_modulate_backward: mean", FLM_DTYPE_F32, 2, x->dim));
-    FLM_TRY(flm_tensor_expect(rstd, "layernorm_modulate_backward: rstd", FLM_DTYPE_F32, 2, x->dim));
-    FLM_TRY(flm_tensor_expect(w, "layernorm_modulate_backward: w", FLM_DTYPE_F32, 1, &d));
-    FLM_TRY(flm_tensor_expect(grad_w, "layernorm_modulate_backward: grad_w", FLM_DTYPE_F32, 1, &d));
-    FLM_TRY(flm_check_columns(mod, "layernorm_modulate_backward: shift", B, shift_at, d));
-    FLM_TRY(flm_check_columns(mod, "layernorm_modulate_backward: scale", B, scale_at, d));
-    FLM_TRY(flm_tensor_expect(grad_mod, "layernorm_modulate_backward: grad_mod", FLM_DTYPE_F32, 2, mod->dim));
-done:
-    return rc;
-}
-
 flm_status flm_cpu_layernorm_modulate_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_w,
                                                const flm_tensor *grad_mod, const flm_tensor *grad_y,
                                                const flm_tensor *x, const flm_tensor *mean, const flm_tensor *rstd,
@@ -162,7 +141,8 @@ flm_status flm_cpu_layernorm_modulate_backward(flm_backend *be, const flm_tensor
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2], blocks = flm_cpu_row_blocks(L);
     const int threads = flm_cpu_threads(be);
     void *scratch = NULL;
-    FLM_TRY(check_backward(grad_x, grad_w, grad_mod, grad_y, x, mean, rstd, w, mod, shift_at, scale_at));
+    FLM_TRY(flm_check_layernorm_modulate_backward(grad_x, grad_w, grad_mod, grad_y, x, mean, rstd, w, mod, shift_at,
+                                                  scale_at));
     FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(B * blocks * 2 * d) * sizeof(float), &scratch));
     float *sums = scratch;
     const size_t size = flm_dtype_size(grad_y->dtype);

@@ -38,10 +38,7 @@ flm_status flm_cpu_softmax_xent(flm_backend *be, const flm_tensor *loss, const f
     flm_status rc = FLM_OK;
     const int64_t R = logits->dim[0], V = logits->dim[1];
     const int32_t *token = target->data;
-    FLM_TRY(flm_tensor_expect(logits, "softmax_xent: logits", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
-    FLM_TRY(flm_tensor_expect(target, "softmax_xent: target", FLM_DTYPE_I32, 1, &R));
-    FLM_TRY(flm_tensor_expect(loss, "softmax_xent: loss", FLM_DTYPE_F32, 1, &R));
-    if (grad->data) FLM_TRY(flm_check_act(grad, "softmax_xent: grad", 2, logits->dim));
+    FLM_TRY(flm_check_softmax_xent(loss, grad, logits, target, scale));
     for (int64_t r = 0; r < R; r++)
         if (token[r] < 0 || token[r] >= V)
             FLM_FAIL(FLM_E_ARG, "softmax_xent: target %ld of row %lld is outside 0..%lld", (long)token[r], (long long)r,
@@ -59,8 +56,7 @@ flm_status flm_cpu_softmax(flm_backend *be, const flm_tensor *p, const flm_tenso
 {
     flm_status rc = FLM_OK;
     const int64_t R = logits->dim[0], V = logits->dim[1];
-    FLM_TRY(flm_tensor_expect(logits, "softmax: logits", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
-    FLM_TRY(flm_check_act(p, "softmax: p", 2, logits->dim));
+    FLM_TRY(flm_check_softmax(p, logits));
     if (V == 0) goto done;
     const size_t row_bytes = (size_t)V * flm_dtype_size(p->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -95,10 +91,7 @@ flm_status flm_cpu_argmax(flm_backend *be, const flm_tensor *index, const flm_te
     flm_status rc = FLM_OK;
     const int64_t R = x->dim[0], V = x->dim[1];
     int64_t bad = R;
-    FLM_TRY(flm_tensor_expect(x, "argmax: x", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
-    FLM_TRY(flm_tensor_expect(index, "argmax: index", FLM_DTYPE_I32, 1, &R));
-    if (R > 0 && (V < 1 || V > INT32_MAX))
-        FLM_FAIL(FLM_E_SHAPE, "argmax: rows of %lld, must be of 1 to %ld", (long long)V, (long)INT32_MAX);
+    FLM_TRY(flm_check_argmax(index, x));
 #pragma omp parallel for num_threads(flm_cpu_threads(be)) reduction(min : bad)
     for (int64_t r = 0; r < R; r++) {
         int64_t at = argmax_row((const float *)x->data + r * V, V);

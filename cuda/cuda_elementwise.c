@@ -1,0 +1,63 @@
+/* cuda_elementwise.c - a x + b y, casts, and sums in fp64. See backend_ops.h. SPDX-License-Identifier: Apache-2.0 */
+#include "backend/backend_check.h"
+#include "cuda/cuda_internal.h"
+#include "cuda/kernel/kernel.h"
+#include "cuda/kernel/shape.h"
+
+flm_status flm_cuda_axpby(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b)
+{
+    flm_status rc = FLM_OK;
+    const flm_cuda *cuda = flm_cuda_of(be);
+    FLM_TRY(flm_check_axpby(y, a, x, b));
+    FLM_CUDA(flm_cuda_launch_axpby(y->data, a, x->data, b, flm_tensor_elements(x), cuda->processors, cuda->stream));
+done:
+    return rc;
+}
+
+/* Of a dtype that cast takes. */
+static flm_cuda_kind kind_of(flm_dtype dtype)
+{
+    return dtype == FLM_DTYPE_F32 ? FLM_CUDA_F32 : dtype == FLM_DTYPE_BF16 ? FLM_CUDA_BF16 : FLM_CUDA_F64;
+}
+
+flm_status flm_cuda_cast(flm_backend *be, const flm_tensor *to, const flm_tensor *from)
+{
+    flm_status rc = FLM_OK;
+    const flm_cuda *cuda = flm_cuda_of(be);
+    FLM_TRY(flm_check_cast(to, from));
+    FLM_CUDA(flm_cuda_launch_cast(to->data, kind_of(to->dtype), from->data, kind_of(from->dtype),
+                                  flm_tensor_elements(from), cuda->processors, cuda->stream));
+done:
+    return rc;
+}
+
+/* The arguments have been checked. */
+static flm_status sum_all(flm_backend *be, const flm_tensor *out, const flm_tensor *x, bool squares)
+{
+    flm_status rc = FLM_OK;
+    const int64_t n = flm_tensor_elements(x);
+    void *scratch = NULL;
+    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, (size_t)flm_cuda_parts(n, FLM_CUDA_SUM_BLOCK) * sizeof(double),
+                             &scratch));
+    FLM_CUDA(flm_cuda_launch_sum(out->data, scratch, x->data, n, squares, flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
+flm_status flm_cuda_sum(flm_backend *be, const flm_tensor *out, const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_check_sum(out, x));
+    FLM_TRY(sum_all(be, out, x, false));
+done:
+    return rc;
+}
+
+flm_status flm_cuda_sum_squares(flm_backend *be, const flm_tensor *out, const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_check_sum_squares(out, x));
+    FLM_TRY(sum_all(be, out, x, true));
+done:
+    return rc;
+}

@@ -1,0 +1,49 @@
+/* cuda_softmax.c - what is made over the vocabulary: soft max, cross entropy, arg max, the error of a distillation. See
+ * backend_ops.h. SPDX-License-Identifier: Apache-2.0 */
+#include "backend/backend_check.h"
+#include "cuda/cuda_internal.h"
+#include "cuda/kernel/kernel.h"
+
+flm_status flm_cuda_softmax_xent(flm_backend *be, const flm_tensor *loss, const flm_tensor *grad,
+                                 const flm_tensor *logits, const flm_tensor *target, float scale)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_check_softmax_xent(loss, grad, logits, target, scale));
+    FLM_CUDA(flm_cuda_launch_softmax_xent(loss->data, grad->data, grad->dtype == FLM_DTYPE_BF16, logits->data,
+                                          target->data, scale, logits->dim[0], logits->dim[1],
+                                          flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
+flm_status flm_cuda_softmax(flm_backend *be, const flm_tensor *p, const flm_tensor *logits)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_check_softmax(p, logits));
+    FLM_CUDA(flm_cuda_launch_softmax(p->data, p->dtype == FLM_DTYPE_BF16, logits->data, logits->dim[0], logits->dim[1],
+                                     flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
+flm_status flm_cuda_argmax(flm_backend *be, const flm_tensor *index, const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_check_argmax(index, x));
+    FLM_CUDA(flm_cuda_launch_argmax(index->data, x->data, x->dim[0], x->dim[1], flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
+flm_status flm_cuda_distill_error(flm_backend *be, const flm_distill_error *p)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_check_distill_error(p));
+    const flm_cuda_distill rows = {p->loss->data,     p->residual->data, p->from->data,
+                                   p->to->data,       p->bias->data,     p->coefficient->data,
+                                   p->from->dim[0],   p->from->dim[1]};
+    FLM_CUDA(flm_cuda_launch_distill_error(&rows, p->grad->data, p->grad->dtype == FLM_DTYPE_BF16, p->through,
+                                           flm_cuda_of(be)->stream));
+done:
+    return rc;
+}

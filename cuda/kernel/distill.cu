@@ -1,0 +1,106 @@
+/* distill.cu - squared errors between two soft maxes and a residual, and their gradient (model.md sections 6, 7). A block a
+ * row: once for the sums of exponentials, once for the error, and with `through` once for the gradient.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cuda/kernel/softmax.cuh"
+
+namespace {
+
+constexpr int MOST = 1024;
+
+/* One row's logits, and what their exponentials are made with. */
+struct side {
+    const float *x;
+    float most, factor;
+};
+
+FLM_DEVICE float probability(float x, const side &of) { return expf(x - of.most) * of.factor; }
+
+/* The sums of both sides in one walk. */
+FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
+{
+    flm_exponentials s = {FLM_LOWEST, 0}, t = s;
+    for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
+        float u[FLM_GROUP], v[FLM_GROUP];
+        const int64_t at = walk.at(g);
+        const int count = walk.count(g);
+        flm_read(u, from.x + at, count, walk.aligned);
+        flm_read(v, to.x + at, count, walk.aligned);
+        flm_exponentials_take(s, u, count);
+        flm_exponentials_take(t, v, count);
+    }
+    s = flm_exponentials_join(s);
+    t = flm_exponentials_join(t);
+    from.most = s.most;
+    from.factor = (float)(1 / s.sum);
+    to.most = t.most;
+    to.factor = (float)(1 / t.sum);
+}
+
+/* grad: NULL, or may be p.residual, with THROUGH p.from. A thread takes the same elements in every walk, so that what it
+ * reads again nobody else has written. */
+template <class T, bool THROUGH>
+__global__ void __launch_bounds__(MOST) distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)
+{
+    for (int64_t row = blockIdx.x; row < p.R; row += gridDim.x) {
+        const flm_walk walk(row, p.V, aligned);
+        const float *c = p.coefficient + row * 4, c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
+        float *residual = p.residual + row * p.V;
+        T *out = grad ? grad + row * p.V : nullptr;
+        side from = {p.from + row * p.V, 0, 0}, to = {p.to + row * p.V, 0, 0};
+        const bool keeps = static_cast<const void *>(out) != static_cast<const void *>(residual);
+        double squares = 0, products = 0;
+        sides_make(from, to, walk);
+        for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
+            float u[FLM_GROUP], v[FLM_GROUP], e[FLM_GROUP], bias[FLM_GROUP], square = 0, product = 0;
+            const int64_t at = walk.at(g);
+            const int count = walk.count(g);
+            flm_read(u, from.x + at, count, walk.aligned);
+            flm_read(v, to.x + at, count, walk.aligned);
+            flm_read(e, residual + at, count, walk.aligned);
+            flm_read(bias, p.bias + at, count, bias_aligned && walk.shift == 0);
+#pragma unroll
+            for (int k = 0; k < FLM_GROUP; k++) {
+                u[k] = probability(u[k], from);
+                e[k] = c0 * (probability(v[k], to) - u[k]) + c1 * e[k] + c2 * bias[k];
+                if (k < count) {
+                    square += e[k] * e[k];
+                    product += u[k] * e[k];
+                }
+                v[k] = c3 * e[k];
+            }
+            squares += (double)square;
+            if (THROUGH) products += (double)product;
+            if (THROUGH || keeps) flm_write(residual + at, e, count, walk.aligned);
+            if (!THROUGH && out) flm_write(out + at, v, count, walk.aligned);
+        }
+        squares = flm_block_sum(squares);
+        if (threadIdx.x == 0) p.loss[row] = (float)squares;
+        if (!THROUGH || !out) continue;
+        const float dot = (float)flm_block_sum(products);
+        for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
+            float u[FLM_GROUP], e[FLM_GROUP];
+            const int64_t at = walk.at(g);
+            const int count = walk.count(g);
+            flm_read(u, from.x + at, count, walk.aligned);
+            flm_read(e, residual + at, count, walk.aligned);
+#pragma unroll
+            for (int k = 0; k < FLM_GROUP; k++) u[k] = c3 * probability(u[k], from) * (e[k] - dot);
+            flm_write(out + at, u, count, walk.aligned);
+        }
+    }
+}
+
+template <class T> int launch(const flm_cuda_distill &p, T *grad, bool through, void *stream)
+{
+    const dim3 grid(flm_cuda_grid(p.R, 0)), block((unsigned)flm_cuda_row_threads(p.V));
+    const bool aligned = flm_aligned(grad, p.from, p.to, p.residual), bias_aligned = flm_aligned(p.bias);
+    if (through) return flm_launch(distill_error<T, true>, grid, block, 0, stream, p, grad, bias_aligned, aligned);
+    return flm_launch(distill_error<T, false>, grid, block, 0, stream, p, grad, bias_aligned, aligned);
+}
+
+} // namespace
+
+int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool through, void *stream)
+{
+    return bf16 ? launch(*p, (flm_bf16 *)grad, through, stream) : launch(*p, (float *)grad, through, stream);
+}

@@ -1,0 +1,116 @@
+/* gate.cu - the gated residual with dropout (model.md section 2). What is dropped is a function of the counter and nothing
+ * else (base_philox.h), so the backward pass draws it again: a thread takes the eight components of one counter block.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cuda/kernel/vector.cuh"
+
+namespace {
+
+constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, ROWS = FLM_CUDA_SAMPLE_ROWS;
+constexpr int W = FLM_PHILOX_HALVES, SPAN = W * FLM_WARP;
+
+/* gate: its columns of sample 0. */
+struct sizes {
+    const float *gate;
+    int64_t B, L, d, M;
+    flm_cuda_dropout drop;
+    bool aligned;
+};
+
+/* Factors, 0 or drop.factor, of components [at, at + W) of a position. */
+FLM_DEVICE void drop_factors(float (&factor)[W], const flm_cuda_dropout &drop, int64_t sample, int64_t position, int64_t at)
+{
+    const flm_philox4 r = flm_philox_at(drop.stream, (uint64_t)(drop.first_sample + sample), (uint32_t)position, (uint32_t)(at / W));
+#pragma unroll
+    for (int k = 0; k < W / 2; k++) {
+        factor[2 * k] = (r.v[k] & 0xFFFF) >= drop.threshold ? drop.factor : 0;
+        factor[2 * k + 1] = r.v[k] >> 16 >= drop.threshold ? drop.factor : 0;
+    }
+}
+
+/* A warp a row. y may be x. */
+template <class T, bool DROP>
+__global__ void __launch_bounds__(THREADS) gate_residual(float *y, const float *x, const T *__restrict__ branch, sizes p)
+{
+    for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < p.B * p.L; row += (int64_t)gridDim.x * WARPS) {
+        const int64_t b = row / p.L, l = row - b * p.L;
+        for (int64_t j = flm_lane() * W; j < p.d; j += SPAN) {
+            const int64_t at = row * p.d + j, left = p.d - j;
+            float v[W], u[W], gate[W], factor[W];
+            flm_read(v, x + at, left, p.aligned);
+            flm_read(u, branch + at, left, p.aligned);
+            flm_read(gate, p.gate + b * p.M + j, left, p.aligned);
+            if (DROP) drop_factors(factor, p.drop, b, l, j);
+#pragma unroll
+            for (int k = 0; k < W; k++) v[k] += gate[k] * (DROP ? u[k] * factor[k] : u[k]);
+            flm_write(y + at, v, left, p.aligned);
+        }
+    }
+}
+
+/* A warp takes 32 W columns of ROWS rows of a sample; sums [B, parts, d]: their part of the gate's gradient. grad_branch may
+ * be branch. */
+template <class T, bool DROP>
+__global__ void __launch_bounds__(THREADS) gate_backward(T *grad_branch, float *__restrict__ sums, const float *__restrict__ grad_y,
+                                                         const T *branch, sizes p)
+{
+    const int64_t parts = flm_cuda_parts(p.L, ROWS), tiles = flm_cuda_parts(p.d, SPAN), tasks = p.B * parts * tiles;
+    for (int64_t task = (int64_t)blockIdx.x * WARPS + flm_warp(); task < tasks; task += (int64_t)gridDim.x * WARPS) {
+        const int64_t block = task / tiles, b = block / parts, l = block % parts * ROWS;
+        const int64_t j = task % tiles * SPAN + flm_lane() * W, left = p.d - j;
+        const int rows = p.L - l < ROWS ? (int)(p.L - l) : ROWS;
+        if (left <= 0) continue;
+        float gate[W], sum[W] = {0};
+        flm_read(gate, p.gate + b * p.M + j, left, p.aligned);
+#pragma unroll 2
+        for (int i = 0; i < rows; i++) {
+            const int64_t at = (b * p.L + l + i) * p.d + j;
+            float g[W], u[W], factor[W];
+            flm_read(g, grad_y + at, left, p.aligned);
+            flm_read(u, branch + at, left, p.aligned);
+            if (DROP) drop_factors(factor, p.drop, b, l + i, j);
+#pragma unroll
+            for (int k = 0; k < W; k++) {
+                if (DROP) g[k] *= factor[k];
+                sum[k] += g[k] * u[k];
+                g[k] *= gate[k];
+            }
+            flm_write(grad_branch + at, g, left, p.aligned);
+        }
+        flm_write(sums + block * p.d + j, sum, left, p.aligned);
+    }
+}
+
+template <class T> int forward(float *y, const float *x, const T *branch, const sizes &p, void *stream)
+{
+    const dim3 grid(flm_cuda_grid(flm_cuda_parts(p.B * p.L, WARPS), 0)), block(THREADS);
+    if (p.drop.threshold) return flm_launch(gate_residual<T, true>, grid, block, 0, stream, y, x, branch, p);
+    return flm_launch(gate_residual<T, false>, grid, block, 0, stream, y, x, branch, p);
+}
+
+template <class T> int backward(T *grad_branch, float *sums, const float *grad_y, const T *branch, const sizes &p, void *stream)
+{
+    const int64_t tasks = p.B * flm_cuda_parts(p.L, ROWS) * flm_cuda_parts(p.d, SPAN);
+    const dim3 grid(flm_cuda_grid(flm_cuda_parts(tasks, WARPS), 0)), block(THREADS);
+    if (p.drop.threshold) return flm_launch(gate_backward<T, true>, grid, block, 0, stream, grad_branch, sums, grad_y, branch, p);
+    return flm_launch(gate_backward<T, false>, grid, block, 0, stream, grad_branch, sums, grad_y, branch, p);
+}
+
+} // namespace
+
+int flm_cuda_launch_gate_residual(float *y, const float *x, const void *branch, bool bf16, const float *mod, int64_t gate_at,
+                                  const flm_cuda_dropout *drop, int64_t B, int64_t L, int64_t d, int64_t M, void *stream)
+{
+    const sizes p = {mod + gate_at, B, L, d, M, *drop, flm_aligned(y, x, branch, mod) && flm_whole(W, d) && flm_whole(4, M, gate_at)};
+    return bf16 ? forward(y, x, (const flm_bf16 *)branch, p, stream) : forward(y, x, (const float *)branch, p, stream);
+}
+
+int flm_cuda_launch_gate_residual_backward(void *grad_branch, float *grad_mod, float *sums, const float *grad_y, const void *branch,
+                                           bool bf16, const float *mod, int64_t gate_at, const flm_cuda_dropout *drop, int64_t B,
+                                           int64_t L, int64_t d, int64_t M, void *stream)
+{
+    const sizes p = {mod + gate_at, B, L, d, M, *drop,
+                     flm_aligned(grad_branch, sums, grad_y, branch, mod) && flm_whole(W, d) && flm_whole(4, M, gate_at)};
+    const int code = bf16 ? backward((flm_bf16 *)grad_branch, sums, grad_y, (const flm_bf16 *)branch, p, stream)
+                          : backward((float *)grad_branch, sums, grad_y, (const float *)branch, p, stream);
+    return code ? code : flm_cuda_launch_fold(grad_mod + gate_at, M, sums, B, flm_cuda_parts(L, ROWS), d, false, stream);
+}

@@ -1,0 +1,86 @@
+/* shape.h - the arithmetic of launches: how work is cut into blocks, and how scratch memory is laid out. C and C++, for the
+ * host and the kernels; no CUDA. Where results are sums, the cut depends on the shapes alone, never on the device.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_CUDA_SHAPE_H
+#define FLM_CUDA_SHAPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define FLM_SHAPE static constexpr __host__ __device__
+#elif defined(__cplusplus)
+#define FLM_SHAPE static constexpr
+#else
+#define FLM_SHAPE static inline
+#endif
+
+enum {
+    FLM_CUDA_WARP = 32,
+    FLM_CUDA_THREADS = 256,     /* of a block, where nothing asks for another number */
+    FLM_CUDA_WAVES = 8,         /* such blocks a multiprocessor holds: 2048 threads */
+    FLM_CUDA_SAMPLE_ROWS = 16,  /* rows of a sample summed together, where samples are summed apart */
+    FLM_CUDA_COLUMN_ROWS = 64,  /* rows summed together, where all are summed */
+    FLM_CUDA_SUM_BLOCK = 16384, /* elements summed together */
+    FLM_CUDA_SORT_TILE = 1024,  /* tokens that a warp of the sort places */
+    FLM_CUDA_SORT_BINS = 256,   /* values of the digit that a pass of the sort looks at */
+    FLM_CUDA_RUN_BLOCK = 64     /* sorted tokens whose gradients a warp adds */
+};
+
+/* flm_cuda_parts - blocks of `size` that n make, the last perhaps shorter. */
+FLM_SHAPE int64_t flm_cuda_parts(int64_t n, int64_t size) { return n / size + (n % size != 0); }
+
+/* flm_cuda_grid - blocks to launch for `blocks` of work where the kernel goes on in strides of the grid. most: 0, or so
+ * many at most. CUDA takes 2^31 - 1. */
+FLM_SHAPE unsigned flm_cuda_grid(int64_t blocks, int64_t most)
+{
+    return (unsigned)(most > 0 && blocks > most ? most : blocks > INT32_MAX ? INT32_MAX : blocks);
+}
+
+/* flm_cuda_row_threads - threads of a block that walks rows of n by fours: whole warps, 64 to 1024, two fours a thread. */
+FLM_SHAPE int flm_cuda_row_threads(int64_t n)
+{
+    return n >= 8 * 1024 ? 1024 : n <= 8 * 64 ? 64 : (int)flm_cuda_parts(n, 8 * FLM_CUDA_WARP) * FLM_CUDA_WARP;
+}
+
+/* flm_cuda_align - bytes rounded up to CUDA's 256. */
+FLM_SHAPE size_t flm_cuda_align(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+/* flm_cuda_sort_passes - passes of the sort of numbers in [0, most]: their digits. */
+FLM_SHAPE int flm_cuda_sort_passes(int64_t most)
+{
+    int passes = 1;
+    while (most >= FLM_CUDA_SORT_BINS) {
+        most /= FLM_CUDA_SORT_BINS;
+        passes++;
+    }
+    return passes;
+}
+
+/* Scratch of embed_scatter for n tokens of width d: byte offsets, each aligned to 256. */
+typedef struct flm_cuda_scatter {
+    size_t key[2], row[2]; /* uint32 [n]: tokens and where they stood, as they came from a pass and as they go to it */
+    size_t count;          /* uint32 [bins, tiles] */
+    size_t part;           /* f32 [blocks, 2, d]: sums of runs that go on in other blocks */
+    size_t bytes;
+} flm_cuda_scatter;
+
+FLM_SHAPE flm_cuda_scatter flm_cuda_scatter_layout(int64_t n, int64_t d)
+{
+    const size_t words = flm_cuda_align((size_t)n * sizeof(uint32_t));
+    const size_t counts = flm_cuda_align((size_t)flm_cuda_parts(n, FLM_CUDA_SORT_TILE) * FLM_CUDA_SORT_BINS * sizeof(uint32_t));
+    const size_t parts = flm_cuda_align((size_t)(flm_cuda_parts(n, FLM_CUDA_RUN_BLOCK) * 2 * d) * sizeof(float));
+    const flm_cuda_scatter s = {{0, words}, {2 * words, 3 * words}, 4 * words, 4 * words + counts, 4 * words + counts + parts};
+    return s;
+}
+
+#ifdef __cplusplus
+static_assert(FLM_CUDA_THREADS % FLM_CUDA_WARP == 0 && FLM_CUDA_THREADS <= 1024, "a block is of whole warps, 1024 threads at most");
+static_assert(FLM_CUDA_THREADS * FLM_CUDA_WAVES == 2048, "threads a multiprocessor holds: sm_80 and sm_90");
+static_assert(FLM_CUDA_SORT_BINS % FLM_CUDA_WARP == 0 && FLM_CUDA_SORT_TILE % FLM_CUDA_WARP == 0, "whole warps");
+static_assert(FLM_CUDA_RUN_BLOCK % FLM_CUDA_WARP == 0, "a warp reads the tokens of its block together");
+static_assert(flm_cuda_row_threads(1) == 64 && flm_cuda_row_threads(513) == 96 && flm_cuda_row_threads(8191) == 1024, "rows");
+static_assert(flm_cuda_grid((int64_t)1 << 40, 0) == INT32_MAX && flm_cuda_grid(5, 3) == 3 && flm_cuda_grid(0, 3) == 0, "grids");
+#endif
+
+#endif

@@ -1,0 +1,62 @@
+/* softmax.cuh - walking a row of the vocabulary, and the two sums behind every soft max over it.
+ *
+ * A block takes a row, in groups of four that start at multiples of four elements of the whole matrix: rows of any length are
+ * read 16 bytes at a time, but for their ends. The maximum and the sum of exponentials are made in one reading: a thread
+ * scales its sum where its maximum grows. Terms are fp32, sums fp64. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_CUDA_SOFTMAX_CUH
+#define FLM_CUDA_SOFTMAX_CUH
+
+#include "cuda/kernel/vector.cuh"
+
+constexpr int FLM_GROUP = 4;
+
+/* Row r of [R, V]: element 0 is the shift-th of its group. */
+struct flm_walk {
+    int64_t V, groups;
+    int shift;
+    bool aligned;
+    __device__ flm_walk(int64_t row, int64_t length, bool base_aligned)
+        : V(length), groups(0), shift((int)(row * length % FLM_GROUP)), aligned(base_aligned)
+    {
+        groups = flm_cuda_parts(V + shift, FLM_GROUP);
+    }
+    /* Group g begins at element `at` and has `count`. */
+    __device__ int64_t at(int64_t g) const { return g ? g * FLM_GROUP - shift : 0; }
+    __device__ int count(int64_t g) const
+    {
+        const int64_t end = (g + 1) * FLM_GROUP - shift;
+        return (int)((end < V ? end : V) - at(g));
+    }
+};
+
+constexpr float FLM_LOWEST = -3.402823466e38f; /* below every maximum; -infinity less itself would be NaN */
+
+struct flm_exponentials {
+    float most;
+    double sum; /* of exp(x - most) */
+};
+
+FLM_DEVICE void flm_exponentials_take(flm_exponentials &s, const float (&x)[FLM_GROUP], int count)
+{
+    float most = s.most, sum = 0;
+#pragma unroll
+    for (int k = 0; k < FLM_GROUP; k++)
+        if (k < count) most = fmaxf(most, x[k]);
+    if (most > s.most) {
+        s.sum *= (double)expf(s.most - most);
+        s.most = most;
+    }
+#pragma unroll
+    for (int k = 0; k < FLM_GROUP; k++)
+        if (k < count) sum += expf(x[k] - most);
+    s.sum += (double)sum;
+}
+
+/* flm_exponentials_join - of the whole block; every thread gets the same. Barriers inside. */
+FLM_DEVICE flm_exponentials flm_exponentials_join(const flm_exponentials &s)
+{
+    const float most = flm_block_max(s.most);
+    return {most, flm_block_sum(s.sum * (double)expf(s.most - most))};
+}
+
+#endif
