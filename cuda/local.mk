@@ -23,11 +23,11 @@ CUDA_KERNELS += %D%/kernel/normal.cu
 CUDA_KERNELS += %D%/kernel/reduce.cu
 CUDA_KERNELS += %D%/kernel/scatter.cu
 CUDA_KERNELS += %D%/kernel/softmax.cu
-CUDA_HEADERS = %D%/cuda_internal.h %D%/cuda_blas.h %D%/kernel/kernel.h %D%/kernel/shape.h %D%/kernel/device.cuh \
+CUDA_INCLUDED = %D%/cuda_internal.h %D%/cuda_blas.h %D%/kernel/kernel.h %D%/kernel/shape.h %D%/kernel/device.cuh \
   %D%/kernel/mma.cuh %D%/kernel/softmax.cuh %D%/kernel/vector.cuh
-libflm_cuda_a_SOURCES = $(CUDA_HEADERS) $(CUDA_OPS) $(CUDA_KERNELS) \
+libflm_cuda_a_SOURCES = $(CUDA_INCLUDED) $(CUDA_OPS) $(CUDA_KERNELS) \
   %D%/cuda_backend.c %D%/cuda_memory.c %D%/cuda_matmul.c %D%/cuda_algebra.c %D%/kernel/epilogue.cu %D%/kernel/algebra.cu
-EXTRA_DIST += $(CUDA_HEADERS) $(CUDA_OPS) $(CUDA_KERNELS)
+EXTRA_DIST += $(CUDA_INCLUDED) $(CUDA_OPS) $(CUDA_KERNELS)
 
 SUFFIXES += .cu
 # ptxas tells what every kernel takes (registers, spills, shared memory): kept beside the object for
