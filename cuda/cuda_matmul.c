@@ -38,8 +38,8 @@ enum {
 /* All that a plan depends on; compared as bytes, so without holes. */
 typedef struct plan_key {
     int64_t M, N, K;
-    uint32_t flags;
-    uint32_t align_a, align_b, align_c; /* bytes, at most ALIGN_MOST: views begin anywhere */
+    uint64_t flags;
+    uint32_t align_a, align_b, align_c, align_bias; /* bytes, at most ALIGN_MOST: views begin anywhere */
 } plan_key;
 
 typedef struct flm_cuda_plan {
@@ -146,7 +146,7 @@ static flm_status choose_algorithm(cublasLtHandle_t lt, flm_cuda_plan *plan)
                                                                  preference, 1, &best, &found);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && found == 0))
         FLM_FAIL(FLM_E_UNSUPPORTED,
-                 "matmul: cuBLASLt has no product of %" PRId64 " x %" PRId64 " x %" PRId64 " (kind %#x, aligned to %u, %u, %u)",
+                 "matmul: cuBLASLt has no product of %" PRId64 " x %" PRId64 " x %" PRId64 " (kind %#" PRIx64 ", aligned to %u, %u, %u)",
                  k->M, k->N, k->K, k->flags, k->align_a, k->align_b, k->align_c);
     FLM_CUBLAS(status);
     FLM_CUBLAS(best.state);
@@ -194,6 +194,7 @@ static flm_status multiply(flm_backend *be, const flm_matmul *p, plan_key key)
     key.align_a = alignment(p->a->data);
     key.align_b = alignment(p->b->data);
     key.align_c = alignment(to);
+    if (key.flags & FLAG_BIAS) key.align_bias = alignment(p->bias->data);
     FLM_TRY(plan_find(blas, &key, p, &plan));
     FLM_TRY(set_bias(plan, p));
     FLM_CUBLAS(cublasLtMatmul(blas->lt, plan->product, &one, p->b->data, plan->b, p->a->data, plan->a, &beta, to, plan->c,
@@ -247,7 +248,7 @@ static flm_status multiply_pieces(flm_backend *be, const flm_matmul *p, const pl
             .a = &a, .b = p->b, .c = &sum, .transpose_a = p->transpose_a, .transpose_b = p->transpose_b};
         plan_key k = *key;
         k.M = n;
-        k.flags &= ~(uint32_t)FLAG_BF16_C;
+        k.flags &= ~(uint64_t)FLAG_BF16_C;
         FLM_TRY(multiply(be, &piece, k));
         FLM_TRY(finish(be, p, &c, p->gelu ? &gelu : NULL, scratch, p->bias != NULL));
     }
