@@ -10,10 +10,7 @@
 static const uintptr_t FAKE_OFFSET = (uintptr_t)1 << 62;
 
 /* What lies at a device's address; NULL for NULL. */
-static inline void *near(const void *device)
-{
-    return device ? (void *)((uintptr_t)device - FAKE_OFFSET) : (void *)0;
-}
+static inline void *near(const void *device) { return device ? (void *)((uintptr_t)device - FAKE_OFFSET) : (void *)0; }
 
 static inline int is_far(const void *p) { return ((uintptr_t)p & FAKE_OFFSET) != 0; }
 

@@ -1,5 +1,5 @@
-/* fake_blas.c - see fake.h: cuBLASLt, and cuBLAS and cuSOLVER over the host's BLAS and LAPACK (column-major, as they are).
- * SPDX-License-Identifier: Apache-2.0 */
+/* fake_blas.c - see fake.h: cuBLASLt, and cuBLAS and cuSOLVER over the host's BLAS and LAPACK (column-major, as they
+ * are). SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuda/fake.h"
 
 #include "tensor/tensor.h"
@@ -238,8 +238,8 @@ cublasStatus_t cublasDsyrk(cublasHandle_t handle, cublasFillMode_t uplo, cublasO
 }
 
 cublasStatus_t cublasDtrsm(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t uplo, cublasOperation_t t,
-                           cublasDiagType_t diag, int m, int n, const double *alpha, const double *A, int lda, double *B,
-                           int ldb)
+                           cublasDiagType_t diag, int m, int n, const double *alpha, const double *A, int lda,
+                           double *B, int ldb)
 {
     if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
     cblas_dtrsm(CblasColMajor, side == CUBLAS_SIDE_LEFT ? CblasLeft : CblasRight, uplo_of(uplo), op(t),
@@ -266,8 +266,8 @@ cusolverStatus_t cusolverDnSetStream(cusolverDnHandle_t handle, cudaStream_t str
     return handle && stream ? CUSOLVER_STATUS_SUCCESS : CUSOLVER_STATUS_INVALID_VALUE;
 }
 
-cusolverStatus_t cusolverDnDpotrf_bufferSize(cusolverDnHandle_t handle, cublasFillMode_t uplo, int n, double *A, int lda,
-                                             int *work)
+cusolverStatus_t cusolverDnDpotrf_bufferSize(cusolverDnHandle_t handle, cublasFillMode_t uplo, int n, double *A,
+                                             int lda, int *work)
 {
     (void)uplo;
     *work = 3 * n + 1;

@@ -1,5 +1,5 @@
-/* fake_nccl.c - see fake_nccl.h: NCCL's collectives done at once over MPI, sums in the order of the ranks, and what of CUDA's
- * runtime the transport needs. An event that is waited for must have been recorded, on another stream.
+/* fake_nccl.c - see fake_nccl.h: NCCL's collectives done at once over MPI, sums in the order of the ranks, and what of
+ * CUDA's runtime the transport needs. An event that is waited for must have been recorded, on another stream.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuda/fake_nccl.h"
 
@@ -121,8 +121,8 @@ static void sum(ncclComm_t comm, const float *x, size_t count, float *out)
     free(all);
 }
 
-ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
-                           cudaStream_t stream)
+ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op,
+                           ncclComm_t comm, cudaStream_t stream)
 {
     if (type != ncclFloat32 || op != ncclSum || !stream || from != to) return ncclInvalidArgument;
     sum(comm, near(from), count, near(to));

@@ -100,8 +100,7 @@ static void test_limits(void)
         for (int i = 0; i < FLM_COMM_REQUESTS; i++)
             right = right && flm_comm_sum_f32_begin(comm, be, device, 1, &request[i]) == FLM_OK;
         right = right && flm_comm_sum_f32_begin(comm, be, device, 1, &refused) == FLM_E_ARG && refused == NULL;
-        for (int i = 0; i < FLM_COMM_REQUESTS; i++)
-            right = right && flm_comm_wait(comm, &request[i], NULL) == FLM_OK;
+        for (int i = 0; i < FLM_COMM_REQUESTS; i++) right = right && flm_comm_wait(comm, &request[i], NULL) == FLM_OK;
     }
     ranks_ok(right, "%d at once and no more", FLM_COMM_REQUESTS);
     flm_err_clear();
