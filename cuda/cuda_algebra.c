@@ -1,5 +1,5 @@
-/* cuda_algebra.c - the noise basis's algebra in fp64 (model.md section 4) through cuBLAS and cuSOLVER, and the libraries'
- * handles.
+/* cuda_algebra.c - the noise basis's algebra in fp64 (model.md section 4) through cuBLAS and cuSOLVER, and the
+ * libraries' handles.
  *
  * Row-major matrices are the libraries' column-major ones transposed: a lower triangle is an upper one there.
  * Every call is queued on the backend's one stream with the one workspace, so sums come in the same order every time
@@ -19,8 +19,8 @@ flm_status flm_err_cublas(int code, const char *what, const char *file, int line
     const cublasStatus_t status = (cublasStatus_t)code;
     if (status == CUBLAS_STATUS_SUCCESS) return FLM_OK;
     cudaGetLastError(); /* not for the next launch to find */
-    return flm_err_raise(status == CUBLAS_STATUS_ALLOC_FAILED ? FLM_E_NOMEM : FLM_E_DEVICE, file, line, "cuBLAS: %s in %s",
-                         cublasGetStatusString(status), what);
+    return flm_err_raise(status == CUBLAS_STATUS_ALLOC_FAILED ? FLM_E_NOMEM : FLM_E_DEVICE, file, line,
+                         "cuBLAS: %s in %s", cublasGetStatusString(status), what);
 }
 
 flm_status flm_err_cusolver(int code, const char *what, const char *file, int line)
@@ -43,7 +43,8 @@ flm_status flm_cuda_blas_create(flm_backend *be)
     FLM_CUBLAS(cublasLtCreate(&blas->lt));
     FLM_CUBLAS(cublasCreate(&blas->blas));
     FLM_CUBLAS(cublasSetStream(blas->blas, cuda->stream));
-    FLM_CUBLAS(cublasSetWorkspace(blas->blas, blas->workspace, FLM_CUDA_WORKSPACE)); /* after the stream, which resets it */
+    FLM_CUBLAS(
+        cublasSetWorkspace(blas->blas, blas->workspace, FLM_CUDA_WORKSPACE)); /* after the stream, which resets it */
     FLM_CUSOLVER(cusolverDnCreate(&blas->solver));
     FLM_CUSOLVER(cusolverDnSetStream(blas->solver, cuda->stream));
 done:

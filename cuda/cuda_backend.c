@@ -111,14 +111,16 @@ static flm_status learn(flm_cuda *cuda)
 
     FLM_CUDA(cudaGetDeviceProperties(&p, cuda->device));
     if (p.major < CAPABILITY_LEAST)
-        FLM_FAIL(FLM_E_DEVICE, "device cuda: GPU %d, %s, has compute capability %d.%d, %d.0 (A100) is the least" OTHERWISE,
+        FLM_FAIL(FLM_E_DEVICE,
+                 "device cuda: GPU %d, %s, has compute capability %d.%d, %d.0 (A100) is the least" OTHERWISE,
                  cuda->device, p.name, p.major, p.minor, CAPABILITY_LEAST);
     FLM_CUDA(cudaRuntimeGetVersion(&runtime));
     FLM_CUDA(cudaDriverGetVersion(&driver));
     cuda->processors = p.multiProcessorCount;
     cuda->shared_most = p.sharedMemPerBlockOptin;
     snprintf(cuda->line, sizeof cuda->line,
-             "cuda: GPU %d, %.100s, %.1f GiB, compute capability %d.%d, %d multiprocessors, CUDA %d.%d (driver %d.%d), cuBLASLt %zu",
+             "cuda: GPU %d, %.100s, %.1f GiB, compute capability %d.%d, %d multiprocessors, CUDA %d.%d (driver %d.%d), "
+             "cuBLASLt %zu",
              cuda->device, p.name, (double)p.totalGlobalMem / 0x1p30, p.major, p.minor, p.multiProcessorCount,
              runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10, lt);
 done:

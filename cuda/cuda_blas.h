@@ -1,6 +1,6 @@
-/* cuda_blas.h - what the C files that name CUDA's types share: the memory table, the stream, and the libraries' handles.
- * Included by cuda_backend.c, cuda_memory.c, cuda_matmul.c and cuda_algebra.c alone.
- * SPDX-License-Identifier: Apache-2.0 */
+/* cuda_blas.h - what the C files that name CUDA's types share: the memory table, the stream, and the libraries'
+ * handles. Included by cuda_backend.c, cuda_memory.c, cuda_matmul.c and cuda_algebra.c alone. SPDX-License-Identifier:
+ * Apache-2.0 */
 #ifndef FLM_CUDA_BLAS_H
 #define FLM_CUDA_BLAS_H
 
@@ -11,8 +11,9 @@
 #include <cusolverDn.h>
 
 /* The options that make a job take less of a GPU's memory, for messages. */
-#define FLM_CUDA_SMALLER \
-    "a smaller --micro-batch or --chunk, or --recompute (flm_train, flm_distill), a smaller --batch (flm_generate, flm_score) take less"
+#define FLM_CUDA_SMALLER                                                                                             \
+    "a smaller --micro-batch or --chunk, or --recompute (flm_train, flm_distill), a smaller --batch (flm_generate, " \
+    "flm_score) take less"
 
 enum { FLM_CUDA_PLANS = 64 };
 static const size_t FLM_CUDA_WORKSPACE = (size_t)32 << 20; /* bytes; what NVIDIA advises for Hopper (cuBLAS's manual) */
@@ -22,7 +23,7 @@ typedef struct flm_cublas {
     cublasLtHandle_t lt;
     cublasHandle_t blas;
     cusolverDnHandle_t solver;
-    void *workspace; /* FLM_CUDA_WORKSPACE; used in the stream's order */
+    void *workspace;                            /* FLM_CUDA_WORKSPACE; used in the stream's order */
     struct flm_cuda_plan *plan[FLM_CUDA_PLANS]; /* products by hash: cuda_matmul.c */
 } flm_cublas;
 

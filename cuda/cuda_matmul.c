@@ -1,17 +1,16 @@
 /* cuda_matmul.c - matrix products through cuBLASLt, and the rules for what its epilogues do.
  *
- * Row-major C = op(A) op(B) is column-major C^T = op(B)^T op(A)^T on the same bytes: cuBLASLt's A is our b, its B our a,
- * its D [N, M] our c, and its bias, one value a row of D, runs over our N.
- * bf16 operands are summed in fp32; f32 operands are multiplied in fp32, never TF32 (parity needs it).
- * Which way a product goes depends on its arguments alone:
- *   direct     f32 c, and bf16 c of bf16 operands without a bias. A bias is the epilogue BIAS where it is 16-aligned.
- *              What is left, a bias aligned worse and GELU, is one kernel over c (kernel/epilogue.cu).
- *   in pieces  otherwise: bf16 c with a bias, because cuBLASLt's bias has c's dtype, while ours is f32 and is to be
- *              added before rounding; and bf16 c of f32 operands, which cuBLASLt has not. Pieces of rows go to f32
- *              scratch, small enough for the second-level cache, and from there by one kernel to c and gelu.
- * The epilogue GELU_AUX would fit bf16 c without bias alone, which no network here has: it is not used.
- * Split sums (split-K) only through the workspace, added in a fixed order: the same bits at every call.
- * A shape's plan is asked of cuBLASLt's heuristics once and kept. SPDX-License-Identifier: Apache-2.0 */
+ * Row-major C = op(A) op(B) is column-major C^T = op(B)^T op(A)^T on the same bytes: cuBLASLt's A is our b, its B our
+ * a, its D [N, M] our c, and its bias, one value a row of D, runs over our N. bf16 operands are summed in fp32; f32
+ * operands are multiplied in fp32, never TF32 (parity needs it). Which way a product goes depends on its arguments
+ * alone: direct     f32 c, and bf16 c of bf16 operands without a bias. A bias is the epilogue BIAS where it is
+ * 16-aligned. What is left, a bias aligned worse and GELU, is one kernel over c (kernel/epilogue.cu). in pieces
+ * otherwise: bf16 c with a bias, because cuBLASLt's bias has c's dtype, while ours is f32 and is to be added before
+ * rounding; and bf16 c of f32 operands, which cuBLASLt has not. Pieces of rows go to f32 scratch, small enough for the
+ * second-level cache, and from there by one kernel to c and gelu. The epilogue GELU_AUX would fit bf16 c without bias
+ * alone, which no network here has: it is not used. Split sums (split-K) only through the workspace, added in a fixed
+ * order: the same bits at every call. A shape's plan is asked of cuBLASLt's heuristics once and kept.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/cuda_blas.h"
 #include "cuda/kernel/kernel.h"
 
@@ -38,8 +37,8 @@ enum {
 /* All that a plan depends on; compared as bytes, so without holes. */
 typedef struct plan_key {
     int64_t M, N, K;
-    uint32_t flags;
-    uint32_t align_a, align_b, align_c; /* bytes, at most ALIGN_MOST: views begin anywhere */
+    uint64_t flags;
+    uint32_t align_a, align_b, align_c, align_bias; /* bytes, at most ALIGN_MOST: views begin anywhere */
 } plan_key;
 
 typedef struct flm_cuda_plan {
@@ -84,7 +83,8 @@ static unsigned bucket_of(const plan_key *key)
     return (hash ^ hash >> 16) % FLM_CUDA_PLANS;
 }
 
-#define SET(desc, name, value) cublasLtMatmulDescSetAttribute((desc), CUBLASLT_MATMUL_DESC_##name, &(value), sizeof(value))
+#define SET(desc, name, value) \
+    cublasLtMatmulDescSetAttribute((desc), CUBLASLT_MATMUL_DESC_##name, &(value), sizeof(value))
 
 /* The bias of this call; the heuristics look at how it is aligned. */
 static flm_status set_bias(flm_cuda_plan *plan, const flm_matmul *p)
@@ -146,7 +146,8 @@ static flm_status choose_algorithm(cublasLtHandle_t lt, flm_cuda_plan *plan)
                                                                  preference, 1, &best, &found);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && found == 0))
         FLM_FAIL(FLM_E_UNSUPPORTED,
-                 "matmul: cuBLASLt has no product of %" PRId64 " x %" PRId64 " x %" PRId64 " (kind %#x, aligned to %u, %u, %u)",
+                 "matmul: cuBLASLt has no product of %" PRId64 " x %" PRId64 " x %" PRId64 " (kind %#" PRIx64
+                 ", aligned to %u, %u, %u)",
                  k->M, k->N, k->K, k->flags, k->align_a, k->align_b, k->align_c);
     FLM_CUBLAS(status);
     FLM_CUBLAS(best.state);
@@ -194,10 +195,12 @@ static flm_status multiply(flm_backend *be, const flm_matmul *p, plan_key key)
     key.align_a = alignment(p->a->data);
     key.align_b = alignment(p->b->data);
     key.align_c = alignment(to);
+    if (key.flags & FLAG_BIAS) key.align_bias = alignment(p->bias->data);
     FLM_TRY(plan_find(blas, &key, p, &plan));
     FLM_TRY(set_bias(plan, p));
-    FLM_CUBLAS(cublasLtMatmul(blas->lt, plan->product, &one, p->b->data, plan->b, p->a->data, plan->a, &beta, to, plan->c,
-                              to, plan->c, &plan->algo, blas->workspace, FLM_CUDA_WORKSPACE, flm_cuda_of(be)->stream));
+    FLM_CUBLAS(cublasLtMatmul(blas->lt, plan->product, &one, p->b->data, plan->b, p->a->data, plan->a, &beta, to,
+                              plan->c, to, plan->c, &plan->algo, blas->workspace, FLM_CUDA_WORKSPACE,
+                              flm_cuda_of(be)->stream));
 done:
     return rc;
 }
@@ -247,7 +250,7 @@ static flm_status multiply_pieces(flm_backend *be, const flm_matmul *p, const pl
             .a = &a, .b = p->b, .c = &sum, .transpose_a = p->transpose_a, .transpose_b = p->transpose_b};
         plan_key k = *key;
         k.M = n;
-        k.flags &= ~(uint32_t)FLAG_BF16_C;
+        k.flags &= ~(uint64_t)FLAG_BF16_C;
         FLM_TRY(multiply(be, &piece, k));
         FLM_TRY(finish(be, p, &c, p->gelu ? &gelu : NULL, scratch, p->bias != NULL));
     }

@@ -1,4 +1,5 @@
-/* cuda_memory.c - the backend "cuda": its memory table, its stream's end, scratch memory, and CUDA's errors as statuses.
+/* cuda_memory.c - the backend "cuda": its memory table, its stream's end, scratch memory, and CUDA's errors as
+ * statuses.
  *
  * Everything is queued on the one compute stream. Scratch memory grows when first asked for, so a training's first step
  * settles it; nothing is allocated afterwards. SPDX-License-Identifier: Apache-2.0 */
@@ -136,9 +137,11 @@ flm_status flm_cuda_sync(flm_backend *be)
     const cudaError_t error = cudaStreamSynchronize(flm_cuda_of(be)->stream);
 
     if (error != cudaSuccess)
-        FLM_FAIL(FLM_E_DEVICE,
-                 "CUDA: %s (%s), found while waiting; the last kernel queued was %s; CUDA_LAUNCH_BLOCKING=1 finds the one "
-                 "that failed", cudaGetErrorString(error), cudaGetErrorName(error), queued);
+        FLM_FAIL(
+            FLM_E_DEVICE,
+            "CUDA: %s (%s), found while waiting; the last kernel queued was %s; CUDA_LAUNCH_BLOCKING=1 finds the one "
+            "that failed",
+            cudaGetErrorString(error), cudaGetErrorName(error), queued);
 done:
     return rc;
 }

@@ -4,7 +4,8 @@
 
 #include <cuda_runtime.h>
 
-namespace {
+namespace
+{
 
 constexpr int THREADS = 256, TILE = 16, BLOCKS_MOST = 1 << 16;
 
@@ -36,7 +37,8 @@ dim3 tiles(int64_t K) { return dim3((unsigned)((K + TILE - 1) / TILE), (unsigned
 extern "C" int flm_cuda_launch_widen(double *to, const float *from, int64_t count, void *stream)
 {
     const int64_t blocks = (count + THREADS - 1) / THREADS;
-    widen<<<(unsigned)(blocks < BLOCKS_MOST ? blocks : BLOCKS_MOST), THREADS, 0, (cudaStream_t)stream>>>(to, from, count);
+    widen<<<(unsigned)(blocks < BLOCKS_MOST ? blocks : BLOCKS_MOST), THREADS, 0, (cudaStream_t)stream>>>(to, from,
+                                                                                                         count);
     return (int)cudaGetLastError();
 }
 

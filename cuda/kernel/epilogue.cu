@@ -1,11 +1,12 @@
-/* epilogue.cu - what cuBLASLt's epilogues cannot do after a product: an fp32 bias on a bf16 result, GELU beside an f32 one.
- * A thread takes four neighbours of a row where rows allow it. SPDX-License-Identifier: Apache-2.0 */
+/* epilogue.cu - what cuBLASLt's epilogues cannot do after a product: an fp32 bias on a bf16 result, GELU beside an f32
+ * one. A thread takes four neighbours of a row where rows allow it. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/kernel.h"
 
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
-namespace {
+namespace
+{
 
 constexpr int THREADS = 256, BLOCKS_MOST = 1 << 16;
 
@@ -32,8 +33,8 @@ template <typename T, int WIDE> struct alignas(sizeof(T) * WIDE) pack {
 };
 
 template <typename T, int WIDE>
-__global__ void __launch_bounds__(THREADS) epilogue(T *c, T *gelu, const float *sum, const float *bias, int64_t count,
-                                                    int64_t N)
+__global__ void __launch_bounds__(THREADS)
+    epilogue(T *c, T *gelu, const float *sum, const float *bias, int64_t count, int64_t N)
 {
     const int64_t step = (int64_t)gridDim.x * THREADS * WIDE;
     for (int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * WIDE; at < count; at += step) {
@@ -80,7 +81,6 @@ int launch(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_
 extern "C" int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M,
                                         int64_t N, void *stream)
 {
-    if (bf16)
-        return launch((__nv_bfloat16 *)c, (__nv_bfloat16 *)gelu, sum, bias, M, N, (cudaStream_t)stream);
+    if (bf16) return launch((__nv_bfloat16 *)c, (__nv_bfloat16 *)gelu, sum, bias, M, N, (cudaStream_t)stream);
     return launch((float *)c, (float *)gelu, sum, bias, M, N, (cudaStream_t)stream);
 }

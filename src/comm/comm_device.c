@@ -1,5 +1,5 @@
-/* comm_device.c - which way the arrays of a device travel. The only file that asks whether NCCL was built, and whether MPI
- * takes device pointers. SPDX-License-Identifier: Apache-2.0 */
+/* comm_device.c - which way the arrays of a device travel. The only file that asks whether NCCL was built, and whether
+ * MPI takes device pointers. SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
 #include "comm/comm_internal.h"
@@ -31,7 +31,8 @@ static flm_status compare(flm_comm *comm, const flm_backend *be)
     int64_t most[5] = {far, -far, gpu, -gpu, -(int64_t)mpi_reaches(be)};
     FLM_TRY(flm_comm_max_i64(comm, most, 5));
     if (most[0] != -most[1] || most[2] != -most[3])
-        FLM_FAIL(FLM_E_MISMATCH, "the ranks' devices are of different kinds; this rank's is %s (see --device)", be->name);
+        FLM_FAIL(FLM_E_MISMATCH, "the ranks' devices are of different kinds; this rank's is %s (see --device)",
+                 be->name);
     comm->reachable = most[4] != 0;
 done:
     return rc;

@@ -40,8 +40,8 @@ static flm_status err_cuda(cudaError_t code, const char *what, const char *file,
 {
     if (code == cudaSuccess) return FLM_OK;
     cudaGetLastError(); /* not for the next launch to find */
-    return flm_err_raise(FLM_E_DEVICE, file, line, "CUDA: %s (%s) in %s", cudaGetErrorString(code), cudaGetErrorName(code),
-                         what);
+    return flm_err_raise(FLM_E_DEVICE, file, line, "CUDA: %s (%s) in %s", cudaGetErrorString(code),
+                         cudaGetErrorName(code), what);
 }
 
 static flm_status err_nccl(const nccl_state *s, ncclResult_t code, const char *what, const char *file, int line)
@@ -71,11 +71,12 @@ flm_status flm_comm_nccl_fits(flm_comm *comm, bool *fits)
     bool apart = true;
 
     FLM_TRY(flm_comm_agree(comm, err_cuda(cudaGetDevice(&device), "cudaGetDevice", __FILE__, __LINE__)));
-    FLM_TRY(flm_comm_agree(comm, err_cuda(cudaDeviceGetPCIBusId(bus, sizeof bus, device), "cudaDeviceGetPCIBusId", __FILE__,
-                                          __LINE__)));
+    FLM_TRY(flm_comm_agree(
+        comm, err_cuda(cudaDeviceGetPCIBusId(bus, sizeof bus, device), "cudaDeviceGetPCIBusId", __FILE__, __LINE__)));
     snprintf(mine, sizeof mine, "%d %s", comm->node, bus);
     all = malloc((size_t)comm->size * GPU_BYTES);
-    if (all == NULL) rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the GPUs of %d ranks", comm->size);
+    if (all == NULL)
+        rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the GPUs of %d ranks", comm->size);
     FLM_TRY(flm_comm_agree(comm, rc));
     FLM_TRY(flm_comm_gather(comm, mine, GPU_BYTES, all, 0));
     FLM_TRY(flm_comm_broadcast(comm, all, (int64_t)comm->size * GPU_BYTES, 0));
@@ -148,7 +149,8 @@ static flm_status nccl_open(flm_comm *comm)
     s->next = all_states;
     all_states = s;
     TRY_NCCL(NULL, ncclGetVersion(&version));
-    flm_log(FLM_LOG_INFO, "NCCL %d.%d.%d between %d GPUs", version / 10000, version % 10000 / 100, version % 100, comm->size);
+    flm_log(FLM_LOG_INFO, "NCCL %d.%d.%d between %d GPUs", version / 10000, version % 10000 / 100, version % 100,
+            comm->size);
 done:
     return rc;
 }
@@ -160,7 +162,8 @@ static flm_status check(const nccl_state *s)
     ncclResult_t state = ncclSuccess;
     TRY_NCCL(s, ncclCommGetAsyncError(s->nccl, &state));
     if (state != ncclSuccess && state != ncclInProgress)
-        FLM_FAIL(FLM_E_DEVICE, "NCCL: %s, found between calls: %s", ncclGetErrorString(state), ncclGetLastError(s->nccl));
+        FLM_FAIL(FLM_E_DEVICE, "NCCL: %s, found between calls: %s", ncclGetErrorString(state),
+                 ncclGetLastError(s->nccl));
 done:
     return rc;
 }

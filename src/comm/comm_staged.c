@@ -1,7 +1,7 @@
 /* comm_staged.c - device memory that neither the host nor MPI can read: through pinned host memory and comm->transport.
  *
- * An array goes in pieces: of every rank's slice the elements [at, at + n), side by side in a staging buffer, which is a
- * smaller collective of the same kind; so sums have the same bits as in host memory. There are two buffers: while one
+ * An array goes in pieces: of every rank's slice the elements [at, at + n), side by side in a staging buffer, which is
+ * a smaller collective of the same kind; so sums have the same bits as in host memory. There are two buffers: while one
  * piece is under way between the ranks, the next comes from the device. A begin returns when its last piece is through;
  * the way back to the device is queued. Gathers go straight from the device where MPI takes its pointers.
  * SPDX-License-Identifier: Apache-2.0 */

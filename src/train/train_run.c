@@ -117,7 +117,7 @@ static void tell_plan(const flm_run *run)
             "%s: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
             "; %.1f M weights; products in %s",
             flm_model_kind_name(s->network), s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6, flm_dtype_name(t->settings.act));
-    if (flm_comm_size(run->comm) > 1)
+    if (flm_comm_size(run->comm) > 1 && !run->be->host_memory)
         flm_log(FLM_LOG_INFO, "gradients and weights travel %s", flm_comm_describe(run->comm));
     flm_log(FLM_LOG_INFO,
             "%d rank%s, batch %" PRId64 " (at most %" PRId64 " at once a rank), %" PRId64 " rows an epoch; %.0f MiB a rank",

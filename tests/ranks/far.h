@@ -1,5 +1,5 @@
-/* far.h - a device for tests of what moves data: memory whose addresses mean nothing to the host, and copies that are done
- * at the next sync, in their order. It has no ops. SPDX-License-Identifier: Apache-2.0 */
+/* far.h - a device for tests of what moves data: memory whose addresses mean nothing to the host, and copies that are
+ * done at the next sync, in their order. It has no ops. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_RANKS_FAR_H
 #define FLM_TESTS_RANKS_FAR_H
 

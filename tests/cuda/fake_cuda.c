@@ -1,0 +1,145 @@
+/* fake_cuda.c - see fake.h: the runtime and the launchers of the kernels around products and algebra.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/cuda/fake.h"
+
+#include "cuda/kernel/kernel.h"
+#include "tensor/tensor.h"
+
+#include <cuda_runtime_api.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+cudaError_t cudaGetLastError(void) { return cudaSuccess; }
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    *count = 2;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
+{
+    memset(p, 0, sizeof *p);
+    snprintf(p->name, sizeof p->name, "fake %d", device);
+    p->major = 8;
+    p->multiProcessorCount = 108;
+    p->totalGlobalMem = (size_t)1 << 32;
+    p->sharedMemPerBlockOptin = 163 << 10;
+    return device >= 0 && device < 2 ? cudaSuccess : cudaErrorInvalidDevice;
+}
+
+cudaError_t cudaSetDevice(int device) { return device >= 0 && device < 2 ? cudaSuccess : cudaErrorInvalidDevice; }
+
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
+{
+    *available = *total = (size_t)1 << 32;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **out, size_t bytes)
+{
+    void *data = bytes > (size_t)1 << 32 ? NULL : aligned_alloc(256, (bytes + 255) / 256 * 256);
+    if (!data) return cudaErrorMemoryAllocation;
+    memset(data, 0xEE, bytes);
+    *out = (void *)((uintptr_t)data + FAKE_OFFSET);
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *data)
+{
+    free(near(data));
+    return cudaSuccess;
+}
+
+cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned flags)
+{
+    (void)flags;
+    *out = malloc(bytes + 1);
+    return *out ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFreeHost(void *data)
+{
+    free(data);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
+{
+    const int to_far = kind != cudaMemcpyDeviceToHost, from_far = kind != cudaMemcpyHostToDevice;
+    if (!stream || is_far(to) != to_far || is_far(from) != from_far) return cudaErrorInvalidValue;
+    memcpy(to_far ? near(to) : to, from_far ? near(from) : from, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void *device, int value, size_t bytes, cudaStream_t stream)
+{
+    if (!stream || !is_far(device)) return cudaErrorInvalidValue;
+    memset(near(device), value, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
+{
+    if (flags != cudaStreamNonBlocking) return cudaErrorInvalidValue;
+    *out = malloc(1);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+    free(stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stream ? cudaSuccess : cudaErrorInvalidValue; }
+
+/* The kernels, as kernel.h says. */
+int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M, int64_t N,
+                             void *stream)
+{
+    if (!stream || M < 1 || N < 1) return cudaErrorInvalidValue;
+    for (int64_t i = 0; i < M * N; i++) {
+        uint16_t *narrow = near(c), *narrow_gelu = near(gelu);
+        float *wide = near(c), *wide_gelu = near(gelu);
+        float x = sum ? ((float *)near(sum))[i] : bf16 ? flm_bf16_to_f32(narrow[i]) : wide[i];
+        if (bias) x += ((float *)near(bias))[i % N];
+        if (bf16) x = flm_bf16_to_f32(flm_bf16_from_f32(x));
+        if (bf16 && (sum || bias)) narrow[i] = flm_bf16_from_f32(x);
+        if (!bf16 && (sum || bias)) wide[i] = x;
+        const float y = 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
+        if (gelu && bf16) narrow_gelu[i] = flm_bf16_from_f32(y);
+        if (gelu && !bf16) wide_gelu[i] = y;
+    }
+    return 0;
+}
+
+int flm_cuda_launch_widen(double *to, const float *from, int64_t count, void *stream)
+{
+    if (!stream || count < 1) return cudaErrorInvalidValue;
+    for (int64_t i = 0; i < count; i++) ((double *)near(to))[i] = (double)((float *)near(from))[i];
+    return 0;
+}
+
+int flm_cuda_launch_mirror(double *g, int64_t K, void *stream)
+{
+    double *x = near(g);
+    if (!stream || K < 1) return cudaErrorInvalidValue;
+    for (int64_t i = 0; i < K; i++)
+        for (int64_t j = 0; j < i; j++) x[j * K + i] = x[i * K + j];
+    return 0;
+}
+
+int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, void *stream)
+{
+    double *x = near(g);
+    int *least = near(bad);
+    if (!stream || K < 1) return cudaErrorInvalidValue;
+    for (int64_t i = 0; i < K; i++) {
+        for (int64_t j = i + 1; j < K; j++) x[i * K + j] = 0;
+        if (!isfinite(x[i * K + i]) && (int)i < *least) *least = (int)i;
+    }
+    return 0;
+}
