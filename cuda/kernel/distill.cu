@@ -5,7 +5,7 @@
 
 namespace {
 
-constexpr int MOST = 1024;
+constexpr int MOST = FLM_CUDA_ROW_THREADS, BLOCKS = 2; /* threads; blocks a multiprocessor */
 
 /* One row's logits, and what their exponentials are made with. */
 struct side {
@@ -39,7 +39,7 @@ FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
 /* grad: NULL, or may be p.residual, with THROUGH p.from. A thread takes the same elements in every walk, so that what it
  * reads again nobody else has written. */
 template <class T, bool THROUGH>
-__global__ void __launch_bounds__(MOST) distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)
+__global__ void __launch_bounds__(MOST, BLOCKS) distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)
 {
     for (int64_t row = blockIdx.x; row < p.R; row += gridDim.x) {
         const flm_walk walk(row, p.V, aligned);

@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(THREADS) gate_residual(float *y, const float *
 /* A warp takes 32 W columns of ROWS rows of a sample; sums [B, parts, d]: their part of the gate's gradient. grad_branch may
  * be branch. */
 template <class T, bool DROP>
-__global__ void __launch_bounds__(THREADS) gate_backward(T *grad_branch, float *__restrict__ sums, const float *__restrict__ grad_y,
+__global__ void __launch_bounds__(THREADS, DROP ? 2 : 3) gate_backward(T *grad_branch, float *__restrict__ sums, const float *__restrict__ grad_y,
                                                          const T *branch, sizes p)
 {
     const int64_t parts = flm_cuda_parts(p.L, ROWS), tiles = flm_cuda_parts(p.d, SPAN), tasks = p.B * parts * tiles;

@@ -1,6 +1,7 @@
 /* layernorm.cu - layer normalisation with a sample's own scale and shift, and its gradient (model.md section 2).
  *
- * Forward: a warp a row, which it holds in registers, so that x is read once; rows too long for that take a block each.
+ * Forward: a warp a row, which it holds in registers, so that x is read once; rows too long for that, or not of whole
+ * vectors, take a block each.
  * Backward, with x^ = (x - mean) rstd and g = grad_y w (1 + scale):
  *   grad_x += rstd (g - mean(g) - x^ mean(g x^));   grad_shift = sum over L of grad_y =: S;
  *   grad_scale = w A and grad_w += sum over B of (1 + scale) A, where A = sum over L of grad_y x^.
@@ -21,30 +22,35 @@ struct rows {
     bool aligned;
 };
 
-template <class T> FLM_DEVICE void modulate(T *y, const rows &p, const float (&x)[W], float m, float r, int64_t sample, int64_t j)
+template <class T>
+FLM_DEVICE void modulate(T *y, const rows &p, const float (&x)[W], float m, float r, int64_t sample, int64_t j, int64_t left, bool aligned)
 {
     float w[W], shift[W], scale[W], out[W];
-    flm_read(w, p.w + j, p.d - j, p.aligned);
-    flm_read(shift, p.shift + sample * p.M + j, p.d - j, p.aligned);
-    flm_read(scale, p.scale + sample * p.M + j, p.d - j, p.aligned);
+    flm_read(w, p.w + j, left, aligned);
+    flm_read(shift, p.shift + sample * p.M + j, left, aligned);
+    flm_read(scale, p.scale + sample * p.M + j, left, aligned);
 #pragma unroll
     for (int k = 0; k < W; k++) out[k] = (x[k] - m) * r * w[k] * (1 + scale[k]) + shift[k];
-    flm_write(y + j, out, p.d - j, p.aligned);
+    flm_write(y + j, out, left, aligned);
 }
 
-/* Rows of at most ITEMS * SPAN. */
+/* Rows of at most ITEMS * SPAN, and of vectors. */
 template <class T, int ITEMS>
-__global__ void __launch_bounds__(THREADS) forward_held(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
+__global__ void __launch_bounds__(THREADS, ITEMS > 8 ? 1 : 3) forward_held(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
 {
     for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < p.count; row += (int64_t)gridDim.x * WARPS) {
         float x[ITEMS][W], sum = 0, square = 0;
 #pragma unroll
         for (int i = 0; i < ITEMS; i++) {
             const int64_t j = i * SPAN + flm_lane() * W;
-            flm_read(x[i], p.x + row * p.d + j, p.d - j, p.aligned);
+#pragma unroll
+            for (int k = 0; k < W; k++) x[i][k] = 0;
+            if (j < p.d) flm_read(x[i], p.x + row * p.d + j, W, true);
+        }
+#pragma unroll
+        for (int i = 0; i < ITEMS; i++)
 #pragma unroll
             for (int k = 0; k < W; k++) sum += x[i][k];
-        }
         const float m = flm_warp_sum(sum) / (float)p.d;
 #pragma unroll
         for (int i = 0; i < ITEMS; i++)
@@ -58,7 +64,7 @@ __global__ void __launch_bounds__(THREADS) forward_held(T *__restrict__ y, float
 #pragma unroll
         for (int i = 0; i < ITEMS; i++) {
             const int64_t j = i * SPAN + flm_lane() * W;
-            if (j < p.d) modulate(y + row * p.d, p, x[i], m, r, sample, j);
+            if (j < p.d) modulate(y + row * p.d, p, x[i], m, r, sample, j, W, true);
         }
         if (flm_lane() == 0) {
             mean[row] = m;
@@ -69,24 +75,24 @@ __global__ void __launch_bounds__(THREADS) forward_held(T *__restrict__ y, float
 
 /* Rows of any length: read three times, from the cache after the first. */
 template <class T>
-__global__ void __launch_bounds__(THREADS) forward_long(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
+__global__ void __launch_bounds__(FLM_CUDA_ROW_THREADS) forward_long(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
 {
     for (int64_t row = blockIdx.x; row < p.count; row += gridDim.x) {
         const float *in = p.x + row * p.d;
         float x[W], sum = 0, square = 0;
-        for (int64_t j = threadIdx.x * W; j < p.d; j += THREADS * W) {
+        for (int64_t j = threadIdx.x * W; j < p.d; j += blockDim.x * W) {
             flm_read(x, in + j, p.d - j, p.aligned);
             for (int k = 0; k < W; k++) sum += x[k];
         }
         const float m = flm_block_sum(sum) / (float)p.d;
-        for (int64_t j = threadIdx.x * W; j < p.d; j += THREADS * W) {
+        for (int64_t j = threadIdx.x * W; j < p.d; j += blockDim.x * W) {
             flm_read(x, in + j, p.d - j, p.aligned);
             for (int k = 0; k < W; k++) square += j + k < p.d ? (x[k] - m) * (x[k] - m) : 0;
         }
         const float r = 1 / sqrtf(flm_block_sum(square) / (float)p.d + EPSILON);
-        for (int64_t j = threadIdx.x * W; j < p.d; j += THREADS * W) {
+        for (int64_t j = threadIdx.x * W; j < p.d; j += blockDim.x * W) {
             flm_read(x, in + j, p.d - j, p.aligned);
-            modulate(y + row * p.d, p, x, m, r, row / p.L, j);
+            modulate(y + row * p.d, p, x, m, r, row / p.L, j, p.d - j, p.aligned);
         }
         if (threadIdx.x == 0) {
             mean[row] = m;
@@ -123,7 +129,7 @@ template <class T> FLM_DEVICE row_statistics backward_means(const rows &p, const
 
 /* sums: S and A of the block, f32 [blocks, 2, d]; blocks: [B, parts]. */
 template <class T>
-__global__ void __launch_bounds__(THREADS) backward(float *__restrict__ grad_x, float *__restrict__ sums, const T *__restrict__ grad_y,
+__global__ void __launch_bounds__(THREADS, 3) backward(float *__restrict__ grad_x, float *__restrict__ sums, const T *__restrict__ grad_y,
                                                     const float *__restrict__ mean, const float *__restrict__ rstd, rows p)
 {
     __shared__ row_statistics of[ROWS];
@@ -188,11 +194,12 @@ template <class T>
 int forward(T *y, float *mean, float *rstd, const rows &p, void *stream)
 {
     const dim3 grid(flm_cuda_grid(flm_cuda_parts(p.count, WARPS), 0)), block(THREADS);
+    if (p.d > 16 * SPAN || !p.aligned)
+        return flm_launch(forward_long<T>, dim3(flm_cuda_grid(p.count, 0)), dim3((unsigned)flm_cuda_row_threads(p.d)), 0, stream, y, mean, rstd, p);
     if (p.d <= 2 * SPAN) return flm_launch(forward_held<T, 2>, grid, block, 0, stream, y, mean, rstd, p);
     if (p.d <= 6 * SPAN) return flm_launch(forward_held<T, 6>, grid, block, 0, stream, y, mean, rstd, p);
     if (p.d <= 8 * SPAN) return flm_launch(forward_held<T, 8>, grid, block, 0, stream, y, mean, rstd, p);
-    if (p.d <= 16 * SPAN) return flm_launch(forward_held<T, 16>, grid, block, 0, stream, y, mean, rstd, p);
-    return flm_launch(forward_long<T>, dim3(flm_cuda_grid(p.count, 0)), block, 0, stream, y, mean, rstd, p);
+    return flm_launch(forward_held<T, 16>, grid, block, 0, stream, y, mean, rstd, p);
 }
 
 } // namespace

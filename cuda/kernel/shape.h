@@ -19,6 +19,7 @@ enum {
     FLM_CUDA_WARP = 32,
     FLM_CUDA_THREADS = 256,     /* of a block, where nothing asks for another number */
     FLM_CUDA_WAVES = 8,         /* such blocks a multiprocessor holds: 2048 threads */
+    FLM_CUDA_ROW_THREADS = 512, /* of a block that walks a row, at most */
     FLM_CUDA_SAMPLE_ROWS = 16,  /* rows of a sample summed together, where samples are summed apart */
     FLM_CUDA_COLUMN_ROWS = 64,  /* rows summed together, where all are summed */
     FLM_CUDA_SUM_BLOCK = 16384, /* elements summed together */
@@ -37,10 +38,11 @@ FLM_SHAPE unsigned flm_cuda_grid(int64_t blocks, int64_t most)
     return (unsigned)(most > 0 && blocks > most ? most : blocks > INT32_MAX ? INT32_MAX : blocks);
 }
 
-/* flm_cuda_row_threads - threads of a block that walks rows of n by fours: whole warps, 64 to 1024, two fours a thread. */
+/* flm_cuda_row_threads - threads of a block that walks rows of n by fours: whole warps, 64 to FLM_CUDA_ROW_THREADS, two fours
+ * a thread where that is enough. */
 FLM_SHAPE int flm_cuda_row_threads(int64_t n)
 {
-    return n >= 8 * 1024 ? 1024 : n <= 8 * 64 ? 64 : (int)flm_cuda_parts(n, 8 * FLM_CUDA_WARP) * FLM_CUDA_WARP;
+    return n >= 8 * FLM_CUDA_ROW_THREADS ? FLM_CUDA_ROW_THREADS : n <= 8 * 64 ? 64 : (int)flm_cuda_parts(n, 8 * FLM_CUDA_WARP) * FLM_CUDA_WARP;
 }
 
 /* flm_cuda_align - bytes rounded up to CUDA's 256. */
@@ -79,7 +81,7 @@ static_assert(FLM_CUDA_THREADS % FLM_CUDA_WARP == 0 && FLM_CUDA_THREADS <= 1024,
 static_assert(FLM_CUDA_THREADS * FLM_CUDA_WAVES == 2048, "threads a multiprocessor holds: sm_80 and sm_90");
 static_assert(FLM_CUDA_SORT_BINS % FLM_CUDA_WARP == 0 && FLM_CUDA_SORT_TILE % FLM_CUDA_WARP == 0, "whole warps");
 static_assert(FLM_CUDA_RUN_BLOCK % FLM_CUDA_WARP == 0, "a warp reads the tokens of its block together");
-static_assert(flm_cuda_row_threads(1) == 64 && flm_cuda_row_threads(513) == 96 && flm_cuda_row_threads(8191) == 1024, "rows");
+static_assert(flm_cuda_row_threads(1) == 64 && flm_cuda_row_threads(513) == 96 && flm_cuda_row_threads(4095) == 512, "rows");
 static_assert(flm_cuda_grid((int64_t)1 << 40, 0) == INT32_MAX && flm_cuda_grid(5, 3) == 3 && flm_cuda_grid(0, 3) == 0, "grids");
 #endif
 

@@ -4,13 +4,11 @@
 
 namespace {
 
-constexpr int MOST = 1024; /* threads */
-static_assert(flm_cuda_row_threads((int64_t)1 << 40) <= MOST, "launch bound");
+constexpr int MOST = FLM_CUDA_ROW_THREADS, BLOCKS = 3; /* threads; blocks a multiprocessor, so that some read while others wait */
 
 FLM_DEVICE flm_exponentials exponentials_of(const float *x, const flm_walk &walk)
 {
     flm_exponentials s = {FLM_LOWEST, 0};
-#pragma unroll 2
     for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
         float v[FLM_GROUP];
         const int count = walk.count(g);
@@ -22,7 +20,7 @@ FLM_DEVICE flm_exponentials exponentials_of(const float *x, const flm_walk &walk
 
 /* grad may be logits, or NULL. A target outside the row: NaN for its loss and gradient. */
 template <class T>
-__global__ void __launch_bounds__(MOST) softmax_xent(float *__restrict__ loss, T *grad, const float *logits,
+__global__ void __launch_bounds__(MOST, BLOCKS) softmax_xent(float *__restrict__ loss, T *grad, const float *logits,
                                                      const int32_t *__restrict__ target, float scale, int64_t R, int64_t V, bool aligned)
 {
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
@@ -36,32 +34,29 @@ __global__ void __launch_bounds__(MOST) softmax_xent(float *__restrict__ loss, T
         if (threadIdx.x == 0) loss[row] = (float)(log(s.sum) + below);
         if (!grad) continue;
         const float factor = there ? (float)((double)scale / s.sum) : flm_nan();
-#pragma unroll 2
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             float v[FLM_GROUP];
             const int64_t at = walk.at(g);
             const int count = walk.count(g);
             flm_read(v, x + at, count, walk.aligned);
 #pragma unroll
-            for (int k = 0; k < FLM_GROUP; k++) {
-                v[k] = expf(v[k] - s.most) * factor;
-                if (at + k == t) v[k] = (float)((exp(-below) / s.sum - 1) * (double)scale);
-            }
+            for (int k = 0; k < FLM_GROUP; k++) v[k] = expf(v[k] - s.most) * factor;
             flm_write(grad + row * V + at, v, count, walk.aligned);
         }
+        if (there && threadIdx.x == (t + walk.shift) / FLM_GROUP % blockDim.x) /* who wrote this element writes it again */
+            grad[row * V + t] = flm_act<T>((float)((exp(-below) / s.sum - 1) * (double)scale));
     }
 }
 
 /* p may be logits. */
 template <class T>
-__global__ void __launch_bounds__(MOST) softmax(T *p, const float *logits, int64_t R, int64_t V, bool aligned)
+__global__ void __launch_bounds__(MOST, BLOCKS) softmax(T *p, const float *logits, int64_t R, int64_t V, bool aligned)
 {
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
         const flm_walk walk(row, V, aligned);
         const float *x = logits + row * V;
         const flm_exponentials s = exponentials_of(x, walk);
         const float factor = (float)(1 / s.sum);
-#pragma unroll 2
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             float v[FLM_GROUP];
             const int64_t at = walk.at(g);
@@ -94,7 +89,7 @@ FLM_DEVICE candidate warp_best(candidate c)
     return c;
 }
 
-__global__ void __launch_bounds__(MOST) argmax(int32_t *__restrict__ index, const float *__restrict__ x, int64_t R, int64_t V, bool aligned)
+__global__ void __launch_bounds__(MOST, BLOCKS) argmax(int32_t *__restrict__ index, const float *__restrict__ x, int64_t R, int64_t V, bool aligned)
 {
     __shared__ candidate part[FLM_WARP];
     const float infinity = __uint_as_float(0x7F800000u);
@@ -102,7 +97,6 @@ __global__ void __launch_bounds__(MOST) argmax(int32_t *__restrict__ index, cons
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
         const flm_walk walk(row, V, aligned);
         candidate c = none;
-#pragma unroll 2
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             float v[FLM_GROUP];
             const int64_t at = walk.at(g);

@@ -8,11 +8,30 @@
 #include "cuda/kernel/device.cuh"
 #include "cuda/kernel/shape.h"
 
+#include <string.h>
+
 constexpr size_t flm_vector_align(size_t bytes) { return bytes < 16 ? bytes : 16; }
 
 template <class T, int N> struct alignas(flm_vector_align(sizeof(T) * N)) flm_vector {
     T at[N];
 };
+
+/* The whole vector by its widest words. An ordinary assignment would be merged with the stores one by one of the other
+ * branch, to those: hence the intrinsic. */
+template <class T, int N> FLM_DEVICE void flm_store_words(T *p, const flm_vector<T, N> &v)
+{
+    if constexpr (sizeof v % sizeof(uint4) == 0) {
+        uint4 word[sizeof v / sizeof(uint4)];
+        memcpy(word, &v, sizeof v);
+#pragma unroll
+        for (size_t k = 0; k < sizeof v / sizeof(uint4); k++) __stwb(reinterpret_cast<uint4 *>(p) + k, word[k]);
+    } else {
+        static_assert(sizeof v == sizeof(uint2), "vectors of 8 bytes, or of whole 16");
+        uint2 word;
+        memcpy(&word, &v, sizeof v);
+        __stwb(reinterpret_cast<uint2 *>(p), word);
+    }
+}
 
 /* flm_load - elements p[0..N), of which `left` (perhaps none) are there: zeros behind. aligned: p is, to the vector.
  * flm_store - the same the other way: nothing is written behind. */
@@ -28,7 +47,7 @@ template <int N, class T> FLM_DEVICE flm_vector<T, N> flm_load(const T *p, int64
 template <int N, class T> FLM_DEVICE void flm_store(T *p, const flm_vector<T, N> &v, int64_t left, bool aligned)
 {
     if (aligned && left >= N) {
-        *reinterpret_cast<flm_vector<T, N> *>(p) = v;
+        flm_store_words(p, v);
         return;
     }
 #pragma unroll

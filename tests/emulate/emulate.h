@@ -100,6 +100,7 @@ template <class T> static inline T atomicAdd(T *at, T x)
     return old;
 }
 template <class T> static inline T __ldg(const T *at) { return *at; }
+template <class T> static inline void __stwb(T *at, T x) { *at = x; }
 static inline float __uint_as_float(unsigned u)
 {
     float f;

@@ -30,6 +30,11 @@ check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
 %C%_backend_arena_t_SOURCES = %D%/backend/arena.c
 %C%_backend_arena_t_LDADD = $(LINK_BACKEND)
 
+# cuda: arithmetic of launches, no CUDA
+check_PROGRAMS += %D%/cuda/shape.t
+%C%_cuda_shape_t_SOURCES = %D%/cuda/shape.c cuda/kernel/shape.h
+%C%_cuda_shape_t_LDADD = $(LINK_BASE)
+
 # io: files
 EXTRA_DIST += tests/io_fixture.h
 check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t
