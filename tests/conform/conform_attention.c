@@ -252,6 +252,18 @@ static void test_errors(void)
     operands_free(t, COUNT);
 }
 
+/* A device may have no kernel for heads this wide, and must then say so; the CPU has. */
+static void test_wide(void)
+{
+    problem p = {1, 3, 1, 130, 1, 1, 50};
+    operand t[COUNT];
+    operands_make(t, &p, FLM_DTYPE_BF16);
+    const char *failure = conform_run_failure(both, t, COUNT, &p);
+    tap_ok(conform_be[0]->host_memory ? failure == NULL : failure && strstr(failure, "130"),
+           "heads of 130 columns: %s", failure ? failure : "computed");
+    operands_free(t, COUNT);
+}
+
 int main(void)
 {
     static const problem problems[] = {
@@ -274,5 +286,6 @@ int main(void)
     test_not_a_number(FLM_DTYPE_F32);
     test_not_a_number(FLM_DTYPE_BF16);
     test_errors();
+    test_wide();
     return conform_end();
 }

@@ -30,6 +30,10 @@ check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
 %C%_backend_arena_t_SOURCES = %D%/backend/arena.c
 %C%_backend_arena_t_LDADD = $(LINK_BACKEND)
 
+# cuda: arithmetic
+check_PROGRAMS += %D%/cuda/attention_tiles.t
+%C%_cuda_attention_tiles_t_SOURCES = %D%/cuda/attention_tiles.c
+
 # io: files
 EXTRA_DIST += tests/io_fixture.h
 check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t
