@@ -17,42 +17,8 @@ static void *stream_handle_cuda(const flm_backend *be) { return flm_cuda_of(be)-
 
 static const flm_stream cuda_stream = {.sync = flm_cuda_sync, .handle = stream_handle_cuda};
 
-static const flm_ops cuda_ops = {
-    .matmul = flm_cuda_matmul,
-    .column_sum = flm_cuda_column_sum,
-    .layernorm_modulate = flm_cuda_layernorm_modulate,
-    .layernorm_modulate_backward = flm_cuda_layernorm_modulate_backward,
-    .gate_residual = flm_cuda_gate_residual,
-    .gate_residual_backward = flm_cuda_gate_residual_backward,
-    .gelu_backward = flm_cuda_gelu_backward,
-    .rope = flm_unsupported_rope,
-    .attention = flm_unsupported_attention,
-    .attention_causal = flm_unsupported_attention_causal,
-    .attention_backward = flm_unsupported_attention_backward,
-    .silu = flm_cuda_silu,
-    .silu_backward = flm_cuda_silu_backward,
-    .gelu_erf = flm_cuda_gelu_erf,
-    .gelu_erf_backward = flm_cuda_gelu_erf_backward,
-    .timestep_features = flm_cuda_timestep_features,
-    .embed_state = flm_cuda_embed_state,
-    .embed_learned = flm_cuda_embed_learned,
-    .embed_scatter = flm_cuda_embed_scatter,
-    .sample_scale = flm_cuda_sample_scale,
-    .sample_combine = flm_cuda_sample_combine,
-    .normal = flm_cuda_normal,
-    .softmax_xent = flm_cuda_softmax_xent,
-    .softmax = flm_cuda_softmax,
-    .argmax = flm_cuda_argmax,
-    .distill_error = flm_cuda_distill_error,
-    .axpby = flm_cuda_axpby,
-    .cast = flm_cuda_cast,
-    .sum = flm_cuda_sum,
-    .sum_squares = flm_cuda_sum_squares,
-    .adamw = flm_cuda_adamw,
-    .gram = flm_cuda_gram,
-    .cholesky = flm_cuda_cholesky,
-    .triangular_solve = flm_cuda_triangular_solve,
-};
+#define CUDA_OP(op, ...) .op = flm_cuda_##op,
+static const flm_ops cuda_ops = {FLM_OPS_LIST(CUDA_OP)};
 
 static void cuda_close(flm_backend *be)
 {

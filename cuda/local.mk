@@ -8,12 +8,20 @@ libflm_cuda_a_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS)
 # The ops and kernels, which name no type of CUDA's and are emulated in tests/emulate/ too.
 CUDA_OPS = %D%/cuda_activation.c
 CUDA_OPS += %D%/cuda_adamw.c
+CUDA_OPS += %D%/cuda_attention.c
 CUDA_OPS += %D%/cuda_elementwise.c
 CUDA_OPS += %D%/cuda_embed.c
 CUDA_OPS += %D%/cuda_rows.c
 CUDA_OPS += %D%/cuda_softmax.c
 CUDA_KERNELS = %D%/kernel/activation.cu
 CUDA_KERNELS += %D%/kernel/adamw.cu
+CUDA_KERNELS += %D%/kernel/attention.cu
+CUDA_KERNELS += %D%/kernel/attention_backward_kv.cu
+CUDA_KERNELS += %D%/kernel/attention_backward_q.cu
+CUDA_KERNELS += %D%/kernel/attention_causal.cu
+CUDA_KERNELS += %D%/kernel/attention_plain.cu
+CUDA_KERNELS += %D%/kernel/attention_plain_backward.cu
+CUDA_KERNELS += %D%/kernel/attention_rows.cu
 CUDA_KERNELS += %D%/kernel/distill.cu
 CUDA_KERNELS += %D%/kernel/elementwise.cu
 CUDA_KERNELS += %D%/kernel/embed.cu
@@ -21,10 +29,12 @@ CUDA_KERNELS += %D%/kernel/gate.cu
 CUDA_KERNELS += %D%/kernel/layernorm.cu
 CUDA_KERNELS += %D%/kernel/normal.cu
 CUDA_KERNELS += %D%/kernel/reduce.cu
+CUDA_KERNELS += %D%/kernel/rope.cu
 CUDA_KERNELS += %D%/kernel/scatter.cu
 CUDA_KERNELS += %D%/kernel/softmax.cu
 CUDA_INCLUDED = %D%/cuda_internal.h %D%/cuda_blas.h %D%/kernel/kernel.h %D%/kernel/shape.h %D%/kernel/device.cuh \
-  %D%/kernel/mma.cuh %D%/kernel/softmax.cuh %D%/kernel/vector.cuh
+  %D%/kernel/attention_tiles.h %D%/kernel/attention_shape.cuh %D%/kernel/attention_plain.cuh %D%/kernel/attention_tensor.cuh \
+  %D%/kernel/attention_forward.cuh %D%/kernel/attention_backward.cuh %D%/kernel/mma.cuh %D%/kernel/softmax.cuh %D%/kernel/vector.cuh
 libflm_cuda_a_SOURCES = $(CUDA_INCLUDED) $(CUDA_OPS) $(CUDA_KERNELS) \
   %D%/cuda_backend.c %D%/cuda_memory.c %D%/cuda_matmul.c %D%/cuda_algebra.c %D%/kernel/epilogue.cu %D%/kernel/algebra.cu
 EXTRA_DIST += $(CUDA_INCLUDED) $(CUDA_OPS) $(CUDA_KERNELS)

@@ -13,8 +13,11 @@
  * flm_ldmatrix - four 8 x 8 bf16 matrices from shared memory: lane l gives the address (16-byte aligned) of row l % 8 of
  * matrix l / 8; r[i] becomes matrix i's (g, 2t), (g, 2t + 1). flm_ldmatrix_trans - of its transpose: (2t, g), (2t + 1, g).
  * flm_copy_async - 16 bytes from global to shared memory, both aligned to 16, seen after flm_copy_wait and a barrier;
- * with `there` false 16 bytes of zeros and nothing is read. flm_copy_commit closes a group; flm_copy_wait<N> waits until
- * at most the N youngest groups of the calling thread are under way. */
+ * with `there` false 16 bytes of zeros and nothing is read. flm_copy_async_8 - the same for 8 bytes aligned to 8.
+ * flm_copy_commit closes a group; flm_copy_wait<N> waits until at most the N youngest groups of the calling thread are
+ * under way.
+ * flm_pack_pair - flm_pack in one instruction. flm_exp2 - 2^x, relative error at most 2^-22; below the normal numbers 0.
+ * flm_reciprocal - 1 / x, relative error at most 2^-23, 0 for infinity ("PTX ISA", ex2, rcp). NaN stays NaN in all. */
 #ifdef FLM_EMULATED
 
 FLM_DEVICE void flm_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { emulate_mma(c, a, b); }
@@ -22,10 +25,17 @@ FLM_DEVICE void flm_ldmatrix(uint32_t (&r)[4], const void *row) { emulate_ldmatr
 FLM_DEVICE void flm_ldmatrix_trans(uint32_t (&r)[4], const void *row) { emulate_ldmatrix(r, row, true); }
 FLM_DEVICE void flm_copy_async(void *shared, const void *global, bool there)
 {
-    emulate_copy_async(shared, global, there);
+    emulate_copy_async(shared, global, 16, there);
+}
+FLM_DEVICE void flm_copy_async_8(void *shared, const void *global, bool there)
+{
+    emulate_copy_async(shared, global, 8, there);
 }
 FLM_DEVICE void flm_copy_commit() { emulate_copy_commit(); }
 template <int N> FLM_DEVICE void flm_copy_wait() { emulate_copy_wait(N); }
+FLM_DEVICE uint32_t flm_pack_pair(float low, float high) { return flm_pack(low, high); }
+FLM_DEVICE float flm_exp2(float x) { return exp2f(x); }
+FLM_DEVICE float flm_reciprocal(float x) { return 1 / x; }
 
 #else
 
@@ -61,9 +71,38 @@ FLM_DEVICE void flm_copy_async(void *shared, const void *global, bool there)
                  : "memory");
 }
 
+FLM_DEVICE void flm_copy_async_8(void *shared, const void *global, bool there)
+{
+    const int bytes = there ? 8 : 0;
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;\n" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
+                 "l"(global), "r"(bytes)
+                 : "memory");
+}
+
 FLM_DEVICE void flm_copy_commit() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
 
 template <int N> FLM_DEVICE void flm_copy_wait() { asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory"); }
+
+FLM_DEVICE uint32_t flm_pack_pair(float low, float high)
+{
+    uint32_t both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+}
+
+FLM_DEVICE float flm_exp2(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(y) : "f"(x));
+    return y;
+}
+
+FLM_DEVICE float flm_reciprocal(float x)
+{
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;\n" : "=f"(y) : "f"(x));
+    return y;
+}
 
 #endif
 #endif

@@ -1,8 +1,8 @@
 # attention
 check_PROGRAMS += %D%/conform_attention.t %D%/conform_rope.t
-%C%_conform_attention_t_SOURCES = %D%/conform_attention.c
+%C%_conform_attention_t_SOURCES = %D%/conform_attention.c $(CONFORM_COMMON)
 %C%_conform_attention_t_LDADD = $(LINK_BACKEND)
-%C%_conform_rope_t_SOURCES = %D%/conform_rope.c
+%C%_conform_rope_t_SOURCES = %D%/conform_rope.c $(CONFORM_COMMON)
 %C%_conform_rope_t_LDADD = $(LINK_BACKEND)
 # products and fp64 algebra
 check_PROGRAMS += %D%/conform_matmul.t %D%/conform_matmul_avx2.t %D%/conform_lapack.t
@@ -33,7 +33,7 @@ check_PROGRAMS += %D%/conform_layernorm.t %D%/conform_gate.t %D%/conform_activat
 %C%_conform_elementwise_t_LDADD = $(LINK_BACKEND)
 %C%_conform_adamw_t_SOURCES = %D%/conform_adamw.c $(CONFORM_COMMON)
 %C%_conform_adamw_t_LDADD = $(LINK_BACKEND)
-# attention from left to right, learned positions
+# attention from left to right
 check_PROGRAMS += %D%/conform_causal.t
 %C%_conform_causal_t_SOURCES = %D%/conform_causal.c $(CONFORM_COMMON)
 %C%_conform_causal_t_LDADD = $(LINK_BACKEND)

@@ -17,6 +17,7 @@ enum wait_for { RUNNING, AT_WARP, AT_BLOCK, ENDED };
 struct copy {
     void *to;
     const void *from;
+    size_t bytes;
     bool there;
     int group;
 };
@@ -208,13 +209,15 @@ void emulate_ldmatrix(uint32_t *r, const void *row, bool transpose)
     fiber_wait(AT_WARP);
 }
 
-void emulate_copy_async(void *shared, const void *global, bool there)
+void emulate_copy_async(void *shared, const void *global, size_t bytes, bool there)
 {
     fiber *f = &fibers[current];
-    if ((uintptr_t)shared % 16 || (there && (uintptr_t)global % 16)) fail("an asynchronous copy not aligned to 16");
+    if ((uintptr_t)shared % bytes || (there && (uintptr_t)global % bytes)) fail("an asynchronous copy not aligned");
+    if ((unsigned char *)shared < shared_memory || (unsigned char *)shared + bytes > shared_memory + SHARED)
+        fail("an asynchronous copy outside the dynamic shared memory");
     if (f->copy_count == COPIES) fail("more asynchronous copies under way than the emulator holds");
-    memset(shared, 0xFF, 16);
-    f->copies[f->copy_count++] = {shared, global, there, f->group};
+    memset(shared, 0xFF, bytes);
+    f->copies[f->copy_count++] = {shared, global, bytes, there, f->group};
 }
 
 void emulate_copy_commit() { fibers[current].group++; }
@@ -228,9 +231,9 @@ void emulate_copy_wait(int groups)
         if (c.group >= f->group - groups)
             f->copies[kept++] = c;
         else if (c.there)
-            memcpy(c.to, c.from, 16);
+            memcpy(c.to, c.from, c.bytes);
         else
-            memset(c.to, 0, 16);
+            memset(c.to, 0, c.bytes);
     }
     f->copy_count = kept;
 }

@@ -87,7 +87,7 @@ static inline bool __all_sync(unsigned, bool vote) { return emulate_ballot(vote)
 /* mma.cuh says what these do. */
 void emulate_mma(float *c, const uint32_t *a, const uint32_t *b);
 void emulate_ldmatrix(uint32_t *r, const void *row, bool transpose);
-void emulate_copy_async(void *shared, const void *global, bool there);
+void emulate_copy_async(void *shared, const void *global, size_t bytes, bool there);
 void emulate_copy_commit();
 void emulate_copy_wait(int groups);
 

@@ -34,6 +34,9 @@ check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t
 check_PROGRAMS += %D%/cuda/shape.t
 %C%_cuda_shape_t_SOURCES = %D%/cuda/shape.c cuda/kernel/shape.h
 %C%_cuda_shape_t_LDADD = $(LINK_BASE)
+# cuda: arithmetic
+check_PROGRAMS += %D%/cuda/attention_tiles.t
+%C%_cuda_attention_tiles_t_SOURCES = %D%/cuda/attention_tiles.c
 
 # io: files
 EXTRA_DIST += tests/io_fixture.h

@@ -1,4 +1,4 @@
-/* cpu_attention.c - attention with capped scores, forward (model.md section 2), and the checks that both directions
+/* cpu_attention.c - attention with capped scores, forward (model.md section 2), and the sizes that both directions
  * share.
  *
  * A task is one head of one sample, or some of its query tiles where heads are fewer than threads could use. It widens
@@ -13,32 +13,18 @@
 
 enum { QUERIES = FLM_ATTENTION_QUERIES, KEYS = FLM_ATTENTION_KEYS };
 
-flm_status flm_attention_check(const char *what, const flm_tensor *qkv, const flm_tensor *o, const flm_tensor *lse,
-                               int64_t H, float softcap, flm_attention_sizes *sizes)
+flm_attention_sizes flm_attention_sizes_of(const flm_tensor *qkv, int64_t H, float softcap)
 {
-    flm_status rc = FLM_OK;
-    char text[96];
-    int64_t B = qkv->dim[0], L = qkv->dim[1], d = qkv->dim[2] / 3;
-    if (qkv->dtype != FLM_DTYPE_F32 && qkv->dtype != FLM_DTYPE_BF16)
-        FLM_FAIL(FLM_E_SHAPE, "%s: qkv is %s, must be f32 or bf16", what, flm_dtype_name(qkv->dtype));
-    if (qkv->ndim != 3 || qkv->dim[2] % 3 != 0 || H < 1 || d % H != 0)
-        FLM_FAIL(FLM_E_SHAPE, "%s: qkv is %s, must be [B, L, 3d] with d a multiple of %lld heads", what,
-                 flm_tensor_describe(qkv, text, sizeof text), (long long)H);
-    FLM_TRY(flm_tensor_expect(o, what, qkv->dtype, 3, (const int64_t[]){B, L, d}));
-    FLM_TRY(flm_tensor_expect(lse, what, FLM_DTYPE_F32, 3, (const int64_t[]){B, H, L}));
-    if (!(softcap > 0 && softcap <= 64))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: the soft cap is %g, must be above 0 and at most 64", what, (double)softcap);
-    *sizes = (flm_attention_sizes){.B = B,
-                                   .L = L,
-                                   .H = H,
-                                   .h = d / H,
-                                   .dtype = qkv->dtype,
-                                   .softcap = softcap,
-                                   .ld = flm_tile_round(d / H, FLM_TILE_COLUMNS),
-                                   .padded_L = flm_tile_round(L, KEYS),
-                                   .scale = (float)(1 / sqrt((double)(d / H)))};
-done:
-    return rc;
+    const int64_t B = qkv->dim[0], L = qkv->dim[1], h = qkv->dim[2] / 3 / H;
+    return (flm_attention_sizes){.B = B,
+                                 .L = L,
+                                 .H = H,
+                                 .h = h,
+                                 .dtype = qkv->dtype,
+                                 .softcap = softcap,
+                                 .ld = flm_tile_round(h, FLM_TILE_COLUMNS),
+                                 .padded_L = flm_tile_round(L, KEYS),
+                                 .scale = (float)(1 / sqrt((double)h))};
 }
 
 /* A thread's scratch. Keys lie transposed, a tile of KEYS after the other. */
@@ -132,11 +118,11 @@ flm_status flm_cpu_attention(flm_backend *be, const flm_tensor *o, const flm_ten
                              int64_t H, float softcap)
 {
     flm_status rc = FLM_OK;
-    flm_attention_sizes n;
     void *scratch = NULL;
     int threads = flm_cpu_threads(be);
-    FLM_TRY(flm_attention_check("attention", qkv, o, lse, H, softcap, &n));
-    if (n.B * n.L == 0) goto done;
+    FLM_TRY(flm_check_attention(o, lse, qkv, H, softcap));
+    const flm_attention_sizes n = flm_attention_sizes_of(qkv, H, softcap);
+    if (flm_tensor_elements(qkv) == 0) goto done;
     int64_t floats = forward_scratch_floats(&n), parts = head_parts(&n, threads);
     int64_t tiles = (n.L + QUERIES - 1) / QUERIES;
     FLM_TRY(flm_cpu_scratch(be, 1, (size_t)threads * (size_t)floats * sizeof(float), &scratch));

@@ -18,11 +18,9 @@ typedef struct flm_attention_sizes {
     float softcap;
 } flm_attention_sizes;
 
-/* flm_attention_check - sizes from qkv act [B, L, 3d] and H, and that o [B, L, d] and lse [B, H, L] fit; what names the
- * op in messages. Errors: FLM_E_SHAPE; FLM_E_UNSUPPORTED for a soft cap outside (0, 64]: the cap bounds the scores,
- * so that exp(score) neither overflows nor vanishes in fp32 and no running maximum is kept. */
-flm_status flm_attention_check(const char *what, const flm_tensor *qkv, const flm_tensor *o, const flm_tensor *lse,
-                               int64_t H, float softcap, flm_attention_sizes *sizes);
+/* flm_attention_sizes_of - sizes of a checked qkv act [B, L, 3d] with H heads. The cap, at most 64, bounds the scores, so
+ * that exp(score) neither overflows nor vanishes in fp32 and no running maximum is kept. */
+flm_attention_sizes flm_attention_sizes_of(const flm_tensor *qkv, int64_t H, float softcap);
 
 /* flm_attention_at - address of element (b, l, column) of an activation [B, L, columns]. */
 static inline char *flm_attention_at(const flm_tensor *t, int64_t b, int64_t l, int64_t column)

@@ -110,13 +110,11 @@ flm_status flm_cpu_attention_backward(flm_backend *be, const flm_tensor *grad_qk
                                       float softcap)
 {
     flm_status rc = FLM_OK;
-    flm_attention_sizes n;
     void *scratch = NULL;
     int threads = flm_cpu_threads(be);
-    FLM_TRY(flm_attention_check("attention_backward", qkv, o, lse, H, softcap, &n));
-    FLM_TRY(flm_tensor_expect(grad_o, "attention_backward: grad_o", n.dtype, 3, o->dim));
-    FLM_TRY(flm_tensor_expect(grad_qkv, "attention_backward: grad_qkv", n.dtype, 3, qkv->dim));
-    if (n.B * n.L == 0) goto done;
+    FLM_TRY(flm_check_attention_backward(grad_qkv, grad_o, o, qkv, lse, H, softcap));
+    const flm_attention_sizes n = flm_attention_sizes_of(qkv, H, softcap);
+    if (flm_tensor_elements(qkv) == 0) goto done;
     int64_t floats = backward_scratch_floats(&n);
     FLM_TRY(flm_cpu_scratch(be, 1, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
 #pragma omp parallel for num_threads(threads) schedule(dynamic)

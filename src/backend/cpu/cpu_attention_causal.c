@@ -23,22 +23,13 @@ typedef struct causal_sizes {
     float scale; /* 1 / sqrt(h) */
 } causal_sizes;
 
-static flm_status check_causal(const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *starts, int64_t H,
-                               causal_sizes *n)
+/* Sizes of checked arguments; starts are looked at here. */
+static flm_status causal_sizes_of(const flm_tensor *qkv, const flm_tensor *starts, int64_t H, causal_sizes *n)
 {
     flm_status rc = FLM_OK;
-    char text[96];
     const int64_t R = qkv->dim[0], d = qkv->dim[1] / 3, B = starts->dim[0] - 1;
     const int32_t *at = starts->data;
     int64_t longest = 0;
-    if (qkv->dtype != FLM_DTYPE_F32 && qkv->dtype != FLM_DTYPE_BF16)
-        FLM_FAIL(FLM_E_SHAPE, "attention_causal: qkv is %s, must be f32 or bf16", flm_dtype_name(qkv->dtype));
-    if (!qkv->data || qkv->ndim != 2 || qkv->dim[1] % 3 != 0 || H < 1 || d % H != 0)
-        FLM_FAIL(FLM_E_SHAPE, "attention_causal: qkv is %s, must be [R, 3d] with d a multiple of %lld heads",
-                 flm_tensor_describe(qkv, text, sizeof text), (long long)H);
-    FLM_TRY(flm_tensor_expect(o, "attention_causal: o", qkv->dtype, 2, (const int64_t[]){R, d}));
-    FLM_TRY(flm_tensor_expect(starts, "attention_causal: starts", FLM_DTYPE_I32, 1, (const int64_t[]){-1}));
-    if (B < 0) FLM_FAIL(FLM_E_SHAPE, "attention_causal: starts is empty");
     if (at[0] != 0 || at[B] > R)
         FLM_FAIL(FLM_E_ARG, "attention_causal: starts must go from 0 to %lld at most", (long long)R);
     for (int64_t b = 0; b < B; b++) {
@@ -149,7 +140,8 @@ flm_status flm_cpu_attention_causal(flm_backend *be, const flm_tensor *o, const 
     causal_sizes n;
     void *scratch = NULL;
     const int threads = flm_cpu_threads(be);
-    FLM_TRY(check_causal(o, qkv, starts, H, &n));
+    FLM_TRY(flm_check_attention_causal(o, qkv, starts, H));
+    FLM_TRY(causal_sizes_of(qkv, starts, H, &n));
     const int64_t floats = causal_scratch_floats(&n), end = n.starts[n.B];
     FLM_TRY(flm_cpu_scratch(be, 1, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
     if (end < n.R) memset(row_at(o, end, 0), 0, (size_t)((n.R - end) * n.d) * flm_dtype_size(n.dtype));

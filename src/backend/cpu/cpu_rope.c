@@ -53,15 +53,8 @@ static void rotate_position(const flm_tensor *qkv, int64_t row, const float *pai
 flm_status flm_cpu_rope(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table, bool inverse)
 {
     flm_status rc = FLM_OK;
-    char text[96];
-    int64_t B = qkv->dim[0], L = qkv->dim[1], half = table->dim[1];
-    if ((qkv->dtype != FLM_DTYPE_F32 && qkv->dtype != FLM_DTYPE_BF16) || qkv->ndim != 3)
-        FLM_FAIL(FLM_E_SHAPE, "rope: qkv is %s, must be f32 or bf16 [B, L, 3d]",
-                 flm_tensor_describe(qkv, text, sizeof text));
-    FLM_TRY(flm_tensor_expect(table, "rope: table", FLM_DTYPE_F32, 3, (const int64_t[]){L, -1, 2}));
-    if (half < 1 || qkv->dim[2] % (6 * half) != 0)
-        FLM_FAIL(FLM_E_SHAPE, "rope: qkv is %s, must have 3 times a multiple of %lld columns",
-                 flm_tensor_describe(qkv, text, sizeof text), (long long)(2 * half));
+    FLM_TRY(flm_check_rope(qkv, table, inverse));
+    const int64_t B = qkv->dim[0], L = qkv->dim[1], half = table->dim[1];
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t row = 0; row < B * L; row++)
         rotate_position(qkv, row, (const float *)table->data + row % L * half * 2, half, inverse);

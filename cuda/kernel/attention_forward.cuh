@@ -1,0 +1,180 @@
+/* attention_forward.cuh - one tile of queries of one head against its keys, on tensor cores: see attention.cu and
+ * attention_causal.cu.
+ *
+ * By 16 queries and 16 keys of D = 64: 8 products of 16 x 8 x 16 for the scores and 8 for the output, 4 reads of four 8
+ * x 8 matrices of keys and 4 of values, which two bands share; 256 scores are 8 a thread, each some 9 operations of the
+ * fp32 units for scale, tanh, cap and sum, one comparison, one 2^x, half a conversion. Of the special functions' 16 a
+ * clock 2^x takes 16 clocks, the products at 1024 multiplications a clock (sm_80) 32, the fp32 units at 64 a clock 40.
+ * The cap bounds the scores, so that no largest one is kept and nothing rescaled. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FLM_CUDA_ATTENTION_FORWARD_CUH
+#define FLM_CUDA_ATTENTION_FORWARD_CUH
+
+#include "cuda/kernel/attention_tensor.cuh"
+
+/* Rows [row, row + n.L) of qkv are the sequence, first the tile's first row in it. lse [.., H, L], not used if causal.
+ * Few values, from which pointers are made where they are needed: registers are short. */
+struct flm_forward_job {
+    const flm_bf16 *qkv;
+    flm_bf16 *o;
+    float *lse;
+    int64_t row;
+    int head, first;
+};
+
+/* Sums of a thread's rows, g and g + 8 of each band: of exponentials; and, where nothing caps the scores, the largest.
+ */
+template <int M> struct flm_forward_rows {
+    float sum[M][2], most[M][2];
+};
+
+/* Capped scores become exponentials; zeros for keys that are not there. key: the thread's first of these. */
+template <int M, int N>
+FLM_DEVICE void flm_exponentials_capped(float (&s)[M][N][4], flm_forward_rows<M> &r, int key,
+                                        const flm_attention_shape &n)
+{
+    const float outer = n.softcap * FLM_LOG2_E;
+    const bool whole = key + N * 8 <= n.L;
+    flm_tanh_all(s, n.scale / n.softcap);
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int i = 0; i < N * 4; i++) {
+            const bool there = whole || key + i / 4 * 8 + i % 2 < n.L;
+            const float p = there ? flm_exp2(s[m][i / 4][i % 4] * outer) : 0;
+            s[m][i / 4][i % 4] = p;
+            r.sum[m][i % 4 / 2] += p;
+        }
+}
+
+/* Scores become exponentials relative to the largest so far; keys behind the query are not seen. row: the position of
+ * the thread's first query. Out and sums are rescaled only where a larger score came: the others' factor is 1. */
+template <int M, int N, int COLUMNS>
+FLM_DEVICE void flm_exponentials_causal(float (&s)[M][N][4], flm_forward_rows<M> &r, float (&out)[M][COLUMNS][4],
+                                        int key, int row, const flm_attention_shape &n)
+{
+    const float inner = n.scale * FLM_LOG2_E;
+    float factor[M][2];
+    bool same = true;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            float most = r.most[m][half];
+#pragma unroll
+            for (int i = 0; i < N * 2; i++) {
+                float &x = s[m][i / 2][half * 2 + i % 2];
+                if (key + i / 2 * 8 + i % 2 > row + m * 16 + half * 8) x = -INFINITY;
+                most = fmaxf(most, x);
+            }
+            most = fmaxf(most, __shfl_xor_sync(FLM_ALL, most, 1));
+            most = fmaxf(most, __shfl_xor_sync(FLM_ALL, most, 2));
+            factor[m][half] = flm_exp2((r.most[m][half] - most) * inner);
+            same = same && factor[m][half] == 1;
+            r.most[m][half] = most;
+            r.sum[m][half] *= factor[m][half];
+#pragma unroll
+            for (int i = 0; i < N * 2; i++) {
+                float &x = s[m][i / 2][half * 2 + i % 2];
+                x = flm_exp2((x - most) * inner);
+                r.sum[m][half] += x;
+            }
+        }
+    if (__all_sync(FLM_ALL, same)) return;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int i = 0; i < COLUMNS * 4; i++) out[m][i / 4][i % 4] *= factor[m][i % 4 / 2];
+}
+
+/* N * 8 keys and values, rows from `row` on of their tiles; key: position of the first; query: of the warp's first. */
+template <int D, int M, int N, bool CAUSAL>
+FLM_DEVICE void flm_forward_keys(float (&out)[M][D / 8][4], flm_forward_rows<M> &r, const uint32_t (&q)[M][D / 16][4],
+                                 const unsigned char *keys, const unsigned char *values, int row, int key, int query,
+                                 const flm_attention_shape &n)
+{
+    const int lane = (int)threadIdx.x % FLM_WARP, g = lane / 4, t = lane % 4;
+    float s[M][N][4] = {};
+    uint32_t b[4], p[M][4];
+#pragma unroll
+    for (int k = 0; k < D / 16; k++)
+#pragma unroll
+        for (int j = 0; j < N; j += 2) {
+            flm_right<D>(b, keys, row + j * 8, k * 2);
+#pragma unroll
+            for (int m = 0; m < M; m++) flm_mma_pair(s[m][j], s[m][j + 1], q[m][k], b);
+        }
+    if (CAUSAL)
+        flm_exponentials_causal(s, r, out, key + 2 * t, query + g, n);
+    else
+        flm_exponentials_capped(s, r, key + 2 * t, n);
+#pragma unroll
+    for (int j = 0; j < N; j += 2) {
+#pragma unroll
+        for (int m = 0; m < M; m++) flm_left_of(p[m], s[m][j], s[m][j + 1]);
+#pragma unroll
+        for (int c = 0; c < D / 8; c += 2) {
+            flm_right_trans<D>(b, values, row + j * 8, c);
+#pragma unroll
+            for (int m = 0; m < M; m++) flm_mma_pair(out[m][c], out[m][c + 1], p[m], b);
+        }
+    }
+}
+
+template <int D, bool CAUSAL> FLM_DEVICE void flm_forward_tile(const flm_forward_job &job, const flm_attention_shape &n)
+{
+    constexpr int M = flm_attention_bands(D), ROWS = flm_attention_rows(D), KEYS = FLM_ATTENTION_KEYS,
+                  N = flm_attention_step(D) / 8;
+    constexpr int TILE = flm_attention_tile_bytes(D, KEYS);
+    static_assert(flm_attention_forward_shared(D) <= FLM_ATTENTION_SHARED_MOST, "shared memory of sm_80");
+    static_assert(M * (D / 8 * 4 + D / 16 * 4 + N * 4) <= 176, "accumulators, queries and scores in registers");
+    FLM_SHARED(unsigned char, queries);
+    unsigned char *keys = queries + flm_attention_tile_bytes(D, ROWS), *values = keys + 2 * TILE;
+    const int lane = (int)threadIdx.x % FLM_WARP, band = (int)threadIdx.x / FLM_WARP * 16 * M, query = job.first + band;
+    const int seen = CAUSAL ? min(n.L, job.first + ROWS) : n.L, mine = CAUSAL ? min(seen, query + 16 * M) : seen;
+    const int tiles = (seen + KEYS - 1) / KEYS;
+    uint32_t q[M][D / 16][4];
+    float out[M][D / 8][4] = {}, factor[M][2];
+    flm_forward_rows<M> r;
+#pragma unroll
+    for (int m = 0; m < M; m++) r.sum[m][0] = r.sum[m][1] = 0, r.most[m][0] = r.most[m][1] = -INFINITY;
+    const int64_t d = n.H * n.h;
+    const flm_bf16 *at = job.qkv + job.row * 3 * d + job.head * n.h;
+    flm_tile_load<D, ROWS>(queries, at + job.first * 3 * d, 3 * d, n.L - job.first, n);
+    flm_tile_load<D, KEYS>(keys, at + d, 3 * d, n.L, n);
+    flm_tile_load<D, KEYS>(values, at + 2 * d, 3 * d, n.L, n);
+    flm_copy_commit();
+    flm_copy_wait<0>();
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < M * D / 16; i++)
+        flm_left<D>(q[i / (D / 16)][i % (D / 16)], queries, band + i / (D / 16) * 16, i % (D / 16) * 2);
+    for (int tile = 0; tile < tiles; tile++) {
+        const int now = tile % 2 * TILE, next = TILE - now, behind = (tile + 1) * KEYS;
+        if (tile + 1 < tiles) {
+            flm_tile_load<D, KEYS>(keys + next, at + behind * 3 * d + d, 3 * d, n.L - behind, n);
+            flm_tile_load<D, KEYS>(values + next, at + behind * 3 * d + 2 * d, 3 * d, n.L - behind, n);
+            flm_copy_commit();
+        }
+#pragma unroll 1
+        for (int row = 0; row < KEYS; row += N * 8)
+            if (tile * KEYS + row < mine)
+                flm_forward_keys<D, M, N, CAUSAL>(out, r, q, keys + now, values + now, row, tile * KEYS + row, query,
+                                                  n);
+        flm_copy_wait<0>();
+        __syncthreads(); /* the next tiles are there, these have been used */
+    }
+#pragma unroll
+    for (int i = 0; i < M * 2; i++) {
+        float sum = r.sum[i / 2][i % 2];
+        const int row = query + i / 2 * 16 + i % 2 * 8 + lane / 4;
+        sum += __shfl_xor_sync(FLM_ALL, sum, 1);
+        sum += __shfl_xor_sync(FLM_ALL, sum, 2);
+        factor[i / 2][i % 2] = 1 / sum;
+        if (!CAUSAL && lane % 4 == 0 && row < n.L) job.lse[job.row * n.H + (int64_t)job.head * n.L + row] = logf(sum);
+    }
+    flm_bands_store<D, M>(job.o + (job.row + job.first) * d + job.head * n.h, d, queries, out, factor, band,
+                          n.L - job.first, n);
+}
+
+#endif

@@ -1,0 +1,164 @@
+/* attention_tensor.cuh - what the bf16 attention kernels share: tiles in shared memory, their fragments, and tanh.
+ *
+ * A block is 4 warps, each with bands of 16 rows of its own; the other side's tiles pass by, two of each in shared
+ * memory, so that the next is copied while one is used. Scores never leave the registers: the sums of one product,
+ * rounded to bf16, are the left factor of the next. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_CUDA_ATTENTION_TENSOR_CUH
+#define FLM_CUDA_ATTENTION_TENSOR_CUH
+
+#include "cuda/kernel/attention_shape.cuh"
+#include "cuda/kernel/mma.cuh"
+
+constexpr int FLM_TENSOR_THREADS = FLM_ATTENTION_WARPS * FLM_WARP;
+
+/* flm_tile_at - the 16 bytes of (row, chunk) in a tile. */
+template <int D> FLM_DEVICE unsigned char *flm_tile_at(unsigned char *tile, int row, int chunk)
+{
+    return tile + 16 * flm_attention_chunk(D, row, chunk);
+}
+
+template <int D> FLM_DEVICE const unsigned char *flm_tile_at(const unsigned char *tile, int row, int chunk)
+{
+    return tile + 16 * flm_attention_chunk(D, row, chunk);
+}
+
+/* flm_tile_load - begin to copy ROWS rows, of which `rows` and h columns are there, the rest zeros. Whole block; seen
+ * as flm_copy_async says (heads that are no multiple of 16 bytes are read by the element, and seen after a barrier
+ * too). */
+template <int D, int ROWS>
+FLM_DEVICE void flm_tile_load(unsigned char *tile, const flm_bf16 *from, int64_t stride, int rows,
+                              const flm_attention_shape &n)
+{
+    constexpr int CHUNKS = D / 8;
+    static_assert(ROWS * CHUNKS % FLM_TENSOR_THREADS == 0, "no thread idles");
+#pragma unroll
+    for (int turn = 0; turn < ROWS * CHUNKS / FLM_TENSOR_THREADS; turn++) {
+        const int i = turn * FLM_TENSOR_THREADS + (int)threadIdx.x, row = i / CHUNKS, chunk = i % CHUNKS;
+        unsigned char *to = flm_tile_at<D>(tile, row, chunk);
+        const flm_bf16 *at = from + row * stride + chunk * 8;
+        const int columns = row < rows ? n.h - chunk * 8 : 0;
+        if (n.vector) {
+            flm_copy_async(to, columns > 0 ? at : from, columns > 0);
+        } else {
+            uint32_t word[4];
+#pragma unroll
+            for (int k = 0; k < 4; k++)
+                word[k] = (2 * k < columns ? at[2 * k].bits : 0u) | (2 * k + 1 < columns ? at[2 * k + 1].bits : 0u)
+                                                                        << 16;
+            *reinterpret_cast<uint4 *>(to) = make_uint4(word[0], word[1], word[2], word[3]);
+        }
+    }
+}
+
+/* flm_left - the fragment of a product's left factor: rows row.., 16 columns from chunk on.
+ * flm_right - two fragments of its right factor: b[0], b[1] for columns that are the tile's rows row.., b[2], b[3] for
+ * row + 8..; the sum runs over 16 of the tile's columns. flm_right_trans - the sum runs over the tile's rows row.., the
+ * product's columns are 8 of the tile's from chunk on, and 8 from chunk + 1 on. */
+template <int D> FLM_DEVICE void flm_left(uint32_t (&a)[4], const unsigned char *tile, int row, int chunk)
+{
+    const int lane = (int)threadIdx.x % FLM_WARP;
+    flm_ldmatrix(a, flm_tile_at<D>(tile, row + lane % 16, chunk + lane / 16));
+}
+
+template <int D> FLM_DEVICE void flm_right(uint32_t (&b)[4], const unsigned char *tile, int row, int chunk)
+{
+    const int lane = (int)threadIdx.x % FLM_WARP;
+    flm_ldmatrix(b, flm_tile_at<D>(tile, row + lane % 8 + lane / 16 * 8, chunk + lane / 8 % 2));
+}
+
+template <int D> FLM_DEVICE void flm_right_trans(uint32_t (&b)[4], const unsigned char *tile, int row, int chunk)
+{
+    const int lane = (int)threadIdx.x % FLM_WARP;
+    flm_ldmatrix_trans(b, flm_tile_at<D>(tile, row + lane % 16, chunk + lane / 16));
+}
+
+/* flm_mma_pair - both fragments of b. */
+FLM_DEVICE void flm_mma_pair(float (&c)[4], float (&next)[4], const uint32_t (&a)[4], const uint32_t (&b)[4])
+{
+    const uint32_t low[2] = {b[0], b[1]}, high[2] = {b[2], b[3]};
+    flm_mma(c, a, low);
+    flm_mma(next, a, high);
+}
+
+/* flm_left_of - two neighbouring sums as the left factor's fragment of the next product: 16 of its columns. */
+FLM_DEVICE void flm_left_of(uint32_t (&a)[4], const float (&c)[4], const float (&next)[4])
+{
+    a[0] = flm_pack_pair(c[0], c[1]);
+    a[1] = flm_pack_pair(c[2], c[3]);
+    a[2] = flm_pack_pair(next[0], next[1]);
+    a[3] = flm_pack_pair(next[2], next[3]);
+}
+
+/* flm_tanh_near - for |x| <= 1/2: x + x^3 P(x^2), relative error 5e-8 before rounding (Chebyshev fit of P). */
+FLM_DEVICE float flm_tanh_near(float x)
+{
+    const float y = x * x;
+    const float P = ((0.01798874441f * y - 0.05338711064f) * y + 0.1333047649f) * y - 0.3333331108f;
+    return x + x * y * P;
+}
+
+/* flm_tanh_all - x = tanh(x factor) for all of a warp's scores. Where all are near, as scores below half the cap are,
+ * no special functions are used, which are one in eight of the others. Else 1 - 2 / (e^2x + 1) for those that are not:
+ * the two functions' errors, 2^-22 and 2^-23, and e^2x's own from its argument leave 4e-7 of tanh(x) from 1/2 on. NaN
+ * stays NaN. */
+template <int M, int N> FLM_DEVICE void flm_tanh_all(float (&x)[M][N][4], float factor)
+{
+    bool near = true;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int i = 0; i < N * 4; i++) {
+            x[m][i / 4][i % 4] *= factor;
+            near = near && fabsf(x[m][i / 4][i % 4]) <= 0.5f;
+        }
+    if (__all_sync(FLM_ALL, near)) {
+#pragma unroll
+        for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int i = 0; i < N * 4; i++) x[m][i / 4][i % 4] = flm_tanh_near(x[m][i / 4][i % 4]);
+    } else {
+#pragma unroll
+        for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int i = 0; i < N * 4; i++) {
+                const float z = x[m][i / 4][i % 4];
+                const float far = 1 - 2 * flm_reciprocal(flm_exp2(2 * FLM_LOG2_E * z) + 1);
+                x[m][i / 4][i % 4] = fabsf(z) <= 0.5f ? flm_tanh_near(z) : far;
+            }
+    }
+}
+
+/* flm_bands_store - a warp's M bands of 16 rows, c times a factor, become bf16 rows of global memory, by way of the
+ * tile's rows of the same numbers, which no other warp reads any more. band: the first. rows: of the tile that are
+ * there. */
+template <int D, int M>
+FLM_DEVICE void flm_bands_store(flm_bf16 *to, int64_t stride, unsigned char *tile, const float (&c)[M][D / 8][4],
+                                const float (&factor)[M][2], int band, int rows, const flm_attention_shape &n)
+{
+    constexpr int CHUNKS = D / 8;
+    const int lane = (int)threadIdx.x % FLM_WARP, g = lane / 4, t = lane % 4;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int i = 0; i < CHUNKS * 2; i++)
+            *reinterpret_cast<uint32_t *>(flm_tile_at<D>(tile, band + m * 16 + g + i % 2 * 8, i / 2) + 4 * t) =
+                flm_pack_pair(c[m][i / 2][i % 2 * 2] * factor[m][i % 2], c[m][i / 2][i % 2 * 2 + 1] * factor[m][i % 2]);
+    __syncwarp();
+#pragma unroll
+    for (int turn = 0; turn < M * 16 * CHUNKS / FLM_WARP; turn++) {
+        const int i = turn * FLM_WARP + lane, row = band + i / CHUNKS, chunk = i % CHUNKS;
+        const uint4 x = *reinterpret_cast<const uint4 *>(flm_tile_at<D>(tile, row, chunk));
+        const int columns = row < rows ? n.h - chunk * 8 : 0;
+        flm_bf16 *at = to + row * stride + chunk * 8;
+        if (n.vector) {
+            if (columns > 0) *reinterpret_cast<uint4 *>(at) = x;
+        } else {
+            const uint32_t word[4] = {x.x, x.y, x.z, x.w};
+#pragma unroll
+            for (int k = 0; k < 8; k++)
+                if (k < columns) at[k] = flm_bf16{(uint16_t)(word[k / 2] >> (k % 2 * 16))};
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,67 @@
+/* rope.cu - rotary positions, half-split (model.md section 2): components i and i + h/2 of every query and key head are
+ * rotated by the angle of (position, i). SPDX-License-Identifier: Apache-2.0 */
+#include "cuda/kernel/device.cuh"
+
+namespace
+{
+
+constexpr int THREADS_MOST = 256;
+
+/* W values that lie together, as one access. */
+template <class T, int W> struct alignas(sizeof(T) * W) packet {
+    T x[W];
+};
+
+/* One block a row of qkv; a thread takes W pairs of a head at a time. units: of all 2H heads; v is not touched. */
+template <class T, int W>
+__global__ void __launch_bounds__(THREADS_MOST)
+    rope(T *qkv, const float *table, float sign, int64_t L, int64_t columns, int half, int units)
+{
+    const int64_t row = blockIdx.x;
+    const int parts = half / W;
+    const float *angles = table + row % L * half * 2;
+    for (int i = (int)threadIdx.x; i < units; i += (int)blockDim.x) {
+        const int head = i / parts, at = i % parts * W;
+        packet<T, W> *first = reinterpret_cast<packet<T, W> *>(qkv + row * columns + (int64_t)head * 2 * half + at);
+        packet<T, W> *second = first + parts;
+        packet<T, W> a = *first, b = *second;
+#pragma unroll
+        for (int k = 0; k < W; k++) {
+            const float2 turn = reinterpret_cast<const float2 *>(angles)[at + k]; /* cos, sin */
+            const float x = flm_float(a.x[k]), y = flm_float(b.x[k]), s = sign * turn.y;
+            a.x[k] = flm_act<T>(x * turn.x - y * s);
+            b.x[k] = flm_act<T>(y * turn.x + x * s);
+        }
+        *first = a;
+        *second = b;
+    }
+}
+
+template <class T, int W>
+int launch(T *qkv, const float *table, float sign, int64_t rows, int64_t L, int64_t d, int64_t half, void *stream)
+{
+    const int units = (int)(d / W);
+    const int warps = units < THREADS_MOST ? (units + FLM_WARP - 1) / FLM_WARP : THREADS_MOST / FLM_WARP;
+    return flm_launch(rope<T, W>, dim3((unsigned)rows), dim3((unsigned)(warps * FLM_WARP)), 0, stream, qkv, table, sign,
+                      L, 3 * d, (int)half, units);
+}
+
+/* The widest access, 16 bytes, where every half of a head begins at a multiple of it. */
+template <class T>
+int launch_widest(T *qkv, const float *table, float sign, int64_t rows, int64_t L, int64_t d, int64_t half,
+                  void *stream)
+{
+    constexpr int W = 16 / sizeof(T);
+    if (half % W == 0 && (uintptr_t)qkv % 16 == 0) return launch<T, W>(qkv, table, sign, rows, L, d, half, stream);
+    return launch<T, 1>(qkv, table, sign, rows, L, d, half, stream);
+}
+
+} // namespace
+
+int flm_cuda_launch_rope(void *qkv, bool bf16, const float *table, bool inverse, int64_t B, int64_t L, int64_t d,
+                         int64_t half, void *stream)
+{
+    const float sign = inverse ? -1 : 1;
+    if (bf16) return launch_widest((flm_bf16 *)qkv, table, sign, B * L, L, d, half, stream);
+    return launch_widest((float *)qkv, table, sign, B * L, L, d, half, stream);
+}
