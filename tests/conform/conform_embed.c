@@ -177,7 +177,8 @@ static bool one_row_poisoned(const flm_tensor *x, int64_t row)
     return right;
 }
 
-/* A token outside the vocabulary: refused where the host can look, else it spoils its own row, and row 0 of a gradient. */
+/* A token outside the vocabulary: refused where the host can look, else it spoils its own row, and row 0 of a gradient.
+ */
 static void test_outside(void)
 {
     static const int32_t outside[] = {11, -1, INT32_MAX, INT32_MIN};
@@ -191,7 +192,8 @@ static void test_outside(void)
                    "token %ld of 11", (long)outside[i]);
             continue;
         }
-        bool right = conform_once(conform_be[0], embed, o, OPERANDS, NULL) == FLM_OK && one_row_poisoned(&o[STATE].t, 9);
+        bool right =
+            conform_once(conform_be[0], embed, o, OPERANDS, NULL) == FLM_OK && one_row_poisoned(&o[STATE].t, 9);
         for (int64_t k = 0; k < 2 * 5 * 7; k++) put(&o[STATE].t, k, 1);
         for (int64_t k = 0; k < 11 * 7; k++) put(&o[TABLE].t, k, 1);
         right = right && conform_once(conform_be[0], scatter, o, OPERANDS, NULL) == FLM_OK;
