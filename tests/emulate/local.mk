@@ -54,6 +54,6 @@ tests_conform_distill_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
 tests_conform_distill_emulated_t_LDADD = $(LINK_EMULATED)
 endif
 EXTRA_DIST += %D%/emulate.h %D%/emulate_memory.h cuda/kernel/device.cuh cuda/kernel/mma.cuh cuda/kernel/kernel.h cuda/kernel/layernorm.cu \
-  cuda/cuda_internal.h cuda/kernel/vector.cuh cuda/kernel/shape.h cuda/kernel/gate.cu cuda/kernel/activation.cu cuda/kernel/reduce.cu \
+  cuda/cuda_internal.h cuda/kernel/vector.cuh cuda/kernel/gate.cu cuda/kernel/activation.cu cuda/kernel/reduce.cu \
   cuda/kernel/elementwise.cu cuda/kernel/adamw.cu cuda/kernel/embed.cu cuda/kernel/scatter.cu cuda/kernel/normal.cu \
   cuda/kernel/softmax.cuh cuda/kernel/softmax.cu cuda/kernel/distill.cu
