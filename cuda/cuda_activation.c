@@ -12,8 +12,8 @@ flm_status flm_cuda_gelu_backward(flm_backend *be, const flm_tensor *grad_x, con
     const int64_t M = x->dim[0], N = x->dim[1];
     void *scratch = NULL;
     FLM_TRY(flm_check_gelu_backward(grad_x, grad_b, x, grad_y));
-    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS,
-                             (size_t)(flm_cuda_parts(M, FLM_CUDA_COLUMN_ROWS) * N) * sizeof(float), &scratch));
+    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, (size_t)(flm_cuda_parts(M, FLM_CUDA_COLUMN_ROWS) * N) * sizeof(float),
+                             &scratch));
     FLM_CUDA(flm_cuda_launch_gelu_backward(grad_x->data, grad_b->data, scratch, x->data, grad_y->data,
                                            x->dtype == FLM_DTYPE_BF16, M, N, flm_cuda_of(be)->stream));
 done:

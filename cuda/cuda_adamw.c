@@ -1,5 +1,5 @@
-/* cuda_adamw.c - an update of AdamW (model.md section 5). Only the gradient's norm lives on the device: what depends on it
- * is made there. SPDX-License-Identifier: Apache-2.0 */
+/* cuda_adamw.c - an update of AdamW (model.md section 5). Only the gradient's norm lives on the device: what depends on
+ * it is made there. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
 #include "cuda/kernel/kernel.h"

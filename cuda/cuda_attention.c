@@ -6,16 +6,16 @@
 #include "cuda/kernel/attention_tiles.h"
 #include "cuda/kernel/kernel.h"
 
-/* Whether the kernels take heads of h columns, sequences of L rows, and one block or less for each of `blocks`. */
-static flm_status kernels_fit(const char *what, int64_t h, int64_t L, int64_t blocks)
+/* Whether the kernels take H heads of h columns, sequences of L rows, and so many blocks or less. */
+static flm_status kernels_fit(const char *what, int64_t H, int64_t h, int64_t L, int64_t blocks)
 {
     flm_status rc = FLM_OK;
     if (h > FLM_ATTENTION_HEAD_MOST)
         FLM_FAIL(FLM_E_UNSUPPORTED, "%s: heads of %lld columns; the cuda backend has at most %d", what, (long long)h,
                  FLM_ATTENTION_HEAD_MOST);
-    if (L > FLM_ATTENTION_LENGTH_MOST || blocks > INT32_MAX)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %lld rows a sequence in %lld blocks are too many for one launch", what,
-                 (long long)L, (long long)blocks);
+    if (L > FLM_ATTENTION_LENGTH_MOST || H * h > INT32_MAX || blocks > INT32_MAX)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %lld rows of %lld heads in %lld blocks are too many for one launch", what,
+                 (long long)L, (long long)H, (long long)blocks);
 done:
     return rc;
 }
@@ -49,7 +49,7 @@ flm_status flm_cuda_attention(flm_backend *be, const flm_tensor *o, const flm_te
     void *stream = flm_cuda_of(be)->stream;
     FLM_TRY(flm_check_attention(o, lse, qkv, H, softcap));
     const int64_t B = qkv->dim[0], L = qkv->dim[1], h = qkv->dim[2] / 3 / H;
-    FLM_TRY(kernels_fit("attention", h, L, blocks_of(qkv, H)));
+    FLM_TRY(kernels_fit("attention", H, h, L, blocks_of(qkv, H)));
     if (flm_tensor_elements(qkv) == 0) goto done;
     if (qkv->dtype == FLM_DTYPE_BF16)
         FLM_CUDA(flm_cuda_launch_attention(o->data, lse->data, qkv->data, h % 8 == 0 && aligned(qkv) && aligned(o), B,
@@ -71,7 +71,7 @@ flm_status flm_cuda_attention_backward(flm_backend *be, const flm_tensor *grad_q
     const bool bf16 = qkv->dtype == FLM_DTYPE_BF16;
     const bool vector = bf16 && h % 8 == 0 && aligned(grad_qkv) && aligned(grad_o) && aligned(o) && aligned(qkv);
     /* A block of attention_rows.cu has 16 rows: fewer blocks than there are rows of a head. */
-    FLM_TRY(kernels_fit("attention_backward", h, L, B * L * H));
+    FLM_TRY(kernels_fit("attention_backward", H, h, L, B * L * H));
     if (flm_tensor_elements(qkv) == 0) goto done;
     FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ATTENTION, (size_t)(B * L * H) * 2 * sizeof(float), &pairs));
     FLM_CUDA(flm_cuda_launch_attention_rows(pairs, grad_o->data, o->data, bf16, vector, lse->data, B, L, H, h, stream));
@@ -94,7 +94,7 @@ flm_status flm_cuda_attention_causal(flm_backend *be, const flm_tensor *o, const
     void *stream = flm_cuda_of(be)->stream;
     FLM_TRY(flm_check_attention_causal(o, qkv, starts, H));
     const int64_t R = qkv->dim[0], h = qkv->dim[1] / 3 / H, B = starts->dim[0] - 1;
-    FLM_TRY(kernels_fit("attention_causal", h, R, flm_causal_slots(R, B, 64) * H));
+    FLM_TRY(kernels_fit("attention_causal", H, h, R, flm_causal_slots(R, B, 64) * H));
     if (flm_tensor_elements(qkv) == 0) goto done;
     if (qkv->dtype == FLM_DTYPE_BF16)
         FLM_CUDA(flm_cuda_launch_attention_causal(o->data, qkv->data, h % 8 == 0 && aligned(qkv) && aligned(o),

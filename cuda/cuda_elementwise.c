@@ -37,8 +37,8 @@ static flm_status sum_all(flm_backend *be, const flm_tensor *out, const flm_tens
     flm_status rc = FLM_OK;
     const int64_t n = flm_tensor_elements(x);
     void *scratch = NULL;
-    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, (size_t)flm_cuda_parts(n, FLM_CUDA_SUM_BLOCK) * sizeof(double),
-                             &scratch));
+    FLM_TRY(
+        flm_cuda_scratch(be, FLM_CUDA_SUMS, (size_t)flm_cuda_parts(n, FLM_CUDA_SUM_BLOCK) * sizeof(double), &scratch));
     FLM_CUDA(flm_cuda_launch_sum(out->data, scratch, x->data, n, squares, flm_cuda_of(be)->stream));
 done:
     return rc;

@@ -12,8 +12,8 @@ flm_status flm_cuda_layernorm_modulate(flm_backend *be, const flm_tensor *y, con
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_layernorm_modulate(y, mean, rstd, x, w, mod, shift_at, scale_at));
     FLM_CUDA(flm_cuda_launch_layernorm_modulate(y->data, y->dtype == FLM_DTYPE_BF16, mean->data, rstd->data, x->data,
-                                                w->data, mod->data, shift_at, scale_at, x->dim[0], x->dim[1],
-                                                x->dim[2], mod->dim[1], flm_cuda_of(be)->stream));
+                                                w->data, mod->data, shift_at, scale_at, x->dim[0], x->dim[1], x->dim[2],
+                                                mod->dim[1], flm_cuda_of(be)->stream));
 done:
     return rc;
 }
@@ -44,8 +44,7 @@ done:
 static flm_cuda_dropout dropout_of(const flm_dropout *dropout)
 {
     const uint32_t threshold = flm_dropout_threshold(dropout);
-    return (flm_cuda_dropout){dropout->stream, dropout->first_sample, threshold,
-                              65536.0f / (float)(65536 - threshold)};
+    return (flm_cuda_dropout){dropout->stream, dropout->first_sample, threshold, 65536.0f / (float)(65536 - threshold)};
 }
 
 flm_status flm_cuda_gate_residual(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *branch,
@@ -85,8 +84,8 @@ flm_status flm_cuda_column_sum(flm_backend *be, const flm_tensor *out, const flm
     const int64_t M = x->dim[0], N = x->dim[1];
     void *scratch = NULL;
     FLM_TRY(flm_check_column_sum(out, x));
-    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS,
-                             (size_t)(flm_cuda_parts(M, FLM_CUDA_COLUMN_ROWS) * N) * sizeof(float), &scratch));
+    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, (size_t)(flm_cuda_parts(M, FLM_CUDA_COLUMN_ROWS) * N) * sizeof(float),
+                             &scratch));
     FLM_CUDA(flm_cuda_launch_column_sum(out->data, scratch, x->data, x->dtype == FLM_DTYPE_BF16, M, N,
                                         flm_cuda_of(be)->stream));
 done:

@@ -39,9 +39,8 @@ flm_status flm_cuda_distill_error(flm_backend *be, const flm_distill_error *p)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_distill_error(p));
-    const flm_cuda_distill rows = {p->loss->data,     p->residual->data, p->from->data,
-                                   p->to->data,       p->bias->data,     p->coefficient->data,
-                                   p->from->dim[0],   p->from->dim[1]};
+    const flm_cuda_distill rows = {p->loss->data, p->residual->data,    p->from->data,   p->to->data,
+                                   p->bias->data, p->coefficient->data, p->from->dim[0], p->from->dim[1]};
     FLM_CUDA(flm_cuda_launch_distill_error(&rows, p->grad->data, p->grad->dtype == FLM_DTYPE_BF16, p->through,
                                            flm_cuda_of(be)->stream));
 done:

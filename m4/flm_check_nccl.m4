@@ -5,6 +5,7 @@ AC_DEFUN([FLM_CHECK_NCCL],[AC_REQUIRE([FLM_CHECK_CUDA])
   AC_ARG_WITH([nccl],[AS_HELP_STRING([--with-nccl=auto|yes|no|DIR],[collectives between GPUs @<:@auto@:>@])],[],[with_nccl=auto])
   flm_nccl_ok=no flm_nccl_why="no CUDA" flm_nccl_version= NCCL_CPPFLAGS= NCCL_LIBS=
   AS_CASE([$with_nccl],[auto|yes|no],[NCCL_LIBS=-lnccl],[
+    AS_IF([test ! -f "$with_nccl/include/nccl.h"],[AC_MSG_ERROR([--with-nccl=$with_nccl: no include/nccl.h there])])
     flm_dir=$with_nccl/lib
     AS_IF([test -d "$with_nccl/lib64"],[flm_dir=$with_nccl/lib64])
     NCCL_CPPFLAGS="-isystem $with_nccl/include" NCCL_LIBS="-L$flm_dir -Wl,-rpath,$flm_dir -lnccl"])

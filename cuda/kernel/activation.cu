@@ -1,17 +1,19 @@
 /* activation.cu - GELU's gradient, SiLU, GELU by erf and the timestep features (model.md sections 2 and 6).
  *
  * GELU by the identity (1 + tanh u) / 2 = s(2u), s(z) = 1 / (1 + exp(-z)), which keeps its digits where x is negative.
- * SiLU, GELU by erf and the features are of a few thousand numbers a step: in double. SPDX-License-Identifier: Apache-2.0 */
+ * SiLU, GELU by erf and the features are of a few thousand numbers a step: in double. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace {
 
 constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, ROWS = FLM_CUDA_COLUMN_ROWS;
-constexpr double ROOT_HALF = 0.70710678118654752440, ROOT_TURN = 0.39894228040143267794; /* 1 / sqrt(2), 1 / sqrt(2 pi) */
+constexpr double ROOT_HALF = 0.70710678118654752440,
+                 ROOT_TURN = 0.39894228040143267794; /* 1 / sqrt(2), 1 / sqrt(2 pi) */
 
-/* gelu'(x) = s + x s (1 - s) 2u', u = sqrt(2/pi) (x + 0.044715 x^3): beyond 9.9, where exp(-2u) is e^-85 or e^85, it is 0 or
- * 1 to all digits. NaN stays NaN. expf in full: its argument's error is most of the slope's; the quotient may be off by two
- * units, its divisor is below 2^123. */
+/* gelu'(x) = s + x s (1 - s) 2u', u = sqrt(2/pi) (x + 0.044715 x^3): beyond 9.9, where exp(-2u) is e^-85 or e^85, it is
+ * 0 or 1 to all digits. NaN stays NaN. expf in full: its argument's error is most of the slope's; the quotient may be
+ * off by two units, its divisor is below 2^123. */
 FLM_DEVICE float gelu_slope(float x)
 {
     const float v = x < -9.9f ? -9.9f : x > 9.9f ? 9.9f : x;
@@ -21,12 +23,13 @@ FLM_DEVICE float gelu_slope(float x)
 
 /* A warp takes 32 W columns of ROWS rows; sums [blocks, N]: their part of grad_b. grad_x may be grad_y. */
 template <class T, int W>
-__global__ void __launch_bounds__(THREADS) gelu_backward(T *grad_x, float *__restrict__ sums, const T *__restrict__ x, const T *grad_y,
-                                                         int64_t M, int64_t N, bool aligned)
+__global__ void __launch_bounds__(THREADS) gelu_backward(T *grad_x, float *__restrict__ sums, const T *__restrict__ x,
+                                                         const T *grad_y, int64_t M, int64_t N, bool aligned)
 {
     const int64_t tiles = flm_cuda_parts(N, W * FLM_WARP), tasks = tiles * flm_cuda_parts(M, ROWS);
     for (int64_t task = (int64_t)blockIdx.x * WARPS + flm_warp(); task < tasks; task += (int64_t)gridDim.x * WARPS) {
-        const int64_t block = task / tiles, row = block * ROWS, j = (task % tiles * FLM_WARP + flm_lane()) * W, left = N - j;
+        const int64_t block = task / tiles, row = block * ROWS, j = (task % tiles * FLM_WARP + flm_lane()) * W,
+                      left = N - j;
         const int rows = M - row < ROWS ? (int)(M - row) : ROWS;
         float sum[W] = {0};
         if (left <= 0) continue;
@@ -62,7 +65,8 @@ FLM_DEVICE double gelu_erf_slope(double x) { return 0.5 * erfc(-x * ROOT_HALF) +
 enum function { SILU, SILU_SLOPE, GELU_ERF, GELU_ERF_SLOPE };
 
 /* y = f(x), or grad_y f'(x) of the slopes; y may be grad_y. */
-template <function F> __global__ void __launch_bounds__(THREADS) each(float *y, const float *grad_y, const float *__restrict__ x, int64_t n)
+template <function F>
+__global__ void __launch_bounds__(THREADS) each(float *y, const float *grad_y, const float *__restrict__ x, int64_t n)
 {
     for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n; i += (int64_t)gridDim.x * THREADS) {
         const double v = (double)x[i];
@@ -75,11 +79,13 @@ template <function F> __global__ void __launch_bounds__(THREADS) each(float *y, 
 
 template <function F> int launch_each(float *y, const float *grad_y, const float *x, int64_t n, void *stream)
 {
-    return flm_launch(each<F>, dim3(flm_cuda_grid(flm_cuda_parts(n, THREADS), 0)), dim3(THREADS), 0, stream, y, grad_y, x, n);
+    return flm_launch(each<F>, dim3(flm_cuda_grid(flm_cuda_parts(n, THREADS), 0)), dim3(THREADS), 0, stream, y, grad_y,
+                      x, n);
 }
 
 /* A thread a cosine and its sine. */
-__global__ void __launch_bounds__(THREADS) timestep_features(float *__restrict__ out, const float *__restrict__ t, int64_t B, int64_t F)
+__global__ void __launch_bounds__(THREADS)
+    timestep_features(float *__restrict__ out, const float *__restrict__ t, int64_t B, int64_t F)
 {
     const int64_t half = F / 2;
     for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < B * half; i += (int64_t)gridDim.x * THREADS) {
@@ -92,28 +98,34 @@ __global__ void __launch_bounds__(THREADS) timestep_features(float *__restrict__
 
 } // namespace
 
-int flm_cuda_launch_gelu_backward(void *grad_x, float *grad_b, float *sums, const void *x, const void *grad_y, bool bf16, int64_t M,
-                                  int64_t N, void *stream)
+int flm_cuda_launch_gelu_backward(void *grad_x, float *grad_b, float *sums, const void *x, const void *grad_y,
+                                  bool bf16, int64_t M, int64_t N, void *stream)
 {
     const int wide = bf16 ? 8 : 4;
     const int64_t blocks = flm_cuda_parts(M, ROWS), tasks = blocks * flm_cuda_parts(N, wide * FLM_WARP);
     const dim3 grid(flm_cuda_grid(flm_cuda_parts(tasks, WARPS), 0)), block(THREADS);
     const bool aligned = flm_aligned(grad_x, sums, x, grad_y) && flm_whole(wide, N);
-    const int code = bf16 ? flm_launch(gelu_backward<flm_bf16, 8>, grid, block, 0, stream, (flm_bf16 *)grad_x, sums, (const flm_bf16 *)x,
-                                       (const flm_bf16 *)grad_y, M, N, aligned)
-                          : flm_launch(gelu_backward<float, 4>, grid, block, 0, stream, (float *)grad_x, sums, (const float *)x,
-                                       (const float *)grad_y, M, N, aligned);
+    const int code = bf16 ? flm_launch(gelu_backward<flm_bf16, 8>, grid, block, 0, stream, (flm_bf16 *)grad_x, sums,
+                                       (const flm_bf16 *)x, (const flm_bf16 *)grad_y, M, N, aligned)
+                          : flm_launch(gelu_backward<float, 4>, grid, block, 0, stream, (float *)grad_x, sums,
+                                       (const float *)x, (const float *)grad_y, M, N, aligned);
     return code ? code : flm_cuda_launch_fold(grad_b, 0, sums, 1, blocks, N, true, stream);
 }
 
-int flm_cuda_launch_silu(float *y, const float *x, int64_t n, void *stream) { return launch_each<SILU>(y, nullptr, x, n, stream); }
+int flm_cuda_launch_silu(float *y, const float *x, int64_t n, void *stream)
+{
+    return launch_each<SILU>(y, nullptr, x, n, stream);
+}
 
 int flm_cuda_launch_silu_backward(float *grad_x, const float *grad_y, const float *x, int64_t n, void *stream)
 {
     return launch_each<SILU_SLOPE>(grad_x, grad_y, x, n, stream);
 }
 
-int flm_cuda_launch_gelu_erf(float *y, const float *x, int64_t n, void *stream) { return launch_each<GELU_ERF>(y, nullptr, x, n, stream); }
+int flm_cuda_launch_gelu_erf(float *y, const float *x, int64_t n, void *stream)
+{
+    return launch_each<GELU_ERF>(y, nullptr, x, n, stream);
+}
 
 int flm_cuda_launch_gelu_erf_backward(float *grad_x, const float *grad_y, const float *x, int64_t n, void *stream)
 {
@@ -122,6 +134,6 @@ int flm_cuda_launch_gelu_erf_backward(float *grad_x, const float *grad_y, const 
 
 int flm_cuda_launch_timestep_features(float *out, const float *t, int64_t B, int64_t F, void *stream)
 {
-    return flm_launch(timestep_features, dim3(flm_cuda_grid(flm_cuda_parts(B * (F / 2), THREADS), 0)), dim3(THREADS), 0, stream, out, t,
-                      B, F);
+    return flm_launch(timestep_features, dim3(flm_cuda_grid(flm_cuda_parts(B * (F / 2), THREADS), 0)), dim3(THREADS), 0,
+                      stream, out, t, B, F);
 }

@@ -1,5 +1,5 @@
-/* adamw.cu - one update of AdamW with the weights' moving average and their bf16 copy, in one pass over memory (model.md
- * section 5). SPDX-License-Identifier: Apache-2.0 */
+/* adamw.cu - one update of AdamW with the weights' moving average and their bf16 copy, in one pass over memory
+ * (model.md section 5). SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace {
@@ -7,7 +7,8 @@ namespace {
 constexpr int THREADS = FLM_CUDA_THREADS, W = 4;
 
 template <bool EMA, bool CAST>
-__global__ void __launch_bounds__(THREADS) adamw(flm_cuda_adamw_memory p, flm_cuda_adamw_factors f, int64_t n, bool aligned)
+__global__ void __launch_bounds__(THREADS)
+    adamw(flm_cuda_adamw_memory p, flm_cuda_adamw_factors f, int64_t n, bool aligned)
 {
     const double norm = sqrt(*p.norm_sq), ratio = (double)f.clip / (norm + 1e-6);
     if (!(norm <= 1.7976931348623157e308)) return; /* not finite: nothing changes */
@@ -37,9 +38,11 @@ __global__ void __launch_bounds__(THREADS) adamw(flm_cuda_adamw_memory p, flm_cu
 
 } // namespace
 
-int flm_cuda_launch_adamw(const flm_cuda_adamw_memory *p, const flm_cuda_adamw_factors *f, int64_t n, int processors, void *stream)
+int flm_cuda_launch_adamw(const flm_cuda_adamw_memory *p, const flm_cuda_adamw_factors *f, int64_t n, int processors,
+                          void *stream)
 {
-    const dim3 grid(flm_cuda_grid(flm_cuda_parts(n, THREADS * W), (int64_t)processors * FLM_CUDA_WAVES)), block(THREADS);
+    const dim3 grid(flm_cuda_grid(flm_cuda_parts(n, THREADS * W), (int64_t)processors * FLM_CUDA_WAVES)),
+        block(THREADS);
     const bool aligned = flm_aligned(p->w, p->m, p->v, p->grad, p->ema, p->cast);
     if (p->ema && p->cast) return flm_launch(adamw<true, true>, grid, block, 0, stream, *p, *f, n, aligned);
     if (p->ema) return flm_launch(adamw<true, false>, grid, block, 0, stream, *p, *f, n, aligned);

@@ -7,11 +7,11 @@ namespace
 
 template <int D>
 __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_blocks(D))
-    attention(flm_bf16 *o, float *lse, const flm_bf16 *qkv, flm_attention_shape n)
+    attention(flm_bf16 *o, float *lse, const flm_bf16 *qkv, flm_attention_shape n, flm_capping cap)
 {
     const flm_attention_place at = flm_attention_block(n, flm_attention_rows(D));
     const flm_forward_job job = {qkv, o, lse, at.b * n.L, (int)at.head, at.first};
-    flm_forward_tile<D, false>(job, n);
+    flm_forward_tile<D, false>(job, n, cap);
 }
 
 template <int D>
@@ -19,7 +19,7 @@ int launch(flm_bf16 *o, float *lse, const flm_bf16 *qkv, int64_t B, const flm_at
 {
     const unsigned blocks = (unsigned)(flm_attention_tiles(n.L, flm_attention_rows(D)) * B * n.H);
     return flm_launch(attention<D>, dim3(blocks), dim3(FLM_TENSOR_THREADS), (size_t)flm_attention_forward_shared(D),
-                      stream, o, lse, qkv, n);
+                      stream, o, lse, qkv, n, flm_capping_of(n.scale / n.softcap, n.softcap * FLM_LOG2_E));
 }
 
 } // namespace

@@ -47,7 +47,7 @@ template <int D> struct band {
 template <int D, int N>
 FLM_DEVICE void gradients_add(float (&grad_k)[1][D / 8][4], float (&grad_v)[1][D / 8][4], band<D> &mine,
                               const unsigned char *keys, const unsigned char *values, const stage &at, int row,
-                              const flm_attention_shape &n)
+                              const flm_attention_shape &n, const flm_capping &cap)
 {
     const int t = (int)threadIdx.x % 4, first = (int)threadIdx.x / FLM_WARP * 16;
     float s[1][N][4] = {}, ds[N][4] = {};
@@ -67,7 +67,7 @@ FLM_DEVICE void gradients_add(float (&grad_k)[1][D / 8][4], float (&grad_v)[1][D
             flm_mma_pair(ds[j], ds[j + 1], mine.v[kept], b);
         }
     }
-    flm_tanh_all(s, n.scale / n.softcap);
+    flm_cap_all(s, cap);
 #pragma unroll
     for (int j = 0; j < N; j++) {
         const float4 two =
@@ -94,7 +94,7 @@ FLM_DEVICE void gradients_add(float (&grad_k)[1][D / 8][4], float (&grad_v)[1][D
 template <int D>
 __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blocks(D))
     backward_kv(flm_bf16 *grad_qkv, const flm_bf16 *grad_o, const flm_bf16 *qkv, const flm_query_pair *pairs,
-                flm_attention_shape n)
+                flm_attention_shape n, flm_capping cap)
 {
     constexpr int Q = flm_attention_queries(D), STEP = flm_attention_kv_step(D);
     static_assert(flm_attention_kv_shared(D) <= FLM_ATTENTION_SHARED_MOST, "shared memory of sm_80");
@@ -126,7 +126,8 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
 #pragma unroll 1
         for (int at_row = 0; at_row < Q; at_row += STEP)
             if (query + at_row < n.L)
-                gradients_add<D, STEP / 8>(grad_k, grad_v, mine, keys, values, stage_at<D>(keys, number), at_row, n);
+                gradients_add<D, STEP / 8>(grad_k, grad_v, mine, keys, values, stage_at<D>(keys, number), at_row, n,
+                                           cap);
         flm_copy_wait<0>();
         __syncthreads(); /* the next stage is there, this one has been used */
     }
@@ -142,7 +143,7 @@ int launch(flm_bf16 *grad_qkv, const flm_bf16 *grad_o, const flm_bf16 *qkv, cons
 {
     const unsigned blocks = (unsigned)(flm_attention_tiles(n.L, KEYS) * B * n.H);
     return flm_launch(backward_kv<D>, dim3(blocks), dim3(FLM_TENSOR_THREADS), (size_t)flm_attention_kv_shared(D),
-                      stream, grad_qkv, grad_o, qkv, pairs, n);
+                      stream, grad_qkv, grad_o, qkv, pairs, n, flm_capping_of(n.scale / n.softcap, 1));
 }
 
 } // namespace

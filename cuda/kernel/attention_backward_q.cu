@@ -16,7 +16,8 @@ template <int D, int M> struct bands {
 /* N * 8 keys and values, rows from `row` on of their tiles; there: how many of these are there. */
 template <int D, int M, int N>
 FLM_DEVICE void gradient_add(float (&grad_q)[M][D / 8][4], const bands<D, M> &mine, const unsigned char *keys,
-                             const unsigned char *values, int row, int there, const flm_attention_shape &n)
+                             const unsigned char *values, int row, int there, const flm_attention_shape &n,
+                             const flm_capping &cap)
 {
     const int t = (int)threadIdx.x % 4;
     float s[M][N][4] = {}, ds[M][N][4] = {};
@@ -32,7 +33,7 @@ FLM_DEVICE void gradient_add(float (&grad_q)[M][D / 8][4], const bands<D, M> &mi
 #pragma unroll
             for (int m = 0; m < M; m++) flm_mma_pair(ds[m][j], ds[m][j + 1], mine.grads[m][k], b);
         }
-    flm_tanh_all(s, n.scale / n.softcap);
+    flm_cap_all(s, cap);
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
@@ -63,7 +64,7 @@ FLM_DEVICE void gradient_add(float (&grad_q)[M][D / 8][4], const bands<D, M> &mi
 template <int D>
 __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blocks(D))
     backward_q(flm_bf16 *grad_qkv, const flm_bf16 *grad_o, const flm_bf16 *qkv, const flm_query_pair *pairs,
-               flm_attention_shape n)
+               flm_attention_shape n, flm_capping cap)
 {
     constexpr int M = flm_attention_bands(D), ROWS = flm_attention_rows(D), N = 4 / M;
     constexpr int TILE = flm_attention_tile_bytes(D, KEYS), OWN = flm_attention_tile_bytes(D, ROWS);
@@ -108,7 +109,8 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
 #pragma unroll 1
         for (int at_row = 0; at_row < KEYS; at_row += N * 8)
             if (tile * KEYS + at_row < n.L)
-                gradient_add<D, M, N>(grad_q, mine, keys + now, values + now, at_row, n.L - tile * KEYS - at_row, n);
+                gradient_add<D, M, N>(grad_q, mine, keys + now, values + now, at_row, n.L - tile * KEYS - at_row, n,
+                                      cap);
         flm_copy_wait<0>();
         __syncthreads(); /* the next tiles are there, these have been used */
     }
@@ -122,7 +124,7 @@ int launch(flm_bf16 *grad_qkv, const flm_bf16 *grad_o, const flm_bf16 *qkv, cons
 {
     const unsigned blocks = (unsigned)(flm_attention_tiles(n.L, flm_attention_rows(D)) * B * n.H);
     return flm_launch(backward_q<D>, dim3(blocks), dim3(FLM_TENSOR_THREADS), (size_t)flm_attention_q_shared(D), stream,
-                      grad_qkv, grad_o, qkv, pairs, n);
+                      grad_qkv, grad_o, qkv, pairs, n, flm_capping_of(n.scale / n.softcap, 1));
 }
 
 } // namespace

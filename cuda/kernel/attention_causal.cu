@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_causal_blocks(D))
     }
     n.L = at.length;
     const flm_forward_job job = {qkv, o, nullptr, at.start, (int)head, at.first};
-    flm_forward_tile<D, true>(job, n);
+    flm_forward_tile<D, true>(job, n, flm_capping{}); /* scores are not capped */
 }
 
 template <int D>

@@ -1,12 +1,12 @@
 /* attention_forward.cuh - one tile of queries of one head against its keys, on tensor cores: see attention.cu and
  * attention_causal.cu.
  *
- * By 16 queries and 16 keys of D = 64: 8 products of 16 x 8 x 16 for the scores and 8 for the output, 4 reads of four 8
- * x 8 matrices of keys and 4 of values, which two bands share; 256 scores are 8 a thread, each some 9 operations of the
- * fp32 units for scale, tanh, cap and sum, one comparison, one 2^x, half a conversion. Of the special functions' 16 a
- * clock 2^x takes 16 clocks, the products at 1024 multiplications a clock (sm_80) 32, the fp32 units at 64 a clock 40.
- * The cap bounds the scores, so that no largest one is kept and nothing rescaled. SPDX-License-Identifier: Apache-2.0
- */
+ * By 16 queries and 16 keys of D = 64: 8 products of 16 x 8 x 16 for the scores and 8 for the output, 4 reads of four
+ * 8 x 8 matrices of keys and 4 of values, which two bands share; 256 scores are 8 a thread, each some 7 operations of
+ * the fp32 units for cap and sum, one comparison, one 2^x, half a conversion. On sm_80 the products take 32 clocks
+ * (1024 multiplications a clock), the fp32 units 28 (64 a clock), the special functions 16 (16 a clock), the
+ * schedulers 25. The cap bounds the scores, so that no largest one is kept and nothing rescaled.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_ATTENTION_FORWARD_CUH
 #define FLM_CUDA_ATTENTION_FORWARD_CUH
 
@@ -28,32 +28,43 @@ template <int M> struct flm_forward_rows {
     float sum[M][2], most[M][2];
 };
 
-/* Capped scores become exponentials; zeros for keys that are not there. key: the thread's first of these. */
+/* Capped scores become exponentials; zeros for keys that are not there. there: how many are. */
 template <int M, int N>
-FLM_DEVICE void flm_exponentials_capped(float (&s)[M][N][4], flm_forward_rows<M> &r, int key,
-                                        const flm_attention_shape &n)
+FLM_DEVICE void flm_exponentials_capped(float (&s)[M][N][4], flm_forward_rows<M> &r, int there, const flm_capping &cap)
 {
-    const float outer = n.softcap * FLM_LOG2_E;
-    const bool whole = key + N * 8 <= n.L;
-    flm_tanh_all(s, n.scale / n.softcap);
+    const int t = (int)threadIdx.x % 4;
+    flm_cap_all(s, cap);
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
-        for (int i = 0; i < N * 4; i++) {
-            const bool there = whole || key + i / 4 * 8 + i % 2 < n.L;
-            const float p = there ? flm_exp2(s[m][i / 4][i % 4] * outer) : 0;
-            s[m][i / 4][i % 4] = p;
-            r.sum[m][i % 4 / 2] += p;
-        }
+        for (int i = 0; i < N * 4; i++) s[m][i / 4][i % 4] = flm_exp2(s[m][i / 4][i % 4]);
+    if (there < N * 8)
+#pragma unroll
+        for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int i = 0; i < N * 4; i++)
+                if (i / 4 * 8 + 2 * t + i % 2 >= there) s[m][i / 4][i % 4] = 0;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int i = 0; i < N * 4; i++) r.sum[m][i % 4 / 2] += s[m][i / 4][i % 4];
 }
 
-/* Scores become exponentials relative to the largest so far; keys behind the query are not seen. row: the position of
- * the thread's first query. Out and sums are rescaled only where a larger score came: the others' factor is 1. */
+/* Scores become exponentials relative to the largest so far; keys behind the query are not seen. seen: how many of the
+ * keys the warp's first query sees, and each query one more. Out and sums are rescaled only where a larger score came:
+ * the others' factor is 1. */
 template <int M, int N, int COLUMNS>
 FLM_DEVICE void flm_exponentials_causal(float (&s)[M][N][4], flm_forward_rows<M> &r, float (&out)[M][COLUMNS][4],
-                                        int key, int row, const flm_attention_shape &n)
+                                        int seen, const flm_attention_shape &n)
 {
     const float inner = n.scale * FLM_LOG2_E;
+    const int g = (int)threadIdx.x % FLM_WARP / 4, t = (int)threadIdx.x % 4;
+    if (seen < N * 8)
+#pragma unroll
+        for (int m = 0; m < M; m++)
+#pragma unroll
+            for (int i = 0; i < N * 4; i++)
+                if (i / 4 * 8 + 2 * t + i % 2 >= seen + m * 16 + g + i % 4 / 2 * 8) s[m][i / 4][i % 4] = -INFINITY;
     float factor[M][2];
     bool same = true;
 #pragma unroll
@@ -62,11 +73,7 @@ FLM_DEVICE void flm_exponentials_causal(float (&s)[M][N][4], flm_forward_rows<M>
         for (int half = 0; half < 2; half++) {
             float most = r.most[m][half];
 #pragma unroll
-            for (int i = 0; i < N * 2; i++) {
-                float &x = s[m][i / 2][half * 2 + i % 2];
-                if (key + i / 2 * 8 + i % 2 > row + m * 16 + half * 8) x = -INFINITY;
-                most = fmaxf(most, x);
-            }
+            for (int i = 0; i < N * 2; i++) most = fmaxf(most, s[m][i / 2][half * 2 + i % 2]);
             most = fmaxf(most, __shfl_xor_sync(FLM_ALL, most, 1));
             most = fmaxf(most, __shfl_xor_sync(FLM_ALL, most, 2));
             factor[m][half] = flm_exp2((r.most[m][half] - most) * inner);
@@ -87,13 +94,13 @@ FLM_DEVICE void flm_exponentials_causal(float (&s)[M][N][4], flm_forward_rows<M>
         for (int i = 0; i < COLUMNS * 4; i++) out[m][i / 4][i % 4] *= factor[m][i % 4 / 2];
 }
 
-/* N * 8 keys and values, rows from `row` on of their tiles; key: position of the first; query: of the warp's first. */
+/* N * 8 keys and values, rows from `row` on of their tiles. there: how many of the keys are there; causal: how many the
+ * warp's first query sees. */
 template <int D, int M, int N, bool CAUSAL>
 FLM_DEVICE void flm_forward_keys(float (&out)[M][D / 8][4], flm_forward_rows<M> &r, const uint32_t (&q)[M][D / 16][4],
-                                 const unsigned char *keys, const unsigned char *values, int row, int key, int query,
-                                 const flm_attention_shape &n)
+                                 const unsigned char *keys, const unsigned char *values, int row, int there,
+                                 const flm_attention_shape &n, const flm_capping &cap)
 {
-    const int lane = (int)threadIdx.x % FLM_WARP, g = lane / 4, t = lane % 4;
     float s[M][N][4] = {};
     uint32_t b[4], p[M][4];
 #pragma unroll
@@ -105,9 +112,9 @@ FLM_DEVICE void flm_forward_keys(float (&out)[M][D / 8][4], flm_forward_rows<M> 
             for (int m = 0; m < M; m++) flm_mma_pair(s[m][j], s[m][j + 1], q[m][k], b);
         }
     if (CAUSAL)
-        flm_exponentials_causal(s, r, out, key + 2 * t, query + g, n);
+        flm_exponentials_causal(s, r, out, there, n);
     else
-        flm_exponentials_capped(s, r, key + 2 * t, n);
+        flm_exponentials_capped(s, r, there, cap);
 #pragma unroll
     for (int j = 0; j < N; j += 2) {
 #pragma unroll
@@ -121,7 +128,8 @@ FLM_DEVICE void flm_forward_keys(float (&out)[M][D / 8][4], flm_forward_rows<M> 
     }
 }
 
-template <int D, bool CAUSAL> FLM_DEVICE void flm_forward_tile(const flm_forward_job &job, const flm_attention_shape &n)
+template <int D, bool CAUSAL>
+FLM_DEVICE void flm_forward_tile(const flm_forward_job &job, const flm_attention_shape &n, const flm_capping &cap)
 {
     constexpr int M = flm_attention_bands(D), ROWS = flm_attention_rows(D), KEYS = FLM_ATTENTION_KEYS,
                   N = flm_attention_step(D) / 8;
@@ -158,9 +166,9 @@ template <int D, bool CAUSAL> FLM_DEVICE void flm_forward_tile(const flm_forward
         }
 #pragma unroll 1
         for (int row = 0; row < KEYS; row += N * 8)
-            if (tile * KEYS + row < mine)
-                flm_forward_keys<D, M, N, CAUSAL>(out, r, q, keys + now, values + now, row, tile * KEYS + row, query,
-                                                  n);
+            if (const int key = tile * KEYS + row; key < mine)
+                flm_forward_keys<D, M, N, CAUSAL>(out, r, q, keys + now, values + now, row,
+                                                  CAUSAL ? query + 1 - key : n.L - key, n, cap);
         flm_copy_wait<0>();
         __syncthreads(); /* the next tiles are there, these have been used */
     }

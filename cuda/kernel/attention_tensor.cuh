@@ -89,42 +89,59 @@ FLM_DEVICE void flm_left_of(uint32_t (&a)[4], const float (&c)[4], const float (
     a[3] = flm_pack_pair(next[2], next[3]);
 }
 
-/* flm_tanh_near - for |x| <= 1/2: x + x^3 P(x^2), relative error 5e-8 before rounding (Chebyshev fit of P). */
-FLM_DEVICE float flm_tanh_near(float x)
+/* tanh of |x| <= 1/2 is x + x y P(y), y = x^2, with a relative error of 5e-8 before rounding (Chebyshev fit of P). */
+constexpr float FLM_TANH_P[4] = {-0.3333331108f, 0.1333047649f, -0.05338711064f, 0.01798874441f};
+
+/* gain tanh(inner s), as scores below half the cap have it: s times a polynomial of s^2, whose coefficients the host
+ * has multiplied out. limit: the largest |s| it is for; below 0 where the cap is so small that the coefficients
+ * overflow. Passed by value: constants are operands that cost no register. */
+struct flm_capping {
+    float inner, gain, limit, c[5];
+};
+
+/* inner: 1 / (sqrt(h) cap). */
+static inline flm_capping flm_capping_of(float inner, float gain)
 {
-    const float y = x * x;
-    const float P = ((0.01798874441f * y - 0.05338711064f) * y + 0.1333047649f) * y - 0.3333331108f;
-    return x + x * y * P;
+    flm_capping cap = {inner, gain, inner < 1024 ? 0.5f / inner : -1, {gain * inner}};
+    double power = (double)gain * inner;
+    for (int i = 0; i < 4; i++) {
+        power *= (double)inner * inner;
+        cap.c[i + 1] = inner < 1024 ? (float)(FLM_TANH_P[i] * power) : 0;
+    }
+    return cap;
 }
 
-/* flm_tanh_all - x = tanh(x factor) for all of a warp's scores. Where all are near, as scores below half the cap are,
- * no special functions are used, which are one in eight of the others. Else 1 - 2 / (e^2x + 1) for those that are not:
- * the two functions' errors, 2^-22 and 2^-23, and e^2x's own from its argument leave 4e-7 of tanh(x) from 1/2 on. NaN
- * stays NaN. */
-template <int M, int N> FLM_DEVICE void flm_tanh_all(float (&x)[M][N][4], float factor)
+/* flm_tanh - for all x, relative error 4e-7: below 1/2 as above, else 1 - 2 / (e^2x + 1), to which the two functions
+ * bring 2^-22 and 2^-23, and e^2x the rounding of its argument. NaN stays NaN. */
+FLM_DEVICE float flm_tanh(float x)
+{
+    const float y = x * x;
+    const float P = ((FLM_TANH_P[3] * y + FLM_TANH_P[2]) * y + FLM_TANH_P[1]) * y + FLM_TANH_P[0];
+    return fabsf(x) <= 0.5f ? x + x * y * P : 1 - 2 * flm_reciprocal(flm_exp2(2 * FLM_LOG2_E * x) + 1);
+}
+
+/* flm_cap_all - s = gain tanh(inner s) for all of a warp's scores. Where all are small, no special functions are
+ * needed, which are one in eight (sm_90) of the others. */
+template <int M, int N> FLM_DEVICE void flm_cap_all(float (&s)[M][N][4], const flm_capping &cap)
 {
     bool near = true;
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
-        for (int i = 0; i < N * 4; i++) {
-            x[m][i / 4][i % 4] *= factor;
-            near = near && fabsf(x[m][i / 4][i % 4]) <= 0.5f;
-        }
+        for (int i = 0; i < N * 4; i++) near = near && fabsf(s[m][i / 4][i % 4]) <= cap.limit;
     if (__all_sync(FLM_ALL, near)) {
 #pragma unroll
         for (int m = 0; m < M; m++)
 #pragma unroll
-            for (int i = 0; i < N * 4; i++) x[m][i / 4][i % 4] = flm_tanh_near(x[m][i / 4][i % 4]);
+            for (int i = 0; i < N * 4; i++) {
+                const float x = s[m][i / 4][i % 4], z = x * x;
+                s[m][i / 4][i % 4] = x * ((((cap.c[4] * z + cap.c[3]) * z + cap.c[2]) * z + cap.c[1]) * z + cap.c[0]);
+            }
     } else {
 #pragma unroll
         for (int m = 0; m < M; m++)
 #pragma unroll
-            for (int i = 0; i < N * 4; i++) {
-                const float z = x[m][i / 4][i % 4];
-                const float far = 1 - 2 * flm_reciprocal(flm_exp2(2 * FLM_LOG2_E * z) + 1);
-                x[m][i / 4][i % 4] = fabsf(z) <= 0.5f ? flm_tanh_near(z) : far;
-            }
+            for (int i = 0; i < N * 4; i++) s[m][i / 4][i % 4] = cap.gain * flm_tanh(s[m][i / 4][i % 4] * cap.inner);
     }
 }
 

@@ -1,5 +1,5 @@
-/* distill.cu - squared errors between two soft maxes and a residual, and their gradient (model.md sections 6, 7). A block a
- * row: once for the sums of exponentials, once for the error, and with `through` once for the gradient.
+/* distill.cu - squared errors between two soft maxes and a residual, and their gradient (model.md sections 6, 7). A
+ * block a row: once for the sums of exponentials, once for the error, and with `through` once for the gradient.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/softmax.cuh"
 
@@ -36,10 +36,11 @@ FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
     to.factor = (float)(1 / t.sum);
 }
 
-/* grad: NULL, or may be p.residual, with THROUGH p.from. A thread takes the same elements in every walk, so that what it
- * reads again nobody else has written. */
+/* grad: NULL, or may be p.residual, with THROUGH p.from. A thread takes the same elements in every walk, so that what
+ * it reads again nobody else has written. */
 template <class T, bool THROUGH>
-__global__ void __launch_bounds__(MOST, BLOCKS) distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)
+__global__ void __launch_bounds__(MOST, BLOCKS)
+    distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)
 {
     for (int64_t row = blockIdx.x; row < p.R; row += gridDim.x) {
         const flm_walk walk(row, p.V, aligned);

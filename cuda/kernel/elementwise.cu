@@ -1,5 +1,5 @@
-/* elementwise.cu - a x + b y, casts, and mixtures by sample: one pass over memory, in strides of a grid that fills the GPU.
- * SPDX-License-Identifier: Apache-2.0 */
+/* elementwise.cu - a x + b y, casts, and mixtures by sample: one pass over memory, in strides of a grid that fills the
+ * GPU. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace {
@@ -15,7 +15,8 @@ dim3 grid_of(int64_t n, int wide, int processors)
     return dim3(flm_cuda_grid(flm_cuda_parts(n, (int64_t)THREADS * wide), (int64_t)processors * FLM_CUDA_WAVES));
 }
 
-__global__ void __launch_bounds__(THREADS) axpby(float *__restrict__ y, float a, const float *__restrict__ x, float b, int64_t n, bool aligned)
+__global__ void __launch_bounds__(THREADS)
+    axpby(float *__restrict__ y, float a, const float *__restrict__ x, float b, int64_t n, bool aligned)
 {
     for (int64_t i = first_of<4>(); i < n; i += stride_of<4>()) {
         float u[4], v[4] = {0};
@@ -36,8 +37,8 @@ FLM_DEVICE void convert(double *to, double from) { *to = from; }
 FLM_DEVICE void convert(flm_bf16 *to, float from) { *to = flm_act<flm_bf16>(from); }
 FLM_DEVICE void convert(flm_bf16 *to, flm_bf16 from) { *to = from; }
 
-/* With one rounding: first to fp32, to odd where that is not exact, which leaves what bf16's rounding must know (Boldo and
- * Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
+/* With one rounding: first to fp32, to odd where that is not exact, which leaves what bf16's rounding must know (Boldo
+ * and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
 FLM_DEVICE void convert(flm_bf16 *to, double from)
 {
     const float near = (float)from;
@@ -47,7 +48,8 @@ FLM_DEVICE void convert(flm_bf16 *to, double from)
 }
 
 template <class To, class From>
-__global__ void __launch_bounds__(THREADS) cast(To *__restrict__ to, const From *__restrict__ from, int64_t n, bool aligned)
+__global__ void __launch_bounds__(THREADS)
+    cast(To *__restrict__ to, const From *__restrict__ from, int64_t n, bool aligned)
 {
     for (int64_t i = first_of<8>(); i < n; i += stride_of<8>()) {
         const flm_vector<From, 8> x = flm_load<8>(from + i, n - i, aligned);
@@ -59,8 +61,8 @@ __global__ void __launch_bounds__(THREADS) cast(To *__restrict__ to, const From 
 }
 
 /* y and x may be the same. A sample is n elements; `groups` vectors make one. */
-__global__ void __launch_bounds__(THREADS) sample_scale(float *y, const float *x, const float *__restrict__ g, int64_t B, int64_t n,
-                                                        bool aligned)
+__global__ void __launch_bounds__(THREADS)
+    sample_scale(float *y, const float *x, const float *__restrict__ g, int64_t B, int64_t n, bool aligned)
 {
     const int64_t groups = flm_cuda_parts(n, 4);
     for (int64_t task = first_of<1>(); task < B * groups; task += stride_of<1>()) {
@@ -80,7 +82,8 @@ template <class T> struct combined {
 
 /* y may be one of x. */
 template <class T, int W, int COUNT>
-__global__ void __launch_bounds__(THREADS) sample_combine(T *y, const float *__restrict__ c, combined<T> p, int64_t B, int64_t n, bool aligned)
+__global__ void __launch_bounds__(THREADS)
+    sample_combine(T *y, const float *__restrict__ c, combined<T> p, int64_t B, int64_t n, bool aligned)
 {
     const int64_t groups = flm_cuda_parts(n, W);
     for (int64_t task = first_of<1>(); task < B * groups; task += stride_of<1>()) {
@@ -96,14 +99,14 @@ __global__ void __launch_bounds__(THREADS) sample_combine(T *y, const float *__r
     }
 }
 
-template <class To, class From>
-int cast_launch(void *to, const void *from, int64_t n, int processors, void *stream)
+template <class To, class From> int cast_launch(void *to, const void *from, int64_t n, int processors, void *stream)
 {
-    return flm_launch(cast<To, From>, grid_of(n, 8, processors), dim3(THREADS), 0, stream, (To *)to, (const From *)from, n,
-                      flm_aligned(to, from));
+    return flm_launch(cast<To, From>, grid_of(n, 8, processors), dim3(THREADS), 0, stream, (To *)to, (const From *)from,
+                      n, flm_aligned(to, from));
 }
 
-template <class To> int cast_to(void *to, const void *from, flm_cuda_kind from_kind, int64_t n, int processors, void *stream)
+template <class To>
+int cast_to(void *to, const void *from, flm_cuda_kind from_kind, int64_t n, int processors, void *stream)
 {
     if (from_kind == FLM_CUDA_F32) return cast_launch<To, float>(to, from, n, processors, stream);
     if (from_kind == FLM_CUDA_BF16) return cast_launch<To, flm_bf16>(to, from, n, processors, stream);
@@ -111,7 +114,8 @@ template <class To> int cast_to(void *to, const void *from, flm_cuda_kind from_k
 }
 
 template <class T, int W>
-int combine(void *y, const float *c, const void *const *x, int count, int64_t B, int64_t n, int processors, void *stream)
+int combine(void *y, const float *c, const void *const *x, int count, int64_t B, int64_t n, int processors,
+            void *stream)
 {
     combined<T> p = {};
     bool aligned = flm_aligned(y) && flm_whole(W, n);
@@ -133,21 +137,23 @@ int flm_cuda_launch_axpby(float *y, float a, const float *x, float b, int64_t n,
     return flm_launch(axpby, grid_of(n, 4, processors), dim3(THREADS), 0, stream, y, a, x, b, n, flm_aligned(y, x));
 }
 
-int flm_cuda_launch_cast(void *to, flm_cuda_kind to_kind, const void *from, flm_cuda_kind from_kind, int64_t n, int processors, void *stream)
+int flm_cuda_launch_cast(void *to, flm_cuda_kind to_kind, const void *from, flm_cuda_kind from_kind, int64_t n,
+                         int processors, void *stream)
 {
     if (to_kind == FLM_CUDA_F32) return cast_to<float>(to, from, from_kind, n, processors, stream);
     if (to_kind == FLM_CUDA_BF16) return cast_to<flm_bf16>(to, from, from_kind, n, processors, stream);
     return cast_to<double>(to, from, from_kind, n, processors, stream);
 }
 
-int flm_cuda_launch_sample_scale(float *y, const float *x, const float *g, int64_t B, int64_t n, int processors, void *stream)
+int flm_cuda_launch_sample_scale(float *y, const float *x, const float *g, int64_t B, int64_t n, int processors,
+                                 void *stream)
 {
-    return flm_launch(sample_scale, grid_of(B * flm_cuda_parts(n, 4), 1, processors), dim3(THREADS), 0, stream, y, x, g, B, n,
-                      flm_aligned(y, x) && flm_whole(4, n));
+    return flm_launch(sample_scale, grid_of(B * flm_cuda_parts(n, 4), 1, processors), dim3(THREADS), 0, stream, y, x, g,
+                      B, n, flm_aligned(y, x) && flm_whole(4, n));
 }
 
-int flm_cuda_launch_sample_combine(void *y, bool bf16, const float *c, const void *const *x, int count, int64_t B, int64_t n,
-                                   int processors, void *stream)
+int flm_cuda_launch_sample_combine(void *y, bool bf16, const float *c, const void *const *x, int count, int64_t B,
+                                   int64_t n, int processors, void *stream)
 {
     return bf16 ? combine<flm_bf16, 8>(y, c, x, count, B, n, processors, stream)
                 : combine<float, 4>(y, c, x, count, B, n, processors, stream);

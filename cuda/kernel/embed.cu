@@ -1,5 +1,6 @@
-/* embed.cu - states in embedded form (model.md section 4), and learned positions. A warp a row; a row whose token or position
- * is outside its table becomes NaN, which the training step's check finds. SPDX-License-Identifier: Apache-2.0 */
+/* embed.cu - states in embedded form (model.md section 4), and learned positions. A warp a row; a row whose token or
+ * position is outside its table becomes NaN, which the training step's check finds. SPDX-License-Identifier: Apache-2.0
+ */
 #include "cuda/kernel/vector.cuh"
 
 namespace {
@@ -7,9 +8,9 @@ namespace {
 constexpr int W = 4, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP;
 
 /* x may be noise. */
-__global__ void __launch_bounds__(THREADS) embed_state(float *x, const float *noise, const float *__restrict__ E,
-                                                       const int32_t *__restrict__ tokens, const float *__restrict__ g, int64_t rows,
-                                                       int64_t L, int64_t d, int64_t V, bool aligned)
+__global__ void __launch_bounds__(THREADS)
+    embed_state(float *x, const float *noise, const float *__restrict__ E, const int32_t *__restrict__ tokens,
+                const float *__restrict__ g, int64_t rows, int64_t L, int64_t d, int64_t V, bool aligned)
 {
     for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < rows; row += (int64_t)gridDim.x * WARPS) {
         const int64_t token = tokens[row];
@@ -28,9 +29,10 @@ __global__ void __launch_bounds__(THREADS) embed_state(float *x, const float *no
     }
 }
 
-__global__ void __launch_bounds__(THREADS) embed_learned(float *__restrict__ x, const float *__restrict__ E, const float *__restrict__ P,
-                                                         const int32_t *__restrict__ tokens, const int32_t *__restrict__ positions,
-                                                         int64_t rows, int64_t d, int64_t V, int64_t L, bool aligned)
+__global__ void __launch_bounds__(THREADS)
+    embed_learned(float *__restrict__ x, const float *__restrict__ E, const float *__restrict__ P,
+                  const int32_t *__restrict__ tokens, const int32_t *__restrict__ positions, int64_t rows, int64_t d,
+                  int64_t V, int64_t L, bool aligned)
 {
     for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < rows; row += (int64_t)gridDim.x * WARPS) {
         const int64_t token = tokens[row], position = positions[row];
@@ -50,16 +52,16 @@ __global__ void __launch_bounds__(THREADS) embed_learned(float *__restrict__ x, 
 
 } // namespace
 
-int flm_cuda_launch_embed_state(float *x, const float *noise, const float *E, const int32_t *tokens, const float *g, int64_t B,
-                                int64_t L, int64_t d, int64_t V, void *stream)
+int flm_cuda_launch_embed_state(float *x, const float *noise, const float *E, const int32_t *tokens, const float *g,
+                                int64_t B, int64_t L, int64_t d, int64_t V, void *stream)
 {
-    return flm_launch(embed_state, dim3(flm_cuda_grid(flm_cuda_parts(B * L, WARPS), 0)), dim3(THREADS), 0, stream, x, noise, E, tokens,
-                      g, B * L, L, d, V, flm_aligned(x, noise, E) && flm_whole(W, d));
+    return flm_launch(embed_state, dim3(flm_cuda_grid(flm_cuda_parts(B * L, WARPS), 0)), dim3(THREADS), 0, stream, x,
+                      noise, E, tokens, g, B * L, L, d, V, flm_aligned(x, noise, E) && flm_whole(W, d));
 }
 
-int flm_cuda_launch_embed_learned(float *x, const float *E, const float *P, const int32_t *tokens, const int32_t *positions,
-                                  int64_t rows, int64_t d, int64_t V, int64_t L, void *stream)
+int flm_cuda_launch_embed_learned(float *x, const float *E, const float *P, const int32_t *tokens,
+                                  const int32_t *positions, int64_t rows, int64_t d, int64_t V, int64_t L, void *stream)
 {
-    return flm_launch(embed_learned, dim3(flm_cuda_grid(flm_cuda_parts(rows, WARPS), 0)), dim3(THREADS), 0, stream, x, E, P, tokens,
-                      positions, rows, d, V, L, flm_aligned(x, E, P) && flm_whole(W, d));
+    return flm_launch(embed_learned, dim3(flm_cuda_grid(flm_cuda_parts(rows, WARPS), 0)), dim3(THREADS), 0, stream, x,
+                      E, P, tokens, positions, rows, d, V, L, flm_aligned(x, E, P) && flm_whole(W, d));
 }

@@ -1,6 +1,6 @@
-/* gate.cu - the gated residual with dropout (model.md section 2). What is dropped is a function of the counter and nothing
- * else (base_philox.h), so the backward pass draws it again: a thread takes the eight components of one counter block.
- * SPDX-License-Identifier: Apache-2.0 */
+/* gate.cu - the gated residual with dropout (model.md section 2). What is dropped is a function of the counter and
+ * nothing else (base_philox.h), so the backward pass draws it again: a thread takes the eight components of one counter
+ * block. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace {
@@ -17,9 +17,11 @@ struct sizes {
 };
 
 /* Factors, 0 or drop.factor, of components [at, at + W) of a position. */
-FLM_DEVICE void drop_factors(float (&factor)[W], const flm_cuda_dropout &drop, int64_t sample, int64_t position, int64_t at)
+FLM_DEVICE void drop_factors(float (&factor)[W], const flm_cuda_dropout &drop, int64_t sample, int64_t position,
+                             int64_t at)
 {
-    const flm_philox4 r = flm_philox_at(drop.stream, (uint64_t)(drop.first_sample + sample), (uint32_t)position, (uint32_t)(at / W));
+    const flm_philox4 r =
+        flm_philox_at(drop.stream, (uint64_t)(drop.first_sample + sample), (uint32_t)position, (uint32_t)(at / W));
 #pragma unroll
     for (int k = 0; k < W / 2; k++) {
         factor[2 * k] = (r.v[k] & 0xFFFF) >= drop.threshold ? drop.factor : 0;
@@ -29,7 +31,8 @@ FLM_DEVICE void drop_factors(float (&factor)[W], const flm_cuda_dropout &drop, i
 
 /* A warp a row. y may be x. */
 template <class T, bool DROP>
-__global__ void __launch_bounds__(THREADS) gate_residual(float *y, const float *x, const T *__restrict__ branch, sizes p)
+__global__ void __launch_bounds__(THREADS)
+    gate_residual(float *y, const float *x, const T *__restrict__ branch, sizes p)
 {
     for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < p.B * p.L; row += (int64_t)gridDim.x * WARPS) {
         const int64_t b = row / p.L, l = row - b * p.L;
@@ -47,11 +50,11 @@ __global__ void __launch_bounds__(THREADS) gate_residual(float *y, const float *
     }
 }
 
-/* A warp takes 32 W columns of ROWS rows of a sample; sums [B, parts, d]: their part of the gate's gradient. grad_branch may
- * be branch. */
+/* A warp takes 32 W columns of ROWS rows of a sample; sums [B, parts, d]: their part of the gate's gradient.
+ * grad_branch may be branch. */
 template <class T, bool DROP>
-__global__ void __launch_bounds__(THREADS, DROP ? 2 : 3) gate_backward(T *grad_branch, float *__restrict__ sums, const float *__restrict__ grad_y,
-                                                         const T *branch, sizes p)
+__global__ void __launch_bounds__(THREADS, DROP ? 2 : 3)
+    gate_backward(T *grad_branch, float *__restrict__ sums, const float *__restrict__ grad_y, const T *branch, sizes p)
 {
     const int64_t parts = flm_cuda_parts(p.L, ROWS), tiles = flm_cuda_parts(p.d, SPAN), tasks = p.B * parts * tiles;
     for (int64_t task = (int64_t)blockIdx.x * WARPS + flm_warp(); task < tasks; task += (int64_t)gridDim.x * WARPS) {
@@ -87,30 +90,47 @@ template <class T> int forward(float *y, const float *x, const T *branch, const 
     return flm_launch(gate_residual<T, false>, grid, block, 0, stream, y, x, branch, p);
 }
 
-template <class T> int backward(T *grad_branch, float *sums, const float *grad_y, const T *branch, const sizes &p, void *stream)
+template <class T>
+int backward(T *grad_branch, float *sums, const float *grad_y, const T *branch, const sizes &p, void *stream)
 {
     const int64_t tasks = p.B * flm_cuda_parts(p.L, ROWS) * flm_cuda_parts(p.d, SPAN);
     const dim3 grid(flm_cuda_grid(flm_cuda_parts(tasks, WARPS), 0)), block(THREADS);
-    if (p.drop.threshold) return flm_launch(gate_backward<T, true>, grid, block, 0, stream, grad_branch, sums, grad_y, branch, p);
+    if (p.drop.threshold)
+        return flm_launch(gate_backward<T, true>, grid, block, 0, stream, grad_branch, sums, grad_y, branch, p);
     return flm_launch(gate_backward<T, false>, grid, block, 0, stream, grad_branch, sums, grad_y, branch, p);
 }
 
 } // namespace
 
-int flm_cuda_launch_gate_residual(float *y, const float *x, const void *branch, bool bf16, const float *mod, int64_t gate_at,
-                                  const flm_cuda_dropout *drop, int64_t B, int64_t L, int64_t d, int64_t M, void *stream)
+int flm_cuda_launch_gate_residual(float *y, const float *x, const void *branch, bool bf16, const float *mod,
+                                  int64_t gate_at, const flm_cuda_dropout *drop, int64_t B, int64_t L, int64_t d,
+                                  int64_t M, void *stream)
 {
-    const sizes p = {mod + gate_at, B, L, d, M, *drop, flm_aligned(y, x, branch, mod) && flm_whole(W, d) && flm_whole(4, M, gate_at)};
+    const sizes p = {mod + gate_at,
+                     B,
+                     L,
+                     d,
+                     M,
+                     *drop,
+                     flm_aligned(y, x, branch, mod) && flm_whole(W, d) && flm_whole(4, M, gate_at)};
     return bf16 ? forward(y, x, (const flm_bf16 *)branch, p, stream) : forward(y, x, (const float *)branch, p, stream);
 }
 
-int flm_cuda_launch_gate_residual_backward(void *grad_branch, float *grad_mod, float *sums, const float *grad_y, const void *branch,
-                                           bool bf16, const float *mod, int64_t gate_at, const flm_cuda_dropout *drop, int64_t B,
-                                           int64_t L, int64_t d, int64_t M, void *stream)
+int flm_cuda_launch_gate_residual_backward(void *grad_branch, float *grad_mod, float *sums, const float *grad_y,
+                                           const void *branch, bool bf16, const float *mod, int64_t gate_at,
+                                           const flm_cuda_dropout *drop, int64_t B, int64_t L, int64_t d, int64_t M,
+                                           void *stream)
 {
-    const sizes p = {mod + gate_at, B, L, d, M, *drop,
-                     flm_aligned(grad_branch, sums, grad_y, branch, mod) && flm_whole(W, d) && flm_whole(4, M, gate_at)};
+    const sizes p = {mod + gate_at,
+                     B,
+                     L,
+                     d,
+                     M,
+                     *drop,
+                     flm_aligned(grad_branch, sums, grad_y, branch, mod) && flm_whole(W, d) &&
+                         flm_whole(4, M, gate_at)};
     const int code = bf16 ? backward((flm_bf16 *)grad_branch, sums, grad_y, (const flm_bf16 *)branch, p, stream)
                           : backward((float *)grad_branch, sums, grad_y, (const float *)branch, p, stream);
-    return code ? code : flm_cuda_launch_fold(grad_mod + gate_at, M, sums, B, flm_cuda_parts(L, ROWS), d, false, stream);
+    return code ? code
+                : flm_cuda_launch_fold(grad_mod + gate_at, M, sums, B, flm_cuda_parts(L, ROWS), d, false, stream);
 }

@@ -1,9 +1,9 @@
 /* kernel.h - the launchers of the CUDA kernels: plain C functions that queue work on a stream.
  *
  * Each returns CUDA's error code, 0 for success, and checks nothing: their callers in cuda/ have checked every shape.
- * bf16: activations are bf16, else f32. Pointers are device memory; sums: scratch, of the size said. stream: a cudaStream_t.
- * processors: of the GPU; how many blocks a kernel has that goes over its work in strides, which no result depends on.
- * SPDX-License-Identifier: Apache-2.0 */
+ * bf16: activations are bf16, else f32. Pointers are device memory; sums: scratch, of the size said. stream: a
+ * cudaStream_t. processors: of the GPU; how many blocks a kernel has that goes over its work in strides, which no
+ * result depends on. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_KERNEL_H
 #define FLM_CUDA_KERNEL_H
 
@@ -20,10 +20,11 @@ int flm_cuda_launch_layernorm_modulate(void *y, bool bf16, float *mean, float *r
                                        const float *mod, int64_t shift_at, int64_t scale_at, int64_t B, int64_t L,
                                        int64_t d, int64_t M, void *stream);
 /* All but grad_w, which is part_w [B, d] added. sums: f32 [B, parts(L, FLM_CUDA_SAMPLE_ROWS), 2, d]. */
-int flm_cuda_launch_layernorm_modulate_backward(float *grad_x, float *grad_mod, float *part_w, float *sums, const void *grad_y,
-                                                bool bf16, const float *x, const float *mean, const float *rstd,
-                                                const float *w, const float *mod, int64_t shift_at, int64_t scale_at,
-                                                int64_t B, int64_t L, int64_t d, int64_t M, void *stream);
+int flm_cuda_launch_layernorm_modulate_backward(float *grad_x, float *grad_mod, float *part_w, float *sums,
+                                                const void *grad_y, bool bf16, const float *x, const float *mean,
+                                                const float *rstd, const float *w, const float *mod, int64_t shift_at,
+                                                int64_t scale_at, int64_t B, int64_t L, int64_t d, int64_t M,
+                                                void *stream);
 
 /* ---- gate.cu ---- */
 /* An element is kept where its 16 bits are at least threshold, and then multiplied by factor. */
@@ -34,8 +35,9 @@ typedef struct flm_cuda_dropout {
     float factor;
 } flm_cuda_dropout;
 
-int flm_cuda_launch_gate_residual(float *y, const float *x, const void *branch, bool bf16, const float *mod, int64_t gate_at,
-                                  const flm_cuda_dropout *drop, int64_t B, int64_t L, int64_t d, int64_t M, void *stream);
+int flm_cuda_launch_gate_residual(float *y, const float *x, const void *branch, bool bf16, const float *mod,
+                                  int64_t gate_at, const flm_cuda_dropout *drop, int64_t B, int64_t L, int64_t d,
+                                  int64_t M, void *stream);
 /* sums: f32 [B, parts(L, FLM_CUDA_SAMPLE_ROWS), d]. */
 int flm_cuda_launch_gate_residual_backward(void *grad_branch, float *grad_mod, float *sums, const float *grad_y,
                                            const void *branch, bool bf16, const float *mod, int64_t gate_at,
@@ -44,8 +46,8 @@ int flm_cuda_launch_gate_residual_backward(void *grad_branch, float *grad_mod, f
 
 /* ---- activation.cu ---- */
 /* sums: f32 [parts(M, FLM_CUDA_COLUMN_ROWS), N]. */
-int flm_cuda_launch_gelu_backward(void *grad_x, float *grad_b, float *sums, const void *x, const void *grad_y, bool bf16,
-                                  int64_t M, int64_t N, void *stream);
+int flm_cuda_launch_gelu_backward(void *grad_x, float *grad_b, float *sums, const void *x, const void *grad_y,
+                                  bool bf16, int64_t M, int64_t N, void *stream);
 int flm_cuda_launch_silu(float *y, const float *x, int64_t n, void *stream);
 int flm_cuda_launch_silu_backward(float *grad_x, const float *grad_y, const float *x, int64_t n, void *stream);
 int flm_cuda_launch_gelu_erf(float *y, const float *x, int64_t n, void *stream);

@@ -5,8 +5,8 @@
  * Backward, with x^ = (x - mean) rstd and g = grad_y w (1 + scale):
  *   grad_x += rstd (g - mean(g) - x^ mean(g x^));   grad_shift = sum over L of grad_y =: S;
  *   grad_scale = w A and grad_w += sum over B of (1 + scale) A, where A = sum over L of grad_y x^.
- * A block takes some rows of one sample: first a warp a row for the two means, then a thread some columns of all its rows,
- * which it finds in the cache. S and A of the blocks are added in order. SPDX-License-Identifier: Apache-2.0 */
+ * A block takes some rows of one sample: first a warp a row for the two means, then a thread some columns of all its
+ * rows, which it finds in the cache. S and A of the blocks are added in order. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace {
@@ -23,7 +23,8 @@ struct rows {
 };
 
 template <class T>
-FLM_DEVICE void modulate(T *y, const rows &p, const float (&x)[W], float m, float r, int64_t sample, int64_t j, int64_t left, bool aligned)
+FLM_DEVICE void modulate(T *y, const rows &p, const float (&x)[W], float m, float r, int64_t sample, int64_t j,
+                         int64_t left, bool aligned)
 {
     float w[W], shift[W], scale[W], out[W];
     flm_read(w, p.w + j, left, aligned);
@@ -36,7 +37,8 @@ FLM_DEVICE void modulate(T *y, const rows &p, const float (&x)[W], float m, floa
 
 /* Rows of at most ITEMS * SPAN, and of vectors. */
 template <class T, int ITEMS>
-__global__ void __launch_bounds__(THREADS, ITEMS > 8 ? 1 : 3) forward_held(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
+__global__ void __launch_bounds__(THREADS, ITEMS > 8 ? 1 : 3)
+    forward_held(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
 {
     for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < p.count; row += (int64_t)gridDim.x * WARPS) {
         float x[ITEMS][W], sum = 0, square = 0;
@@ -75,7 +77,8 @@ __global__ void __launch_bounds__(THREADS, ITEMS > 8 ? 1 : 3) forward_held(T *__
 
 /* Rows of any length: read three times, from the cache after the first. */
 template <class T>
-__global__ void __launch_bounds__(FLM_CUDA_ROW_THREADS) forward_long(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
+__global__ void __launch_bounds__(FLM_CUDA_ROW_THREADS)
+    forward_long(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
 {
     for (int64_t row = blockIdx.x; row < p.count; row += gridDim.x) {
         const float *in = p.x + row * p.d;
@@ -106,7 +109,8 @@ struct row_statistics {
 };
 
 /* The means of g and g x^ over a row: a warp's work. */
-template <class T> FLM_DEVICE row_statistics backward_means(const rows &p, const T *grad_y, int64_t row, float mean, float rstd)
+template <class T>
+FLM_DEVICE row_statistics backward_means(const rows &p, const T *grad_y, int64_t row, float mean, float rstd)
 {
     const float *scale = p.scale + row / p.L * p.M;
     float sum_g = 0, sum_gx = 0;
@@ -129,8 +133,9 @@ template <class T> FLM_DEVICE row_statistics backward_means(const rows &p, const
 
 /* sums: S and A of the block, f32 [blocks, 2, d]; blocks: [B, parts]. */
 template <class T>
-__global__ void __launch_bounds__(THREADS, 3) backward(float *__restrict__ grad_x, float *__restrict__ sums, const T *__restrict__ grad_y,
-                                                    const float *__restrict__ mean, const float *__restrict__ rstd, rows p)
+__global__ void __launch_bounds__(THREADS, 3)
+    backward(float *__restrict__ grad_x, float *__restrict__ sums, const T *__restrict__ grad_y,
+             const float *__restrict__ mean, const float *__restrict__ rstd, rows p)
 {
     __shared__ row_statistics of[ROWS];
     const int64_t parts = flm_cuda_parts(p.L, ROWS), blocks = p.B * parts;
@@ -170,9 +175,11 @@ __global__ void __launch_bounds__(THREADS, 3) backward(float *__restrict__ grad_
     }
 }
 
-/* A sample's blocks added: its shift and scale gradients, and its part [B, d] of grad_w. A thread a column of a sample. */
-__global__ void __launch_bounds__(THREADS) backward_fold(float *__restrict__ grad_shift, float *__restrict__ grad_scale,
-                                                         float *__restrict__ part_w, const float *__restrict__ sums, rows p)
+/* A sample's blocks added: its shift and scale gradients, and its part [B, d] of grad_w. A thread a column of a sample.
+ */
+__global__ void __launch_bounds__(THREADS)
+    backward_fold(float *__restrict__ grad_shift, float *__restrict__ grad_scale, float *__restrict__ part_w,
+                  const float *__restrict__ sums, rows p)
 {
     const int64_t parts = flm_cuda_parts(p.L, ROWS), all = p.B * p.d;
     for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < all; i += (int64_t)gridDim.x * THREADS) {
@@ -190,12 +197,12 @@ __global__ void __launch_bounds__(THREADS) backward_fold(float *__restrict__ gra
     }
 }
 
-template <class T>
-int forward(T *y, float *mean, float *rstd, const rows &p, void *stream)
+template <class T> int forward(T *y, float *mean, float *rstd, const rows &p, void *stream)
 {
     const dim3 grid(flm_cuda_grid(flm_cuda_parts(p.count, WARPS), 0)), block(THREADS);
     if (p.d > 16 * SPAN || !p.aligned)
-        return flm_launch(forward_long<T>, dim3(flm_cuda_grid(p.count, 0)), dim3((unsigned)flm_cuda_row_threads(p.d)), 0, stream, y, mean, rstd, p);
+        return flm_launch(forward_long<T>, dim3(flm_cuda_grid(p.count, 0)), dim3((unsigned)flm_cuda_row_threads(p.d)),
+                          0, stream, y, mean, rstd, p);
     if (p.d <= 2 * SPAN) return flm_launch(forward_held<T, 2>, grid, block, 0, stream, y, mean, rstd, p);
     if (p.d <= 6 * SPAN) return flm_launch(forward_held<T, 6>, grid, block, 0, stream, y, mean, rstd, p);
     if (p.d <= 8 * SPAN) return flm_launch(forward_held<T, 8>, grid, block, 0, stream, y, mean, rstd, p);
@@ -208,23 +215,42 @@ int flm_cuda_launch_layernorm_modulate(void *y, bool bf16, float *mean, float *r
                                        const float *mod, int64_t shift_at, int64_t scale_at, int64_t B, int64_t L,
                                        int64_t d, int64_t M, void *stream)
 {
-    const rows p = {x, w, mod + shift_at, mod + scale_at, B, L, d, M, B * L,
+    const rows p = {x,
+                    w,
+                    mod + shift_at,
+                    mod + scale_at,
+                    B,
+                    L,
+                    d,
+                    M,
+                    B * L,
                     flm_aligned(y, x, w, mod) && flm_whole(W, d, M, shift_at, scale_at)};
     if (bf16) return forward((flm_bf16 *)y, mean, rstd, p, stream);
     return forward((float *)y, mean, rstd, p, stream);
 }
 
-int flm_cuda_launch_layernorm_modulate_backward(float *grad_x, float *grad_mod, float *part_w, float *sums, const void *grad_y,
-                                                bool bf16, const float *x, const float *mean, const float *rstd,
-                                                const float *w, const float *mod, int64_t shift_at, int64_t scale_at,
-                                                int64_t B, int64_t L, int64_t d, int64_t M, void *stream)
+int flm_cuda_launch_layernorm_modulate_backward(float *grad_x, float *grad_mod, float *part_w, float *sums,
+                                                const void *grad_y, bool bf16, const float *x, const float *mean,
+                                                const float *rstd, const float *w, const float *mod, int64_t shift_at,
+                                                int64_t scale_at, int64_t B, int64_t L, int64_t d, int64_t M,
+                                                void *stream)
 {
-    const rows p = {x, w, mod + shift_at, mod + scale_at, B, L, d, M, B * L,
+    const rows p = {x,
+                    w,
+                    mod + shift_at,
+                    mod + scale_at,
+                    B,
+                    L,
+                    d,
+                    M,
+                    B * L,
                     flm_aligned(grad_x, sums, grad_y, x, w, mod) && flm_whole(W, d, M, shift_at, scale_at)};
     const dim3 grid(flm_cuda_grid(B * flm_cuda_parts(L, ROWS), 0)), block(THREADS);
-    const int code = bf16 ? flm_launch(backward<flm_bf16>, grid, block, 0, stream, grad_x, sums, (const flm_bf16 *)grad_y, mean, rstd, p)
-                          : flm_launch(backward<float>, grid, block, 0, stream, grad_x, sums, (const float *)grad_y, mean, rstd, p);
+    const int code =
+        bf16 ? flm_launch(backward<flm_bf16>, grid, block, 0, stream, grad_x, sums, (const flm_bf16 *)grad_y, mean,
+                          rstd, p)
+             : flm_launch(backward<float>, grid, block, 0, stream, grad_x, sums, (const float *)grad_y, mean, rstd, p);
     if (code) return code;
-    return flm_launch(backward_fold, dim3(flm_cuda_grid(flm_cuda_parts(B * d, THREADS), 0)), block, 0, stream, grad_mod + shift_at,
-                      grad_mod + scale_at, part_w, sums, p);
+    return flm_launch(backward_fold, dim3(flm_cuda_grid(flm_cuda_parts(B * d, THREADS), 0)), block, 0, stream,
+                      grad_mod + shift_at, grad_mod + scale_at, part_w, sums, p);
 }

@@ -6,9 +6,10 @@ namespace {
 
 constexpr int W = FLM_PHILOX_WORDS, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP;
 
-/* Box and Muller, "A note on the generation of random normal deviates", 1958: sqrt(-2 ln u) times the cosine and sine of a
- * random turn. u = (w + 1/2) / 2^32 in fp32 is in (0, 1]: the largest normal is 6.8, and none is infinite. The turn goes from
- * -1/2 to 1/2, so that rounding it to fp32 moves the angle by 1e-7 at most. logf in full: near 1 a coarser one has no digits. */
+/* Box and Muller, "A note on the generation of random normal deviates", 1958: sqrt(-2 ln u) times the cosine and sine
+ * of a random turn. u = (w + 1/2) / 2^32 in fp32 is in (0, 1]: the largest normal is 6.8, and none is infinite. The
+ * turn goes from -1/2 to 1/2, so that rounding it to fp32 moves the angle by 1e-7 at most. logf in full: near 1 a
+ * coarser one has no digits. */
 FLM_DEVICE void normal_pair(uint32_t w, uint32_t turn, float *first, float *second)
 {
     const float radius = sqrtf(-2 * logf((float)w * 0x1p-32f + 0x1p-33f));
@@ -19,8 +20,8 @@ FLM_DEVICE void normal_pair(uint32_t w, uint32_t turn, float *first, float *seco
 }
 
 /* A warp a row. */
-__global__ void __launch_bounds__(THREADS) normal(float *__restrict__ out, uint64_t stream, int64_t first_sample, int64_t rows, int64_t L,
-                                                  int64_t K, bool aligned)
+__global__ void __launch_bounds__(THREADS) normal(float *__restrict__ out, uint64_t stream, int64_t first_sample,
+                                                  int64_t rows, int64_t L, int64_t K, bool aligned)
 {
     for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < rows; row += (int64_t)gridDim.x * WARPS) {
         const int64_t b = row / L;
@@ -38,8 +39,9 @@ __global__ void __launch_bounds__(THREADS) normal(float *__restrict__ out, uint6
 
 } // namespace
 
-int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K, void *stream)
+int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K,
+                           void *stream)
 {
-    return flm_launch(normal, dim3(flm_cuda_grid(flm_cuda_parts(B * L, WARPS), 0)), dim3(THREADS), 0, stream, out, stream_key,
-                      first_sample, B * L, L, K, flm_aligned(out) && flm_whole(W, K));
+    return flm_launch(normal, dim3(flm_cuda_grid(flm_cuda_parts(B * L, WARPS), 0)), dim3(THREADS), 0, stream, out,
+                      stream_key, first_sample, B * L, L, K, flm_aligned(out) && flm_whole(W, K));
 }

@@ -1,5 +1,5 @@
-/* reduce.cu - sums over rows and over everything. Blocks of fixed size are summed first, their sums added in an order that
- * depends on the shape alone. SPDX-License-Identifier: Apache-2.0 */
+/* reduce.cu - sums over rows and over everything. Blocks of fixed size are summed first, their sums added in an order
+ * that depends on the shape alone. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace {
@@ -8,11 +8,13 @@ constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, ROWS = FLM
 
 /* Columns of x added over blocks of ROWS rows, into sums [blocks, N]: a warp takes 32 W columns of a block. */
 template <class T, int W>
-__global__ void __launch_bounds__(THREADS) column_blocks(float *__restrict__ sums, const T *__restrict__ x, int64_t M, int64_t N, bool aligned)
+__global__ void __launch_bounds__(THREADS)
+    column_blocks(float *__restrict__ sums, const T *__restrict__ x, int64_t M, int64_t N, bool aligned)
 {
     const int64_t tiles = flm_cuda_parts(N, W * FLM_WARP), tasks = tiles * flm_cuda_parts(M, ROWS);
     for (int64_t task = (int64_t)blockIdx.x * WARPS + flm_warp(); task < tasks; task += (int64_t)gridDim.x * WARPS) {
-        const int64_t block = task / tiles, row = block * ROWS, j = (task % tiles * FLM_WARP + flm_lane()) * W, left = N - j;
+        const int64_t block = task / tiles, row = block * ROWS, j = (task % tiles * FLM_WARP + flm_lane()) * W,
+                      left = N - j;
         const int rows = M - row < ROWS ? (int)(M - row) : ROWS;
         float sum[W] = {0};
         if (left <= 0) continue;
@@ -28,8 +30,8 @@ __global__ void __launch_bounds__(THREADS) column_blocks(float *__restrict__ sum
 }
 
 /* See flm_cuda_launch_fold. A block takes 32 columns; its warps share the sums, in strides. */
-__global__ void __launch_bounds__(THREADS) fold(float *__restrict__ to, int64_t stride, const float *__restrict__ from, int64_t batches,
-                                                int64_t count, int64_t n, bool accumulate)
+__global__ void __launch_bounds__(THREADS) fold(float *__restrict__ to, int64_t stride, const float *__restrict__ from,
+                                                int64_t batches, int64_t count, int64_t n, bool accumulate)
 {
     __shared__ double part[WARPS][FLM_WARP];
     const int64_t tiles = flm_cuda_parts(n, FLM_WARP);
@@ -55,7 +57,8 @@ constexpr int EACH = FLM_CUDA_SUM_BLOCK / THREADS; /* elements of a block that a
 static_assert(EACH % 4 == 0 && EACH * THREADS == FLM_CUDA_SUM_BLOCK, "by fours");
 
 template <bool SQUARES>
-__global__ void __launch_bounds__(THREADS) sum_blocks(double *__restrict__ sums, const float *__restrict__ x, int64_t n, bool aligned)
+__global__ void __launch_bounds__(THREADS)
+    sum_blocks(double *__restrict__ sums, const float *__restrict__ x, int64_t n, bool aligned)
 {
     for (int64_t block = blockIdx.x; block < flm_cuda_parts(n, FLM_CUDA_SUM_BLOCK); block += gridDim.x) {
         double sum = 0;
@@ -87,8 +90,8 @@ __global__ void __launch_bounds__(THREADS) sum_fold(double *out, const double *_
 int flm_cuda_launch_fold(float *to, int64_t stride, const float *from, int64_t batches, int64_t count, int64_t n,
                          bool accumulate, void *stream)
 {
-    return flm_launch(fold, dim3(flm_cuda_grid(batches * flm_cuda_parts(n, FLM_WARP), 0)), dim3(THREADS), 0, stream, to, stride,
-                      from, batches, count, n, accumulate);
+    return flm_launch(fold, dim3(flm_cuda_grid(batches * flm_cuda_parts(n, FLM_WARP), 0)), dim3(THREADS), 0, stream, to,
+                      stride, from, batches, count, n, accumulate);
 }
 
 int flm_cuda_launch_column_sum(float *out, float *sums, const void *x, bool bf16, int64_t M, int64_t N, void *stream)
@@ -97,8 +100,10 @@ int flm_cuda_launch_column_sum(float *out, float *sums, const void *x, bool bf16
     const int64_t blocks = flm_cuda_parts(M, ROWS), tasks = blocks * flm_cuda_parts(N, wide * FLM_WARP);
     const dim3 grid(flm_cuda_grid(flm_cuda_parts(tasks, WARPS), 0));
     const bool aligned = flm_aligned(x, sums) && flm_whole(wide, N);
-    const int code = bf16 ? flm_launch(column_blocks<flm_bf16, 8>, grid, dim3(THREADS), 0, stream, sums, (const flm_bf16 *)x, M, N, aligned)
-                          : flm_launch(column_blocks<float, 4>, grid, dim3(THREADS), 0, stream, sums, (const float *)x, M, N, aligned);
+    const int code = bf16 ? flm_launch(column_blocks<flm_bf16, 8>, grid, dim3(THREADS), 0, stream, sums,
+                                       (const flm_bf16 *)x, M, N, aligned)
+                          : flm_launch(column_blocks<float, 4>, grid, dim3(THREADS), 0, stream, sums, (const float *)x,
+                                       M, N, aligned);
     return code ? code : flm_cuda_launch_fold(out, 0, sums, 1, blocks, N, true, stream);
 }
 
@@ -106,7 +111,8 @@ int flm_cuda_launch_sum(double *out, double *sums, const float *x, int64_t n, bo
 {
     const int64_t blocks = flm_cuda_parts(n, FLM_CUDA_SUM_BLOCK);
     const dim3 grid(flm_cuda_grid(blocks, 0));
-    const int code = squares ? flm_launch(sum_blocks<true>, grid, dim3(THREADS), 0, stream, sums, x, n, flm_aligned(x))
-                             : flm_launch(sum_blocks<false>, grid, dim3(THREADS), 0, stream, sums, x, n, flm_aligned(x));
+    const int code = squares
+                         ? flm_launch(sum_blocks<true>, grid, dim3(THREADS), 0, stream, sums, x, n, flm_aligned(x))
+                         : flm_launch(sum_blocks<false>, grid, dim3(THREADS), 0, stream, sums, x, n, flm_aligned(x));
     return code ? code : flm_launch(sum_fold, dim3(1), dim3(THREADS), 0, stream, out, sums, blocks);
 }

@@ -1,10 +1,11 @@
 /* scatter.cu - the gradient of an embedding: rows added by token, always in the same order (model.md section 4).
  *
- * The tokens are sorted with the places they stood at, by a radix sort that keeps the order of equals; equal tokens are then
- * neighbours: runs. A warp adds FLM_CUDA_RUN_BLOCK sorted rows; the runs that lie within them go straight to the gradient, of
- * the first and last, which may go on in other blocks, the sums are kept and joined in order afterwards. No atomics: the order
- * of all additions depends on the tokens alone. Tokens outside the vocabulary sort behind all others and are not added; where
- * there is one, row 0 of the gradient becomes NaN, which the training step's check finds. SPDX-License-Identifier: Apache-2.0 */
+ * The tokens are sorted with the places they stood at, by a radix sort that keeps the order of equals; equal tokens are
+ * then neighbours: runs. A warp adds FLM_CUDA_RUN_BLOCK sorted rows; the runs that lie within them go straight to the
+ * gradient, of the first and last, which may go on in other blocks, the sums are kept and joined in order afterwards.
+ * No atomics: the order of all additions depends on the tokens alone. Tokens outside the vocabulary sort behind all
+ * others and are not added; where there is one, row 0 of the gradient becomes NaN, which the training step's check
+ * finds. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace {
@@ -43,9 +44,10 @@ FLM_DEVICE unsigned peers_of(unsigned digit, bool there)
     return there ? peers : 0;
 }
 
-/* A warp goes over its tile 32 tokens at a time. Counting, bin holds how many there were of each digit; placing, where the
- * next goes. */
-template <bool PLACE> FLM_DEVICE void sort_tile(uint32_t *bin, const pass &p, int64_t tile, uint32_t *key_to, uint32_t *row_to)
+/* A warp goes over its tile 32 tokens at a time. Counting, bin holds how many there were of each digit; placing, where
+ * the next goes. */
+template <bool PLACE>
+FLM_DEVICE void sort_tile(uint32_t *bin, const pass &p, int64_t tile, uint32_t *key_to, uint32_t *row_to)
 {
     const int64_t end = (tile + 1) * TILE < p.n ? (tile + 1) * TILE : p.n;
     for (int64_t from = tile * TILE; from < end; from += FLM_WARP) {
@@ -67,7 +69,8 @@ __global__ void __launch_bounds__(SORT_WARPS *FLM_WARP) sort_count(pass p)
 {
     __shared__ uint32_t bins[SORT_WARPS][BINS];
     uint32_t *bin = bins[flm_warp()];
-    for (int64_t tile = (int64_t)blockIdx.x * SORT_WARPS + flm_warp(); tile < p.tiles; tile += (int64_t)gridDim.x * SORT_WARPS) {
+    for (int64_t tile = (int64_t)blockIdx.x * SORT_WARPS + flm_warp(); tile < p.tiles;
+         tile += (int64_t)gridDim.x * SORT_WARPS) {
         for (int b = flm_lane(); b < BINS; b += FLM_WARP) bin[b] = 0;
         __syncwarp();
         sort_tile<false>(bin, p, tile, nullptr, nullptr);
@@ -80,7 +83,8 @@ __global__ void __launch_bounds__(SORT_WARPS *FLM_WARP) sort_place(pass p, uint3
 {
     __shared__ uint32_t bins[SORT_WARPS][BINS];
     uint32_t *bin = bins[flm_warp()];
-    for (int64_t tile = (int64_t)blockIdx.x * SORT_WARPS + flm_warp(); tile < p.tiles; tile += (int64_t)gridDim.x * SORT_WARPS) {
+    for (int64_t tile = (int64_t)blockIdx.x * SORT_WARPS + flm_warp(); tile < p.tiles;
+         tile += (int64_t)gridDim.x * SORT_WARPS) {
         for (int b = flm_lane(); b < BINS; b += FLM_WARP) bin[b] = p.count[b * p.tiles + tile];
         __syncwarp();
         sort_tile<true>(bin, p, tile, key_to, row_to);
@@ -131,7 +135,8 @@ static_assert(SCAN / FLM_WARP == FLM_WARP, "a warp scans the sums of all");
 struct runs {
     const uint32_t *key, *row;
     const float *grad_x, *g;
-    float *grad_E, *part; /* part [blocks, 2, d]: of the first run, where it began before; of the last, where it goes on */
+    float *grad_E,
+        *part; /* part [blocks, 2, d]: of the first run, where it began before; of the last, where it goes on */
     int64_t n, L, d;
     uint32_t outside;
     bool aligned;
@@ -176,7 +181,8 @@ __global__ void __launch_bounds__(THREADS) runs_add(runs p)
     run_block &s = blocks[flm_warp()];
     const int64_t tiles = flm_cuda_parts(p.d, SPAN), tasks = flm_cuda_parts(p.n, RUN) * tiles;
     for (int64_t task = (int64_t)blockIdx.x * WARPS + flm_warp(); task < tasks; task += (int64_t)gridDim.x * WARPS) {
-        const int64_t block = task / tiles, first = block * RUN, j = task % tiles * SPAN + flm_lane() * W, left = p.d - j;
+        const int64_t block = task / tiles, first = block * RUN, j = task % tiles * SPAN + flm_lane() * W,
+                      left = p.d - j;
         const int count = p.n - first < RUN ? (int)(p.n - first) : RUN;
         run_block_read(s, p, first);
         float sum[W] = {0};
@@ -184,7 +190,8 @@ __global__ void __launch_bounds__(THREADS) runs_add(runs p)
         for (int i = 0; i < count; i += BATCH) {
             float v[BATCH][W];
 #pragma unroll
-            for (int q = 0; q < BATCH; q++) flm_read(v[q], p.grad_x + s.row[i + q] * p.d + j, i + q < count ? left : 0, p.aligned);
+            for (int q = 0; q < BATCH; q++)
+                flm_read(v[q], p.grad_x + s.row[i + q] * p.d + j, i + q < count ? left : 0, p.aligned);
 #pragma unroll
             for (int q = 0; q < BATCH; q++) {
                 if (i + q >= count) break;
@@ -195,7 +202,8 @@ __global__ void __launch_bounds__(THREADS) runs_add(runs p)
                 for (int k = 0; k < W; k++) sum[k] += factor * v[q][k];
                 if (!ends && i + q + 1 < count) continue;
                 if (left > 0 && ends && begun) add_to_row(p, key, j, sum);
-                if (left > 0 && !(ends && begun)) flm_write(p.part + (block * 2 + begun) * p.d + j, sum, left, p.aligned);
+                if (left > 0 && !(ends && begun))
+                    flm_write(p.part + (block * 2 + begun) * p.d + j, sum, left, p.aligned);
 #pragma unroll
                 for (int k = 0; k < W; k++) sum[k] = 0;
                 begun = true;
@@ -209,8 +217,10 @@ __global__ void __launch_bounds__(THREADS) runs_add(runs p)
 __global__ void __launch_bounds__(THREADS) runs_join(runs p)
 {
     const int64_t tiles = flm_cuda_parts(p.d, SPAN), blocks = flm_cuda_parts(p.n, RUN);
-    for (int64_t task = (int64_t)blockIdx.x * WARPS + flm_warp(); task < blocks * tiles; task += (int64_t)gridDim.x * WARPS) {
-        const int64_t block = task / tiles, first = block * RUN, next = first + RUN, j = task % tiles * SPAN + flm_lane() * W;
+    for (int64_t task = (int64_t)blockIdx.x * WARPS + flm_warp(); task < blocks * tiles;
+         task += (int64_t)gridDim.x * WARPS) {
+        const int64_t block = task / tiles, first = block * RUN, next = first + RUN,
+                      j = task % tiles * SPAN + flm_lane() * W;
         if (j >= p.d || next >= p.n) continue;
         const uint32_t key = p.key[next - 1];
         if (p.key[next] != key || (first > 0 && p.key[first - 1] == key)) continue;
@@ -249,19 +259,30 @@ int sort(pass p, const flm_cuda_scatter &at, char *scratch, int passes, void *st
 
 } // namespace
 
-int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int32_t *tokens, const float *g, void *scratch, int64_t B,
-                                  int64_t L, int64_t d, int64_t V, void *stream)
+int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int32_t *tokens, const float *g,
+                                  void *scratch, int64_t B, int64_t L, int64_t d, int64_t V, void *stream)
 {
     const int64_t n = B * L;
     const int passes = flm_cuda_sort_passes(V);
     const flm_cuda_scatter at = flm_cuda_scatter_layout(n, d);
     char *memory = (char *)scratch;
     if (n == 0 || d == 0 || V == 0) return 0;
-    const pass first = {tokens, nullptr, nullptr, (uint32_t *)(memory + at.count), n, flm_cuda_parts(n, TILE), (uint32_t)V, 0};
+    const pass first = {tokens,      nullptr, nullptr, (uint32_t *)(memory + at.count), n, flm_cuda_parts(n, TILE),
+                        (uint32_t)V, 0};
     int code = sort(first, at, memory, passes, stream);
-    const runs p = {(uint32_t *)(memory + at.key[(passes - 1) % 2]), (uint32_t *)(memory + at.row[(passes - 1) % 2]), grad_x, g, grad_E,
-                    (float *)(memory + at.part), n, L, d, (uint32_t)V, flm_aligned(grad_x, grad_E) && flm_whole(W, d)};
-    const dim3 grid(flm_cuda_grid(flm_cuda_parts(flm_cuda_parts(n, RUN) * flm_cuda_parts(d, SPAN), WARPS), 0)), block(THREADS);
+    const runs p = {(uint32_t *)(memory + at.key[(passes - 1) % 2]),
+                    (uint32_t *)(memory + at.row[(passes - 1) % 2]),
+                    grad_x,
+                    g,
+                    grad_E,
+                    (float *)(memory + at.part),
+                    n,
+                    L,
+                    d,
+                    (uint32_t)V,
+                    flm_aligned(grad_x, grad_E) && flm_whole(W, d)};
+    const dim3 grid(flm_cuda_grid(flm_cuda_parts(flm_cuda_parts(n, RUN) * flm_cuda_parts(d, SPAN), WARPS), 0)),
+        block(THREADS);
     if (!code) code = flm_launch(runs_add, grid, block, 0, stream, p);
     if (!code) code = flm_launch(runs_join, grid, block, 0, stream, p);
     return code ? code : flm_launch(poison, dim3(1), block, 0, stream, p);

@@ -1,5 +1,5 @@
-/* shape.h - the arithmetic of launches: how work is cut into blocks, and how scratch memory is laid out. C and C++, for the
- * host and the kernels; no CUDA. Where results are sums, the cut depends on the shapes alone, never on the device.
+/* shape.h - the arithmetic of launches: how work is cut into blocks, and how scratch memory is laid out. C and C++, for
+ * the host and the kernels; no CUDA. Where results are sums, the cut depends on the shapes alone, never on the device.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_SHAPE_H
 #define FLM_CUDA_SHAPE_H
@@ -38,11 +38,13 @@ FLM_SHAPE unsigned flm_cuda_grid(int64_t blocks, int64_t most)
     return (unsigned)(most > 0 && blocks > most ? most : blocks > INT32_MAX ? INT32_MAX : blocks);
 }
 
-/* flm_cuda_row_threads - threads of a block that walks rows of n by fours: whole warps, 64 to FLM_CUDA_ROW_THREADS, two fours
- * a thread where that is enough. */
+/* flm_cuda_row_threads - threads of a block that walks rows of n by fours: whole warps, 64 to FLM_CUDA_ROW_THREADS, two
+ * fours a thread where that is enough. */
 FLM_SHAPE int flm_cuda_row_threads(int64_t n)
 {
-    return n >= 8 * FLM_CUDA_ROW_THREADS ? FLM_CUDA_ROW_THREADS : n <= 8 * 64 ? 64 : (int)flm_cuda_parts(n, 8 * FLM_CUDA_WARP) * FLM_CUDA_WARP;
+    return n >= 8 * FLM_CUDA_ROW_THREADS ? FLM_CUDA_ROW_THREADS
+           : n <= 8 * 64                 ? 64
+                                         : (int)flm_cuda_parts(n, 8 * FLM_CUDA_WARP) * FLM_CUDA_WARP;
 }
 
 /* flm_cuda_align - bytes rounded up to CUDA's 256. */
@@ -70,19 +72,24 @@ typedef struct flm_cuda_scatter {
 FLM_SHAPE flm_cuda_scatter flm_cuda_scatter_layout(int64_t n, int64_t d)
 {
     const size_t words = flm_cuda_align((size_t)n * sizeof(uint32_t));
-    const size_t counts = flm_cuda_align((size_t)flm_cuda_parts(n, FLM_CUDA_SORT_TILE) * FLM_CUDA_SORT_BINS * sizeof(uint32_t));
+    const size_t counts =
+        flm_cuda_align((size_t)flm_cuda_parts(n, FLM_CUDA_SORT_TILE) * FLM_CUDA_SORT_BINS * sizeof(uint32_t));
     const size_t parts = flm_cuda_align((size_t)(flm_cuda_parts(n, FLM_CUDA_RUN_BLOCK) * 2 * d) * sizeof(float));
-    const flm_cuda_scatter s = {{0, words}, {2 * words, 3 * words}, 4 * words, 4 * words + counts, 4 * words + counts + parts};
+    const flm_cuda_scatter s = {
+        {0, words}, {2 * words, 3 * words}, 4 * words, 4 * words + counts, 4 * words + counts + parts};
     return s;
 }
 
 #ifdef __cplusplus
-static_assert(FLM_CUDA_THREADS % FLM_CUDA_WARP == 0 && FLM_CUDA_THREADS <= 1024, "a block is of whole warps, 1024 threads at most");
+static_assert(FLM_CUDA_THREADS % FLM_CUDA_WARP == 0 && FLM_CUDA_THREADS <= 1024,
+              "a block is of whole warps, 1024 threads at most");
 static_assert(FLM_CUDA_THREADS * FLM_CUDA_WAVES == 2048, "threads a multiprocessor holds: sm_80 and sm_90");
 static_assert(FLM_CUDA_SORT_BINS % FLM_CUDA_WARP == 0 && FLM_CUDA_SORT_TILE % FLM_CUDA_WARP == 0, "whole warps");
 static_assert(FLM_CUDA_RUN_BLOCK % FLM_CUDA_WARP == 0, "a warp reads the tokens of its block together");
-static_assert(flm_cuda_row_threads(1) == 64 && flm_cuda_row_threads(513) == 96 && flm_cuda_row_threads(4095) == 512, "rows");
-static_assert(flm_cuda_grid((int64_t)1 << 40, 0) == INT32_MAX && flm_cuda_grid(5, 3) == 3 && flm_cuda_grid(0, 3) == 0, "grids");
+static_assert(flm_cuda_row_threads(1) == 64 && flm_cuda_row_threads(513) == 96 && flm_cuda_row_threads(4095) == 512,
+              "rows");
+static_assert(flm_cuda_grid((int64_t)1 << 40, 0) == INT32_MAX && flm_cuda_grid(5, 3) == 3 && flm_cuda_grid(0, 3) == 0,
+              "grids");
 #endif
 
 #endif

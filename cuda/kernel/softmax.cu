@@ -4,7 +4,8 @@
 
 namespace {
 
-constexpr int MOST = FLM_CUDA_ROW_THREADS, BLOCKS = 3; /* threads; blocks a multiprocessor, so that some read while others wait */
+constexpr int MOST = FLM_CUDA_ROW_THREADS,
+              BLOCKS = 3; /* threads; blocks a multiprocessor, so that some read while others wait */
 
 FLM_DEVICE flm_exponentials exponentials_of(const float *x, const flm_walk &walk)
 {
@@ -20,8 +21,9 @@ FLM_DEVICE flm_exponentials exponentials_of(const float *x, const flm_walk &walk
 
 /* grad may be logits, or NULL. A target outside the row: NaN for its loss and gradient. */
 template <class T>
-__global__ void __launch_bounds__(MOST, BLOCKS) softmax_xent(float *__restrict__ loss, T *grad, const float *logits,
-                                                     const int32_t *__restrict__ target, float scale, int64_t R, int64_t V, bool aligned)
+__global__ void __launch_bounds__(MOST, BLOCKS)
+    softmax_xent(float *__restrict__ loss, T *grad, const float *logits, const int32_t *__restrict__ target,
+                 float scale, int64_t R, int64_t V, bool aligned)
 {
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
         const flm_walk walk(row, V, aligned);
@@ -43,7 +45,8 @@ __global__ void __launch_bounds__(MOST, BLOCKS) softmax_xent(float *__restrict__
             for (int k = 0; k < FLM_GROUP; k++) v[k] = expf(v[k] - s.most) * factor;
             flm_write(grad + row * V + at, v, count, walk.aligned);
         }
-        if (there && threadIdx.x == (t + walk.shift) / FLM_GROUP % blockDim.x) /* who wrote this element writes it again */
+        if (there &&
+            threadIdx.x == (t + walk.shift) / FLM_GROUP % blockDim.x) /* who wrote this element writes it again */
             grad[row * V + t] = flm_act<T>((float)((exp(-below) / s.sum - 1) * (double)scale));
     }
 }
@@ -89,7 +92,8 @@ FLM_DEVICE candidate warp_best(candidate c)
     return c;
 }
 
-__global__ void __launch_bounds__(MOST, BLOCKS) argmax(int32_t *__restrict__ index, const float *__restrict__ x, int64_t R, int64_t V, bool aligned)
+__global__ void __launch_bounds__(MOST, BLOCKS)
+    argmax(int32_t *__restrict__ index, const float *__restrict__ x, int64_t R, int64_t V, bool aligned)
 {
     __shared__ candidate part[FLM_WARP];
     const float infinity = __uint_as_float(0x7F800000u);
@@ -120,13 +124,16 @@ __global__ void __launch_bounds__(MOST, BLOCKS) argmax(int32_t *__restrict__ ind
 
 } // namespace
 
-int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, const float *logits, const int32_t *target, float scale,
-                                 int64_t R, int64_t V, void *stream)
+int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, const float *logits, const int32_t *target,
+                                 float scale, int64_t R, int64_t V, void *stream)
 {
     const dim3 grid(flm_cuda_grid(R, 0)), block((unsigned)flm_cuda_row_threads(V));
     const bool aligned = flm_aligned(grad, logits);
-    if (bf16) return flm_launch(softmax_xent<flm_bf16>, grid, block, 0, stream, loss, (flm_bf16 *)grad, logits, target, scale, R, V, aligned);
-    return flm_launch(softmax_xent<float>, grid, block, 0, stream, loss, (float *)grad, logits, target, scale, R, V, aligned);
+    if (bf16)
+        return flm_launch(softmax_xent<flm_bf16>, grid, block, 0, stream, loss, (flm_bf16 *)grad, logits, target, scale,
+                          R, V, aligned);
+    return flm_launch(softmax_xent<float>, grid, block, 0, stream, loss, (float *)grad, logits, target, scale, R, V,
+                      aligned);
 }
 
 int flm_cuda_launch_softmax(void *p, bool bf16, const float *logits, int64_t R, int64_t V, void *stream)
@@ -139,5 +146,6 @@ int flm_cuda_launch_softmax(void *p, bool bf16, const float *logits, int64_t R, 
 
 int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t R, int64_t V, void *stream)
 {
-    return flm_launch(argmax, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_row_threads(V)), 0, stream, index, x, R, V, flm_aligned(x));
+    return flm_launch(argmax, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_row_threads(V)), 0, stream, index, x,
+                      R, V, flm_aligned(x));
 }

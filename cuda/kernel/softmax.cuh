@@ -1,8 +1,9 @@
 /* softmax.cuh - walking a row of the vocabulary, and the two sums behind every soft max over it.
  *
- * A block takes a row, in groups of four that start at multiples of four elements of the whole matrix: rows of any length are
- * read 16 bytes at a time, but for their ends. The maximum and the sum of exponentials are made in one reading: a thread
- * scales its sum where its maximum grows. Terms are fp32, sums fp64. SPDX-License-Identifier: Apache-2.0 */
+ * A block takes a row, in groups of four that start at multiples of four elements of the whole matrix: rows of any
+ * length are read 16 bytes at a time, but for their ends. The maximum and the sum of exponentials are made in one
+ * reading: a thread scales its sum where its maximum grows. Terms are fp32, sums fp64. SPDX-License-Identifier:
+ * Apache-2.0 */
 #ifndef FLM_CUDA_SOFTMAX_CUH
 #define FLM_CUDA_SOFTMAX_CUH
 

@@ -1,6 +1,7 @@
 /* vector.cuh - several elements at once: one access of up to 16 bytes where the address allows it, else one by one.
  *
- * Which elements a thread takes never depends on the alignment, so neither do the results. SPDX-License-Identifier: Apache-2.0
+ * Which elements a thread takes never depends on the alignment, so neither do the results. SPDX-License-Identifier:
+ * Apache-2.0
  */
 #ifndef FLM_CUDA_VECTOR_CUH
 #define FLM_CUDA_VECTOR_CUH
@@ -72,7 +73,10 @@ template <int N, class T> FLM_DEVICE void flm_write(T *p, const float (&x)[N], i
 }
 
 /* flm_aligned - whether all are addresses of vectors of 16 bytes (or NULL), and all widths count whole fours. */
-template <class... P> static inline bool flm_aligned(P... p) { return ((reinterpret_cast<uintptr_t>(p) % 16 == 0) && ...); }
+template <class... P> static inline bool flm_aligned(P... p)
+{
+    return ((reinterpret_cast<uintptr_t>(p) % 16 == 0) && ...);
+}
 template <class... N> static inline bool flm_whole(int by, N... n) { return ((n % by == 0) && ...); }
 
 /* Where a thread stands: its lane and warp within the block. */

@@ -64,8 +64,7 @@ flm_status flm_check_sample_combine(const flm_tensor *y, const flm_tensor *coeff
     FLM_TRY(flm_check_act(y, "sample_combine: y", y->ndim, y->dim));
     FLM_TRY(flm_tensor_expect(coefficient, "sample_combine: coefficient", FLM_DTYPE_F32, 2,
                               (const int64_t[]){y->dim[0], count}));
-    for (int k = 0; k < count; k++)
-        FLM_TRY(flm_tensor_expect(&x[k], "sample_combine: x", y->dtype, y->ndim, y->dim));
+    for (int k = 0; k < count; k++) FLM_TRY(flm_tensor_expect(&x[k], "sample_combine: x", y->dtype, y->ndim, y->dim));
 done:
     return rc;
 }

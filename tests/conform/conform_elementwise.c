@@ -181,7 +181,7 @@ static void test_errors(void)
 
 int main(void)
 {
-    static const int64_t shapes[][2] = {{1, 1}, {7, 65}, {64, 3}, {65, 2049}, {300, 768}, {0, 5}, {5, 0}};
+    static const int64_t shapes[][2] = {{1, 1}, {7, 65}, {64, 3}, {65, 2049}, {300, 768}, {1100, 9}, {0, 5}, {5, 0}};
     static const flm_dtype dtypes[] = {FLM_DTYPE_F32, FLM_DTYPE_BF16, FLM_DTYPE_F64};
     if (!conform_begin()) return tap_skip_all(flm_err_message());
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
