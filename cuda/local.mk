@@ -47,7 +47,7 @@ am__v_NVCC_ = $(am__v_NVCC_@AM_DEFAULT_V@)
 am__v_NVCC_0 = @echo "  NVCC    " $@;
 am__v_NVCC_1 =
 .cu.o:
-	$(AM_V_NVCC)$(NVCC) $(NVCC_GENCODE) $(FLM_NVCCFLAGS) $(DEFAULT_INCLUDES) $(NVCCFLAGS) -Xptxas -v \
+	$(AM_V_NVCC)$(NVCC) $(NVCC_GENCODE) $(FLM_NVCCFLAGS) $(DEFAULT_INCLUDES) -I$(srcdir)/src $(NVCCFLAGS) -Xptxas -v \
 	  -MD -MP -MF $(@:.o=.d) -c -o $@ $< 2>$(@:.o=.ptxas); status=$$?; \
 	  grep -v -e '^ptxas info' -e '^ *[0-9][0-9]* bytes stack frame' $(@:.o=.ptxas) >&2; exit $$status
 
