@@ -1,6 +1,6 @@
 /* cuda_attention.c - rotary positions and attention: see backend_ops.h. bf16 takes tensor cores, f32 plain arithmetic.
- * Refuses, with FLM_E_UNSUPPORTED, heads of more than FLM_ATTENTION_HEAD_MOST columns, sequences of more than
- * FLM_ATTENTION_LENGTH_MOST rows and more blocks than a launch has. SPDX-License-Identifier: Apache-2.0 */
+ * Refuses, with FLM_E_UNSUPPORTED, heads of more than FLM_ATTENTION_HEAD_MOST columns, sequences and rows longer than
+ * attention_tiles.h says, and more blocks than a launch has. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
 #include "cuda/kernel/attention_tiles.h"
@@ -13,7 +13,7 @@ static flm_status kernels_fit(const char *what, int64_t H, int64_t h, int64_t L,
     if (h > FLM_ATTENTION_HEAD_MOST)
         FLM_FAIL(FLM_E_UNSUPPORTED, "%s: heads of %lld columns; the cuda backend has at most %d", what, (long long)h,
                  FLM_ATTENTION_HEAD_MOST);
-    if (L > FLM_ATTENTION_LENGTH_MOST || H * h > INT32_MAX || blocks > INT32_MAX)
+    if (L > FLM_ATTENTION_LENGTH_MOST || H * h > FLM_ATTENTION_WIDTH_MOST || blocks > INT32_MAX)
         FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %lld rows of %lld heads in %lld blocks are too many for one launch", what,
                  (long long)L, (long long)H, (long long)blocks);
 done:

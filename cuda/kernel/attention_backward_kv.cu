@@ -31,8 +31,8 @@ FLM_DEVICE void stage_load(const stage &to, const flm_bf16 *q, const flm_bf16 *g
     constexpr int Q = flm_attention_queries(D);
     const int64_t d = n.H * n.h;
     const int i = (int)threadIdx.x;
-    flm_tile_load<D, Q>(to.queries, q + query * 3 * d, 3 * d, n.L - query, n);
-    flm_tile_load<D, Q>(to.grads, grad_o + query * d, d, n.L - query, n);
+    flm_tile_load<D, Q>(to.queries, q + query * 3 * d, (int)(3 * d), n.L - query, n);
+    flm_tile_load<D, Q>(to.grads, grad_o + query * d, (int)d, n.L - query, n);
     if (i < Q) flm_copy_async_8(to.pairs + i, query + i < n.L ? pairs + query + i : pairs, query + i < n.L);
     flm_copy_commit();
 }
@@ -109,8 +109,8 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
     const flm_query_pair *mine_pairs = pairs + row * n.H + at.head * n.L;
     float grad_k[1][D / 8][4] = {}, grad_v[1][D / 8][4] = {};
     band<D> mine;
-    flm_tile_load<D, KEYS>(keys, q + at.first * 3 * d + d, 3 * d, n.L - at.first, n);
-    flm_tile_load<D, KEYS>(values, q + at.first * 3 * d + 2 * d, 3 * d, n.L - at.first, n);
+    flm_tile_load<D, KEYS>(keys, q + at.first * 3 * d + d, (int)(3 * d), n.L - at.first, n);
+    flm_tile_load<D, KEYS>(values, q + at.first * 3 * d + 2 * d, (int)(3 * d), n.L - at.first, n);
     stage_load<D>(stage_at<D>(keys, 0), q, grads, mine_pairs, 0, n);
     flm_copy_wait<0>();
     __syncthreads();

@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
     backward_q(flm_bf16 *grad_qkv, const flm_bf16 *grad_o, const flm_bf16 *qkv, const flm_query_pair *pairs,
                flm_attention_shape n, flm_capping cap)
 {
-    constexpr int M = flm_attention_bands(D), ROWS = flm_attention_rows(D), N = 4 / M;
+    constexpr int M = flm_attention_bands(D), ROWS = flm_attention_rows(D), N = flm_attention_q_step(D) / 8;
     constexpr int TILE = flm_attention_tile_bytes(D, KEYS), OWN = flm_attention_tile_bytes(D, ROWS);
     static_assert(flm_attention_q_shared(D) <= FLM_ATTENTION_SHARED_MOST, "shared memory of sm_80");
     static_assert(M * (D / 8 * 4 + 2 * D / 16 * 4 + 2 * N * 4) <= 176, "what registers must hold");
@@ -79,10 +79,10 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
     const flm_bf16 *q = qkv + row * 3 * d + column;
     float grad_q[M][D / 8][4] = {}, factor[M][2];
     bands<D, M> mine;
-    flm_tile_load<D, ROWS>(queries, q + at.first * 3 * d, 3 * d, n.L - at.first, n);
-    flm_tile_load<D, ROWS>(grads, grad_o + (row + at.first) * d + column, d, n.L - at.first, n);
-    flm_tile_load<D, KEYS>(keys, q + d, 3 * d, n.L, n);
-    flm_tile_load<D, KEYS>(values, q + 2 * d, 3 * d, n.L, n);
+    flm_tile_load<D, ROWS>(queries, q + at.first * 3 * d, (int)(3 * d), n.L - at.first, n);
+    flm_tile_load<D, ROWS>(grads, grad_o + (row + at.first) * d + column, (int)d, n.L - at.first, n);
+    flm_tile_load<D, KEYS>(keys, q + d, (int)(3 * d), n.L, n);
+    flm_tile_load<D, KEYS>(values, q + 2 * d, (int)(3 * d), n.L, n);
     flm_copy_commit();
 #pragma unroll
     for (int i = 0; i < M * 2; i++) {
@@ -102,8 +102,8 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
     for (int tile = 0; tile < tiles; tile++) {
         const int now = tile % 2 * TILE, next = TILE - now, behind = (tile + 1) * KEYS;
         if (tile + 1 < tiles) {
-            flm_tile_load<D, KEYS>(keys + next, q + behind * 3 * d + d, 3 * d, n.L - behind, n);
-            flm_tile_load<D, KEYS>(values + next, q + behind * 3 * d + 2 * d, 3 * d, n.L - behind, n);
+            flm_tile_load<D, KEYS>(keys + next, q + behind * 3 * d + d, (int)(3 * d), n.L - behind, n);
+            flm_tile_load<D, KEYS>(values + next, q + behind * 3 * d + 2 * d, (int)(3 * d), n.L - behind, n);
             flm_copy_commit();
         }
 #pragma unroll 1

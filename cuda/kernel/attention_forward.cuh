@@ -77,7 +77,7 @@ FLM_DEVICE void flm_exponentials_causal(float (&s)[M][N][4], flm_forward_rows<M>
             most = fmaxf(most, __shfl_xor_sync(FLM_ALL, most, 1));
             most = fmaxf(most, __shfl_xor_sync(FLM_ALL, most, 2));
             factor[m][half] = flm_exp2((r.most[m][half] - most) * inner);
-            same = same && factor[m][half] == 1;
+            same &= factor[m][half] == 1;
             r.most[m][half] = most;
             r.sum[m][half] *= factor[m][half];
 #pragma unroll
@@ -148,9 +148,9 @@ FLM_DEVICE void flm_forward_tile(const flm_forward_job &job, const flm_attention
     for (int m = 0; m < M; m++) r.sum[m][0] = r.sum[m][1] = 0, r.most[m][0] = r.most[m][1] = -INFINITY;
     const int64_t d = n.H * n.h;
     const flm_bf16 *at = job.qkv + job.row * 3 * d + job.head * n.h;
-    flm_tile_load<D, ROWS>(queries, at + job.first * 3 * d, 3 * d, n.L - job.first, n);
-    flm_tile_load<D, KEYS>(keys, at + d, 3 * d, n.L, n);
-    flm_tile_load<D, KEYS>(values, at + 2 * d, 3 * d, n.L, n);
+    flm_tile_load<D, ROWS>(queries, at + job.first * 3 * d, (int)(3 * d), n.L - job.first, n);
+    flm_tile_load<D, KEYS>(keys, at + d, (int)(3 * d), n.L, n);
+    flm_tile_load<D, KEYS>(values, at + 2 * d, (int)(3 * d), n.L, n);
     flm_copy_commit();
     flm_copy_wait<0>();
     __syncthreads();
@@ -160,8 +160,8 @@ FLM_DEVICE void flm_forward_tile(const flm_forward_job &job, const flm_attention
     for (int tile = 0; tile < tiles; tile++) {
         const int now = tile % 2 * TILE, next = TILE - now, behind = (tile + 1) * KEYS;
         if (tile + 1 < tiles) {
-            flm_tile_load<D, KEYS>(keys + next, at + behind * 3 * d + d, 3 * d, n.L - behind, n);
-            flm_tile_load<D, KEYS>(values + next, at + behind * 3 * d + 2 * d, 3 * d, n.L - behind, n);
+            flm_tile_load<D, KEYS>(keys + next, at + behind * 3 * d + d, (int)(3 * d), n.L - behind, n);
+            flm_tile_load<D, KEYS>(values + next, at + behind * 3 * d + 2 * d, (int)(3 * d), n.L - behind, n);
             flm_copy_commit();
         }
 #pragma unroll 1

@@ -26,27 +26,27 @@ template <int D> FLM_DEVICE const unsigned char *flm_tile_at(const unsigned char
  * as flm_copy_async says (heads that are no multiple of 16 bytes are read by the element, and seen after a barrier
  * too). */
 template <int D, int ROWS>
-FLM_DEVICE void flm_tile_load(unsigned char *tile, const flm_bf16 *from, int64_t stride, int rows,
+FLM_DEVICE void flm_tile_load(unsigned char *tile, const flm_bf16 *from, int stride, int rows,
                               const flm_attention_shape &n)
 {
     constexpr int CHUNKS = D / 8;
     static_assert(ROWS * CHUNKS % FLM_TENSOR_THREADS == 0, "no thread idles");
+    if (n.vector) {
 #pragma unroll
-    for (int turn = 0; turn < ROWS * CHUNKS / FLM_TENSOR_THREADS; turn++) {
-        const int i = turn * FLM_TENSOR_THREADS + (int)threadIdx.x, row = i / CHUNKS, chunk = i % CHUNKS;
-        unsigned char *to = flm_tile_at<D>(tile, row, chunk);
-        const flm_bf16 *at = from + row * stride + chunk * 8;
-        const int columns = row < rows ? n.h - chunk * 8 : 0;
-        if (n.vector) {
-            flm_copy_async(to, columns > 0 ? at : from, columns > 0);
-        } else {
-            uint32_t word[4];
-#pragma unroll
-            for (int k = 0; k < 4; k++)
-                word[k] = (2 * k < columns ? at[2 * k].bits : 0u) | (2 * k + 1 < columns ? at[2 * k + 1].bits : 0u)
-                                                                        << 16;
-            *reinterpret_cast<uint4 *>(to) = make_uint4(word[0], word[1], word[2], word[3]);
+        for (int turn = 0; turn < ROWS * CHUNKS / FLM_TENSOR_THREADS; turn++) {
+            const int i = turn * FLM_TENSOR_THREADS + (int)threadIdx.x, row = i / CHUNKS, chunk = i % CHUNKS;
+            const bool there = row < rows && chunk * 8 < n.h;
+            flm_copy_async(flm_tile_at<D>(tile, row, chunk), there ? from + row * stride + chunk * 8 : from, there);
         }
+        return;
+    }
+#pragma unroll 1
+    for (int i = (int)threadIdx.x; i < ROWS * CHUNKS; i += FLM_TENSOR_THREADS) {
+        const int row = i / CHUNKS, chunk = i % CHUNKS, columns = row < rows ? n.h - chunk * 8 : 0;
+        const flm_bf16 *at = from + row * stride + chunk * 8;
+        flm_bf16 *to = reinterpret_cast<flm_bf16 *>(flm_tile_at<D>(tile, row, chunk));
+#pragma unroll 1
+        for (int k = 0; k < 8; k++) to[k] = k < columns ? at[k] : flm_bf16{0};
     }
 }
 
@@ -128,7 +128,7 @@ template <int M, int N> FLM_DEVICE void flm_cap_all(float (&s)[M][N][4], const f
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
-        for (int i = 0; i < N * 4; i++) near = near && fabsf(s[m][i / 4][i % 4]) <= cap.limit;
+        for (int i = 0; i < N * 4; i++) near &= fabsf(s[m][i / 4][i % 4]) <= cap.limit;
     if (__all_sync(FLM_ALL, near)) {
 #pragma unroll
         for (int m = 0; m < M; m++)
@@ -161,20 +161,22 @@ FLM_DEVICE void flm_bands_store(flm_bf16 *to, int64_t stride, unsigned char *til
             *reinterpret_cast<uint32_t *>(flm_tile_at<D>(tile, band + m * 16 + g + i % 2 * 8, i / 2) + 4 * t) =
                 flm_pack_pair(c[m][i / 2][i % 2 * 2] * factor[m][i % 2], c[m][i / 2][i % 2 * 2 + 1] * factor[m][i % 2]);
     __syncwarp();
+    if (n.vector) {
 #pragma unroll
-    for (int turn = 0; turn < M * 16 * CHUNKS / FLM_WARP; turn++) {
-        const int i = turn * FLM_WARP + lane, row = band + i / CHUNKS, chunk = i % CHUNKS;
-        const uint4 x = *reinterpret_cast<const uint4 *>(flm_tile_at<D>(tile, row, chunk));
-        const int columns = row < rows ? n.h - chunk * 8 : 0;
-        flm_bf16 *at = to + row * stride + chunk * 8;
-        if (n.vector) {
-            if (columns > 0) *reinterpret_cast<uint4 *>(at) = x;
-        } else {
-            const uint32_t word[4] = {x.x, x.y, x.z, x.w};
-#pragma unroll
-            for (int k = 0; k < 8; k++)
-                if (k < columns) at[k] = flm_bf16{(uint16_t)(word[k / 2] >> (k % 2 * 16))};
+        for (int turn = 0; turn < M * 16 * CHUNKS / FLM_WARP; turn++) {
+            const int i = turn * FLM_WARP + lane, row = band + i / CHUNKS, chunk = i % CHUNKS;
+            if (row < rows && chunk * 8 < n.h)
+                *reinterpret_cast<uint4 *>(to + row * stride + chunk * 8) =
+                    *reinterpret_cast<const uint4 *>(flm_tile_at<D>(tile, row, chunk));
         }
+        return;
+    }
+#pragma unroll 1
+    for (int i = lane; i < M * 16 * D; i += FLM_WARP) {
+        const int row = band + i / D, column = i % D;
+        if (row < rows && column < n.h)
+            to[row * stride + column] =
+                reinterpret_cast<const flm_bf16 *>(flm_tile_at<D>(tile, row, column / 8))[column % 8];
     }
 }
 

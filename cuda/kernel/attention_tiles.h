@@ -19,6 +19,7 @@
 
 enum {
     FLM_ATTENTION_HEAD_MOST = 128,          /* columns of a head */
+    FLM_ATTENTION_WIDTH_MOST = 1 << 22,     /* columns of all heads: a tile's elements are counted in int */
     FLM_ATTENTION_LENGTH_MOST = 1 << 28,    /* rows of a sequence: 3 times as many are counted in int */
     FLM_ATTENTION_SHARED_MOST = 163 * 1024, /* bytes a block can have on sm_80; sm_90 has more */
     FLM_ATTENTION_WARPS = 4,                /* of the bf16 kernels; a warp has bands of 16 rows */
@@ -39,14 +40,15 @@ FLM_TILES int flm_plain_head(int64_t h) { return h <= 16 ? 16 : h <= 32 ? 32 : h
 FLM_TILES int flm_attention_bands(int D) { return D <= 64 ? 2 : 1; }
 FLM_TILES int flm_attention_rows(int D) { return 16 * FLM_ATTENTION_WARPS * flm_attention_bands(D); }
 
-/* flm_attention_step - keys whose scores a warp has at a time; flm_attention_kv_step - queries, of grad_k and grad_v.
+/* Keys whose scores a warp has at a time, forward and for grad_q; queries, for grad_k and grad_v: as registers permit.
  */
 FLM_TILES int flm_attention_step(int D) { return D == 48 || D == 64 ? 16 : 32; }
-FLM_TILES int flm_attention_kv_step(int D) { return D == 128 ? 16 : 32; }
+FLM_TILES int flm_attention_q_step(int D) { return D == 96 ? 32 : 16; }
+FLM_TILES int flm_attention_kv_step(int D) { return D >= 96 ? 16 : 32; }
 
-/* flm_attention_blocks, flm_causal_blocks, flm_attention_backward_blocks - blocks a multiprocessor is to hold at a
- * time: what their registers are limited to. The causal kernel has the largest scores too. */
-FLM_TILES int flm_attention_blocks(int D) { return D <= 32 ? 4 : D <= 64 ? 3 : 2; }
+/* Blocks a multiprocessor is to hold at a time, which limits their registers: forward; causal, which has the largest
+ * scores too; backward. */
+FLM_TILES int flm_attention_blocks(int D) { return D <= 16 ? 4 : D <= 64 ? 3 : 2; }
 FLM_TILES int flm_causal_blocks(int D) { return D <= 32 ? 3 : 2; }
 FLM_TILES int flm_attention_backward_blocks(int D) { return D <= 32 ? 3 : 2; }
 

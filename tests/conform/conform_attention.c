@@ -224,6 +224,23 @@ static void test_not_a_number(flm_dtype dtype)
     }
 }
 
+/* All scores near the lower cap and large values: what a tile holds beside the keys that are there, scores of 0 among
+ * them, would outweigh these by e^64, and must not reach a sum, even as infinity times zero. */
+static void test_missing_keys(flm_dtype dtype)
+{
+    problem p = {1, 5, 1, 16, 1, 1e12, 64};
+    operand t[COUNT];
+    bool finite = true;
+    operands_make(t, &p, dtype);
+    for (int64_t i = 0; i < p.L * 3 * p.h; i++)
+        if (i % (3 * p.h) < 2 * p.h) put(&t[QKV].t, i, i % (3 * p.h) < p.h ? 8 : -8);
+    const char *failure = conform_run_failure(both, t, COUNT, &p);
+    for (int64_t i = 0; i < p.L * 3 * p.h; i++) finite = finite && isfinite(get(&t[GRAD_QKV].t, i));
+    for (int64_t i = 0; i < p.L; i++) finite = finite && fabs(get(&t[LSE].t, i) - (log(5) + 64 * tanh(-4))) <= 4e-5;
+    tap_ok(!failure && finite, "%s: only keys that are there count", flm_dtype_name(dtype));
+    operands_free(t, COUNT);
+}
+
 /* Refused before data is touched, so that the operands can stay where they are. */
 static void test_errors(void)
 {
@@ -286,6 +303,8 @@ int main(void)
     test_differences();
     test_not_a_number(FLM_DTYPE_F32);
     test_not_a_number(FLM_DTYPE_BF16);
+    test_missing_keys(FLM_DTYPE_F32);
+    test_missing_keys(FLM_DTYPE_BF16);
     test_errors();
     test_wide();
     return conform_end();

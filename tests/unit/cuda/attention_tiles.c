@@ -90,7 +90,8 @@ static void test_limits(void)
         for (int k = 0; k < 3; k++) fit = fit && bytes[k] <= FLM_ATTENTION_SHARED_MOST;
         held = held && flm_attention_blocks(D) * (bytes[0] + 1024) <= FLM_ATTENTION_SHARED_MOST + 1024;
         whole = whole && rows % 64 == 0 && FLM_ATTENTION_KEYS % flm_attention_step(D) == 0 &&
-                Q % flm_attention_kv_step(D) == 0 && Q <= 32 * FLM_ATTENTION_WARPS;
+                Q % flm_attention_kv_step(D) == 0 && FLM_ATTENTION_KEYS % flm_attention_q_step(D) == 0 &&
+                Q <= 32 * FLM_ATTENTION_WARPS;
     }
     tap_ok(fit, "every kernel's shared memory fits sm_80");
     tap_ok(held,
