@@ -159,18 +159,35 @@ generate() {
     compute "$@"
 }
 
-# again WHY - requeue this job, unless somebody has cancelled it.
+# ended_from_outside - the job is at its end, and not by its time limit: scancel, mostly. (Slurm shows no more than
+# COMPLETING by now. A preempted job is RUNNING until it has made room, and comes back by Slurm's own hand otherwise.)
+ended_from_outside() {
+    scontrol show job "$SLURM_JOB_ID" | awk '
+        function seconds(text,    part, n, days) {
+            if (text !~ /:/) return -1
+            if (sub(/^[0-9]+-/, "&", text)) { days = text + 0; sub(/^[0-9]+-/, "", text) }
+            n = split(text, part, ":")
+            return n == 3 ? ((days * 24 + part[1]) * 60 + part[2]) * 60 + part[3] : -1
+        }
+        { for (i = 1; i <= NF; i++) { at = index($i, "="); value[substr($i, 1, at - 1)] = substr($i, at + 1) } }
+        END {
+            limit = seconds(value["TimeLimit"])
+            exit !(value["JobState"] ~ /^(COMPLETING|CANCELLED)$/ && (limit < 0 || seconds(value["RunTime"]) < limit))
+        }'
+}
+
+# again WHY - requeue this job, unless somebody has ended it.
 again() {
     if test -z "${SLURM_JOB_ID:-}"; then
         say "$1; the same command goes on from there"
         exit 75
     fi
-    if scontrol show job "$SLURM_JOB_ID" | grep -q 'JobState=CANCELLED'; then
-        say "cancelled; jobs/submit $name goes on from step $(step_of "$name")"
+    if ended_from_outside; then
+        say "$1; cancelled: jobs/submit $name goes on from there"
         exit 75
     fi
     say "$1; requeued as job $SLURM_JOB_ID"
-    scontrol requeue "$SLURM_JOB_ID" || stop "it cannot be requeued here" "jobs/submit $name goes on from where it is"
+    scontrol requeue "$SLURM_JOB_ID" || stop "it cannot be requeued here" "jobs/submit $name goes on from where it is" 75
     exit 75
 }
 

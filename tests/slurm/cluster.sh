@@ -7,9 +7,9 @@
 #   cluster_up [NODES [GPUS]]       virtual nodes n1 ... of two CPUs and so many pretended GPUs each
 #   cluster_down                    at the end of a test at the latest
 #
-# Then: $cluster, the folder; partitions main (a job there is requeued for one in high) and high; job_state, job_ended.
+# What is waited for is waited for a minute and a half at most. Then: $cluster, the folder; partitions main (a job there is requeued for one in high) and high; job_state, job_ended.
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2154 # tap.sh
+# shellcheck disable=SC2119,SC2120,SC2154 # optional arguments; tap.sh
 PATH=$PATH:/usr/sbin:/sbin
 cluster=''
 cluster_nodes=''
@@ -159,6 +159,20 @@ cluster_pids() {
     done
 }
 
+# cluster_left - processes of jobs: those with this cluster's configuration in their environment, or in its folder.
+cluster_left() {
+    for cluster_process in /proc/[0-9]*; do
+        case $(readlink "$cluster_process/cwd" 2>/dev/null) in
+        "$cluster"/*) ;;
+        *) { tr '\0' '\n' <"$cluster_process/environ" | grep -qxF "SLURM_CONF=$cluster/conf/slurm.conf"; } 2>/dev/null || continue ;;
+        esac
+        case $(sed -n 's/^State:[[:space:]]*//p' "$cluster_process/status" 2>/dev/null) in
+        '' | Z* | X*) ;;
+        *) echo "${cluster_process#/proc/}" ;;
+        esac
+    done
+}
+
 cluster_down() {
     test -n "$cluster" || return 0
     if alive "$cluster/run/slurmctld.pid" slurmctld; then
@@ -181,6 +195,7 @@ cluster_down() {
             done
         done
     done
+    for cluster_pid in $(cluster_left); do kill -KILL "$cluster_pid" 2>/dev/null; done
     rm -rf "$cluster"
     cluster=''
 }
@@ -188,9 +203,9 @@ cluster_down() {
 # job_state ID - as squeue says it, and for an array each task's.
 job_state() { squeue -h -t all -j "$1" -o %T 2>/dev/null | sort -u | tr '\n' ' ' | sed 's/ $//'; }
 
-# job_ended ID [SECONDS] - waits until a job has left the queue, or for a minute and a half; says its last state.
+# job_ended ID - waits until a job has left the queue; says its last state.
 job_ended() {
-    ended_tries=$((${2:-90} * 5))
+    ended_tries=450
     while :; do
         ended_state=$(job_state "$1")
         case " $ended_state " in
@@ -203,6 +218,28 @@ job_ended() {
     done
     echo "$ended_state"
 }
+
+# until_so COMMAND... - waits until it succeeds; fails when it never does.
+until_so() {
+    until_tries=450
+    until "$@"; do
+        until_tries=$((until_tries - 1))
+        test $until_tries -gt 0 || return 1
+        sleep 0.2
+    done
+}
+
+# log_has COUNT TEXT - so many lines of $log, at least.
+log_has() { test "$(grep -cF -e "$2" "$log" 2>/dev/null)" -ge "$1"; }
+
+# step_reached RUN N - it has reported a step from N on.
+step_reached() {
+    step=$(tail -n 1 "$1/metrics.jsonl" 2>/dev/null | sed -n 's/^{"step":\([0-9]*\),.*/\1/p')
+    test "${step:-0}" -ge "$2"
+}
+
+# curve RUN - step, kind and value of every loss that it has reported.
+curve() { sed -n 's/^{"step":\([0-9]*\),.*"\(loss\|valid_loss\)":\([^,]*\),.*/\1 \2 \3/p' "$1/metrics.jsonl"; }
 
 # site LINE... - the site.conf of this cluster, with more lines; FLM_SITE.
 site() {
