@@ -12,7 +12,9 @@ export LC_ALL
 FLM_JOBS=${FLM_JOBS:-${SLURM_SUBMIT_DIR:-.}/jobs}
 export FLM_JOBS
 
-name=${FLM_NAME:-${SLURM_JOB_NAME:-$(basename "$0" .slurm)}}
+name=${FLM_NAME:-${SLURM_JOB_NAME:-$(basename "$0")}}
+name=${name%.slurm}
+command=${FLM_AGAIN:-jobs/submit $name} # what to type to have it again: submit and pipeline set it
 say() { printf '%s: %s\n' "$name" "$*"; }
 # stop WHAT REMEDY [STATUS] - the last words of a job that cannot go on.
 stop() {
@@ -23,7 +25,7 @@ stop() {
 
 if ! site=$(awk -f "$FLM_JOBS/site.awk" "$FLM_JOBS/site.conf" ${FLM_SITE:+"$FLM_SITE"}); then
     stop "${FLM_SITE:-$FLM_JOBS/site.conf} cannot be used: see the line above" \
-        "mend that line, then jobs/submit $name; each key is explained in $FLM_JOBS/site.conf"
+        "mend that line, then $command; each key is explained in $FLM_JOBS/site.conf"
 fi
 eval "$site"
 data=$site_data
@@ -42,6 +44,7 @@ if test "$demo" = 1; then
     demo_generate="--samples 32 --steps 1,8 --batch 16"
 fi
 state=$runs/.jobs # NAME.tries: starts that came to no new checkpoint; NAME.done: when it was completed
+child='' asked='' training='' log='' log_begun=0 began=''
 ticket=$name${SLURM_ARRAY_TASK_ID:+.$SLURM_ARRAY_TASK_ID}
 
 # program NAME - its path.
@@ -82,12 +85,11 @@ job_begin() {
         launcher=mpirun
         if test -n "${SLURM_JOB_ID:-}" && srun --mpi=list 2>&1 | grep -qw pmix; then launcher=srun; fi
     fi
-    log='' log_begun=0 began=$(step_of "$name")
+    began=$(step_of "$name")
     if test -n "${SLURM_JOB_ID:-}"; then
         log=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *StdErr=//p')
         if test -f "$log"; then log_begun=$(($(wc -c <"$log"))); fi
     fi
-    child='' asked='' training=''
     rm -f "$state/$ticket.done"
     trap 'signalled=1 asked=1; if test -n "$child"; then kill -s "$child_signal" "$child" 2>/dev/null || :; fi' USR1 TERM
     say "job ${SLURM_JOB_ID:-(none)} on ${SLURM_JOB_NODELIST:-$(uname -n)}, start $((${SLURM_RESTART_COUNT:-0} + 1))${began:+, from step $began}"
@@ -102,6 +104,7 @@ attend() {
     "$@" &
     child=$!
     if test -n "$asked"; then kill -s "$child_signal" $child 2>/dev/null || :; fi
+    if test -n "$training" && test -n "${SLURM_JOB_ID:-}" && test "$site_silence" -gt 0; then guard "$runs/$name/metrics.jsonl" & fi
     attended=127
     while :; do
         signalled='' status=0
@@ -111,6 +114,24 @@ attend() {
     done
     child=''
     return $attended
+}
+
+# guard FILE - beside the child, as long as it runs: when FILE has not been written for silence = seconds, the child is ended.
+# srun, for one, waits for ever when the daemon of its step is gone.
+guard() {
+    trap - USR1 TERM
+    guard_from=$(date +%s)
+    while sleep $((site_silence / 10 + 1)) && kill -0 "$child" 2>/dev/null; do
+        guard_last=$(date -r "$1" +%s 2>/dev/null || echo 0)
+        if test "$guard_last" -lt "$guard_from"; then guard_last=$guard_from; fi
+        if test $(($(date +%s) - guard_last)) -gt "$site_silence"; then
+            say "no report for $site_silence seconds (silence = in site.conf): taken for hung, and ended" >&2
+            kill "$child" 2>/dev/null
+            sleep 10
+            kill -KILL "$child" 2>/dev/null
+            return
+        fi
+    done
 }
 
 # launch PROGRAM OPTIONS... - on all ranks of the job, with the site's device and precision.
@@ -144,10 +165,9 @@ compute() {
 
 # train PROGRAM OPTIONS... - into $runs/$name; the same command goes on from its newest checkpoint.
 train() {
-    trainer=$1 training=1
+    training=1 trainer=$1
     shift
-    if test "$demo" != 1; then set -- --keep "$site_keep" ${site_micro_batch:+--micro-batch "$site_micro_batch"} "$@"; fi
-    compute "$trainer" --out "$runs/$name" "$@"
+    compute "$trainer" --out "$runs/$name" --keep "$site_keep" "$@"
 }
 
 # generate CHECKPOINT OPTIONS... - samples, their Gen-PPL and entropy, in $runs/$name/step-N.h5 and .json.
@@ -183,11 +203,11 @@ again() {
         exit 75
     fi
     if ended_from_outside; then
-        say "$1; cancelled: jobs/submit $name goes on from there"
+        say "$1; cancelled: $command goes on from there"
         exit 75
     fi
     say "$1; requeued as job $SLURM_JOB_ID"
-    scontrol requeue "$SLURM_JOB_ID" || stop "it cannot be requeued here" "jobs/submit $name goes on from where it is" 75
+    scontrol requeue "$SLURM_JOB_ID" || stop "it cannot be requeued here" "$command goes on from where it is" 75
     exit 75
 }
 
@@ -214,7 +234,7 @@ failed() {
         ;;
     *" is not finite"*)
         stop "the numbers are not finite any more, and would not be the next time" \
-            "a lower rate, jobs/submit $name -- --lr 1e-4, or an earlier checkpoint: remove the newest in $runs/$name/checkpoints" "$1"
+            "a lower rate, $command --lr 1e-4, or an earlier checkpoint: remove the newest in $runs/$name/checkpoints" "$1"
         ;;
     esac
     if test "$1" = 2; then stop "an option is wrong: see the line above" "mend it, then $go_on" 2; fi
@@ -231,7 +251,7 @@ failed() {
 # job_end STATUS - of every job.
 job_end() {
     at=$(step_of "$name")
-    go_on="jobs/submit $name, which goes on from ${at:+step }${at:-the beginning}"
+    go_on="$command, which goes on from ${at:+step }${at:-the beginning}"
     if test "$1" = 0; then
         rm -f "$state/$ticket.tries"
         date '+%Y-%m-%d %H:%M:%S' >"$state/$ticket.done"
@@ -263,13 +283,13 @@ shards_need() {
     else
         corpus=$1 url=$site_lm1b_url archive=1-billion-word-language-modeling-benchmark-r13output.tar.gz
         if test "$corpus" = owt; then url=$site_owt_url archive=openwebtext.tar.xz; fi
-        fetch=$FLM_JOBS/../data-prep/fetch-$corpus
-        if test ! -x "$fetch"; then fetch=$FLM_JOBS/../fetch-$corpus; fi # installed
+        fetch=$(dirname "$FLM_JOBS")/data-prep/fetch-$corpus
+        if test ! -x "$fetch"; then fetch=$(dirname "$FLM_JOBS")/fetch-$corpus; fi # installed
         status=0
         attend TERM "$fetch" --dir "$data" ${url:+--url "$url"} || status=$?
         if test -n "$asked"; then again "stopped while fetching"; fi
         test $status = 0 || stop "$corpus cannot be fetched: see the line above" \
-            "on a machine with a network: $fetch --dir $data; or name a mirror, ${corpus}_url = in site.conf; then jobs/submit $name" $status
+            "on a machine with a network: $fetch --dir $data; or name a mirror, ${corpus}_url = in site.conf; then $command" $status
         set -- --corpus "$corpus" "$data/$archive"
     fi
     status=0
@@ -294,7 +314,7 @@ gpt2_need() {
     fi
     if test -f "$gpt2"; then return; fi
     test -f "$gpt2/config.json" || stop "GPT-2 is not there: gpt2 = ${gpt2:-is empty} in site.conf" \
-        "data-prep/fetch-gpt2 --url URL --dir $data, then gpt2 = $data/gpt2-large in site.conf, and jobs/submit $name"
+        "data-prep/fetch-gpt2 --url URL --dir $data, then gpt2 = $data/gpt2-large in site.conf, and $command"
     gpt2=$data/$(basename "$site_gpt2").h5
     if test -f "$gpt2"; then return; fi
     # Jobs of an array come here together: each its own file, the last name counts. Alone, without a launcher of its own.

@@ -4,12 +4,13 @@
 # SPDX-License-Identifier: Apache-2.0
 BEGIN {
     known = "partition account qos constraint sbatch gpus_per_node gpu_type cpus_per_node memory_per_node time nodes " \
-        "modules export launcher bind device precision micro_batch programs data runs logs keep lm1b_url owt_url gpt2"
+        "modules export silence launcher bind device precision micro_batch programs data runs logs keep lm1b_url owt_url gpt2"
     count = split(known, keys, " ")
     for (i = 1; i <= count; i++) is_key[keys[i]] = 1
     pattern["gpus_per_node"] = "^[0-9]+$"
     pattern["cpus_per_node"] = "^[1-9][0-9]*$"
     pattern["nodes"] = "^[1-9][0-9]*$"
+    pattern["silence"] = "^[0-9]+$"
     pattern["keep"] = "^[0-9]+$"
     pattern["micro_batch"] = "^([0-9]+)?$"
     pattern["memory_per_node"] = "^[1-9][0-9]*[MGT]$"

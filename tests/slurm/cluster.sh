@@ -62,7 +62,7 @@ CredType=cred/munge
 AuthInfo=socket=$cluster/run/munge.socket,cred_expire=5
 StateSaveLocation=$cluster/state
 SlurmdSpoolDir=$cluster/spool/%n
-TmpFS=$cluster/tmp
+TmpFS=$cluster/tmp/%n
 SlurmctldPidFile=$cluster/run/slurmctld.pid
 SlurmdPidFile=$cluster/run/slurmd.%n.pid
 SlurmctldLogFile=$cluster/log/slurmctld
@@ -112,7 +112,7 @@ cluster_up() {
     cluster_nodes='' cluster_number=1
     while test $cluster_number -le "${1:-1}"; do
         cluster_nodes="$cluster_nodes n$cluster_number"
-        mkdir "$cluster/spool/n$cluster_number"
+        mkdir "$cluster/spool/n$cluster_number" "$cluster/tmp/n$cluster_number"
         cluster_number=$((cluster_number + 1))
     done
     ports_choose

@@ -26,16 +26,18 @@ tap_is "$(job_ended "$high")" COMPLETED "a job that comes first has run"
 until_so log_has 1 "stopped at step"
 tap_ok $? "for it the training job has saved and made room"
 tap_has "$log" "which is saved; the same command goes on from there" "by the program's own checkpoint"
-tap_lines "$log" "requeued as job $id" 1 "and has requeued itself"
-until_so log_has 1 "start 2, from step"
+times=$(grep -cF "requeued as job $id" "$log") # twice where Slurm let it begin before that one once more
+test "$times" -ge 1
+tap_ok $? "and has requeued itself"
+until_so log_has 1 "start $((times + 1)), from step"
 tap_ok $? "it goes on"
 scontrol update JobId="$id" TimeLimit=1
 
 # The time limit, whose signal comes 55 seconds or more ahead.
-until_so log_has 2 "requeued as job $id"
+until_so log_has $((times + 1)) "requeued as job $id"
 tap_ok $? "ahead of its time limit it has saved and requeued itself again"
 tap_lines "$log" "FAILED" 0 "which is no failure"
-until_so log_has 1 "start 3, from step"
+until_so log_has 1 "start $((times + 2)), from step"
 scontrol update JobId="$id" TimeLimit=30
 step_reached "$run" 1
 last=$((step + 50))
@@ -45,7 +47,7 @@ tap_ok $? "it goes on from there, to step $last and further"
 # Cancelled, it saves, and does not come again.
 scancel "$id"
 tap_is "$(job_ended "$id")" CANCELLED "cancelled it stays so"
-until_so log_has 1 "cancelled: jobs/submit owt_flm goes on"
+until_so log_has 1 "cancelled: DEMO=1 jobs/submit --time=10"
 tap_ok $? "having saved"
 steps=$(($(readlink "$run/checkpoints/latest" | sed 's/^step-0*//;s/\.h5$//') + 50))
 # shellcheck disable=SC2086
