@@ -65,6 +65,9 @@ step_of() {
     readlink "$runs/$1/checkpoints/latest" 2>/dev/null | sed -n 's/^step-0*\([0-9][0-9]*\)\.h5$/\1/p'
 }
 
+# slurm_here - there is a cluster to submit to; programs alone are none, and for a demo not looked at twice.
+slurm_here() { command -v sbatch >/dev/null 2>&1 && { test "$demo" != 1 || sinfo -h >/dev/null 2>&1; }; }
+
 # job_begin - of every job: the node's environment, the signals, and where it starts.
 job_begin() {
     if test -n "$site_modules"; then
@@ -184,10 +187,9 @@ generate() {
 ended_from_outside() {
     scontrol show job "$SLURM_JOB_ID" | awk '
         function seconds(text,    part, n, days) {
-            if (text !~ /:/) return -1
-            if (sub(/^[0-9]+-/, "&", text)) { days = text + 0; sub(/^[0-9]+-/, "", text) }
+            if (match(text, /^[0-9]+-/)) { days = text + 0; text = substr(text, RLENGTH + 1) } # D-HH:MM:SS
             n = split(text, part, ":")
-            return n == 3 ? ((days * 24 + part[1]) * 60 + part[2]) * 60 + part[3] : -1
+            return n == 3 ? ((days * 24 + part[1]) * 60 + part[2]) * 60 + part[3] : -1 # UNLIMITED
         }
         { for (i = 1; i <= NF; i++) { at = index($i, "="); value[substr($i, 1, at - 1)] = substr($i, at + 1) } }
         END {

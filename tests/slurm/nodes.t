@@ -43,5 +43,16 @@ curve "$runs/three" >three
 cmp one three >differ 2>&1
 tap_ok $? "has the same losses, every bit"
 tail -n 5 "$cluster/logs/three-$three.out" | sed 's/^/# /'
+
+# And it passes on that its time is nearly up.
+# shellcheck disable=SC2086
+id=$("$submit" --parsable --nodes 2 --ntasks-per-node=1 --name asked owt_flm --steps 1000000 --log-every 1)
+log=$cluster/logs/asked-$id.out
+until_so step_reached "$runs/asked" 10
+scancel --signal=USR1 --batch "$id"
+until_so log_has 1 "requeued as job $id"
+tap_ok $? "asked to stop, mpirun's ranks save and the job requeues itself"
+tap_has "$log" "which is saved; the same command goes on from there" "by the program's own checkpoint"
+scancel "$id"
 cluster_down
 tap_end
