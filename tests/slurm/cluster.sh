@@ -14,13 +14,22 @@ PATH=$PATH:/usr/sbin:/sbin
 cluster=''
 cluster_nodes=''
 
-cluster_need() {
+# cluster_lacks - why there can be none here; nothing where there can.
+cluster_lacks() {
     for cluster_program in sbatch srun squeue scontrol slurmctld slurmd munged munge; do
         if ! command -v $cluster_program >/dev/null 2>&1; then
-            echo "1..0 # SKIP no $cluster_program: Slurm and MUNGE are needed (Debian's slurmctld slurmd slurm-client munge)"
-            exit 0
+            echo "no $cluster_program: Slurm and MUNGE are needed (Debian's slurmctld slurmd slurm-client munge)"
+            return
         fi
     done
+}
+
+cluster_need() {
+    cluster_reason=$(cluster_lacks)
+    if test -n "$cluster_reason"; then
+        echo "1..0 # SKIP $cluster_reason"
+        exit 0
+    fi
 }
 
 # alive PIDFILE NAME - that process runs and is what it should be, not something later of the same number, no zombie.
