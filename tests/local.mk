@@ -34,3 +34,4 @@ include tests/science/local.mk
 include tests/score/local.mk
 include tests/convert/local.mk
 include tests/fuzz/local.mk
+include tests/slurm/local.mk

@@ -1,0 +1,41 @@
+# shellcheck shell=sh
+# progress.sh - how far a run is, by its config.ini and metrics.jsonl; for pipeline, watch and plot. After common.sh.
+# SPDX-License-Identifier: Apache-2.0
+
+# shellcheck disable=SC2016 # awk's
+# For awk: the number of a key in a line of JSON, or nothing.
+awk_number='function number(key,    at, rest) {
+    at = index($0, "\"" key "\":")
+    rest = at ? substr($0, at + length(key) + 3) : ""
+    return match(rest, /^ *-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?/) ? substr(rest, 1, RLENGTH) + 0 : ""
+}'
+
+# progress_fields RUN - step, steps, loss, tokens a second, seconds to go; "-" for what is not known. Nothing for no run.
+progress_fields() {
+    test -f "$1/metrics.jsonl" || return 0
+    progress_steps=$(sed -n 's/^steps *= *//p' "$1/config.ini" 2>/dev/null)
+    # The last lines alone: a file of a long run has millions.
+    tail -n 50 "$1/metrics.jsonl" | awk -v steps="${progress_steps:-0}" "$awk_number"'
+        number("loss") != "" { step = number("step"); loss = number("loss"); speed = number("tokens_per_second"); seen = number("tokens_seen") }
+        END {
+            if (step == "") exit
+            eta = speed > 0 && steps > 0 ? (steps - step) * (seen / step) / speed : "-"
+            printf "%d %s %.4f %.0f %s\n", step, (steps > 0 ? steps : "-"), loss, speed, (eta == "-" ? eta : int(eta))
+        }'
+}
+
+# span SECONDS - as people say it.
+span() {
+    case $1 in
+    -) echo "-" ;;
+    *) awk -v s="$1" 'BEGIN {
+        if (s < 100) printf "%d s\n", s; else if (s < 6000) printf "%d min\n", s / 60
+        else if (s < 172800) printf "%.1f h\n", s / 3600; else printf "%.1f d\n", s / 86400 }' ;;
+    esac
+}
+
+progress_line() {
+    # shellcheck disable=SC2046 # five fields
+    set -- $(progress_fields "$1")
+    if test $# = 5; then echo "step $1 of $2, loss $3, $4 tokens/s, $(span "$5") to go"; fi
+}
