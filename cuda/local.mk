@@ -15,6 +15,7 @@ CUDA_OPS += %D%/cuda_rows.c
 CUDA_OPS += %D%/cuda_softmax.c
 CUDA_KERNELS = %D%/kernel/activation.cu
 CUDA_KERNELS += %D%/kernel/adamw.cu
+CUDA_KERNELS += %D%/kernel/algebra.cu
 CUDA_KERNELS += %D%/kernel/attention.cu
 CUDA_KERNELS += %D%/kernel/attention_backward_kv.cu
 CUDA_KERNELS += %D%/kernel/attention_backward_q.cu
@@ -25,6 +26,7 @@ CUDA_KERNELS += %D%/kernel/attention_rows.cu
 CUDA_KERNELS += %D%/kernel/distill.cu
 CUDA_KERNELS += %D%/kernel/elementwise.cu
 CUDA_KERNELS += %D%/kernel/embed.cu
+CUDA_KERNELS += %D%/kernel/epilogue.cu
 CUDA_KERNELS += %D%/kernel/gate.cu
 CUDA_KERNELS += %D%/kernel/layernorm.cu
 CUDA_KERNELS += %D%/kernel/normal.cu
@@ -36,7 +38,7 @@ CUDA_INCLUDED = %D%/cuda_internal.h %D%/cuda_blas.h %D%/kernel/kernel.h %D%/kern
   %D%/kernel/attention_tiles.h %D%/kernel/attention_shape.cuh %D%/kernel/attention_plain.cuh %D%/kernel/attention_tensor.cuh \
   %D%/kernel/attention_forward.cuh %D%/kernel/attention_backward.cuh %D%/kernel/mma.cuh %D%/kernel/softmax.cuh %D%/kernel/vector.cuh
 libflm_cuda_a_SOURCES = $(CUDA_INCLUDED) $(CUDA_OPS) $(CUDA_KERNELS) \
-  %D%/cuda_backend.c %D%/cuda_memory.c %D%/cuda_matmul.c %D%/cuda_algebra.c %D%/kernel/epilogue.cu %D%/kernel/algebra.cu
+  %D%/cuda_backend.c %D%/cuda_memory.c %D%/cuda_matmul.c %D%/cuda_algebra.c
 EXTRA_DIST += $(CUDA_INCLUDED) $(CUDA_OPS) $(CUDA_KERNELS)
 
 SUFFIXES += .cu

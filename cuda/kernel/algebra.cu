@@ -1,8 +1,6 @@
 /* algebra.cu - the small kernels around fp64 algebra: operands to fp64, a triangle mirrored, the end of a Cholesky.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "cuda/kernel/kernel.h"
-
-#include <cuda_runtime.h>
+#include "cuda/kernel/device.cuh"
 
 namespace
 {
@@ -37,19 +35,16 @@ dim3 tiles(int64_t K) { return dim3((unsigned)((K + TILE - 1) / TILE), (unsigned
 extern "C" int flm_cuda_launch_widen(double *to, const float *from, int64_t count, void *stream)
 {
     const int64_t blocks = (count + THREADS - 1) / THREADS;
-    widen<<<(unsigned)(blocks < BLOCKS_MOST ? blocks : BLOCKS_MOST), THREADS, 0, (cudaStream_t)stream>>>(to, from,
-                                                                                                         count);
-    return (int)cudaGetLastError();
+    return flm_launch(widen, (unsigned)(blocks < BLOCKS_MOST ? blocks : BLOCKS_MOST), THREADS, 0, stream, to, from,
+                      count);
 }
 
 extern "C" int flm_cuda_launch_mirror(double *g, int64_t K, void *stream)
 {
-    mirror<<<tiles(K), dim3(TILE, TILE), 0, (cudaStream_t)stream>>>(g, K);
-    return (int)cudaGetLastError();
+    return flm_launch(mirror, tiles(K), dim3(TILE, TILE), 0, stream, g, K);
 }
 
 extern "C" int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, void *stream)
 {
-    finish<<<tiles(K), dim3(TILE, TILE), 0, (cudaStream_t)stream>>>(g, K, bad);
-    return (int)cudaGetLastError();
+    return flm_launch(finish, tiles(K), dim3(TILE, TILE), 0, stream, g, K, bad);
 }

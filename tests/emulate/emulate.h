@@ -99,8 +99,16 @@ template <class T> static inline T atomicAdd(T *at, T x)
     *at = old + x;
     return old;
 }
+template <class T> static inline T atomicMin(T *at, T x)
+{
+    T old = *at;
+    *at = x < old ? x : old;
+    return old;
+}
 template <class T> static inline T __ldg(const T *at) { return *at; }
 template <class T> static inline void __stwb(T *at, T x) { *at = x; }
+using std::isfinite;
+using std::isnan;
 static inline float __uint_as_float(unsigned u)
 {
     float f;

@@ -1,7 +1,9 @@
-/* emulate_backend.c - the backend "cuda" over the emulator: the ops and kernels of cuda/ themselves, memory that the host
- * cannot touch, and the CPU backend in the place of cuBLAS and cuSOLVER. Linked before the libraries, it makes a program's
+/* emulate_backend.c - the backend "cuda" over the emulator: the ops and kernels of cuda/ themselves, memory that the
+ * host cannot touch, and the CPU backend in the place of cuBLAS and cuSOLVER. Linked before the libraries, it makes a
+ * program's
  * --device cuda the emulated one. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/cuda_internal.h"
+#include "cuda/kernel/kernel.h"
 #include "tests/emulate/emulate_memory.h"
 
 #include <stdlib.h>
@@ -40,7 +42,8 @@ void emulate_close(void)
 static flm_status emulated_alloc(flm_backend *be, size_t bytes, void **out)
 {
     flm_status rc = FLM_OK;
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), data = (bytes + 63) / 64 * 64, whole = (data + page - 1) / page * page;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), data = (bytes + 63) / 64 * 64,
+                 whole = data ? (data + page - 1) / page * page : page;
     (void)be;
     if (area_count == area_room) {
         area *more = realloc(areas, (size_t)(2 * area_room + 16) * sizeof *more);
@@ -51,7 +54,7 @@ static flm_status emulated_alloc(flm_backend *be, size_t bytes, void **out)
     char *pages = mmap(NULL, whole + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pages == MAP_FAILED) FLM_FAIL(FLM_E_NOMEM, "emulated device: %zu bytes asked for", bytes);
     area *a = &areas[area_count];
-    *a = (area){pages, whole ? whole : page, pages + whole - data};
+    *a = (area){pages, whole, pages + whole - data};
     if (mprotect(pages, a->bytes, PROT_READ | PROT_WRITE) != 0) abort();
     memset(a->data, 0xFF, data); /* NaN */
     if (depth == 0 && mprotect(pages, a->bytes, PROT_NONE) != 0) abort();
@@ -95,24 +98,67 @@ static flm_status emulated_zero(flm_backend *be, void *device, size_t bytes)
 
 static flm_backend *host_of(flm_backend *be) { return (flm_backend *)(void *)flm_cuda_of(be)->blas; }
 
-#define ON_HOST(call)                  \
-    do {                               \
-        flm_backend *host = host_of(be); \
-        emulate_open();                \
-        flm_status rc = (call);        \
-        emulate_close();               \
-        return rc;                     \
+/* A call of the CPU backend while the device's memory is open. */
+#define ON_HOST(call)                          \
+    do {                                       \
+        emulate_open();                        \
+        const flm_status on_host = (call);     \
+        emulate_close();                       \
+        if (on_host != FLM_OK) return on_host; \
     } while (0)
 
-flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p) { ON_HOST(host->ops->matmul(host, p)); }
+/* The product by the library, into c or f32 scratch; bias and GELU by the epilogue's kernel, as cuda_matmul.c has it.
+ */
+flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *host = host_of(be);
+    flm_matmul plain = *p;
+    flm_tensor sum = *p->c;
+    const bool bf16 = p->c->dtype == FLM_DTYPE_BF16, apart = bf16 && p->bias;
+    plain.bias = plain.gelu = NULL;
+    if (apart) {
+        sum.dtype = FLM_DTYPE_F32;
+        FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, flm_tensor_bytes(&sum), &sum.data));
+        plain.c = &sum;
+    }
+    ON_HOST(host->ops->matmul(host, &plain));
+    if (p->bias || p->gelu)
+        FLM_CUDA(flm_cuda_launch_epilogue(p->c->data, p->gelu ? p->gelu->data : NULL, bf16, apart ? sum.data : NULL,
+                                          p->bias ? p->bias->data : NULL, p->c->dim[0], p->c->dim[1],
+                                          flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
 flm_status flm_cuda_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *A, const flm_tensor *B)
 {
+    flm_status rc = FLM_OK;
+    flm_backend *host = host_of(be);
     ON_HOST(host->ops->gram(host, G, A, B));
+    if (A->data == B->data) FLM_CUDA(flm_cuda_launch_mirror(G->data, G->dim[0], flm_cuda_of(be)->stream));
+done:
+    return rc;
 }
-flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G) { ON_HOST(host->ops->cholesky(host, G)); }
+
+flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *host = host_of(be);
+    int *bad = NULL, K = (int)G->dim[0];
+    ON_HOST(host->ops->cholesky(host, G));
+    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, sizeof *bad, (void **)&bad));
+    FLM_TRY(be->memory->to_device(be, bad, &K, sizeof K));
+    FLM_CUDA(flm_cuda_launch_cholesky_finish(G->data, K, bad, flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
 flm_status flm_cuda_triangular_solve(flm_backend *be, const flm_tensor *X, const flm_tensor *R, bool transpose)
 {
+    flm_backend *host = host_of(be);
     ON_HOST(host->ops->triangular_solve(host, X, R, transpose));
+    return FLM_OK;
 }
 
 /* ---- the backend ---- */

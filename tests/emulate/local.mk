@@ -24,7 +24,8 @@ EMULATED_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
 check_PROGRAMS += tests/conform/layernorm_emulated.t tests/conform/gate_emulated.t tests/conform/activation_emulated.t \
   tests/conform/elementwise_emulated.t tests/conform/adamw_emulated.t tests/conform/embed_emulated.t \
   tests/conform/softmax_emulated.t tests/conform/distill_emulated.t \
-  tests/conform/attention_emulated.t tests/conform/rope_emulated.t tests/conform/causal_emulated.t
+  tests/conform/attention_emulated.t tests/conform/rope_emulated.t tests/conform/causal_emulated.t \
+  tests/conform/matmul_emulated.t tests/conform/lapack_emulated.t
 tests_conform_layernorm_emulated_t_SOURCES = tests/conform/conform_layernorm.c $(CONFORM_COMMON)
 tests_conform_layernorm_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
 tests_conform_layernorm_emulated_t_LDADD = $(LINK_EMULATED)
@@ -58,6 +59,12 @@ tests_conform_rope_emulated_t_LDADD = $(LINK_EMULATED)
 tests_conform_causal_emulated_t_SOURCES = tests/conform/conform_causal.c $(CONFORM_COMMON)
 tests_conform_causal_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
 tests_conform_causal_emulated_t_LDADD = $(LINK_EMULATED)
+tests_conform_matmul_emulated_t_SOURCES = tests/conform/conform_matmul.c $(CONFORM_COMMON)
+tests_conform_matmul_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_matmul_emulated_t_LDADD = $(LINK_EMULATED)
+tests_conform_lapack_emulated_t_SOURCES = tests/conform/conform_lapack.c $(CONFORM_COMMON)
+tests_conform_lapack_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_lapack_emulated_t_LDADD = $(LINK_EMULATED)
 
 # Whole programs whose --device cuda is the emulated one.
 EMULATED_TOOLS = %D%/flm_train %D%/flm_distill %D%/flm_generate %D%/flm_score %D%/parity
