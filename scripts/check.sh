@@ -74,9 +74,11 @@ quietly() {
     fi
 }
 
-# some_tests KIND...: the tests in these folders of tests/.
+# some_tests FOLDER KIND...: of this build, the tests in these folders of tests/.
 some_tests() {
-    for test in $(make -s -C "$build" show-tests); do
+    all_tests=$(make -s -C "$1" show-tests)
+    shift
+    for test in $all_tests; do
         for kind in "$@"; do
             case $test in "tests/$kind/"*) printf '%s ' "$test" ;; esac
         done
@@ -88,13 +90,13 @@ sources() { find "$top/src" "$top/data-prep" "$top/tests" "$top/bench" -name '*.
 run_tests "$build" "tests" ""
 say "building with sanitizers"
 if make -s -C "$sanitize" -j"$jobs" >"$sanitize/make.log" 2>&1; then
-    run_tests "$sanitize" "tests with sanitizers" "$(some_tests unit conform parity cmd fuzz)"
+    run_tests "$sanitize" "tests with sanitizers" "$(some_tests "$sanitize" unit conform parity cmd fuzz)"
 else
     tail -n 60 "$sanitize/make.log"
     fail "the build with sanitizers, see $sanitize/make.log"
 fi
 quietly "make distcheck" "$build/distcheck.log" \
-    make -s -C "$build" -j"$jobs" distcheck TESTS="$(some_tests unit/base unit/tensor fuzz)"
+    make -s -C "$build" -j"$jobs" distcheck DISTCHECK_CONFIGURE_FLAGS=--with-cuda=no TESTS="$(some_tests "$build" unit/base unit/tensor fuzz)"
 
 if command -v shellcheck >/dev/null 2>&1; then
     cd "$top" || exit 1 # where it looks for what the tests source

@@ -1,7 +1,7 @@
 /* cmd_score_keep.c - scores of texts kept in a file of their own, so that a scoring that was stopped goes on.
  *
- * A line a text, in their order, all of one width: nll in nats, positions counted, and a CRC-32C of both, of the text, of
- * the scorer and of the length asked for. A line is good if its sum fits; others are scored again.
+ * A line a text, in their order, all of one width: nll in nats, positions counted, and a CRC-32C of both, of the text,
+ * of the scorer and of the length asked for. A line is good if its sum fits; others are scored again.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_score.h"
 

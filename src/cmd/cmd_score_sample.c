@@ -1,5 +1,5 @@
-/* cmd_score_sample.c - checkpoints among the files to compare: samples of them are made first, as flm_generate makes them.
- * SPDX-License-Identifier: Apache-2.0 */
+/* cmd_score_sample.c - checkpoints among the files to compare: samples of them are made first, as flm_generate makes
+ * them. SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_score.h"
 
 #include "base/base_log.h"
@@ -51,14 +51,24 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
     char name[NAME_MOST], out[PATH_MOST];
     if (!o->compare) FLM_FAIL(FLM_E_USAGE, "%s is a checkpoint: --compare makes samples of it, or flm_generate", path);
     if (!o->samples_dir[0] || !o->gpt2[0] || !o->steps[0])
-        FLM_FAIL(FLM_E_USAGE, "%s is a checkpoint: to compare it name --gpt2, --steps and, for its samples, "
-                 "--samples-dir", path);
+        FLM_FAIL(FLM_E_USAGE,
+                 "%s is a checkpoint: to compare it name --gpt2, --steps and, for its samples, "
+                 "--samples-dir",
+                 path);
     name_of(path, name, sizeof name);
     if (snprintf(out, sizeof out, "%s/%s.samples.h5", o->samples_dir, name) >= (int)sizeof out)
         FLM_FAIL(FLM_E_USAGE, "--samples-dir: the path is too long");
-    const flm_generate_options generate = {.checkpoint = path, .teacher = "", .out = out, .steps = o->steps,
-                                           .samples = o->samples, .batch = o->sample_batch, .score = "", .json = "",
-                                           .device = o->device, .precision = o->precision, .seed = o->seed,
+    const flm_generate_options generate = {.checkpoint = path,
+                                           .teacher = "",
+                                           .out = out,
+                                           .steps = o->steps,
+                                           .samples = o->samples,
+                                           .batch = o->sample_batch,
+                                           .score = "",
+                                           .json = "",
+                                           .device = o->device,
+                                           .precision = o->precision,
+                                           .seed = o->seed,
                                            .threads = o->threads};
     flm_log(FLM_LOG_INFO, "%s: samples into %s", path, out);
     FLM_TRY(flm_generate_run(comm, be, &generate, stop_requested));
@@ -68,8 +78,8 @@ done:
     return rc;
 }
 
-flm_status score_sample(flm_comm *comm, flm_backend *be, const flm_score_options *o, const char *const *paths, int count,
-                        char **samples, bool (*stop_requested)(void))
+flm_status score_sample(flm_comm *comm, flm_backend *be, const flm_score_options *o, const char *const *paths,
+                        int count, char **samples, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
     for (int i = 0; i < count; i++) {

@@ -1,5 +1,5 @@
 # The CUDA backend's own ops and kernels, run on the CPU: see emulate.h. Not under sanitizers, which lose track of fibers.
-if !FLM_SANITIZE
+if FLM_EMULATE
 EMULATED_KERNELS = $(CUDA_KERNELS:.cu=.eo)
 EMULATE_CXXFLAGS = -std=c++17 -O1 -g -fno-exceptions -fno-rtti -fno-threadsafe-statics -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi \
   -U_FORTIFY_SOURCE
