@@ -17,10 +17,10 @@ corpus=${3:-}
 # The model and its schedule: short rows, which a small network masters in minutes.
 length=32
 batch=64
-steps=6500
+steps=7000
 steps_one=400
 steps_two=300
-samples=128
+samples=256
 
 # Open MPI: as root, on fewer cores than ranks, two ranks that share them politely.
 OMPI_ALLOW_RUN_AS_ROOT=1
@@ -78,9 +78,9 @@ train() {
     "$top/scripts/plot-metrics" "$out/$name/metrics.jsonl"
 }
 
-# generate NAME STEPS - its samples, as text; their cross-entropy to the corpus and entropy for each number of steps.
+# generate NAME STEPS SAMPLES - its samples, as text; their cross-entropy to the corpus and entropy for each number of steps.
 generate() {
-    on_two "$build/flm_generate" --checkpoint "$out/$1" --samples $samples --steps "$2" --batch $((samples / 2)) \
+    on_two "$build/flm_generate" --checkpoint "$out/$1" --samples "$3" --steps "$2" --batch 64 \
         --out "$out/$1.h5" --text >"$out/$1.samples.txt"
     awk -f "$top/scripts/ngram-score.awk" "$text" "$out/$1.samples.txt" >"$out/$1.nats"
     awk 'NR == FNR { nats[$1] = $2; next } $1 == "==" && $2 in nats { print $2, nats[$2], $4 }' "$out/$1.nats" \
@@ -100,7 +100,8 @@ show() {
 }
 
 say "flm_train: a flow language model, $steps steps on two ranks"
-train flm "$build/flm_train" --preset tiny --batch $batch --steps $steps --lr 2e-3 --warmup 100 --ema-decay 0.9995 --eval-every 2500
+train flm "$build/flm_train" --preset tiny --batch $batch --steps $steps --lr 3e-3 --warmup 100 \
+    --lr-decay 2500 --ema-decay 0.998 --eval-every 2500
 say "flm_distill: stage 1, a flow map beside its teacher, $steps_one steps"
 train map1 "$build/flm_distill" --teacher "$out/flm" --batch 64 --steps $steps_one --lr 1e-3 --warmup 20 --ema-decay 0.99 \
     --eval-every 250
@@ -108,10 +109,10 @@ say "flm_distill: stage 2, one network of its own, $steps_two steps"
 train map2 "$build/flm_distill" --teacher "$out/flm" --stage 2 --flow-map "$out/map1" --batch 64 --steps $steps_two --lr 1e-3 \
     --warmup 20 --ema-decay 0.99 --eval-every 200
 
-say "flm_generate: $samples samples of each"
-generate flm 1,2,4,32,128
-generate map1 1,2,4,32
-generate map2 1,2,4,32
+say "flm_generate: $samples samples of the flow language model, half as many of the maps"
+generate flm 1,2,4,32,128 $samples
+generate map1 1,2,4,32 $((samples / 2))
+generate map2 1,2,4,32 $((samples / 2))
 show flm 128
 show flm 1
 show map1 1
