@@ -26,8 +26,10 @@ static flm_status plain_fits(const flm_backend *be, const char *what, int64_t h,
     flm_status rc = FLM_OK;
     const size_t bytes = (size_t)flm_plain_shared(flm_plain_head((int)h), tiles), most = flm_cuda_of(be)->shared_most;
     if (bytes > most)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: f32 heads of %lld columns need %zu bytes of shared memory, this GPU has %zu; "
-                 "bf16 heads need less", what, (long long)h, bytes, most);
+        FLM_FAIL(FLM_E_UNSUPPORTED,
+                 "%s: f32 heads of %lld columns need %zu bytes of shared memory, this GPU has %zu; "
+                 "bf16 heads need less",
+                 what, (long long)h, bytes, most);
 done:
     return rc;
 }
