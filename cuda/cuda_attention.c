@@ -20,6 +20,20 @@ done:
     return rc;
 }
 
+/* The f32 kernels' tiles of wide heads need more shared memory than the GPUs of 8.6, 8.9 and 12.x have (99 KiB). */
+static flm_status plain_fits(const flm_backend *be, const char *what, int64_t h, int tiles)
+{
+    flm_status rc = FLM_OK;
+    const size_t bytes = (size_t)flm_plain_shared(flm_plain_head((int)h), tiles), most = flm_cuda_of(be)->shared_most;
+    if (bytes > most)
+        FLM_FAIL(FLM_E_UNSUPPORTED,
+                 "%s: f32 heads of %lld columns need %zu bytes of shared memory, this GPU has %zu; "
+                 "bf16 heads need less",
+                 what, (long long)h, bytes, most);
+done:
+    return rc;
+}
+
 /* Tiles are of 64 rows or more. */
 static int64_t blocks_of(const flm_tensor *qkv, int64_t H)
 {
@@ -51,6 +65,7 @@ flm_status flm_cuda_attention(flm_backend *be, const flm_tensor *o, const flm_te
     const int64_t B = qkv->dim[0], L = qkv->dim[1], h = qkv->dim[2] / 3 / H;
     FLM_TRY(kernels_fit("attention", H, h, L, blocks_of(qkv, H)));
     if (flm_tensor_elements(qkv) == 0) goto done;
+    if (qkv->dtype != FLM_DTYPE_BF16) FLM_TRY(plain_fits(be, "attention", h, 3));
     if (qkv->dtype == FLM_DTYPE_BF16)
         FLM_CUDA(flm_cuda_launch_attention(o->data, lse->data, qkv->data, h % 8 == 0 && aligned(qkv) && aligned(o), B,
                                            L, H, h, softcap, stream));
@@ -73,6 +88,7 @@ flm_status flm_cuda_attention_backward(flm_backend *be, const flm_tensor *grad_q
     /* A block of attention_rows.cu has 16 rows: fewer blocks than there are rows of a head. */
     FLM_TRY(kernels_fit("attention_backward", H, h, L, B * L * H));
     if (flm_tensor_elements(qkv) == 0) goto done;
+    if (!bf16) FLM_TRY(plain_fits(be, "attention_backward", h, 4));
     FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ATTENTION, (size_t)(B * L * H) * 2 * sizeof(float), &pairs));
     FLM_CUDA(flm_cuda_launch_attention_rows(pairs, grad_o->data, o->data, bf16, vector, lse->data, B, L, H, h, stream));
     if (bf16) {
@@ -96,6 +112,7 @@ flm_status flm_cuda_attention_causal(flm_backend *be, const flm_tensor *o, const
     const int64_t R = qkv->dim[0], h = qkv->dim[1] / 3 / H, B = starts->dim[0] - 1;
     FLM_TRY(kernels_fit("attention_causal", H, h, R, flm_causal_slots(R, B, 64) * H));
     if (flm_tensor_elements(qkv) == 0) goto done;
+    if (qkv->dtype != FLM_DTYPE_BF16) FLM_TRY(plain_fits(be, "attention_causal", h, 3));
     if (qkv->dtype == FLM_DTYPE_BF16)
         FLM_CUDA(flm_cuda_launch_attention_causal(o->data, qkv->data, h % 8 == 0 && aligned(qkv) && aligned(o),
                                                   starts->data, B, R, H, h, stream));

@@ -61,7 +61,7 @@ static flm_status count_devices(int *count)
     }
     if (error == cudaErrorNoDevice || (error == cudaSuccess && devices == 0))
         FLM_FAIL(FLM_E_UNSUPPORTED, "device cuda: there is no GPU here (CUDA_VISIBLE_DEVICES hides some)");
-    FLM_CUDA(error);
+    FLM_TRY(flm_err_cuda((int)error, "cudaGetDeviceCount", __FILE__, __LINE__));
     *count = devices;
 done:
     return rc;

@@ -4,7 +4,7 @@
  * a, its D [N, M] our c, and its bias, one value a row of D, runs over our N. bf16 operands are summed in fp32; f32
  * operands are multiplied in fp32, never TF32 (parity needs it). Which way a product goes depends on its arguments
  * alone: direct     f32 c, and bf16 c of bf16 operands without a bias. A bias is the epilogue BIAS where it is
- * 16-aligned. What is left, a bias aligned worse and GELU, is one kernel over c (kernel/epilogue.cu). in pieces
+ * 16-aligned. What is left, another bias and GELU, is one kernel over c (kernel/epilogue.cu). in pieces
  * otherwise: bf16 c with a bias, because cuBLASLt's bias has c's dtype, while ours is f32 and is to be added before
  * rounding; and bf16 c of f32 operands, which cuBLASLt has not. Pieces of rows go to f32 scratch, small enough for the
  * second-level cache, and from there by one kernel to c and gelu. The epilogue GELU_AUX would fit bf16 c without bias
@@ -133,18 +133,25 @@ static flm_status choose_algorithm(cublasLtHandle_t lt, flm_cuda_plan *plan)
     cublasLtMatmulHeuristicResult_t best = {0};
     const size_t workspace = FLM_CUDA_WORKSPACE;
     const uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    /* The environment can ask cuBLAS for less than fp32 (NVIDIA_TF32_OVERRIDE): then there is no product, rather than a
+     * coarse one. */
+    const uint64_t exact =
+        ~(uint64_t)(CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32 | CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16BF |
+                    CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16F);
     int found = 0;
 
     FLM_CUBLAS(cublasLtMatmulPreferenceCreate(&preference));
     FLM_CUBLAS(PREFER(MAX_WORKSPACE_BYTES, workspace));
     FLM_CUBLAS(PREFER(REDUCTION_SCHEME_MASK, reduction));
+    if (!(k->flags & FLAG_BF16)) FLM_CUBLAS(PREFER(IMPL_MASK, exact));
     FLM_CUBLAS(PREFER(MIN_ALIGNMENT_A_BYTES, k->align_b));
     FLM_CUBLAS(PREFER(MIN_ALIGNMENT_B_BYTES, k->align_a));
     FLM_CUBLAS(PREFER(MIN_ALIGNMENT_C_BYTES, k->align_c));
     FLM_CUBLAS(PREFER(MIN_ALIGNMENT_D_BYTES, k->align_c));
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(lt, plan->product, plan->b, plan->a, plan->c, plan->c,
                                                                  preference, 1, &best, &found);
-    if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && found == 0))
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE ||
+        (status == CUBLAS_STATUS_SUCCESS && found == 0))
         FLM_FAIL(FLM_E_UNSUPPORTED,
                  "matmul: cuBLASLt has no product of %" PRId64 " x %" PRId64 " x %" PRId64 " (kind %#" PRIx64
                  ", aligned to %u, %u, %u)",
@@ -220,7 +227,9 @@ done:
 static flm_status multiply_direct(flm_backend *be, const flm_matmul *p, plan_key key)
 {
     flm_status rc = FLM_OK;
-    const bool bias = p->bias && alignment(p->bias->data) >= ALIGN_BIAS;
+    const bool thin =
+        key.M == 1 || key.N == 1 || key.K == 1; /* PyTorch keeps such products from cuBLASLt's epilogues */
+    const bool bias = p->bias && !thin && alignment(p->bias->data) >= ALIGN_BIAS;
 
     if (bias) key.flags |= FLAG_BIAS;
     FLM_TRY(multiply(be, p, key));

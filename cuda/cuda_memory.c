@@ -23,7 +23,8 @@ flm_status flm_err_cuda(int code, const char *what, const char *file, int line)
     /* An error that is not lasting would be found again by the next launch, which has nothing to do with it. */
     cudaGetLastError();
     return flm_err_raise(error == cudaErrorMemoryAllocation ? FLM_E_NOMEM : FLM_E_DEVICE, file, line,
-                         "CUDA: %s (%s) in %s", cudaGetErrorString(error), cudaGetErrorName(error), what);
+                         "CUDA: %s (%s) in %s; the last kernel queued before was %s", cudaGetErrorString(error),
+                         cudaGetErrorName(error), what, queued);
 }
 
 static flm_status memory_available_cuda(flm_backend *be, size_t *bytes)
@@ -51,7 +52,7 @@ static flm_status memory_alloc_cuda(flm_backend *be, size_t bytes, void **out)
         FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of the GPU's memory asked for, %.1f MiB free; " FLM_CUDA_SMALLER,
                  (double)bytes / 0x1p20, (double)available / 0x1p20);
     }
-    FLM_CUDA(error);
+    FLM_TRY(flm_err_cuda((int)error, "cudaMalloc", __FILE__, __LINE__));
     *out = data;
 done:
     return rc;
@@ -61,7 +62,7 @@ done:
 static void memory_release_cuda(flm_backend *be, void *data)
 {
     (void)be;
-    cudaFree(data);
+    if (data && cudaFree(data) != cudaSuccess) cudaGetLastError(); /* a lasting one comes again, where it can be said */
 }
 
 static flm_status memory_host_alloc_cuda(flm_backend *be, size_t bytes, void **out)
@@ -76,7 +77,7 @@ static flm_status memory_host_alloc_cuda(flm_backend *be, size_t bytes, void **o
         FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of pinned host memory refused (ulimit -l, or the machine's memory)",
                  (double)bytes / 0x1p20);
     }
-    FLM_CUDA(error);
+    FLM_TRY(flm_err_cuda((int)error, "cudaHostAlloc", __FILE__, __LINE__));
     *out = data;
 done:
     return rc;

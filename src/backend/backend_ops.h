@@ -65,7 +65,7 @@ typedef struct flm_ops {
      * Sequences lie one after the other, without padding: number b is rows [starts[b], starts[b + 1]).
      * in qkv act [R, 3d], rows as above; starts i32 [B + 1], ascending from 0 to R at most; H heads
      * out o act [R, d]; rows of no sequence are zeros. A sequence's o depends on its own rows alone: the same bits in
-     * any company. Errors also FLM_E_ARG for starts out of order (host backends). */
+     * any company. Errors also FLM_E_ARG for starts out of order (host backends; on a device o is then undefined). */
     flm_status (*attention_causal)(flm_backend *be, const flm_tensor *o, const flm_tensor *qkv,
                                    const flm_tensor *starts, int64_t H);
     /* attention_backward - grad_qkv = ...   in grad_o, o act [B, L, d]; qkv, lse as above   out grad_qkv act.

@@ -132,6 +132,11 @@ done:
     return rc;
 }
 
+flm_status flm_comm_settle(flm_comm *comm, flm_backend *be)
+{
+    return comm->device && comm->device->settle ? comm->device->settle(comm) : be->stream->sync(be);
+}
+
 flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *seconds)
 {
     flm_status rc = FLM_OK;

@@ -37,6 +37,8 @@ typedef struct flm_transport {
     /* finish - until one MPI request of a host collective is done. What is under way goes on meanwhile: other ranks may
      * need it to get as far as that collective. */
     flm_status (*finish)(flm_comm *comm, MPI_Request *request);
+    /* settle - until all that is queued on the attached device is done. NULL: its own sync serves. */
+    flm_status (*settle)(flm_comm *comm);
 } flm_transport;
 
 extern const flm_transport flm_comm_self; /* comm_self.c: one rank */

@@ -302,4 +302,4 @@ done:
     return rc;
 }
 
-const flm_transport flm_comm_mpi = {mpi_open, mpi_close, mpi_begin, mpi_progress, mpi_wait, mpi_finish};
+const flm_transport flm_comm_mpi = {mpi_open, mpi_close, mpi_begin, mpi_progress, mpi_wait, mpi_finish, NULL};

@@ -16,8 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { GPU_BYTES = 48 }; /* node and bus id */
+enum { GPU_BYTES = 48, SETTLE_NS = 50000 }; /* node and bus id */
 
 typedef struct nccl_request {
     flm_comm_request base; /* first */
@@ -155,15 +156,38 @@ done:
     return rc;
 }
 
-/* A failure that came after the call that caused it, a peer's included. */
-static flm_status check(const nccl_state *s)
+/* A failure that came after the call that caused it, a peer's included. The communicator is given up at once: till then
+ * its kernels wait on the device, and freeing memory would wait for them. */
+static flm_status check(nccl_state *s)
 {
     flm_status rc = FLM_OK;
     ncclResult_t state = ncclSuccess;
+    if (s->nccl == NULL) FLM_FAIL(FLM_E_DEVICE, "NCCL: the communicator was given up after a failure");
     TRY_NCCL(s, ncclCommGetAsyncError(s->nccl, &state));
-    if (state != ncclSuccess && state != ncclInProgress)
-        FLM_FAIL(FLM_E_DEVICE, "NCCL: %s, found between calls: %s", ncclGetErrorString(state),
-                 ncclGetLastError(s->nccl));
+    if (state != ncclSuccess && state != ncclInProgress) {
+        rc = flm_err_raise(FLM_E_DEVICE, __FILE__, __LINE__, "NCCL: %s, found between calls: %s",
+                           ncclGetErrorString(state), ncclGetLastError(s->nccl));
+        ncclCommAbort(s->nccl);
+        s->nccl = NULL;
+    }
+done:
+    return rc;
+}
+
+/* What is queued may wait for a peer that is gone, which NCCL notices and the stream does not: both are asked in turn.
+ */
+static flm_status nccl_settle(flm_comm *comm)
+{
+    flm_status rc = FLM_OK;
+    nccl_state *s = comm->device_state;
+    cudaError_t state;
+    TRY_CUDA(cudaEventRecord(s->ready, s->compute));
+    while ((state = cudaEventQuery(s->ready)) == cudaErrorNotReady) {
+        cudaGetLastError(); /* "not ready" is not for the next launch to find */
+        FLM_TRY(check(s));
+        nanosleep(&(struct timespec){0, SETTLE_NS}, NULL);
+    }
+    TRY_CUDA(state);
 done:
     return rc;
 }
@@ -215,9 +239,9 @@ static flm_status nccl_wait(flm_comm *comm, flm_comm_request *base)
     nccl_state *s = comm->device_state;
     nccl_request *q = (nccl_request *)base;
     TRY_CUDA(cudaStreamWaitEvent(s->compute, q->done, 0));
+    FLM_TRY(check(s));
     q->next = s->unused; /* its event is recorded anew only behind what waits for it now */
     s->unused = q;
-    FLM_TRY(check(s));
 done:
     return rc;
 }
@@ -236,4 +260,5 @@ const flm_transport flm_comm_nccl = {
     .begin = nccl_begin,
     .progress = nccl_progress,
     .wait = nccl_wait,
+    .settle = nccl_settle,
 };

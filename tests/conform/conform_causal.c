@@ -123,16 +123,16 @@ static void test_errors(void)
 }
 
 /* A query sees no key behind it, and a key that is no number spoils the rows from its own on. */
-static void test_not_a_number(void)
+static void test_not_a_number(flm_dtype dtype)
 {
     const problem p = {1, 16, 0, 1, 2, {70, 40}};
     operand o[COUNT];
     bool right = true;
-    operands_make(&p, FLM_DTYPE_F32, o);
+    operands_make(&p, dtype, o);
     put(&o[QKV].t, 66 * 48 + 16 + 3, NAN);
     right = conform_run_failure(causal, o, COUNT, &p.H) == NULL;
     for (int64_t i = 0; i < 110 * 16; i++) right = right && !!isnan(get(&o[O].t, i)) == (i / 16 >= 66 && i / 16 < 70);
-    tap_ok(right, "a key that is not a number spoils exactly the rows that see it");
+    tap_ok(right, "%s: a key that is not a number spoils exactly the rows that see it", flm_dtype_name(dtype));
     operands_free(o, COUNT);
 }
 
@@ -142,6 +142,7 @@ int main(void)
         {1, 2, 0, 1, 1, {1}},         {2, 16, 3, 1, 3, {7, 1, 64}},
         {1, 64, 0, 1, 2, {65, 128}},  {3, 24, 1, 1, 4, {129, 0, 2, 63}},
         {1, 96, 0, 1, 1, {71}},       {1, 128, 0, 1, 2, {3, 130}}, {1, 6, 200, 1, 2, {65, 5}},
+        {1, 100, 3, 2, 3, {70, 0, 131}},
 #ifndef FLM_EMULATED /* minutes */
         {2, 64, 0, 1, 1, {1024}},
 #endif
@@ -155,6 +156,7 @@ int main(void)
     test_company(FLM_DTYPE_F32);
     test_company(FLM_DTYPE_BF16);
     test_errors();
-    test_not_a_number();
+    test_not_a_number(FLM_DTYPE_F32);
+    test_not_a_number(FLM_DTYPE_BF16);
     return conform_end();
 }

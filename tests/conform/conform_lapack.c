@@ -31,7 +31,8 @@ static flm_tensor device(flm_backend *be, const void *host, flm_dtype dtype, int
 {
     flm_tensor t = flm_tensor_2d(NULL, dtype, rows, columns);
     size_t bytes = flm_tensor_bytes(&t);
-    if (be->memory->alloc(be, bytes, &t.data) != FLM_OK || be->memory->to_device(be, t.data, host, bytes) != FLM_OK)
+    if (be->memory->alloc(be, bytes, &t.data) != FLM_OK || be->memory->to_device(be, t.data, host, bytes) != FLM_OK ||
+        be->stream->sync(be) != FLM_OK)
         abort();
     return t;
 }

@@ -29,6 +29,7 @@ typedef struct layout {
 
 typedef struct preference {
     uint32_t reduction, align[4]; /* of A, B, C, D */
+    uint64_t implementations;
     size_t workspace;
 } preference;
 
@@ -115,6 +116,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t d
     switch (name) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: to = &p->workspace, want = sizeof(size_t); break;
     case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: to = &p->reduction; break;
+    case CUBLASLT_MATMUL_PREF_IMPL_MASK: to = &p->implementations, want = sizeof(uint64_t); break;
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES: to = &p->align[0]; break;
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: to = &p->align[1]; break;
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES: to = &p->align[2]; break;
@@ -150,6 +152,13 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     *found = 0;
     if (!handle || asked < 1 || p->reduction & CUBLASLT_REDUCTION_SCHEME_INPLACE) return CUBLAS_STATUS_INVALID_VALUE;
     if (!fits((product *)desc, (layout *)a, (layout *)b, (layout *)c, (layout *)d)) return CUBLAS_STATUS_NOT_SUPPORTED;
+    const layout *left = (const layout *)a, *to = (const layout *)d;
+    /* As under NVIDIA_TF32_OVERRIDE: fp32 comes only if it is asked for. Thin products have no epilogue. */
+    if (left->type == CUDA_R_32F &&
+        (!p->implementations || p->implementations & CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    if (((product *)desc)->epilogue == CUBLASLT_EPILOGUE_BIAS && (to->rows == 1 || to->columns == 1))
+        return CUBLAS_STATUS_INVALID_VALUE;
     memset(&result[0], 0, sizeof result[0]);
     for (int i = 0; i < 4; i++) result[0].algo.data[i] = p->align[i];
     *found = 1;

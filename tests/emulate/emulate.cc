@@ -39,6 +39,7 @@ int count, current;
 jmp_buf scheduler;
 void (*kernel_body)(void *);
 void *kernel_data;
+size_t shared_asked; /* by the launch */
 alignas(128) unsigned char shared_memory[SHARED];
 
 [[noreturn]] void fail(const char *what)
@@ -122,7 +123,11 @@ void block_run(dim3 block)
         int ended = 0;
         for (int w = 0; w < count / WARP; w++) warp_run(emulate_order == 0 ? w : count / WARP - 1 - w);
         for (int i = 0; i < count; i++) ended += fibers[i].state == ENDED;
-        if (ended == count) return;
+        if (ended == count) {
+            for (size_t i = shared_asked; i < SHARED; i++)
+                if (shared_memory[i] != 0xFF) fail("wrote behind the shared memory that the launch asked for");
+            return;
+        }
         if (!barrier_opens(0, count, AT_BLOCK)) fail("threads wait at a barrier that others never reach");
     }
 }
@@ -192,8 +197,8 @@ void emulate_ldmatrix(uint32_t *r, const void *row, bool transpose)
 {
     const int first = current - current % WARP, lane = current % WARP, g = lane / 4, t = lane % 4;
     if ((uintptr_t)row % 16) fail("ldmatrix of an address not aligned to 16");
-    if ((const unsigned char *)row < shared_memory || (const unsigned char *)row + 16 > shared_memory + SHARED)
-        fail("ldmatrix outside the dynamic shared memory");
+    if ((const unsigned char *)row < shared_memory || (const unsigned char *)row + 16 > shared_memory + shared_asked)
+        fail("ldmatrix outside the shared memory that the launch asked for");
     memcpy(fibers[current].give, &row, sizeof row);
     fiber_wait(AT_WARP);
     for (int i = 0; i < 4; i++) {
@@ -213,7 +218,7 @@ void emulate_copy_async(void *shared, const void *global, size_t bytes, bool the
 {
     fiber *f = &fibers[current];
     if ((uintptr_t)shared % bytes || (there && (uintptr_t)global % bytes)) fail("an asynchronous copy not aligned");
-    if ((unsigned char *)shared < shared_memory || (unsigned char *)shared + bytes > shared_memory + SHARED)
+    if ((unsigned char *)shared < shared_memory || (unsigned char *)shared + bytes > shared_memory + shared_asked)
         fail("an asynchronous copy outside the dynamic shared memory");
     if (f->copy_count == COPIES) fail("more asynchronous copies under way than the emulator holds");
     memset(shared, 0xFF, bytes);
@@ -255,6 +260,7 @@ int emulate_run(void (*body)(void *), void *data, dim3 grid, dim3 block, size_t 
     count = (int)threads;
     kernel_body = body;
     kernel_data = data;
+    shared_asked = shared;
     emulate_grid_dim = grid;
     emulate_block_dim = block;
     emulate_open();

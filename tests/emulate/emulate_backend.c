@@ -85,6 +85,20 @@ static flm_status emulated_copy(flm_backend *be, void *to, const void *from, siz
     return FLM_OK;
 }
 
+static flm_status emulated_to_device(flm_backend *be, void *device, const void *host, size_t bytes)
+{
+    (void)be;
+    emulate_late_to_device(device, host, bytes);
+    return FLM_OK;
+}
+
+static flm_status emulated_to_host(flm_backend *be, void *host, const void *device, size_t bytes)
+{
+    (void)be;
+    emulate_late_to_host(host, device, bytes);
+    return FLM_OK;
+}
+
 static flm_status emulated_zero(flm_backend *be, void *device, size_t bytes)
 {
     (void)be;
@@ -150,6 +164,7 @@ flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G)
     FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, sizeof *bad, (void **)&bad));
     FLM_TRY(be->memory->to_device(be, bad, &K, sizeof K));
     FLM_CUDA(flm_cuda_launch_cholesky_finish(G->data, K, bad, flm_cuda_of(be)->stream));
+    FLM_TRY(be->stream->sync(be)); /* as the real one, which reads the verdict */
 done:
     return rc;
 }
@@ -199,6 +214,7 @@ static flm_status emulated_available(flm_backend *be, size_t *bytes)
 static flm_status emulated_sync(flm_backend *be)
 {
     (void)be;
+    emulate_late_sync();
     return FLM_OK;
 }
 
@@ -207,8 +223,8 @@ static const flm_memory emulated_memory = {
     .release = emulated_release,
     .host_alloc = emulated_host_alloc,
     .host_release = emulated_host_release,
-    .to_device = emulated_copy,
-    .to_host = emulated_copy,
+    .to_device = emulated_to_device,
+    .to_host = emulated_to_host,
     .copy = emulated_copy,
     .zero = emulated_zero,
     .available = emulated_available,
@@ -220,6 +236,7 @@ static const flm_ops emulated_ops = {FLM_OPS_LIST(EMULATED_OP)};
 static void emulated_close(flm_backend *be)
 {
     flm_cuda *cuda = flm_cuda_of(be);
+    emulate_late_sync();
     for (int i = 0; i < FLM_CUDA_SLOTS; i++) emulated_release(be, cuda->slot[i].data);
     flm_backend *host = host_of(be);
     flm_backend_destroy(&host);

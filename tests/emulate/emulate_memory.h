@@ -3,6 +3,9 @@
 #ifndef FLM_TESTS_EMULATE_MEMORY_H
 #define FLM_TESTS_EMULATE_MEMORY_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -10,6 +13,12 @@ extern "C" {
 /* emulate_open, emulate_close - let device memory be touched; calls nest. */
 void emulate_open(void);
 void emulate_close(void);
+
+/* emulate_late_to_device, emulate_late_to_host - copies as a stream makes them, ended by emulate_late_sync:
+ * emulate_late.c. */
+void emulate_late_to_device(void *to, const void *from, size_t bytes);
+void emulate_late_to_host(void *to, const void *from, size_t bytes);
+void emulate_late_sync(void);
 
 /* The order in which a block's threads run between two barriers: 0 ascending, else descending. Results must not depend
  * on it. */

@@ -2,10 +2,10 @@
 if FLM_EMULATE
 EMULATED_KERNELS = $(CUDA_KERNELS:.cu=.eo)
 EMULATE_CXXFLAGS = -std=c++17 -O1 -g -fno-exceptions -fno-rtti -fno-threadsafe-statics -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi \
-  -U_FORTIFY_SOURCE
+  -U_FORTIFY_SOURCE -fsanitize=alignment,shift,signed-integer-overflow,bounds -fsanitize-undefined-trap-on-error
 
 check_LIBRARIES += libflm_emulate.a
-libflm_emulate_a_SOURCES = %D%/emulate.cc %D%/emulate_backend.c src/backend/backend.c $(CUDA_OPS)
+libflm_emulate_a_SOURCES = %D%/emulate.cc %D%/emulate_backend.c %D%/emulate_late.c src/backend/backend.c $(CUDA_OPS)
 libflm_emulate_a_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
 libflm_emulate_a_CXXFLAGS = $(EMULATE_CXXFLAGS)
 libflm_emulate_a_LIBADD = $(EMULATED_KERNELS)
