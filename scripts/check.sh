@@ -98,6 +98,9 @@ fi
 quietly "make distcheck" "$build/distcheck.log" \
     make -s -C "$build" -j"$jobs" distcheck DISTCHECK_CONFIGURE_FLAGS=--with-cuda=no TESTS="$(some_tests "$build" unit/base unit/tensor fuzz)"
 
+if test -f "$build/libflm_cuda.a"; then # no attention kernel spills
+    quietly "kernel-report" "$build/kernel-report.log" "$top/scripts/kernel-report" "$build"
+fi
 if command -v shellcheck >/dev/null 2>&1; then
     cd "$top" || exit 1 # where it looks for what the tests source
     # shellcheck disable=SC2046 # no blanks in these names
