@@ -101,6 +101,7 @@ flm_status conform_once(flm_backend *be, conform_call call, operand *o, int coun
     }
     FLM_TRY(be->stream->sync(be));
 done:
+    if (rc != FLM_OK) be->stream->sync(be); /* of a refused call too: its operands are still on their way */
     for (int k = 0; k < count; k++) be->memory->release(be, on[k].t.data);
     return rc;
 }

@@ -46,10 +46,11 @@ tap_is "$(curve half | grep -v valid)" "$(curve one | grep -v valid)" "resumed: 
     run low-host 1 "$bin/flm_train" $small --precision bf16 --steps $steps --device cpu
 }
 curves_near "stage 2" host2 one2 4
-# Of stage one, whose losses pass zero and whose first updates are of the size of the rate whatever the gradient: errors.
+# Of stage one, whose losses pass zero and whose first updates are of the size of the rate whatever the gradient: errors. They
+# are a few millionths here, differences of numbers near one: fp32 leaves them three digits.
 sed -n 's/.*"error":\([^,}]*\).*/\1/p' host1/metrics.jsonl >error.a
 sed -n 's/.*"error":\([^,}]*\).*/\1/p' one1/metrics.jsonl >error.b
-paste error.a error.b | awk '{ d = $1 > $2 ? $1 / $2 : $2 / $1; if (!(d <= 1 + 1e-4)) bad = 1 } END { exit bad || NR < 4 }'
+paste error.a error.b | awk '{ d = $1 > $2 ? $1 / $2 : $2 / $1; if (!(d <= 1 + 2e-3)) bad = 1 } END { exit bad || NR < 4 }'
 tap_ok $? "stage 1: the same errors, $(tail -n 1 error.a) and $(tail -n 1 error.b)"
 weights_near "stage 2" host2/checkpoints/latest one2/checkpoints/latest
 curve low | grep -v valid >curve.a
