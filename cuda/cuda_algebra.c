@@ -4,6 +4,7 @@
  * Row-major matrices are the libraries' column-major ones transposed: a lower triangle is an upper one there.
  * Every call is queued on the backend's one stream with the one workspace, so sums come in the same order every time
  * (cuBLAS's manual, "Results reproducibility"). SPDX-License-Identifier: Apache-2.0 */
+#include "backend/backend_check.h"
 #include "cuda/cuda_blas.h"
 #include "cuda/kernel/kernel.h"
 
@@ -87,9 +88,7 @@ flm_status flm_cuda_gram(flm_backend *be, const flm_tensor *G, const flm_tensor 
     const bool same = A->data == B->data && Ka == Kb;
     const int64_t columns = Ka + (same ? 0 : Kb);
 
-    FLM_TRY(flm_tensor_expect(A, "gram: A", FLM_DTYPE_F32, 2, (int64_t[]){R, Ka}));
-    FLM_TRY(flm_tensor_expect(B, "gram: B", FLM_DTYPE_F32, 2, (int64_t[]){R, Kb}));
-    FLM_TRY(flm_tensor_expect(G, "gram: G", FLM_DTYPE_F64, 2, (int64_t[]){Ka, Kb}));
+    FLM_TRY(flm_check_gram(G, A, B));
     if (Ka > INT_MAX || Kb > INT_MAX) FLM_FAIL(FLM_E_SHAPE, "gram: more than %d columns", INT_MAX);
     if (R == 0 || Ka == 0 || Kb == 0) goto done;
     int64_t block = WIDE_BYTES / (columns * (int64_t)sizeof(double));
@@ -108,16 +107,6 @@ done:
     return rc;
 }
 
-/* A square f64 matrix whose size fits the libraries' int. */
-static flm_status check_square(const flm_tensor *t, const char *what)
-{
-    flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(t, what, FLM_DTYPE_F64, 2, (int64_t[]){t->dim[0], t->dim[0]}));
-    if (t->dim[0] > INT_MAX) FLM_FAIL(FLM_E_SHAPE, "%s: more than %d rows", what, INT_MAX);
-done:
-    return rc;
-}
-
 flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G)
 {
     flm_status rc = FLM_OK;
@@ -125,7 +114,7 @@ flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G)
     int work = 0, host[2] = {0, INT_MAX}, *device; /* cuSOLVER's verdict; the first row that is not finite */
     void *scratch = NULL;
 
-    FLM_TRY(check_square(G, "cholesky: G"));
+    FLM_TRY(flm_check_cholesky(G));
     const int K = (int)G->dim[0];
     if (K == 0) goto done;
     /* Row-major lower R is column-major upper R^T, and G = (R^T)^T R^T. */
@@ -152,9 +141,7 @@ flm_status flm_cuda_triangular_solve(flm_backend *be, const flm_tensor *X, const
     const int64_t K = R->dim[0], n = X->dim[1];
     const double one = 1;
 
-    FLM_TRY(check_square(R, "triangular_solve: R"));
-    FLM_TRY(flm_tensor_expect(X, "triangular_solve: X", FLM_DTYPE_F64, 2, (int64_t[]){K, n}));
-    if (n > INT_MAX) FLM_FAIL(FLM_E_SHAPE, "triangular_solve: X has more than %d columns", INT_MAX);
+    FLM_TRY(flm_check_triangular_solve(X, R, transpose));
     if (K == 0 || n == 0) goto done;
     /* Column-major: x is X^T [n, K], r is the upper R^T; R X = B reads x r = b, R^T X = B reads x r^T = b. */
     FLM_CUBLAS(cublasDtrsm(flm_cuda_of(be)->blas->blas, CUBLAS_SIDE_RIGHT, CUBLAS_FILL_MODE_UPPER,

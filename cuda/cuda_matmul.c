@@ -11,6 +11,7 @@
  * alone, which no network here has: it is not used. Split sums (split-K) only through the workspace, added in a fixed
  * order: the same bits at every call. A shape's plan is asked of cuBLASLt's heuristics once and kept.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "backend/backend_check.h"
 #include "cuda/cuda_blas.h"
 #include "cuda/kernel/kernel.h"
 
@@ -267,32 +268,17 @@ done:
     return rc;
 }
 
-static flm_status check_product(const flm_matmul *p, plan_key *k)
+/* Of a product that has been checked. */
+static void describe_key(const flm_matmul *p, plan_key *k)
 {
-    flm_status rc = FLM_OK;
     const flm_tensor *a = p->a, *b = p->b, *c = p->c;
-
-    if (a->ndim != 2 || b->ndim != 2) FLM_FAIL(FLM_E_SHAPE, "matmul: a and b must have two axes");
     memset(k, 0, sizeof *k);
     k->M = a->dim[p->transpose_a ? 1 : 0];
     k->K = a->dim[p->transpose_a ? 0 : 1];
     k->N = b->dim[p->transpose_b ? 0 : 1];
-    if (a->dtype != FLM_DTYPE_F32 && a->dtype != FLM_DTYPE_BF16)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: a is %s, must be f32 or bf16", flm_dtype_name(a->dtype));
-    if (c->dtype != FLM_DTYPE_F32 && (c->dtype != FLM_DTYPE_BF16 || p->accumulate))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: c is %s, must be f32%s", flm_dtype_name(c->dtype),
-                 p->accumulate ? " to accumulate" : " or bf16");
-    FLM_TRY(flm_tensor_expect(a, "matmul: a", a->dtype, 2, a->dim));
-    FLM_TRY(flm_tensor_expect(b, "matmul: b", a->dtype, 2,
-                              p->transpose_b ? (int64_t[]){k->N, k->K} : (int64_t[]){k->K, k->N}));
-    FLM_TRY(flm_tensor_expect(c, "matmul: c", c->dtype, 2, (int64_t[]){k->M, k->N}));
-    if (p->bias) FLM_TRY(flm_tensor_expect(p->bias, "matmul: bias", FLM_DTYPE_F32, 1, &k->N));
-    if (p->gelu) FLM_TRY(flm_tensor_expect(p->gelu, "matmul: gelu", c->dtype, 2, (int64_t[]){k->M, k->N}));
     k->flags = (a->dtype == FLM_DTYPE_BF16 ? FLAG_BF16 : 0u) | (c->dtype == FLM_DTYPE_BF16 ? FLAG_BF16_C : 0u) |
                (p->transpose_a ? FLAG_TRANSPOSE_A : 0u) | (p->transpose_b ? FLAG_TRANSPOSE_B : 0u) |
                (p->accumulate ? FLAG_ACCUMULATE : 0u);
-done:
-    return rc;
 }
 
 flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
@@ -300,7 +286,8 @@ flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
     flm_status rc = FLM_OK;
     plan_key key;
 
-    FLM_TRY(check_product(p, &key));
+    FLM_TRY(flm_check_matmul(p));
+    describe_key(p, &key);
     if (key.M == 0 || key.N == 0) goto done;
     if (key.K == 0) { /* c = bias or zeros, or c += bias */
         if (!p->accumulate) FLM_TRY(flm_cuda_memory.zero(be, p->c->data, flm_tensor_bytes(p->c)));

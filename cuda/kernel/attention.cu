@@ -30,12 +30,5 @@ int flm_cuda_launch_attention(void *o, float *lse, const void *qkv, bool vector,
     const flm_attention_shape n = {H, (int)L, (int)h, 1 / sqrtf((float)h), softcap, vector};
     flm_bf16 *out = (flm_bf16 *)o;
     const flm_bf16 *in = (const flm_bf16 *)qkv;
-    switch (flm_attention_head(h)) {
-    case 16: return launch<16>(out, lse, in, B, n, stream);
-    case 32: return launch<32>(out, lse, in, B, n, stream);
-    case 48: return launch<48>(out, lse, in, B, n, stream);
-    case 64: return launch<64>(out, lse, in, B, n, stream);
-    case 96: return launch<96>(out, lse, in, B, n, stream);
-    default: return launch<128>(out, lse, in, B, n, stream);
-    }
+    return flm_by_tensor_head(h, [&](auto head) { return launch<head.columns>(out, lse, in, B, n, stream); });
 }

@@ -156,12 +156,5 @@ int flm_cuda_launch_attention_backward_kv(void *grad_qkv, const void *grad_o, co
     flm_bf16 *to = (flm_bf16 *)grad_qkv;
     const flm_bf16 *grads = (const flm_bf16 *)grad_o, *in = (const flm_bf16 *)qkv;
     const flm_query_pair *rows = (const flm_query_pair *)pairs;
-    switch (flm_attention_head(h)) {
-    case 16: return launch<16>(to, grads, in, rows, B, n, stream);
-    case 32: return launch<32>(to, grads, in, rows, B, n, stream);
-    case 48: return launch<48>(to, grads, in, rows, B, n, stream);
-    case 64: return launch<64>(to, grads, in, rows, B, n, stream);
-    case 96: return launch<96>(to, grads, in, rows, B, n, stream);
-    default: return launch<128>(to, grads, in, rows, B, n, stream);
-    }
+    return flm_by_tensor_head(h, [&](auto head) { return launch<head.columns>(to, grads, in, rows, B, n, stream); });
 }

@@ -21,7 +21,7 @@ FLM_DEVICE void gradient_add(float (&grad_q)[M][D / 8][4], const bands<D, M> &mi
 {
     const int t = (int)threadIdx.x % 4;
     float s[M][N][4] = {}, ds[M][N][4] = {};
-    uint32_t b[4], left[M][4];
+    uint32_t b[4];
 #pragma unroll
     for (int k = 0; k < D / 16; k++)
 #pragma unroll
@@ -48,17 +48,7 @@ FLM_DEVICE void gradient_add(float (&grad_q)[M][D / 8][4], const bands<D, M> &mi
 #pragma unroll
             for (int i = 0; i < N * 4; i++)
                 if (i / 4 * 8 + 2 * t + i % 2 >= there) ds[m][i / 4][i % 4] = 0;
-#pragma unroll
-    for (int j = 0; j < N; j += 2) {
-#pragma unroll
-        for (int m = 0; m < M; m++) flm_left_of(left[m], ds[m][j], ds[m][j + 1]);
-#pragma unroll
-        for (int c = 0; c < D / 8; c += 2) {
-            flm_right_trans<D>(b, keys, row + j * 8, c);
-#pragma unroll
-            for (int m = 0; m < M; m++) flm_mma_pair(grad_q[m][c], grad_q[m][c + 1], left[m], b);
-        }
-    }
+    flm_add_rows<D>(grad_q, ds, keys, row);
 }
 
 template <int D>
@@ -137,12 +127,5 @@ int flm_cuda_launch_attention_backward_q(void *grad_qkv, const void *grad_o, con
     flm_bf16 *to = (flm_bf16 *)grad_qkv;
     const flm_bf16 *grads = (const flm_bf16 *)grad_o, *in = (const flm_bf16 *)qkv;
     const flm_query_pair *rows = (const flm_query_pair *)pairs;
-    switch (flm_attention_head(h)) {
-    case 16: return launch<16>(to, grads, in, rows, B, n, stream);
-    case 32: return launch<32>(to, grads, in, rows, B, n, stream);
-    case 48: return launch<48>(to, grads, in, rows, B, n, stream);
-    case 64: return launch<64>(to, grads, in, rows, B, n, stream);
-    case 96: return launch<96>(to, grads, in, rows, B, n, stream);
-    default: return launch<128>(to, grads, in, rows, B, n, stream);
-    }
+    return flm_by_tensor_head(h, [&](auto head) { return launch<head.columns>(to, grads, in, rows, B, n, stream); });
 }

@@ -43,12 +43,5 @@ int flm_cuda_launch_attention_causal(void *o, const void *qkv, bool vector, cons
     const flm_attention_shape n = {H, 0, (int)h, 1 / sqrtf((float)h), 0, vector};
     flm_bf16 *out = (flm_bf16 *)o;
     const flm_bf16 *in = (const flm_bf16 *)qkv;
-    switch (flm_attention_head(h)) {
-    case 16: return launch<16>(out, in, starts, B, R, n, stream);
-    case 32: return launch<32>(out, in, starts, B, R, n, stream);
-    case 48: return launch<48>(out, in, starts, B, R, n, stream);
-    case 64: return launch<64>(out, in, starts, B, R, n, stream);
-    case 96: return launch<96>(out, in, starts, B, R, n, stream);
-    default: return launch<128>(out, in, starts, B, R, n, stream);
-    }
+    return flm_by_tensor_head(h, [&](auto head) { return launch<head.columns>(out, in, starts, B, R, n, stream); });
 }

@@ -102,7 +102,7 @@ FLM_DEVICE void flm_forward_keys(float (&out)[M][D / 8][4], flm_forward_rows<M> 
                                  const flm_attention_shape &n, const flm_capping &cap)
 {
     float s[M][N][4] = {};
-    uint32_t b[4], p[M][4];
+    uint32_t b[4];
 #pragma unroll
     for (int k = 0; k < D / 16; k++)
 #pragma unroll
@@ -115,17 +115,7 @@ FLM_DEVICE void flm_forward_keys(float (&out)[M][D / 8][4], flm_forward_rows<M> 
         flm_exponentials_causal(s, r, out, there, n);
     else
         flm_exponentials_capped(s, r, there, cap);
-#pragma unroll
-    for (int j = 0; j < N; j += 2) {
-#pragma unroll
-        for (int m = 0; m < M; m++) flm_left_of(p[m], s[m][j], s[m][j + 1]);
-#pragma unroll
-        for (int c = 0; c < D / 8; c += 2) {
-            flm_right_trans<D>(b, values, row + j * 8, c);
-#pragma unroll
-            for (int m = 0; m < M; m++) flm_mma_pair(out[m][c], out[m][c + 1], p[m], b);
-        }
-    }
+    flm_add_rows<D>(out, s, values, row);
 }
 
 template <int D, bool CAUSAL>

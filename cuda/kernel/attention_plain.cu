@@ -145,22 +145,12 @@ int flm_cuda_launch_attention_plain(float *o, float *lse, const float *qkv, int6
                                     float softcap, void *stream)
 {
     const flm_attention_shape n = {H, (int)L, (int)h, 1 / sqrtf((float)h), softcap, false};
-    switch (flm_plain_head(h)) {
-    case 16: return launch<16>(o, lse, qkv, B, n, stream);
-    case 32: return launch<32>(o, lse, qkv, B, n, stream);
-    case 64: return launch<64>(o, lse, qkv, B, n, stream);
-    default: return launch<128>(o, lse, qkv, B, n, stream);
-    }
+    return flm_by_plain_head(h, [&](auto head) { return launch<head.columns>(o, lse, qkv, B, n, stream); });
 }
 
 int flm_cuda_launch_attention_causal_plain(float *o, const float *qkv, const int32_t *starts, int64_t B, int64_t R,
                                            int64_t H, int64_t h, void *stream)
 {
     const flm_attention_shape n = {H, 0, (int)h, 1 / sqrtf((float)h), 0, false};
-    switch (flm_plain_head(h)) {
-    case 16: return launch_causal<16>(o, qkv, starts, B, R, n, stream);
-    case 32: return launch_causal<32>(o, qkv, starts, B, R, n, stream);
-    case 64: return launch_causal<64>(o, qkv, starts, B, R, n, stream);
-    default: return launch_causal<128>(o, qkv, starts, B, R, n, stream);
-    }
+    return flm_by_plain_head(h, [&](auto head) { return launch_causal<head.columns>(o, qkv, starts, B, R, n, stream); });
 }

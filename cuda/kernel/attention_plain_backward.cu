@@ -123,10 +123,5 @@ int flm_cuda_launch_attention_plain_backward(float *grad_qkv, const float *grad_
 {
     const flm_attention_shape n = {H, (int)L, (int)h, 1 / sqrtf((float)h), softcap, false};
     const float2 *rows = (const float2 *)pairs;
-    switch (flm_plain_head(h)) {
-    case 16: return launch<16>(grad_qkv, grad_o, qkv, rows, B, n, stream);
-    case 32: return launch<32>(grad_qkv, grad_o, qkv, rows, B, n, stream);
-    case 64: return launch<64>(grad_qkv, grad_o, qkv, rows, B, n, stream);
-    default: return launch<128>(grad_qkv, grad_o, qkv, rows, B, n, stream);
-    }
+    return flm_by_plain_head(h, [&](auto head) { return launch<head.columns>(grad_qkv, grad_o, qkv, rows, B, n, stream); });
 }

@@ -16,6 +16,29 @@ struct flm_attention_shape {
     bool vector;          /* every head's row begins at a multiple of 16 bytes, and h of 8: copies of 16 bytes */
 };
 
+/* flm_by_head<SIZES...>(D, launch) - launch(flm_head<D>) for the size D among SIZES that a kernel is built for; the last
+ * where it is none of the others. */
+template <int D> struct flm_head {
+    static constexpr int columns = D;
+};
+
+template <int D, int... MORE, class F> static int flm_by_head(int wanted, F launch)
+{
+    if constexpr (sizeof...(MORE) > 0)
+        if (wanted != D) return flm_by_head<MORE...>(wanted, launch);
+    return launch(flm_head<D>{});
+}
+
+/* The sizes of attention_tiles.h: flm_attention_head's, and flm_plain_head's. */
+template <class F> static int flm_by_tensor_head(int64_t h, F launch)
+{
+    return flm_by_head<16, 32, 48, 64, 96, 128>(flm_attention_head(h), launch);
+}
+template <class F> static int flm_by_plain_head(int64_t h, F launch)
+{
+    return flm_by_head<16, 32, 64, 128>(flm_plain_head(h), launch);
+}
+
 /* A block's tile: tiles of one head are neighbours, so that its keys and values are still in the second-level cache. */
 struct flm_attention_place {
     int64_t b, head;

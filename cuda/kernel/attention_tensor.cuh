@@ -181,4 +181,22 @@ FLM_DEVICE void flm_bands_store(flm_bf16 *to, int64_t stride, unsigned char *til
     }
 }
 
+/* flm_add_rows - out += s times N * 8 rows of a tile, from `row` on, s rounded to bf16: what weighs values, or keys. */
+template <int D, int M, int N>
+FLM_DEVICE void flm_add_rows(float (&out)[M][D / 8][4], const float (&s)[M][N][4], const unsigned char *tile, int row)
+{
+    uint32_t b[4], left[M][4];
+#pragma unroll
+    for (int j = 0; j < N; j += 2) {
+#pragma unroll
+        for (int m = 0; m < M; m++) flm_left_of(left[m], s[m][j], s[m][j + 1]);
+#pragma unroll
+        for (int c = 0; c < D / 8; c += 2) {
+            flm_right_trans<D>(b, tile, row + j * 8, c);
+#pragma unroll
+            for (int m = 0; m < M; m++) flm_mma_pair(out[m][c], out[m][c + 1], left[m], b);
+        }
+    }
+}
+
 #endif

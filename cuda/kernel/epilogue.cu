@@ -1,6 +1,6 @@
 /* epilogue.cu - what cuBLASLt's epilogues cannot do after a product: an fp32 bias on a bf16 result, GELU beside an f32
- * one. A thread takes four neighbours of a row where rows allow it. SPDX-License-Identifier: Apache-2.0 */
-#include "cuda/kernel/device.cuh"
+ * one. SPDX-License-Identifier: Apache-2.0 */
+#include "cuda/kernel/vector.cuh"
 
 namespace
 {
@@ -14,55 +14,44 @@ FLM_DEVICE float gelu_tanh(float x)
     return 0.5f * x * (1.0f + tanhf(inner));
 }
 
-/* What a value is once it is stored as a T. */
-template <typename T> FLM_DEVICE float rounded(float x) { return flm_float(flm_act<T>(x)); }
+constexpr int WIDE = 4;
 
-/* WIDE neighbours at a time; N a multiple of it, and pointers aligned to WIDE elements. */
-template <typename T, int WIDE> struct alignas(sizeof(T) * WIDE) pack {
-    T v[WIDE];
-};
-
-template <typename T, int WIDE>
+/* Bias and GELU of four neighbours of the M N elements at a time. aligned: all pointers are, to 16 bytes. */
+template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    epilogue(T *c, T *gelu, const float *sum, const float *bias, int64_t count, int64_t N)
+    epilogue(T *c, T *gelu, const float *sum, const float *bias, int64_t count, int64_t N, bool aligned)
 {
     const int64_t step = (int64_t)gridDim.x * THREADS * WIDE;
     for (int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * WIDE; at < count; at += step) {
+        const int64_t left = count - at;
         float x[WIDE];
-        if (sum) {
-            const pack<float, WIDE> in = *reinterpret_cast<const pack<float, WIDE> *>(sum + at);
-            for (int i = 0; i < WIDE; i++) x[i] = in.v[i];
-        } else {
-            const pack<T, WIDE> in = *reinterpret_cast<const pack<T, WIDE> *>(c + at);
-            for (int i = 0; i < WIDE; i++) x[i] = flm_float(in.v[i]);
-        }
+        if (sum)
+            flm_read(x, sum + at, left, aligned);
+        else
+            flm_read(x, c + at, left, aligned);
         if (bias) {
-            const int64_t column = at % N;
-            for (int i = 0; i < WIDE; i++) x[i] += bias[column + i];
+            int64_t column = at % N;
+#pragma unroll
+            for (int i = 0; i < WIDE; i++) {
+                x[i] += bias[column];
+                if (++column == N) column = 0;
+            }
         }
-        pack<T, WIDE> out;
-        for (int i = 0; i < WIDE; i++) {
-            out.v[i] = flm_act<T>(x[i]);
-            x[i] = rounded<T>(x[i]);
-        }
-        if (sum || bias) *reinterpret_cast<pack<T, WIDE> *>(c + at) = out;
+        if (sum || bias) flm_write(c + at, x, left, aligned);
         if (gelu) {
-            for (int i = 0; i < WIDE; i++) out.v[i] = flm_act<T>(gelu_tanh(x[i]));
-            *reinterpret_cast<pack<T, WIDE> *>(gelu + at) = out;
+#pragma unroll
+            for (int i = 0; i < WIDE; i++) x[i] = gelu_tanh(flm_float(flm_act<T>(x[i]))); /* of what c holds */
+            flm_write(gelu + at, x, left, aligned);
         }
     }
 }
 
 template <typename T> int launch(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_t N, void *stream)
 {
-    const int64_t count = M * N;
-    const size_t align = (size_t)c | (size_t)gelu | (size_t)sum;
-    const bool wide = N % 4 == 0 && align % 16 == 0;
-    const int64_t threads = wide ? count / 4 : count;
-    const int64_t blocks = (threads + THREADS - 1) / THREADS;
+    const int64_t count = M * N, blocks = (count + THREADS * WIDE - 1) / (THREADS * WIDE);
     const unsigned grid = (unsigned)(blocks < BLOCKS_MOST ? blocks : BLOCKS_MOST);
-    return flm_launch(wide ? epilogue<T, 4> : epilogue<T, 1>, dim3(grid), dim3(THREADS), 0, stream, c, gelu, sum, bias,
-                      count, N);
+    return flm_launch(epilogue<T>, dim3(grid), dim3(THREADS), 0, stream, c, gelu, sum, bias, count, N,
+                      flm_aligned(c, gelu, sum));
 }
 
 } // namespace

@@ -2,7 +2,7 @@ noinst_LIBRARIES += libflm_backend.a
 libflm_backend_a_SOURCES = %D%/backend.h %D%/backend_arguments.h %D%/backend_ops.h %D%/backend_internal.h %D%/backend.c \
   %D%/backend_check.h %D%/backend_check.c %D%/backend_check_model.c \
   %D%/backend_check_embed.c %D%/backend_check_softmax.c %D%/backend_check_elementwise.c \
-  %D%/backend_check_attention.c \
+  %D%/backend_check_attention.c %D%/backend_check_algebra.c \
   %D%/backend_arena.h %D%/backend_arena.c \
   %D%/cpu/cpu_internal.h %D%/cpu/cpu_backend.c %D%/cpu/cpu_memory.c \
   %D%/cpu/cpu_onednn.c %D%/cpu/cpu_lapack.c %D%/cpu/cpu_gram.c \

@@ -5,7 +5,6 @@
 #include "backend/cpu/cpu_internal.h"
 
 #include <cblas.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -43,16 +42,6 @@ static int blas_threads(const flm_backend *be)
     return threads < BLAS_CALLERS ? threads : BLAS_CALLERS;
 }
 
-/* A square f64 matrix whose size fits the library's int. */
-static flm_status check_square(const flm_tensor *t, const char *what)
-{
-    flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(t, what, FLM_DTYPE_F64, 2, (int64_t[]){t->dim[0], t->dim[0]}));
-    if (t->dim[0] > INT_MAX) FLM_FAIL(FLM_E_SHAPE, "%s: more than %d rows", what, INT_MAX);
-done:
-    return rc;
-}
-
 flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G)
 {
     flm_status rc = FLM_OK;
@@ -60,7 +49,7 @@ flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G)
     int K = 0, info = 0;
 
     (void)be;
-    FLM_TRY(check_square(G, "cholesky: G"));
+    FLM_TRY(flm_check_cholesky(G));
     K = (int)G->dim[0];
     /* Row-major lower R is column-major upper R^T, and G = (R^T)^T R^T. */
     if (K > 0) dpotrf_("U", &K, g, &K, &info);
@@ -83,9 +72,7 @@ flm_status flm_cpu_triangular_solve(flm_backend *be, const flm_tensor *X, const 
     const double *r = R->data;
     double *x = X->data;
 
-    FLM_TRY(check_square(R, "triangular_solve: R"));
-    FLM_TRY(flm_tensor_expect(X, "triangular_solve: X", FLM_DTYPE_F64, 2, (int64_t[]){K, n}));
-    if (n > INT_MAX) FLM_FAIL(FLM_E_SHAPE, "triangular_solve: X has more than %d columns", INT_MAX);
+    FLM_TRY(flm_check_triangular_solve(X, R, transpose));
     if (K == 0) goto done; /* the library wants leading dimensions of 1 and more */
 #pragma omp parallel for num_threads(blas_threads(be)) schedule(dynamic)
     for (int64_t first = 0; first < n; first += SOLVE_COLUMNS)

@@ -332,34 +332,18 @@ done:
 
 /* ---- the op ---- */
 
-static flm_status check_product(const flm_matmul *p, product_key *k)
+/* Of a product that has been checked. */
+static void describe_key(const flm_matmul *p, product_key *k)
 {
-    flm_status rc = FLM_OK;
     const flm_tensor *a = p->a, *b = p->b, *c = p->c;
-
-    if (a->ndim != 2 || b->ndim != 2) FLM_FAIL(FLM_E_SHAPE, "matmul: a and b must have two axes");
     k->M = a->dim[p->transpose_a ? 1 : 0];
     k->K = a->dim[p->transpose_a ? 0 : 1];
     k->N = b->dim[p->transpose_b ? 0 : 1];
-    if (a->dtype != FLM_DTYPE_F32 && a->dtype != FLM_DTYPE_BF16)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: a is %s, must be f32 or bf16", flm_dtype_name(a->dtype));
-    if (c->dtype != FLM_DTYPE_F32 && (c->dtype != FLM_DTYPE_BF16 || p->accumulate))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: c is %s, must be f32%s", flm_dtype_name(c->dtype),
-                 p->accumulate ? " to accumulate" : " or bf16");
-    FLM_TRY(flm_tensor_expect(a, "matmul: a", a->dtype, 2, a->dim));
-    FLM_TRY(flm_tensor_expect(b, "matmul: b", a->dtype, 2,
-                              p->transpose_b ? (int64_t[]){k->N, k->K} : (int64_t[]){k->K, k->N}));
-    FLM_TRY(flm_tensor_expect(c, "matmul: c", c->dtype, 2, (int64_t[]){k->M, k->N}));
-    if (p->bias) FLM_TRY(flm_tensor_expect(p->bias, "matmul: bias", FLM_DTYPE_F32, 1, &k->N));
-    if (p->gelu) FLM_TRY(flm_tensor_expect(p->gelu, "matmul: gelu", c->dtype, 2, (int64_t[]){k->M, k->N}));
-
     k->flags = (a->dtype == FLM_DTYPE_BF16 ? FLAG_BF16 : 0u) | (c->dtype == FLM_DTYPE_BF16 ? FLAG_BF16_C : 0u) |
                (p->accumulate ? FLAG_ACCUMULATE : 0u) | (p->bias ? FLAG_BIAS : 0u);
     /* A matrix of one row or column has the same bytes either way; strides of 1 in both axes would be ambiguous. */
     if (p->transpose_a && k->M > 1 && k->K > 1) k->flags |= FLAG_TRANSPOSE_A;
     if (p->transpose_b && k->N > 1 && k->K > 1) k->flags |= FLAG_TRANSPOSE_B;
-done:
-    return rc;
 }
 
 /* K = 0: c = bias or zeros, or c += bias. */
@@ -416,7 +400,8 @@ static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
     q.b = &to[1];
     q.c = &to[2];
     q.gelu = NULL;
-    FLM_TRY(check_product(&q, &k));
+    FLM_TRY(flm_check_matmul(&q));
+    describe_key(&q, &k);
     FLM_TRY(multiply(be, &q, &k));
     if (p->c->dtype != FLM_DTYPE_F32) FLM_TRY(flm_cpu_cast(be, p->c, &to[2]));
 done:
@@ -459,7 +444,8 @@ flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p)
     int threads = omp_get_max_threads();
 
     omp_set_num_threads(flm_cpu_threads(be));
-    FLM_TRY(check_product(p, &k));
+    FLM_TRY(flm_check_matmul(p));
+    describe_key(p, &k);
     if (k.M > 0 && k.N > 0) {
         if (k.K == 0)
             multiply_nothing(p, k.M, k.N);
@@ -480,7 +466,8 @@ flm_status flm_cpu_matmul_preferred(flm_backend *be, const flm_matmul *p)
     int threads = omp_get_max_threads();
 
     omp_set_num_threads(flm_cpu_threads(be));
-    FLM_TRY(check_product(p, &k));
+    FLM_TRY(flm_check_matmul(p));
+    describe_key(p, &k);
     k.flags = (k.flags & ~(unsigned)(FLAG_TRANSPOSE_A | FLAG_TRANSPOSE_B)) | FLAG_ANY;
     FLM_TRY(product_find(((flm_cpu *)be->state)->onednn, &k, &found));
     if (found->missing) FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: oneDNN has no such product on this processor");
