@@ -22,9 +22,9 @@ done:
     return rc;
 }
 
-flm_tensor flm_arena_take(flm_arena *arena, flm_dtype dtype, int ndim, const int64_t *dim)
+/* t with memory of its size. */
+static flm_tensor place(flm_arena *arena, flm_tensor t)
 {
-    flm_tensor t = flm_tensor_make(NULL, dtype, ndim, dim);
     size_t bytes = (flm_tensor_bytes(&t) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
 
     if (arena->base) {
@@ -33,6 +33,16 @@ flm_tensor flm_arena_take(flm_arena *arena, flm_dtype dtype, int ndim, const int
     }
     arena->used += bytes;
     return t;
+}
+
+flm_tensor flm_arena_take(flm_arena *arena, flm_dtype dtype, int ndim, const int64_t *dim)
+{
+    return place(arena, flm_tensor_make(NULL, dtype, ndim, dim));
+}
+
+flm_tensor flm_arena_rows(flm_arena *arena, flm_dtype dtype, int64_t a, int64_t b)
+{
+    return place(arena, flm_tensor_2d_padded(NULL, dtype, a, b));
 }
 
 void flm_arena_release(flm_arena *arena)

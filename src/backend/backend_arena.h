@@ -30,6 +30,9 @@ flm_tensor flm_arena_take(flm_arena *arena, flm_dtype dtype, int ndim, const int
 #define flm_arena_2d(arena, dtype, a, b) flm_arena_take((arena), (dtype), 2, (const int64_t[]){(a), (b)})
 #define flm_arena_3d(arena, dtype, a, b, c) flm_arena_take((arena), (dtype), 3, (const int64_t[]){(a), (b), (c)})
 
+/* flm_arena_rows - the next tensor of a rows of b, padded: flm_tensor_2d_padded. */
+flm_tensor flm_arena_rows(flm_arena *arena, flm_dtype dtype, int64_t a, int64_t b);
+
 /* flm_arena_release - free it; accepts an arena that never committed. */
 void flm_arena_release(flm_arena *arena);
 

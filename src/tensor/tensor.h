@@ -1,5 +1,5 @@
-/* tensor.h - a typed, shaped view of contiguous row-major memory. Owns nothing: whoever allocated, frees.
- * Which memory (host or device) is known from the backend the tensor is used with.
+/* tensor.h - a typed, shaped view of row-major memory, contiguous but for rows of the last axis that may be padded. Owns
+ * nothing: whoever allocated, frees. Which memory (host or device) is known from the backend the tensor is used with.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TENSOR_H
 #define FLM_TENSOR_H
@@ -12,13 +12,20 @@
 
 typedef enum flm_dtype { FLM_DTYPE_F32, FLM_DTYPE_BF16, FLM_DTYPE_F64, FLM_DTYPE_I32 } flm_dtype;
 
-enum { FLM_TENSOR_DIMS = 4 };
+enum {
+    FLM_TENSOR_DIMS = 4,
+    /* Elements that padded rows are rounded up to: 128 bytes of bf16, 256 of f32, whole cache lines of a GPU, whose fast
+     * products want rows that begin at multiples of 16 bytes (cuBLAS's manual, "Tensor Core Usage"). Rows of a vocabulary
+     * of 50258 do not. */
+    FLM_TENSOR_PAD = 64
+};
 
 typedef struct flm_tensor {
     void *data;
     flm_dtype dtype;
     int ndim;                       /* 1..4; a tensor with data == NULL is "absent" where a prototype allows it */
     int64_t dim[FLM_TENSOR_DIMS];   /* elements; unused entries are 1 */
+    int64_t step;                   /* elements from one row of the last axis to the next; 0: they lie side by side */
 } flm_tensor;
 
 /* flm_dtype_size - bytes an element. */
@@ -36,10 +43,15 @@ flm_tensor flm_tensor_make(void *data, flm_dtype dtype, int ndim, const int64_t 
 #define flm_tensor_4d(data, dtype, a, b, c, d) \
     flm_tensor_make((data), (dtype), 4, (const int64_t[]){(a), (b), (c), (d)})
 
+/* flm_tensor_2d_padded - rows of b, each followed by what is missing to a multiple of FLM_TENSOR_PAD; side by side where
+ * nothing is. What lies in the padding has no meaning. */
+flm_tensor flm_tensor_2d_padded(void *data, flm_dtype dtype, int64_t a, int64_t b);
+
 /* flm_tensor_none - the absent tensor. */
 flm_tensor flm_tensor_none(void);
 
-/* flm_tensor_elements, flm_tensor_bytes - number of elements; bytes. 0 for the absent tensor. */
+/* flm_tensor_elements, flm_tensor_bytes - number of elements; bytes, padding (the last row's too) included. 0 for the
+ * absent tensor. */
 int64_t flm_tensor_elements(const flm_tensor *t);
 size_t flm_tensor_bytes(const flm_tensor *t);
 
@@ -47,17 +59,25 @@ size_t flm_tensor_bytes(const flm_tensor *t);
 int64_t flm_tensor_last(const flm_tensor *t);
 int64_t flm_tensor_rows(const flm_tensor *t);
 
-/* flm_tensor_slice - rows [first, first + count) of the first axis. Asserts the range (a caller's impossible state). */
+/* flm_tensor_step - elements from one row of the last axis to the next; flm_tensor_padded - more than a row has. */
+int64_t flm_tensor_step(const flm_tensor *t);
+bool flm_tensor_padded(const flm_tensor *t);
+
+/* flm_tensor_slice - rows [first, first + count) of the first axis, which is not the one that is padded. Asserts both and
+ * the range (a caller's impossible states). */
 flm_tensor flm_tensor_slice(const flm_tensor *t, int64_t first, int64_t count);
 
-/* flm_tensor_flat - the same elements as rows x last. */
+/* flm_tensor_flat - the same elements as rows x last, padded alike. */
 flm_tensor flm_tensor_flat(const flm_tensor *t);
 
-/* flm_tensor_describe - "f32[2, 3, 4]" into text (at most size bytes); returns text. */
+/* flm_tensor_describe - "f32[2, 3, 4]", of padded rows "f32[2, 5; step 64]", into text (at most size bytes); returns
+ * text. */
 const char *flm_tensor_describe(const flm_tensor *t, char *text, size_t size);
 
-/* flm_tensor_expect - FLM_E_SHAPE, naming what, unless t has this dtype and these sizes (-1: any size). */
+/* flm_tensor_expect - FLM_E_SHAPE, naming what, unless t has this dtype, these sizes (-1: any size) and rows side by side.
+ * flm_tensor_expect_rows - the same of rows that may be padded. */
 flm_status flm_tensor_expect(const flm_tensor *t, const char *what, flm_dtype dtype, int ndim, const int64_t *dim);
+flm_status flm_tensor_expect_rows(const flm_tensor *t, const char *what, flm_dtype dtype, int ndim, const int64_t *dim);
 
 /* flm_bf16_from_f32 (round to nearest even; NaN stays NaN), flm_bf16_to_f32 (exact). */
 static inline uint16_t flm_bf16_from_f32(float x)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { TAKEN = 4 };
+enum { TAKEN = 5, LINES = 3 + 16 };
 
 static void lay_out(flm_arena *arena, flm_tensor *t)
 {
@@ -12,6 +12,7 @@ static void lay_out(flm_arena *arena, flm_tensor *t)
     t[1] = flm_arena_2d(arena, FLM_DTYPE_BF16, 3, 7);
     t[2] = flm_arena_3d(arena, FLM_DTYPE_F64, 2, 3, 0);
     t[3] = flm_arena_2d(arena, FLM_DTYPE_I32, 16, 1);
+    t[4] = flm_arena_rows(arena, FLM_DTYPE_BF16, 4, 65); /* 4 x 128 elements */
 }
 
 int main(void)
@@ -25,17 +26,18 @@ int main(void)
     lay_out(&arena, t);
     for (int i = 0; i < TAKEN; i++) absent += !t[i].data;
     tap_ok(absent == TAKEN, "while measuring, tensors have no memory");
-    tap_ok(arena.used == 3 * 64, "each takes whole lines of 64 bytes: %zu", arena.used);
+    tap_ok(arena.used == LINES * 64, "each takes whole lines of 64 bytes: %zu", arena.used);
 
-    tap_ok(flm_arena_commit(&arena, "a test") == FLM_OK && arena.bytes == 3 * 64 && arena.used == 0, "committed");
+    tap_ok(flm_arena_commit(&arena, "a test") == FLM_OK && arena.bytes == LINES * 64 && arena.used == 0, "committed");
     lay_out(&arena, t);
     tap_ok(arena.used == arena.bytes, "the same calls use what was measured");
     tap_ok((char *)t[1].data == (char *)t[0].data + 64 && (char *)t[3].data == (char *)t[1].data + 64,
            "one behind the other");
     tap_ok((size_t)t[0].data % 64 == 0 && t[1].dim[1] == 7 && t[1].dtype == FLM_DTYPE_BF16, "aligned, shaped, typed");
+    tap_ok(t[4].dim[1] == 65 && flm_tensor_step(&t[4]) == 128, "rows padded where asked");
     for (int i = 0; i < TAKEN; i++)
         if (flm_tensor_bytes(&t[i])) memset(t[i].data, i, flm_tensor_bytes(&t[i]));
-    tap_ok(((char *)t[0].data)[19] == 0 && ((char *)t[3].data)[63] == 3, "and writable to the last byte");
+    tap_ok(((char *)t[0].data)[19] == 0 && ((char *)t[3].data)[63] == 3 && ((char *)t[4].data)[1023] == 4, "and writable to the last byte");
     flm_arena_release(&arena);
     tap_ok(!arena.base && !arena.used && arena.be == be, "released, ready to measure again");
     flm_arena_release(&arena);

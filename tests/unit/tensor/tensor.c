@@ -49,6 +49,53 @@ static void test_expect(void)
            "absent: %s", flm_err_message());
 }
 
+static void test_padded(void)
+{
+    float data[7 * 128];
+    char text[64];
+    const int64_t same[] = {7, 65};
+    flm_tensor t = flm_tensor_2d_padded(data, FLM_DTYPE_F32, 7, 65), s = flm_tensor_slice(&t, 3, 2), even, wide, flat;
+
+    tap_ok(t.ndim == 2 && t.dim[0] == 7 && t.dim[1] == 65 && flm_tensor_step(&t) == 128 && flm_tensor_padded(&t),
+           "rows of 65 are 128 apart");
+    tap_ok(flm_tensor_elements(&t) == 7 * 65 && flm_tensor_bytes(&t) == sizeof data && flm_tensor_rows(&t) == 7 &&
+               flm_tensor_last(&t) == 65,
+           "padding counts in bytes, not in elements");
+    tap_ok(s.data == data + 3 * 128 && s.dim[0] == 2 && flm_tensor_step(&s) == 128 && flm_tensor_bytes(&s) == 1024,
+           "a slice begins at its row and stays padded");
+    s = flm_tensor_slice(&t, 7, 0);
+    tap_ok(s.data == data + 7 * 128 && flm_tensor_bytes(&s) == 0, "an empty slice at the end");
+    tap_ok(strcmp(flm_tensor_describe(&t, text, sizeof text), "f32[7, 65; step 128]") == 0, "described: %s", text);
+    even = flm_tensor_2d_padded(data, FLM_DTYPE_BF16, 7, 128);
+    tap_ok(flm_tensor_step(&even) == 128 && !flm_tensor_padded(&even) && even.step == 0 && flm_tensor_bytes(&even) == 1792,
+           "a multiple of %d needs no padding", FLM_TENSOR_PAD);
+    even = flm_tensor_2d_padded(NULL, FLM_DTYPE_F32, 7, 0);
+    tap_ok(flm_tensor_bytes(&even) == 0 && !flm_tensor_padded(&even), "nor do rows of nothing");
+    wide = flm_tensor_3d(data, FLM_DTYPE_F32, 2, 3, 65);
+    wide.step = 128;
+    s = flm_tensor_slice(&wide, 1, 1);
+    flat = flm_tensor_flat(&wide);
+    tap_ok(s.data == data + 3 * 128 && flat.dim[0] == 6 && flat.dim[1] == 65 && flm_tensor_step(&flat) == 128 &&
+               flm_tensor_bytes(&flat) == flm_tensor_bytes(&wide),
+           "three axes: sliced and flat");
+    tap_ok(flm_tensor_expect_rows(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_OK, "expected where rows may be padded");
+    tap_ok(flm_tensor_expect(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_E_SHAPE &&
+               strstr(flm_err_message(), "x is f32[7, 65; step 128]: its rows must lie side by side"),
+           "refused elsewhere: %s", flm_err_message());
+    t.step = 65;
+    tap_ok(flm_tensor_expect(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_OK && !flm_tensor_padded(&t) &&
+               strcmp(flm_tensor_describe(&t, text, sizeof text), "f32[7, 65]") == 0,
+           "a step of a row's size is none");
+    t.step = 64;
+    tap_ok(flm_tensor_expect_rows(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_E_SHAPE &&
+               flm_tensor_expect(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_E_SHAPE,
+           "rows that overlap: %s", flm_err_message());
+    t.step = 128;
+    tap_ok(flm_tensor_expect_rows(&t, "x", FLM_DTYPE_BF16, 2, same) == FLM_E_SHAPE &&
+               flm_tensor_expect_rows(&t, "x", FLM_DTYPE_F32, 2, (const int64_t[]){7, 128}) == FLM_E_SHAPE,
+           "padded rows of another dtype or size");
+}
+
 static uint32_t bits(float x)
 {
     uint32_t u;
@@ -90,6 +137,7 @@ int main(void)
         tap_ok(flm_dtype_size(all[i]) == sizes[i] && strcmp(flm_dtype_name(all[i]), names[i]) == 0, "%s", names[i]);
     test_shapes();
     test_expect();
+    test_padded();
     test_bf16();
     return tap_end();
 }
