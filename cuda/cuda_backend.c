@@ -83,6 +83,7 @@ static flm_status learn(flm_cuda *cuda)
     FLM_CUDA(cudaRuntimeGetVersion(&runtime));
     FLM_CUDA(cudaDriverGetVersion(&driver));
     cuda->processors = p.multiProcessorCount;
+    cuda->major = p.major;
     cuda->shared_most = p.sharedMemPerBlockOptin;
     snprintf(cuda->line, sizeof cuda->line,
              "cuda: GPU %d, %.100s, %.1f GiB, compute capability %d.%d, %d multiprocessors, CUDA %d.%d (driver %d.%d), "

@@ -14,6 +14,7 @@ enum { FLM_CUDA_SLOTS = 4 };
 typedef struct flm_cuda {
     int device;            /* CUDA's number of it */
     int processors;        /* streaming multiprocessors */
+    int major;             /* of its compute capability: 8 Ampere, 9 Hopper */
     size_t shared_most;    /* bytes of shared memory a block can have */
     void *stream;          /* cudaStream_t of all computation */
     struct {

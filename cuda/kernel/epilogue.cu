@@ -1,5 +1,5 @@
-/* epilogue.cu - what cuBLASLt's epilogues cannot do after a product: an fp32 bias on a bf16 result, GELU beside an f32
- * one. SPDX-License-Identifier: Apache-2.0 */
+/* epilogue.cu - what cuBLASLt's epilogues do not do after a product: GELU beside an f32 result, and whatever
+ * cuda_matmul.c says that the library refuses. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace
@@ -16,49 +16,50 @@ FLM_DEVICE float gelu_tanh(float x)
 
 constexpr int WIDE = 4;
 
-/* Bias and GELU of four neighbours of the M N elements at a time. aligned: all pointers are, to 16 bytes. */
+/* Bias and GELU of four neighbours of a row at a time; a row of c begins every `step` elements. aligned: whatever is
+ * read or written at a multiple of four columns is, to four elements. */
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    epilogue(T *c, T *gelu, const float *sum, const float *bias, int64_t count, int64_t N, bool aligned)
+    epilogue(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_t N, int64_t step, bool aligned)
 {
-    const int64_t step = (int64_t)gridDim.x * THREADS * WIDE;
-    for (int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * WIDE; at < count; at += step) {
-        const int64_t left = count - at;
+    const int64_t groups = (N + WIDE - 1) / WIDE, count = M * groups;
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < count; i += (int64_t)gridDim.x * THREADS) {
+        const int64_t row = i / groups, column = i % groups * WIDE, left = N - column;
+        T *to = c + row * step + column;
         float x[WIDE];
         if (sum)
-            flm_read(x, sum + at, left, aligned);
+            flm_read(x, sum + row * N + column, left, aligned);
         else
-            flm_read(x, c + at, left, aligned);
+            flm_read(x, to, left, aligned);
         if (bias) {
-            int64_t column = at % N;
 #pragma unroll
-            for (int i = 0; i < WIDE; i++) {
-                x[i] += bias[column];
-                if (++column == N) column = 0;
-            }
+            for (int k = 0; k < WIDE; k++)
+                if (k < left) x[k] += bias[column + k];
         }
-        if (sum || bias) flm_write(c + at, x, left, aligned);
+        if (sum || bias) flm_write(to, x, left, aligned);
         if (gelu) {
 #pragma unroll
-            for (int i = 0; i < WIDE; i++) x[i] = gelu_tanh(flm_float(flm_act<T>(x[i]))); /* of what c holds */
-            flm_write(gelu + at, x, left, aligned);
+            for (int k = 0; k < WIDE; k++) x[k] = gelu_tanh(flm_float(flm_act<T>(x[k]))); /* of what c holds */
+            flm_write(gelu + row * N + column, x, left, aligned);
         }
     }
 }
 
-template <typename T> int launch(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_t N, void *stream)
+template <typename T>
+int launch(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_t N, int64_t step, void *stream)
 {
-    const int64_t count = M * N, blocks = (count + THREADS * WIDE - 1) / (THREADS * WIDE);
+    const int64_t blocks = (M * ((N + WIDE - 1) / WIDE) + THREADS - 1) / THREADS;
     const unsigned grid = (unsigned)(blocks < BLOCKS_MOST ? blocks : BLOCKS_MOST);
-    return flm_launch(epilogue<T>, dim3(grid), dim3(THREADS), 0, stream, c, gelu, sum, bias, count, N,
-                      flm_aligned(c, gelu, sum));
+    const bool even = step % WIDE == 0 && (N % WIDE == 0 || (!gelu && !sum)); /* every row begins at a multiple */
+    return flm_launch(epilogue<T>, dim3(grid), dim3(THREADS), 0, stream, c, gelu, sum, bias, M, N, step,
+                      even && flm_aligned(c, gelu, sum));
 }
 
 } // namespace
 
 extern "C" int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M,
-                                        int64_t N, void *stream)
+                                        int64_t N, int64_t step, void *stream)
 {
-    if (bf16) return launch((flm_bf16 *)c, (flm_bf16 *)gelu, sum, bias, M, N, stream);
-    return launch((float *)c, (float *)gelu, sum, bias, M, N, stream);
+    if (bf16) return launch((flm_bf16 *)c, (flm_bf16 *)gelu, sum, bias, M, N, step, stream);
+    return launch((float *)c, (float *)gelu, sum, bias, M, N, step, stream);
 }

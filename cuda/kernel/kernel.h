@@ -130,9 +130,10 @@ int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf
 
 /* ---- epilogue.cu ---- */
 /* flm_cuda_launch_epilogue - c = (sum, or c where sum is NULL) + bias, where one of the two is given; then gelu =
- * gelu_tanh(c as rounded), where given.   c, gelu [M, N]; sum f32 [M, N]; bias f32 [N]; M N > 0. */
+ * gelu_tanh(c as rounded), where given.   c [M, N], rows `step` apart; gelu [M, N]; sum f32 [M, N]; bias f32 [N];
+ * M N > 0. */
 int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M, int64_t N,
-                             void *stream);
+                             int64_t step, void *stream);
 
 /* ---- algebra.cu: row-major; sizes > 0 ---- */
 int flm_cuda_launch_widen(double *to, const float *from, int64_t count, void *stream);

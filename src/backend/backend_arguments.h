@@ -11,8 +11,9 @@ typedef struct flm_matmul {
     bool transpose_a, transpose_b;/* stored as [K, M], [N, K] */
     const flm_tensor *c;          /* [M, N] f32 or bf16; accumulation is always fp32 */
     bool accumulate;              /* C += (f32 C only) */
-    const flm_tensor *bias;       /* NULL or f32 [N], added to every row */
-    const flm_tensor *gelu;       /* NULL, or [M, N] like c: gelu = gelu_tanh(c), c keeps the value before it */
+    const flm_tensor *bias;       /* NULL or f32 [N], added to every row; a backend may round it to c's dtype first */
+    const flm_tensor *gelu;       /* NULL, or [M, N] like c: gelu = gelu_tanh(c, rounded or not), c keeps the value
+                                     before it */
 } flm_matmul;
 
 /* Dropout of one site: element (b, l, i) is kept if 16 bits of Philox (stream; sample first_sample + b, position l,

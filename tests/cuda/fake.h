@@ -7,6 +7,11 @@
 
 #include <stdint.h>
 
+/* The GPU's compute capability: what goes through the library depends on it. */
+#ifndef FAKE_MAJOR
+#define FAKE_MAJOR 8
+#endif
+
 static const uintptr_t FAKE_OFFSET = (uintptr_t)1 << 62;
 
 /* What lies at a device's address; NULL for NULL. */

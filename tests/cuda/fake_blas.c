@@ -8,6 +8,7 @@
 #include <cublasLt.h>
 #include <cublas_v2.h>
 #include <cusolverDn.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,8 @@ typedef struct product {
     cublasOperation_t a, b;
     cublasLtEpilogue_t epilogue;
     const void *bias;
+    void *aux;
+    int64_t aux_ld;
 } product;
 
 typedef struct layout {
@@ -71,8 +74,13 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasL
                : name == CUBLASLT_MATMUL_DESC_TRANSB       ? (void *)&p->b
                : name == CUBLASLT_MATMUL_DESC_EPILOGUE     ? (void *)&p->epilogue
                : name == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? (void *)&p->bias
-                                                           : NULL;
-    const size_t want = name == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? sizeof(void *) : sizeof(int32_t);
+               : name == CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER ? (void *)&p->aux
+               : name == CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD      ? (void *)&p->aux_ld
+                                                                   : NULL;
+    const size_t want = name == CUBLASLT_MATMUL_DESC_TRANSA || name == CUBLASLT_MATMUL_DESC_TRANSB ||
+                                name == CUBLASLT_MATMUL_DESC_EPILOGUE
+                            ? sizeof(int32_t)
+                            : sizeof(int64_t);
     if (!to || bytes != want) return CUBLAS_STATUS_INVALID_VALUE;
     memcpy(to, value, bytes);
     return CUBLAS_STATUS_SUCCESS;
@@ -136,9 +144,12 @@ static int fits(const product *p, const layout *a, const layout *b, const layout
     const int types = a->type == b->type && c->type == d->type &&
                       ((a->type == CUDA_R_32F && d->type == CUDA_R_32F) ||
                        (a->type == CUDA_R_16BF && (d->type == CUDA_R_32F || d->type == CUDA_R_16BF)));
-    /* Our biases are f32, and the library takes one of D's type. */
-    const int epilogue = p->epilogue == CUBLASLT_EPILOGUE_DEFAULT ||
-                         (p->epilogue == CUBLASLT_EPILOGUE_BIAS && p->bias && d->type == CUDA_R_32F);
+    /* A bias is of D's type. GELU's input goes to aux, of D's type too. */
+    const int bias = p->bias && (uintptr_t)p->bias % 16 == 0;
+    const int aux = p->aux && (uintptr_t)p->aux % 16 == 0 && p->aux_ld % 8 == 0 && p->aux_ld >= (int64_t)d->rows &&
+                    d->type == CUDA_R_16BF;
+    const int epilogue = p->epilogue == CUBLASLT_EPILOGUE_DEFAULT || (p->epilogue == CUBLASLT_EPILOGUE_BIAS && bias) ||
+                         (p->epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS && bias && aux);
     return types && epilogue && k == k2 && d->rows == m && d->columns == n && c->rows == m && c->columns == n;
 }
 
@@ -157,8 +168,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     if (left->type == CUDA_R_32F &&
         (!p->implementations || p->implementations & CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32))
         return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (((product *)desc)->epilogue == CUBLASLT_EPILOGUE_BIAS && (to->rows == 1 || to->columns == 1))
-        return CUBLAS_STATUS_INVALID_VALUE;
+    const int plain = ((product *)desc)->epilogue == CUBLASLT_EPILOGUE_DEFAULT;
+    if (!plain && (to->rows == 1 || to->columns == 1)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!plain && to->rows % 2 == 1) return CUBLAS_STATUS_NOT_SUPPORTED; /* so that a refusal is seen, too */
     memset(&result[0], 0, sizeof result[0]);
     for (int i = 0; i < 4; i++) result[0].algo.data[i] = p->align[i];
     *found = 1;
@@ -192,7 +204,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                 sum += at(A, a, p->a == CUBLAS_OP_N ? i + k * (uint64_t)a->ld : k + i * (uint64_t)a->ld) *
                        at(B, b, p->b == CUBLAS_OP_N ? k + j * (uint64_t)b->ld : j + k * (uint64_t)b->ld);
             if (*(const float *)beta != 0) sum += *(const float *)beta * at(C, d, to);
-            if (p->epilogue == CUBLASLT_EPILOGUE_BIAS) sum += ((const float *)near(p->bias))[i];
+            if (p->epilogue != CUBLASLT_EPILOGUE_DEFAULT) sum += at(p->bias, d, i);
+            if (p->epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS) {
+                ((uint16_t *)near(p->aux))[i + j * (uint64_t)p->aux_ld] = flm_bf16_from_f32(sum);
+                sum = 0.5f * sum * (1 + tanhf(0.7978845608f * (sum + 0.044715f * sum * sum * sum)));
+            }
             if (d->type == CUDA_R_32F)
                 ((float *)near(D))[to] = sum;
             else

@@ -23,7 +23,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
 {
     memset(p, 0, sizeof *p);
     snprintf(p->name, sizeof p->name, "fake %d", device);
-    p->major = 8;
+    p->major = FAKE_MAJOR;
     p->multiProcessorCount = 108;
     p->totalGlobalMem = (size_t)1 << 32;
     p->sharedMemPerBlockOptin = 163 << 10;
@@ -98,21 +98,31 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stream ? cudaSuc
 
 /* The kernels, as kernel.h says. */
 int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M, int64_t N,
-                             void *stream)
+                             int64_t step, void *stream)
 {
-    if (!stream || M < 1 || N < 1) return cudaErrorInvalidValue;
+    if (!stream || M < 1 || N < 1 || step < N) return cudaErrorInvalidValue;
     for (int64_t i = 0; i < M * N; i++) {
+        const int64_t to = i / N * step + i % N;
         uint16_t *narrow = near(c), *narrow_gelu = near(gelu);
         float *wide = near(c), *wide_gelu = near(gelu);
-        float x = sum ? ((float *)near(sum))[i] : bf16 ? flm_bf16_to_f32(narrow[i]) : wide[i];
+        float x = sum ? ((float *)near(sum))[i] : bf16 ? flm_bf16_to_f32(narrow[to]) : wide[to];
         if (bias) x += ((float *)near(bias))[i % N];
         if (bf16) x = flm_bf16_to_f32(flm_bf16_from_f32(x));
-        if (bf16 && (sum || bias)) narrow[i] = flm_bf16_from_f32(x);
-        if (!bf16 && (sum || bias)) wide[i] = x;
+        if (bf16 && (sum || bias)) narrow[to] = flm_bf16_from_f32(x);
+        if (!bf16 && (sum || bias)) wide[to] = x;
         const float y = 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
         if (gelu && bf16) narrow_gelu[i] = flm_bf16_from_f32(y);
         if (gelu && !bf16) wide_gelu[i] = y;
     }
+    return 0;
+}
+
+int flm_cuda_launch_cast(void *to, flm_cuda_kind to_kind, const void *from, flm_cuda_kind from_kind, int64_t n,
+                         int processors, void *stream)
+{
+    if (!stream || n < 1 || processors < 1 || to_kind != FLM_CUDA_BF16 || from_kind != FLM_CUDA_F32)
+        return cudaErrorInvalidValue;
+    for (int64_t i = 0; i < n; i++) ((uint16_t *)near(to))[i] = flm_bf16_from_f32(((const float *)near(from))[i]);
     return 0;
 }
 

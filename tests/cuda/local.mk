@@ -1,22 +1,32 @@
 # The C files of the CUDA backend over libraries made up on the host (fake.h): objects of the program, which come before
 # the real libraries.
 FAKE_CUDA = %D%/fake.h %D%/fake_cuda.c %D%/fake_blas.c
+# One launcher of theirs stands in for one of an object whose others are wanted, too: the first definition counts.
+FAKE_FIRST = $(AM_LDFLAGS) -Wl,-z,muldefs
 FAKE_CPPFLAGS = $(AM_CPPFLAGS) $(LAPACK_CPPFLAGS) $(CUDA_CPPFLAGS)
 if FLM_HAVE_CUDA
-check_PROGRAMS += %D%/matmul_fake.t %D%/lapack_fake.t %D%/pieces_fake.t
+check_PROGRAMS += %D%/matmul_fake.t %D%/matmul_hopper_fake.t %D%/lapack_fake.t %D%/pieces_fake.t
 endif
 if FLM_HAVE_NCCL
 check_PROGRAMS += %D%/nccl_fake.mp2
 endif
 %C%_matmul_fake_t_SOURCES = tests/conform/conform_matmul.c $(FAKE_CUDA)
 %C%_matmul_fake_t_CPPFLAGS = $(FAKE_CPPFLAGS)
+%C%_matmul_fake_t_LDFLAGS = $(FAKE_FIRST)
 %C%_matmul_fake_t_LDADD = $(LINK_BACKEND)
+%C%_matmul_hopper_fake_t_SOURCES = tests/conform/conform_matmul.c $(FAKE_CUDA)
+%C%_matmul_hopper_fake_t_CPPFLAGS = $(FAKE_CPPFLAGS) -DFAKE_MAJOR=9
+%C%_matmul_hopper_fake_t_LDFLAGS = $(FAKE_FIRST)
+%C%_matmul_hopper_fake_t_LDADD = $(LINK_BACKEND)
 %C%_lapack_fake_t_SOURCES = tests/conform/conform_lapack.c $(FAKE_CUDA)
 %C%_lapack_fake_t_CPPFLAGS = $(FAKE_CPPFLAGS)
+%C%_lapack_fake_t_LDFLAGS = $(FAKE_FIRST)
 %C%_lapack_fake_t_LDADD = $(LINK_BACKEND)
 %C%_pieces_fake_t_SOURCES = %D%/pieces.c $(FAKE_CUDA)
 %C%_pieces_fake_t_CPPFLAGS = $(FAKE_CPPFLAGS)
+%C%_pieces_fake_t_LDFLAGS = $(FAKE_FIRST)
 %C%_pieces_fake_t_LDADD = $(LINK_BACKEND)
 %C%_nccl_fake_mp2_SOURCES = %D%/nccl.c %D%/fake_nccl.h %D%/fake_nccl.c $(FAKE_CUDA)
 %C%_nccl_fake_mp2_CPPFLAGS = $(FAKE_CPPFLAGS) $(NCCL_CPPFLAGS)
+%C%_nccl_fake_mp2_LDFLAGS = $(FAKE_FIRST)
 %C%_nccl_fake_mp2_LDADD = $(LINK_COMM)

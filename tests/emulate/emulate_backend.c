@@ -121,8 +121,8 @@ static flm_backend *host_of(flm_backend *be) { return (flm_backend *)(void *)flm
         if (on_host != FLM_OK) return on_host; \
     } while (0)
 
-/* The product by the library, into c or f32 scratch; bias and GELU by the epilogue's kernel, as cuda_matmul.c has it.
- */
+/* The product by the library, into c or f32 scratch; bias and GELU by the epilogue's kernel, as cuda_matmul.c does where
+ * the library refuses them. */
 flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
 {
     flm_status rc = FLM_OK;
@@ -133,6 +133,7 @@ flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
     plain.bias = plain.gelu = NULL;
     if (apart) {
         sum.dtype = FLM_DTYPE_F32;
+        sum.step = 0;
         FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, flm_tensor_bytes(&sum), &sum.data));
         plain.c = &sum;
     }
@@ -140,7 +141,7 @@ flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
     if (p->bias || p->gelu)
         FLM_CUDA(flm_cuda_launch_epilogue(p->c->data, p->gelu ? p->gelu->data : NULL, bf16, apart ? sum.data : NULL,
                                           p->bias ? p->bias->data : NULL, p->c->dim[0], p->c->dim[1],
-                                          flm_cuda_of(be)->stream));
+                                          flm_tensor_step(p->c), flm_cuda_of(be)->stream));
 done:
     return rc;
 }
