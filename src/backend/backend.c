@@ -38,6 +38,7 @@ flm_status flm_backend_create(flm_device device, int threads, int local_rank, fl
     case FLM_DEVICE_AUTO: FLM_TRY(open_any(threads, local_rank, &be)); break;
     case FLM_DEVICE_CPU: FLM_TRY(flm_cpu_open(threads, &be)); break;
     case FLM_DEVICE_CUDA: FLM_TRY(open_cuda(local_rank, &be)); break;
+    case FLM_DEVICE_PLAN: FLM_TRY(flm_plan_open(&be)); break;
     default: FLM_FAIL(FLM_E_ARG, "backend: unknown device %d", (int)device);
     }
     *out = be;
@@ -55,6 +56,14 @@ flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked)
 {
     if (asked != FLM_PRECISION_AUTO) return asked;
     return be->driver->fast_bf16(be) ? FLM_PRECISION_BF16 : FLM_PRECISION_FP32;
+}
+
+int64_t flm_backend_chunk(const flm_backend *be, int64_t V)
+{
+    enum { HOST_LOGITS = 1 << 24, HOST_LEAST = 64, GPU_LOGITS = 1 << 28, GPU_ROWS = 128 };
+    const int64_t host = HOST_LOGITS / V, gpu = GPU_LOGITS / V / GPU_ROWS * GPU_ROWS;
+    if (be->host_memory) return host > HOST_LEAST ? host : HOST_LEAST;
+    return gpu > GPU_ROWS ? gpu : GPU_ROWS;
 }
 
 const char *flm_backend_describe(const flm_backend *be) { return be->driver->describe(be); }

@@ -46,7 +46,9 @@ struct flm_backend {
     const struct flm_backend_driver *driver; /* the registry's: backend_internal.h */
 };
 
-typedef enum flm_device { FLM_DEVICE_AUTO, FLM_DEVICE_CPU, FLM_DEVICE_CUDA } flm_device;
+/* PLAN stands for a GPU that is not there: memory on it is counted and never used, ops do nothing and succeed, values
+ * cannot be fetched (FLM_E_UNSUPPORTED), AUTO precision is bf16. */
+typedef enum flm_device { FLM_DEVICE_AUTO, FLM_DEVICE_CPU, FLM_DEVICE_CUDA, FLM_DEVICE_PLAN } flm_device;
 typedef enum flm_precision { FLM_PRECISION_AUTO, FLM_PRECISION_BF16, FLM_PRECISION_FP32 } flm_precision;
 
 /* flm_backend_create - open a device. threads: OpenMP threads of the CPU backend, 0 = as the environment says;
@@ -60,6 +62,11 @@ void flm_backend_destroy(flm_backend **be);
 
 /* flm_backend_precision - resolve AUTO: BF16 where the device multiplies bf16 faster than fp32, else FP32. */
 flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);
+
+/* flm_backend_chunk - rows of V logits to hold at once where nobody says. On the host about 16 M logits, at least 64 rows.
+ * On a GPU about 256 M, a multiple of 128 rows (1.5 GiB with their bf16 gradient): every chunk reads the V x d matrix
+ * twice and reads and writes its f32 gradient, 460 MB at V = 50258, d = 768; so that is little beside the logits. */
+int64_t flm_backend_chunk(const flm_backend *be, int64_t V);
 
 /* flm_backend_describe - one line for logs: device, threads, instruction sets, library versions. */
 const char *flm_backend_describe(const flm_backend *be);

@@ -20,6 +20,9 @@ flm_status flm_cpu_open(int threads, flm_backend **out);
  * Errors: FLM_E_UNSUPPORTED where there is none; FLM_E_DEVICE for one that cannot be used, saying why; FLM_E_NOMEM. */
 flm_status flm_cuda_open(int local_rank, flm_backend **out);
 
+/* flm_plan_open - the device of a plan: see FLM_DEVICE_PLAN. Errors: FLM_E_NOMEM. */
+flm_status flm_plan_open(flm_backend **out);
+
 /* Every op with the parameters that follow the backend: makes the placeholders' prototypes and bodies, which must have
  * each slot's own type (a call through another function type is undefined). */
 #define FLM_OPS_LIST(X)                                                                                             \

@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows of logits at once when --chunk does not say: about so many logits. */
-enum { CHUNK_LOGITS = 1 << 24, CHUNK_LEAST = 64 };
-
 static const char *set_of(const flm_generate_options *o) { return o->weights == 0 ? "ema" : "weights"; }
 
 static flm_dtype act_of(const generation *g)
@@ -116,8 +113,7 @@ static flm_status create_parts(generation *g)
     flm_status rc = FLM_OK;
     const flm_model_shape *shape = &g->weights->shape;
     const int64_t batch = g->o->batch < g->o->samples ? g->o->batch : g->o->samples;
-    int64_t chunk = g->o->chunk ? g->o->chunk : CHUNK_LOGITS / shape->V;
-    if (chunk < CHUNK_LEAST && g->o->chunk == 0) chunk = CHUNK_LEAST;
+    int64_t chunk = g->o->chunk ? g->o->chunk : flm_backend_chunk(g->be, shape->V);
     if (chunk > batch * shape->L) chunk = batch * shape->L;
     FLM_TRY(flm_gamma_create(shape->V, &g->gamma));
     FLM_TRY(flm_noise_create_joint(g->be, shape->V, shape->d, g->teacher != NULL,

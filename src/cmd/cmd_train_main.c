@@ -14,7 +14,7 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
     FLM_TRY(flm_options_parse(program, purpose, NULL, table, count, argc, argv, &o, flm_comm_rank(world) == 0, &stop,
                               &options));
     if (stop) goto done;
-    FLM_TRY(flm_comm_agree(world, flm_backend_create((flm_device)o.device, (int)o.threads,
+    FLM_TRY(flm_comm_agree(world, flm_backend_create(o.plan ? FLM_DEVICE_PLAN : (flm_device)o.device, (int)o.threads,
                                                      flm_comm_local_rank(world), &be)));
     FLM_TRY(flm_comm_attach(world, be));
     FLM_TRY(flm_train_run(world, be, &o, options, flm_run_stop_requested));

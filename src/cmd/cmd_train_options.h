@@ -27,9 +27,9 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
     {"batch", FLM_OPTION_INT, AT(batch), "512", 1, 1 << 24, NULL, "Training", "N",                                    \
      "Sequences a step, all ranks together", false},                                                                  \
     {"micro-batch", FLM_OPTION_INT, AT(micro_batch), "0", 0, 1 << 24, NULL, "Training", "N",                          \
-     "Sequences a rank holds at once; 0: about 8192 tokens", false},                                                  \
+     "Sequences a rank holds at once; 0: about 8192 tokens, 32768 on a GPU", false},                                                  \
     {"chunk", FLM_OPTION_INT, AT(chunk), "0", 0, 1 << 24, NULL, "Training", "N",                                      \
-     "Rows of logits held at once; 0: about 16 M logits", false},                                                     \
+     "Rows of logits held at once; 0: about 16 M logits, 256 M on a GPU", false},                                                     \
     {"recompute", FLM_OPTION_BOOL, AT(recompute), "no", 0, 0, NULL, "Training", NULL,                                 \
      "Make activations again in the backward pass: less memory, a third more time", false},                           \
     {"lr", FLM_OPTION_FLOAT, AT(lr), "3e-4", 0, 1e3, NULL, "Training", "RATE", "Learning rate after the warm-up", false},\
@@ -56,6 +56,8 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
      "Numbers of steps to make them with", false},                                                                    \
     {"eval-only", FLM_OPTION_BOOL, AT(eval_only), "no", 0, 0, NULL, "Reports", NULL,                                  \
      "Validate the newest checkpoint and end", false},                                                                \
+    {"plan", FLM_OPTION_BOOL, AT(plan), "no", 0, 0, NULL, "Reports", NULL,                                            \
+     "Print the memory that a rank would take on its device, by part, and end; on any machine", false},               \
     {"checkpoint-every", FLM_OPTION_INT, AT(checkpoint_every), "20000", 0, MOST, NULL, "Reports", "N",                \
      "Steps between checkpoints; 0: at the end alone", false},                                                        \
     {"keep", FLM_OPTION_INT, AT(keep), "2", 0, 1 << 20, NULL, "Reports", "N", "Checkpoints to keep; 0: all", false},  \

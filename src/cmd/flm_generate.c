@@ -23,7 +23,7 @@ static const flm_option table[] = {
     {"steps", FLM_OPTION_LIST, AT(steps), "128", 0, 0, NULL, "Sampling", "N[,N...]", "Euler steps a sample", false},
     {"batch", FLM_OPTION_INT, AT(batch), "64", 1, 1 << 24, NULL, "Sampling", "N", "Samples a rank makes at once", false},
     {"chunk", FLM_OPTION_INT, AT(chunk), "0", 0, 1 << 24, NULL, "Sampling", "N",
-     "Rows of logits held at once; 0: about 16 M logits", false},
+     "Rows of logits held at once; 0: about 16 M logits, 256 M on a GPU", false},
     {"score", FLM_OPTION_STRING, AT(score), "", 0, 0, NULL, "Scoring", "FILE",
      "Then score the samples with this GPT-2 (flm_convert makes one), as flm_score does", false},
     {"score-batch", FLM_OPTION_INT, AT(score_batch), "8", 1, 1 << 20, NULL, "Scoring", "N",

@@ -30,7 +30,7 @@ static const flm_option table[] = {
     {"length", FLM_OPTION_INT, AT(length), "0", 0, 1 << 20, NULL, "Scoring", "N",
      "GPT-2 tokens of a text at most; 0: as published, the samples' own length, and GPT-2's", false},
     {"chunk", FLM_OPTION_INT, AT(chunk), "0", 0, 1 << 24, NULL, "Scoring", "N",
-     "Rows of logits held at once; 0: about 16 M logits", false},
+     "Rows of logits held at once; 0: about 16 M logits, 256 M on a GPU", false},
     {"bootstrap", FLM_OPTION_INT, AT(bootstrap), "1000", 1, 1 << 24, NULL, "Scoring", "N",
      "Draws of samples for the interval of Gen-PPL", false},
     {"samples", FLM_OPTION_INT, AT(samples), "64", 1, MOST, NULL, "Sampling of checkpoints", "N",

@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows of logits at once when they are not said: about so many logits. */
-enum { CHUNK_LOGITS = 1 << 24, CHUNK_LEAST = 64 };
-
 struct flm_scorer {
     flm_gpt2 *gpt2;
     flm_tokenizer *tokenizer;
@@ -38,8 +35,7 @@ flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, i
                  path, batch, length, info->L);
     s->batch = batch;
     s->length = length ? length : info->L;
-    if (chunk == 0) chunk = CHUNK_LOGITS / info->vocabulary.V;
-    if (chunk < CHUNK_LEAST) chunk = CHUNK_LEAST;
+    if (chunk == 0) chunk = flm_backend_chunk(be, info->vocabulary.V);
     const int64_t rows = batch > INT32_MAX / s->length ? INT32_MAX : batch * s->length;
     FLM_TRY(
         flm_err_blame(flm_gpt2_create(be, checkpoint, act, rows < info->L ? info->L : rows, chunk, &s->gpt2), path));

@@ -14,7 +14,7 @@ typedef struct flm_text_score {
 } flm_text_score;
 
 /* flm_scorer_create - GPT-2 from a checkpoint of kind gpt2, for up to `batch` texts at once, each of at most `length`
- * tokens (0: as many as GPT-2 takes). chunk: rows of logits at once, 0: about 16 M logits. Not collective.
+ * tokens (0: as many as GPT-2 takes). chunk: rows of logits at once, 0: as flm_backend_chunk has it. Not collective.
  * Errors: FLM_E_ARG (length, batch), those of flm_gpt2_create and of the tokeniser; naming the file. */
 flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, int64_t batch, int64_t length,
                              int64_t chunk, flm_scorer **out);

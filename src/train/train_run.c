@@ -13,10 +13,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* Sequences a rank holds at once when --micro-batch does not say: as many as have about so many tokens. */
-enum { MICRO_TOKENS = 8192 };
-/* Rows of logits at once when --chunk does not say: about so many logits. */
-enum { CHUNK_LOGITS = 1 << 24, CHUNK_LEAST = 64 };
+/* Sequences a rank holds at once when --micro-batch does not say: as many as have about so many tokens. A GPU is not full
+ * of work with fewer; `small` takes 17 GiB with as many. */
+enum { MICRO_TOKENS = 8192, MICRO_TOKENS_GPU = 32768 };
 /* Numbers of steps to sample with at a validation, and the most of them. */
 enum { EVAL_STEPS_MOST = 16, SAMPLE_STEPS_MOST = 1 << 20 };
 
@@ -67,8 +66,9 @@ static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer
         .seed = (uint64_t)o->seed,
         .optimizer = {o->beta1, o->beta2, o->eps, o->weight_decay, o->clip, o->ema_decay}};
     FLM_TRY(choose_shape(run, &s->shape));
-    s->micro_batch = o->micro_batch ? o->micro_batch : most(1, MICRO_TOKENS / s->shape.L);
-    s->chunk = o->chunk ? o->chunk : most(CHUNK_LEAST, CHUNK_LOGITS / s->shape.V);
+    const int64_t tokens = run->be->host_memory ? MICRO_TOKENS : MICRO_TOKENS_GPU;
+    s->micro_batch = o->micro_batch ? o->micro_batch : most(1, tokens / s->shape.L);
+    s->chunk = o->chunk ? o->chunk : flm_backend_chunk(run->be, s->shape.V);
 done:
     return rc;
 }
@@ -125,6 +125,20 @@ static void tell_plan(const flm_run *run)
             t->settings.micro_batch, flm_shards_rows(run->train), (double)flm_trainer_bytes(t) / (1 << 20));
 }
 
+/* Rank 0's memory by part: it has as much as any other, to a parameter. */
+static void print_memory(const flm_run *run)
+{
+    const flm_trainer *t = run->trainer;
+    size_t part[FLM_MEMORY_PARTS];
+    if (flm_comm_rank(run->comm) != 0) return;
+    flm_trainer_memory(t, part);
+    printf("%" PRId64 " x %" PRId64 " tokens at once a rank, %s: MiB of its device\n", t->settings.micro_batch,
+           t->settings.shape.L, flm_dtype_name(t->settings.act));
+    for (int i = 0; i < FLM_MEMORY_PARTS; i++)
+        if (part[i] > 0) printf("%10.1f  %s\n", (double)part[i] / (1 << 20), flm_trainer_part(i));
+    printf("%10.1f  all\n", (double)flm_trainer_bytes(t) / (1 << 20));
+}
+
 static flm_status prepare(flm_run *run)
 {
     flm_status rc = FLM_OK;
@@ -139,10 +153,10 @@ static flm_status prepare(flm_run *run)
     FLM_TRY(open_shards(run));
     FLM_TRY(flm_run_teachers(run, act));
     FLM_TRY(choose_settings(run, act, &settings));
-    FLM_TRY(flm_run_directory_make(run));
+    if (!run->o->plan) FLM_TRY(flm_run_directory_make(run));
     FLM_TRY(flm_trainer_create(run->be, run->comm, &settings, &run->trainer));
     tell_plan(run);
-    FLM_TRY(flm_run_resume(run));
+    if (!run->o->plan) FLM_TRY(flm_run_resume(run));
 done:
     return rc;
 }
@@ -283,7 +297,9 @@ flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_option
     flm_status rc = FLM_OK;
     flm_run run = {.comm = comm, .be = be, .o = options, .given = given};
     FLM_TRY(prepare(&run));
-    if (options->eval_only)
+    if (options->plan)
+        print_memory(&run);
+    else if (options->eval_only)
         FLM_TRY(evaluate(&run));
     else
         FLM_TRY(train(&run, stop_requested));

@@ -24,13 +24,14 @@ typedef struct flm_train_options {
     int64_t eval_every, eval_rows, checkpoint_every, keep, log_every; /* 0: never; all rows; keep all */
     int64_t eval_samples;   /* 0: none */
     const char *eval_steps; /* of the samples: a list */
-    bool eval_only;
+    bool eval_only, plan;
     int device, precision;
     int64_t seed, threads;
     double peak_tflops; /* of this rank's device, for the utilisation; 0: not known */
 } flm_train_options;
 
-/* flm_train_run - train until `steps`, or with eval_only measure the held-out loss of the newest checkpoint.
+/* flm_train_run - train until `steps`; with eval_only measure the held-out loss of the newest checkpoint; with plan, on
+ * FLM_DEVICE_PLAN, print the memory that a rank would take, and leave the run directory alone.
  * in  given: the same options as resolved, recorded in config.ini, the metrics and every checkpoint; stop_requested:
  *     asked once a step whether this rank should end early, with a checkpoint.
  * Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH (shards, checkpoints, teachers and options that do not fit), FLM_E_INTERRUPTED

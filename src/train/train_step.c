@@ -107,12 +107,33 @@ void flm_trainer_destroy(flm_trainer **trainer)
     *trainer = NULL;
 }
 
-size_t flm_trainer_bytes(const flm_trainer *t)
+void flm_trainer_memory(const flm_trainer *t, size_t *bytes)
 {
     const flm_trainer_settings *s = &t->settings;
-    return t->weights->arena.bytes + t->optimizer->arena.bytes + t->basis->arena.bytes + t->dit->arena.bytes +
-           flm_objective_bytes(t->objective) + (t->frozen != NULL ? t->frozen->arena.bytes : 0) +
-           (s->teacher != NULL ? s->teacher->arena.bytes : 0) + (s->flow_map != NULL ? s->flow_map->arena.bytes : 0);
+    const size_t part[FLM_MEMORY_PARTS] = {
+        t->weights->arena.bytes,
+        t->optimizer->arena.bytes,
+        t->dit->arena.bytes,
+        flm_objective_bytes(t->objective),
+        t->basis->arena.bytes,
+        (t->frozen != NULL ? t->frozen->arena.bytes : 0) + (s->teacher != NULL ? s->teacher->arena.bytes : 0) +
+            (s->flow_map != NULL ? s->flow_map->arena.bytes : 0)};
+    for (int i = 0; i < FLM_MEMORY_PARTS; i++) bytes[i] = part[i];
+}
+
+const char *flm_trainer_part(int part)
+{
+    static const char *const name[FLM_MEMORY_PARTS] = {"weights and gradients", "optimiser and EMA", "activations",
+                                                       "objective",             "noise basis",       "frozen networks"};
+    return name[part];
+}
+
+size_t flm_trainer_bytes(const flm_trainer *t)
+{
+    size_t part[FLM_MEMORY_PARTS], all = 0;
+    flm_trainer_memory(t, part);
+    for (int i = 0; i < FLM_MEMORY_PARTS; i++) all += part[i];
+    return all;
 }
 
 /* The objective with the present weights: the first to meet an embedding that is not finite, on every rank alike. */

@@ -39,6 +39,6 @@ CLEANFILES += %D%/file_tool$(EXEEXT)
 %C%_file_tool_SOURCES = %D%/file_tool.c
 %C%_file_tool_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
 %C%_file_tool_LDADD = libflm_cmd.a $(LINK_IO)
-dist_check_SCRIPTS += tests/ranks/train_ranks.t %D%/train_kill.t %D%/train_bad.t %D%/train_eval.t \
+dist_check_SCRIPTS += tests/ranks/train_ranks.t %D%/train_kill.t %D%/train_bad.t %D%/train_eval.t %D%/train_plan.t \
   %D%/generate.t %D%/distill.t
 tests/ranks/train_ranks.log %D%/train_kill.log %D%/train_bad.log %D%/train_eval.log %D%/generate.log %D%/distill.log: %D%/file_tool$(EXEEXT)

@@ -1,0 +1,104 @@
+/* backend_plan.c - the device of a plan: memory that is only counted, ops that do nothing. What a run would make on its
+ * device can be made here on any machine, to see how much it takes. SPDX-License-Identifier: Apache-2.0 */
+#include "backend/backend_internal.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* What is allocated has an address, and an access to it is a fault; its size lies before it in a page of its own. */
+enum { PAGE = 4096 };
+
+static flm_status plan_alloc(flm_backend *be, size_t bytes, void **out)
+{
+    flm_status rc = FLM_OK;
+    (void)be;
+    char *area = bytes > SIZE_MAX - PAGE ? MAP_FAILED
+                                         : mmap(NULL, bytes + PAGE, PROT_NONE,
+                                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (area == MAP_FAILED) FLM_FAIL(FLM_E_NOMEM, "a plan: no addresses for %zu bytes", bytes);
+    if (mprotect(area, PAGE, PROT_READ | PROT_WRITE) != 0) {
+        munmap(area, bytes + PAGE);
+        FLM_FAIL(FLM_E_NOMEM, "a plan: no memory for a page");
+    }
+    *(size_t *)(void *)area = bytes;
+    *out = area + PAGE;
+done:
+    return rc;
+}
+
+static void plan_release(flm_backend *be, void *data)
+{
+    (void)be;
+    if (data) munmap((char *)data - PAGE, *(size_t *)(void *)((char *)data - PAGE) + PAGE);
+}
+
+static flm_status plan_host_alloc(flm_backend *be, size_t bytes, void **out)
+{
+    flm_status rc = FLM_OK;
+    (void)be;
+    *out = malloc(bytes + 1);
+    if (!*out) FLM_FAIL(FLM_E_NOMEM, "%zu bytes of host memory refused", bytes);
+done:
+    return rc;
+}
+
+static void plan_host_release(flm_backend *be, void *data)
+{
+    (void)be;
+    free(data);
+}
+
+/* The following look at none of their arguments. NOLINTBEGIN(misc-unused-parameters) */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+static flm_status plan_to_device(flm_backend *be, void *device, const void *host, size_t bytes) { return FLM_OK; }
+static flm_status plan_copy(flm_backend *be, void *to, const void *from, size_t bytes) { return FLM_OK; }
+static flm_status plan_zero(flm_backend *be, void *device, size_t bytes) { return FLM_OK; }
+static flm_status plan_sync(flm_backend *be) { return FLM_OK; }
+
+/* Nothing can come back. */
+static flm_status plan_to_host(flm_backend *be, void *host, const void *device, size_t bytes)
+{
+    return flm_err_raise(FLM_E_UNSUPPORTED, __FILE__, __LINE__, "a plan has no values");
+}
+
+static flm_status plan_available(flm_backend *be, size_t *bytes)
+{
+    *bytes = SIZE_MAX;
+    return FLM_OK;
+}
+
+#define PLAN_DEFINE(op, ...) \
+    static flm_status plan_##op(flm_backend *be, __VA_ARGS__) { return FLM_OK; }
+FLM_OPS_LIST(PLAN_DEFINE)
+
+static bool plan_fast_bf16(const flm_backend *be) { return true; }
+static const char *plan_describe(const flm_backend *be) { return "a plan: nothing is allocated or computed"; }
+/* NOLINTEND(misc-unused-parameters) */
+
+static void plan_close(flm_backend *be) { free(be); }
+
+static const flm_memory plan_memory = {.alloc = plan_alloc,
+                                       .release = plan_release,
+                                       .host_alloc = plan_host_alloc,
+                                       .host_release = plan_host_release,
+                                       .to_device = plan_to_device,
+                                       .to_host = plan_to_host,
+                                       .copy = plan_copy,
+                                       .zero = plan_zero,
+                                       .available = plan_available};
+static const flm_stream plan_stream = {.sync = plan_sync};
+#define PLAN_OP(op, ...) .op = plan_##op,
+static const flm_ops plan_ops = {FLM_OPS_LIST(PLAN_OP)};
+static const flm_backend_driver plan_driver = {
+    .close = plan_close, .fast_bf16 = plan_fast_bf16, .describe = plan_describe};
+
+flm_status flm_plan_open(flm_backend **out)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = calloc(1, sizeof *be);
+    if (!be) FLM_FAIL(FLM_E_NOMEM, "a plan: %zu bytes refused", sizeof *be);
+    *be = (flm_backend){"plan", &plan_memory, &plan_stream, &plan_ops, false, NULL, &plan_driver};
+    *out = be;
+done:
+    return rc;
+}

@@ -1,0 +1,38 @@
+#!/bin/sh
+# train_plan.t - the memory that a run would take, without the device it is for. SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+. "$abs_top_srcdir/tests/cmd/train.sh"
+
+# planned FILE - MiB in all; their parts must add up to it
+planned() {
+    awk '/  all$/ { all = $1; next } NR > 1 { sum += $1 } END { if (sum - all > 0.5 || all - sum > 0.5) all = "no sum"; print all }' "$1"
+}
+
+shards_make shards 32
+# shellcheck disable=SC2086 # several options
+timeout 60 "$bin/flm_train" --data shards --out run $tiny --micro-batch 4 --chunk 64 --plan >plan 2>err
+tap_is "$?" 0 "--plan"
+test ! -e run
+tap_ok $? "nothing is written"
+# shellcheck disable=SC2086
+timeout 60 "$bin/flm_train" --data shards --out run $tiny --micro-batch 4 --chunk 64 --steps 1 >out 2>err
+tap_is "$? $(sed -n 's/.*; \([0-9]*\) MiB a rank$/\1/p' err)" "0 $(printf '%.0f' "$(planned plan)")" \
+    "the run takes what was planned"
+timeout 60 "$bin/flm_distill" --data shards --teacher run --out map --batch 16 --plan >plan 2>err
+tap_is "$? $(grep -c 'frozen networks' plan)" "0 1" "flm_distill --plan counts the teacher"
+test ! -e map
+tap_ok $? "and writes nothing"
+# shellcheck disable=SC2086
+tap_mpi 4 "$bin/flm_train" --data shards --out run4 $tiny --plan
+tap_is "$? $(grep -c 'all$' out)" "0 1" "on four ranks: said once"
+
+# The published micro-batch on an 80 GB card (model.md section 9): with a fifth of it free.
+"$bin/flm_shard" --tokenizer gpt2 --out owt --length 1024 "$abs_top_srcdir/docs/model.md" >/dev/null 2>err
+timeout 60 "$bin/flm_train" --data owt --out published --preset small --batch 512 --micro-batch 64 --plan >plan 2>err
+tap_is "$? $(grep -c 'V 50258' err)" "0 1" "64 sequences of 1024 tokens of \`small\`, V = 50258"
+awk -v all="$(planned plan)" 'BEGIN { exit !(all > 20000 && all * 1048576 < 64e9) }'
+tap_ok $? "fit 80 GB with room: $(planned plan) MiB"
+timeout 60 "$bin/flm_train" --data owt --out published --preset small --micro-batch 64 --recompute --plan >again 2>err
+awk -v kept="$(planned plan)" -v again="$(planned again)" 'BEGIN { exit !(again > 2000 && again < kept / 2) }'
+tap_ok $? "--recompute takes less than half: $(planned again) MiB"
+tap_end
