@@ -138,7 +138,7 @@ typedef struct flm_ops {
     /* gram - G += A^T B.   in A f32 [R, Ka], B f32 [R, Kb]   out G f64 [Ka, Kb].  Products and sums in fp64,
      * deterministic. B may be A: G must then be symmetric before and is so, to the bit, afterwards. */
     flm_status (*gram)(flm_backend *be, const flm_tensor *G, const flm_tensor *A, const flm_tensor *B);
-    /* cholesky - in place: G f64 [K, K] symmetric becomes lower R with R R^T = G, zeros above.
+    /* cholesky - in place: G f64 [K, K], of which the lower triangle counts, becomes lower R with R R^T = G, zeros above.
      * Errors: FLM_E_NUMERIC when G is not positive definite or not finite. */
     flm_status (*cholesky)(flm_backend *be, const flm_tensor *G);
     /* triangular_solve - X = R^-1 X (transpose: R^-T X) in place.   in R f64 [K, K] lower   X f64 [K, n]. */

@@ -174,7 +174,7 @@ static double trace_of(const flm_noise_basis *basis, int j)
     return trace;
 }
 
-/* s, and work = the Gram matrix of F with its ridge. */
+/* s, and the lower triangle of work = that of the Gram matrix of F with its ridge. */
 static flm_status scale_gram(flm_noise_basis *basis)
 {
     flm_status rc = FLM_OK;
@@ -185,23 +185,28 @@ static flm_status scale_gram(flm_noise_basis *basis)
         if (!isfinite(trace)) FLM_FAIL(FLM_E_NUMERIC, "the embedding is not finite");
         basis->s[j] = j == 0 ? 1 : base > 0 ? sqrt(trace / base) : 0;
     }
-    for (int64_t i = 0; i < kd; i++)
-        for (int64_t j = 0; j <= i; j++) {
-            const double scale = basis->s[i / d] * basis->s[j / d];
-            const double value = scale > 0 ? basis->gram[i * kd + j] / scale : 0;
-            basis->work[i * kd + j] = basis->work[j * kd + i] = i == j ? value + ridge * base / (double)d : value;
+    for (int64_t i = 0; i < kd; i++) {
+        for (int64_t at = 0; at <= i; at += d) { /* the row of a block, or its part below the diagonal */
+            const int64_t end = at + d <= i ? at + d : i + 1;
+            const double scale = basis->s[i / d] * basis->s[at / d];
+            for (int64_t j = at; j < end; j++)
+                basis->work[i * kd + j] = scale > 0 ? basis->gram[i * kd + j] / scale : 0;
         }
+        basis->work[i * kd + i] += ridge * base / (double)d;
+    }
 done:
     return rc;
 }
 
-/* After the factorisation: R's rows times s (1 for s = 0, whose difference is zero itself), and every T in f32. */
+/* After the factorisation: R's rows times s (1 for s = 0, whose difference is zero itself), and every T in f32. One
+ * network's T is R itself: nothing of it comes to the host, while the device would wait. */
 static flm_status make_factors(flm_noise_basis *basis)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = basis->be;
     const int64_t d = basis->d, kd = basis->networks * d;
     double *R = basis->work;
+    if (basis->networks == 1) return be->ops->cast(be, &basis->T[0][0], &basis->R);
     FLM_TRY(be->memory->to_host(be, R, basis->R.data, flm_tensor_bytes(&basis->R)));
     FLM_TRY(be->stream->sync(be));
     for (int64_t i = d; i < kd; i++)
@@ -210,10 +215,11 @@ static flm_status make_factors(flm_noise_basis *basis)
     FLM_TRY(be->stream->sync(be));
     for (int j = 0; j < basis->networks; j++)
         for (int i = 0; i <= j; i++) {
-            for (int64_t p = 0; p < d; p++)
-                for (int64_t q = 0; q < d; q++)
-                    basis->narrow[p * d + q] = (float)((j > 0 && i == 0 ? R[q * kd + p] : 0) +
-                                                       (basis->s[j] > 0 ? R[(j * d + q) * kd + i * d + p] : 0));
+            for (int64_t q = 0; q < d; q++) {
+                const double *first = R + q * kd, *own = R + (j * d + q) * kd + i * d;
+                for (int64_t p = 0; p < d; p++)
+                    basis->narrow[q * d + p] = (float)((j > 0 && i == 0 ? first[p] : 0) + (basis->s[j] > 0 ? own[p] : 0));
+            }
             FLM_TRY(be->memory->to_device(be, basis->T[j][i].data, basis->narrow, flm_tensor_bytes(&basis->T[j][i])));
             FLM_TRY(be->stream->sync(be));
         }
@@ -252,18 +258,23 @@ done:
 }
 
 static flm_status product(flm_backend *be, const flm_tensor *a, bool transpose_a, const flm_tensor *b,
-                          const flm_tensor *c, bool accumulate)
+                          bool transpose_b, const flm_tensor *c, bool accumulate)
 {
     const flm_tensor a2 = flm_tensor_flat(a), b2 = flm_tensor_flat(b), c2 = flm_tensor_flat(c);
-    return be->ops->matmul(
-        be, &(flm_matmul){.a = &a2, .b = &b2, .c = &c2, .transpose_a = transpose_a, .accumulate = accumulate});
+    return be->ops->matmul(be, &(flm_matmul){.a = &a2,
+                                             .b = &b2,
+                                             .c = &c2,
+                                             .transpose_a = transpose_a,
+                                             .transpose_b = transpose_b,
+                                             .accumulate = accumulate});
 }
 
 flm_status flm_noise_embed(const flm_noise_basis *basis, int j, const flm_tensor *noise, const flm_tensor *xi)
 {
     flm_status rc = FLM_OK;
     const bool more = !basis->direct && basis->s[j] > 0; /* than the first block */
-    for (int i = 0; i <= (more ? j : 0); i++) FLM_TRY(product(basis->be, &xi[i], false, &basis->T[j][i], noise, i > 0));
+    for (int i = 0; i <= (more ? j : 0); i++)
+        FLM_TRY(product(basis->be, &xi[i], false, &basis->T[j][i], !basis->direct, noise, i > 0));
 done:
     return rc;
 }
@@ -273,7 +284,7 @@ flm_status flm_noise_backward(flm_noise_basis *basis, const flm_tensor *xi, cons
     flm_status rc = FLM_OK;
     for (int i = 0; i < basis->blocks; i++) {
         const flm_tensor M = flm_tensor_slice(&basis->M, i * basis->width, basis->width);
-        FLM_TRY(product(basis->be, &xi[i], true, grad_noise, &M, true));
+        FLM_TRY(product(basis->be, &xi[i], true, grad_noise, false, &M, true));
     }
 done:
     return rc;
@@ -306,7 +317,7 @@ static flm_status add_difference(const flm_noise_basis *basis, int j, const flm_
         const flm_tensor to = flm_tensor_slice(grad, at, rows);
         flm_tensor factor;
         FLM_TRY(factor_rows(basis, j, E, first + at, rows, &factor));
-        FLM_TRY(product(basis->be, &factor, false, &P, &to, true));
+        FLM_TRY(product(basis->be, &factor, false, &P, false, &to, true));
     }
 done:
     return rc;
@@ -324,7 +335,7 @@ flm_status flm_noise_gradient(const flm_noise_basis *basis, const flm_tensor *E,
     }
     const flm_tensor base = embedding(basis, 0, E), F = flm_tensor_slice(&base, first, rows);
     const flm_tensor P = flm_tensor_slice(&basis->P32, 0, basis->d);
-    FLM_TRY(product(basis->be, &F, false, &P, grad, true));
+    FLM_TRY(product(basis->be, &F, false, &P, false, grad, true));
     for (int j = 1; j < basis->networks; j++)
         if (basis->s[j] > 0) FLM_TRY(add_difference(basis, j, E, first, grad));
 done:

@@ -25,7 +25,8 @@ typedef struct flm_noise_basis {
     int64_t width, K;                                     /* components of a block, d or V; K = blocks width */
     flm_tensor frozen[FLM_NOISE_NETWORKS - 1];            /* E_1 .. E_k-1: the caller's, f32 [V, d] */
     double s[FLM_NOISE_NETWORKS];                         /* ||E_j - E_1|| / ||E_1||; 1 for E_1 */
-    flm_tensor T[FLM_NOISE_NETWORKS][FLM_NOISE_NETWORKS]; /* f32 [width, d]: x0 E_j = sum over i of xi_i T[j][i] */
+    /* x0 E_j = sum over i of xi_i T[j][i]^T, f32 [d, d]; direct: of xi T[j][0], f32 [V, d] */
+    flm_tensor T[FLM_NOISE_NETWORKS][FLM_NOISE_NETWORKS];
     flm_tensor R;                             /* f64 [k d, k d] lower, rows of block j times s_j; absent when direct */
     flm_tensor M;                             /* f32 [K, d]: xi^T ((1-g) grad_x), summed over micro-batches */
     flm_tensor P, P32;                        /* f64, f32 [k d, d]: R^-T M */

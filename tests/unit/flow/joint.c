@@ -45,14 +45,20 @@ static flm_noise_basis *basis_new(const embeddings *e)
     return basis;
 }
 
-/* Entry (p, q) of the covariance of networks i and j: of xi T, or of x0 E. */
+/* Component r of a block of xi times this is its part in entry p of x0 E_i. */
+static double factor(const flm_noise_basis *basis, int i, int block, int64_t r, int64_t p)
+{
+    const float *T = basis->T[i][block].data;
+    return T[basis->direct ? r * basis->d + p : p * basis->d + r];
+}
+
+/* Entry (p, q) of the covariance of networks i and j: of xi T^T, or of x0 E. */
 static double covariance(const flm_noise_basis *basis, int i, int j, int64_t p, int64_t q)
 {
     double sum = 0;
     for (int b = 0; b < basis->blocks && b <= (i < j ? i : j); b++)
         for (int64_t r = 0; r < basis->width; r++)
-            sum += (double)((float *)basis->T[i][b].data)[r * basis->d + p] *
-                   (double)((float *)basis->T[j][b].data)[r * basis->d + q];
+            sum += factor(basis, i, b, r, p) * factor(basis, j, b, r, q);
     return sum;
 }
 
