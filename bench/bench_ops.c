@@ -161,7 +161,7 @@ static flm_status run_gelu_backward(void *arg)
 static flm_status run_rope(void *arg)
 {
     OPS;
-    return ops->rope(be, T(QKV1), T(ROPE), false);
+    return ops->rope(be, T(QKV1), T(ROPE));
 }
 static flm_status run_attention(void *arg)
 {
@@ -171,7 +171,7 @@ static flm_status run_attention(void *arg)
 static flm_status run_attention_backward(void *arg)
 {
     OPS;
-    return ops->attention_backward(be, T(QKV1), T(ACT1), T(ACT0), T(QKV0), T(LSE), b->o->heads, 50);
+    return ops->attention_backward(be, T(QKV1), T(ACT1), T(ACT0), T(QKV0), T(LSE), b->o->heads, 50, T(ROPE));
 }
 static flm_status run_embed(void *arg)
 {

@@ -42,16 +42,16 @@ static int64_t blocks_of(const flm_tensor *qkv, int64_t H)
 
 static bool aligned(const flm_tensor *t) { return (uintptr_t)t->data % 16 == 0; }
 
-flm_status flm_cuda_rope(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table, bool inverse)
+flm_status flm_cuda_rope(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_rope(qkv, table, inverse));
+    FLM_TRY(flm_check_rope(qkv, table));
     if (qkv->dim[0] * qkv->dim[1] > INT32_MAX || qkv->dim[2] > INT32_MAX)
         FLM_FAIL(FLM_E_UNSUPPORTED, "rope: %lld rows of %lld columns are too many for one launch",
                  (long long)(qkv->dim[0] * qkv->dim[1]), (long long)qkv->dim[2]);
     if (flm_tensor_elements(qkv) == 0) goto done;
-    FLM_CUDA(flm_cuda_launch_rope(qkv->data, qkv->dtype == FLM_DTYPE_BF16, table->data, inverse, qkv->dim[0],
-                                  qkv->dim[1], qkv->dim[2] / 3, table->dim[1], flm_cuda_of(be)->stream));
+    FLM_CUDA(flm_cuda_launch_rope(qkv->data, qkv->dtype == FLM_DTYPE_BF16, table->data, qkv->dim[0], qkv->dim[1],
+                                  qkv->dim[2] / 3, table->dim[1], flm_cuda_of(be)->stream));
 done:
     return rc;
 }
@@ -77,11 +77,11 @@ done:
 
 flm_status flm_cuda_attention_backward(flm_backend *be, const flm_tensor *grad_qkv, const flm_tensor *grad_o,
                                        const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *lse, int64_t H,
-                                       float softcap)
+                                       float softcap, const flm_tensor *rope)
 {
     flm_status rc = FLM_OK;
     void *pairs, *stream = flm_cuda_of(be)->stream;
-    FLM_TRY(flm_check_attention_backward(grad_qkv, grad_o, o, qkv, lse, H, softcap));
+    FLM_TRY(flm_check_attention_backward(grad_qkv, grad_o, o, qkv, lse, H, softcap, rope));
     const int64_t B = qkv->dim[0], L = qkv->dim[1], h = qkv->dim[2] / 3 / H;
     const bool bf16 = qkv->dtype == FLM_DTYPE_BF16;
     const bool vector = bf16 && h % 8 == 0 && aligned(grad_qkv) && aligned(grad_o) && aligned(o) && aligned(qkv);
@@ -93,12 +93,12 @@ flm_status flm_cuda_attention_backward(flm_backend *be, const flm_tensor *grad_q
     FLM_CUDA(flm_cuda_launch_attention_rows(pairs, grad_o->data, o->data, bf16, vector, lse->data, B, L, H, h, stream));
     if (bf16) {
         FLM_CUDA(flm_cuda_launch_attention_backward_kv(grad_qkv->data, grad_o->data, qkv->data, pairs, vector, B, L, H,
-                                                       h, softcap, stream));
+                                                       h, softcap, rope->data, stream));
         FLM_CUDA(flm_cuda_launch_attention_backward_q(grad_qkv->data, grad_o->data, qkv->data, pairs, vector, B, L, H,
-                                                      h, softcap, stream));
+                                                      h, softcap, rope->data, stream));
     } else
         FLM_CUDA(flm_cuda_launch_attention_plain_backward(grad_qkv->data, grad_o->data, qkv->data, pairs, B, L, H, h,
-                                                          softcap, stream));
+                                                          softcap, rope->data, stream));
 done:
     return rc;
 }

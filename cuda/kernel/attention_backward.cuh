@@ -22,4 +22,48 @@ FLM_DEVICE void flm_score_gradient(float *p, float *ds, float t, float dp, const
     *ds = *p * (dp - pair.y) * (1 - t * t);
 }
 
+/* flm_band_at - the place of an element of a band of fp32. */
+template <int D> FLM_DEVICE float *flm_band_at(unsigned char *band, int row, int column)
+{
+    return reinterpret_cast<float *>(flm_tile_at<2 * D>(band, row, column / 4)) + column % 4;
+}
+
+/* flm_bands_rotate - a warp's M bands of 16 rows, gradients of rotated queries or keys, become those of the unrotated:
+ * columns i and i + h/2 of a row, times the transpose of its rotation. They are one thread's only where h/2 is a
+ * multiple of 8; so each band goes through `room`, the warp's own flm_attention_band_bytes(D) of shared memory, which no
+ * other warp reads any more. angles: of the first row, [h/2] cosines and sines each; rows: that are there. */
+template <int D, int M>
+FLM_DEVICE void flm_bands_rotate(float (&c)[M][D / 8][4], unsigned char *room, const float2 *angles, int rows, int h)
+{
+    const int lane = (int)threadIdx.x % FLM_WARP, g = lane / 4, t = lane % 4, half = h / 2;
+#pragma unroll
+    for (int m = 0; m < M; m++) {
+#pragma unroll
+        for (int i = 0; i < D / 8 * 2; i++)
+            *reinterpret_cast<float2 *>(flm_band_at<D>(room, g + i % 2 * 8, i / 2 * 8 + 2 * t)) =
+                make_float2(c[m][i / 2][i % 2 * 2], c[m][i / 2][i % 2 * 2 + 1]);
+        __syncwarp();
+#pragma unroll 1
+        for (int row = g; row < 16 && m * 16 + row < rows; row += 8) {
+            const float2 *turns = angles + (m * 16 + row) * half;
+#pragma unroll 8
+            for (int i = t; i < half; i += 4) {
+                float *first = flm_band_at<D>(room, row, i), *second = flm_band_at<D>(room, row, i + half);
+                const float2 turn = turns[i]; /* cos, sin */
+                const float x = *first, y = *second;
+                *first = x * turn.x + y * turn.y;
+                *second = y * turn.x - x * turn.y;
+            }
+        }
+        __syncwarp();
+#pragma unroll
+        for (int i = 0; i < D / 8 * 2; i++) { /* each thread's own again, where it puts those of the next band */
+            const float2 two =
+                *reinterpret_cast<const float2 *>(flm_band_at<D>(room, g + i % 2 * 8, i / 2 * 8 + 2 * t));
+            c[m][i / 2][i % 2 * 2] = two.x;
+            c[m][i / 2][i % 2 * 2 + 1] = two.y;
+        }
+    }
+}
+
 #endif

@@ -94,12 +94,14 @@ FLM_DEVICE void gradients_add(float (&grad_k)[1][D / 8][4], float (&grad_v)[1][D
 template <int D>
 __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blocks(D))
     backward_kv(flm_bf16 *grad_qkv, const flm_bf16 *grad_o, const flm_bf16 *qkv, const flm_query_pair *pairs,
-                flm_attention_shape n, flm_capping cap)
+                flm_attention_shape n, flm_capping cap, const float2 *rope)
 {
     constexpr int Q = flm_attention_queries(D), STEP = flm_attention_kv_step(D);
     static_assert(flm_attention_kv_shared(D) <= FLM_ATTENTION_SHARED_MOST, "shared memory of sm_80");
     static_assert(2 * D / 8 * 4 + (band<D>::KEPT ? 2 * D / 16 * 4 : 8) + 2 * STEP / 8 * 4 <= 176,
                   "what registers must hold");
+    static_assert(FLM_ATTENTION_WARPS * flm_attention_band_bytes(D) <= 4 * flm_attention_tile_bytes(D, Q),
+                  "where stages passed by there is room for every warp's band");
     FLM_SHARED(unsigned char, keys);
     unsigned char *values = keys + flm_attention_tile_bytes(D, KEYS);
     const flm_attention_place at = flm_attention_block(n, KEYS);
@@ -132,6 +134,9 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
         __syncthreads(); /* the next stage is there, this one has been used */
     }
     flm_bf16 *out = grad_qkv + (row + at.first) * 3 * d + column;
+    if (rope != nullptr)
+        flm_bands_rotate<D, 1>(grad_k, stage_at<D>(keys, 0).queries + first / 16 * flm_attention_band_bytes(D),
+                               rope + (int64_t)(at.first + first) * (n.h / 2), n.L - at.first - first, n.h);
     const float scale[1][2] = {{n.scale, n.scale}}, one[1][2] = {{1, 1}};
     flm_bands_store<D, 1>(out + d, 3 * d, keys, grad_k, scale, first, n.L - at.first, n);
     flm_bands_store<D, 1>(out + 2 * d, 3 * d, values, grad_v, one, first, n.L - at.first, n);
@@ -139,22 +144,24 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
 
 template <int D>
 int launch(flm_bf16 *grad_qkv, const flm_bf16 *grad_o, const flm_bf16 *qkv, const flm_query_pair *pairs, int64_t B,
-           const flm_attention_shape &n, void *stream)
+           const flm_attention_shape &n, const float2 *rope, void *stream)
 {
     const unsigned blocks = (unsigned)(flm_attention_tiles(n.L, KEYS) * B * n.H);
     return flm_launch(backward_kv<D>, dim3(blocks), dim3(FLM_TENSOR_THREADS), (size_t)flm_attention_kv_shared(D),
-                      stream, grad_qkv, grad_o, qkv, pairs, n, flm_capping_of(n.scale / n.softcap, 1));
+                      stream, grad_qkv, grad_o, qkv, pairs, n, flm_capping_of(n.scale / n.softcap, 1), rope);
 }
 
 } // namespace
 
 int flm_cuda_launch_attention_backward_kv(void *grad_qkv, const void *grad_o, const void *qkv, const void *pairs,
                                           bool vector, int64_t B, int64_t L, int64_t H, int64_t h, float softcap,
-                                          void *stream)
+                                          const float *rope, void *stream)
 {
     const flm_attention_shape n = {H, (int)L, (int)h, 1 / sqrtf((float)h), softcap, vector};
     flm_bf16 *to = (flm_bf16 *)grad_qkv;
     const flm_bf16 *grads = (const flm_bf16 *)grad_o, *in = (const flm_bf16 *)qkv;
     const flm_query_pair *rows = (const flm_query_pair *)pairs;
-    return flm_by_tensor_head(h, [&](auto head) { return launch<head.columns>(to, grads, in, rows, B, n, stream); });
+    const float2 *angles = (const float2 *)rope;
+    return flm_by_tensor_head(
+        h, [&](auto head) { return launch<head.columns>(to, grads, in, rows, B, n, angles, stream); });
 }

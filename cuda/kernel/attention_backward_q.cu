@@ -54,12 +54,14 @@ FLM_DEVICE void gradient_add(float (&grad_q)[M][D / 8][4], const bands<D, M> &mi
 template <int D>
 __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blocks(D))
     backward_q(flm_bf16 *grad_qkv, const flm_bf16 *grad_o, const flm_bf16 *qkv, const flm_query_pair *pairs,
-               flm_attention_shape n, flm_capping cap)
+               flm_attention_shape n, flm_capping cap, const float2 *rope)
 {
     constexpr int M = flm_attention_bands(D), ROWS = flm_attention_rows(D), N = flm_attention_q_step(D) / 8;
     constexpr int TILE = flm_attention_tile_bytes(D, KEYS), OWN = flm_attention_tile_bytes(D, ROWS);
     static_assert(flm_attention_q_shared(D) <= FLM_ATTENTION_SHARED_MOST, "shared memory of sm_80");
     static_assert(M * (D / 8 * 4 + 2 * D / 16 * 4 + 2 * N * 4) <= 176, "what registers must hold");
+    static_assert(FLM_ATTENTION_WARPS * flm_attention_band_bytes(D) <= 4 * TILE,
+                  "where keys and values passed by there is room for a band of every warp");
     FLM_SHARED(unsigned char, queries);
     unsigned char *grads = queries + OWN, *keys = grads + OWN, *values = keys + 2 * TILE;
     const flm_attention_place at = flm_attention_block(n, ROWS);
@@ -104,28 +106,33 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
         flm_copy_wait<0>();
         __syncthreads(); /* the next tiles are there, these have been used */
     }
+    if (rope != nullptr)
+        flm_bands_rotate<D, M>(grad_q, keys + band / (16 * M) * flm_attention_band_bytes(D),
+                               rope + (int64_t)(at.first + band) * (n.h / 2), n.L - at.first - band, n.h);
     flm_bands_store<D, M>(grad_qkv + (row + at.first) * 3 * d + column, 3 * d, queries, grad_q, factor, band,
                           n.L - at.first, n);
 }
 
 template <int D>
 int launch(flm_bf16 *grad_qkv, const flm_bf16 *grad_o, const flm_bf16 *qkv, const flm_query_pair *pairs, int64_t B,
-           const flm_attention_shape &n, void *stream)
+           const flm_attention_shape &n, const float2 *rope, void *stream)
 {
     const unsigned blocks = (unsigned)(flm_attention_tiles(n.L, flm_attention_rows(D)) * B * n.H);
     return flm_launch(backward_q<D>, dim3(blocks), dim3(FLM_TENSOR_THREADS), (size_t)flm_attention_q_shared(D), stream,
-                      grad_qkv, grad_o, qkv, pairs, n, flm_capping_of(n.scale / n.softcap, 1));
+                      grad_qkv, grad_o, qkv, pairs, n, flm_capping_of(n.scale / n.softcap, 1), rope);
 }
 
 } // namespace
 
 int flm_cuda_launch_attention_backward_q(void *grad_qkv, const void *grad_o, const void *qkv, const void *pairs,
                                          bool vector, int64_t B, int64_t L, int64_t H, int64_t h, float softcap,
-                                         void *stream)
+                                         const float *rope, void *stream)
 {
     const flm_attention_shape n = {H, (int)L, (int)h, 1 / sqrtf((float)h), softcap, vector};
     flm_bf16 *to = (flm_bf16 *)grad_qkv;
     const flm_bf16 *grads = (const flm_bf16 *)grad_o, *in = (const flm_bf16 *)qkv;
     const flm_query_pair *rows = (const flm_query_pair *)pairs;
-    return flm_by_tensor_head(h, [&](auto head) { return launch<head.columns>(to, grads, in, rows, B, n, stream); });
+    const float2 *angles = (const float2 *)rope;
+    return flm_by_tensor_head(
+        h, [&](auto head) { return launch<head.columns>(to, grads, in, rows, B, n, angles, stream); });
 }

@@ -28,6 +28,35 @@ FLM_DEVICE void scores_gradient(float (&s)[OWN][OWN], float (&ds)[OWN][OWN], con
     }
 }
 
+/* The block's gradients of rotated queries or keys become those of the unrotated: columns i and i + h/2 of a row, times
+ * the transpose of its rotation. By way of a tile that no thread reads any more; a row is one half of a warp's. angles:
+ * of the tile's first row, [h/2] cosines and sines each. */
+template <int D>
+FLM_DEVICE void rotate_back(float (&c)[OWN][D / FLM_SIDE], float *tile, const float2 *angles, int rows, int h)
+{
+    const int half = h / 2;
+#pragma unroll
+    for (int i = 0; i < OWN; i++)
+#pragma unroll
+        for (int j = 0; j < D / FLM_SIDE; j++)
+            tile[(flm_plain_y() + i * FLM_SIDE) * (D + 1) + flm_plain_x() + j * FLM_SIDE] = c[i][j];
+    __syncwarp();
+    for (int row = flm_plain_y(); row < ROWS && row < rows; row += FLM_SIDE)
+        for (int i = flm_plain_x(); i < half; i += FLM_SIDE) {
+            float *first = tile + row * (D + 1) + i, *second = first + half;
+            const float2 turn = angles[row * half + i]; /* cos, sin */
+            const float x = *first, y = *second;
+            *first = x * turn.x + y * turn.y;
+            *second = y * turn.x - x * turn.y;
+        }
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < OWN; i++)
+#pragma unroll
+        for (int j = 0; j < D / FLM_SIDE; j++)
+            c[i][j] = tile[(flm_plain_y() + i * FLM_SIDE) * (D + 1) + flm_plain_x() + j * FLM_SIDE];
+}
+
 /* A block's four tiles and its scores. */
 struct tiles {
     float *queries, *grads, *keys, *values, *scores;
@@ -41,7 +70,7 @@ FLM_DEVICE tiles tiles_at(float *shared, int tile)
 template <int D>
 __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
     plain_backward_kv(float *grad_qkv, const float *grad_o, const float *qkv, const float2 *pairs,
-                      flm_attention_shape n)
+                      flm_attention_shape n, const float2 *rope)
 {
     constexpr int N = D / FLM_SIDE, COLUMNS = D + 1;
     FLM_SHARED(float, shared);
@@ -70,6 +99,8 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
         __syncthreads();
         flm_plain_product(grad_k, t.scores, 1, LD, t.queries, 1, COLUMNS, ROWS);
     }
+    if (rope != nullptr)
+        rotate_back<D>(grad_k, t.keys, rope + (int64_t)at.first * (n.h / 2), n.L - at.first, n.h);
     for (int i = 0; i < OWN; i++) factor[i] = 1;
     flm_plain_store(out + d, 3 * d, grad_k, factor, n.L - at.first, n.h);
     flm_plain_store(out + 2 * d, 3 * d, grad_v, factor, n.L - at.first, n.h);
@@ -77,7 +108,8 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
 
 template <int D>
 __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
-    plain_backward_q(float *grad_qkv, const float *grad_o, const float *qkv, const float2 *pairs, flm_attention_shape n)
+    plain_backward_q(float *grad_qkv, const float *grad_o, const float *qkv, const float2 *pairs, flm_attention_shape n,
+                     const float2 *rope)
 {
     constexpr int N = D / FLM_SIDE, COLUMNS = D + 1;
     FLM_SHARED(float, shared);
@@ -101,27 +133,32 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
         __syncthreads();
         flm_plain_product(grad_q, t.scores, LD, 1, t.keys, 1, COLUMNS, ROWS);
     }
+    if (rope != nullptr)
+        rotate_back<D>(grad_q, t.queries, rope + (int64_t)at.first * (n.h / 2), n.L - at.first, n.h);
     for (int i = 0; i < OWN; i++) factor[i] = 1;
     flm_plain_store(grad_qkv + (row + at.first) * 3 * d + at.head * n.h, 3 * d, grad_q, factor, n.L - at.first, n.h);
 }
 
 template <int D>
 int launch(float *grad_qkv, const float *grad_o, const float *qkv, const float2 *pairs, int64_t B,
-           const flm_attention_shape &n, void *stream)
+           const flm_attention_shape &n, const float2 *rope, void *stream)
 {
     const dim3 blocks((unsigned)(flm_attention_tiles(n.L, ROWS) * B * n.H)), threads(FLM_PLAIN_THREADS);
     const size_t shared = (size_t)flm_plain_shared(D, 4);
-    const int code = flm_launch(plain_backward_kv<D>, blocks, threads, shared, stream, grad_qkv, grad_o, qkv, pairs, n);
+    const int code =
+        flm_launch(plain_backward_kv<D>, blocks, threads, shared, stream, grad_qkv, grad_o, qkv, pairs, n, rope);
     if (code != 0) return code;
-    return flm_launch(plain_backward_q<D>, blocks, threads, shared, stream, grad_qkv, grad_o, qkv, pairs, n);
+    return flm_launch(plain_backward_q<D>, blocks, threads, shared, stream, grad_qkv, grad_o, qkv, pairs, n, rope);
 }
 
 } // namespace
 
 int flm_cuda_launch_attention_plain_backward(float *grad_qkv, const float *grad_o, const float *qkv, const void *pairs,
-                                             int64_t B, int64_t L, int64_t H, int64_t h, float softcap, void *stream)
+                                             int64_t B, int64_t L, int64_t H, int64_t h, float softcap,
+                                             const float *rope, void *stream)
 {
     const flm_attention_shape n = {H, (int)L, (int)h, 1 / sqrtf((float)h), softcap, false};
-    const float2 *rows = (const float2 *)pairs;
-    return flm_by_plain_head(h, [&](auto head) { return launch<head.columns>(grad_qkv, grad_o, qkv, rows, B, n, stream); });
+    const float2 *rows = (const float2 *)pairs, *angles = (const float2 *)rope;
+    return flm_by_plain_head(
+        h, [&](auto head) { return launch<head.columns>(grad_qkv, grad_o, qkv, rows, B, n, angles, stream); });
 }

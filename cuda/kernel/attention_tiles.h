@@ -82,6 +82,10 @@ FLM_TILES int flm_attention_q_shared(int D)
     return flm_attention_tile_bytes(D, 2 * flm_attention_rows(D) + 4 * FLM_ATTENTION_KEYS);
 }
 
+/* flm_attention_band_bytes - a band's rows as fp32: [16, D] lies as a tile of bf16 [16, 2 D] does. The kernels of the
+ * gradient put one a warp where tiles passed by, to rotate it. */
+FLM_TILES int flm_attention_band_bytes(int D) { return flm_attention_tile_bytes(2 * D, 16); }
+
 /* flm_plain_shared - bytes for `tiles` fp32 tiles [FLM_PLAIN_ROWS, D + 1] and one of scores. Odd leading dimensions: a
  * row and a column are both read without conflicts. */
 FLM_TILES int flm_plain_shared(int D, int tiles) { return 4 * FLM_PLAIN_ROWS * (tiles * (D + 1) + FLM_PLAIN_ROWS + 1); }

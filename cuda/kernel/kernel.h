@@ -144,8 +144,8 @@ int flm_cuda_launch_mirror(double *g, int64_t K, void *stream);
 int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, void *stream);
 
 /* ---- rope.cu ---- */
-int flm_cuda_launch_rope(void *qkv, bool bf16, const float *table, bool inverse, int64_t B, int64_t L, int64_t d,
-                         int64_t half, void *stream);
+int flm_cuda_launch_rope(void *qkv, bool bf16, const float *table, int64_t B, int64_t L, int64_t d, int64_t half,
+                         void *stream);
 
 /* ---- attention*.cu: heads of at most FLM_ATTENTION_HEAD_MOST columns, sequences of at most FLM_ATTENTION_LENGTH_MOST
  * rows, at most 2^31 - 1 blocks (attention_tiles.h). vector: h is a multiple of 8, activations aligned to 16 bytes. ---- */
@@ -160,14 +160,17 @@ int flm_cuda_launch_attention_causal_plain(float *o, const float *qkv, const int
 /* pairs: [B, H, L, 2] f32, aligned to 8: for bf16 lse in powers of two, else as it is; the sum of grad_o o. */
 int flm_cuda_launch_attention_rows(void *pairs, const void *grad_o, const void *o, bool bf16, bool vector,
                                    const float *lse, int64_t B, int64_t L, int64_t H, int64_t h, void *stream);
+/* rope: NULL, or [L, h/2, 2], aligned to 8: cosines and sines that q and k were rotated by, grad_q and grad_k are
+ * rotated back. */
 int flm_cuda_launch_attention_backward_kv(void *grad_qkv, const void *grad_o, const void *qkv, const void *pairs,
                                           bool vector, int64_t B, int64_t L, int64_t H, int64_t h, float softcap,
-                                          void *stream);
+                                          const float *rope, void *stream);
 int flm_cuda_launch_attention_backward_q(void *grad_qkv, const void *grad_o, const void *qkv, const void *pairs,
                                          bool vector, int64_t B, int64_t L, int64_t H, int64_t h, float softcap,
-                                         void *stream);
+                                         const float *rope, void *stream);
 int flm_cuda_launch_attention_plain_backward(float *grad_qkv, const float *grad_o, const float *qkv, const void *pairs,
-                                             int64_t B, int64_t L, int64_t H, int64_t h, float softcap, void *stream);
+                                             int64_t B, int64_t L, int64_t H, int64_t h, float softcap,
+                                             const float *rope, void *stream);
 
 #ifdef __cplusplus
 }

@@ -2,12 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 
-flm_status flm_check_rope(const flm_tensor *qkv, const flm_tensor *table, bool inverse)
+flm_status flm_check_rope(const flm_tensor *qkv, const flm_tensor *table)
 {
     flm_status rc = FLM_OK;
     char text[96];
     const int64_t half = table->dim[1];
-    (void)inverse;
     FLM_TRY(flm_check_act(qkv, "rope: qkv", 3, (const int64_t[]){-1, -1, -1}));
     FLM_TRY(flm_tensor_expect(table, "rope: table", FLM_DTYPE_F32, 3, (const int64_t[]){qkv->dim[1], -1, 2}));
     if (half < 1 || qkv->dim[2] % (6 * half) != 0)
@@ -53,16 +52,20 @@ done:
 }
 
 flm_status flm_check_attention_backward(const flm_tensor *grad_qkv, const flm_tensor *grad_o, const flm_tensor *o,
-                                        const flm_tensor *qkv, const flm_tensor *lse, int64_t H, float softcap)
+                                        const flm_tensor *qkv, const flm_tensor *lse, int64_t H, float softcap,
+                                        const flm_tensor *rope)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(check_heads(qkv, "attention_backward: qkv", 3, H));
-    const int64_t B = qkv->dim[0], L = qkv->dim[1], d = qkv->dim[2] / 3;
+    const int64_t B = qkv->dim[0], L = qkv->dim[1], d = qkv->dim[2] / 3, h = d / H;
     FLM_TRY(flm_tensor_expect(o, "attention_backward: o", qkv->dtype, 3, (const int64_t[]){B, L, d}));
     FLM_TRY(flm_tensor_expect(lse, "attention_backward: lse", FLM_DTYPE_F32, 3, (const int64_t[]){B, H, L}));
     FLM_TRY(flm_tensor_expect(grad_o, "attention_backward: grad_o", qkv->dtype, 3, o->dim));
     FLM_TRY(flm_tensor_expect(grad_qkv, "attention_backward: grad_qkv", qkv->dtype, 3, qkv->dim));
     FLM_TRY(check_cap("attention_backward", softcap));
+    if (rope->data == NULL) goto done;
+    if (h % 2 != 0) FLM_FAIL(FLM_E_SHAPE, "attention_backward: heads of %lld columns have no pairs", (long long)h);
+    FLM_TRY(flm_tensor_expect(rope, "attention_backward: rope", FLM_DTYPE_F32, 3, (const int64_t[]){L, h / 2, 2}));
 done:
     return rc;
 }

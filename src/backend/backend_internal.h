@@ -39,11 +39,11 @@ flm_status flm_plan_open(flm_backend **out);
       const flm_tensor *branch, const flm_tensor *mod, int64_t gate_at, const flm_dropout *dropout)                 \
     X(gelu_backward, const flm_tensor *grad_x, const flm_tensor *grad_b, const flm_tensor *x,                       \
       const flm_tensor *grad_y)                                                                                     \
-    X(rope, const flm_tensor *qkv, const flm_tensor *table, bool inverse)                                           \
+    X(rope, const flm_tensor *qkv, const flm_tensor *table)                                                         \
     X(attention, const flm_tensor *o, const flm_tensor *lse, const flm_tensor *qkv, int64_t H, float softcap)       \
     X(attention_causal, const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *starts, int64_t H)            \
     X(attention_backward, const flm_tensor *grad_qkv, const flm_tensor *grad_o, const flm_tensor *o,                \
-      const flm_tensor *qkv, const flm_tensor *lse, int64_t H, float softcap)                                       \
+      const flm_tensor *qkv, const flm_tensor *lse, int64_t H, float softcap, const flm_tensor *rope)               \
     X(silu, const flm_tensor *y, const flm_tensor *x)                                                               \
     X(silu_backward, const flm_tensor *grad_x, const flm_tensor *grad_y, const flm_tensor *x)                       \
     X(gelu_erf, const flm_tensor *y, const flm_tensor *x)                                                           \

@@ -53,9 +53,9 @@ typedef struct flm_ops {
      * in x, grad_y act [M, N]   out grad_x act [M, N], may be grad_y; grad_b f32 [N]. */
     flm_status (*gelu_backward)(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_b,
                                 const flm_tensor *x, const flm_tensor *grad_y);
-    /* rope - rotate q and k of qkv act [B, L, 3d] in place (half-split), v untouched; inverse: the transpose.
+    /* rope - rotate q and k of qkv act [B, L, 3d] in place (half-split), v untouched.
      * in table f32 [L, h/2, 2]: cos, sin.   d = 3d / 3, H = d / h. */
-    flm_status (*rope)(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table, bool inverse);
+    flm_status (*rope)(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table);
     /* attention - o = softmax(softcap tanh(q k^T / (sqrt(h) softcap))) v over all L keys, a head at a time.
      * in qkv act [B, L, 3d], rows [q | k | v], each head-major; H heads
      * out o act [B, L, d]; lse f32 [B, H, L]: log of the sum of exp of the capped scores. Never stores L x L. */
@@ -69,10 +69,11 @@ typedef struct flm_ops {
     flm_status (*attention_causal)(flm_backend *be, const flm_tensor *o, const flm_tensor *qkv,
                                    const flm_tensor *starts, int64_t H);
     /* attention_backward - grad_qkv = ...   in grad_o, o act [B, L, d]; qkv, lse as above   out grad_qkv act.
-     * Deterministic. */
+     * rope: absent, or the table that q and k of qkv were rotated by, f32 [L, h/2, 2]: grad_qkv is then that of the
+     * unrotated ones, grad_q and grad_k being rotated back before they are rounded.  Deterministic. */
     flm_status (*attention_backward)(flm_backend *be, const flm_tensor *grad_qkv, const flm_tensor *grad_o,
                                      const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *lse, int64_t H,
-                                     float softcap);
+                                     float softcap, const flm_tensor *rope);
     /* silu - y = x / (1 + exp(-x)); silu_backward - grad_x = grad_y * silu'(x), grad_x may be grad_y.  f32, any shape. */
     flm_status (*silu)(flm_backend *be, const flm_tensor *y, const flm_tensor *x);
     flm_status (*silu_backward)(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_y,

@@ -61,8 +61,7 @@ static flm_status attention_backward(flm_dit *dit, const flm_block_weights *w, c
     FLM_TRY(ops->gate_residual_backward(be, &branch, &grad_mod, &grad_x, &b->proj, &b->mod, GATE1 * d, dropout));
     FLM_TRY(linear_backward(be, &grad_o, &grad->Wo, &branch, &b->o, &w->Wo));
     FLM_TRY(ops->attention_backward(be, &grad_qkv, &grad_o, &b->o, &b->qkv, &b->lse, dit->shape.H,
-                                    (float)dit->shape.softcap));
-    FLM_TRY(ops->rope(be, &grad_qkv, &rope, true));
+                                    (float)dit->shape.softcap, &rope));
     FLM_TRY(linear_backward(be, &branch, &grad->Wqkv, &grad_qkv, &b->y1, &w->Wqkv));
     FLM_TRY(ops->layernorm_modulate_backward(be, &grad_x, &grad->w1, &grad_mod, &branch, &b->x, &b->mean1, &b->rstd1,
                                              &w->w1, &b->mod, SHIFT1 * d, SCALE1 * d));

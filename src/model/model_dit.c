@@ -197,7 +197,7 @@ flm_status flm_dit_block_forward(flm_dit *dit, const flm_block_weights *w, int64
     FLM_TRY(flm_dit_modulation(dit, &b.mod, &w->A, &w->a));
     FLM_TRY(ops->layernorm_modulate(be, &b.y1, &b.mean1, &b.rstd1, &b.x, &w->w1, &b.mod, SHIFT1 * d, SCALE1 * d));
     FLM_TRY(flm_dit_product(be, &b.y1, false, &w->Wqkv, true, &b.qkv, false, NULL, NULL));
-    FLM_TRY(ops->rope(be, &b.qkv, &rope, false));
+    FLM_TRY(ops->rope(be, &b.qkv, &rope));
     FLM_TRY(ops->attention(be, &b.o, &b.lse, &b.qkv, dit->shape.H, (float)dit->shape.softcap));
     FLM_TRY(flm_dit_product(be, &b.o, false, &w->Wo, true, &b.proj, false, NULL, NULL));
     FLM_TRY(ops->gate_residual(be, &b.x_mid, &b.x, &b.proj, &b.mod, GATE1 * d, &first));

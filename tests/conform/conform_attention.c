@@ -1,8 +1,8 @@
-/* conform_attention.c - attention, forward and backward, against sums in double (model.md section 2).
- * SPDX-License-Identifier: Apache-2.0 */
+/* conform_attention.c - attention, forward and backward, of rotated queries and keys too, against sums in double
+ * (model.md section 2). SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conform/conform_common.h"
 
-enum { QKV, O, LSE, FORWARD, GRAD_O = FORWARD, GRAD_QKV, COUNT };
+enum { QKV, O, LSE, FORWARD, GRAD_O = FORWARD, GRAD_QKV, ROPE, COUNT };
 
 typedef struct problem {
     int64_t B, L, H, h;
@@ -29,12 +29,19 @@ static flm_status backward(flm_backend *be, const operand *o, const void *arg)
 {
     const problem *p = arg;
     return be->ops->attention_backward(be, &o[GRAD_QKV].t, &o[GRAD_O].t, &o[O].t, &o[QKV].t, &o[LSE].t, p->H,
-                                       p->softcap);
+                                       p->softcap, &o[ROPE].t);
+}
+
+/* Of queries and keys that are rotated first, where there is a table. */
+static flm_status rotated(flm_backend *be, const operand *o, const void *arg)
+{
+    const flm_status rc = o[ROPE].t.data ? be->ops->rope(be, &o[QKV].t, &o[ROPE].t) : FLM_OK;
+    return rc == FLM_OK ? forward(be, o, arg) : rc;
 }
 
 static flm_status both(flm_backend *be, const operand *o, const void *arg)
 {
-    const flm_status rc = forward(be, o, arg);
+    const flm_status rc = rotated(be, o, arg);
     return rc == FLM_OK ? backward(be, o, arg) : rc;
 }
 
@@ -49,9 +56,22 @@ static void operands_make(operand *o, const problem *p, flm_dtype dtype)
     o[LSE] = operand_3d(FLM_DTYPE_F32, NAN, p->B, p->H, p->L);
     o[GRAD_O] = operand_3d(dtype, 1, p->B, p->L, d);
     o[GRAD_QKV] = operand_3d(dtype, NAN, p->B, p->L, 3 * d);
+    o[ROPE] = (operand){flm_tensor_none(), NULL};
     for (int64_t i = 0; i < flm_tensor_elements(&o[QKV].t); i++)
         put(&o[QKV].t, i, draw_unit() * (i % (3 * d) < 2 * d ? p->size : p->value_size));
     for (int64_t i = 0; i < flm_tensor_elements(&o[GRAD_O].t); i++) put(&o[GRAD_O].t, i, draw_unit());
+}
+
+/* Any angles: those of positions are the table's own affair. */
+static operand table_new(const problem *p)
+{
+    operand o = operand_3d(FLM_DTYPE_F32, 0, p->L, p->h / 2, 2);
+    for (int64_t i = 0; i < p->L * (p->h / 2); i++) {
+        const double angle = 4 * draw();
+        put(&o.t, 2 * i, cos(angle));
+        put(&o.t, 2 * i + 1, sin(angle));
+    }
+    return o;
 }
 
 /* One query of one head: its output and log-sum, and its part of the gradient. */
@@ -123,6 +143,27 @@ static reference reference_new(const problem *p, const operand *o)
     return r;
 }
 
+/* grad_q and grad_k as they are before the rotation: times its transpose. */
+static void reference_rotate(const problem *p, reference *r, const flm_tensor *table)
+{
+    const int64_t half = p->h / 2, heads = 3 * p->H;
+    for (int64_t i = 0; i < p->B * p->L * heads * half; i++) {
+        const int64_t pair = i % half, head = i / half % heads, row = i / half / heads;
+        const int64_t first = (row * heads + head) * p->h + pair, second = first + half;
+        const int64_t at = 2 * (row % p->L * half + pair);
+        const double c = get(table, at), s = get(table, at + 1), a = r->grad_qkv[first], b = r->grad_qkv[second];
+        double *sizes[] = {r->grad_size, r->rounding_size};
+        if (head >= 2 * p->H) continue;
+        r->grad_qkv[first] = a * c + b * s;
+        r->grad_qkv[second] = b * c - a * s;
+        for (int k = 0; k < 2; k++) {
+            const double x = sizes[k][first], y = sizes[k][second];
+            sizes[k][first] = x * fabs(c) + y * fabs(s);
+            sizes[k][second] = y * fabs(c) + x * fabs(s);
+        }
+    }
+}
+
 static void reference_free(reference *r)
 {
     double *all[] = {r->qkv, r->grad_o, r->o, r->lse, r->grad_qkv, r->o_size, r->grad_size, r->rounding_size};
@@ -160,6 +201,14 @@ static void test_against_double(const problem *p, flm_dtype dtype)
     const double grad = error(&t[GRAD_QKV].t, r.grad_qkv, r.grad_size, r.rounding_size, product);
     tap_ok(o <= 1 && lse <= 1 && grad <= 1, "%s: of what rounding explains, o has %.2f, lse %.2f, the gradient %.2f",
            name, o, lse, grad);
+    if (p->h % 2 == 0) {
+        t[ROPE] = table_new(p);
+        for (int64_t i = 0; i < flm_tensor_elements(&t[GRAD_QKV].t); i++) put(&t[GRAD_QKV].t, i, NAN);
+        conform_run(backward, t, COUNT, p, name);
+        reference_rotate(p, &r, &t[ROPE].t);
+        const double back = error(&t[GRAD_QKV].t, r.grad_qkv, r.grad_size, r.rounding_size, product);
+        tap_ok(back <= 1, "%s: rotated back it has %.2f", name, back);
+    }
     reference_free(&r);
     operands_free(t, COUNT);
 }
@@ -168,22 +217,25 @@ static void test_against_double(const problem *p, flm_dtype dtype)
 static double objective(const problem *p, operand *t)
 {
     double sum = 0;
-    if (conform_run_failure(forward, t, FORWARD, p)) return NAN;
+    if (conform_run_failure(rotated, t, COUNT, p)) return NAN;
     for (int64_t i = 0; i < flm_tensor_elements(&t[O].t); i++) sum += get(&t[GRAD_O].t, i) * get(&t[O].t, i);
     return sum;
 }
 
-/* Along a random direction of q, of k or of v: (f(x + e u) - f(x - e u)) / 2e is the gradient's product with u. With
- * e = 1/128 and some hundred terms, rounding gives some 1e-7 * 10 / e = 1e-4, the third derivative e^2 = 6e-5 of
- * its own. */
+/* Along a random direction of q, of k or of v, rotated or not: (f(x + e u) - f(x - e u)) / 2e is the gradient's product
+ * with u. With e = 1/128 and some hundred terms, rounding gives some 1e-7 * 10 / e = 1e-4, the third derivative e^2 =
+ * 6e-5 of its own. */
 static void test_differences(void)
 {
     static const char *const names[] = {"q", "k", "v"};
     problem p = {1, 13, 2, 16, 1.5, 1, 3};
     const double step = 0x1p-7;
-    for (int part = 0; part < 3; part++) {
+    for (int turn = 0; turn < 6; turn++) {
+        const int part = turn % 3;
+        const char *how = turn < 3 ? "" : ", rotated";
         operand t[COUNT];
         operands_make(t, &p, FLM_DTYPE_F32);
+        if (turn >= 3) t[ROPE] = table_new(&p);
         int64_t d = p.H * p.h, n = flm_tensor_elements(&t[QKV].t);
         double *x = doubles(n), *u = doubles(n), want = 0, f[2];
         for (int64_t i = 0; i < n; i++) {
@@ -197,7 +249,8 @@ static void test_differences(void)
             f[side] = objective(&p, t);
         }
         tap_ok(fabs((f[0] - f[1]) / (2 * step) - want) <= 2e-3 * (1 + fabs(want)),
-               "central difference along %s: %.6g, gradient %.6g", names[part], (f[0] - f[1]) / (2 * step), want);
+               "central difference along %s%s: %.6g, gradient %.6g", names[part], how, (f[0] - f[1]) / (2 * step),
+               want);
         free(x);
         free(u);
         operands_free(t, COUNT);
@@ -254,18 +307,46 @@ static void test_errors(void)
     const float caps[] = {0, -50, 65, INFINITY, NAN};
 
     conform_refuses(forward, t, FORWARD, &p, "attention");
-    conform_refuses(backward, t, COUNT, &p, "attention_backward");
+    conform_refuses(backward, t, ROPE, &p, "attention_backward");
     tap_ok(ops->attention(be, o, lse, qkv, 3, 50) == FLM_E_SHAPE, "16 columns are not 3 heads");
     tap_ok(ops->attention(be, o, lse, qkv, 0, 50) == FLM_E_SHAPE, "no heads");
     tap_ok(ops->attention(be, qkv, lse, qkv, 2, 50) == FLM_E_SHAPE, "o as wide as qkv");
     tap_ok(ops->attention(be, o, lse, o, 2, 50) == FLM_E_SHAPE, "qkv of 16 columns");
     other.dtype = FLM_DTYPE_BF16;
     tap_ok(ops->attention(be, &other, lse, qkv, 2, 50) == FLM_E_SHAPE, "o of another dtype");
-    tap_ok(ops->attention_backward(be, &t[GRAD_QKV].t, &other, o, qkv, lse, 2, 50) == FLM_E_SHAPE,
+    tap_ok(ops->attention_backward(be, &t[GRAD_QKV].t, &other, o, qkv, lse, 2, 50, &t[ROPE].t) == FLM_E_SHAPE,
            "grad_o of another dtype");
     for (size_t i = 0; i < sizeof caps / sizeof caps[0]; i++)
         tap_ok(ops->attention(be, o, lse, qkv, 2, caps[i]) == FLM_E_UNSUPPORTED, "a soft cap of %g", caps[i]);
     tap_ok(strstr(flm_err_message(), "attention") != NULL, "the message names the op: %s", flm_err_message());
+    operands_free(t, COUNT);
+}
+
+/* A table has a pair of every position and pair of columns, in f32. */
+static void test_table_errors(void)
+{
+    problem p = {2, 5, 2, 8, 1, 1, 50}, odd = {2, 5, 2, 7, 1, 1, 50};
+    operand t[COUNT];
+    operands_make(t, &p, FLM_DTYPE_F32);
+    t[ROPE] = table_new(&p);
+    const flm_tensor good = t[ROPE].t;
+    for (int fault = 0; fault < 6; fault++) {
+        flm_tensor *table = &t[ROPE].t;
+        if (fault == 0) table->dtype = FLM_DTYPE_BF16;
+        if (fault == 1) table->ndim = 2;
+        if (fault == 2) table->dim[0] = 4;
+        if (fault == 3) table->dim[1] = 3;
+        if (fault == 4) table->dim[1] = 8;
+        if (fault == 5) table->dim[2] = 1;
+        tap_ok(backward(conform_be[0], t, &p) == FLM_E_SHAPE && strstr(flm_err_message(), "rope"), "a wrong table: %s",
+               flm_err_message());
+        *table = good;
+    }
+    operands_free(t, COUNT);
+    operands_make(t, &odd, FLM_DTYPE_F32);
+    t[ROPE] = table_new(&odd);
+    tap_ok(backward(conform_be[0], t, &odd) == FLM_E_SHAPE, "a table for heads of 7 columns: %s", flm_err_message());
+    flm_err_clear();
     operands_free(t, COUNT);
 }
 
@@ -307,6 +388,7 @@ int main(void)
     test_missing_keys(FLM_DTYPE_F32);
     test_missing_keys(FLM_DTYPE_BF16);
     test_errors();
+    test_table_errors();
     test_wide();
     return conform_end();
 }

@@ -3,6 +3,7 @@
  * With s = q k / sqrt(h), c = softcap tanh(s / softcap), p = exp(c - lse), o = sum of p v:
  *   grad_v = sum over queries of p grad_o;   dc = p (grad_o v - grad_o o);   ds = dc (1 - (c / softcap)^2)
  *   grad_q = sum over keys of ds k / sqrt(h);   grad_k = sum over queries of ds q / sqrt(h).
+ * Where q and k were rotated (rope), grad_q and grad_k are rotated back in the tiles that they are summed in.
  * A task is one head of one sample. Its queries and grad_o are widened once; keys and values are taken a tile at a
  * time, with grad_k and grad_v in cache, while grad_q of the whole head gathers in scratch. Every sum has one order.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -70,6 +71,23 @@ FLM_SIMD static void scores_gradient(float *p, float *ds, const float *lse, cons
     }
 }
 
+/* rows [count, ld] of positions whose cosines and sines begin at angles [count, half, 2]: times the rotations'
+ * transposes. angles NULL: as they are. */
+FLM_SIMD static void rotate_back(float *rows, int64_t ld, const float *angles, int64_t count, int64_t half)
+{
+    if (angles == NULL) return;
+    for (int64_t l = 0; l < count; l++) {
+        float *x = rows + l * ld, *y = x + half;
+        const float *turn = angles + l * half * 2;
+#pragma omp simd
+        for (int64_t i = 0; i < half; i++) {
+            float a = x[i], b = y[i];
+            x[i] = a * turn[2 * i] + b * turn[2 * i + 1];
+            y[i] = b * turn[2 * i] - a * turn[2 * i + 1];
+        }
+    }
+}
+
 /* Queries, grad_o and their dot products with o, of one head; grad_queries serves as room for o. */
 static void pack_queries(const flm_attention_sizes *n, const backward_scratch *s, const flm_tensor *qkv,
                          const flm_tensor *grad_o, const flm_tensor *o, int64_t b, int64_t head)
@@ -81,9 +99,10 @@ static void pack_queries(const flm_attention_sizes *n, const backward_scratch *s
     rows_dot(s->dot, s->grad_out, s->grad_queries, n->ld, n->L);
 }
 
-/* Keys [key, key + keys) of one head against all queries. */
+/* Keys [key, key + keys) of one head against all queries. angles: of key. */
 static void backward_tile(const flm_attention_sizes *n, const backward_scratch *s, const flm_tensor *grad_qkv,
-                          const flm_tensor *qkv, const float *lse, int64_t b, int64_t head, int64_t key, int64_t keys)
+                          const flm_tensor *qkv, const float *lse, const float *angles, int64_t b, int64_t head,
+                          int64_t key, int64_t keys)
 {
     int64_t d = n->H * n->h, ld = n->ld, column = head * n->h;
     flm_tile_load(s->keys, ld, KEYS, flm_attention_at(qkv, b, key, d + column), n->dtype, 3 * d, keys, n->h);
@@ -100,6 +119,7 @@ static void backward_tile(const flm_attention_sizes *n, const backward_scratch *
         flm_tile_multiply_transposed(s->grad_keys, ld, s->ds, KEYS, q, ld, keys, ld, count, at > 0);
         flm_tile_multiply(s->grad_queries + at * ld, ld, s->ds, KEYS, s->keys, ld, count, ld, keys, key > 0);
     }
+    rotate_back(s->grad_keys, ld, angles, keys, n->h / 2);
     flm_tile_store(flm_attention_at(grad_qkv, b, key, d + column), n->dtype, 3 * d, s->grad_keys, ld, NULL, keys, n->h);
     flm_tile_store(flm_attention_at(grad_qkv, b, key, 2 * d + column), n->dtype, 3 * d, s->grad_values, ld, NULL, keys,
                    n->h);
@@ -107,13 +127,14 @@ static void backward_tile(const flm_attention_sizes *n, const backward_scratch *
 
 flm_status flm_cpu_attention_backward(flm_backend *be, const flm_tensor *grad_qkv, const flm_tensor *grad_o,
                                       const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *lse, int64_t H,
-                                      float softcap)
+                                      float softcap, const flm_tensor *rope)
 {
     flm_status rc = FLM_OK;
     void *scratch = NULL;
     int threads = flm_cpu_threads(be);
-    FLM_TRY(flm_check_attention_backward(grad_qkv, grad_o, o, qkv, lse, H, softcap));
+    FLM_TRY(flm_check_attention_backward(grad_qkv, grad_o, o, qkv, lse, H, softcap, rope));
     const flm_attention_sizes n = flm_attention_sizes_of(qkv, H, softcap);
+    const float *angles = rope->data;
     if (flm_tensor_elements(qkv) == 0) goto done;
     int64_t floats = backward_scratch_floats(&n);
     FLM_TRY(flm_cpu_scratch(be, 1, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
@@ -124,7 +145,9 @@ flm_status flm_cpu_attention_backward(flm_backend *be, const flm_tensor *grad_qk
         backward_scratch s = backward_scratch_at((float *)scratch + omp_get_thread_num() * floats, &n);
         pack_queries(&n, &s, qkv, grad_o, o, b, head);
         for (int64_t key = 0; key < n.L; key += KEYS)
-            backward_tile(&n, &s, grad_qkv, qkv, head_lse, b, head, key, n.L - key < KEYS ? n.L - key : KEYS);
+            backward_tile(&n, &s, grad_qkv, qkv, head_lse, angles ? angles + key * (n.h / 2 * 2) : NULL, b, head, key,
+                          n.L - key < KEYS ? n.L - key : KEYS);
+        rotate_back(s.grad_queries, n.ld, angles, n.L, n.h / 2);
         flm_tile_store(flm_attention_at(grad_qkv, b, 0, head * n.h), n.dtype, 3 * H * n.h, s.grad_queries, n.ld, NULL,
                        n.L, n.h);
     }

@@ -70,12 +70,12 @@ flm_status flm_cpu_gate_residual_backward(flm_backend *be, const flm_tensor *gra
                                           int64_t gate_at, const flm_dropout *dropout);
 
 /* cpu_attention.c */
-flm_status flm_cpu_rope(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table, bool inverse);
+flm_status flm_cpu_rope(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table);
 flm_status flm_cpu_attention(flm_backend *be, const flm_tensor *o, const flm_tensor *lse, const flm_tensor *qkv,
                              int64_t H, float softcap);
 flm_status flm_cpu_attention_backward(flm_backend *be, const flm_tensor *grad_qkv, const flm_tensor *grad_o,
                                       const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *lse, int64_t H,
-                                      float softcap);
+                                      float softcap, const flm_tensor *rope);
 
 /* cpu_attention_causal.c */
 flm_status flm_cpu_attention_causal(flm_backend *be, const flm_tensor *o, const flm_tensor *qkv,

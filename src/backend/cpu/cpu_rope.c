@@ -33,7 +33,7 @@ FLM_SIMD static void rotate_bf16(uint16_t *row, const float *cosine, const float
     }
 }
 
-static void rotate_position(const flm_tensor *qkv, int64_t row, const float *pairs, int64_t half, bool inverse)
+static void rotate_position(const flm_tensor *qkv, int64_t row, const float *pairs, int64_t half)
 {
     int64_t columns = qkv->dim[2], heads = columns / 3 * 2 / (2 * half);
     for (int64_t at = 0; at < half; at += CHUNK) {
@@ -41,7 +41,7 @@ static void rotate_position(const flm_tensor *qkv, int64_t row, const float *pai
         int64_t count = half - at < CHUNK ? half - at : CHUNK;
         for (int64_t i = 0; i < count; i++) {
             cosine[i] = pairs[2 * (at + i)];
-            sine[i] = inverse ? -pairs[2 * (at + i) + 1] : pairs[2 * (at + i) + 1];
+            sine[i] = pairs[2 * (at + i) + 1];
         }
         if (qkv->dtype == FLM_DTYPE_BF16)
             rotate_bf16((uint16_t *)qkv->data + row * columns, cosine, sine, heads, half, at, count);
@@ -50,14 +50,14 @@ static void rotate_position(const flm_tensor *qkv, int64_t row, const float *pai
     }
 }
 
-flm_status flm_cpu_rope(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table, bool inverse)
+flm_status flm_cpu_rope(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_rope(qkv, table, inverse));
+    FLM_TRY(flm_check_rope(qkv, table));
     const int64_t B = qkv->dim[0], L = qkv->dim[1], half = table->dim[1];
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t row = 0; row < B * L; row++)
-        rotate_position(qkv, row, (const float *)table->data + row % L * half * 2, half, inverse);
+        rotate_position(qkv, row, (const float *)table->data + row % L * half * 2, half);
 done:
     return rc;
 }

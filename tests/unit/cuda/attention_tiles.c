@@ -68,6 +68,27 @@ static void test_banks(int D)
     tap_ok(matrices && copies && sums, "D=%d: no bank conflicts reading matrices, copying and storing sums", D);
 }
 
+/* A band of fp32: every 16 bytes have one place; 4 neighbours of 8 rows, as they are rotated, are in 32 banks. */
+static void test_band(int D)
+{
+    bool taken[16 * 32], one = true, banks = true;
+    memset(taken, 0, sizeof taken);
+    for (int row = 0; row < 16; row++)
+        for (int chunk = 0; chunk < D / 4; chunk++) {
+            const int at = flm_attention_chunk(2 * D, row, chunk);
+            one = one && at >= 0 && at < flm_attention_band_bytes(D) / 16 && !taken[at];
+            if (at >= 0 && at < 16 * 32) taken[at] = true;
+        }
+    for (int row = 0; row < 16; row += 8)
+        for (int chunk = 0; chunk < D / 4; chunk++) {
+            unsigned used = 0;
+            for (int l = 0; l < 32; l++)
+                used |= 1u << (flm_attention_chunk(2 * D, row + l / 4, chunk) * 4 + l % 4) % 32;
+            banks = banks && used == 0xFFFFFFFFu;
+        }
+    tap_ok(one && banks, "D=%d: a band of fp32 has its places, and no bank conflicts where it is rotated", D);
+}
+
 /* The fp32 tiles: 16 neighbours of a row, or of a column, and two rows a warp. */
 static void test_plain_banks(void)
 {
@@ -128,6 +149,7 @@ int main(void)
     for (int i = 0; i < 6; i++) {
         test_places(heads[i]);
         test_banks(heads[i]);
+        test_band(heads[i]);
     }
     test_plain_banks();
     test_limits();
