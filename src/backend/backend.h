@@ -61,6 +61,9 @@ void flm_backend_destroy(flm_backend **be);
 /* flm_backend_precision - resolve AUTO: BF16 where the device multiplies bf16 faster than fp32, else FP32. */
 flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);
 
+/* flm_backend_to_host - memory->to_host of a tensor's elements, rows side by side: without the padding. */
+flm_status flm_backend_to_host(flm_backend *be, void *host, const flm_tensor *t);
+
 /* flm_backend_describe - one line for logs: device, threads, instruction sets, library versions. */
 const char *flm_backend_describe(const flm_backend *be);
 
