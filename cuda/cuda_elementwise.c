@@ -9,7 +9,10 @@ flm_status flm_cuda_axpby(flm_backend *be, const flm_tensor *y, float a, const f
     flm_status rc = FLM_OK;
     const flm_cuda *cuda = flm_cuda_of(be);
     FLM_TRY(flm_check_axpby(y, a, x, b));
-    FLM_CUDA(flm_cuda_launch_axpby(y->data, a, x->data, b, flm_tensor_elements(x), cuda->processors, cuda->stream));
+    const bool padded = flm_tensor_padded(y) || flm_tensor_padded(x);
+    FLM_CUDA(flm_cuda_launch_axpby(
+        y->data, flm_tensor_step(y), a, x->data, flm_tensor_step(x), b, padded ? flm_tensor_rows(x) : 1,
+        padded ? flm_tensor_last(x) : flm_tensor_elements(x), cuda->processors, cuda->stream));
 done:
     return rc;
 }

@@ -341,6 +341,18 @@ static void describe_key(const flm_matmul *p, plan_key *k)
                (p->accumulate ? FLAG_ACCUMULATE : 0u);
 }
 
+/* Zeros, rows of padded c one by one. */
+static flm_status clear(flm_backend *be, const flm_tensor *c)
+{
+    flm_status rc = FLM_OK;
+    const size_t size = flm_dtype_size(c->dtype), step = (size_t)flm_tensor_step(c) * size;
+    if (!flm_tensor_padded(c)) return flm_cuda_memory.zero(be, c->data, flm_tensor_bytes(c));
+    for (int64_t i = 0; i < c->dim[0]; i++)
+        FLM_TRY(flm_cuda_memory.zero(be, (char *)c->data + (size_t)i * step, (size_t)c->dim[1] * size));
+done:
+    return rc;
+}
+
 flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
 {
     flm_status rc = FLM_OK;
@@ -351,7 +363,7 @@ flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
     describe_key(p, &key);
     if (key.M == 0 || key.N == 0) goto done;
     if (key.K == 0) { /* c = bias or zeros, or c += bias */
-        if (!p->accumulate) FLM_TRY(flm_cuda_memory.zero(be, p->c->data, flm_tensor_bytes(p->c)));
+        if (!p->accumulate) FLM_TRY(clear(be, p->c));
         FLM_TRY(finish(be, p, p->c, p->gelu, NULL, p->bias != NULL));
         goto done;
     }

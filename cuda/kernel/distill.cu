@@ -43,11 +43,11 @@ __global__ void __launch_bounds__(MOST, BLOCKS)
     distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)
 {
     for (int64_t row = blockIdx.x; row < p.R; row += gridDim.x) {
-        const flm_walk walk(row, p.V, aligned);
+        const flm_walk walk(row, p.V, p.from_step, aligned);
         const float *c = p.coefficient + row * 4, c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
-        float *residual = p.residual + row * p.V;
-        T *out = grad ? grad + row * p.V : nullptr;
-        side from = {p.from + row * p.V, 0, 0}, to = {p.to + row * p.V, 0, 0};
+        float *residual = p.residual + row * p.residual_step;
+        T *out = grad ? grad + row * p.grad_step : nullptr;
+        side from = {p.from + row * p.from_step, 0, 0}, to = {p.to + row * p.to_step, 0, 0};
         const bool keeps = static_cast<const void *>(out) != static_cast<const void *>(residual);
         double squares = 0, products = 0;
         sides_make(from, to, walk);
@@ -94,7 +94,9 @@ __global__ void __launch_bounds__(MOST, BLOCKS)
 template <class T> int launch(const flm_cuda_distill &p, T *grad, bool through, void *stream)
 {
     const dim3 grid(flm_cuda_grid(p.R, 0)), block((unsigned)flm_cuda_row_threads(p.V));
-    const bool aligned = flm_aligned(grad, p.from, p.to, p.residual), bias_aligned = flm_aligned(p.bias);
+    const bool aligned = flm_aligned(grad, p.from, p.to, p.residual) &&
+                         flm_steps_match(p.from_step, p.to_step, p.residual_step, grad ? p.grad_step : p.from_step),
+               bias_aligned = flm_aligned(p.bias);
     if (through) return flm_launch(distill_error<T, true>, grid, block, 0, stream, p, grad, bias_aligned, aligned);
     return flm_launch(distill_error<T, false>, grid, block, 0, stream, p, grad, bias_aligned, aligned);
 }

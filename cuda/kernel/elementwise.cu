@@ -15,16 +15,20 @@ dim3 grid_of(int64_t n, int wide, int processors)
     return dim3(flm_cuda_grid(flm_cuda_parts(n, (int64_t)THREADS * wide), (int64_t)processors * FLM_CUDA_WAVES));
 }
 
+/* Rows of n, of `groups` vectors each. */
 __global__ void __launch_bounds__(THREADS)
-    axpby(float *__restrict__ y, float a, const float *__restrict__ x, float b, int64_t n, bool aligned)
+    axpby(float *__restrict__ y, int64_t y_step, float a, const float *__restrict__ x, int64_t x_step, float b,
+          int64_t rows, int64_t n, bool aligned)
 {
-    for (int64_t i = first_of<4>(); i < n; i += stride_of<4>()) {
+    const int64_t groups = flm_cuda_parts(n, 4);
+    for (int64_t task = first_of<1>(); task < rows * groups; task += stride_of<1>()) {
+        const int64_t row = task / groups, i = task % groups * 4;
         float u[4], v[4] = {0};
-        flm_read(u, x + i, n - i, aligned);
-        if (b != 0) flm_read(v, y + i, n - i, aligned);
+        flm_read(u, x + row * x_step + i, n - i, aligned);
+        if (b != 0) flm_read(v, y + row * y_step + i, n - i, aligned);
 #pragma unroll
         for (int k = 0; k < 4; k++) u[k] = b != 0 ? a * u[k] + b * v[k] : a * u[k];
-        flm_write(y + i, u, n - i, aligned);
+        flm_write(y + row * y_step + i, u, n - i, aligned);
     }
 }
 
@@ -132,9 +136,12 @@ int combine(void *y, const float *c, const void *const *x, int count, int64_t B,
 
 } // namespace
 
-int flm_cuda_launch_axpby(float *y, float a, const float *x, float b, int64_t n, int processors, void *stream)
+int flm_cuda_launch_axpby(float *y, int64_t y_step, float a, const float *x, int64_t x_step, float b, int64_t rows,
+                          int64_t n, int processors, void *stream)
 {
-    return flm_launch(axpby, grid_of(n, 4, processors), dim3(THREADS), 0, stream, y, a, x, b, n, flm_aligned(y, x));
+    const bool aligned = flm_aligned(y, x) && (rows == 1 || flm_whole(4, y_step, x_step));
+    return flm_launch(axpby, grid_of(rows * flm_cuda_parts(n, 4), 1, processors), dim3(THREADS), 0, stream, y, y_step,
+                      a, x, x_step, b, rows, n, aligned);
 }
 
 int flm_cuda_launch_cast(void *to, flm_cuda_kind to_kind, const void *from, flm_cuda_kind from_kind, int64_t n,

@@ -58,15 +58,18 @@ int flm_cuda_launch_timestep_features(float *out, const float *t, int64_t B, int
 /* to[b * stride + j] (+)= sum over k < count of from[b, k, j] in fp64, from f32 [batches, count, n]. */
 int flm_cuda_launch_fold(float *to, int64_t stride, const float *from, int64_t batches, int64_t count, int64_t n,
                          bool accumulate, void *stream);
-/* sums: f32 [parts(M, FLM_CUDA_COLUMN_ROWS), N]. */
-int flm_cuda_launch_column_sum(float *out, float *sums, const void *x, bool bf16, int64_t M, int64_t N, void *stream);
+/* sums: f32 [parts(M, FLM_CUDA_COLUMN_ROWS), N]. step: elements from one row of x to the next. */
+int flm_cuda_launch_column_sum(float *out, float *sums, const void *x, bool bf16, int64_t M, int64_t N, int64_t step,
+                               void *stream);
 /* *out += the sum, of squares if asked for. sums: f64 [parts(n, FLM_CUDA_SUM_BLOCK)]. */
 int flm_cuda_launch_sum(double *out, double *sums, const float *x, int64_t n, bool squares, void *stream);
 
 /* ---- elementwise.cu ---- */
 typedef enum flm_cuda_kind { FLM_CUDA_F32, FLM_CUDA_BF16, FLM_CUDA_F64 } flm_cuda_kind;
 
-int flm_cuda_launch_axpby(float *y, float a, const float *x, float b, int64_t n, int processors, void *stream);
+/* rows of n, so many elements apart. */
+int flm_cuda_launch_axpby(float *y, int64_t y_step, float a, const float *x, int64_t x_step, float b, int64_t rows,
+                          int64_t n, int processors, void *stream);
 int flm_cuda_launch_cast(void *to, flm_cuda_kind to_kind, const void *from, flm_cuda_kind from_kind, int64_t n,
                          int processors, void *stream);
 /* A sample is n elements. */
@@ -111,18 +114,21 @@ int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int3
 int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K,
                            void *stream);
 
-/* ---- softmax.cu ---- */
+/* ---- softmax.cu: [R, V], rows `step` elements apart ---- */
 /* grad may be NULL. */
-int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, const float *logits, const int32_t *target,
-                                 float scale, int64_t R, int64_t V, void *stream);
-int flm_cuda_launch_softmax(void *p, bool bf16, const float *logits, int64_t R, int64_t V, void *stream);
-int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t R, int64_t V, void *stream);
+int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_step, const float *logits,
+                                 int64_t logits_step, const int32_t *target, float scale, int64_t R, int64_t V,
+                                 void *stream);
+int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_step, const float *logits, int64_t logits_step, int64_t R,
+                            int64_t V, void *stream);
+int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t step, int64_t R, int64_t V, void *stream);
 
 /* ---- distill.cu ---- */
 typedef struct flm_cuda_distill {
     float *loss, *residual;
     const float *from, *to, *bias, *coefficient;
     int64_t R, V;
+    int64_t residual_step, from_step, to_step, grad_step; /* elements from one row to the next */
 } flm_cuda_distill;
 
 /* grad may be NULL. */

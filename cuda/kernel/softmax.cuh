@@ -1,9 +1,9 @@
 /* softmax.cuh - walking a row of the vocabulary, and the two sums behind every soft max over it.
  *
- * A block takes a row, in groups of four that start at multiples of four elements of the whole matrix: rows of any
- * length are read 16 bytes at a time, but for their ends. The maximum and the sum of exponentials are made in one
- * reading: a thread scales its sum where its maximum grows. Terms are fp32, sums fp64. SPDX-License-Identifier:
- * Apache-2.0 */
+ * A block takes a row, in groups of four that start at multiples of four elements of the whole matrix, padding
+ * counted: rows of any length are read 16 bytes at a time, but for their ends. The maximum and the sum of exponentials
+ * are made in one reading: a thread scales its sum where its maximum grows. Terms are fp32, sums fp64.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_SOFTMAX_CUH
 #define FLM_CUDA_SOFTMAX_CUH
 
@@ -11,13 +11,13 @@
 
 constexpr int FLM_GROUP = 4;
 
-/* Row r of [R, V]: element 0 is the shift-th of its group. */
+/* Row r of [R, V], rows `step` elements apart: element 0 is the shift-th of its group. */
 struct flm_walk {
     int64_t V, groups;
     int shift;
     bool aligned;
-    __device__ flm_walk(int64_t row, int64_t length, bool base_aligned)
-        : V(length), groups(0), shift((int)(row * length % FLM_GROUP)), aligned(base_aligned)
+    __device__ flm_walk(int64_t row, int64_t length, int64_t step, bool base_aligned)
+        : V(length), groups(0), shift((int)(row * step % FLM_GROUP)), aligned(base_aligned)
     {
         groups = flm_cuda_parts(V + shift, FLM_GROUP);
     }
@@ -29,6 +29,12 @@ struct flm_walk {
         return (int)((end < V ? end : V) - at(g));
     }
 };
+
+/* flm_steps_match - whether rows of these steps have their groups at the same places, so that one walk does for all. */
+template <class... S> static inline bool flm_steps_match(int64_t step, S... other)
+{
+    return ((other % FLM_GROUP == step % FLM_GROUP) && ...);
+}
 
 constexpr float FLM_LOWEST = -3.402823466e38f; /* below every maximum; -infinity less itself would be NaN */
 

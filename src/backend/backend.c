@@ -66,6 +66,18 @@ int64_t flm_backend_chunk(const flm_backend *be, int64_t V)
     return gpu > GPU_ROWS ? gpu : GPU_ROWS;
 }
 
+flm_status flm_backend_to_host(flm_backend *be, void *host, const flm_tensor *t)
+{
+    flm_status rc = FLM_OK;
+    const size_t size = flm_dtype_size(t->dtype), row = (size_t)flm_tensor_last(t) * size,
+                 step = (size_t)flm_tensor_step(t) * size;
+    if (!flm_tensor_padded(t)) return be->memory->to_host(be, host, t->data, flm_tensor_bytes(t));
+    for (int64_t i = 0; i < flm_tensor_rows(t); i++)
+        FLM_TRY(be->memory->to_host(be, (char *)host + (size_t)i * row, (const char *)t->data + (size_t)i * step, row));
+done:
+    return rc;
+}
+
 const char *flm_backend_describe(const flm_backend *be) { return be->driver->describe(be); }
 
 /* The placeholders look at none of their arguments. NOLINTBEGIN(misc-unused-parameters) */

@@ -68,6 +68,9 @@ flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);
  * twice and reads and writes its f32 gradient, 460 MB at V = 50258, d = 768; so that is little beside the logits. */
 int64_t flm_backend_chunk(const flm_backend *be, int64_t V);
 
+/* flm_backend_to_host - memory->to_host of a tensor's elements, rows side by side: without the padding. */
+flm_status flm_backend_to_host(flm_backend *be, void *host, const flm_tensor *t);
+
 /* flm_backend_describe - one line for logs: device, threads, instruction sets, library versions. */
 const char *flm_backend_describe(const flm_backend *be);
 

@@ -5,7 +5,8 @@
 
 #include "backend/backend.h"
 
-/* A matrix product and what is fused to it. C = op(A) op(B) [+ C] [+ bias], then optionally GELU. */
+/* A matrix product and what is fused to it. C = op(A) op(B) [+ C] [+ bias], then optionally GELU. Padded rows: a, and c
+ * where there is no gelu. */
 typedef struct flm_matmul {
     const flm_tensor *a, *b;      /* act, 2-D: op(a) is [M, K], op(b) is [K, N]; f32 or bf16, both the same */
     bool transpose_a, transpose_b;/* stored as [K, M], [N, K] */
@@ -39,7 +40,7 @@ typedef struct flm_adamw {
  *     err = c[0] (p(to) - p(from)) + c[1] residual + c[2] bias
  *     loss[r] = sum over V of err^2
  *     grad = c[3] err, or with `through` c[3] p(from) (err - sum of p(from) err): of from's logits
- * residual holds err afterwards, unless it is grad. Source: model.md sections 6 and 7. */
+ * residual holds err afterwards, unless it is grad. Padded rows: all [R, V]. Source: model.md sections 6 and 7. */
 typedef struct flm_distill_error {
     const flm_tensor *loss;        /* f32 [R] */
     const flm_tensor *grad;        /* absent, or act [R, V]; f32: may be residual, with `through` from */

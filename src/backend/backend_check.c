@@ -9,6 +9,14 @@ done:
     return rc;
 }
 
+flm_status flm_check_act_rows(const flm_tensor *t, const char *what, int ndim, const int64_t *dim)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_tensor_expect_rows(t, what, t->dtype == FLM_DTYPE_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, ndim, dim));
+done:
+    return rc;
+}
+
 flm_status flm_check_columns(const flm_tensor *mod, const char *what, int64_t B, int64_t at, int64_t d)
 {
     flm_status rc = FLM_OK;

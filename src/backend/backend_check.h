@@ -10,8 +10,10 @@
 FLM_OPS_LIST(FLM_CHECK_DECLARE)
 #undef FLM_CHECK_DECLARE
 
-/* flm_check_act - t is an activation, f32 or bf16, of these sizes (-1: any). Errors: FLM_E_SHAPE, naming what. */
+/* flm_check_act - t is an activation, f32 or bf16, of these sizes (-1: any); flm_check_act_rows - whose rows may be
+ * padded. Errors: FLM_E_SHAPE, naming what. */
 flm_status flm_check_act(const flm_tensor *t, const char *what, int ndim, const int64_t *dim);
+flm_status flm_check_act_rows(const flm_tensor *t, const char *what, int ndim, const int64_t *dim);
 
 /* flm_dropout_threshold - the 16 random bits below which an element is dropped; 65536 where p is not at least 0 and below 1
  * (after rounding). Source: backend_arguments.h. */

@@ -17,11 +17,14 @@ flm_status flm_check_matmul(const flm_matmul *p)
     if (c->dtype != FLM_DTYPE_F32 && (c->dtype != FLM_DTYPE_BF16 || p->accumulate))
         FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: c is %s, must be f32%s", flm_dtype_name(c->dtype),
                  p->accumulate ? " to accumulate" : " or bf16");
-    FLM_TRY(flm_tensor_expect(a, "matmul: a", a->dtype, 2, a->dim));
+    FLM_TRY(flm_tensor_expect_rows(a, "matmul: a", a->dtype, 2, a->dim));
     FLM_TRY(flm_tensor_expect(b, "matmul: b", a->dtype, 2, p->transpose_b ? (int64_t[]){N, K} : (int64_t[]){K, N}));
-    FLM_TRY(flm_tensor_expect(c, "matmul: c", c->dtype, 2, (int64_t[]){M, N}));
+    FLM_TRY(flm_tensor_expect_rows(c, "matmul: c", c->dtype, 2, (int64_t[]){M, N}));
     if (p->bias) FLM_TRY(flm_tensor_expect(p->bias, "matmul: bias", FLM_DTYPE_F32, 1, &N));
-    if (p->gelu) FLM_TRY(flm_tensor_expect(p->gelu, "matmul: gelu", c->dtype, 2, (int64_t[]){M, N}));
+    if (p->gelu) {
+        FLM_TRY(flm_tensor_expect(c, "matmul: c, with gelu,", c->dtype, 2, (int64_t[]){M, N}));
+        FLM_TRY(flm_tensor_expect(p->gelu, "matmul: gelu", c->dtype, 2, (int64_t[]){M, N}));
+    }
 done:
     return rc;
 }

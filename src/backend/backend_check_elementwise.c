@@ -5,7 +5,7 @@
 flm_status flm_check_column_sum(const flm_tensor *out, const flm_tensor *x)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_act(x, "column_sum: x", 2, x->dim));
+    FLM_TRY(flm_check_act_rows(x, "column_sum: x", 2, x->dim));
     FLM_TRY(flm_tensor_expect(out, "column_sum: out", FLM_DTYPE_F32, 1, &x->dim[1]));
 done:
     return rc;
@@ -16,8 +16,8 @@ flm_status flm_check_axpby(const flm_tensor *y, float a, const flm_tensor *x, fl
     flm_status rc = FLM_OK;
     (void)a;
     (void)b;
-    FLM_TRY(flm_tensor_expect(x, "axpby: x", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(y, "axpby: y", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect_rows(x, "axpby: x", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect_rows(y, "axpby: y", FLM_DTYPE_F32, x->ndim, x->dim));
 done:
     return rc;
 }

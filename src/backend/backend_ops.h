@@ -2,14 +2,15 @@
  *
  * Conventions, for all ops unless one says otherwise:
  *   - tensors live on the backend, contiguous, row-major; letters as in model.md: B L V d H N, h = d / H;
+ *   - where "padded rows" stands, these may be padded (tensor.h), each to a step of its own: padding is neither used nor
+ *     written, and what is written in place has its operand's step; everywhere else padded rows are refused;
  *   - "act" is an activation dtype, f32 or bf16; all act tensors of one call have the same dtype;
  *   - "+=" means the op accumulates into what is there; "=" overwrites;
  *   - collective: no; queued on the backend's stream; outputs undefined after an error;
  *   - no aliasing among arguments unless stated;
  *   - results do not depend on the number of threads where "deterministic" is stated;
- *   - host backends refuse indices out of their table, with FLM_E_ARG; devices, which cannot be asked without waiting for
- *     them, read and write nothing out of bounds and give NaN for what depends on one, which a training step's check for
- *     finite values finds;
+ *   - host backends refuse indices out of their table, with FLM_E_ARG; devices read and write nothing out of bounds and
+ *     give NaN for what depends on one, which a training step's check for finite values finds;
  *   - errors: FLM_E_SHAPE (tensors that do not fit), FLM_E_UNSUPPORTED, FLM_E_DEVICE.
  * Every slot is filled: a backend without an op puts the shared placeholder there, which returns FLM_E_UNSUPPORTED.
  * How to add an op: CONTRIBUTING.md. SPDX-License-Identifier: Apache-2.0 */
@@ -21,7 +22,7 @@
 typedef struct flm_ops {
     /* ---- products ---- */
     flm_status (*matmul)(flm_backend *be, const flm_matmul *p);
-    /* column_sum - out[n] += sum over rows of x.   in x act|f32 [M, N]   out f32 [N].  Deterministic. */
+    /* column_sum - out[n] += sum over rows of x.   in x act|f32 [M, N], padded rows   out f32 [N].  Deterministic. */
     flm_status (*column_sum)(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
 
     /* ---- the DiT's fused pieces (model.md section 2) ---- */
@@ -113,20 +114,20 @@ typedef struct flm_ops {
     /* ---- soft max over the vocabulary ---- */
     /* softmax_xent - loss[r] = logsumexp(logits[r]) - logits[r, target[r]]; grad = (softmax - onehot) * scale.
      * in logits f32 [R, V]; target i32 [R]   out loss f32 [R]; grad absent, or act [R, V]; f32 grad may be logits.
-     * Errors also FLM_E_ARG: a target outside 0..V-1 (host backends). */
+     * Padded rows: logits, grad. Errors also FLM_E_ARG: a target outside 0..V-1 (host backends). */
     flm_status (*softmax_xent)(flm_backend *be, const flm_tensor *loss, const flm_tensor *grad,
                                const flm_tensor *logits, const flm_tensor *target, float scale);
-    /* softmax - p = softmax(logits) by row.   in logits f32 [R, V]   out p act [R, V]; f32 p may be logits. */
+    /* softmax - p = softmax(logits) by row; padded rows.   in logits f32 [R, V]   out p act [R, V]; f32 may be logits. */
     flm_status (*softmax)(flm_backend *be, const flm_tensor *p, const flm_tensor *logits);
     /* argmax - index of the first largest entry of each row; NaN rows give FLM_E_NUMERIC on host backends, -1 on devices.
-     * in x f32 [R, V]   out i32 [R]. */
+     * in x f32 [R, V], padded rows   out i32 [R]. */
     flm_status (*argmax)(flm_backend *be, const flm_tensor *index, const flm_tensor *x);
 
     /* distill_error - see flm_distill_error. */
     flm_status (*distill_error)(flm_backend *be, const flm_distill_error *p);
 
     /* ---- elementwise, reductions, optimiser ---- */
-    /* axpby - y = a x + b y; b = 0 ignores what y holds (NaN included).   f32, same shape. */
+    /* axpby - y = a x + b y; b = 0 ignores what y holds (NaN included).   f32, same shape; padded rows: both. */
     flm_status (*axpby)(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b);
     /* cast - to = from, element by element, among f32, bf16 and f64. */
     flm_status (*cast)(flm_backend *be, const flm_tensor *to, const flm_tensor *from);

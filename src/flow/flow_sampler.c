@@ -36,7 +36,7 @@ static void take(flm_sampler *s)
     }
     s->product = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
     s->y_teacher = flm_arena_3d(at, act, B, L, d);
-    s->residual = flm_arena_2d(at, FLM_DTYPE_F32, s->dit->chunk, shape->V);
+    s->residual = flm_arena_rows(at, FLM_DTYPE_F32, s->dit->chunk, shape->V);
 }
 
 static flm_status check_networks(const flm_sampler *s)
@@ -229,7 +229,7 @@ flm_status flm_sampler_scores(flm_sampler *s, int64_t first, int64_t rows, float
     flm_status rc = FLM_OK;
     const flm_tensor logits = flm_tensor_slice(&s->dit->logits, 0, rows);
     FLM_TRY(make_scores(s, first, rows));
-    FLM_TRY(s->be->memory->to_host(s->be, scores, logits.data, flm_tensor_bytes(&logits)));
+    FLM_TRY(flm_backend_to_host(s->be, scores, &logits));
     FLM_TRY(s->be->stream->sync(s->be));
 done:
     return rc;

@@ -32,7 +32,7 @@ typedef struct flm_stage_one {
     flm_tensor step, combine;     /* f32 [B_most, PARTS]: keep, mean, jump; A, B, -w */
     flm_tensor coefficient;       /* f32 [B_most L, FLM_DISTILL_COEFFICIENTS] */
     flm_tensor grad_l;            /* f32 [B_most, 1] */
-    flm_tensor logits;            /* f32 [chunk, V] */
+    flm_tensor logits;            /* f32 [chunk, V], padded rows */
     flm_semigroup *sample;        /* host [B_most] */
     float *host;                  /* [B_most (L FLM_DISTILL_COEFFICIENTS + SAMPLE)] */
     flm_arena arena;
@@ -60,7 +60,7 @@ static void take(flm_stage_one *one, const flm_objective *o)
     one->combine = flm_arena_2d(at, FLM_DTYPE_F32, B, PARTS);
     one->coefficient = flm_arena_2d(at, FLM_DTYPE_F32, B * L, FLM_DISTILL_COEFFICIENTS);
     one->grad_l = flm_arena_2d(at, FLM_DTYPE_F32, B, 1);
-    one->logits = flm_arena_2d(at, FLM_DTYPE_F32, dit->chunk, V);
+    one->logits = flm_arena_rows(at, FLM_DTYPE_F32, dit->chunk, V);
 }
 
 flm_status flm_stage_one_create(flm_objective *o, flm_stage_one **out)

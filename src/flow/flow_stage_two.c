@@ -15,7 +15,7 @@ typedef struct flm_stage_two {
     flm_tensor state;       /* f32 [B_most, L, d]: the teacher's, then the flow map's; the student's is dit->input */
     flm_tensor y;           /* act [B_most, L, d]: the teacher's; the flow map's is frozen->y */
     flm_tensor coefficient; /* f32 [B_most L, FLM_DISTILL_COEFFICIENTS] */
-    flm_tensor residual;    /* f32 [chunk, V] */
+    flm_tensor residual;    /* f32 [chunk, V], padded rows */
     float *host;            /* [B_most L FLM_DISTILL_COEFFICIENTS + B_most] */
     flm_arena arena;
 } flm_stage_two;
@@ -28,7 +28,7 @@ static void take(flm_stage_two *two, const flm_dit *dit)
     two->state = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
     two->y = flm_arena_3d(at, dit->act, B, L, d);
     two->coefficient = flm_arena_2d(at, FLM_DTYPE_F32, B * L, FLM_DISTILL_COEFFICIENTS);
-    two->residual = flm_arena_2d(at, FLM_DTYPE_F32, dit->chunk, dit->shape.V);
+    two->residual = flm_arena_rows(at, FLM_DTYPE_F32, dit->chunk, dit->shape.V);
 }
 
 flm_status flm_stage_two_create(flm_objective *o, flm_stage_two **out)

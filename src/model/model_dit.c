@@ -45,8 +45,8 @@ static void take_head(flm_dit *dit)
     dit->mean_out = flm_arena_2d(at, f32, B, L);
     dit->rstd_out = flm_arena_2d(at, f32, B, L);
     dit->y = flm_arena_3d(at, act, B, L, d);
-    dit->logits = flm_arena_2d(at, f32, dit->chunk, V);
-    dit->probs = act == f32 ? dit->logits : flm_arena_2d(at, act, dit->chunk, V);
+    dit->logits = flm_arena_rows(at, f32, dit->chunk, V);
+    dit->probs = act == f32 ? dit->logits : flm_arena_rows(at, act, dit->chunk, V);
 }
 
 static void take_gradients(flm_dit *dit)

@@ -20,7 +20,7 @@ static void take_work(flm_gpt2 *g)
     g->y = flm_arena_2d(at, g->act, R, d);
     g->wide = flm_arena_2d(at, g->act, R, 4 * d);
     g->wide_act = flm_arena_2d(at, g->act, R, 4 * d);
-    g->logits = flm_arena_2d(at, f32, g->chunk, g->shape.V);
+    g->logits = flm_arena_rows(at, f32, g->chunk, g->shape.V);
     g->loss = flm_arena_1d(at, f32, R);
 }
 

@@ -39,7 +39,7 @@ struct flm_gpt2 {
     flm_tensor tokens, positions, starts, target; /* i32 [rows], [rows], [rows + 1], [rows] */
     flm_tensor x, mean, rstd;                     /* f32 [rows, d], [rows] */
     flm_tensor y, wide, wide_act;                 /* act [rows, d | 4d | 4d]; wide: also qkv and o */
-    flm_tensor logits, loss;                      /* f32 [chunk, V], [rows] */
+    flm_tensor logits, loss;                      /* f32 [chunk, V], padded rows; [rows] */
     flm_arena work;                               /* of what a pass needs */
     int32_t *host;                                /* [4 rows + 1]: tokens, positions, target, starts on their way */
 };

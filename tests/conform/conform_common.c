@@ -6,6 +6,11 @@
 #endif
 
 flm_backend *conform_be[CONFORM_BACKENDS];
+conform_padding conform_rows;
+const char *const conform_paddings[] = {"", ", padded with NaN", ", every second one padded"};
+
+/* Bytes of padding: NaN, which no result hides; numbers, which NaN made of NaN would not show to be written. */
+static int padding_byte(void) { return conform_rows == CONFORM_NAN ? 0xFF : 0x35; }
 
 double draw(void)
 {
@@ -44,17 +49,33 @@ void operand_note(operand *o)
     for (int64_t i = 0; i < flm_tensor_elements(&o->t); i++) o->before[i] = get(&o->t, i);
 }
 
-operand operand_new(flm_dtype dtype, int ndim, const int64_t *dim, double size)
+static operand operand_make(flm_tensor t, double size)
 {
-    operand o = {flm_tensor_make(NULL, dtype, ndim, dim), NULL};
+    operand o = {t, NULL};
     const int64_t n = flm_tensor_elements(&o.t);
     const size_t bytes = flm_tensor_bytes(&o.t);
     if ((o.t.data = aligned_alloc(64, (bytes + CONFORM_GUARD + 63) / 64 * 64)) == NULL) abort();
     if ((o.before = malloc((size_t)(n + 1) * sizeof(double))) == NULL) abort();
+    memset(o.t.data, padding_byte(), bytes);
     for (int64_t i = 0; i < n; i++) put(&o.t, i, isnan(size) ? size : size * draw());
     memset((char *)o.t.data + bytes, 0xA5, CONFORM_GUARD);
     operand_note(&o);
     return o;
+}
+
+operand operand_new(flm_dtype dtype, int ndim, const int64_t *dim, double size)
+{
+    return operand_make(flm_tensor_make(NULL, dtype, ndim, dim), size);
+}
+
+operand operand_rows(flm_dtype dtype, double size, int64_t a, int64_t b)
+{
+    static int made;
+    const int odd = made++ % 2;
+    flm_tensor t = flm_tensor_2d(NULL, dtype, a, b);
+    if (conform_rows == CONFORM_NAN || (conform_rows == CONFORM_SOME && odd))
+        t.step = (b / FLM_TENSOR_PAD + 1 + odd) * FLM_TENSOR_PAD;
+    return operand_make(t, size);
 }
 
 operand operand_tokens(int ndim, const int64_t *dim, int64_t V)
@@ -79,6 +100,11 @@ static bool operand_guarded(const operand *o)
     const unsigned char *guard = (const unsigned char *)o->t.data + flm_tensor_bytes(&o->t);
     bool whole = true;
     if (o->t.data == NULL) return true;
+    const int64_t step = flm_tensor_step(&o->t), last = flm_tensor_last(&o->t);
+    const size_t size = flm_dtype_size(o->t.dtype);
+    for (int64_t row = 0; row < flm_tensor_rows(&o->t); row++)
+        for (size_t i = (size_t)(row * step + last) * size; i < (size_t)(row * step + step) * size; i++)
+            whole = whole && ((const unsigned char *)o->t.data)[i] == padding_byte();
     for (int i = 0; i < CONFORM_GUARD; i++) whole = whole && guard[i] == 0xA5;
     return whole;
 }
@@ -130,7 +156,7 @@ const char *conform_run_failure(conform_call call, operand *o, int count, const 
         }
     }
     for (int k = 0; k < count; k++) free(first[k]);
-    return !done ? flm_err_message() : !same ? "the bits differ" : !guarded ? "a guard was touched" : NULL;
+    return !done ? flm_err_message() : !same ? "the bits differ" : !guarded ? "a guard or padding was touched" : NULL;
 }
 
 /* Half a unit of the last place, relative to the value; slightly more for the tie that the reference's own rounding
@@ -151,6 +177,16 @@ double conform_worst(const flm_tensor *t, const double *ref, const double *size,
     return worst;
 }
 
+bool conform_same(const flm_tensor *a, const flm_tensor *b)
+{
+    const size_t size = flm_dtype_size(a->dtype), bytes = (size_t)flm_tensor_last(a) * size;
+    bool same = a->dtype == b->dtype && flm_tensor_elements(a) == flm_tensor_elements(b);
+    for (int64_t row = 0; same && bytes && row < flm_tensor_rows(a); row++)
+        same = memcmp((const char *)a->data + (size_t)(row * flm_tensor_step(a)) * size,
+                      (const char *)b->data + (size_t)(row * flm_tensor_step(b)) * size, bytes) == 0;
+    return same;
+}
+
 double *doubles(int64_t n)
 {
     double *x = calloc((size_t)(n + 1), sizeof *x);
@@ -162,15 +198,26 @@ bool conform_refused(conform_call call, operand *o, int k, const void *arg)
 {
     const flm_tensor good = o[k].t;
     bool refused = true;
-    for (int fault = 0; fault < 4; fault++) {
+    for (int fault = 0; fault < 5; fault++) {
         flm_tensor *t = &o[k].t;
         if (fault == 0) t->data = NULL;
         if (fault == 1) t->dtype = good.dtype == FLM_DTYPE_I32 ? FLM_DTYPE_F32 : FLM_DTYPE_I32;
         if (fault == 2) t->ndim += 1;
         if (fault == 3) t->dim[0] += 1;
+        if (fault == 4) t->step = -1;
         refused = refused && call(conform_be[0], o, arg) == FLM_E_SHAPE;
         *t = good;
     }
+    flm_err_clear();
+    return refused;
+}
+
+bool conform_refused_padded(conform_call call, operand *o, int k, const void *arg)
+{
+    const flm_tensor good = o[k].t;
+    o[k].t.step = (flm_tensor_last(&good) / FLM_TENSOR_PAD + 1) * FLM_TENSOR_PAD;
+    const bool refused = call(conform_be[0], o, arg) == FLM_E_SHAPE;
+    o[k].t = good;
     flm_err_clear();
     return refused;
 }

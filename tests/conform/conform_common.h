@@ -22,6 +22,12 @@ flm_device conform_device(void);
 /* conform_open - that device with so many threads. */
 flm_status conform_open(int threads, flm_backend **out);
 
+/* How operand_rows lays out rows: side by side; every operand padded, to steps of its own, with NaN; every second one,
+ * with numbers. What a test's operands are made by holds until they are checked. */
+typedef enum conform_padding { CONFORM_BARE, CONFORM_NAN, CONFORM_SOME, CONFORM_PADDINGS } conform_padding;
+extern conform_padding conform_rows;
+extern const char *const conform_paddings[]; /* for names: "" and what they are */
+
 /* One argument of an op. */
 typedef struct operand {
     flm_tensor t;
@@ -43,8 +49,15 @@ static inline int conform_end(void)
 /* Uniform in [-1, 1): Marsaglia's xorshift64, "Xorshift RNGs", 2003. */
 double draw(void);
 
+/* Where element i of the tensor's own lies. */
+static inline int64_t place(const flm_tensor *t, int64_t i)
+{
+    return t->step == 0 ? i : i / flm_tensor_last(t) * t->step + i % flm_tensor_last(t);
+}
+
 static inline double get(const flm_tensor *t, int64_t i)
 {
+    i = place(t, i);
     switch (t->dtype) {
     case FLM_DTYPE_F32: return (double)((const float *)t->data)[i];
     case FLM_DTYPE_BF16: return (double)flm_bf16_to_f32(((const uint16_t *)t->data)[i]);
@@ -55,6 +68,7 @@ static inline double get(const flm_tensor *t, int64_t i)
 
 static inline void put(const flm_tensor *t, int64_t i, double value)
 {
+    i = place(t, i);
     switch (t->dtype) {
     case FLM_DTYPE_F32: ((float *)t->data)[i] = (float)value; break;
     case FLM_DTYPE_BF16: ((uint16_t *)t->data)[i] = flm_bf16_from_f32((float)value); break;
@@ -75,6 +89,9 @@ operand operand_new(flm_dtype dtype, int ndim, const int64_t *dim, double size);
 #define operand_2d(dtype, size, a, b)    operand_new((dtype), 2, (const int64_t[]){(a), (b)}, (size))
 #define operand_3d(dtype, size, a, b, c) operand_new((dtype), 3, (const int64_t[]){(a), (b), (c)}, (size))
 
+/* The same of a rows of b that may be padded: as conform_rows says. */
+operand operand_rows(flm_dtype dtype, double size, int64_t a, int64_t b);
+
 /* Tokens in 0..V-1. */
 operand operand_tokens(int ndim, const int64_t *dim, int64_t V);
 
@@ -87,7 +104,7 @@ flm_status conform_once(flm_backend *be, conform_call call, operand *o, int coun
 /* What is wrong, or NULL. The counters of tap.h are each file's own, so that the verdict is given in this header. */
 const char *conform_run_failure(conform_call call, operand *o, int count, const void *arg);
 
-/* Call with 1, 2 and 3 threads from the same values: the same bits in every operand, and no guard touched. */
+/* Call with 1, 2 and 3 threads from the same values: the same bits in every operand, no guard nor padding touched. */
 static inline void conform_run(conform_call call, operand *o, int count, const void *arg, const char *name)
 {
     const char *failure = conform_run_failure(call, o, count, arg);
@@ -106,9 +123,14 @@ static inline void conform_close(const flm_tensor *t, const double *ref, const d
     tap_ok(worst <= 1, "%s: off by %.2f of what rounding explains", name, worst);
 }
 
+/* conform_same - the same elements to the bit, whatever lies between their rows. */
+bool conform_same(const flm_tensor *a, const flm_tensor *b);
+
 double *doubles(int64_t n);
 
-/* Operand k absent, of another dtype, of another rank, longer: each refused with FLM_E_SHAPE. */
+/* Operand k absent, of another dtype, of another rank, longer, of rows that overlap: each refused with FLM_E_SHAPE.
+ * conform_refused_padded - padded likewise. */
+bool conform_refused_padded(conform_call call, operand *o, int k, const void *arg);
 bool conform_refused(conform_call call, operand *o, int k, const void *arg);
 
 static inline void conform_refuses(conform_call call, operand *o, int count, const void *arg, const char *name)
@@ -116,6 +138,12 @@ static inline void conform_refuses(conform_call call, operand *o, int count, con
     for (int k = 0; k < count; k++)
         tap_ok(conform_refused(call, o, k, arg), "%s: refuses argument %d absent, of another dtype, rank and size",
                name, k);
+}
+
+static inline void conform_refuses_padded(conform_call call, operand *o, int count, const void *arg, const char *name)
+{
+    for (int k = 0; k < count; k++)
+        tap_ok(conform_refused_padded(call, o, k, arg), "%s: refuses argument %d with padded rows", name, k);
 }
 
 #endif

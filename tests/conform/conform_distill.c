@@ -80,10 +80,9 @@ static void test_aliases(operand *o, bool through)
     static const char *const what[] = {"grad may be residual", "grad may be from", "no gradient: the same loss"};
     static const conform_call calls[] = {distill_over_residual, distill_over_from, distill_error};
     static const int grad_in[] = {RESIDUAL, FROM, GRAD};
-    const size_t bytes = flm_tensor_bytes(&o[GRAD].t), loss_bytes = flm_tensor_bytes(&o[LOSS].t);
-    void *grad = malloc(bytes + 1), *loss = malloc(loss_bytes + 1);
-    if (grad == NULL || loss == NULL) abort();
-    memcpy(grad, o[GRAD].t.data, bytes);
+    const size_t loss_bytes = flm_tensor_bytes(&o[LOSS].t);
+    void *loss = malloc(loss_bytes + 1);
+    if (loss == NULL) abort();
     memcpy(loss, o[LOSS].t.data, loss_bytes);
     const operand own = o[GRAD];
     for (int how = 0; how < 3; how++) {
@@ -93,28 +92,27 @@ static void test_aliases(operand *o, bool through)
         o[GRAD].t = flm_tensor_none();
         const bool done = conform_once(conform_be[1], calls[how], o, OPERANDS, &through) == FLM_OK;
         tap_ok(done && memcmp(loss, o[LOSS].t.data, loss_bytes) == 0 &&
-                   (how == 2 || memcmp(grad, o[grad_in[how]].t.data, bytes) == 0),
+                   (how == 2 || conform_same(&own.t, &o[grad_in[how]].t)),
                "%s", what[how]);
     }
     o[GRAD] = own;
-    free(grad);
     free(loss);
 }
 
 static void test_error(flm_dtype dtype, int64_t R, int64_t V, int kind, bool through)
 {
     operand o[OPERANDS] = {operand_1d(FLM_DTYPE_F32, NAN, R),
-                           operand_2d(dtype, NAN, R, V),
-                           operand_2d(FLM_DTYPE_F32, 1, R, V),
-                           operand_2d(FLM_DTYPE_F32, 1, R, V),
-                           operand_2d(FLM_DTYPE_F32, 0.1, R, V),
+                           operand_rows(dtype, NAN, R, V),
+                           operand_rows(FLM_DTYPE_F32, 1, R, V),
+                           operand_rows(FLM_DTYPE_F32, 1, R, V),
+                           operand_rows(FLM_DTYPE_F32, 0.1, R, V),
                            operand_1d(FLM_DTYPE_F32, 0.1, V),
                            operand_2d(FLM_DTYPE_F32, 1, R, FLM_DISTILL_COEFFICIENTS)};
     double *loss = doubles(R), *size_loss = doubles(R), *err = doubles(R * V), *grad = doubles(R * V);
     double *size_err = doubles(R * V), *size_grad = doubles(R * V);
     char name[128];
-    snprintf(name, sizeof name, "distill_error %s R=%d V=%d, logits %s%s", flm_dtype_name(dtype), (int)R, (int)V,
-             kinds[kind], through ? ", through the soft max" : "");
+    snprintf(name, sizeof name, "distill_error %s R=%d V=%d, logits %s%s%s", flm_dtype_name(dtype), (int)R, (int)V,
+             kinds[kind], through ? ", through the soft max" : "", conform_paddings[conform_rows]);
     logits_fill(&o[FROM], kind);
     logits_fill(&o[TO], kind);
     conform_run(distill_error, o, OPERANDS, &through, name);
@@ -271,11 +269,21 @@ static void test_errors(void)
     moved[GRAD].t = o[GRAD].t;
     moved[GRAD].t.dim[1] = 4;
     tap_ok(distill_error(conform_be[0], moved, &through) == FLM_E_SHAPE, "distill_error: a gradient of another size");
+    moved[GRAD].t = flm_tensor_none();
+    tap_ok(conform_refused_padded(distill_error, moved, COEFFICIENT, &through) &&
+               conform_refused_padded(distill_error, moved, BIAS, &through) &&
+               conform_refused_padded(distill_error, moved, LOSS, &through),
+           "distill_error: refuses padded coefficients, bias and losses");
+    moved[GRAD].t = o[RESIDUAL].t;
+    moved[GRAD].t.step = FLM_TENSOR_PAD;
+    tap_ok(distill_error(conform_be[0], moved, &through) == FLM_E_SHAPE,
+           "distill_error: a gradient in place of errors whose rows lie elsewhere");
     operands_free(o, OPERANDS);
     operand c[4] = {operand_3d(FLM_DTYPE_F32, 1, 2, 3, 4), operand_2d(FLM_DTYPE_F32, 1, 2, 2),
                     operand_3d(FLM_DTYPE_F32, 1, 2, 3, 4), operand_3d(FLM_DTYPE_F32, 1, 2, 3, 4)};
     combined = 2;
     conform_refuses(combine, c, 4, NULL, "sample_combine");
+    conform_refuses_padded(combine, c, 4, NULL, "sample_combine");
     combined = 0;
     tap_ok(combine(conform_be[0], c, NULL) == FLM_E_SHAPE, "sample_combine: of nothing");
     operands_free(c, 4);
@@ -297,6 +305,13 @@ int main(void)
         for (int dtype = 0; dtype < 2; dtype++)
             for (int through = 0; through < 2; through++)
                 test_error(dtype ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, sizes[i][0], sizes[i][1], ORDINARY, through);
+    for (conform_rows = CONFORM_NAN; conform_rows < CONFORM_PADDINGS; conform_rows++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+            for (int through = 0; through < 2; through++) {
+                test_error(FLM_DTYPE_F32, sizes[i][0], sizes[i][1], ORDINARY, through);
+                test_error(FLM_DTYPE_BF16, sizes[i][0], sizes[i][1], EXTREME, through);
+            }
+    conform_rows = CONFORM_BARE;
     for (int through = 0; through < 2; through++) {
         test_error(FLM_DTYPE_F32, 7, 65, EXTREME, through);
         test_error(FLM_DTYPE_BF16, 7, 65, EQUAL, through);

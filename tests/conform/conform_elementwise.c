@@ -33,10 +33,11 @@ static flm_status sum_squares(flm_backend *be, const operand *o, const void *arg
 
 static void test_column_sum(flm_dtype dtype, int64_t M, int64_t N)
 {
-    operand o[2] = {operand_1d(FLM_DTYPE_F32, 1, N), operand_2d(dtype, 3, M, N)};
+    operand o[2] = {operand_1d(FLM_DTYPE_F32, 1, N), operand_rows(dtype, 3, M, N)};
     double *ref = doubles(N), *size = doubles(N);
     char name[96];
-    snprintf(name, sizeof name, "column_sum %s M=%d N=%d", flm_dtype_name(dtype), (int)M, (int)N);
+    snprintf(name, sizeof name, "column_sum %s M=%d N=%d%s", flm_dtype_name(dtype), (int)M, (int)N,
+             conform_paddings[conform_rows]);
     conform_run(column_sum, o, 2, NULL, name);
     for (int64_t j = 0; j < N; j++) ref[j] = o[0].before[j], size[j] = fabs(ref[j]);
     for (int64_t i = 0; i < M * N; i++) {
@@ -51,11 +52,12 @@ static void test_column_sum(flm_dtype dtype, int64_t M, int64_t N)
 
 static void test_axpby(int64_t M, int64_t N, float a, float b)
 {
-    operand o[2] = {operand_2d(FLM_DTYPE_F32, b == 0 ? (double)NAN : 2, M, N), operand_2d(FLM_DTYPE_F32, 2, M, N)};
+    operand o[2] = {operand_rows(FLM_DTYPE_F32, b == 0 ? (double)NAN : 2, M, N), operand_rows(FLM_DTYPE_F32, 2, M, N)};
     const float factor[2] = {a, b};
     double *ref = doubles(M * N), *size = doubles(M * N);
     char name[96];
-    snprintf(name, sizeof name, "axpby M=%d N=%d, %g x + %g y", (int)M, (int)N, (double)a, (double)b);
+    snprintf(name, sizeof name, "axpby M=%d N=%d, %g x + %g y%s", (int)M, (int)N, (double)a, (double)b,
+             conform_paddings[conform_rows]);
     for (int64_t i = 0; i < M * N; i++) {
         double y = b == 0 ? 0 : (double)b * o[0].before[i];
         ref[i] = (double)a * o[1].before[i] + y;
@@ -167,6 +169,9 @@ static void test_errors(void)
     tap_ok(conform_be[0]->ops->column_sum(conform_be[0], &c[0].t, &none) == FLM_E_SHAPE, "nothing to sum");
     conform_refuses(axpby, a, 2, factor, "axpby");
     conform_refuses(sum, s, 1, NULL, "sum");
+    conform_refuses_padded(sum, s, 2, NULL, "sum");
+    conform_refuses_padded(cast, a, 2, NULL, "cast");
+    conform_refuses_padded(column_sum, c, 1, NULL, "column_sum");
     conform_refuses(sum_squares, s, 1, NULL, "sum_squares");
     tap_ok(conform_be[0]->ops->sum(conform_be[0], &s[0].t, &none) == FLM_E_SHAPE, "nothing to sum");
     tap_ok(conform_be[0]->ops->cast(conform_be[0], &a[0].t, &c[0].t) == FLM_E_SHAPE, "a cast to another size");
@@ -184,13 +189,15 @@ int main(void)
     static const int64_t shapes[][2] = {{1, 1}, {7, 65}, {64, 3}, {65, 2049}, {300, 768}, {1100, 9}, {0, 5}, {5, 0}};
     static const flm_dtype dtypes[] = {FLM_DTYPE_F32, FLM_DTYPE_BF16, FLM_DTYPE_F64};
     if (!conform_begin()) return tap_skip_all(flm_err_message());
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        test_column_sum(FLM_DTYPE_F32, shapes[i][0], shapes[i][1]);
-        test_column_sum(FLM_DTYPE_BF16, shapes[i][0], shapes[i][1]);
-        test_axpby(shapes[i][0], shapes[i][1], 0.7f, -1.3f);
-        test_axpby(shapes[i][0], shapes[i][1], 2, 1);
-        test_axpby(shapes[i][0], shapes[i][1], 0.1f, 0);
-    }
+    for (conform_rows = CONFORM_BARE; conform_rows < CONFORM_PADDINGS; conform_rows++)
+        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+            test_column_sum(FLM_DTYPE_F32, shapes[i][0], shapes[i][1]);
+            test_column_sum(FLM_DTYPE_BF16, shapes[i][0], shapes[i][1]);
+            test_axpby(shapes[i][0], shapes[i][1], 0.7f, -1.3f);
+            test_axpby(shapes[i][0], shapes[i][1], 2, 1);
+            test_axpby(shapes[i][0], shapes[i][1], 0.1f, 0);
+        }
+    conform_rows = CONFORM_BARE;
     for (int to = 0; to < 3; to++)
         for (int from = 0; from < 3; from++) {
             test_cast(dtypes[to], dtypes[from], 1);

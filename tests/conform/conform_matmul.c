@@ -9,7 +9,7 @@
 
 static flm_backend *be;
 
-enum { GUARD = 16 }; /* elements behind c and gelu that must stay as they are */
+enum { GUARD = 16 }; /* elements behind c and gelu that must stay as they are, as must c's padding */
 
 typedef struct shape {
     int64_t M, N, K;
@@ -23,6 +23,7 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 typedef struct flags {
     flm_dtype in, out;
     bool transpose_a, transpose_b, accumulate, bias, gelu;
+    bool padded; /* the rows of a, and of c if there is no gelu */
 } flags;
 
 /* Fixed pseudo-random numbers in [-1, 1): Marsaglia's xorshift64, "Xorshift RNGs", 2003. */
@@ -35,12 +36,13 @@ static double draw(void)
     return (double)(int64_t)x * 0x1p-63;
 }
 
-static double get(const flm_tensor *t, int64_t i)
+/* Element i of the memory. */
+static double get_raw(const flm_tensor *t, int64_t i)
 {
     return t->dtype == FLM_DTYPE_BF16 ? flm_bf16_to_f32(((const uint16_t *)t->data)[i]) : ((const float *)t->data)[i];
 }
 
-static void put(const flm_tensor *t, int64_t i, double value)
+static void put_raw(const flm_tensor *t, int64_t i, double value)
 {
     if (t->dtype == FLM_DTYPE_BF16)
         ((uint16_t *)t->data)[i] = flm_bf16_from_f32((float)value);
@@ -48,14 +50,28 @@ static void put(const flm_tensor *t, int64_t i, double value)
         ((float *)t->data)[i] = (float)value;
 }
 
-/* Host memory for a tensor and its guard, all of it value (NaN: drawn at random). */
+/* Element i of the tensor's own, and where it lies. */
+static int64_t place(const flm_tensor *t, int64_t i) { return i / t->dim[1] * flm_tensor_step(t) + i % t->dim[1]; }
+static double get(const flm_tensor *t, int64_t i) { return get_raw(t, place(t, i)); }
+static void put(const flm_tensor *t, int64_t i, double value) { put_raw(t, place(t, i), value); }
+
+static int64_t raw_count(const flm_tensor *t) { return t->dim[0] * flm_tensor_step(t) + GUARD; }
+
+/* Host memory for a tensor, its padding and its guard, all of it value (NaN: drawn at random, padding NaN). */
+static flm_tensor host_rows(flm_dtype dtype, int64_t rows, int64_t columns, double value, bool padded)
+{
+    flm_tensor t = flm_tensor_2d(NULL, dtype, rows, columns);
+    if (padded) t.step = (columns / FLM_TENSOR_PAD + 1) * FLM_TENSOR_PAD;
+    t.data = malloc((size_t)raw_count(&t) * flm_dtype_size(dtype));
+    if (!t.data) abort();
+    for (int64_t i = 0; i < raw_count(&t); i++) put_raw(&t, i, value);
+    for (int64_t i = 0; isnan(value) && i < rows * columns; i++) put(&t, i, draw());
+    return t;
+}
+
 static flm_tensor host(flm_dtype dtype, int64_t rows, int64_t columns, double value)
 {
-    size_t count = (size_t)(rows * columns) + GUARD;
-    flm_tensor t = flm_tensor_2d(malloc(count * flm_dtype_size(dtype)), dtype, rows, columns);
-    if (!t.data) abort();
-    for (size_t i = 0; i < count; i++) put(&t, (int64_t)i, isnan(value) ? draw() : value);
-    return t;
+    return host_rows(dtype, rows, columns, value, false);
 }
 
 /* The same tensor on the device. */
@@ -117,25 +133,28 @@ static int count_wrong(const flags *f, const shape *s, const flm_tensor *a, cons
             if (f->gelu)
                 wrong += !(fabs(get(g, i * s->N + j) - gelu_tanh(x)) <= (2.13 * rounding(f->out) + 2e-6) * fabs(x) + 1e-7);
         }
-    for (int64_t i = s->M * s->N; i < s->M * s->N + GUARD; i++)
-        wrong += !(get(c, i) == 7) + (f->gelu && !(get(g, i) == 7));
+    const int64_t step = flm_tensor_step(c);
+    for (int64_t i = 0; i < raw_count(c); i++)
+        if (step == 0 || i / step >= s->M || i % step >= s->N) wrong += !(get_raw(c, i) == 7);
+    for (int64_t i = s->M * s->N; f->gelu && i < raw_count(g); i++) wrong += !(get_raw(g, i) == 7);
     return wrong;
 }
 
 /* One product, twice: the second time must give the same bits. */
 static int product_wrong(const flags *f, const shape *s)
 {
-    flm_tensor a = host(f->in, f->transpose_a ? s->K : s->M, f->transpose_a ? s->M : s->K, NAN);
+    flm_tensor a = host_rows(f->in, f->transpose_a ? s->K : s->M, f->transpose_a ? s->M : s->K, NAN, f->padded);
     flm_tensor b = host(f->in, f->transpose_b ? s->N : s->K, f->transpose_b ? s->K : s->N, NAN);
     flm_tensor bias = host(FLM_DTYPE_F32, 1, s->N, NAN);
-    flm_tensor c = host(f->out, s->M, s->N, 7), g = host(f->out, s->M, s->N, 7);
-    flm_tensor again = host(f->out, s->M, s->N, 7), before;
+    const bool padded_c = f->padded && !f->gelu;
+    flm_tensor c = host_rows(f->out, s->M, s->N, 7, padded_c), g = host(f->out, s->M, s->N, 7);
+    flm_tensor again = host_rows(f->out, s->M, s->N, 7, padded_c), before;
     size_t bytes = flm_tensor_bytes(&c);
     int wrong = 0;
 
     /* What was there must count when accumulating, and must not even when it is NaN otherwise. */
     for (int64_t i = 0; i < s->M * s->N; i++) put(&c, i, f->accumulate ? draw() : (double)NAN);
-    before = host(f->out, s->M, s->N, 7);
+    before = host_rows(f->out, s->M, s->N, 7, padded_c);
     if (bytes) memcpy(before.data, c.data, bytes);
     flm_tensor da = device(&a), db = device(&b), dbias = device(&bias);
     dbias = flm_tensor_1d(dbias.data, FLM_DTYPE_F32, s->N);
@@ -171,14 +190,15 @@ static int product_wrong(const flags *f, const shape *s)
 
 static void test_products(flm_dtype in, flm_dtype out)
 {
-    for (int bits = 0; bits < 32; bits++) {
-        flags f = {in, out, bits & 1, bits & 2, bits & 4, bits & 8, bits & 16};
+    for (int bits = 0; bits < 64; bits++) {
+        flags f = {in, out, bits & 1, bits & 2, bits & 4, bits & 8, bits & 16, bits & 32};
         int wrong = 0;
         if (f.accumulate && out != FLM_DTYPE_F32) continue;
         for (int i = 0; i < SHAPES; i++) wrong += product_wrong(&f, &shapes[i]);
-        tap_ok(wrong == 0, "%s x %s -> %s%s%s%s%s%s, %d shapes", flm_dtype_name(in), flm_dtype_name(in),
+        tap_ok(wrong == 0, "%s x %s -> %s%s%s%s%s%s%s, %d shapes", flm_dtype_name(in), flm_dtype_name(in),
                flm_dtype_name(out), f.transpose_a ? ", A transposed" : "", f.transpose_b ? ", B transposed" : "",
-               f.accumulate ? ", accumulated" : "", f.bias ? ", bias" : "", f.gelu ? ", GELU" : "", SHAPES);
+               f.accumulate ? ", accumulated" : "", f.bias ? ", bias" : "", f.gelu ? ", GELU" : "",
+               f.padded ? ", padded rows" : "", SHAPES);
     }
 }
 
@@ -218,6 +238,14 @@ static void test_errors(void)
     refused(FLM_E_SHAPE, &p, "bias of the wrong shape");
     p = good, p.gelu = &half;
     refused(FLM_E_SHAPE, &p, "gelu of another dtype than c");
+    flm_tensor padded = square;
+    padded.step = FLM_TENSOR_PAD;
+    p = good, p.b = &padded;
+    refused(FLM_E_SHAPE, &p, "b padded");
+    p = good, p.c = &padded, p.gelu = &result;
+    refused(FLM_E_SHAPE, &p, "c padded, with gelu");
+    p = good, p.gelu = &padded;
+    refused(FLM_E_SHAPE, &p, "gelu padded");
     free(square.data);
     free(other.data);
     free(half.data);

@@ -72,7 +72,8 @@ static flm_status compare(flm_backend *be, char **argv, double *worst)
     FLM_TRY(flm_dit_head_logits(dit, weights, 0, rows));
     const float *have = dit->logits.data; /* the CPU's memory */
     for (int64_t i = 0; i < rows * shape.V; i++) {
-        const double e = fabs((double)have[i] - (double)want[i]);
+        const int64_t at = i / shape.V * flm_tensor_step(&dit->logits) + i % shape.V;
+        const double e = fabs((double)have[at] - (double)want[i]);
         if (isnan(e) || e > *worst) *worst = e;
     }
 done:

@@ -136,7 +136,8 @@ static flm_status compare_forward(parity_run *run, const parity_network *network
     for (int64_t row = 0; row < B * L; row += dit->chunk) {
         const int64_t rows = B * L - row < dit->chunk ? B * L - row : dit->chunk;
         FLM_TRY(flm_dit_head_logits(dit, network->weights, row, rows));
-        FLM_TRY(memory->to_host(run->be, c->chunk, dit->logits.data, (size_t)(rows * V) * sizeof *c->chunk));
+        const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows);
+        FLM_TRY(flm_backend_to_host(run->be, c->chunk, &logits));
         FLM_TRY(run->be->stream->sync(run->be));
         c->logits_error =
             parity_worst(c->logits_error, parity_farthest(c->chunk, c->logits + (first * L + row) * V, rows * V));

@@ -79,17 +79,18 @@ flm_status flm_cpu_distill_error(flm_backend *be, const flm_distill_error *p)
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_distill_error(p));
     const int64_t R = p->from->dim[0], V = p->from->dim[1];
-    const size_t row_bytes = (size_t)V * flm_dtype_size(p->grad->dtype);
+    const int64_t from = flm_tensor_step(p->from), to = flm_tensor_step(p->to), residual = flm_tensor_step(p->residual);
+    const size_t grad_bytes = (size_t)flm_tensor_step(p->grad) * flm_dtype_size(p->grad->dtype);
     const float *coefficient = p->coefficient->data;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t r = 0; r < R; r++) {
-        error_row row = {.from = (const float *)p->from->data + r * V,
-                         .to = (const float *)p->to->data + r * V,
+        error_row row = {.from = (const float *)p->from->data + r * from,
+                         .to = (const float *)p->to->data + r * to,
                          .bias = p->bias->data,
-                         .residual = (float *)p->residual->data + r * V};
+                         .residual = (float *)p->residual->data + r * residual};
         for (int k = 0; k < FLM_DISTILL_COEFFICIENTS; k++) row.c[k] = coefficient[r * FLM_DISTILL_COEFFICIENTS + k];
         distill_row(&row, (float *)p->loss->data + r,
-                    p->grad->data ? (char *)p->grad->data + (size_t)r * row_bytes : NULL,
+                    p->grad->data ? (char *)p->grad->data + (size_t)r * grad_bytes : NULL,
                     p->grad->dtype == FLM_DTYPE_BF16, p->through, V);
     }
 done:

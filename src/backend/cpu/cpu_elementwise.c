@@ -23,7 +23,8 @@ FLM_SIMD static void column_sum_block(float *sum, const void *x, bool bf16, int6
 flm_status flm_cpu_column_sum(flm_backend *be, const flm_tensor *out, const flm_tensor *x)
 {
     flm_status rc = FLM_OK;
-    const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M), parts = (N + COLUMNS - 1) / COLUMNS;
+    const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M), parts = (N + COLUMNS - 1) / COLUMNS,
+                  step = flm_tensor_step(x);
     void *scratch = NULL;
     FLM_TRY(flm_check_column_sum(out, x));
     FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
@@ -32,13 +33,26 @@ flm_status flm_cpu_column_sum(flm_backend *be, const flm_tensor *out, const flm_
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t task = 0; task < blocks * parts; task++) {
         const int64_t block = task / parts, row = block * FLM_ROW_BLOCK, at = task % parts * COLUMNS;
-        column_sum_block(sums + block * N + at, (const char *)x->data + (size_t)(row * N + at) * size,
-                         x->dtype == FLM_DTYPE_BF16, M - row < FLM_ROW_BLOCK ? M - row : FLM_ROW_BLOCK, N,
+        column_sum_block(sums + block * N + at, (const char *)x->data + (size_t)(row * step + at) * size,
+                         x->dtype == FLM_DTYPE_BF16, M - row < FLM_ROW_BLOCK ? M - row : FLM_ROW_BLOCK, step,
                          N - at < COLUMNS ? N - at : COLUMNS);
     }
     flm_cpu_fold(be, out->data, sums, blocks, N, N, true);
 done:
     return rc;
+}
+
+/* Two tensors of one shape as runs of n elements that lie together in both, of `blocks` blocks each: all elements, or
+ * rows, which may be padded. */
+typedef struct runs {
+    int64_t count, n, blocks;
+} runs;
+
+static runs runs_of(const flm_tensor *to, const flm_tensor *from)
+{
+    const bool rows = flm_tensor_padded(to) || flm_tensor_padded(from);
+    const int64_t n = rows ? flm_tensor_last(to) : flm_tensor_elements(to);
+    return (runs){rows ? flm_tensor_rows(to) : 1, n, (n + FLM_BLOCK - 1) / FLM_BLOCK};
 }
 
 FLM_SIMD static void axpby_block(float *y, float a, const float *x, float b, int64_t n)
@@ -55,10 +69,14 @@ flm_status flm_cpu_axpby(flm_backend *be, const flm_tensor *y, float a, const fl
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_axpby(y, a, x, b));
-    const int64_t n = flm_tensor_elements(x);
+    const runs r = runs_of(y, x);
+    const int64_t y_step = flm_tensor_step(y), x_step = flm_tensor_step(x);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
-    for (int64_t at = 0; at < n; at += FLM_BLOCK)
-        axpby_block((float *)y->data + at, a, (const float *)x->data + at, b, n - at < FLM_BLOCK ? n - at : FLM_BLOCK);
+    for (int64_t task = 0; task < r.count * r.blocks; task++) {
+        const int64_t row = task / r.blocks, at = task % r.blocks * FLM_BLOCK;
+        axpby_block((float *)y->data + row * y_step + at, a, (const float *)x->data + row * x_step + at, b,
+                    r.n - at < FLM_BLOCK ? r.n - at : FLM_BLOCK);
+    }
 done:
     return rc;
 }
@@ -95,17 +113,25 @@ FLM_SIMD static void cast_block(void *to, flm_dtype to_dtype, const void *from, 
         for (int64_t i = 0; i < n; i++) flm_store(to, true, i, flm_load(from, false, i));
 }
 
+void flm_cpu_cast_rows(const flm_backend *be, const flm_tensor *to, const flm_tensor *from)
+{
+    const runs r = runs_of(to, from);
+    const int64_t to_step = flm_tensor_step(to), from_step = flm_tensor_step(from);
+    const size_t to_size = flm_dtype_size(to->dtype), from_size = flm_dtype_size(from->dtype);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t task = 0; task < r.count * r.blocks; task++) {
+        const int64_t row = task / r.blocks, at = task % r.blocks * FLM_BLOCK;
+        cast_block((char *)to->data + (size_t)(row * to_step + at) * to_size, to->dtype,
+                   (const char *)from->data + (size_t)(row * from_step + at) * from_size, from->dtype,
+                   r.n - at < FLM_BLOCK ? r.n - at : FLM_BLOCK);
+    }
+}
+
 flm_status flm_cpu_cast(flm_backend *be, const flm_tensor *to, const flm_tensor *from)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_cast(to, from));
-    const int64_t n = flm_tensor_elements(from);
-    const size_t to_size = flm_dtype_size(to->dtype), from_size = flm_dtype_size(from->dtype);
-#pragma omp parallel for num_threads(flm_cpu_threads(be))
-    for (int64_t at = 0; at < n; at += FLM_BLOCK)
-        cast_block((char *)to->data + (size_t)at * to_size, to->dtype,
-                   (const char *)from->data + (size_t)at * from_size, from->dtype,
-                   n - at < FLM_BLOCK ? n - at : FLM_BLOCK);
+    flm_cpu_cast_rows(be, to, from);
 done:
     return rc;
 }

@@ -1,9 +1,9 @@
 /* cpu_onednn.c - matrix products through oneDNN's C API, 2.6 and newer or 3.x: the one file that knows which.
  *
  * A primitive and its memory objects are made once for every shape, dtype and set of flags, and kept; a call only
- * points them at the operands. Operands stay in the suite's plain row-major layout, transposes are strides: nothing
- * is packed by hand. Products that oneDNN has no implementation for (bf16 on processors without AVX-512) go
- * through fp32 and say so once.
+ * points them at the operands. Operands stay in the suite's plain row-major layout, transposes and padded rows are
+ * strides: nothing is packed by hand. Products that oneDNN has no implementation for (bf16 on processors without
+ * AVX-512) go through fp32 and say so once.
  * Refuses: calls on one backend from two threads at a time. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_internal.h"
 
@@ -31,6 +31,7 @@ enum {
 
 typedef struct product_key {
     int64_t M, N, K;
+    int64_t step_a, step_b, step_c; /* elements from one row, as it is stored, to the next */
     unsigned flags;
 } product_key;
 
@@ -187,12 +188,12 @@ static flm_status layouts_make(const product_key *k, product_layouts *l)
     dnnl_data_type_t type_c = k->flags & FLAG_BF16_C ? dnnl_bf16 : dnnl_f32;
     bool any = k->flags & FLAG_ANY;
     dnnl_dims_t dims_a = {k->M, k->K}, dims_b = {k->K, k->N}, dims_bias = {1, k->N}, dims_c = {k->M, k->N};
-    dnnl_dims_t rows_a = {k->K, 1}, columns_a = {1, k->M}, rows_b = {k->N, 1}, columns_b = {1, k->K},
-                rows_c = {k->N, 1};
+    dnnl_dims_t rows_a = {k->step_a, 1}, columns_a = {1, k->step_a}, rows_b = {k->step_b, 1},
+                columns_b = {1, k->step_b}, rows_bias = {k->N, 1}, rows_c = {k->step_c, 1};
 
     TRY_DNNL(layout_make(&l->a, dims_a, type, any ? NULL : k->flags & FLAG_TRANSPOSE_A ? columns_a : rows_a));
     TRY_DNNL(layout_make(&l->b, dims_b, type, any ? NULL : k->flags & FLAG_TRANSPOSE_B ? columns_b : rows_b));
-    if (k->flags & FLAG_BIAS) TRY_DNNL(layout_make(&l->bias, dims_bias, dnnl_f32, rows_c));
+    if (k->flags & FLAG_BIAS) TRY_DNNL(layout_make(&l->bias, dims_bias, dnnl_f32, rows_bias));
     TRY_DNNL(layout_make(&l->c, dims_c, type_c, any ? NULL : rows_c));
 done:
     return rc;
@@ -301,7 +302,8 @@ static flm_status product_find(flm_onednn *dnn, const product_key *k, product **
     product **place = &dnn->bucket[(hash * 0x9E3779B97F4A7C15u) >> 58];
 
     for (product *p = *place; p; p = p->next)
-        if (p->key.M == k->M && p->key.N == k->N && p->key.K == k->K && p->key.flags == k->flags) {
+        if (p->key.M == k->M && p->key.N == k->N && p->key.K == k->K && p->key.flags == k->flags &&
+            p->key.step_a == k->step_a && p->key.step_b == k->step_b && p->key.step_c == k->step_c) {
             *out = p;
             return FLM_OK;
         }
@@ -332,6 +334,16 @@ done:
 
 /* ---- the op ---- */
 
+/* How far the rows of a stored operand are apart; flag where it is transposed and strides must say so. A matrix of one
+ * row, or of one column side by side, has the same bytes either way; strides of 1 in both axes would be ambiguous. */
+static int64_t describe_rows(const flm_tensor *t, bool transposed, unsigned flag, unsigned *flags)
+{
+    const int64_t rows = t->dim[0], columns = t->dim[1];
+    if (transposed && (rows == 1 || (columns == 1 && !flm_tensor_padded(t)))) return rows;
+    if (transposed) *flags |= flag;
+    return rows > 1 ? flm_tensor_step(t) : columns;
+}
+
 /* Of a product that has been checked. */
 static void describe_key(const flm_matmul *p, product_key *k)
 {
@@ -341,22 +353,24 @@ static void describe_key(const flm_matmul *p, product_key *k)
     k->N = b->dim[p->transpose_b ? 0 : 1];
     k->flags = (a->dtype == FLM_DTYPE_BF16 ? FLAG_BF16 : 0u) | (c->dtype == FLM_DTYPE_BF16 ? FLAG_BF16_C : 0u) |
                (p->accumulate ? FLAG_ACCUMULATE : 0u) | (p->bias ? FLAG_BIAS : 0u);
-    /* A matrix of one row or column has the same bytes either way; strides of 1 in both axes would be ambiguous. */
-    if (p->transpose_a && k->M > 1 && k->K > 1) k->flags |= FLAG_TRANSPOSE_A;
-    if (p->transpose_b && k->N > 1 && k->K > 1) k->flags |= FLAG_TRANSPOSE_B;
+    k->step_a = describe_rows(a, p->transpose_a, FLAG_TRANSPOSE_A, &k->flags);
+    k->step_b = describe_rows(b, p->transpose_b, FLAG_TRANSPOSE_B, &k->flags);
+    k->step_c = describe_rows(c, false, 0, &k->flags);
 }
 
 /* K = 0: c = bias or zeros, or c += bias. */
 static void multiply_nothing(const flm_matmul *p, int64_t M, int64_t N)
 {
     const float *bias = p->bias ? p->bias->data : NULL;
+    const int64_t step = flm_tensor_step(p->c);
     for (int64_t i = 0; i < M; i++)
         for (int64_t j = 0; j < N; j++) {
             float value = bias ? bias[j] : 0.0f;
+            const int64_t at = i * step + j;
             if (p->c->dtype == FLM_DTYPE_BF16)
-                ((uint16_t *)p->c->data)[i * N + j] = flm_bf16_from_f32(value);
+                ((uint16_t *)p->c->data)[at] = flm_bf16_from_f32(value);
             else
-                ((float *)p->c->data)[i * N + j] = p->accumulate ? ((float *)p->c->data)[i * N + j] + value : value;
+                ((float *)p->c->data)[at] = p->accumulate ? ((float *)p->c->data)[at] + value : value;
         }
 }
 
@@ -393,8 +407,9 @@ static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
         to[i] = *from[i];
         if (from[i]->dtype == FLM_DTYPE_F32) continue;
         to[i].dtype = FLM_DTYPE_F32;
+        to[i].step = 0;
         to[i].data = (char *)scratch + at[i];
-        if (i < 2) FLM_TRY(flm_cpu_cast(be, &to[i], from[i]));
+        if (i < 2) flm_cpu_cast_rows(be, &to[i], from[i]);
     }
     q.a = &to[0];
     q.b = &to[1];
@@ -403,7 +418,7 @@ static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
     FLM_TRY(flm_check_matmul(&q));
     describe_key(&q, &k);
     FLM_TRY(multiply(be, &q, &k));
-    if (p->c->dtype != FLM_DTYPE_F32) FLM_TRY(flm_cpu_cast(be, p->c, &to[2]));
+    if (p->c->dtype != FLM_DTYPE_F32) flm_cpu_cast_rows(be, p->c, &to[2]);
 done:
     return rc;
 }
@@ -469,6 +484,7 @@ flm_status flm_cpu_matmul_preferred(flm_backend *be, const flm_matmul *p)
     FLM_TRY(flm_check_matmul(p));
     describe_key(p, &k);
     k.flags = (k.flags & ~(unsigned)(FLAG_TRANSPOSE_A | FLAG_TRANSPOSE_B)) | FLAG_ANY;
+    k.step_a = k.step_b = k.step_c = 0;
     FLM_TRY(product_find(((flm_cpu *)be->state)->onednn, &k, &found));
     if (found->missing) FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: oneDNN has no such product on this processor");
     FLM_TRY(product_execute(be, found));

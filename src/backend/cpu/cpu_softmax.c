@@ -43,11 +43,12 @@ flm_status flm_cpu_softmax_xent(flm_backend *be, const flm_tensor *loss, const f
         if (token[r] < 0 || token[r] >= V)
             FLM_FAIL(FLM_E_ARG, "softmax_xent: target %ld of row %lld is outside 0..%lld", (long)token[r], (long long)r,
                      (long long)(V - 1));
-    const size_t row_bytes = (size_t)V * flm_dtype_size(grad->dtype);
+    const size_t grad_bytes = (size_t)flm_tensor_step(grad) * flm_dtype_size(grad->dtype);
+    const int64_t step = flm_tensor_step(logits);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t r = 0; r < R; r++)
-        xent_row((float *)loss->data + r, grad->data ? (char *)grad->data + (size_t)r * row_bytes : NULL,
-                 grad->dtype == FLM_DTYPE_BF16, (const float *)logits->data + r * V, token[r], scale, V);
+        xent_row((float *)loss->data + r, grad->data ? (char *)grad->data + (size_t)r * grad_bytes : NULL,
+                 grad->dtype == FLM_DTYPE_BF16, (const float *)logits->data + r * step, token[r], scale, V);
 done:
     return rc;
 }
@@ -58,13 +59,14 @@ flm_status flm_cpu_softmax(flm_backend *be, const flm_tensor *p, const flm_tenso
     const int64_t R = logits->dim[0], V = logits->dim[1];
     FLM_TRY(flm_check_softmax(p, logits));
     if (V == 0) goto done;
-    const size_t row_bytes = (size_t)V * flm_dtype_size(p->dtype);
+    const size_t p_bytes = (size_t)flm_tensor_step(p) * flm_dtype_size(p->dtype);
+    const int64_t step = flm_tensor_step(logits);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t r = 0; r < R; r++) {
         float most;
         double sum;
-        softmax_row((char *)p->data + (size_t)r * row_bytes, p->dtype == FLM_DTYPE_BF16,
-                    (const float *)logits->data + r * V, 1, V, &most, &sum);
+        softmax_row((char *)p->data + (size_t)r * p_bytes, p->dtype == FLM_DTYPE_BF16,
+                    (const float *)logits->data + r * step, 1, V, &most, &sum);
     }
 done:
     return rc;
@@ -89,12 +91,12 @@ FLM_SIMD static int64_t argmax_row(const float *x, int64_t V)
 flm_status flm_cpu_argmax(flm_backend *be, const flm_tensor *index, const flm_tensor *x)
 {
     flm_status rc = FLM_OK;
-    const int64_t R = x->dim[0], V = x->dim[1];
+    const int64_t R = x->dim[0], V = x->dim[1], step = flm_tensor_step(x);
     int64_t bad = R;
     FLM_TRY(flm_check_argmax(index, x));
 #pragma omp parallel for num_threads(flm_cpu_threads(be)) reduction(min : bad)
     for (int64_t r = 0; r < R; r++) {
-        int64_t at = argmax_row((const float *)x->data + r * V, V);
+        int64_t at = argmax_row((const float *)x->data + r * step, V);
         if (at < 0 && r < bad) bad = r;
         ((int32_t *)index->data)[r] = (int32_t)at;
     }

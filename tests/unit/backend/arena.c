@@ -37,7 +37,16 @@ int main(void)
     tap_ok(t[4].dim[1] == 65 && flm_tensor_step(&t[4]) == 128, "rows padded where asked");
     for (int i = 0; i < TAKEN; i++)
         if (flm_tensor_bytes(&t[i])) memset(t[i].data, i, flm_tensor_bytes(&t[i]));
-    tap_ok(((char *)t[0].data)[19] == 0 && ((char *)t[3].data)[63] == 3 && ((char *)t[4].data)[1023] == 4, "and writable to the last byte");
+    tap_ok(((char *)t[0].data)[19] == 0 && ((char *)t[3].data)[63] == 3 && ((char *)t[4].data)[1023] == 4,
+           "and writable to the last byte");
+    uint16_t host[4 * 65 + 1];
+    for (int i = 0; i < 4 * 128; i++) ((uint16_t *)t[4].data)[i] = (uint16_t)i;
+    host[4 * 65] = 7;
+    tap_ok(flm_backend_to_host(be, host, &t[4]) == FLM_OK && host[64] == 64 && host[65] == 128 && host[259] == 448 &&
+               host[260] == 7,
+           "padded rows come to the host side by side");
+    tap_ok(flm_backend_to_host(be, host, &t[1]) == FLM_OK && memcmp(host, t[1].data, 42) == 0,
+           "other rows as they are");
     flm_arena_release(&arena);
     tap_ok(!arena.base && !arena.used && arena.be == be, "released, ready to measure again");
     flm_arena_release(&arena);
