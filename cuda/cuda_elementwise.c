@@ -28,8 +28,16 @@ flm_status flm_cuda_cast(flm_backend *be, const flm_tensor *to, const flm_tensor
     flm_status rc = FLM_OK;
     const flm_cuda *cuda = flm_cuda_of(be);
     FLM_TRY(flm_check_cast(to, from));
-    FLM_CUDA(flm_cuda_launch_cast(to->data, kind_of(to->dtype), from->data, kind_of(from->dtype),
-                                  flm_tensor_elements(from), cuda->processors, cuda->stream));
+    const bool padded = flm_tensor_padded(to) || flm_tensor_padded(from);
+    const flm_cuda_cast_rows rows = {.to = to->data,
+                                     .from = from->data,
+                                     .to_kind = kind_of(to->dtype),
+                                     .from_kind = kind_of(from->dtype),
+                                     .to_step = flm_tensor_step(to),
+                                     .from_step = flm_tensor_step(from),
+                                     .rows = padded ? flm_tensor_rows(from) : 1,
+                                     .n = padded ? flm_tensor_last(from) : flm_tensor_elements(from)};
+    FLM_CUDA(flm_cuda_launch_cast(&rows, cuda->processors, cuda->stream));
 done:
     return rc;
 }

@@ -269,8 +269,8 @@ static flm_status multiply_fused(flm_backend *be, const flm_matmul *p, const pla
     if (bf16_c) {
         void *rounded = NULL;
         FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, (size_t)k.N * sizeof(uint16_t), &rounded));
-        FLM_CUDA(flm_cuda_launch_cast(rounded, FLM_CUDA_BF16, p->bias->data, FLM_CUDA_F32, k.N, cuda->processors,
-                                      cuda->stream));
+        const flm_cuda_cast_rows row = {rounded, p->bias->data, FLM_CUDA_BF16, FLM_CUDA_F32, k.N, k.N, 1, k.N};
+        FLM_CUDA(flm_cuda_launch_cast(&row, cuda->processors, cuda->stream));
         at.bias = rounded;
     }
     k.flags |= FLAG_BIAS;

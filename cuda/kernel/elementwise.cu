@@ -53,14 +53,17 @@ FLM_DEVICE void convert(flm_bf16 *to, double from)
 
 template <class To, class From>
 __global__ void __launch_bounds__(THREADS)
-    cast(To *__restrict__ to, const From *__restrict__ from, int64_t n, bool aligned)
+    cast(To *__restrict__ to, int64_t to_step, const From *__restrict__ from, int64_t from_step, int64_t rows,
+         int64_t n, bool aligned)
 {
-    for (int64_t i = first_of<8>(); i < n; i += stride_of<8>()) {
-        const flm_vector<From, 8> x = flm_load<8>(from + i, n - i, aligned);
+    const int64_t groups = flm_cuda_parts(n, 8);
+    for (int64_t task = first_of<1>(); task < rows * groups; task += stride_of<1>()) {
+        const int64_t row = task / groups, i = task % groups * 8;
+        const flm_vector<From, 8> x = flm_load<8>(from + row * from_step + i, n - i, aligned);
         flm_vector<To, 8> y;
 #pragma unroll
         for (int k = 0; k < 8; k++) convert(&y.at[k], x.at[k]);
-        flm_store(to + i, y, n - i, aligned);
+        flm_store(to + row * to_step + i, y, n - i, aligned);
     }
 }
 
@@ -103,18 +106,18 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-template <class To, class From> int cast_launch(void *to, const void *from, int64_t n, int processors, void *stream)
+template <class To, class From> int cast_launch(const flm_cuda_cast_rows &p, int processors, void *stream)
 {
-    return flm_launch(cast<To, From>, grid_of(n, 8, processors), dim3(THREADS), 0, stream, (To *)to, (const From *)from,
-                      n, flm_aligned(to, from));
+    const bool aligned = flm_aligned(p.to, p.from) && (p.rows == 1 || flm_whole(8, p.to_step, p.from_step));
+    return flm_launch(cast<To, From>, grid_of(p.rows * flm_cuda_parts(p.n, 8), 1, processors), dim3(THREADS), 0, stream,
+                      (To *)p.to, p.to_step, (const From *)p.from, p.from_step, p.rows, p.n, aligned);
 }
 
-template <class To>
-int cast_to(void *to, const void *from, flm_cuda_kind from_kind, int64_t n, int processors, void *stream)
+template <class To> int cast_to(const flm_cuda_cast_rows &p, int processors, void *stream)
 {
-    if (from_kind == FLM_CUDA_F32) return cast_launch<To, float>(to, from, n, processors, stream);
-    if (from_kind == FLM_CUDA_BF16) return cast_launch<To, flm_bf16>(to, from, n, processors, stream);
-    return cast_launch<To, double>(to, from, n, processors, stream);
+    if (p.from_kind == FLM_CUDA_F32) return cast_launch<To, float>(p, processors, stream);
+    if (p.from_kind == FLM_CUDA_BF16) return cast_launch<To, flm_bf16>(p, processors, stream);
+    return cast_launch<To, double>(p, processors, stream);
 }
 
 template <class T, int W>
@@ -144,12 +147,11 @@ int flm_cuda_launch_axpby(float *y, int64_t y_step, float a, const float *x, int
                       a, x, x_step, b, rows, n, aligned);
 }
 
-int flm_cuda_launch_cast(void *to, flm_cuda_kind to_kind, const void *from, flm_cuda_kind from_kind, int64_t n,
-                         int processors, void *stream)
+int flm_cuda_launch_cast(const flm_cuda_cast_rows *p, int processors, void *stream)
 {
-    if (to_kind == FLM_CUDA_F32) return cast_to<float>(to, from, from_kind, n, processors, stream);
-    if (to_kind == FLM_CUDA_BF16) return cast_to<flm_bf16>(to, from, from_kind, n, processors, stream);
-    return cast_to<double>(to, from, from_kind, n, processors, stream);
+    if (p->to_kind == FLM_CUDA_F32) return cast_to<float>(*p, processors, stream);
+    if (p->to_kind == FLM_CUDA_BF16) return cast_to<flm_bf16>(*p, processors, stream);
+    return cast_to<double>(*p, processors, stream);
 }
 
 int flm_cuda_launch_sample_scale(float *y, const float *x, const float *g, int64_t B, int64_t n, int processors,

@@ -70,8 +70,15 @@ typedef enum flm_cuda_kind { FLM_CUDA_F32, FLM_CUDA_BF16, FLM_CUDA_F64 } flm_cud
 /* rows of n, so many elements apart. */
 int flm_cuda_launch_axpby(float *y, int64_t y_step, float a, const float *x, int64_t x_step, float b, int64_t rows,
                           int64_t n, int processors, void *stream);
-int flm_cuda_launch_cast(void *to, flm_cuda_kind to_kind, const void *from, flm_cuda_kind from_kind, int64_t n,
-                         int processors, void *stream);
+/* Rows of n, each with its own step. */
+typedef struct flm_cuda_cast_rows {
+    void *to;
+    const void *from;
+    flm_cuda_kind to_kind, from_kind;
+    int64_t to_step, from_step, rows, n;
+} flm_cuda_cast_rows;
+
+int flm_cuda_launch_cast(const flm_cuda_cast_rows *p, int processors, void *stream);
 /* A sample is n elements. */
 int flm_cuda_launch_sample_scale(float *y, const float *x, const float *g, int64_t B, int64_t n, int processors,
                                  void *stream);

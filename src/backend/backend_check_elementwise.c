@@ -25,8 +25,8 @@ done:
 flm_status flm_check_cast(const flm_tensor *to, const flm_tensor *from)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(from, "cast: from", from->dtype, from->ndim, from->dim));
-    FLM_TRY(flm_tensor_expect(to, "cast: to", to->dtype, from->ndim, from->dim));
+    FLM_TRY(flm_tensor_expect_rows(from, "cast: from", from->dtype, from->ndim, from->dim));
+    FLM_TRY(flm_tensor_expect_rows(to, "cast: to", to->dtype, from->ndim, from->dim));
     if (from->dtype == FLM_DTYPE_I32 || to->dtype == FLM_DTYPE_I32)
         FLM_FAIL(FLM_E_UNSUPPORTED, "cast: from %s to %s", flm_dtype_name(from->dtype), flm_dtype_name(to->dtype));
 done:

@@ -129,7 +129,7 @@ typedef struct flm_ops {
     /* ---- elementwise, reductions, optimiser ---- */
     /* axpby - y = a x + b y; b = 0 ignores what y holds (NaN included).   f32, same shape; padded rows: both. */
     flm_status (*axpby)(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b);
-    /* cast - to = from, element by element, among f32, bf16 and f64. */
+    /* cast - to = from, element by element, among f32, bf16 and f64; padded rows: both. */
     flm_status (*cast)(flm_backend *be, const flm_tensor *to, const flm_tensor *from);
     /* sum - *out += sum of x; sum_squares - *out += sum of x^2.   in x f32   out f64 [1].  Deterministic. */
     flm_status (*sum)(flm_backend *be, const flm_tensor *out, const flm_tensor *x);

@@ -1,8 +1,8 @@
 /* flow_noise.c - Gram, Cholesky and the products with xi.
  *
- * The differences E_j - E_1 are never divided by s_j: their Gram matrices are, in fp64, and the rows of R are
- * multiplied by it instead, after the factorisation. So S R, which is all that is kept, serves both uses: X_1 + s_j X_j
- * = xi (..), and (S R)^-T M is what multiplies the plain differences. SPDX-License-Identifier: Apache-2.0 */
+ * The differences E_j - E_1 are never divided by s_j: their Gram matrices are, in fp64. What is made of R is multiplied
+ * by it in T, X_1 + s_j X_j = xi (..), and divided by it in P, which multiplies the plain differences. The host sees the
+ * Gram matrices alone, to sum and to scale them: while it works, a GPU waits. SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_noise.h"
 
 #include "base/base_philox.h"
@@ -55,8 +55,6 @@ flm_status flm_noise_create_joint(flm_backend *be, int64_t V, int64_t d, int cou
             FLM_FAIL(FLM_E_NOMEM, "no memory for a Gram matrix of %lld squared", (long long)(k * d));
         FLM_TRY(be->memory->host_alloc(be, entries * sizeof *basis->work, &host));
         basis->work = host;
-        FLM_TRY(be->memory->host_alloc(be, (size_t)(d * d) * sizeof *basis->narrow, &host));
-        basis->narrow = host;
     }
     basis->arena = flm_arena_begin(be);
     take(basis);
@@ -80,7 +78,6 @@ void flm_noise_destroy(flm_noise_basis **basis)
     flm_arena_release(&(*basis)->arena);
     free((*basis)->gram);
     (*basis)->be->memory->host_release((*basis)->be, (*basis)->work);
-    (*basis)->be->memory->host_release((*basis)->be, (*basis)->narrow);
     free(*basis);
     *basis = NULL;
 }
@@ -198,30 +195,21 @@ done:
     return rc;
 }
 
-/* After the factorisation: R's rows times s (1 for s = 0, whose difference is zero itself), and every T in f32. One
- * network's T is R itself: nothing of it comes to the host, while the device would wait. */
+/* Every T in f32 from R, on the device: T[0][0] is R's first block, T[j][i] s_j times block (j, i), and of the first column
+ * T[0][0] more. */
 static flm_status make_factors(flm_noise_basis *basis)
 {
     flm_status rc = FLM_OK;
-    flm_backend *be = basis->be;
+    const flm_ops *ops = basis->be->ops;
     const int64_t d = basis->d, kd = basis->networks * d;
-    double *R = basis->work;
-    if (basis->networks == 1) return be->ops->cast(be, &basis->T[0][0], &basis->R);
-    FLM_TRY(be->memory->to_host(be, R, basis->R.data, flm_tensor_bytes(&basis->R)));
-    FLM_TRY(be->stream->sync(be));
-    for (int64_t i = d; i < kd; i++)
-        for (int64_t j = 0; j <= i && basis->s[i / d] > 0; j++) R[i * kd + j] *= basis->s[i / d];
-    FLM_TRY(be->memory->to_device(be, basis->R.data, R, flm_tensor_bytes(&basis->R)));
-    FLM_TRY(be->stream->sync(be));
+    const flm_tensor *first = &basis->T[0][0];
     for (int j = 0; j < basis->networks; j++)
         for (int i = 0; i <= j; i++) {
-            for (int64_t q = 0; q < d; q++) {
-                const double *first = R + q * kd, *own = R + (j * d + q) * kd + i * d;
-                for (int64_t p = 0; p < d; p++)
-                    basis->narrow[q * d + p] = (float)((j > 0 && i == 0 ? first[p] : 0) + (basis->s[j] > 0 ? own[p] : 0));
-            }
-            FLM_TRY(be->memory->to_device(be, basis->T[j][i].data, basis->narrow, flm_tensor_bytes(&basis->T[j][i])));
-            FLM_TRY(be->stream->sync(be));
+            const flm_tensor *T = &basis->T[j][i];
+            flm_tensor block = flm_tensor_2d((double *)basis->R.data + j * d * kd + i * d, FLM_DTYPE_F64, d, d);
+            block.step = kd;
+            FLM_TRY(ops->cast(basis->be, T, &block));
+            if (j > 0) FLM_TRY(ops->axpby(basis->be, T, i == 0 ? 1 : 0, first, (float)basis->s[j]));
         }
 done:
     return rc;
@@ -301,6 +289,12 @@ flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm, double *seco
         FLM_TRY(be->ops->cast(be, &basis->P, &basis->M));
         FLM_TRY(be->ops->triangular_solve(be, &basis->P, &basis->R, true));
         FLM_TRY(be->ops->cast(be, &basis->P32, &basis->P));
+    }
+    for (int j = 1; j < basis->networks && !basis->direct; j++) {
+        if (basis->s[j] == 0) continue; /* no part of it is used */
+        const flm_tensor P = flm_tensor_slice(&basis->P32, j * basis->d, basis->d);
+        const flm_tensor any = flm_tensor_slice(&basis->P32, 0, basis->d);
+        FLM_TRY(be->ops->axpby(be, &P, 0, &any, (float)(1 / basis->s[j])));
     }
 done:
     return rc;

@@ -27,14 +27,13 @@ typedef struct flm_noise_basis {
     double s[FLM_NOISE_NETWORKS];                         /* ||E_j - E_1|| / ||E_1||; 1 for E_1 */
     /* x0 E_j = sum over i of xi_i T[j][i]^T, f32 [d, d]; direct: of xi T[j][0], f32 [V, d] */
     flm_tensor T[FLM_NOISE_NETWORKS][FLM_NOISE_NETWORKS];
-    flm_tensor R;                             /* f64 [k d, k d] lower, rows of block j times s_j; absent when direct */
+    flm_tensor R;                             /* f64 [k d, k d] lower; absent when direct */
     flm_tensor M;                             /* f32 [K, d]: xi^T ((1-g) grad_x), summed over micro-batches */
-    flm_tensor P, P32;                        /* f64, f32 [k d, d]: R^-T M */
+    flm_tensor P, P32;                        /* f64, f32 [k d, d]: R^-T M; P32's rows of block j divided by s_j */
     flm_tensor piece[FLM_NOISE_NETWORKS - 1]; /* f32 [rows, d]: E_j - E_1 of some rows */
     bool frozen_made;                         /* the frozen embeddings' part of gram is there */
     double *gram;                             /* host [k d, k d] lower blocks: Gram of E_1, E_2 - E_1, ... */
     double *work;                             /* host [k d, k d], from host_alloc */
-    float *narrow;                            /* host [d, d], from host_alloc */
     flm_arena arena;
 } flm_noise_basis;
 

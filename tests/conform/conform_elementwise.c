@@ -96,8 +96,9 @@ static double cast_reference(double x, flm_dtype to)
 
 static bool same(double a, double b) { return isnan(a) ? isnan(b) : a == b && signbit(a) == signbit(b); }
 
-static void test_cast(flm_dtype to, flm_dtype from, int64_t n)
+static void test_cast(flm_dtype to, flm_dtype from, int64_t rows, int64_t columns)
 {
+    const int64_t n = rows * columns;
     /* Ties, ties but for the last bit of fp64 or fp32, overflow, subnormals, what is not a number. */
     static const double special[] = {0,
                                      -0.0,
@@ -123,11 +124,12 @@ static void test_cast(flm_dtype to, flm_dtype from, int64_t n)
                                      (double)INFINITY,
                                      -(double)INFINITY,
                                      (double)NAN};
-    operand o[2] = {operand_1d(to, 0, n), operand_1d(from, 100, n)};
+    operand o[2] = {operand_rows(to, 0, rows, columns), operand_rows(from, 100, rows, columns)};
     char name[96];
     int64_t wrong = 0;
     for (int64_t i = 0; i < n && i < (int64_t)(sizeof special / sizeof special[0]); i++) put(&o[1].t, i, special[i]);
-    snprintf(name, sizeof name, "cast %s to %s, %d", flm_dtype_name(from), flm_dtype_name(to), (int)n);
+    snprintf(name, sizeof name, "cast %s to %s, %d x %d%s", flm_dtype_name(from), flm_dtype_name(to), (int)rows,
+             (int)columns, conform_paddings[conform_rows]);
     conform_run(cast, o, 2, NULL, name);
     for (int64_t i = 0; i < n; i++) wrong += !same(get(&o[0].t, i), cast_reference(get(&o[1].t, i), to));
     tap_ok(wrong == 0, "%s: %d of %d wrong", name, (int)wrong, (int)n);
@@ -170,7 +172,6 @@ static void test_errors(void)
     conform_refuses(axpby, a, 2, factor, "axpby");
     conform_refuses(sum, s, 1, NULL, "sum");
     conform_refuses_padded(sum, s, 2, NULL, "sum");
-    conform_refuses_padded(cast, a, 2, NULL, "cast");
     conform_refuses_padded(column_sum, c, 1, NULL, "column_sum");
     conform_refuses(sum_squares, s, 1, NULL, "sum_squares");
     tap_ok(conform_be[0]->ops->sum(conform_be[0], &s[0].t, &none) == FLM_E_SHAPE, "nothing to sum");
@@ -197,12 +198,14 @@ int main(void)
             test_axpby(shapes[i][0], shapes[i][1], 2, 1);
             test_axpby(shapes[i][0], shapes[i][1], 0.1f, 0);
         }
+    for (conform_rows = CONFORM_BARE; conform_rows < CONFORM_PADDINGS; conform_rows++)
+        for (int to = 0; to < 3; to++)
+            for (int from = 0; from < 3; from++) {
+                test_cast(dtypes[to], dtypes[from], 1, 1);
+                test_cast(dtypes[to], dtypes[from], 7, 65);
+                test_cast(dtypes[to], dtypes[from], 1, 50001);
+            }
     conform_rows = CONFORM_BARE;
-    for (int to = 0; to < 3; to++)
-        for (int from = 0; from < 3; from++) {
-            test_cast(dtypes[to], dtypes[from], 1);
-            test_cast(dtypes[to], dtypes[from], 50001);
-        }
     test_sums(0);
     test_sums(1);
     test_sums(7);

@@ -117,12 +117,14 @@ int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, c
     return 0;
 }
 
-int flm_cuda_launch_cast(void *to, flm_cuda_kind to_kind, const void *from, flm_cuda_kind from_kind, int64_t n,
-                         int processors, void *stream)
+int flm_cuda_launch_cast(const flm_cuda_cast_rows *p, int processors, void *stream)
 {
-    if (!stream || n < 1 || processors < 1 || to_kind != FLM_CUDA_BF16 || from_kind != FLM_CUDA_F32)
+    uint16_t *to = near(p->to);
+    const float *from = near(p->from);
+    if (!stream || p->n < 1 || p->rows != 1 || processors < 1 || p->to_kind != FLM_CUDA_BF16 ||
+        p->from_kind != FLM_CUDA_F32)
         return cudaErrorInvalidValue;
-    for (int64_t i = 0; i < n; i++) ((uint16_t *)near(to))[i] = flm_bf16_from_f32(((const float *)near(from))[i]);
+    for (int64_t i = 0; i < p->n; i++) to[i] = flm_bf16_from_f32(from[i]);
     return 0;
 }
 

@@ -58,7 +58,7 @@ static inline void flow_network_free(flow_network *n)
     flm_weights_destroy(&n->weights);
 }
 
-/* flow_xi - x with xi T = x0 E exactly, T^T lower: forward substitution in double; x0 itself where V <= d. */
+/* flow_xi - x with xi T^T = x0 E exactly, T lower: forward substitution in double; x0 itself where V <= d. */
 static inline void flow_xi(const flm_noise_basis *basis, const float *E, const double *x0, float *xi)
 {
     const float *T = basis->T[0][0].data;
@@ -68,7 +68,7 @@ static inline void flow_xi(const flm_noise_basis *basis, const float *E, const d
         x[i] = basis->direct ? x0[i] : 0;
         if (basis->direct) continue;
         for (int64_t v = 0; v < V; v++) x[i] += x0[v] * (double)E[v * d + i];
-        for (int64_t k = 0; k < i; k++) x[i] -= (double)T[k * d + i] * x[k];
+        for (int64_t k = 0; k < i; k++) x[i] -= (double)T[i * d + k] * x[k];
         x[i] /= (double)T[i * d + i];
     }
     for (int64_t i = 0; i < basis->K; i++) xi[i] = (float)x[i];
