@@ -11,7 +11,7 @@ flm_status flm_cuda_softmax_xent(flm_backend *be, const flm_tensor *loss, const 
     FLM_TRY(flm_check_softmax_xent(loss, grad, logits, target, scale));
     FLM_CUDA(flm_cuda_launch_softmax_xent(loss->data, grad->data, grad->dtype == FLM_DTYPE_BF16, flm_tensor_step(grad),
                                           logits->data, flm_tensor_step(logits), target->data, scale, logits->dim[0],
-                                          logits->dim[1], flm_cuda_of(be)->stream));
+                                          logits->dim[1], flm_cuda_of(be)->shared_most, flm_cuda_of(be)->stream));
 done:
     return rc;
 }
@@ -21,7 +21,8 @@ flm_status flm_cuda_softmax(flm_backend *be, const flm_tensor *p, const flm_tens
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_softmax(p, logits));
     FLM_CUDA(flm_cuda_launch_softmax(p->data, p->dtype == FLM_DTYPE_BF16, flm_tensor_step(p), logits->data,
-                                     flm_tensor_step(logits), logits->dim[0], logits->dim[1], flm_cuda_of(be)->stream));
+                                     flm_tensor_step(logits), logits->dim[0], logits->dim[1],
+                                     flm_cuda_of(be)->shared_most, flm_cuda_of(be)->stream));
 done:
     return rc;
 }

@@ -121,13 +121,13 @@ int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int3
 int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K,
                            void *stream);
 
-/* ---- softmax.cu: [R, V], rows `step` elements apart ---- */
+/* ---- softmax.cu: [R, V], rows `step` elements apart. shared_most: bytes of shared memory that a block can have ---- */
 /* grad may be NULL. */
 int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_step, const float *logits,
                                  int64_t logits_step, const int32_t *target, float scale, int64_t R, int64_t V,
-                                 void *stream);
+                                 size_t shared_most, void *stream);
 int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_step, const float *logits, int64_t logits_step, int64_t R,
-                            int64_t V, void *stream);
+                            int64_t V, size_t shared_most, void *stream);
 int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t step, int64_t R, int64_t V, void *stream);
 
 /* ---- distill.cu ---- */

@@ -1,5 +1,9 @@
-/* softmax.cu - soft max, its cross entropy, and arg max over the vocabulary. A block a row, which is read twice.
- * SPDX-License-Identifier: Apache-2.0 */
+/* softmax.cu - soft max, its cross entropy, and arg max over the vocabulary. A block a row.
+ *
+ * A soft max needs its row twice. Three blocks of a multiprocessor with rows of GPT-2's length, 200 KB, have more of them
+ * in work than the second-level cache holds: so a long row is kept in shared memory where that is large enough, each
+ * thread's own groups by itself. SPDX-License-Identifier: Apache-2.0 */
+#include "cuda/kernel/mma.cuh"
 #include "cuda/kernel/softmax.cuh"
 
 namespace {
@@ -7,43 +11,91 @@ namespace {
 constexpr int MOST = FLM_CUDA_ROW_THREADS,
               BLOCKS = 3; /* threads; blocks a multiprocessor, so that some read while others wait */
 
-FLM_DEVICE flm_exponentials exponentials_of(const float *x, const flm_walk &walk)
+/* How a block has its row. */
+enum row_kind { SHORT, LONG, KEPT };
+constexpr int threads_most(row_kind kind) { return kind == SHORT ? (int)MOST : (int)FLM_CUDA_LONG_THREADS; }
+constexpr int blocks_least(row_kind kind) { return kind == SHORT ? BLOCKS : 1; }
+
+typedef flm_vector<float, FLM_GROUP> group;
+
+/* Group g of the row, from memory, or as this thread has kept it. */
+template <row_kind KIND>
+FLM_DEVICE void group_again(float (&v)[FLM_GROUP], const group *kept, const float *x, const flm_walk &walk, int64_t g)
+{
+    if constexpr (KIND == KEPT) {
+        const group mine = kept[g];
+#pragma unroll
+        for (int k = 0; k < FLM_GROUP; k++) v[k] = mine.at[k];
+    } else {
+        flm_read(v, x + walk.at(g), walk.count(g), walk.aligned);
+    }
+}
+
+/* The row by copies that run ahead of what is done with them: a thread waits for its own alone. Every row begins at a
+ * multiple of 16 bytes; what follows its end in the last group is padding. */
+FLM_DEVICE flm_exponentials exponentials_ahead(group *kept, const float *x, const flm_walk &walk)
+{
+    constexpr int AHEAD = 4;
+    flm_exponentials s = {FLM_LOWEST, 0};
+    int64_t next = threadIdx.x;
+    for (int i = 0; i < AHEAD; i++, next += blockDim.x) {
+        if (next < walk.groups) flm_copy_async(kept + next, x + next * FLM_GROUP, true);
+        flm_copy_commit();
+    }
+    for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x, next += blockDim.x) {
+        if (next < walk.groups) flm_copy_async(kept + next, x + next * FLM_GROUP, true);
+        flm_copy_commit();
+        flm_copy_wait<AHEAD>();
+        const group mine = kept[g];
+        flm_exponentials_take(s, mine.at, walk.count(g));
+    }
+    return flm_exponentials_join(s);
+}
+
+template <row_kind KIND>
+FLM_DEVICE flm_exponentials exponentials_of(group *kept, const float *x, const flm_walk &walk)
 {
     flm_exponentials s = {FLM_LOWEST, 0};
+    if (KIND == KEPT && walk.aligned && walk.shift == 0) return exponentials_ahead(kept, x, walk);
     for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
         float v[FLM_GROUP];
         const int count = walk.count(g);
         flm_read(v, x + walk.at(g), count, walk.aligned);
+        if constexpr (KIND == KEPT) {
+            group mine;
+#pragma unroll
+            for (int k = 0; k < FLM_GROUP; k++) mine.at[k] = v[k];
+            kept[g] = mine;
+        }
         flm_exponentials_take(s, v, count);
     }
     return flm_exponentials_join(s);
 }
 
 /* grad may be logits, or NULL. A target outside the row: NaN for its loss and gradient. */
-template <class T>
-__global__ void __launch_bounds__(MOST, BLOCKS)
+template <class T, row_kind KIND>
+__global__ void __launch_bounds__(threads_most(KIND), blocks_least(KIND))
     softmax_xent(float *__restrict__ loss, T *grad, int64_t grad_step, const float *logits, int64_t logits_step,
                  const int32_t *__restrict__ target, float scale, int64_t R, int64_t V, bool aligned)
 {
+    FLM_SHARED(group, kept);
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
         const flm_walk walk(row, V, logits_step, aligned);
         const float *x = logits + row * logits_step;
         const int64_t t = target[row];
         const bool there = t >= 0 && t < V;
         const float hit = there ? x[t] : flm_nan(); /* read before any thread writes: there are barriers ahead */
-        const flm_exponentials s = exponentials_of(x, walk);
+        const flm_exponentials s = exponentials_of<KIND>(kept, x, walk);
         const double below = (double)s.most - (double)hit;
         if (threadIdx.x == 0) loss[row] = (float)(log(s.sum) + below);
         if (!grad) continue;
         const float factor = there ? (float)((double)scale / s.sum) : flm_nan();
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             float v[FLM_GROUP];
-            const int64_t at = walk.at(g);
-            const int count = walk.count(g);
-            flm_read(v, x + at, count, walk.aligned);
+            group_again<KIND>(v, kept, x, walk, g);
 #pragma unroll
             for (int k = 0; k < FLM_GROUP; k++) v[k] = expf(v[k] - s.most) * factor;
-            flm_write(grad + row * grad_step + at, v, count, walk.aligned);
+            flm_write(grad + row * grad_step + walk.at(g), v, walk.count(g), walk.aligned);
         }
         if (there &&
             threadIdx.x == (t + walk.shift) / FLM_GROUP % blockDim.x) /* who wrote this element writes it again */
@@ -52,22 +104,22 @@ __global__ void __launch_bounds__(MOST, BLOCKS)
 }
 
 /* p may be logits. */
-template <class T>
-__global__ void __launch_bounds__(MOST, BLOCKS)
+template <class T, row_kind KIND>
+__global__ void __launch_bounds__(threads_most(KIND), blocks_least(KIND))
     softmax(T *p, int64_t p_step, const float *logits, int64_t logits_step, int64_t R, int64_t V, bool aligned)
 {
+    FLM_SHARED(group, kept);
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
         const flm_walk walk(row, V, logits_step, aligned);
         const float *x = logits + row * logits_step;
-        const flm_exponentials s = exponentials_of(x, walk);
+        const flm_exponentials s = exponentials_of<KIND>(kept, x, walk);
         const float factor = (float)(1 / s.sum);
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             float v[FLM_GROUP];
-            const int64_t at = walk.at(g);
-            flm_read(v, x + at, walk.count(g), walk.aligned);
+            group_again<KIND>(v, kept, x, walk, g);
 #pragma unroll
             for (int k = 0; k < FLM_GROUP; k++) v[k] = expf(v[k] - s.most) * factor;
-            flm_write(p + row * p_step + at, v, walk.count(g), walk.aligned);
+            flm_write(p + row * p_step + walk.at(g), v, walk.count(g), walk.aligned);
         }
     }
 }
@@ -123,30 +175,48 @@ __global__ void __launch_bounds__(MOST, BLOCKS)
     }
 }
 
+template <class T>
+int xent(float *loss, T *grad, int64_t grad_step, const float *logits, int64_t logits_step, const int32_t *target,
+         float scale, int64_t R, int64_t V, size_t shared_most, void *stream)
+{
+    const bool aligned = flm_aligned(grad, logits) && flm_steps_match(logits_step, grad ? grad_step : logits_step);
+    const size_t kept = flm_cuda_kept(V, shared_most);
+    const auto kernel = kept > 0                 ? softmax_xent<T, KEPT>
+                        : V >= FLM_CUDA_LONG_ROW ? softmax_xent<T, LONG>
+                                                 : softmax_xent<T, SHORT>;
+    return flm_launch(kernel, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_soft_threads(V)), kept, stream, loss,
+                      grad, grad_step, logits, logits_step, target, scale, R, V, aligned);
+}
+
+template <class T>
+int probabilities(T *p, int64_t p_step, const float *logits, int64_t logits_step, int64_t R, int64_t V,
+                  size_t shared_most, void *stream)
+{
+    const bool aligned = flm_aligned(p, logits) && flm_steps_match(logits_step, p_step);
+    const size_t kept = flm_cuda_kept(V, shared_most);
+    const auto kernel = kept > 0                 ? softmax<T, KEPT>
+                        : V >= FLM_CUDA_LONG_ROW ? softmax<T, LONG>
+                                                 : softmax<T, SHORT>;
+    return flm_launch(kernel, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_soft_threads(V)), kept, stream, p,
+                      p_step, logits, logits_step, R, V, aligned);
+}
+
 } // namespace
 
 int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_step, const float *logits,
                                  int64_t logits_step, const int32_t *target, float scale, int64_t R, int64_t V,
-                                 void *stream)
+                                 size_t shared_most, void *stream)
 {
-    const dim3 grid(flm_cuda_grid(R, 0)), block((unsigned)flm_cuda_row_threads(V));
-    const bool aligned = flm_aligned(grad, logits) && flm_steps_match(logits_step, grad ? grad_step : logits_step);
     if (bf16)
-        return flm_launch(softmax_xent<flm_bf16>, grid, block, 0, stream, loss, (flm_bf16 *)grad, grad_step, logits,
-                          logits_step, target, scale, R, V, aligned);
-    return flm_launch(softmax_xent<float>, grid, block, 0, stream, loss, (float *)grad, grad_step, logits, logits_step,
-                      target, scale, R, V, aligned);
+        return xent(loss, (flm_bf16 *)grad, grad_step, logits, logits_step, target, scale, R, V, shared_most, stream);
+    return xent(loss, (float *)grad, grad_step, logits, logits_step, target, scale, R, V, shared_most, stream);
 }
 
 int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_step, const float *logits, int64_t logits_step, int64_t R,
-                            int64_t V, void *stream)
+                            int64_t V, size_t shared_most, void *stream)
 {
-    const dim3 grid(flm_cuda_grid(R, 0)), block((unsigned)flm_cuda_row_threads(V));
-    const bool aligned = flm_aligned(p, logits) && flm_steps_match(logits_step, p_step);
-    if (bf16)
-        return flm_launch(softmax<flm_bf16>, grid, block, 0, stream, (flm_bf16 *)p, p_step, logits, logits_step, R, V,
-                          aligned);
-    return flm_launch(softmax<float>, grid, block, 0, stream, (float *)p, p_step, logits, logits_step, R, V, aligned);
+    if (bf16) return probabilities((flm_bf16 *)p, p_step, logits, logits_step, R, V, shared_most, stream);
+    return probabilities((float *)p, p_step, logits, logits_step, R, V, shared_most, stream);
 }
 
 int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t step, int64_t R, int64_t V, void *stream)
