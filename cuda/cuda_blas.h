@@ -12,8 +12,8 @@
 
 /* The options that make a job take less of a GPU's memory, for messages. */
 #define FLM_CUDA_SMALLER                                                                                             \
-    "a smaller --micro-batch or --chunk, or --recompute (flm_train, flm_distill), a smaller --batch (flm_generate, " \
-    "flm_score) take less"
+    "a smaller --micro-batch or --chunk, or --recompute (flm_train, flm_distill; --plan says what they take), a "      \
+    "smaller --batch (flm_generate, flm_score) take less"
 
 enum { FLM_CUDA_PLANS = 64 };
 static const size_t FLM_CUDA_WORKSPACE = (size_t)32 << 20; /* bytes; what NVIDIA advises for Hopper (cuBLAS's manual) */

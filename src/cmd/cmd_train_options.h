@@ -27,7 +27,7 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
     {"batch", FLM_OPTION_INT, AT(batch), "512", 1, 1 << 24, NULL, "Training", "N",                                    \
      "Sequences a step, all ranks together", false},                                                                  \
     {"micro-batch", FLM_OPTION_INT, AT(micro_batch), "0", 0, 1 << 24, NULL, "Training", "N",                          \
-     "Sequences a rank holds at once; 0: about 8192 tokens, 32768 on a GPU", false},                                                  \
+     "Sequences a rank holds at once; 0: about 8192 tokens, 16384 on a GPU", false},                                                  \
     {"chunk", FLM_OPTION_INT, AT(chunk), "0", 0, 1 << 24, NULL, "Training", "N",                                      \
      "Rows of logits held at once; 0: about 16 M logits, 256 M on a GPU", false},                                                     \
     {"recompute", FLM_OPTION_BOOL, AT(recompute), "no", 0, 0, NULL, "Training", NULL,                                 \
