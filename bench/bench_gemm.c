@@ -30,7 +30,7 @@ static const flm_option table[] = {
     INT_OPTION(tokens, "4096", 1, 1 << 24, "tokens", "tokens of a micro-batch, M of the trunk's products"),
     INT_OPTION(width, "768", 1, 1 << 16, "width", "the network's width d"),
     INT_OPTION(vocabulary, "30522", 1, 1 << 24, "vocabulary", "V, N of the head's products"),
-    INT_OPTION(head_rows, "1024", 1, 1 << 24, "head-rows", "tokens of one chunk of the head"),
+    INT_OPTION(head_rows, "1024", 0, 1 << 24, "head-rows", "tokens of one chunk of the head; 0: as flm_train"),
     {.name = "device",
      .type = FLM_OPTION_CHOICE,
      .offset = offsetof(options, device),
@@ -109,6 +109,7 @@ int main(int argc, char **argv)
                               &parsed));
     if (stop) goto done;
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, 0, &be));
+    if (o.head_rows == 0) o.head_rows = flm_backend_chunk(be, o.vocabulary);
     FLM_TRY(bench_report_create("gemm", o.json, be, bench_threads(be), &report));
     printf("%s\n", flm_backend_describe(be));
     if (o.precision != PRECISION_BF16) FLM_TRY(bench_dtype(be, &o, FLM_DTYPE_F32, report));
