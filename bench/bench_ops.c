@@ -519,6 +519,7 @@ int main(int argc, char **argv)
     if (o.width % (2 * o.heads) != 0) FLM_FAIL(FLM_E_USAGE, "--width must be a multiple of twice --heads");
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, 0, &be));
     if (o.head_rows == 0) o.head_rows = flm_backend_chunk(be, o.vocabulary);
+    if (o.head_rows > o.batch * o.length) o.head_rows = o.batch * o.length;
     FLM_TRY(bench_report_create("ops", o.json, be, bench_threads(be), &report));
     printf("%s\n", flm_backend_describe(be));
     FLM_TRY(measure_copy(be, (size_t)o.copy << 20, (int)o.runs, "copy, memory", report, &memory));

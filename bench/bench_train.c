@@ -20,7 +20,7 @@
 
 typedef struct options {
     const char *preset, *json;
-    int64_t length, vocabulary, batch, micro_batch, chunk, runs, sample_steps, seed, threads;
+    int64_t length, vocabulary, batch, micro_batch, chunk, runs, sample_steps, cube, seed, threads;
     double dropout;
     bool recompute, profile;
     int device, precision, objective;
@@ -49,6 +49,7 @@ static const flm_option table[] = {
     {"profile", FLM_OPTION_BOOL, offsetof(options, profile), "no", 0, 0, NULL, "Benchmark", NULL,
      "the parts of a step, as JSON lines", false},
     INT_OPTION(sample_steps, "sample-steps", "0", 0, 1 << 20, "also sample a micro-batch a rank in so many steps; 0: no"),
+    INT_OPTION(cube, "cube", "4096", 1, 1 << 15, "M = N = K of the peak's product that is none of the step's"),
     {"objective", FLM_OPTION_CHOICE, offsetof(options, objective), "flm", 0, 0, objectives, "Benchmark", "WHAT",
      "what is trained: an FLM, or a stage of distillation", false},
     {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
@@ -134,14 +135,14 @@ static double step_flops(const options *o, const flm_model_shape *s)
     return trunk[o->objective] * (flm_model_flops(s) - of_head) + head[o->objective] * of_head;
 }
 
-static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_trainer_settings *s, flm_dtype dtype,
-                               double *sum)
+static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_trainer_settings *s, int64_t cube,
+                               flm_dtype dtype, double *sum)
 {
     flm_status rc = FLM_OK;
     bench_product products[BENCH_PRODUCTS];
     int best;
     const int count =
-        bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, products);
+        bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, cube, products);
     FLM_TRY(flm_comm_barrier(comm));
     FLM_TRY(bench_peak(be, products, count, dtype, BENCH_RUNS_LEAST, sum, &best));
     FLM_TRY(flm_comm_sum_f64(comm, sum, 1));
@@ -190,7 +191,7 @@ static flm_status profile_steps(const options *o, flm_backend *be, work *w, benc
     bench_product products[BENCH_PRODUCTS];
     bench_profile *profile = NULL;
     const int count =
-        bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, products);
+        bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, o->cube, products);
     if (flm_comm_size(w->trainer->comm) > 1) FLM_FAIL(FLM_E_USAGE, "--profile is of one rank");
     FLM_TRY(bench_profile_begin(be, products, count, &profile));
     for (int i = 0; i < (int)o->runs; i++) FLM_TRY(run_step(w));
@@ -275,10 +276,10 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
     FLM_TRY(make_ids(w.trainer, &w.ids));
     FLM_TRY(run_step(&w)); /* memory is a step's, before the measurement of the peak takes its own */
     FLM_TRY(memory_taken(be, free_before, &gib));
-    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, s.act, &peak[0]));
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, o->cube, s.act, &peak[0]));
     FLM_TRY(bench_measure(NULL, run_step, &w, (int)o->runs, &seconds)); /* as many steps on every rank */
-    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, s.act, &peak[1]));
-    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, FLM_DTYPE_F32, &peak[2]));
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, o->cube, s.act, &peak[1]));
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, o->cube, FLM_DTYPE_F32, &peak[2]));
     if (flm_comm_rank(comm) == 0) FLM_TRY(report_figures(o, w.trainer, be, peak, gib, &seconds, report));
     if (o->profile) FLM_TRY(profile_steps(o, be, &w, report));
     if (o->sample_steps) FLM_TRY(measure_samples(o, w.trainer, report));

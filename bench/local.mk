@@ -45,3 +45,10 @@ bench: %D%/bench_score$(EXEEXT)
 %C%_bench_score_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_score_LDADD = libflm_cmd.a $(LINK_TRAIN)
 EXTRA_DIST += %D%/results/score.md
+
+# make bench-gpu DIR=...: everything that a GPU is asked, in one folder.
+EXTRA_DIST += %D%/gpu %D%/gpu-table.awk
+bench-gpu: bench
+	@$(SHELL) $(srcdir)/bench/gpu '$(abs_builddir)' '$(DIR)'
+.PHONY: bench-gpu
+DIR = gpu-results
