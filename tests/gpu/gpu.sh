@@ -8,6 +8,7 @@
 #   FLM_GPU_SMALL      not empty: seconds instead of minutes
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2034 # for those that source it
+: "${abs_top_srcdir:?run me with make check-gpu}"
 device=${FLM_GPU_PROGRAMS:?run me with make check-gpu}
 parity=$device/parity
 test -x "$parity" || parity=$device/tests/parity/parity

@@ -15,7 +15,7 @@ timeout -k 5 120 "$device/flm_train" --data shards --out large $large --precisio
 tap_is $? 1 "out of memory: exit status 1"
 tap_is "$(grep -c ': error: ' err)" 1 "one error"
 grep ': error: ' err | sed 's/^/#   /'
-sed -n "s/.*: error: \([0-9.]*\) MiB of the GPU's memory asked for, \([0-9.]*\) MiB free.*/\1 \2/p" err |
+sed -n "s/.*: error: .* \([0-9.]*\) MiB of the GPU's memory asked for, \([0-9.]*\) MiB free.*/\1 \2/p" err |
     awk '$1 > $2 && $2 > 0 { said++ } END { exit said != 1 }'
 tap_ok $? "what was asked for is more than what is free"
 tap_has err "--micro-batch" "and the option to turn is named"
