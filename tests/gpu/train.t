@@ -34,7 +34,8 @@ run rounded 1 "$bin/flm_train" --device cpu --precision bf16 --steps $steps
 run gpu 1 "$device/flm_train" --device cuda --precision bf16 --steps $steps
 for name in exact rounded gpu; do curve $name | grep -v valid >$name.curve; done
 # bf16's own spread: three times what the CPU's bf16 has been off by so far, or will be within 20 steps (small differences
-# grow suddenly where a gradient is clipped), and at least half a per cent. The CPU's was 1e-4 for 50 steps, then up to 4 %.
+# grow suddenly where a gradient is clipped), and at least 0.2 %. The CPU's was 1e-4 for 50 steps, then up to 4 %; the emulated
+# device's was the CPU's, to a few 1e-5, for 70 steps of a smaller network.
 paste -d ' ' exact.curve rounded.curve gpu.curve | awk -v steps=$steps '
     function off(x, y) { return x > y ? x / y - 1 : y / x - 1 }
     $1 != NR || $4 != NR || $7 != NR || !($2 > 0) || !($5 > 0) || !($8 > 0) { bad = 1 }
@@ -42,7 +43,7 @@ paste -d ' ' exact.curve rounded.curve gpu.curve | awk -v steps=$steps '
     END {
         for (i = 1; i <= NR; i++) {
             while (seen < NR && seen < i + 20) { seen++; if (spread[seen] > most) most = spread[seen] }
-            may = 3 * most > 5e-3 ? 3 * most : 5e-3
+            may = 3 * most > 2e-3 ? 3 * most : 2e-3
             if (!(found[i] <= may)) { bad = 1; if (!at) at = i }
             if (found[i] > worst) worst = found[i]
         }
