@@ -370,16 +370,17 @@ static flm_status fill(bench *b)
     flm_status rc = FLM_OK;
     flm_backend *be = b->be;
     void *wide = NULL;
+    enum { ROW = 1024 }; /* normal numbers are made a row at a time */
     for (int k = 0; k < TENSORS; k++) {
         flm_tensor *t = &b->t[k];
-        const int64_t n = flm_tensor_elements(t);
+        const int64_t n = flm_tensor_elements(t), rows = (n + ROW - 1) / ROW;
         FLM_TRY(be->memory->alloc(be, flm_tensor_bytes(t), &t->data));
         if (t->dtype == FLM_DTYPE_I32) {
             FLM_TRY(fill_from_host(b, t));
             continue;
         }
-        FLM_TRY(be->memory->alloc(be, (size_t)n * sizeof(float), &wide));
-        const flm_tensor normal = flm_tensor_3d(wide, FLM_DTYPE_F32, 1, 1, n);
+        FLM_TRY(be->memory->alloc(be, (size_t)rows * ROW * sizeof(float), &wide));
+        const flm_tensor normal = flm_tensor_3d(wide, FLM_DTYPE_F32, 1, rows, ROW);
         const flm_tensor from = flm_tensor_1d(wide, FLM_DTYPE_F32, n), to = flm_tensor_1d(t->data, t->dtype, n);
         FLM_TRY(be->ops->normal(be, &normal, (uint64_t)k, 0));
         FLM_TRY(be->ops->cast(be, &to, &from));
