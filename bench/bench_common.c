@@ -27,11 +27,30 @@ const char *const bench_devices[] = {"auto", "cpu", "cuda", NULL};
 
 int bench_threads(const flm_backend *be) { return strcmp(be->name, "cpu") == 0 ? flm_cpu_threads(be) : 1; }
 
-static flm_status run_once(flm_backend *be, bench_work work, void *arg)
+/* Seconds of one of so many calls in a row. */
+static flm_status run_calls(flm_backend *be, bench_work work, void *arg, int calls, double *seconds)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(work(arg));
+    const double begin = flm_seconds();
+    for (int i = 0; i < calls; i++) FLM_TRY(work(arg));
     if (be) FLM_TRY(be->stream->sync(be));
+    *seconds = (flm_seconds() - begin) / calls;
+done:
+    return rc;
+}
+
+/* On a device as many calls as take about 2 ms: queuing one and waiting for it costs microseconds, which are not what is
+ * measured, and which a step does not pay. */
+static flm_status choose_calls(flm_backend *be, bench_work work, void *arg, int *calls)
+{
+    enum { MOST = 100 };
+    static const double long_enough = 2e-3;
+    flm_status rc = FLM_OK;
+    double once;
+    *calls = 1;
+    if (be == NULL || be->host_memory) goto done;
+    FLM_TRY(run_calls(be, work, arg, 1, &once));
+    *calls = once * MOST <= long_enough ? MOST : once >= long_enough ? 1 : (int)(long_enough / once) + 1;
 done:
     return rc;
 }
@@ -40,14 +59,12 @@ flm_status bench_measure(flm_backend *be, bench_work work, void *arg, int runs, 
 {
     flm_status rc = FLM_OK;
     double seconds[BENCH_RUNS_MOST];
+    int calls;
 
     assert(runs >= BENCH_RUNS_LEAST && runs <= BENCH_RUNS_MOST);
-    FLM_TRY(run_once(be, work, arg));
-    for (int i = 0; i < runs; i++) {
-        double begin = flm_seconds();
-        FLM_TRY(run_once(be, work, arg));
-        seconds[i] = flm_seconds() - begin;
-    }
+    FLM_TRY(run_calls(be, work, arg, 1, &seconds[0]));
+    FLM_TRY(choose_calls(be, work, arg, &calls));
+    for (int i = 0; i < runs; i++) FLM_TRY(run_calls(be, work, arg, calls, &seconds[i]));
     qsort(seconds, (size_t)runs, sizeof seconds[0], by_size);
     *out = (bench_seconds){(seconds[(runs - 1) / 2] + seconds[runs / 2]) / 2, seconds[0], seconds[runs - 1], runs};
 done:

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 typedef struct options {
-    int64_t threads, runs, tokens, width, vocabulary, head_rows;
+    int64_t threads, runs, tokens, width, vocabulary, head_rows, cube;
     const char *json;
     int precision, device;
 } options;
@@ -30,7 +30,8 @@ static const flm_option table[] = {
     INT_OPTION(tokens, "4096", 1, 1 << 24, "tokens", "tokens of a micro-batch, M of the trunk's products"),
     INT_OPTION(width, "768", 1, 1 << 16, "width", "the network's width d"),
     INT_OPTION(vocabulary, "30522", 1, 1 << 24, "vocabulary", "V, N of the head's products"),
-    INT_OPTION(head_rows, "1024", 1, 1 << 24, "head-rows", "tokens of one chunk of the head"),
+    INT_OPTION(head_rows, "1024", 0, 1 << 24, "head-rows", "tokens of one chunk of the head; 0: as flm_train"),
+    INT_OPTION(cube, "4096", 1, 1 << 15, "cube", "M = N = K of a product beside the step's"),
     {.name = "device",
      .type = FLM_OPTION_CHOICE,
      .offset = offsetof(options, device),
@@ -59,7 +60,7 @@ static flm_status bench_dtype(flm_backend *be, const options *o, flm_dtype dtype
     flm_status rc = FLM_OK;
     bench_product cases[BENCH_PRODUCTS];
     bench_seconds plain[BENCH_PRODUCTS], preferred[BENCH_PRODUCTS];
-    int count = bench_products_make(o->tokens, o->width, o->vocabulary, o->head_rows, cases), best = 0;
+    int count = bench_products_make(o->tokens, o->width, o->vocabulary, o->head_rows, o->cube, cases), best = 0;
     double rate[BENCH_PRODUCTS], peak = 0;
 
     for (int i = 0; i < count; i++) {
@@ -109,6 +110,7 @@ int main(int argc, char **argv)
                               &parsed));
     if (stop) goto done;
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, 0, &be));
+    if (o.head_rows == 0) o.head_rows = flm_backend_chunk(be, o.vocabulary);
     FLM_TRY(bench_report_create("gemm", o.json, be, bench_threads(be), &report));
     printf("%s\n", flm_backend_describe(be));
     if (o.precision != PRECISION_BF16) FLM_TRY(bench_dtype(be, &o, FLM_DTYPE_F32, report));

@@ -20,7 +20,7 @@ static int linear_cases(bench_product *c, const char *const names[3], int64_t ro
     return 3;
 }
 
-int bench_products_make(int64_t tokens, int64_t d, int64_t V, int64_t head_rows, bench_product *c)
+int bench_products_make(int64_t tokens, int64_t d, int64_t V, int64_t head_rows, int64_t cube, bench_product *c)
 {
     static const char *const names[LINEARS][3] = {
         {"qkv", "qkv grad x", "qkv grad W"},
@@ -34,8 +34,8 @@ int bench_products_make(int64_t tokens, int64_t d, int64_t V, int64_t head_rows,
     count += linear_cases(c + count, names[1], tokens, d, d, false, false);
     count += linear_cases(c + count, names[2], tokens, 4 * d, d, true, false);
     count += linear_cases(c + count, names[3], tokens, d, 4 * d, true, false);
-    count += linear_cases(c + count, names[4], head_rows, V, d, true, true);
-    c[count++] = (bench_product){"4096 cubed", 4096, 4096, 4096, .f32_out = false};
+    count += linear_cases(c + count, names[4], head_rows < tokens ? head_rows : tokens, V, d, true, true);
+    c[count++] = (bench_product){"cube", cube, cube, cube, .f32_out = false};
     return count;
 }
 

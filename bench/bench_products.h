@@ -14,9 +14,9 @@ typedef struct bench_product {
 
 enum { BENCH_PRODUCTS = 16 };
 
-/* bench_products_make - the products of a step on `tokens` tokens at once, width d, a head of V in chunks of head_rows,
- * and 4096 cubed. Returns their number, at most BENCH_PRODUCTS. */
-int bench_products_make(int64_t tokens, int64_t d, int64_t V, int64_t head_rows, bench_product *products);
+/* bench_products_make - the products of a step on `tokens` tokens at once, width d, a head of V in chunks of head_rows (at
+ * most tokens), and a cube (usually 4096). Returns their number, at most BENCH_PRODUCTS. */
+int bench_products_make(int64_t tokens, int64_t d, int64_t V, int64_t head_rows, int64_t cube, bench_product *products);
 
 /* bench_product_flops - 2 M N K (model.md section 9). */
 double bench_product_flops(const bench_product *product);

@@ -96,7 +96,7 @@ static flm_status bench(flm_backend *be, const options *o)
     bench_seconds seconds;
     bench_report *report = NULL;
     FLM_TRY(work_make(be, o, bf16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, &w));
-    FLM_TRY(bench_measure(be, run, &w, (int)o->runs, &seconds));
+    FLM_TRY(bench_measure(NULL, run, &w, (int)o->runs, &seconds));
     qsort(w.processor + 1, (size_t)o->runs, sizeof w.processor[0], by_size);
     const double processor = w.processor[1 + o->runs / 2];
     printf("%s, %s\n", flm_backend_describe(be), bf16 ? "bf16" : "fp32");

@@ -3,9 +3,10 @@
  *
  * Random tokens, so no files. The peak is measured in the same run, by every rank at once, before and after the steps;
  * the share counts model FLOPs (model.md section 9: three times the forward pass; of a stage of distillation, those of
- * its passes), not what the step really does.
+ * its passes), not what the step really does. --profile: and where the step's time goes. --sample-steps: and how fast
+ * the network samples.
  * With several ranks (mpirun) rates are summed over them. SPDX-License-Identifier: Apache-2.0 */
-#include "bench/bench_products.h"
+#include "bench/bench_profile.h"
 
 #include "base/base_philox.h"
 #include "base/base_progress.h"
@@ -19,9 +20,9 @@
 
 typedef struct options {
     const char *preset, *json;
-    int64_t length, vocabulary, batch, micro_batch, chunk, runs, seed, threads;
+    int64_t length, vocabulary, batch, micro_batch, chunk, runs, sample_steps, cube, seed, threads;
     double dropout;
-    bool recompute;
+    bool recompute, profile;
     int device, precision, objective;
 } options;
 
@@ -40,11 +41,15 @@ static const flm_option table[] = {
     INT_OPTION(vocabulary, "vocabulary", "30522", 2, 1 << 24, "V"),
     INT_OPTION(batch, "batch", "32", 1, 1 << 20, "sequences a step, all ranks together"),
     INT_OPTION(micro_batch, "micro-batch", "32", 1, 1 << 20, "sequences a rank holds at once"),
-    INT_OPTION(chunk, "chunk", "512", 1, 1 << 20, "rows of logits at once"),
+    INT_OPTION(chunk, "chunk", "512", 0, 1 << 20, "rows of logits at once; 0: as flm_train"),
     INT_OPTION(runs, "runs", "3", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "timed steps"),
     {"dropout", FLM_OPTION_FLOAT, offsetof(options, dropout), "0.1", 0, 0.9, NULL, "Benchmark", "P", "dropout", false},
     {"recompute", FLM_OPTION_BOOL, offsetof(options, recompute), "no", 0, 0, NULL, "Benchmark", NULL,
      "make activations again in the backward pass", false},
+    {"profile", FLM_OPTION_BOOL, offsetof(options, profile), "no", 0, 0, NULL, "Benchmark", NULL,
+     "the parts of a step, as JSON lines", false},
+    INT_OPTION(sample_steps, "sample-steps", "0", 0, 1 << 20, "also sample a micro-batch a rank in so many steps; 0: no"),
+    INT_OPTION(cube, "cube", "4096", 1, 1 << 15, "M = N = K of the peak's product that is none of the step's"),
     {"objective", FLM_OPTION_CHOICE, offsetof(options, objective), "flm", 0, 0, objectives, "Benchmark", "WHAT",
      "what is trained: an FLM, or a stage of distillation", false},
     {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
@@ -62,7 +67,9 @@ static flm_status run_step(void *arg)
 {
     work *w = arg;
     flm_step_result result;
-    return flm_trainer_step(w->trainer, w->ids, false, &result);
+    flm_status rc = flm_trainer_step(w->trainer, w->ids, false, &result);
+    if (rc == FLM_OK) rc = w->trainer->be->stream->sync(w->trainer->be);
+    return rc;
 }
 
 /* Tokens spread like words: rank r is drawn about as often as 1 / r (Zipf), so that rows of E are met repeatedly. */
@@ -128,14 +135,14 @@ static double step_flops(const options *o, const flm_model_shape *s)
     return trunk[o->objective] * (flm_model_flops(s) - of_head) + head[o->objective] * of_head;
 }
 
-static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_trainer_settings *s, flm_dtype dtype,
-                               double *sum)
+static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_trainer_settings *s, int64_t cube,
+                               flm_dtype dtype, double *sum)
 {
     flm_status rc = FLM_OK;
     bench_product products[BENCH_PRODUCTS];
     int best;
     const int count =
-        bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, products);
+        bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, cube, products);
     FLM_TRY(flm_comm_barrier(comm));
     FLM_TRY(bench_peak(be, products, count, dtype, BENCH_RUNS_LEAST, sum, &best));
     FLM_TRY(flm_comm_sum_f64(comm, sum, 1));
@@ -143,11 +150,10 @@ done:
     return rc;
 }
 
-static flm_status report_figures(const options *o, const flm_trainer *t, flm_backend *be, const double peak[3], double memory_gib,
-                                 const bench_seconds *seconds)
+static flm_status report_figures(const options *o, const flm_trainer *t, flm_backend *be, const double peak[3],
+                                 double memory_gib, const bench_seconds *seconds, bench_report *report)
 {
     flm_status rc = FLM_OK;
-    bench_report *report = NULL;
     const double mean_peak = (peak[0] + peak[1]) / 2, tokens = (double)(t->settings.batch * t->settings.shape.L);
     const double flops = step_flops(o, &t->settings.shape) * tokens;
     const double share = flops / seconds->median / mean_peak;
@@ -163,7 +169,6 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
     printf("peak of f32 %.1f GFLOP/s: share %.1f %%\n", 1e-9 * peak[2], 100 * flops / seconds->median / peak[2]);
     printf("peak memory of rank 0: %.2f GiB (%.2f in arenas)\n", memory_gib,
            (double)flm_trainer_bytes(t) / (1 << 30));
-    FLM_TRY(bench_report_create("train", o->json, be, (int)o->threads, &report));
     FLM_TRY(bench_report_line(
         report, json_pack("{ss ss si ss sI sI sI sI sI sf sf sf so sf sf sf sf}", "record", "train", "objective",
                           objectives[o->objective], "ranks", flm_comm_size(t->comm), "dtype",
@@ -174,9 +179,71 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
                           1e-9 * peak[1], "peak_gflops_f32", 1e-9 * peak[2], "step_seconds", bench_seconds_json(seconds), "tokens_per_second",
                           tokens / seconds->median, "gflops", 1e-9 * flops / seconds->median, "share_of_peak", share,
                           "memory_gib", memory_gib)));
-    FLM_TRY(bench_report_finish(&report));
 done:
-    if (report) bench_report_finish(&report);
+    return rc;
+}
+
+/* Where the step's time goes, on one rank: others would be waited for in what is timed. */
+static flm_status profile_steps(const options *o, flm_backend *be, work *w, bench_report *report)
+{
+    flm_status rc = FLM_OK;
+    const flm_trainer_settings *s = &w->trainer->settings;
+    bench_product products[BENCH_PRODUCTS];
+    bench_profile *profile = NULL;
+    const int count =
+        bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, o->cube, products);
+    if (flm_comm_size(w->trainer->comm) > 1) FLM_FAIL(FLM_E_USAGE, "--profile is of one rank");
+    FLM_TRY(bench_profile_begin(be, products, count, &profile));
+    for (int i = 0; i < (int)o->runs; i++) FLM_TRY(run_step(w));
+    FLM_TRY(bench_profile_write(profile, (int)o->runs, objectives[o->objective], report));
+done:
+    bench_profile_end(&profile);
+    return rc;
+}
+
+/* Samples as flm_generate draws them, a micro-batch a rank: what each further batch takes, so without the noise's algebra
+ * and memory, which are once a program. */
+static flm_status measure_samples(const options *o, flm_trainer *t, bench_report *report)
+{
+    enum { MOST = 17, FEW = 16 };
+    flm_status rc = FLM_OK;
+    const int more = o->sample_steps < FEW ? (int)(FEW / o->sample_steps) : 1;
+    const int64_t samples = t->settings.micro_batch * flm_comm_size(t->comm);
+    int64_t steps[MOST];
+    double entropy[MOST], seconds[2];
+    for (int i = 0; i < MOST; i++) steps[i] = o->sample_steps;
+    FLM_TRY(flm_trainer_sample(t, steps, 1, samples, entropy));
+    for (int i = 0; i < 2; i++) {
+        FLM_TRY(flm_comm_barrier(t->comm));
+        const double begin = flm_seconds();
+        FLM_TRY(flm_trainer_sample(t, steps, i == 0 ? 1 : 1 + more, samples, entropy));
+        FLM_TRY(flm_comm_barrier(t->comm));
+        seconds[i] = flm_seconds() - begin;
+    }
+    const double tokens = (double)(more * samples * t->settings.shape.L), took = seconds[1] - seconds[0];
+    if (flm_comm_rank(t->comm) != 0) goto done;
+    printf("sampling in %lld steps: %.0f tokens/s\n", (long long)o->sample_steps, tokens / took);
+    FLM_TRY(bench_report_line(report, json_pack("{ss ss sI sI sI sf sf}", "record", "sample", "objective",
+                                                objectives[o->objective], "steps", (json_int_t)o->sample_steps,
+                                                "samples", (json_int_t)(more * samples), "L",
+                                                (json_int_t)t->settings.shape.L, "seconds", took, "tokens_per_second",
+                                                tokens / took)));
+done:
+    return rc;
+}
+
+/* GiB that the step takes: of a device, what is gone of its memory. */
+static flm_status memory_taken(flm_backend *be, size_t before, double *gib)
+{
+    flm_status rc = FLM_OK;
+    struct rusage usage;
+    size_t after = 0;
+    getrusage(RUSAGE_SELF, &usage);
+    *gib = (double)usage.ru_maxrss / (1 << 20);
+    if (be->host_memory) goto done;
+    FLM_TRY(be->memory->available(be, &after));
+    *gib = ((double)before - (double)after) / (1 << 30);
+done:
     return rc;
 }
 
@@ -187,16 +254,19 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
     flm_trainer_settings s = {.act = bf16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32,
                               .batch = o->batch,
                               .micro_batch = o->micro_batch,
-                              .chunk = o->chunk,
+                              .chunk = o->chunk ? o->chunk : flm_backend_chunk(be, o->vocabulary),
                               .recompute = o->recompute,
                               .dropout = o->dropout,
                               .lr = {.lr = 3e-4},
                               .seed = (uint64_t)o->seed,
                               .optimizer = {0.9, 0.999, 1e-8, 0, 1, 0.9999}};
     work w = {0};
-    struct rusage usage;
-    double peak[3]; /* of the step's dtype, before and after; of fp32 */
+    double peak[3], gib = 0; /* of the step's dtype, before and after; of fp32 */
+    size_t free_before = 0;
     bench_seconds seconds;
+    bench_report *report = NULL;
+    FLM_TRY(bench_report_create("train", flm_comm_rank(comm) == 0 ? o->json : "", be, (int)o->threads, &report));
+    FLM_TRY(be->memory->available(be, &free_before));
     FLM_TRY(flm_model_preset(o->preset, &s.shape));
     s.shape.L = o->length;
     s.shape.V = o->vocabulary;
@@ -205,13 +275,17 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
     FLM_TRY(flm_optimizer_initialise(w.trainer->optimizer, s.seed));
     FLM_TRY(make_ids(w.trainer, &w.ids));
     FLM_TRY(run_step(&w)); /* memory is a step's, before the measurement of the peak takes its own */
-    getrusage(RUSAGE_SELF, &usage);
-    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, s.act, &peak[0]));
-    FLM_TRY(bench_measure(be, run_step, &w, (int)o->runs, &seconds));
-    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, s.act, &peak[1]));
-    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, FLM_DTYPE_F32, &peak[2]));
-    if (flm_comm_rank(comm) == 0) FLM_TRY(report_figures(o, w.trainer, be, peak, (double)usage.ru_maxrss / (1 << 20), &seconds));
+    FLM_TRY(memory_taken(be, free_before, &gib));
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, o->cube, s.act, &peak[0]));
+    FLM_TRY(bench_measure(NULL, run_step, &w, (int)o->runs, &seconds)); /* as many steps on every rank */
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, o->cube, s.act, &peak[1]));
+    FLM_TRY(measure_peak(comm, be, &w.trainer->settings, o->cube, FLM_DTYPE_F32, &peak[2]));
+    if (flm_comm_rank(comm) == 0) FLM_TRY(report_figures(o, w.trainer, be, peak, gib, &seconds, report));
+    if (o->profile) FLM_TRY(profile_steps(o, be, &w, report));
+    if (o->sample_steps) FLM_TRY(measure_samples(o, w.trainer, report));
+    FLM_TRY(bench_report_finish(&report));
 done:
+    if (report) bench_report_finish(&report);
     free(w.ids);
     flm_trainer_destroy(&w.trainer);
     flm_weights_destroy(&w.teacher);

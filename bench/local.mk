@@ -18,8 +18,8 @@ bench: %D%/bench_gemm$(EXEEXT) %D%/bench_ops$(EXEEXT)
 EXTRA_PROGRAMS += %D%/bench_train
 CLEANFILES += %D%/bench_train$(EXEEXT)
 bench: %D%/bench_train$(EXEEXT)
-%C%_bench_train_SOURCES = %D%/bench_train.c %D%/bench_products.c %D%/bench_products.h %D%/bench_common.c \
-  %D%/bench_common.h
+%C%_bench_train_SOURCES = %D%/bench_train.c %D%/bench_profile.c %D%/bench_profile.h %D%/bench_products.c \
+  %D%/bench_products.h %D%/bench_common.c %D%/bench_common.h
 %C%_bench_train_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_train_LDADD = libflm_cmd.a $(LINK_TRAIN)
 %C%_bench_comm_SOURCES = %D%/bench_comm.c %D%/bench_common.c %D%/bench_common.h
@@ -45,3 +45,10 @@ bench: %D%/bench_score$(EXEEXT)
 %C%_bench_score_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_score_LDADD = libflm_cmd.a $(LINK_TRAIN)
 EXTRA_DIST += %D%/results/score.md
+
+# make bench-gpu DIR=...: everything that a GPU is asked, in one folder.
+EXTRA_DIST += %D%/gpu %D%/gpu-table.awk
+bench-gpu: bench
+	@$(SHELL) $(srcdir)/bench/gpu '$(abs_builddir)' '$(DIR)'
+.PHONY: bench-gpu
+DIR = gpu-results

@@ -105,7 +105,7 @@ if command -v shellcheck >/dev/null 2>&1; then
     cd "$top" || exit 1 # where it looks for what the tests source
     # shellcheck disable=SC2046 # no blanks in these names
     quietly "shellcheck" "$build/shellcheck.log" shellcheck -x quickstart bootstrap .ci/run \
-        $(grep -rlE '^#!/bin/(sh|bash)|^# shellcheck shell=' scripts tests data-prep jobs)
+        $(grep -rlE '^#!/bin/(sh|bash)|^# shellcheck shell=' scripts tests data-prep jobs bench)
 else
     skip "shellcheck is not installed"
 fi

@@ -26,6 +26,7 @@ include tests/unit/local.mk
 include tests/conform/local.mk
 include tests/emulate/local.mk
 include tests/cuda/local.mk
+include tests/gpu/local.mk
 include tests/parity/local.mk
 include tests/ranks/local.mk
 include tests/cmd/local.mk

@@ -4,9 +4,8 @@
 # A private folder is made and entered; it goes with the test.
 # SPDX-License-Identifier: Apache-2.0
 : "${abs_top_srcdir:?run me with make check}" "${abs_top_builddir:?}" "${MPIEXEC:?}"
-# Programs are tested on the CPU, in a build with CUDA and on a machine with GPUs, too.
-CUDA_VISIBLE_DEVICES=
-export CUDA_VISIBLE_DEVICES
+# Programs are tested on the CPU, in a build with CUDA and on a machine with GPUs, too; but for those of make check-gpu.
+if test -z "${FLM_GPU_PROGRAMS-}"; then CUDA_VISIBLE_DEVICES= && export CUDA_VISIBLE_DEVICES; fi
 tap_count=0
 tap_failed=0
 tap_folder=$(mktemp -d "$abs_top_builddir/tests/tap.XXXXXX") || exit 99

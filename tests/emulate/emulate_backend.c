@@ -6,6 +6,7 @@
 #include "cuda/kernel/kernel.h"
 #include "tests/emulate/emulate_memory.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,15 @@ typedef struct area {
 
 static area *areas;
 static int area_count, area_room, depth;
+static size_t held; /* bytes of them all */
+
+/* What the device has: FLM_EMULATE_MIB, for tests of too little; no limit of its own where that is not set. */
+static size_t memory_free(void)
+{
+    const char *mib = getenv("FLM_EMULATE_MIB");
+    const size_t all = mib ? (size_t)atoll(mib) << 20 : SIZE_MAX;
+    return all > held ? all - held : 0;
+}
 
 static void areas_protect(int how)
 {
@@ -45,6 +55,9 @@ static flm_status emulated_alloc(flm_backend *be, size_t bytes, void **out)
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), data = (bytes + 63) / 64 * 64,
                  whole = data ? (data + page - 1) / page * page : page;
     (void)be;
+    if (whole > memory_free())
+        FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of the GPU's memory asked for, %.1f MiB free; a smaller --micro-batch takes less (emulated)",
+                 (double)bytes / 0x1p20, (double)memory_free() / 0x1p20);
     if (area_count == area_room) {
         area *more = realloc(areas, (size_t)(2 * area_room + 16) * sizeof *more);
         if (!more) FLM_FAIL(FLM_E_NOMEM, "emulated device: out of memory");
@@ -59,6 +72,7 @@ static flm_status emulated_alloc(flm_backend *be, size_t bytes, void **out)
     memset(a->data, 0xFF, data); /* NaN */
     if (depth == 0 && mprotect(pages, a->bytes, PROT_NONE) != 0) abort();
     area_count++;
+    held += whole;
     *out = a->data;
 done:
     return rc;
@@ -70,6 +84,7 @@ static void emulated_release(flm_backend *be, void *data)
     for (int i = 0; data && i < area_count; i++)
         if (areas[i].data == data) {
             munmap(areas[i].pages, areas[i].bytes + (size_t)sysconf(_SC_PAGESIZE));
+            held -= areas[i].bytes;
             areas[i] = areas[--area_count];
             return;
         }

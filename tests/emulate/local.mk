@@ -68,8 +68,9 @@ tests_conform_lapack_emulated_t_LDADD = $(LINK_EMULATED)
 
 # Whole programs whose --device cuda is the emulated one.
 EMULATED_TOOLS = %D%/flm_train %D%/flm_distill %D%/flm_generate %D%/flm_score %D%/parity
-EXTRA_PROGRAMS += $(EMULATED_TOOLS)
-CLEANFILES += $(EMULATED_TOOLS)
+EMULATED_GPU_TOOLS = %D%/device %D%/bench_gemm %D%/bench_ops %D%/bench_train
+EXTRA_PROGRAMS += $(EMULATED_TOOLS) $(EMULATED_GPU_TOOLS)
+CLEANFILES += $(EMULATED_TOOLS) $(EMULATED_GPU_TOOLS)
 EMULATED_LDADD = libflm_emulate.a $(LINK_CMD)
 %C%_flm_train_SOURCES = $(flm_train_SOURCES)
 %C%_flm_train_LDADD = $(EMULATED_LDADD)
@@ -84,9 +85,25 @@ EMULATED_LDADD = libflm_emulate.a $(LINK_CMD)
 %C%_parity_SOURCES = $(tests_parity_parity_SOURCES)
 %C%_parity_CPPFLAGS = $(tests_parity_parity_CPPFLAGS)
 %C%_parity_LDADD = $(EMULATED_LDADD)
+%C%_device_SOURCES = tests/gpu/device.c
+%C%_device_LDADD = $(LINK_EMULATED)
+%C%_bench_gemm_SOURCES = $(bench_bench_gemm_SOURCES)
+%C%_bench_gemm_CPPFLAGS = $(bench_bench_gemm_CPPFLAGS)
+%C%_bench_gemm_LDADD = $(LINK_EMULATED) $(JANSSON_LIBS)
+%C%_bench_ops_SOURCES = $(bench_bench_ops_SOURCES)
+%C%_bench_ops_CPPFLAGS = $(bench_bench_ops_CPPFLAGS)
+%C%_bench_ops_LDADD = $(LINK_EMULATED) $(JANSSON_LIBS)
+%C%_bench_train_SOURCES = $(bench_bench_train_SOURCES)
+%C%_bench_train_CPPFLAGS = $(bench_bench_train_CPPFLAGS)
+%C%_bench_train_LDADD = $(EMULATED_LDADD)
 TESTS += %D%/programs.t
 %D%/programs.log: $(EMULATED_TOOLS) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_distill$(EXEEXT) flm_generate$(EXEEXT) \
   flm_score$(EXEEXT) tests/cmd/file_tool$(EXEEXT) tests/score/score_files$(EXEEXT)
+# What make check-gpu and make bench-gpu do, on the emulated device.
+TESTS += tests/gpu/rehearse.t
+tests/gpu/rehearse.log: $(EMULATED_TOOLS) $(EMULATED_GPU_TOOLS) $(REHEARSED) tests/gpu/device$(EXEEXT) flm_shard$(EXEEXT) \
+  flm_train$(EXEEXT) tests/cmd/file_tool$(EXEEXT)
 endif
+REHEARSED = tests/conform/gate_emulated.t tests/conform/embed_emulated.t
 EXTRA_DIST += %D%/programs.t
 EXTRA_DIST += %D%/emulate.h %D%/emulate_memory.h

@@ -1,9 +1,12 @@
 #!/bin/sh
 # programs.t - the programs on a device whose memory the host cannot read, with the CUDA backend's own kernels: as on the
-# CPU, on one rank and on two, resumed, and the golden files. SPDX-License-Identifier: Apache-2.0
+# CPU, on one rank and on two, resumed, and the golden files. The device is the emulated one, or under make check-gpu the GPU.
+# SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
-emulated=$abs_top_builddir/tests/emulate
+device=${FLM_GPU_PROGRAMS:-$abs_top_builddir/tests/emulate}
+parity=$device/parity
+test -x "$parity" || parity=$device/tests/parity/parity
 steps=12
 shards_make shards 32
 # One kind of run, here and there.
@@ -24,12 +27,12 @@ run() {
 # shellcheck disable=SC2086 # several options
 {
     run host 1 "$bin/flm_train" $small --precision fp32 --steps $steps --device cpu
-    run one 1 "$emulated/flm_train" $small --precision fp32 --steps $steps --device cuda
-    run two 2 "$emulated/flm_train" $small --precision fp32 --steps $steps --device cuda --micro-batch 2
-    run half 1 "$emulated/flm_train" $small --precision fp32 --steps 5 --device cuda
-    run half 1 "$emulated/flm_train" $small --precision fp32 --steps $steps --device cuda
+    run one 1 "$device/flm_train" $small --precision fp32 --steps $steps --device cuda
+    run two 2 "$device/flm_train" $small --precision fp32 --steps $steps --device cuda --micro-batch 2
+    run half 1 "$device/flm_train" $small --precision fp32 --steps 5 --device cuda
+    run half 1 "$device/flm_train" $small --precision fp32 --steps $steps --device cuda
 }
-tap_has one/metrics.jsonl "emulated" "the run says what it ran on"
+tap_has one/metrics.jsonl '"device":"cuda' "the run says what it ran on"
 curves_near "the device's losses are the CPU's" host one $steps
 weights_near "and so are its weights" host/checkpoints/latest one/checkpoints/latest
 curves_near "two ranks through host memory: those of one" one two $steps
@@ -39,10 +42,10 @@ tap_is "$(curve half | grep -v valid)" "$(curve one | grep -v valid)" "resumed: 
 # shellcheck disable=SC2086
 {
     run host1 1 "$bin/flm_distill" --teacher host $distil --steps 4 --device cpu
-    run one1 1 "$emulated/flm_distill" --teacher host $distil --steps 4 --device cuda
+    run one1 1 "$device/flm_distill" --teacher host $distil --steps 4 --device cuda
     run host2 1 "$bin/flm_distill" --teacher host --stage 2 --flow-map host1 $distil --steps 4 --device cpu
-    run one2 1 "$emulated/flm_distill" --teacher host --stage 2 --flow-map host1 $distil --steps 4 --device cuda
-    run low 1 "$emulated/flm_train" $small --precision bf16 --steps $steps --device cuda
+    run one2 1 "$device/flm_distill" --teacher host --stage 2 --flow-map host1 $distil --steps 4 --device cuda
+    run low 1 "$device/flm_train" $small --precision bf16 --steps $steps --device cuda
     run low-host 1 "$bin/flm_train" $small --precision bf16 --steps $steps --device cpu
 }
 curves_near "stage 2" host2 one2 4
@@ -60,7 +63,7 @@ tap_ok $? "bf16: losses within 2 % of the CPU's"
 
 for kind in host one1 one2; do
     for where in cpu cuda; do
-        timeout -k 5 100 "$emulated/flm_generate" --checkpoint $kind --samples 3 --steps 1,3 --batch 2 --precision fp32 --threads 1 \
+        timeout -k 5 100 "$device/flm_generate" --checkpoint $kind --samples 3 --steps 1,3 --batch 2 --precision fp32 --threads 1 \
             --device $where --out "$kind-$where.h5" --text >"$kind-$where.txt" 2>err
         tap_ok $? "$kind: samples on $where"
     done
@@ -69,13 +72,13 @@ for kind in host one1 one2; do
 done
 
 cp -r host nan && "$tool" poison host/checkpoints/latest nan/checkpoints weights/blocks.1.attn_out.weight
-timeout -k 5 100 "$emulated/flm_generate" --checkpoint nan --weights raw --samples 3 --steps 2 --threads 1 --device cuda --out nan.h5 >out 2>err
+timeout -k 5 100 "$device/flm_generate" --checkpoint nan --weights raw --samples 3 --steps 2 --threads 1 --device cuda --out nan.h5 >out 2>err
 tap_is $? 1 "weights that are not numbers end a sampling on the device"
 tap_has err "raw weights:" "which is said"
 
 "$abs_top_builddir/tests/score/score_files" gpt2 gpt2.h5 2>err
 for where in cpu cuda; do
-    timeout -k 5 100 "$emulated/flm_score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --device $where --json $where.json \
+    timeout -k 5 100 "$device/flm_score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --device $where --json $where.json \
         "$abs_top_srcdir/LICENSE" >out 2>err
     tap_ok $? "a text scored on $where"
     sed -n 's/.*"gen_ppl": \([0-9.]*\).*/\1/p' $where.json >$where.ppl
@@ -84,7 +87,7 @@ paste cpu.ppl cuda.ppl | awk '{ exit !($1 > 0 && ($1 > $2 ? $1 / $2 : $2 / $1) <
 tap_ok $? "to the same perplexity: $(cat cpu.ppl cuda.ppl | tr '\n' ' ')"
 
 for precision in fp32 bf16; do
-    timeout -k 5 300 "$emulated/parity" --device cuda --precision $precision "$abs_top_srcdir"/tests/parity/golden/*.h5 >out 2>err
+    timeout -k 5 300 "$parity" --device cuda --precision $precision "$abs_top_srcdir"/tests/parity/golden/*.h5 >out 2>err
     tap_ok $? "golden files, $precision: $(tail -n 1 out)"
     grep FAIL out err | sed 's/^/# /'
 done

@@ -1,0 +1,85 @@
+#!/bin/sh
+# check-gpu.sh BUILD [--probe] - everything that a GPU is asked to show; make check-gpu and quickstart check-gpu call it.
+#
+# Conformance, golden files, whole programs, training in bf16, ranks, too little memory, compute-sanitizer: tests/gpu/. What
+# came out is kept in BUILD/check-gpu, which is worth sending back. Where there is no GPU, or no build for one, the first line
+# says what is missing, and nothing counts as passed. --probe says so alone. The last line is "N passed, N failed, N skipped";
+# exit status 1 if any failed. How long it takes on a GPU is not known yet; each part is ended after the minutes named here.
+#
+# For rehearsals: FLM_GPU_PROGRAMS and its likes (tests/gpu/gpu.sh), FLM_GPU_PROBE, the program that finds the device, and
+# FLM_GPU_TESTS, which parts. SPDX-License-Identifier: Apache-2.0
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd)
+build=${1:?check-gpu.sh BUILD}
+out=${FLM_GPU_OUT:-$build/check-gpu}
+begin=$(date +%s)
+passed=0
+failed=0
+skipped=0
+
+die() {
+    printf 'check-gpu: nothing was checked: %s\n' "$*" >&2
+    exit 1
+}
+say() { printf '[%4d s] %s\n' $(($(date +%s) - begin)) "$*"; }
+
+found=$("${FLM_GPU_PROBE:-$build/tests/gpu/device}" 2>&1) || case $found in
+*"no CUDA backend"*) die "$found: configure it where nvcc is in PATH, or with --with-cuda=DIR" ;;
+*) die "$found" ;;
+esac
+if test "${2-}" = --probe; then exit 0; fi
+say "$found"
+
+# The tests see one GPU, the first; the one about several takes them all.
+FLM_GPU_PROGRAMS=${FLM_GPU_PROGRAMS:-$build}
+FLM_GPU_ALL=${CUDA_VISIBLE_DEVICES-all}
+CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES-0}
+CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES%%,*}
+if test -z "${FLM_GPU_SANITIZER+set}"; then
+    FLM_GPU_SANITIZER=$(command -v compute-sanitizer || true)
+    beside=$(dirname "${NVCC:-/usr/local/cuda/bin/nvcc}")/compute-sanitizer
+    if test -z "$FLM_GPU_SANITIZER" && test -x "$beside"; then FLM_GPU_SANITIZER=$beside; fi
+fi
+export FLM_GPU_PROGRAMS FLM_GPU_ALL FLM_GPU_SANITIZER CUDA_VISIBLE_DEVICES
+
+rm -rf "$out"
+mkdir -p "$out" || exit 1
+{
+    echo "$found"
+    "$FLM_GPU_PROGRAMS/flm_train" --version
+    uname -srm
+    if command -v nvidia-smi >/dev/null 2>&1; then nvidia-smi; fi
+    if test -n "${NVCC-}"; then "$NVCC" --version; fi
+} >"$out/machine.txt" 2>&1
+
+# part NAME MINUTES SCRIPT - one test script, never longer than that.
+part() {
+    case " ${FLM_GPU_TESTS:-$1} " in *" $1 "*) ;; *) return ;; esac
+    say "$1: at most $2 minutes"
+    timeout -k 30 $(($2 * 60)) sh "$top/$3" >"$out/$1.tap" 2>"$out/$1.err" </dev/null
+    status=$?
+    # shellcheck disable=SC2046 # three numbers and whether the plan was kept
+    set -- "$1" $(awk '/^ok .*# SKIP/ { s++; n++; next } /^ok / { p++; n++ } /^not ok / { f++; n++ }
+        /^1\.\.[0-9]+$/ { plan = substr($0, 4); plans++ }
+        END { print p + 0, f + 0, s + 0, (plans == 1 && plan == n && n > 0) }' "$out/$1.tap")
+    passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+    say "$1: $2 passed, $3 failed, $4 skipped"
+    grep '# SKIP' "$out/$1.tap" | head -n 5 | sed 's/^/    /'
+    if test "$3" -gt 0; then grep -A 6 '^not ok' "$out/$1.tap" | head -n 60 | sed 's/^/    /'; fi
+    # A script that does not come to its end, or ends badly without saying of what, has failed once more.
+    if test "$5" != 1 || { test $status != 0 && test "$3" = 0; }; then
+        failed=$((failed + 1))
+        say "$1: FAILED: ended with $status before its end (124: too long); see $out/$1.tap and $out/$1.err"
+    fi
+}
+
+part conform 60 tests/gpu/conform.t
+part parity 30 tests/gpu/parity.t
+part programs 30 tests/emulate/programs.t
+part train 30 tests/gpu/train.t
+part memory 5 tests/gpu/memory.t
+part sanitizer 240 tests/gpu/sanitizer.t
+
+echo "what came out is in $out; please send that folder back"
+echo "$passed passed, $failed failed, $skipped skipped" | tee "$out/summary.txt"
+test "$failed" -eq 0 && test "$passed" -gt 0

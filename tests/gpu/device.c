@@ -1,0 +1,19 @@
+/* device.c - is there a GPU for this build? Prints the line that describes it, or says on standard error why there is none.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "backend/backend.h"
+
+#include <stdio.h>
+
+int main(void)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = NULL;
+    size_t bytes = 0;
+    FLM_TRY(flm_backend_create(FLM_DEVICE_CUDA, 1, 0, &be));
+    FLM_TRY(be->memory->available(be, &bytes));
+    printf("%s, %.1f GiB free\n", flm_backend_describe(be), (double)bytes / 0x1p30);
+done:
+    if (rc != FLM_OK) fprintf(stderr, "%s\n", flm_err_message());
+    flm_backend_destroy(&be);
+    return rc == FLM_OK ? 0 : 1;
+}

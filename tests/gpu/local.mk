@@ -1,0 +1,23 @@
+# What a machine with a GPU is asked: make check-gpu. Minutes to hours, so not in make check, where rehearse.t runs the same
+# scripts on the emulated device (tests/emulate/local.mk).
+EXTRA_DIST += %D%/conform.t %D%/gpu.sh %D%/memory.t %D%/parity.t %D%/rehearse.t %D%/sanitizer.t %D%/train.t
+EXTRA_PROGRAMS += %D%/device
+CLEANFILES += %D%/device$(EXEEXT)
+%C%_device_SOURCES = %D%/device.c
+%C%_device_LDADD = $(LINK_BACKEND)
+
+# The conformance programs but the one that is about a CPU.
+GPU_CONFORM = tests/conform/conform_layernorm.t tests/conform/conform_gate.t tests/conform/conform_activation.t \
+  tests/conform/conform_elementwise.t tests/conform/conform_adamw.t tests/conform/conform_embed.t \
+  tests/conform/conform_softmax.t tests/conform/conform_distill.t tests/conform/conform_attention.t \
+  tests/conform/conform_rope.t tests/conform/conform_causal.t tests/conform/conform_matmul.t tests/conform/conform_lapack.t
+CHECK_GPU = $(AM_TESTS_ENVIRONMENT) NVCC='$(NVCC)' FLM_GPU_CONFORM='$(GPU_CONFORM)' \
+  $(SHELL) $(srcdir)/scripts/check-gpu.sh '$(abs_builddir)'
+
+# Whether there is anything to check comes before the minutes of building it.
+check-gpu: %D%/device$(EXEEXT)
+	@$(CHECK_GPU) --probe
+	@$(MAKE) $(AM_MAKEFLAGS) check-gpu-run
+check-gpu-run: all $(GPU_CONFORM) tests/cmd/file_tool$(EXEEXT) tests/score/score_files$(EXEEXT)
+	@$(CHECK_GPU)
+.PHONY: check-gpu check-gpu-run
