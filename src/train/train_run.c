@@ -106,7 +106,27 @@ done:
     return rc;
 }
 
-static void tell_plan(const flm_run *run)
+/* The most that any rank has: sequences at once, and bytes by part and in all. Batches are not always divided evenly. */
+typedef struct shares {
+    int64_t micro_batch, part[FLM_MEMORY_PARTS], all;
+} shares;
+
+static flm_status shares_most(const flm_run *run, shares *most_of)
+{
+    flm_status rc = FLM_OK;
+    size_t part[FLM_MEMORY_PARTS];
+    flm_trainer_memory(run->trainer, part);
+    most_of->micro_batch = run->trainer->settings.micro_batch;
+    for (int i = 0; i < FLM_MEMORY_PARTS; i++) most_of->part[i] = (int64_t)part[i];
+    FLM_TRY(flm_comm_max_i64(run->comm, &most_of->micro_batch, 1));
+    FLM_TRY(flm_comm_max_i64(run->comm, most_of->part, FLM_MEMORY_PARTS));
+    most_of->all = 0;
+    for (int i = 0; i < FLM_MEMORY_PARTS; i++) most_of->all += most_of->part[i];
+done:
+    return rc;
+}
+
+static void tell_plan(const flm_run *run, const shares *most_of)
 {
     const flm_trainer *t = run->trainer;
     const flm_model_shape *s = &t->settings.shape;
@@ -122,29 +142,37 @@ static void tell_plan(const flm_run *run)
     flm_log(FLM_LOG_INFO,
             "%d rank%s, batch %" PRId64 " (at most %" PRId64 " at once a rank), %" PRId64 " rows an epoch; %.0f MiB a rank",
             flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch,
-            t->settings.micro_batch, flm_shards_rows(run->train), (double)flm_trainer_bytes(t) / (1 << 20));
+            most_of->micro_batch, flm_shards_rows(run->train), (double)most_of->all / (1 << 20));
 }
 
-/* Rank 0's memory by part: it has as much as any other, to a parameter. */
-static void print_memory(const flm_run *run)
+static void print_memory(const flm_run *run, const shares *most_of)
 {
-    const flm_trainer *t = run->trainer;
-    size_t part[FLM_MEMORY_PARTS];
+    const flm_trainer_settings *s = &run->trainer->settings;
     if (flm_comm_rank(run->comm) != 0) return;
-    flm_trainer_memory(t, part);
-    printf("%" PRId64 " x %" PRId64 " tokens at once a rank, %s: MiB of its device\n", t->settings.micro_batch,
-           t->settings.shape.L, flm_dtype_name(t->settings.act));
+    printf("%" PRId64 " x %" PRId64 " tokens at once a rank, %s: MiB of its device\n", most_of->micro_batch, s->shape.L,
+           flm_dtype_name(s->act));
     for (int i = 0; i < FLM_MEMORY_PARTS; i++)
-        if (part[i] > 0) printf("%10.1f  %s\n", (double)part[i] / (1 << 20), flm_trainer_part(i));
-    printf("%10.1f  all\n", (double)flm_trainer_bytes(t) / (1 << 20));
+        if (most_of->part[i] > 0) printf("%10.1f  %s\n", (double)most_of->part[i] / (1 << 20), flm_trainer_part(i));
+    printf("%10.1f  all\n", (double)most_of->all / (1 << 20));
 }
 
-static flm_status prepare(flm_run *run)
+/* A plan is of training on a GPU. */
+static flm_status check_plan(const flm_train_options *o)
+{
+    flm_status rc = FLM_OK;
+    if (o->plan && o->eval_only) FLM_FAIL(FLM_E_USAGE, "--plan is of training, not of --eval-only");
+    if (o->plan && o->device == FLM_DEVICE_CPU) FLM_FAIL(FLM_E_USAGE, "--plan is of a GPU, not of --device cpu");
+done:
+    return rc;
+}
+
+static flm_status prepare(flm_run *run, shares *most_of)
 {
     flm_status rc = FLM_OK;
     flm_trainer_settings settings;
     const flm_precision precision = flm_backend_precision(run->be, (flm_precision)run->o->precision);
     const flm_dtype act = precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
+    FLM_TRY(check_plan(run->o));
     FLM_TRY(flm_comm_agree(run->comm, collect_settings(run)));
     FLM_TRY(flm_options_int_list("eval-steps", run->o->eval_steps, 1, SAMPLE_STEPS_MOST, &run->sample_steps,
                                  &run->sample_steps_count));
@@ -155,7 +183,8 @@ static flm_status prepare(flm_run *run)
     FLM_TRY(choose_settings(run, act, &settings));
     if (!run->o->plan) FLM_TRY(flm_run_directory_make(run));
     FLM_TRY(flm_trainer_create(run->be, run->comm, &settings, &run->trainer));
-    tell_plan(run);
+    FLM_TRY(shares_most(run, most_of));
+    tell_plan(run, most_of);
     if (!run->o->plan) FLM_TRY(flm_run_resume(run));
 done:
     return rc;
@@ -296,9 +325,10 @@ flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_option
 {
     flm_status rc = FLM_OK;
     flm_run run = {.comm = comm, .be = be, .o = options, .given = given};
-    FLM_TRY(prepare(&run));
+    shares most_of = {0};
+    FLM_TRY(prepare(&run, &most_of));
     if (options->plan)
-        print_memory(&run);
+        print_memory(&run, &most_of);
     else if (options->eval_only)
         FLM_TRY(evaluate(&run));
     else

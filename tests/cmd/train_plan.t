@@ -25,6 +25,16 @@ tap_ok $? "and writes nothing"
 # shellcheck disable=SC2086
 tap_mpi 4 "$bin/flm_train" --data shards --out run4 $tiny --plan
 tap_is "$? $(grep -c 'all$' out)" "0 1" "on four ranks: said once"
+# A batch of 5 on 3 ranks: one sequence on the first, two on the others.
+# shellcheck disable=SC2086
+tap_mpi 3 "$bin/flm_train" --data shards --out run3 $tiny --batch 5 --plan
+tap_is "$? $(sed -n 's/ x 32 tokens.*//p' out)" "0 2" "uneven shares: the largest is told"
+# shellcheck disable=SC2086
+timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --eval-only >plan 2>err
+tap_is "$? $(grep -c -e --eval-only err)" "2 1" "not with --eval-only"
+# shellcheck disable=SC2086
+timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --device cpu >plan 2>err
+tap_is "$? $(grep -c -e '--device cpu' err)" "2 1" "nor of the CPU"
 
 # The published micro-batch on an 80 GB card (model.md section 9): with a fifth of it free.
 "$bin/flm_shard" --tokenizer gpt2 --out owt --length 1024 "$abs_top_srcdir/docs/model.md" >/dev/null 2>err
