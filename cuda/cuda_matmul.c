@@ -166,7 +166,7 @@ static flm_status choose_algorithm(cublasLtHandle_t lt, flm_cuda_plan *plan)
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(lt, plan->product, plan->b, plan->a, plan->c, plan->c,
                                                                  preference, 1, &best, &found);
     plan->missing = status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE ||
-                    (status == CUBLAS_STATUS_SUCCESS && found == 0);
+                    (status == CUBLAS_STATUS_SUCCESS && (found == 0 || best.state != CUBLAS_STATUS_SUCCESS));
     if (plan->missing && k->flags & (FLAG_BIAS | FLAG_GELU)) goto done;
     if (plan->missing)
         FLM_FAIL(FLM_E_UNSUPPORTED,
@@ -174,7 +174,6 @@ static flm_status choose_algorithm(cublasLtHandle_t lt, flm_cuda_plan *plan)
                  ", aligned to %u, %u, %u)",
                  k->M, k->N, k->K, k->flags, k->align_a, k->align_b, k->align_c);
     FLM_CUBLAS(status);
-    FLM_CUBLAS(best.state);
     plan->algo = best.algo;
 done:
     if (preference) cublasLtMatmulPreferenceDestroy(preference);

@@ -27,9 +27,9 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
     {"batch", FLM_OPTION_INT, AT(batch), "512", 1, 1 << 24, NULL, "Training", "N",                                    \
      "Sequences a step, all ranks together", false},                                                                  \
     {"micro-batch", FLM_OPTION_INT, AT(micro_batch), "0", 0, 1 << 24, NULL, "Training", "N",                          \
-     "Sequences a rank holds at once; 0: about 8192 tokens, 16384 on a GPU", false},                                                  \
+     "Sequences a rank holds at once; 0: about 8192 tokens, 16384 on a GPU", false},                                  \
     {"chunk", FLM_OPTION_INT, AT(chunk), "0", 0, 1 << 24, NULL, "Training", "N",                                      \
-     "Rows of logits held at once; 0: about 16 M logits, 256 M on a GPU", false},                                                     \
+     "Rows of logits held at once; 0: about 16 M logits, 256 M on a GPU", false},                                     \
     {"recompute", FLM_OPTION_BOOL, AT(recompute), "no", 0, 0, NULL, "Training", NULL,                                 \
      "Make activations again in the backward pass: less memory, a third more time", false},                           \
     {"lr", FLM_OPTION_FLOAT, AT(lr), "3e-4", 0, 1e3, NULL, "Training", "RATE", "Learning rate after the warm-up", false},\

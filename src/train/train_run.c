@@ -108,7 +108,7 @@ done:
 
 /* The most that any rank has: sequences at once, and bytes by part and in all. Batches are not always divided evenly. */
 typedef struct shares {
-    int64_t micro_batch, part[FLM_MEMORY_PARTS], all;
+    int64_t micro_batch, part[FLM_MEMORY_PARTS], all, samples;
 } shares;
 
 static flm_status shares_most(const flm_run *run, shares *most_of)
@@ -137,7 +137,7 @@ static void tell_plan(const flm_run *run, const shares *most_of)
             "%s: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
             "; %.1f M weights; products in %s",
             flm_model_kind_name(s->network), s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6, flm_dtype_name(t->settings.act));
-    if (flm_comm_size(run->comm) > 1 && !run->be->host_memory)
+    if (flm_comm_size(run->comm) > 1 && !run->be->host_memory && !run->o->plan)
         flm_log(FLM_LOG_INFO, "gradients and weights travel %s", flm_comm_describe(run->comm));
     flm_log(FLM_LOG_INFO,
             "%d rank%s, batch %" PRId64 " (at most %" PRId64 " at once a rank), %" PRId64 " rows an epoch; %.0f MiB a rank",
@@ -154,6 +154,8 @@ static void print_memory(const flm_run *run, const shares *most_of)
     for (int i = 0; i < FLM_MEMORY_PARTS; i++)
         if (most_of->part[i] > 0) printf("%10.1f  %s\n", (double)most_of->part[i] / (1 << 20), flm_trainer_part(i));
     printf("%10.1f  all\n", (double)most_of->all / (1 << 20));
+    if (most_of->samples > 0)
+        printf("%10.1f  more while a validation samples\n", (double)most_of->samples / (1 << 20));
 }
 
 /* A plan is of training on a GPU. */
@@ -184,6 +186,11 @@ static flm_status prepare(flm_run *run, shares *most_of)
     if (!run->o->plan) FLM_TRY(flm_run_directory_make(run));
     FLM_TRY(flm_trainer_create(run->be, run->comm, &settings, &run->trainer));
     FLM_TRY(shares_most(run, most_of));
+    if (run->o->plan && run->o->eval_samples > 0) {
+        size_t bytes = 0;
+        FLM_TRY(flm_trainer_sample_bytes(run->trainer, &bytes));
+        most_of->samples = (int64_t)bytes;
+    }
     tell_plan(run, most_of);
     if (!run->o->plan) FLM_TRY(flm_run_resume(run));
 done:

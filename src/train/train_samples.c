@@ -10,17 +10,32 @@ typedef struct sampling {
     flm_sampler *sampler;
 } sampling;
 
-static flm_status begin(flm_trainer *t, sampling *s)
+static flm_status make(flm_trainer *t, sampling *s)
 {
-    flm_status rc = FLM_OK, local;
+    flm_status rc = FLM_OK;
     const flm_model_shape *shape = &t->settings.shape;
     const flm_weights *teacher = shape->network == FLM_NETWORK_RESIDUAL ? t->settings.teacher : NULL;
-    FLM_TRY(flm_comm_agree(t->comm, flm_noise_create_joint(t->be, shape->V, shape->d, teacher != NULL,
-                                                           teacher != NULL ? &teacher->w.E : NULL, &s->basis)));
-    FLM_TRY(flm_noise_update(s->basis, t->comm, &t->weights->w.E));
-    local = flm_sampler_create(t->dit, t->weights, teacher, s->basis, t->gamma, &s->sampler);
-    FLM_TRY(flm_comm_agree(t->comm, local));
+    FLM_TRY(flm_noise_create_joint(t->be, shape->V, shape->d, teacher != NULL, teacher != NULL ? &teacher->w.E : NULL,
+                                   &s->basis));
+    FLM_TRY(flm_sampler_create(t->dit, t->weights, teacher, s->basis, t->gamma, &s->sampler));
 done:
+    return rc;
+}
+
+static void release(sampling *s)
+{
+    flm_sampler_destroy(&s->sampler);
+    flm_noise_destroy(&s->basis);
+}
+
+flm_status flm_trainer_sample_bytes(flm_trainer *t, size_t *bytes)
+{
+    flm_status rc = FLM_OK;
+    sampling s = {0};
+    FLM_TRY(make(t, &s));
+    *bytes = s.basis->arena.bytes + s.sampler->arena.bytes;
+done:
+    release(&s);
     return rc;
 }
 
@@ -48,7 +63,8 @@ flm_status flm_trainer_sample(flm_trainer *t, const int64_t *steps, int count, i
     flm_status rc = FLM_OK;
     sampling s = {0};
     FLM_TRY(flm_optimizer_show_ema(t->optimizer, true));
-    FLM_TRY(begin(t, &s));
+    FLM_TRY(flm_comm_agree(t->comm, make(t, &s)));
+    FLM_TRY(flm_noise_update(s.basis, t->comm, &t->weights->w.E));
     for (int i = 0; i < count; i++) {
         FLM_TRY(flm_comm_agree(t->comm, run(t, &s, steps[i], samples, &entropy[i])));
         FLM_TRY(flm_comm_sum_f64(t->comm, &entropy[i], 1));
@@ -56,7 +72,6 @@ flm_status flm_trainer_sample(flm_trainer *t, const int64_t *steps, int count, i
     }
     FLM_TRY(flm_optimizer_show_ema(t->optimizer, false));
 done:
-    flm_sampler_destroy(&s.sampler);
-    flm_noise_destroy(&s.basis);
+    release(&s);
     return rc;
 }

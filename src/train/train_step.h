@@ -84,4 +84,7 @@ flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, 
  * Collective. Errors: FLM_E_NOMEM, FLM_E_NUMERIC, the backend's. Source: model.md section 8. */
 flm_status flm_trainer_sample(flm_trainer *trainer, const int64_t *steps, int count, int64_t samples, double *entropy);
 
+/* flm_trainer_sample_bytes - device memory that this takes while it lasts. Not collective. Errors: FLM_E_NOMEM. */
+flm_status flm_trainer_sample_bytes(flm_trainer *trainer, size_t *bytes);
+
 #endif

@@ -30,6 +30,9 @@ tap_is "$? $(grep -c 'all$' out)" "0 1" "on four ranks: said once"
 tap_mpi 3 "$bin/flm_train" --data shards --out run3 $tiny --batch 5 --plan
 tap_is "$? $(sed -n 's/ x 32 tokens.*//p' out)" "0 2" "uneven shares: the largest is told"
 # shellcheck disable=SC2086
+timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --eval-samples 4 >plan 2>err
+tap_is "$? $(grep -c '^ *[0-9.]*  more while' plan)" "0 1" "what samples of a validation take is told, too"
+# shellcheck disable=SC2086
 timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --eval-only >plan 2>err
 tap_is "$? $(grep -c -e --eval-only err)" "2 1" "not with --eval-only"
 # shellcheck disable=SC2086

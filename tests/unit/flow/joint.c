@@ -256,6 +256,22 @@ static void test_degenerate(void)
     embeddings_free(&e);
 }
 
+/* Embeddings that differ in a row of E_1 that is zero, by less than its reciprocal could say in fp32. */
+static void test_tiny_difference(void)
+{
+    embeddings e = embeddings_new(2, 131, 8, 0);
+    for (int64_t i = 0; i < e.d; i++) {
+        ((float *)e.E[0].data)[i] = 0;
+        ((float *)e.E[1].data)[i] = 0x1p-125f;
+    }
+    flm_noise_basis *basis = basis_new(&e);
+    tap_ok(basis->s[1] == 0, "a difference of 2^-125 is none");
+    tap_ok(memcmp(basis->T[1][0].data, basis->T[0][0].data, flm_tensor_bytes(&basis->T[0][0])) == 0,
+           "and the noise is that of E_1");
+    flm_noise_destroy(&basis);
+    embeddings_free(&e);
+}
+
 int main(void)
 {
     static const double distances[] = {0, 1e-6, 1e-3, 1};
@@ -272,5 +288,6 @@ int main(void)
     test_updates(3, 65, 7);
     test_updates(2, 5, 7);
     test_degenerate();
+    test_tiny_difference();
     return flow_end();
 }
