@@ -18,7 +18,10 @@ typedef struct shape {
 static const shape shapes[] = {{1, 1, 1},      {1, 5, 1},     {7, 1, 3},    {1, 64, 33},   {17, 31, 1},
                                {1, 1, 300},    {5, 7, 13},    {64, 48, 32}, {33, 65, 127}, {2, 256, 64},
                                {129, 96, 257}, {96, 770, 64}, {0, 3, 4},    {3, 0, 4},     {3, 4, 0}};
-enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+enum {
+    SHAPES = sizeof shapes / sizeof shapes[0],
+    PADDED_MOST = 1 << 20 /* M N K of those that are also tried with padded rows: the largest take most of the time */
+};
 
 typedef struct flags {
     flm_dtype in, out;
@@ -194,11 +197,16 @@ static void test_products(flm_dtype in, flm_dtype out)
         flags f = {in, out, bits & 1, bits & 2, bits & 4, bits & 8, bits & 16, bits & 32};
         int wrong = 0;
         if (f.accumulate && out != FLM_DTYPE_F32) continue;
-        for (int i = 0; i < SHAPES; i++) wrong += product_wrong(&f, &shapes[i]);
+        int count = 0;
+        for (int i = 0; i < SHAPES; i++) {
+            if (f.padded && shapes[i].M * shapes[i].N * shapes[i].K > PADDED_MOST) continue;
+            wrong += product_wrong(&f, &shapes[i]);
+            count++;
+        }
         tap_ok(wrong == 0, "%s x %s -> %s%s%s%s%s%s%s, %d shapes", flm_dtype_name(in), flm_dtype_name(in),
                flm_dtype_name(out), f.transpose_a ? ", A transposed" : "", f.transpose_b ? ", B transposed" : "",
                f.accumulate ? ", accumulated" : "", f.bias ? ", bias" : "", f.gelu ? ", GELU" : "",
-               f.padded ? ", padded rows" : "", SHAPES);
+               f.padded ? ", padded rows" : "", count);
     }
 }
 
