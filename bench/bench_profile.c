@@ -1,7 +1,7 @@
 /* bench_profile.c - see bench_profile.h. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_profile.h"
 
-#include "backend/backend_ops.h"
+#include "backend/backend_internal.h"
 #include "base/base_progress.h"
 
 #include <stdio.h>
@@ -156,6 +156,8 @@ TIMED(attention_backward, attention_class, dtype_of(o),
       (IN dqkv, IN grad_o, IN o, IN qkv, IN lse, int64_t H, float softcap, IN table),
       (dqkv, grad_o, o, qkv, lse, H, softcap, table),
       bytes_of(dqkv) + bytes_of(grad_o) + bytes_of(o) + bytes_of(qkv) + bytes_of(lse), attention_flops(o, 10))
+TIMED(attention_causal, attention_class, dtype_of(o), (IN o, IN qkv, IN starts, int64_t H), (o, qkv, starts, H),
+      bytes_of(o) + bytes_of(qkv), 0) /* what sequences there are is on the device */
 TIMED(silu, op_class, none, (IN y, IN x), (y, x), bytes_of(y) + bytes_of(x), 0)
 TIMED(silu_backward, op_class, none, (IN dx, IN dy, IN x), (dx, dy, x), bytes_of(dx) + bytes_of(dy) + bytes_of(x), 0)
 TIMED(gelu_erf, op_class, none, (IN y, IN x), (y, x), bytes_of(y) + bytes_of(x), 0)
@@ -164,6 +166,8 @@ TIMED(gelu_erf_backward, op_class, none, (IN dx, IN dy, IN x), (dx, dy, x), byte
 TIMED(timestep_features, op_class, none, (IN out, IN t), (out, t), bytes_of(out), 0)
 TIMED(embed_state, op_class, none, (IN x, IN noise, IN E, IN tokens, IN g), (x, noise, E, tokens, g), 3 * bytes_of(x),
       0)
+TIMED(embed_learned, op_class, none, (IN x, IN E, IN P, IN tokens, IN positions), (x, E, P, tokens, positions),
+      3 * bytes_of(x), 0)
 TIMED(embed_scatter, op_class, none, (IN dE, IN dx, IN tokens, IN g), (dE, dx, tokens, g), 3 * bytes_of(dx), 0)
 TIMED(sample_scale, op_class, none, (IN y, IN x, IN g), (y, x, g), bytes_of(y) + bytes_of(x), 0)
 TIMED(sample_combine, op_class, none, (IN y, IN coefficient, IN x, int count), (y, coefficient, x, count),
@@ -201,41 +205,9 @@ TIMED_MOVE(zero, (void *device, size_t bytes), (device, bytes), (double)bytes)
 
 static void replace_tables(bench_profile *p)
 {
-    p->timed_ops = *p->ops;
     p->timed_memory = *p->memory;
-#define TAKE(op) p->timed_ops.op = timed_##op;
-    TAKE(matmul)
-    TAKE(column_sum)
-    TAKE(layernorm_modulate)
-    TAKE(layernorm_modulate_backward)
-    TAKE(gate_residual)
-    TAKE(gate_residual_backward)
-    TAKE(gelu_backward)
-    TAKE(rope)
-    TAKE(attention)
-    TAKE(attention_backward)
-    TAKE(silu)
-    TAKE(silu_backward)
-    TAKE(gelu_erf)
-    TAKE(gelu_erf_backward)
-    TAKE(timestep_features)
-    TAKE(embed_state)
-    TAKE(embed_scatter)
-    TAKE(sample_scale)
-    TAKE(sample_combine)
-    TAKE(normal)
-    TAKE(softmax_xent)
-    TAKE(softmax)
-    TAKE(argmax)
-    TAKE(distill_error)
-    TAKE(axpby)
-    TAKE(cast)
-    TAKE(sum)
-    TAKE(sum_squares)
-    TAKE(adamw)
-    TAKE(gram)
-    TAKE(cholesky)
-    TAKE(triangular_solve)
+#define TAKE(op, ...) p->timed_ops.op = timed_##op;
+    FLM_OPS_LIST(TAKE)
 #undef TAKE
     p->timed_memory.to_device = timed_to_device;
     p->timed_memory.to_host = timed_to_host;

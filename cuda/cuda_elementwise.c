@@ -9,10 +9,10 @@ flm_status flm_cuda_axpby(flm_backend *be, const flm_tensor *y, float a, const f
     flm_status rc = FLM_OK;
     const flm_cuda *cuda = flm_cuda_of(be);
     FLM_TRY(flm_check_axpby(y, a, x, b));
-    const bool padded = flm_tensor_padded(y) || flm_tensor_padded(x);
-    FLM_CUDA(flm_cuda_launch_axpby(
-        y->data, flm_tensor_step(y), a, x->data, flm_tensor_step(x), b, padded ? flm_tensor_rows(x) : 1,
-        padded ? flm_tensor_last(x) : flm_tensor_elements(x), cuda->processors, cuda->stream));
+    int64_t rows, n;
+    flm_tensor_runs(y, x, &rows, &n);
+    FLM_CUDA(flm_cuda_launch_axpby(y->data, flm_tensor_step(y), a, x->data, flm_tensor_step(x), b, rows, n,
+                                   cuda->processors, cuda->stream));
 done:
     return rc;
 }
@@ -28,15 +28,13 @@ flm_status flm_cuda_cast(flm_backend *be, const flm_tensor *to, const flm_tensor
     flm_status rc = FLM_OK;
     const flm_cuda *cuda = flm_cuda_of(be);
     FLM_TRY(flm_check_cast(to, from));
-    const bool padded = flm_tensor_padded(to) || flm_tensor_padded(from);
-    const flm_cuda_cast_rows rows = {.to = to->data,
-                                     .from = from->data,
-                                     .to_kind = kind_of(to->dtype),
-                                     .from_kind = kind_of(from->dtype),
-                                     .to_step = flm_tensor_step(to),
-                                     .from_step = flm_tensor_step(from),
-                                     .rows = padded ? flm_tensor_rows(from) : 1,
-                                     .n = padded ? flm_tensor_last(from) : flm_tensor_elements(from)};
+    flm_cuda_cast_rows rows = {.to = to->data,
+                               .from = from->data,
+                               .to_kind = kind_of(to->dtype),
+                               .from_kind = kind_of(from->dtype),
+                               .to_step = flm_tensor_step(to),
+                               .from_step = flm_tensor_step(from)};
+    flm_tensor_runs(to, from, &rows.rows, &rows.n);
     FLM_CUDA(flm_cuda_launch_cast(&rows, cuda->processors, cuda->stream));
 done:
     return rc;

@@ -20,15 +20,10 @@ typedef flm_vector<float, FLM_GROUP> group;
 
 /* Group g of the row, from memory, or as this thread has kept it. */
 template <row_kind KIND>
-FLM_DEVICE void group_again(float (&v)[FLM_GROUP], const group *kept, const float *x, const flm_walk &walk, int64_t g)
+FLM_DEVICE group group_again(const group *kept, const float *x, const flm_walk &walk, int64_t g)
 {
-    if constexpr (KIND == KEPT) {
-        const group mine = kept[g];
-#pragma unroll
-        for (int k = 0; k < FLM_GROUP; k++) v[k] = mine.at[k];
-    } else {
-        flm_read(v, x + walk.at(g), walk.count(g), walk.aligned);
-    }
+    if constexpr (KIND == KEPT) return kept[g];
+    return flm_load<FLM_GROUP>(x + walk.at(g), walk.count(g), walk.aligned);
 }
 
 /* The row by copies that run ahead of what is done with them: a thread waits for its own alone. Every row begins at a
@@ -58,16 +53,10 @@ FLM_DEVICE flm_exponentials exponentials_of(group *kept, const float *x, const f
     flm_exponentials s = {FLM_LOWEST, 0};
     if (KIND == KEPT && walk.aligned && walk.shift == 0) return exponentials_ahead(kept, x, walk);
     for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
-        float v[FLM_GROUP];
         const int count = walk.count(g);
-        flm_read(v, x + walk.at(g), count, walk.aligned);
-        if constexpr (KIND == KEPT) {
-            group mine;
-#pragma unroll
-            for (int k = 0; k < FLM_GROUP; k++) mine.at[k] = v[k];
-            kept[g] = mine;
-        }
-        flm_exponentials_take(s, v, count);
+        const group v = flm_load<FLM_GROUP>(x + walk.at(g), count, walk.aligned);
+        if constexpr (KIND == KEPT) kept[g] = v;
+        flm_exponentials_take(s, v.at, count);
     }
     return flm_exponentials_join(s);
 }
@@ -91,11 +80,10 @@ __global__ void __launch_bounds__(threads_most(KIND), blocks_least(KIND))
         if (!grad) continue;
         const float factor = there ? (float)((double)scale / s.sum) : flm_nan();
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
-            float v[FLM_GROUP];
-            group_again<KIND>(v, kept, x, walk, g);
+            group v = group_again<KIND>(kept, x, walk, g);
 #pragma unroll
-            for (int k = 0; k < FLM_GROUP; k++) v[k] = expf(v[k] - s.most) * factor;
-            flm_write(grad + row * grad_step + walk.at(g), v, walk.count(g), walk.aligned);
+            for (int k = 0; k < FLM_GROUP; k++) v.at[k] = expf(v.at[k] - s.most) * factor;
+            flm_write(grad + row * grad_step + walk.at(g), v.at, walk.count(g), walk.aligned);
         }
         if (there &&
             threadIdx.x == (t + walk.shift) / FLM_GROUP % blockDim.x) /* who wrote this element writes it again */
@@ -115,11 +103,10 @@ __global__ void __launch_bounds__(threads_most(KIND), blocks_least(KIND))
         const flm_exponentials s = exponentials_of<KIND>(kept, x, walk);
         const float factor = (float)(1 / s.sum);
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
-            float v[FLM_GROUP];
-            group_again<KIND>(v, kept, x, walk, g);
+            group v = group_again<KIND>(kept, x, walk, g);
 #pragma unroll
-            for (int k = 0; k < FLM_GROUP; k++) v[k] = expf(v[k] - s.most) * factor;
-            flm_write(p + row * p_step + walk.at(g), v, walk.count(g), walk.aligned);
+            for (int k = 0; k < FLM_GROUP; k++) v.at[k] = expf(v.at[k] - s.most) * factor;
+            flm_write(p + row * p_step + walk.at(g), v.at, walk.count(g), walk.aligned);
         }
     }
 }
@@ -175,15 +162,19 @@ __global__ void __launch_bounds__(MOST, BLOCKS)
     }
 }
 
+/* Of the kernels of the three kinds, the one for rows of V of which `bytes` are kept. */
+template <class K> K *kernel_for(size_t bytes, int64_t V, K *of_short, K *of_long, K *of_kept)
+{
+    return bytes > 0 ? of_kept : V >= FLM_CUDA_LONG_ROW ? of_long : of_short;
+}
+
 template <class T>
 int xent(float *loss, T *grad, int64_t grad_step, const float *logits, int64_t logits_step, const int32_t *target,
          float scale, int64_t R, int64_t V, size_t shared_most, void *stream)
 {
     const bool aligned = flm_aligned(grad, logits) && flm_steps_match(logits_step, grad ? grad_step : logits_step);
     const size_t kept = flm_cuda_kept(V, shared_most);
-    const auto kernel = kept > 0                 ? softmax_xent<T, KEPT>
-                        : V >= FLM_CUDA_LONG_ROW ? softmax_xent<T, LONG>
-                                                 : softmax_xent<T, SHORT>;
+    const auto kernel = kernel_for(kept, V, softmax_xent<T, SHORT>, softmax_xent<T, LONG>, softmax_xent<T, KEPT>);
     return flm_launch(kernel, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_soft_threads(V)), kept, stream, loss,
                       grad, grad_step, logits, logits_step, target, scale, R, V, aligned);
 }
@@ -194,9 +185,7 @@ int probabilities(T *p, int64_t p_step, const float *logits, int64_t logits_step
 {
     const bool aligned = flm_aligned(p, logits) && flm_steps_match(logits_step, p_step);
     const size_t kept = flm_cuda_kept(V, shared_most);
-    const auto kernel = kept > 0                 ? softmax<T, KEPT>
-                        : V >= FLM_CUDA_LONG_ROW ? softmax<T, LONG>
-                                                 : softmax<T, SHORT>;
+    const auto kernel = kernel_for(kept, V, softmax<T, SHORT>, softmax<T, LONG>, softmax<T, KEPT>);
     return flm_launch(kernel, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_soft_threads(V)), kept, stream, p,
                       p_step, logits, logits_step, R, V, aligned);
 }

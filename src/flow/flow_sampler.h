@@ -30,8 +30,8 @@ typedef struct flm_sampler {
 
 /* flm_sampler_create - for batches of up to dit->B_most (a network without training memory serves; made for two times
  * where weights are). weights: an FLM's or a stage-two map's, with teacher NULL and a basis of their own embedding; or
- * a stage-one map's, with its teacher and the basis of [teacher, map]. The basis must be up to date with the weights when samples are made.
- * Not collective. Errors: FLM_E_ARG (networks that do not fit), FLM_E_NOMEM. */
+ * a stage-one map's, with its teacher and the basis of [teacher, map]. The basis must be up to date with the weights
+ * when samples are made. Not collective. Errors: FLM_E_ARG (networks that do not fit), FLM_E_NOMEM. */
 flm_status flm_sampler_create(flm_dit *dit, const flm_weights *weights, const flm_weights *teacher,
                               flm_noise_basis *basis, const flm_gamma *gamma, flm_sampler **out);
 void flm_sampler_destroy(flm_sampler **sampler);

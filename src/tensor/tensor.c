@@ -53,6 +53,13 @@ int64_t flm_tensor_rows(const flm_tensor *t)
     return rows;
 }
 
+void flm_tensor_runs(const flm_tensor *a, const flm_tensor *b, int64_t *count, int64_t *n)
+{
+    const bool rows = flm_tensor_padded(a) || flm_tensor_padded(b);
+    *count = rows ? flm_tensor_rows(a) : 1;
+    *n = rows ? flm_tensor_last(a) : flm_tensor_elements(a);
+}
+
 flm_tensor flm_tensor_slice(const flm_tensor *t, int64_t first, int64_t count)
 {
     flm_tensor s = *t;

@@ -63,6 +63,10 @@ int64_t flm_tensor_rows(const flm_tensor *t);
 int64_t flm_tensor_step(const flm_tensor *t);
 bool flm_tensor_padded(const flm_tensor *t);
 
+/* flm_tensor_runs - two tensors of one shape as *count runs of *n elements that lie together in both: all elements, or
+ * rows where one of them is padded. From run to run each goes its own flm_tensor_step. */
+void flm_tensor_runs(const flm_tensor *a, const flm_tensor *b, int64_t *count, int64_t *n);
+
 /* flm_tensor_slice - rows [first, first + count) of the first axis, which is not the one that is padded. Asserts both and
  * the range (a caller's impossible states). */
 flm_tensor flm_tensor_slice(const flm_tensor *t, int64_t first, int64_t count);

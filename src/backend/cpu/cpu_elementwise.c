@@ -42,17 +42,17 @@ done:
     return rc;
 }
 
-/* Two tensors of one shape as runs of n elements that lie together in both, of `blocks` blocks each: all elements, or
- * rows, which may be padded. */
+/* flm_tensor_runs, of `blocks` blocks each. */
 typedef struct runs {
     int64_t count, n, blocks;
 } runs;
 
 static runs runs_of(const flm_tensor *to, const flm_tensor *from)
 {
-    const bool rows = flm_tensor_padded(to) || flm_tensor_padded(from);
-    const int64_t n = rows ? flm_tensor_last(to) : flm_tensor_elements(to);
-    return (runs){rows ? flm_tensor_rows(to) : 1, n, (n + FLM_BLOCK - 1) / FLM_BLOCK};
+    runs r;
+    flm_tensor_runs(to, from, &r.count, &r.n);
+    r.blocks = (r.n + FLM_BLOCK - 1) / FLM_BLOCK;
+    return r;
 }
 
 FLM_SIMD static void axpby_block(float *y, float a, const float *x, float b, int64_t n)
@@ -113,8 +113,10 @@ FLM_SIMD static void cast_block(void *to, flm_dtype to_dtype, const void *from, 
         for (int64_t i = 0; i < n; i++) flm_store(to, true, i, flm_load(from, false, i));
 }
 
-void flm_cpu_cast_rows(const flm_backend *be, const flm_tensor *to, const flm_tensor *from)
+flm_status flm_cpu_cast(flm_backend *be, const flm_tensor *to, const flm_tensor *from)
 {
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_check_cast(to, from));
     const runs r = runs_of(to, from);
     const int64_t to_step = flm_tensor_step(to), from_step = flm_tensor_step(from);
     const size_t to_size = flm_dtype_size(to->dtype), from_size = flm_dtype_size(from->dtype);
@@ -125,13 +127,6 @@ void flm_cpu_cast_rows(const flm_backend *be, const flm_tensor *to, const flm_te
                    (const char *)from->data + (size_t)(row * from_step + at) * from_size, from->dtype,
                    r.n - at < FLM_BLOCK ? r.n - at : FLM_BLOCK);
     }
-}
-
-flm_status flm_cpu_cast(flm_backend *be, const flm_tensor *to, const flm_tensor *from)
-{
-    flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_cast(to, from));
-    flm_cpu_cast_rows(be, to, from);
 done:
     return rc;
 }

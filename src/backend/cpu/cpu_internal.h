@@ -118,8 +118,6 @@ flm_status flm_cpu_distill_error(flm_backend *be, const flm_distill_error *p);
 flm_status flm_cpu_column_sum(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
 flm_status flm_cpu_axpby(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b);
 flm_status flm_cpu_cast(flm_backend *be, const flm_tensor *to, const flm_tensor *from);
-/* flm_cpu_cast_rows - the cast of checked tensors whose rows may be padded. */
-void flm_cpu_cast_rows(const flm_backend *be, const flm_tensor *to, const flm_tensor *from);
 flm_status flm_cpu_sum(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
 flm_status flm_cpu_sum_squares(flm_backend *be, const flm_tensor *out, const flm_tensor *x);
 

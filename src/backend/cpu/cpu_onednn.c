@@ -409,7 +409,7 @@ static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
         to[i].dtype = FLM_DTYPE_F32;
         to[i].step = 0;
         to[i].data = (char *)scratch + at[i];
-        if (i < 2) flm_cpu_cast_rows(be, &to[i], from[i]);
+        if (i < 2) FLM_TRY(flm_cpu_cast(be, &to[i], from[i]));
     }
     q.a = &to[0];
     q.b = &to[1];
@@ -418,7 +418,7 @@ static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
     FLM_TRY(flm_check_matmul(&q));
     describe_key(&q, &k);
     FLM_TRY(multiply(be, &q, &k));
-    if (p->c->dtype != FLM_DTYPE_F32) flm_cpu_cast_rows(be, p->c, &to[2]);
+    if (p->c->dtype != FLM_DTYPE_F32) FLM_TRY(flm_cpu_cast(be, p->c, &to[2]));
 done:
     return rc;
 }

@@ -66,6 +66,14 @@ static void test_padded(void)
     s = flm_tensor_slice(&t, 7, 0);
     tap_ok(s.data == data + 7 * 128 && flm_tensor_bytes(&s) == 0, "an empty slice at the end");
     tap_ok(strcmp(flm_tensor_describe(&t, text, sizeof text), "f32[7, 65; step 128]") == 0, "described: %s", text);
+    int64_t count, n;
+    const flm_tensor bare = flm_tensor_2d(data, FLM_DTYPE_F32, 7, 65);
+    flm_tensor_runs(&bare, &bare, &count, &n);
+    tap_ok(count == 1 && n == 455, "side by side: one run of all elements");
+    flm_tensor_runs(&bare, &t, &count, &n);
+    tap_ok(count == 7 && n == 65, "one of two padded: a run a row");
+    flm_tensor_runs(&t, &bare, &count, &n);
+    tap_ok(count == 7 && n == 65, "either of them");
     even = flm_tensor_2d_padded(data, FLM_DTYPE_BF16, 7, 128);
     tap_ok(flm_tensor_step(&even) == 128 && !flm_tensor_padded(&even) && even.step == 0 && flm_tensor_bytes(&even) == 1792,
            "a multiple of %d needs no padding", FLM_TENSOR_PAD);
