@@ -1,14 +1,15 @@
 #!/bin/sh
-# check.sh BUILD SANITIZE - every test of a built tree; quickstart check calls it.
+# check.sh BUILD [SANITIZE] - test a built tree; called by quickstart check.
 #
-# In BUILD: make check, make distcheck (with the tests of whole programs left to the former). In SANITIZE, configured
-# with AddressSanitizer and UndefinedBehaviorSanitizer: unit, conform, parity, command and fuzz tests. Then the
-# linters that are installed. The last line is "N passed, N failed, N skipped" over all of them, each single TAP line
-# counted; exit status 1 if any failed. SPDX-License-Identifier: Apache-2.0
+# With BUILD alone: make check, the plain tests. With SANITIZE, a second build configured with AddressSanitizer and
+# UndefinedBehaviorSanitizer, this is the full check: also the linters, make distcheck (which leaves the tests of whole
+# programs to make check), and in SANITIZE the unit, conform, parity, command and fuzz tests. The last line is
+# "N passed, N failed, N skipped", where each TAP line and each linter counts as one; the exit status is 1 if any
+# failed. SPDX-License-Identifier: Apache-2.0
 set -u
 top=$(cd "$(dirname "$0")/.." && pwd)
 build=$1
-sanitize=$2
+sanitize=${2:-}
 jobs=$(nproc 2>/dev/null || echo 2)
 begin=$(date +%s)
 passed=0
@@ -29,7 +30,13 @@ skip() {
     say "skipped: $1"
 }
 
-# run_tests FOLDER NAME TESTS: make check of these (all when empty); what the harness counted goes to the sums.
+summary() {
+    echo "$passed passed, $failed failed, $skipped skipped"
+    test "$failed" -eq 0
+    exit
+}
+
+# run_tests FOLDER NAME TESTS: run make check on TESTS (all when empty) and add the counts of its result files.
 run_tests() {
     folder=$1
     name=$2
@@ -60,21 +67,25 @@ run_tests() {
     fi
 }
 
-# quietly NAME LOG COMMAND...: one check by exit status.
+# quietly NAME LOG COMMAND...: one check by its exit status; 77 is a skip, and its last line is the reason.
 quietly() {
     name=$1
     log=$2
     shift 2
     say "$name"
-    if "$@" >"$log" 2>&1; then
-        pass "$name"
-    else
+    status=0
+    "$@" >"$log" 2>&1 || status=$?
+    case $status in
+    0) pass "$name" ;;
+    77) skip "$name: $(tail -n 1 "$log")" ;;
+    *)
         tail -n 80 "$log"
         fail "$name, see $log"
-    fi
+        ;;
+    esac
 }
 
-# some_tests FOLDER KIND...: of this build, the tests in these folders of tests/.
+# some_tests FOLDER KIND...: the tests of this build that are in these folders of tests/.
 some_tests() {
     all_tests=$(make -s -C "$1" show-tests)
     shift
@@ -85,9 +96,32 @@ some_tests() {
     done
 }
 
-sources() { find "$top/src" "$top/data-prep" "$top/tests" "$top/bench" -name '*.[ch]'; }
+# gate NAME: run the script of that name; the last line of its output is its result in one line.
+gate() {
+    quietly "$1" "$build/$1.log" "$top/scripts/$1"
+    if test "$status" -eq 0; then say "$1: $(tail -n 1 "$build/$1.log")"; fi
+}
+
+# clang-tidy needs several minutes and its checks differ between versions, so it is information and ends after two.
+report_clang_tidy() {
+    flags=$(make -s -C "$build" show-flags)
+    # shellcheck disable=SC2086 # flags are words
+    find "$top/src" "$top/data-prep" -name '*.c' -print0 |
+        (cd "$build" && timeout 120 xargs -0 -P "$jobs" -I '{}' clang-tidy --quiet '{}' -- $flags) \
+            >"$build/clang-tidy.log" 2>/dev/null
+    say "for information: clang-tidy has $(grep -c 'warning:' "$build/clang-tidy.log") remarks so far, in $build/clang-tidy.log"
+}
 
 run_tests "$build" "tests" ""
+if test -z "$sanitize"; then summary; fi
+
+gate shell-check
+if test -f "$build/libflm_cuda.a"; then # no attention kernel spills
+    quietly "kernel-report" "$build/kernel-report.log" "$top/scripts/kernel-report" "$build"
+fi
+if command -v clang-tidy >/dev/null 2>&1; then report_clang_tidy; fi
+"$top/scripts/size-report" | tail -n 3
+
 say "building with sanitizers"
 if make -s -C "$sanitize" -j"$jobs" >"$sanitize/make.log" 2>&1; then
     run_tests "$sanitize" "tests with sanitizers" "$(some_tests "$sanitize" unit conform parity cmd fuzz)"
@@ -96,34 +130,6 @@ else
     fail "the build with sanitizers, see $sanitize/make.log"
 fi
 quietly "make distcheck" "$build/distcheck.log" \
-    make -s -C "$build" -j"$jobs" distcheck DISTCHECK_CONFIGURE_FLAGS=--with-cuda=no TESTS="$(some_tests "$build" unit/base unit/tensor fuzz)"
-
-if test -f "$build/libflm_cuda.a"; then # no attention kernel spills
-    quietly "kernel-report" "$build/kernel-report.log" "$top/scripts/kernel-report" "$build"
-fi
-if command -v shellcheck >/dev/null 2>&1; then
-    cd "$top" || exit 1 # where it looks for what the tests source
-    # shellcheck disable=SC2046 # no blanks in these names
-    quietly "shellcheck" "$build/shellcheck.log" shellcheck -x quickstart bootstrap .ci/run \
-        $(grep -rlE '^#!/bin/(sh|bash)|^# shellcheck shell=' scripts tests data-prep jobs bench)
-else
-    skip "shellcheck is not installed"
-fi
-if command -v clang-format >/dev/null 2>&1; then # versions differ: information
-    # shellcheck disable=SC2046
-    if ! clang-format --dry-run $(sources) >"$build/clang-format.log" 2>&1 || test -s "$build/clang-format.log"; then
-        say "for information: clang-format would change $(grep -c 'warning:' "$build/clang-format.log") places"
-    fi
-fi
-if command -v clang-tidy >/dev/null 2>&1; then # slow and its checks differ: information, at most two minutes
-    flags=$(make -s -C "$build" show-flags)
-    # shellcheck disable=SC2086 # flags are words
-    find "$top/src" "$top/data-prep" -name '*.c' -print0 |
-        (cd "$build" && timeout 120 xargs -0 -P "$jobs" -I '{}' clang-tidy --quiet '{}' -- $flags) \
-            >"$build/clang-tidy.log" 2>/dev/null
-    say "for information: clang-tidy has $(grep -c 'warning:' "$build/clang-tidy.log") remarks so far, in $build/clang-tidy.log"
-fi
-"$top/scripts/size-report" | tail -n 3
-
-echo "$passed passed, $failed failed, $skipped skipped"
-test "$failed" -eq 0
+    make -s -C "$build" -j"$jobs" distcheck DISTCHECK_CONFIGURE_FLAGS=--with-cuda=no \
+    TESTS="$(some_tests "$build" unit/base unit/tensor fuzz)"
+summary
