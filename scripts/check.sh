@@ -115,12 +115,11 @@ report_clang_tidy() {
 run_tests "$build" "tests" ""
 if test -z "$sanitize"; then summary; fi
 
-for script in shell-check format-check; do gate "$script"; done
+for script in shell-check format-check size-report; do gate "$script"; done
 if test -f "$build/libflm_cuda.a"; then # no attention kernel spills
     quietly "kernel-report" "$build/kernel-report.log" "$top/scripts/kernel-report" "$build"
 fi
 if command -v clang-tidy >/dev/null 2>&1; then report_clang_tidy; fi
-"$top/scripts/size-report" | tail -n 3
 
 say "building with sanitizers"
 if make -s -C "$sanitize" -j"$jobs" >"$sanitize/make.log" 2>&1; then
