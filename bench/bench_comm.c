@@ -6,7 +6,7 @@
 #include "bench/bench_common.h"
 
 #include "base/base_options.h"
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 
 #include <stdio.h>
 
@@ -131,12 +131,12 @@ int main(int argc, char **argv)
     flm_comm *world = NULL;
     bool stop = false;
 
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse("bench_comm", "measure the collectives of a training step; run it under mpirun", NULL,
                               table, (int)(sizeof table / sizeof table[0]), argc, argv, &o, flm_comm_rank(world) == 0,
                               &stop, &parsed));
     if (!stop) FLM_TRY(bench(world, &o));
 done:
     flm_options_destroy(&parsed);
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

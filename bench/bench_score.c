@@ -5,7 +5,7 @@
 
 #include "base/base_philox.h"
 #include "cmd/cmd_options.h"
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 #include "score/score_gpt2.h"
 
 #include <stdio.h>
@@ -127,15 +127,15 @@ int main(int argc, char **argv)
     flm_options *parsed = NULL;
     options o = {0};
     bool stop = false;
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse("bench_score", "measure GPT-2's scoring", NULL, table, sizeof table / sizeof table[0],
                               argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (stop) goto done;
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be));
     FLM_TRY(bench(be, &o));
 done:
-    if (rc != FLM_OK) flm_run_fail(rc);
+    if (rc != FLM_OK) flm_process_fail(rc);
     flm_options_destroy(&parsed);
     flm_backend_destroy(&be);
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

@@ -11,7 +11,7 @@
 #include "base/base_philox.h"
 #include "base/base_progress.h"
 #include "cmd/cmd_options.h"
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 #include "train/train_step.h"
 
 #include <stdio.h>
@@ -301,7 +301,7 @@ int main(int argc, char **argv)
     flm_options *parsed = NULL;
     options o = {0};
     bool stop = false;
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse("bench_train", "measure a training step", NULL, table, sizeof table / sizeof table[0],
                               argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (stop) goto done;
@@ -309,9 +309,9 @@ int main(int argc, char **argv)
     FLM_TRY(flm_comm_attach(world, be));
     FLM_TRY(bench(world, be, &o));
 done:
-    if (rc != FLM_OK) flm_run_fail(rc);
+    if (rc != FLM_OK) flm_process_fail(rc);
     flm_options_destroy(&parsed);
     flm_comm_detach(world);
     flm_backend_destroy(&be);
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

@@ -24,7 +24,7 @@ bench: %D%/bench_train$(EXEEXT)
 %C%_bench_train_LDADD = libflm_cmd.a $(LINK_TRAIN)
 %C%_bench_comm_SOURCES = %D%/bench_comm.c %D%/bench_common.c %D%/bench_common.h
 %C%_bench_comm_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
-%C%_bench_comm_LDADD = libflm_cmd.a $(LINK_COMM) $(JANSSON_LIBS)
+%C%_bench_comm_LDADD = $(LINK_PROCESS) $(JANSSON_LIBS)
 %C%_bench_ops_SOURCES = %D%/bench_ops.c %D%/bench_common.c %D%/bench_common.h
 %C%_bench_ops_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_ops_LDADD = $(LINK_BACKEND) $(JANSSON_LIBS)

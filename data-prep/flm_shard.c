@@ -1,7 +1,7 @@
 /* flm_shard.c - text to shards of token rows (prep.h). SPDX-License-Identifier: Apache-2.0 */
 #include "prep.h"
 
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 
 int main(int argc, char **argv)
 {
@@ -11,7 +11,7 @@ int main(int argc, char **argv)
     prep_job job = {.tokenizer = NULL};
     bool stop = false;
 
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse("flm_shard", "Turn plain text into shards of token rows, on any number of ranks.",
                               "FILE...", prep_options, prep_options_count, argc, argv, &job, flm_comm_rank(world) == 0,
                               &stop, &options));
@@ -24,5 +24,5 @@ int main(int argc, char **argv)
 done:
     prep_job_release(&job);
     flm_options_destroy(&options);
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

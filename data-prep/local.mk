@@ -5,7 +5,7 @@ libflm_prep_a_SOURCES = %D%/prep.h %D%/prep_corpus.h %D%/prep_read.h %D%/prep_so
   %D%/prep_json.c %D%/prep_survey.c %D%/prep_groups.c %D%/prep_state.c %D%/prep_run.c %D%/prep_report.c \
   %D%/prep_verify.c
 libflm_prep_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBARCHIVE_CPPFLAGS) $(JANSSON_CPPFLAGS)
-LINK_PREP = libflm_prep.a libflm_cmd.a libflm_text.a $(LINK_IO) $(TEXT_LIBS) $(LIBARCHIVE_LIBS)
+LINK_PREP = libflm_prep.a libflm_cmd.a libflm_text.a libflm_io.a libflm_process.a $(LINK_COMM) $(IO_LIBS) $(TEXT_LIBS) $(LIBARCHIVE_LIBS)
 
 bin_PROGRAMS += flm_shard
 flm_shard_SOURCES = %D%/flm_shard.c

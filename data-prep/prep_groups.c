@@ -5,7 +5,7 @@
 #include "prep_source.h"
 
 #include "base/base_crc32c.h"
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,7 +201,7 @@ static flm_status encode_group(work *w, const prep_group *group, int64_t *count,
         const bool skip = w->walk.next < group->first_document;
         prep_document document;
         int64_t bytes;
-        if (flm_run_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
+        if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
         FLM_TRY(walk_next(&w->walk, &document));
         if (skip) continue;
         bytes = (int64_t)document.bytes;
@@ -266,7 +266,7 @@ static flm_status work_share(work *w, const char *pass, flm_comm *comm)
     prep_progress_begin(pass, w->job->text_bytes / size, comm);
     for (int64_t begin = rank * run; begin < groups; begin += size * run)
         for (int64_t g = begin; g < begin + run && g < groups; g++) {
-            if (flm_run_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
+            if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
             FLM_TRY(w->packer ? write_group(w, g) : count_group(w, g));
         }
     prep_progress_end();
@@ -293,7 +293,7 @@ prep_group prep_group_get(const prep_job *job, int64_t g)
 
 flm_status prep_pass_end(flm_comm *comm, flm_status local)
 {
-    if (local != FLM_OK && local != FLM_E_INTERRUPTED) return local; /* flm_run_fail takes the others down */
+    if (local != FLM_OK && local != FLM_E_INTERRUPTED) return local; /* flm_process_fail takes the others down */
     return flm_comm_agree(comm, local);
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/base_sha256.h"
 #include "base/base_version.h"
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +68,7 @@ static flm_status survey_input(const prep_job *job, int i, findings *f)
 
     FLM_TRY(prep_reader_open(job, i, 0, true, &reader));
     for (;;) {
-        if (flm_run_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
+        if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
         FLM_TRY(prep_reader_next(reader, &document, &end));
         if (end) break;
         for (; marks < input->marks && document.offset >= marks * MARK_BYTES; marks++)

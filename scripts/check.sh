@@ -130,5 +130,5 @@ else
 fi
 quietly "make distcheck" "$build/distcheck.log" \
     make -s -C "$build" -j"$jobs" distcheck DISTCHECK_CONFIGURE_FLAGS=--with-cuda=no \
-    TESTS="$(some_tests "$build" unit/base unit/tensor fuzz)"
+    TESTS="$(some_tests "$build" unit/base unit/backend fuzz)"
 summary

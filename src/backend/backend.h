@@ -7,7 +7,7 @@
 #ifndef FLM_BACKEND_H
 #define FLM_BACKEND_H
 
-#include "tensor/tensor.h"
+#include "backend/backend_tensor.h"
 
 typedef struct flm_backend flm_backend;
 struct flm_ops; /* backend_ops.h */

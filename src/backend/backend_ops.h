@@ -2,7 +2,7 @@
  *
  * Conventions, for all ops unless one says otherwise:
  *   - tensors live on the backend, contiguous, row-major; letters as in model.md: B L V d H N, h = d / H;
- *   - where "padded rows" stands, these may be padded (tensor.h), each to a step of its own: padding is neither used nor
+ *   - where "padded rows" stands, these may be padded (backend_tensor.h), each to a step of its own: padding is neither used nor
  *     written, and what is written in place has its operand's step; everywhere else padded rows are refused;
  *   - "act" is an activation dtype, f32 or bf16; all act tensors of one call have the same dtype;
  *   - "+=" means the op accumulates into what is there; "=" overwrites;

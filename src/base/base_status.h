@@ -2,7 +2,7 @@
  *
  * Owns the one error idiom of the suite: a function that can fail returns flm_status, results travel by
  * out-parameter, and the first failure leaves a message followed by one frame for every caller that passed it on.
- * Refuses to print or to end the process: flm_run_fail (cmd/cmd_run.h) alone does that.
+ * Refuses to print or to end the process: flm_process_fail (process/process.h) alone does that.
  * The trace is per thread.
  *
  *     flm_status f(int n, thing **out)

@@ -1,5 +1,5 @@
 /* cmd_train_main.c - what flm_train and flm_distill do alike: all but their tables. SPDX-License-Identifier: Apache-2.0 */
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 #include "cmd/cmd_train_options.h"
 
 int flm_train_main(const char *program, const char *purpose, const flm_option *table, int count, int argc, char **argv)
@@ -10,18 +10,18 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
     flm_options *options = NULL;
     flm_train_options o = {0};
     bool stop = false;
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse(program, purpose, NULL, table, count, argc, argv, &o, flm_comm_rank(world) == 0, &stop,
                               &options));
     if (stop) goto done;
     FLM_TRY(flm_comm_agree(world, flm_backend_create(o.plan ? FLM_DEVICE_PLAN : (flm_device)o.device, (int)o.threads,
                                                      flm_comm_local_rank(world), &be)));
     FLM_TRY(flm_comm_attach(world, be));
-    FLM_TRY(flm_train_run(world, be, &o, options, flm_run_stop_requested));
+    FLM_TRY(flm_train_run(world, be, &o, options, flm_process_stop_requested));
 done:
-    if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_run_fail(rc);
+    if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_process_fail(rc);
     flm_options_destroy(&options);
     flm_comm_detach(world);
     flm_backend_destroy(&be);
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

@@ -1,7 +1,7 @@
 /* flm_convert.c - the program: published weights to the suite's files, and back. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
-#include "cmd/cmd_convert.h"
-#include "cmd/cmd_run.h"
+#include "convert/convert.h"
+#include "process/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
     bool stop = false, first;
     int count;
 
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     first = flm_comm_rank(world) == 0;
     FLM_TRY(flm_options_parse("flm_convert",
                               "Convert weights: a Hugging Face folder of GPT-2, or a published checkpoint (.ckpt, "
@@ -100,5 +100,5 @@ int main(int argc, char **argv)
     FLM_TRY(flm_comm_agree(world, first ? convert(&o, path[0], path[1]) : FLM_OK)); /* one rank is enough */
 done:
     flm_options_destroy(&words);
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

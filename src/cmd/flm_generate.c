@@ -1,7 +1,7 @@
 /* flm_generate.c - the program: a checkpoint in, a samples file out. SPDX-License-Identifier: Apache-2.0 */
-#include "cmd/cmd_generate.h"
+#include "sample/sample_generate.h"
 #include "cmd/cmd_options.h"
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 
 #define AT(field) offsetof(flm_generate_options, field)
 #define MOST      9007199254740992.0 /* 2^53: what a double counts exactly */
@@ -42,17 +42,17 @@ int main(int argc, char **argv)
     flm_options *options = NULL;
     flm_generate_options o = {0};
     bool stop = false;
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse("flm_generate", "Generate text from a checkpoint.", NULL, table,
                               sizeof table / sizeof table[0], argc, argv, &o, flm_comm_rank(world) == 0, &stop,
                               &options));
     if (stop) goto done;
     FLM_TRY(flm_comm_agree(world, flm_backend_create((flm_device)o.device, (int)o.threads,
                                                      flm_comm_local_rank(world), &be)));
-    FLM_TRY(flm_generate_run(world, be, &o, flm_run_stop_requested));
+    FLM_TRY(flm_generate_run(world, be, &o, flm_process_stop_requested));
 done:
-    if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_run_fail(rc);
+    if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_process_fail(rc);
     flm_options_destroy(&options);
     flm_backend_destroy(&be);
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

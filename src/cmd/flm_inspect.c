@@ -1,8 +1,8 @@
 /* flm_inspect.c - what a file or folder of the suite is, and whether it is whole.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
-#include "cmd/cmd_inspect.h"
-#include "cmd/cmd_run.h"
+#include "inspect/inspect.h"
+#include "process/process.h"
 #include "io/io_schema.h"
 
 #include <errno.h>
@@ -100,12 +100,12 @@ int main(int argc, char **argv)
     inspect_options options = {0};
     bool stop = false, first;
 
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     first = flm_comm_rank(world) == 0;
     FLM_TRY(flm_options_parse("flm_inspect", "Say what files of the suite are, and check them.", "FILE|DIRECTORY...",
                               table, sizeof table / sizeof table[0], argc, argv, &options, first, &stop, &words));
     if (!stop) FLM_TRY(flm_comm_agree(world, first ? inspect(words, &options) : FLM_OK)); /* one rank is enough */
 done:
     flm_options_destroy(&words);
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

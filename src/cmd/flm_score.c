@@ -1,8 +1,10 @@
 /* flm_score.c - the program: samples and texts in, generative perplexity, entropy and diversity out.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_options.h"
-#include "cmd/cmd_run.h"
-#include "cmd/cmd_score.h"
+#include "process/process.h"
+#include "sample/sample_checkpoints.h"
+
+#include <stdlib.h>
 
 #define AT(field) offsetof(flm_score_options, field)
 #define MOST      9007199254740992.0 /* 2^53: what a double counts exactly */
@@ -47,9 +49,10 @@ int main(int argc, char **argv)
     flm_backend *be = NULL;
     flm_options *words = NULL;
     flm_score_options o = {0};
+    char **files = NULL;
     bool stop = false;
-    int count;
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    int count = 0;
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse("flm_score", "Score samples and texts with GPT-2.", "FILE...", table,
                               sizeof table / sizeof table[0], argc, argv, &o, flm_comm_rank(world) == 0, &stop,
                               &words));
@@ -57,10 +60,15 @@ int main(int argc, char **argv)
     const char *const *paths = flm_options_positional(words, &count);
     FLM_TRY(flm_comm_agree(world,
                            flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be)));
-    FLM_TRY(flm_score_run(world, be, &o, paths, count, flm_run_stop_requested));
+    files = calloc((size_t)count + 1, sizeof *files);
+    FLM_TRY(flm_comm_agree(world, files ? FLM_OK : flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory")));
+    FLM_TRY(flm_sample_checkpoints(world, be, &o, paths, count, files, flm_process_stop_requested));
+    FLM_TRY(flm_score_run(world, be, &o, (const char *const *)files, count, flm_process_stop_requested));
 done:
-    if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_run_fail(rc);
+    for (int i = 0; files && i < count; i++) free(files[i]);
+    free(files);
+    if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_process_fail(rc);
     flm_options_destroy(&words);
     flm_backend_destroy(&be);
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

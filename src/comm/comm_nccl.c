@@ -4,7 +4,7 @@
  * wait makes the compute stream wait for that collective alone. The host waits for nothing, so the reduction of one
  * bucket runs beside the backward pass of the next.
  * Failures of a peer are seen by ncclCommGetAsyncError at every begin, progress and wait; a rank that hangs in a stream
- * meanwhile is ended with the job by the rank that failed (flm_run_fail).
+ * meanwhile is ended with the job by the rank that failed (flm_process_fail).
  * Refuses: sums in the order of the ranks (NCCL's order depends on the machines), and two ranks on one GPU.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "comm/comm_internal.h"

@@ -3,13 +3,12 @@ libflm_io_a_SOURCES = %D%/io_h5.c %D%/io_h5.h %D%/io_schema.c %D%/io_schema_chec
   %D%/io_schema_internal.h %D%/io_checkpoint.h %D%/io_shard.h %D%/io_samples.h \
   %D%/io_file.c %D%/io_internal.h %D%/io_checkpoint_directory.c %D%/io_checkpoint_internal.h \
   %D%/io_checkpoint_layout.c %D%/io_checkpoint_read.c %D%/io_checkpoint_resume.c %D%/io_checkpoint_write.c \
-  %D%/io_parent.c %D%/io_parent.h %D%/io_samples.c %D%/io_samples_file.c %D%/io_samples_internal.h \
+  %D%/io_lineage.c %D%/io_lineage.h %D%/io_samples.c %D%/io_samples_file.c %D%/io_samples_internal.h \
   %D%/io_samples_scores.c \
   %D%/io_shard_file.c %D%/io_shard_internal.h %D%/io_shard_write.c %D%/io_shard_publish.c %D%/io_shard_read.c \
-  %D%/io_shard_loader.c %D%/io_foreign.h %D%/io_foreign_internal.h %D%/io_foreign.c %D%/io_safetensors.c \
-  %D%/io_safetensors_write.c %D%/io_pickle.h %D%/io_pickle.c %D%/io_torch.c
+  %D%/io_shard_loader.c
 nodist_libflm_io_a_SOURCES = %D%/io_schema_text.c
-libflm_io_a_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS) $(LIBZIP_CPPFLAGS) $(JANSSON_CPPFLAGS)
+libflm_io_a_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
 
 # The schemas as strings of the library, so that no path is needed at run time.
 FLM_SCHEMAS = $(srcdir)/hdf5-schemas/checkpoint.schema $(srcdir)/hdf5-schemas/shard.schema \

@@ -42,7 +42,7 @@ typedef struct flm_dit {
     flm_dit_block *block;  /* [N] */
     flm_tensor x_out, mod_out, mean_out, rstd_out;         /* head: f32 [B, L, d], [B, 2d], [B, L] x 2 */
     flm_tensor y;          /* act [B, L, d]: the last hidden state */
-    flm_tensor logits;     /* f32 [chunk, V], padded rows (tensor.h) */
+    flm_tensor logits;     /* f32 [chunk, V], padded rows (backend_tensor.h) */
     flm_tensor probs;      /* act [chunk, V], likewise; the same memory as logits in f32 */
     flm_tensor rope;       /* f32 [L, h/2, 2] */
     flm_tensor grad_x;     /* f32 [B, L, d]; after backward: the gradient of input */

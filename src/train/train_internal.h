@@ -2,7 +2,7 @@
 #ifndef FLM_TRAIN_INTERNAL_H
 #define FLM_TRAIN_INTERNAL_H
 
-#include "io/io_parent.h"
+#include "io/io_lineage.h"
 #include "train/train_metrics.h"
 #include "train/train_run.h"
 

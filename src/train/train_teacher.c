@@ -3,7 +3,7 @@
 #include "train/train_internal.h"
 
 #include "base/base_log.h"
-#include "io/io_parent.h"
+#include "io/io_lineage.h"
 #include "model/model_load.h"
 
 #include <inttypes.h>

@@ -6,7 +6,7 @@ dist_check_SCRIPTS += %D%/run.t
 EXTRA_PROGRAMS += %D%/run_probe
 CLEANFILES += %D%/run_probe$(EXEEXT)
 %C%_run_probe_SOURCES = %D%/run_probe.c
-%C%_run_probe_LDADD = libflm_cmd.a $(LINK_COMM)
+%C%_run_probe_LDADD = $(LINK_PROCESS)
 %D%/run.log: %D%/run_probe$(EXEEXT)
 
 # flm_shard
@@ -38,7 +38,7 @@ EXTRA_PROGRAMS += %D%/file_tool
 CLEANFILES += %D%/file_tool$(EXEEXT)
 %C%_file_tool_SOURCES = %D%/file_tool.c
 %C%_file_tool_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
-%C%_file_tool_LDADD = libflm_cmd.a $(LINK_IO)
+%C%_file_tool_LDADD = libflm_io.a $(LINK_PROCESS) $(IO_LIBS)
 dist_check_SCRIPTS += tests/ranks/train_ranks.t %D%/train_kill.t %D%/train_bad.t %D%/train_eval.t %D%/train_plan.t \
   %D%/generate.t %D%/distill.t
 tests/ranks/train_ranks.log %D%/train_kill.log %D%/train_bad.log %D%/train_eval.log %D%/generate.log %D%/distill.log: %D%/file_tool$(EXEEXT)

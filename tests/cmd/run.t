@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.t - how a program ends: exit status, one message, nobody left hanging (cmd_run.h), shown by run_probe.
+# run.t - how a program ends: exit status, one message, nobody left hanging (process.h), shown by run_probe.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 probe=$abs_top_builddir/tests/cmd/run_probe

@@ -1,7 +1,7 @@
 /* run_probe.c - a program for run.t: it begins and ends as every program of the suite does, and fails as told.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -45,8 +45,8 @@ static flm_status wait_for_signal(void)
 
     printf("waiting\n");
     fflush(stdout);
-    for (int i = 0; i < 2000 && !flm_run_stop_requested(); i++) nanosleep(&tick, NULL);
-    if (!flm_run_stop_requested()) FLM_FAIL(FLM_E_ARG, "no signal came");
+    for (int i = 0; i < 2000 && !flm_process_stop_requested(); i++) nanosleep(&tick, NULL);
+    if (!flm_process_stop_requested()) FLM_FAIL(FLM_E_ARG, "no signal came");
     FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop; the state is saved");
 done:
     return rc;
@@ -59,7 +59,7 @@ static flm_status act(const probe_values *values, flm_comm *world)
 
     switch ((probe_mode)values->mode) {
     case PROBE_NOTHING:
-        if (flm_run_stop_requested()) FLM_FAIL(FLM_E_ARG, "asked to stop before any signal");
+        if (flm_process_stop_requested()) FLM_FAIL(FLM_E_ARG, "asked to stop before any signal");
         printf("ended well\n");
         break;
     case PROBE_FAIL_ONE:
@@ -94,11 +94,11 @@ int main(int argc, char **argv)
     probe_values values = {0};
     bool stop = false;
 
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse("run_probe", "Fail as told.", NULL, table, sizeof table / sizeof table[0], argc, argv,
                               &values, flm_comm_rank(world) == 0, &stop, &options));
     if (!stop) FLM_TRY(act(&values, world));
 done:
     flm_options_destroy(&options);
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

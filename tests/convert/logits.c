@@ -1,7 +1,7 @@
 /* logits.c - a converted checkpoint's network against a golden file: logits CHECKPOINT.h5 weights|ema GOLDEN.h5, the
  * file the checkpoint's weights were taken from (make_ckpt.py). The golden embedded states go in, its logits must come
  * out. SPDX-License-Identifier: Apache-2.0 */
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 #include "io/io_h5.h"
 #include "model/model_dit.h"
 #include "model/model_load.h"
@@ -93,14 +93,14 @@ int main(int argc, char **argv)
     flm_comm *world = NULL;
     flm_backend *be = NULL;
     double worst = 0;
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     if (argc != 4) FLM_FAIL(FLM_E_USAGE, "CHECKPOINT.h5 weights|ema GOLDEN.h5");
     FLM_TRY(flm_backend_create(FLM_DEVICE_CPU, 0, 0, &be));
     FLM_TRY(compare(be, argv, &worst));
     printf("logits error %.3g tolerance 1e-05 %s\n", worst, worst <= 1e-5 ? "ok" : "FAIL");
 done:
-    if (rc != FLM_OK) flm_run_fail(rc);
+    if (rc != FLM_OK) flm_process_fail(rc);
     flm_backend_destroy(&be);
-    const int status = flm_run_finish(rc, &world);
+    const int status = flm_process_finish(rc, &world);
     return status == 0 && !(worst <= 1e-5) ? 1 : status;
 }

@@ -2,7 +2,7 @@
  * are). SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuda/fake.h"
 
-#include "tensor/tensor.h"
+#include "backend/backend_tensor.h"
 
 #include <cblas.h>
 #include <cublasLt.h>

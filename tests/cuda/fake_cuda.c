@@ -3,7 +3,7 @@
 #include "tests/cuda/fake.h"
 
 #include "cuda/kernel/kernel.h"
-#include "tensor/tensor.h"
+#include "backend/backend_tensor.h"
 
 #include <cuda_runtime_api.h>
 #include <math.h>

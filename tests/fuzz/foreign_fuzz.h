@@ -4,7 +4,7 @@
 #define FLM_TESTS_FOREIGN_FUZZ_H
 
 #include "base/base_philox.h"
-#include "io/io_foreign.h"
+#include "convert/convert_external.h"
 #include "tests/tap.h"
 
 #include <stdlib.h>

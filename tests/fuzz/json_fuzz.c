@@ -4,8 +4,8 @@
  * json_fuzz.t [ITERATIONS [SEED]]: good files are mutated, the same for the same seed. SPDX-License-Identifier:
  * Apache-2.0
  */
-#include "cmd/cmd_convert.h"
-#include "cmd/cmd_score.h"
+#include "convert/convert.h"
+#include "score/score_files.h"
 #include "tests/fuzz/foreign_fuzz.h"
 
 #include <fcntl.h>

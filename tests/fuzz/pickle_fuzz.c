@@ -3,7 +3,7 @@
  * pickle_fuzz.t [ITERATIONS [SEED]]: the pickle of a checkpoint that PyTorch wrote (tests/convert/golden/ema.ckpt) is
  * mutated, the same for the same seed: as it is, and every so often in a good zip beside its tensors; and the bytes of
  * the zip itself. Run it in a sanitizer build to see more. SPDX-License-Identifier: Apache-2.0 */
-#include "io/io_pickle.h"
+#include "convert/convert_pickle.h"
 #include "tests/fuzz/foreign_fuzz.h"
 
 #include <zip.h>

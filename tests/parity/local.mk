@@ -6,4 +6,4 @@ noinst_PROGRAMS += %D%/parity
 %C%_parity_SOURCES = %D%/parity.c %D%/parity.h %D%/parity_file.c %D%/parity_network.c %D%/parity_loss.c \
   %D%/parity_sample.c
 %C%_parity_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
-%C%_parity_LDADD = $(LINK_CMD)
+%C%_parity_LDADD = $(LINK_TRAIN)

@@ -7,7 +7,7 @@
 #include "tests/parity/parity.h"
 
 #include "base/base_options.h"
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
     parity_run run = {0};
     bool stop = false;
     int files = 0;
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse("parity", "Hold golden files against the suite.", "FILE.h5...", table,
                               sizeof table / sizeof *table, argc, argv, &values, flm_comm_rank(world) == 0, &stop,
                               &options));
@@ -149,6 +149,6 @@ int main(int argc, char **argv)
 done:
     flm_backend_destroy(&run.be);
     flm_options_destroy(&options);
-    const int status = flm_run_finish(rc, &world);
+    const int status = flm_process_finish(rc, &world);
     return status == 0 && run.failed > 0 ? 1 : status;
 }

@@ -4,7 +4,7 @@
  *   markov_tool score SEED ROWS SAMPLES.h5    a line for each number of steps:
  *                                             steps, NLL a symbol / the source's, entropy of a row / the corpus's
  * SPDX-License-Identifier: Apache-2.0 */
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 #include "io/io_samples.h"
 #include "io/io_shard.h"
 #include "score/score_entropy.h"
@@ -99,7 +99,7 @@ int main(int argc, char **argv)
 {
     flm_status rc = FLM_OK;
     flm_comm *world = NULL;
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     if (argc == 6 && strcmp(argv[1], "make") == 0)
         FLM_TRY(make(strtoull(argv[2], NULL, 10), atoll(argv[3]), atoll(argv[4]), argv[5]));
     else if (argc == 5 && strcmp(argv[1], "score") == 0)
@@ -107,5 +107,5 @@ int main(int argc, char **argv)
     else
         FLM_FAIL(FLM_E_USAGE, "markov_tool make SEED ROWS VALID DIR | score SEED ROWS SAMPLES.h5");
 done:
-    return flm_run_finish(rc, &world);
+    return flm_process_finish(rc, &world);
 }

@@ -3,12 +3,12 @@ EXTRA_DIST += %D%/make_golden.py %D%/golden/config.json %D%/golden/model.safeten
 noinst_PROGRAMS += %D%/nll
 %C%_nll_SOURCES = %D%/nll.c
 %C%_nll_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
-%C%_nll_LDADD = $(LINK_CMD)
+%C%_nll_LDADD = $(LINK_TRAIN)
 EXTRA_DIST += %D%/make_texts.py %D%/golden/texts.jsonl %D%/golden/texts-expected.json
 noinst_PROGRAMS += %D%/score_files
 %C%_score_files_SOURCES = %D%/score_files.c
 %C%_score_files_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
-%C%_score_files_LDADD = $(LINK_CMD)
+%C%_score_files_LDADD = $(LINK_CONVERT)
 dist_check_SCRIPTS += %D%/gpt2.t %D%/score.t
 %D%/gpt2.log: %D%/nll$(EXEEXT) flm_convert$(EXEEXT)
 %D%/score.log: %D%/score_files$(EXEEXT) flm_score$(EXEEXT) flm_inspect$(EXEEXT)

@@ -2,7 +2,7 @@
  * (make_golden.py). Batches of 1, 2, 5 and all sequences; closes with "N passed, N failed". SPDX-License-Identifier:
  * Apache-2.0 */
 #include "base/base_options.h"
-#include "cmd/cmd_run.h"
+#include "process/process.h"
 #include "score/score_gpt2.h"
 
 #include <jansson.h>
@@ -139,7 +139,7 @@ int main(int argc, char **argv)
     nll_options o = {0};
     bool stop = false;
     int count, failed = 0;
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse("nll", "Hold GPT-2's scores against another program's.", "GPT2.h5 EXPECTED.json", table,
                               sizeof table / sizeof table[0], argc, argv, &o, true, &stop, &words));
     if (stop) goto done;
@@ -148,9 +148,9 @@ int main(int argc, char **argv)
     FLM_TRY(flm_backend_create(FLM_DEVICE_CPU, (int)o.threads, 0, &be));
     FLM_TRY(compare(be, &o, path, &failed));
 done:
-    if (rc != FLM_OK) flm_run_fail(rc);
+    if (rc != FLM_OK) flm_process_fail(rc);
     flm_options_destroy(&words);
     flm_backend_destroy(&be);
-    const int status = flm_run_finish(rc, &world);
+    const int status = flm_process_finish(rc, &world);
     return status == 0 && failed > 0 ? 1 : status;
 }

@@ -2,8 +2,8 @@
  * formula's weights (make_texts.py has the same); score_files samples FILE writes samples of the bytes tokeniser, two
  * numbers of steps; score_files damage FILE changes a row; score_files scores FILE STEPS prints rows' scores.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "cmd/cmd_run.h"
-#include "io/io_foreign.h"
+#include "process/process.h"
+#include "convert/convert_external.h"
 #include "io/io_h5.h"
 #include "io/io_samples.h"
 #include "score/score_gpt2.h"
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
 {
     flm_status rc = FLM_OK;
     flm_comm *world = NULL;
-    FLM_TRY(flm_run_init(&argc, &argv, &world));
+    FLM_TRY(flm_process_init(&argc, &argv, &world));
     if (argc >= 3 && strcmp(argv[1], "gpt2") == 0)
         FLM_TRY(write_gpt2(argv[2], argc > 3 ? atoi(argv[3]) : 50257));
     else if (argc == 4 && strcmp(argv[1], "scores") == 0)
@@ -133,6 +133,6 @@ int main(int argc, char **argv)
     else
         FLM_FAIL(FLM_E_USAGE, "gpt2|samples|damage|scores FILE");
 done:
-    if (rc != FLM_OK) flm_run_fail(rc);
-    return flm_run_finish(rc, &world);
+    if (rc != FLM_OK) flm_process_fail(rc);
+    return flm_process_finish(rc, &world);
 }

@@ -18,10 +18,9 @@ check_PROGRAMS += %D%/base/status.t %D%/base/crc32c.t %D%/base/philox.t %D%/base
 %C%_base_options_t_SOURCES = %D%/base/options.c
 %C%_base_options_t_LDADD = $(LINK_BASE)
 
-# tensor
-check_PROGRAMS += %D%/tensor/tensor.t
-%C%_tensor_tensor_t_SOURCES = %D%/tensor/tensor.c
-%C%_tensor_tensor_t_LDADD = $(LINK_TENSOR)
+check_PROGRAMS += %D%/backend/tensor.t
+%C%_backend_tensor_t_SOURCES = %D%/backend/tensor.c
+%C%_backend_tensor_t_LDADD = $(LINK_BACKEND)
 
 # backend
 check_PROGRAMS += %D%/backend/registry.t %D%/backend/arena.t

@@ -6,7 +6,7 @@
 #ifndef FLM_CPU_MATH_H
 #define FLM_CPU_MATH_H
 
-#include "tensor/tensor.h"
+#include "backend/backend_tensor.h"
 
 #include <math.h>
 

@@ -7,7 +7,7 @@
 #ifndef FLM_CPU_TILE_H
 #define FLM_CPU_TILE_H
 
-#include "tensor/tensor.h"
+#include "backend/backend_tensor.h"
 
 enum { FLM_TILE_ROWS = 8, FLM_TILE_COLUMNS = 16 };
 

@@ -1,0 +1,316 @@
+/* convert_flm.c - checkpoints of the published FLM and FMLM. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_sha256.h"
+#include "convert/convert.h"
+#include "text/text_tokenizer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Every parameter of the networks; model.md section 2. */
+static const char *const outer_names[] = {
+    "vocab_embed.embedding",
+    "sigma_map.mlp.0.weight",
+    "sigma_map.mlp.0.bias",
+    "sigma_map.mlp.2.weight",
+    "sigma_map.mlp.2.bias",
+    "output_layer.norm_final.weight",
+    "output_layer.linear.weight",
+    "output_layer.linear.bias",
+    "output_layer.adaLN_modulation.weight",
+    "output_layer.adaLN_modulation.bias",
+};
+static const char *const second_time_names[] = {"sigma_map_prime.mlp.0.weight", "sigma_map_prime.mlp.0.bias",
+                                                "sigma_map_prime.mlp.2.weight", "sigma_map_prime.mlp.2.bias"};
+static const char *const block_names[] = {
+    "norm1.weight", "norm2.weight", "attn_qkv.weight", "attn_out.weight",         "mlp.0.weight",
+    "mlp.0.bias",   "mlp.2.weight", "mlp.2.bias",      "adaLN_modulation.weight", "adaLN_modulation.bias"};
+static const char loss_weighting[] = "learnable_loss_weighting.", frequencies[] = "rotary_emb.inv_freq";
+
+#define COUNT(array) (int)(sizeof(array) / sizeof(array)[0])
+
+typedef struct flm_import {
+    flm_foreign *from;
+    const flm_foreign_tensor *all; /* [tensors] of the file */
+    int tensors;
+    char (*name)[FLM_NAME_BYTES];     /* [tensors] plain names; "": not of the network */
+    bool *shadow;                     /* [tensors] averaged */
+    flm_checkpoint_dataset *datasets; /* [count] */
+    int *index;                       /* [count] of the tensor in the file */
+    int count;
+    flm_checkpoint_info info;
+} flm_import;
+
+/* ---- names ---- */
+
+static const char *skip(const char *name, const char *prefix)
+{
+    const size_t length = strlen(prefix);
+    return strncmp(name, prefix, length) == 0 ? name + length : NULL;
+}
+
+/* A tensor's name without where it stood: "state_dict.", "ema.", every "_orig_mod.", "backbone." where the file has it.
+ * "" where it is no part of the network. */
+static void plain_name(const char *from, bool backbone, char name[FLM_NAME_BYTES])
+{
+    static const char wrapper[] = "_orig_mod.";
+    const char *rest = skip(from, "state_dict.");
+    char text[FLM_FOREIGN_NAME_BYTES], *found;
+    snprintf(text, sizeof text, "%s", rest ? rest : from);
+    while ((found = strstr(text, wrapper)) != NULL)
+        memmove(found, found + strlen(wrapper), strlen(found + strlen(wrapper)) + 1);
+    rest = skip(text, "backbone.");
+    if (!rest && !backbone) rest = text;
+    name[0] = '\0';
+    if (rest && strlen(rest) < FLM_NAME_BYTES - 8) memcpy(name, rest, strlen(rest) + 1);
+}
+
+/* Whether it is a parameter's name; *block: its number, -1 for those outside of blocks. */
+static bool is_parameter(const char *name, int64_t *block)
+{
+    const char *rest = skip(name, "blocks.");
+    char *end;
+    *block = -1;
+    if (rest && *rest >= '0' && *rest <= '9') {
+        *block = strtoll(rest, &end, 10);
+        for (int i = 0; *end == '.' && *block < 4096 && i < COUNT(block_names); i++)
+            if (strcmp(end + 1, block_names[i]) == 0) return true;
+        return false;
+    }
+    for (int i = 0; i < COUNT(outer_names); i++)
+        if (strcmp(name, outer_names[i]) == 0) return true;
+    for (int i = 0; i < COUNT(second_time_names); i++)
+        if (strcmp(name, second_time_names[i]) == 0) return true;
+    return skip(name, loss_weighting) != NULL;
+}
+
+/* Plain names of everything outside of EMA's list. Buffers go; what is neither is refused. */
+static flm_status names_make(flm_import *m, const char *path)
+{
+    flm_status rc = FLM_OK;
+    bool backbone = false;
+    int64_t block;
+    m->name = calloc((size_t)m->tensors, sizeof *m->name);
+    m->shadow = calloc((size_t)m->tensors, sizeof *m->shadow);
+    if (!m->name || !m->shadow) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the names of its tensors", path);
+    for (int i = 0; i < m->tensors; i++)
+        backbone = backbone || skip(m->all[i].name, "state_dict.backbone.") || skip(m->all[i].name, "backbone.");
+    for (int i = 0; i < m->tensors; i++) {
+        const char *rest = skip(m->all[i].name, "ema.");
+        if (rest && skip(rest, "shadow_params.")) continue;
+        m->shadow[i] = rest != NULL;
+        plain_name(rest ? rest : m->all[i].name, backbone, m->name[i]);
+        if (!m->name[i][0] || strcmp(m->name[i], frequencies) == 0) continue;
+        if (!is_parameter(m->name[i], &block))
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is no part of the networks of this method", path, m->all[i].name);
+        if (block >= m->info.N) m->info.N = block + 1;
+    }
+done:
+    return rc;
+}
+
+/* EMA's list: number k is the k-th parameter of state_dict. */
+static flm_status shadows_name(flm_import *m, const char *path)
+{
+    flm_status rc = FLM_OK;
+    int64_t parameters = 0, shadows = 0;
+    int at = -1;
+    for (int i = 0; i < m->tensors; i++) {
+        shadows += skip(m->all[i].name, "ema.shadow_params.") != NULL;
+        parameters += m->name[i][0] && !m->shadow[i] && strcmp(m->name[i], frequencies) != 0;
+    }
+    if (shadows == 0) goto done;
+    if (shadows != parameters)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: ema has %" PRId64 " tensors, state_dict %" PRId64 " parameters", path, shadows,
+                 parameters);
+    for (int i = 0; i < m->tensors; i++) {
+        if (!skip(m->all[i].name, "ema.shadow_params.")) continue;
+        do at++;
+        while (!m->name[at][0] || m->shadow[at] || strcmp(m->name[at], frequencies) == 0);
+        if (m->all[i].ndim != m->all[at].ndim || memcmp(m->all[i].dim, m->all[at].dim, sizeof m->all[i].dim) != 0)
+            FLM_FAIL(FLM_E_MISMATCH, "%s: %s has another shape than %s", path, m->all[i].name, m->all[at].name);
+        memcpy(m->name[i], m->name[at], sizeof *m->name);
+        m->shadow[i] = true;
+    }
+done:
+    return rc;
+}
+
+static int find(const flm_import *m, const char *name, bool shadow)
+{
+    for (int i = 0; i < m->tensors; i++)
+        if (m->shadow[i] == shadow && strcmp(m->name[i], name) == 0) return i;
+    return -1;
+}
+
+/* ---- what the file does not say, or says in shapes ---- */
+
+static flm_status wants(const flm_import *m, const char *path, const char *name, bool shadow)
+{
+    flm_status rc = FLM_OK;
+    if (find(m, name, shadow) < 0)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: %s: is missing%s", path, name, shadow ? " among the averaged weights" : "");
+done:
+    return rc;
+}
+
+static flm_status whole_check(const flm_import *m, const char *path, bool shadow)
+{
+    flm_status rc = FLM_OK;
+    char name[FLM_NAME_BYTES];
+    for (int i = 0; i < COUNT(outer_names); i++) FLM_TRY(wants(m, path, outer_names[i], shadow));
+    if (find(m, second_time_names[0], shadow) >= 0)
+        for (int i = 0; i < COUNT(second_time_names); i++) FLM_TRY(wants(m, path, second_time_names[i], shadow));
+    for (int64_t b = 0; b < m->info.N; b++)
+        for (int i = 0; i < COUNT(block_names); i++) {
+            snprintf(name, sizeof name, "blocks.%" PRId64 ".%s", b, block_names[i]);
+            FLM_TRY(wants(m, path, name, shadow));
+        }
+done:
+    return rc;
+}
+
+/* An option's number, else the file's own; 0: neither. */
+static int64_t number_of(const flm_import *m, int64_t option, const char *metadata)
+{
+    const char *text = option ? NULL : flm_foreign_metadata(m->from, metadata);
+    return text ? strtoll(text, NULL, 10) : option;
+}
+
+static flm_status sizes_take(flm_import *m, const flm_convert_options *o, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const flm_foreign_tensor *E = &m->all[find(m, outer_names[0], false)];
+    const flm_foreign_tensor *time = &m->all[find(m, "sigma_map.mlp.2.bias", false)];
+    const int rotary = find(m, frequencies, false);
+    if (E->ndim != 2 || time->ndim != 1)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: %s has %d axes, %s %d", path, E->name, E->ndim, time->name, time->ndim);
+    m->info.vocabulary.V = E->dim[0];
+    m->info.d = E->dim[1];
+    m->info.c = time->dim[0];
+    m->info.L = number_of(m, o->length, "flm.length");
+    m->info.H = number_of(m, o->heads, "flm.heads");
+    if (m->info.H == 0 && rotary >= 0 && m->all[rotary].ndim == 1 && m->all[rotary].dim[0] > 0 &&
+        m->info.d % (2 * m->all[rotary].dim[0]) == 0)
+        m->info.H = m->info.d / (2 * m->all[rotary].dim[0]);
+    if (m->info.L < 1) FLM_FAIL(FLM_E_USAGE, "--length is needed: %s does not say how long its sequences are", path);
+    if (m->info.H < 1) FLM_FAIL(FLM_E_USAGE, "--heads is needed: %s has no rotary frequencies to tell them by", path);
+    if (m->info.d % (2 * m->info.H) != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: hidden size %" PRId64 " does not fall into %" PRId64 " heads of even size", path,
+                 m->info.d, m->info.H);
+done:
+    return rc;
+}
+
+static flm_status kind_take(flm_import *m, const flm_convert_options *o, const char *path)
+{
+    static const char *const kinds[] = {"", "flm", "flow-map-1", "flow-map-2"};
+    flm_status rc = FLM_OK;
+    const bool two = find(m, second_time_names[0], false) >= 0;
+    const char *kind = kinds[o->kind], *said = flm_foreign_metadata(m->from, "flm.kind");
+    const char *parent = flm_foreign_metadata(m->from, "flm.parent");
+    if (!kind[0] && said) kind = said;
+    if (!kind[0] && !two) kind = "flm";
+    if (!kind[0])
+        FLM_FAIL(FLM_E_USAGE, "--kind flow-map-1 or flow-map-2 is needed: %s is a two-time network, of one of them",
+                 path);
+    if ((strcmp(kind, "flm") == 0) == two)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: has %s second time, so it is of another kind than %s", path, two ? "a" : "no",
+                 kind);
+    snprintf(m->info.kind, sizeof m->info.kind, "%s", kind);
+    snprintf(m->info.parent, sizeof m->info.parent, "%s", o->parent[0] ? o->parent : parent ? parent : "");
+done:
+    return rc;
+}
+
+static flm_status vocabulary_take(flm_import *m, const flm_convert_options *o, const char *path)
+{
+    flm_status rc = FLM_OK;
+    flm_tokenizer *tokenizer = NULL;
+    flm_vocabulary *v = &m->info.vocabulary;
+    const char *said = flm_foreign_metadata(m->from, "flm.tokenizer"), *name = o->tokenizer[0] ? o->tokenizer : said;
+    if (!name) FLM_FAIL(FLM_E_USAGE, "--tokenizer is needed: %s does not say what its tokens are", path);
+    if (strlen(name) >= sizeof v->name) FLM_FAIL(FLM_E_USAGE, "--tokenizer: the name is too long");
+    snprintf(v->name, sizeof v->name, "%s", name);
+    if (strcmp(name, "none") == 0) {
+        FLM_TRY(flm_sha256_of(name, strlen(name), v->sha256));
+        goto done;
+    }
+    FLM_TRY(flm_tokenizer_create(name, &tokenizer));
+    if (flm_tokenizer_size(tokenizer) > v->V)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: has a vocabulary of %" PRId64 ", tokenizer %s has %" PRId64, path, v->V, name,
+                 flm_tokenizer_size(tokenizer));
+    snprintf(v->sha256, sizeof v->sha256, "%s", flm_tokenizer_sha256(tokenizer));
+    v->begin_id = flm_tokenizer_begin_id(tokenizer);
+    v->end_id = flm_tokenizer_end_id(tokenizer);
+done:
+    flm_tokenizer_destroy(&tokenizer);
+    return rc;
+}
+
+/* ---- the file ---- */
+
+static flm_status datasets_make(flm_import *m, const char *path)
+{
+    flm_status rc = FLM_OK;
+    m->datasets = calloc((size_t)m->tensors, sizeof *m->datasets);
+    m->index = calloc((size_t)m->tensors, sizeof *m->index);
+    if (!m->datasets || !m->index) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the table of its tensors", path);
+    for (int shadow = 0; shadow < 2; shadow++)
+        for (int i = 0; i < m->tensors; i++) {
+            const flm_foreign_tensor *t = &m->all[i];
+            flm_checkpoint_dataset *d = &m->datasets[m->count];
+            if (m->shadow[i] != (shadow == 1) || !m->name[i][0] || strcmp(m->name[i], frequencies) == 0) continue;
+            if (find(m, m->name[i], shadow == 1) != i)
+                FLM_FAIL(FLM_E_FORMAT, "%s: %s: stands there twice", path, m->name[i]);
+            if (t->ndim < 1 || t->ndim > 2) FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has %d axes", path, t->name, t->ndim);
+            if (t->dtype == FLM_FOREIGN_OTHER)
+                FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s: is neither f32, f16 nor bf16", path, t->name);
+            snprintf(d->name, sizeof d->name, "%s%.87s", shadow ? "ema/" : "weights/", m->name[i]);
+            d->ndim = t->ndim;
+            memcpy(d->dim, t->dim, sizeof d->dim);
+            m->index[m->count++] = i;
+        }
+done:
+    return rc;
+}
+
+static flm_status weight_source(void *context, int index, float *data)
+{
+    const flm_import *m = context;
+    return flm_foreign_read(m->from, m->index[index], data);
+}
+
+flm_status flm_convert_flm(const flm_convert_options *options, const char *in, const char *out)
+{
+    flm_status rc = FLM_OK;
+    flm_import m = {.from = NULL};
+    const flm_setting setting = {"source", in};
+    bool averaged = false;
+
+    FLM_TRY(flm_foreign_open(in, &m.from));
+    m.all = flm_foreign_tensors(m.from, &m.tensors);
+    FLM_TRY(names_make(&m, in));
+    FLM_TRY(shadows_name(&m, in));
+    for (int i = 0; i < m.tensors; i++) averaged = averaged || m.shadow[i];
+    FLM_TRY(whole_check(&m, in, false));
+    if (averaged) FLM_TRY(whole_check(&m, in, true));
+    FLM_TRY(kind_take(&m, options, in));
+    FLM_TRY(sizes_take(&m, options, in));
+    FLM_TRY(vocabulary_take(&m, options, in));
+    if (!flm_foreign_integer(m.from, "global_step", &m.info.step)) m.info.step = number_of(&m, 0, "flm.step");
+    FLM_TRY(datasets_make(&m, in));
+    FLM_TRY(flm_checkpoint_write_file(out, &m.info, &setting, 1, m.datasets, m.count, weight_source, &m));
+    printf("%s: %s at step %" PRId64 ", %d tensors%s; L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64
+           ", c %" PRId64 ", N %" PRId64 "\n",
+           out, m.info.kind, m.info.step, m.count, averaged ? ", averaged weights among them" : "", m.info.L,
+           m.info.vocabulary.V, m.info.d, m.info.H, m.info.c, m.info.N);
+done:
+    flm_foreign_close(&m.from);
+    free(m.name);
+    free(m.shadow);
+    free(m.datasets);
+    free(m.index);
+    return rc;
+}

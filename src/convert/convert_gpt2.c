@@ -1,0 +1,185 @@
+/* convert_gpt2.c - GPT-2 as Hugging Face publishes it. SPDX-License-Identifier: Apache-2.0 */
+#include "convert/convert.h"
+#include "score/score_gpt2.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_BYTES = 4096, END_OF_TEXT = 50256 };
+
+typedef struct gpt2_import {
+    flm_gpt2_shape shape;
+    flm_foreign *from;
+    flm_checkpoint_dataset *datasets; /* [count] */
+    int *index;                       /* [count] of the tensor in the file */
+    int count;
+} gpt2_import;
+
+/* A whole number of config.json under either of two names. */
+static flm_status config_number(const json_t *config, const char *name, const char *other, int64_t *value)
+{
+    flm_status rc = FLM_OK;
+    const json_t *number = json_object_get(config, name);
+    if (!number && other) number = json_object_get(config, other);
+    if (!json_is_integer(number)) FLM_FAIL(FLM_E_FORMAT, "%s is missing, or no whole number", name);
+    *value = json_integer_value(number);
+done:
+    return rc;
+}
+
+/* What would make it another network than score_gpt2 computes. */
+static flm_status config_check(const json_t *config, int64_t d)
+{
+    flm_status rc = FLM_OK;
+    const json_t *type = json_object_get(config, "model_type"), *gelu = json_object_get(config, "activation_function");
+    const json_t *eps = json_object_get(config, "layer_norm_epsilon"), *inner = json_object_get(config, "n_inner");
+    const json_t *scaled = json_object_get(config, "scale_attn_weights");
+    if (!type || !json_is_string(type) || strcmp(json_string_value(type), "gpt2") != 0)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "model_type is not gpt2");
+    if (gelu && (!json_is_string(gelu) || (strcmp(json_string_value(gelu), "gelu_new") != 0 &&
+                                           strcmp(json_string_value(gelu), "gelu_pytorch_tanh") != 0)))
+        FLM_FAIL(FLM_E_UNSUPPORTED, "activation_function is not gelu_new");
+    if (eps && !(json_number_value(eps) == 1e-5)) FLM_FAIL(FLM_E_UNSUPPORTED, "layer_norm_epsilon is not 1e-5");
+    if (inner && !json_is_null(inner) && json_integer_value(inner) != 4 * d)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "n_inner is not 4 n_embd");
+    if (scaled && !json_is_true(scaled)) FLM_FAIL(FLM_E_UNSUPPORTED, "scale_attn_weights is not true");
+    if (json_is_true(json_object_get(config, "scale_attn_by_inverse_layer_idx")))
+        FLM_FAIL(FLM_E_UNSUPPORTED, "scale_attn_by_inverse_layer_idx is true");
+    if (json_is_true(json_object_get(config, "add_cross_attention")))
+        FLM_FAIL(FLM_E_UNSUPPORTED, "add_cross_attention is true");
+    if (json_is_false(json_object_get(config, "tie_word_embeddings")))
+        FLM_FAIL(FLM_E_UNSUPPORTED, "tie_word_embeddings is false");
+done:
+    return rc;
+}
+
+static flm_status config_read(const char *path, flm_gpt2_shape *shape)
+{
+    flm_status rc = FLM_OK;
+    json_error_t error;
+    json_t *config = NULL, *end;
+    FILE *file = fopen(path, "r");
+
+    if (!file) FLM_FAIL(FLM_E_IO, "%s", strerror(errno));
+    config = json_loadf(file, 0, &error);
+    if (!config) FLM_FAIL(FLM_E_FORMAT, "is no JSON: %s", error.text);
+    FLM_TRY(config_number(config, "n_positions", "n_ctx", &shape->L));
+    FLM_TRY(config_number(config, "vocab_size", NULL, &shape->V));
+    FLM_TRY(config_number(config, "n_embd", NULL, &shape->d));
+    FLM_TRY(config_number(config, "n_head", NULL, &shape->H));
+    FLM_TRY(config_number(config, "n_layer", NULL, &shape->N));
+    end = json_object_get(config, "eos_token_id");
+    if (end && !json_is_integer(end)) FLM_FAIL(FLM_E_FORMAT, "eos_token_id is no whole number");
+    shape->end_id = end ? json_integer_value(end) : END_OF_TEXT;
+    FLM_TRY(flm_gpt2_check(shape));
+    FLM_TRY(config_check(config, shape->d));
+done:
+    json_decref(config);
+    if (file) fclose(file);
+    return flm_err_blame(rc, path);
+}
+
+/* A weight by its name, with or without the prefix of the whole model; -1: missing. */
+static int weight_find(const flm_foreign *from, const char *name)
+{
+    char longer[FLM_FOREIGN_NAME_BYTES];
+    const int at = flm_foreign_find(from, name);
+    if (at >= 0) return at;
+    snprintf(longer, sizeof longer, "transformer.%s", name);
+    return flm_foreign_find(from, longer);
+}
+
+static flm_status weights_match(gpt2_import *g, const char *path)
+{
+    flm_status rc = FLM_OK;
+    int tensors;
+    const flm_foreign_tensor *all = flm_foreign_tensors(g->from, &tensors);
+    FLM_TRY(flm_gpt2_datasets(&g->shape, "", &g->datasets, &g->count));
+    g->index = malloc((size_t)g->count * sizeof *g->index);
+    if (!g->index) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the table of its tensors", path);
+    for (int i = 0; i < g->count; i++) {
+        flm_checkpoint_dataset *d = &g->datasets[i];
+        char name[FLM_NAME_BYTES];
+        const int at = g->index[i] = weight_find(g->from, d->name);
+        if (at < 0) FLM_FAIL(FLM_E_MISMATCH, "%s: %s: is missing", path, d->name);
+        if (all[at].ndim != d->ndim || all[at].dim[0] != d->dim[0] || (d->ndim == 2 && all[at].dim[1] != d->dim[1]))
+            FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has another shape than config.json wants", path, d->name);
+        if (all[at].dtype == FLM_FOREIGN_OTHER)
+            FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s: is neither f32, f16 nor bf16", path, d->name);
+        snprintf(name, sizeof name, "weights/%.*s", (int)sizeof name - 9, d->name);
+        memcpy(d->name, name, sizeof name);
+    }
+done:
+    return rc;
+}
+
+/* A head that is stored must be the embedding. */
+static flm_status head_check(gpt2_import *g, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const int head = flm_foreign_find(g->from, "lm_head.weight");
+    const int64_t elements = g->shape.V * g->shape.d;
+    float *a = NULL, *b = NULL;
+    int count;
+    if (head < 0) goto done;
+    if (flm_foreign_tensors(g->from, &count)[head].elements != elements)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: lm_head.weight: has another shape than wte.weight", path);
+    a = malloc((size_t)elements * sizeof *a);
+    b = malloc((size_t)elements * sizeof *b);
+    if (!a || !b) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its head", path);
+    FLM_TRY(flm_foreign_read(g->from, head, a));
+    FLM_TRY(flm_foreign_read(g->from, g->index[0], b));
+    if (memcmp(a, b, (size_t)elements * sizeof *a) != 0)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: lm_head.weight is not wte.weight; GPT-2's head is tied", path);
+done:
+    free(a);
+    free(b);
+    return rc;
+}
+
+static flm_status weight_source(void *context, int index, float *data)
+{
+    const gpt2_import *g = context;
+    return flm_foreign_read(g->from, g->index[index], data);
+}
+
+flm_status flm_convert_gpt2(const char *directory, const char *out)
+{
+    static const char *const files[] = {"model.safetensors", "model.safetensors.index.json"};
+    flm_status rc = FLM_OK;
+    char path[PATH_BYTES];
+    gpt2_import g = {.from = NULL};
+    flm_checkpoint_info info = {.kind = "gpt2", .vocabulary = {.name = "gpt2"}};
+    const flm_setting setting = {"source", directory};
+
+    if (strlen(directory) > PATH_BYTES - 64) FLM_FAIL(FLM_E_USAGE, "%.200s...: the path is too long", directory);
+    snprintf(path, sizeof path, "%s/config.json", directory);
+    FLM_TRY(config_read(path, &g.shape));
+    snprintf(path, sizeof path, "%s/%s", directory, files[0]);
+    if (access(path, F_OK) != 0) snprintf(path, sizeof path, "%s/%s", directory, files[1]);
+    if (access(path, F_OK) != 0) FLM_FAIL(FLM_E_IO, "%s: has neither %s nor %s", directory, files[0], files[1]);
+    FLM_TRY(flm_foreign_open(path, &g.from));
+    FLM_TRY(weights_match(&g, path));
+    FLM_TRY(head_check(&g, path));
+    /* No tokeniser's file was read: its hash is not known here, and not asked for by whoever scores. */
+    memset(info.vocabulary.sha256, '0', sizeof info.vocabulary.sha256 - 1);
+    info.vocabulary.V = g.shape.V;
+    info.vocabulary.begin_id = info.vocabulary.end_id = g.shape.end_id;
+    info.L = g.shape.L;
+    info.d = g.shape.d;
+    info.H = g.shape.H;
+    info.N = g.shape.N;
+    FLM_TRY(flm_checkpoint_write_file(out, &info, &setting, 1, g.datasets, g.count, weight_source, &g));
+    printf("%s: gpt2, %d tensors; L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", N %" PRId64 "\n", out,
+           g.count, info.L, info.vocabulary.V, info.d, info.H, info.N);
+done:
+    flm_foreign_close(&g.from);
+    free(g.datasets);
+    free(g.index);
+    return rc;
+}

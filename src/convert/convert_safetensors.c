@@ -1,0 +1,265 @@
+/* convert_safetensors.c - safetensors files read and written: eight bytes of length, a JSON header, the data.
+ *
+ * Accepted as the format's own library does: the tensors' data cover the file's rest exactly, without holes or
+ * overlaps. A sharded model's index names the file of each tensor, beside itself; every one must be there, and no
+ * other. SPDX-License-Identifier: Apache-2.0 */
+#include "convert/convert_external_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { HEADER_MOST = 100000000 }; /* the format's own limit */
+
+/* The bytes of an element and what it is; 0: unknown. */
+static int64_t dtype_parse(const char *text, flm_foreign_dtype *dtype)
+{
+    static const struct {
+        const char *text;
+        int64_t bytes;
+        flm_foreign_dtype dtype;
+    } known[] = {{"F32", 4, FLM_FOREIGN_F32},    {"F16", 2, FLM_FOREIGN_F16},       {"BF16", 2, FLM_FOREIGN_BF16},
+                 {"F64", 8, FLM_FOREIGN_OTHER},  {"I64", 8, FLM_FOREIGN_OTHER},     {"U64", 8, FLM_FOREIGN_OTHER},
+                 {"I32", 4, FLM_FOREIGN_OTHER},  {"U32", 4, FLM_FOREIGN_OTHER},     {"I16", 2, FLM_FOREIGN_OTHER},
+                 {"U16", 2, FLM_FOREIGN_OTHER},  {"I8", 1, FLM_FOREIGN_OTHER},      {"U8", 1, FLM_FOREIGN_OTHER},
+                 {"BOOL", 1, FLM_FOREIGN_OTHER}, {"F8_E4M3", 1, FLM_FOREIGN_OTHER}, {"F8_E5M2", 1, FLM_FOREIGN_OTHER}};
+    for (size_t i = 0; text && i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(text, known[i].text) == 0) {
+            *dtype = known[i].dtype;
+            return known[i].bytes;
+        }
+    return 0;
+}
+
+/* One entry of the header; *end: where its data end. */
+static flm_status tensor_parse(flm_foreign_tensor *t, json_t *entry, int64_t data_bytes, int64_t *end)
+{
+    flm_status rc = FLM_OK;
+    json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
+    const int64_t size = dtype_parse(json_string_value(json_object_get(entry, "dtype")), &t->dtype);
+    int64_t begin, bytes;
+
+    if (size == 0) FLM_FAIL(FLM_E_FORMAT, "has no dtype, or one that is not known");
+    if (!json_is_array(shape) || json_array_size(shape) > FLM_FOREIGN_DIMS)
+        FLM_FAIL(FLM_E_FORMAT, "has no shape, or one of more than %d axes", FLM_FOREIGN_DIMS);
+    t->ndim = (int)json_array_size(shape);
+    for (int k = 0; k < t->ndim; k++) {
+        if (!json_is_integer(json_array_get(shape, (size_t)k))) FLM_FAIL(FLM_E_FORMAT, "axis %d is no whole number", k);
+        t->dim[k] = json_integer_value(json_array_get(shape, (size_t)k));
+    }
+    FLM_TRY(flm_foreign_count(t));
+    if (json_array_size(offsets) != 2 || !json_is_integer(json_array_get(offsets, 0)) ||
+        !json_is_integer(json_array_get(offsets, 1)))
+        FLM_FAIL(FLM_E_FORMAT, "has no data_offsets of two whole numbers");
+    begin = json_integer_value(json_array_get(offsets, 0));
+    *end = json_integer_value(json_array_get(offsets, 1));
+    bytes = t->elements * size;
+    if (begin < 0 || *end < begin || *end > data_bytes)
+        FLM_FAIL(FLM_E_FORMAT, "its data, bytes %" PRId64 " to %" PRId64 ", do not lie inside the file's %" PRId64,
+                 begin, *end, data_bytes);
+    if (*end - begin != bytes)
+        FLM_FAIL(FLM_E_FORMAT, "has %" PRId64 " bytes of data, its shape wants %" PRId64, *end - begin, bytes);
+    t->offset = begin;
+done:
+    return rc;
+}
+
+typedef struct extent {
+    int64_t begin, end;
+    const char *name;
+} extent;
+
+static int by_begin(const void *a, const void *b)
+{
+    const extent *x = a, *y = b;
+    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
+    return (x->end > y->end) - (x->end < y->end);
+}
+
+/* No byte twice, none left over. */
+static flm_status cover_check(extent *all, size_t count, int64_t data_bytes)
+{
+    flm_status rc = FLM_OK;
+    int64_t at = 0;
+    qsort(all, count, sizeof *all, by_begin);
+    for (size_t i = 0; i < count; at = all[i++].end) {
+        if (all[i].begin < at) FLM_FAIL(FLM_E_FORMAT, "the data of %s and %s overlap", all[i - 1].name, all[i].name);
+        if (all[i].begin > at)
+            FLM_FAIL(FLM_E_FORMAT, "no tensor has the bytes %" PRId64 " to %" PRId64, at, all[i].begin);
+    }
+    if (at != data_bytes) FLM_FAIL(FLM_E_FORMAT, "no tensor has the last %" PRId64 " bytes", data_bytes - at);
+done:
+    return rc;
+}
+
+static flm_status header_take(flm_foreign *f, json_t *header, int64_t part, int64_t data_at, int64_t data_bytes)
+{
+    flm_status rc = FLM_OK;
+    extent *all = calloc(json_object_size(header) + 1, sizeof *all);
+    size_t count = 0;
+    const char *name;
+    json_t *entry;
+
+    if (!all) FLM_FAIL(FLM_E_NOMEM, "no memory for its header");
+    json_object_foreach(header, name, entry)
+    {
+        flm_foreign_tensor *t;
+        if (strcmp(name, "__metadata__") == 0) {
+            if (!json_is_object(entry)) FLM_FAIL(FLM_E_FORMAT, "__metadata__ is no object");
+            if (!f->metadata) f->metadata = json_incref(entry);
+            continue;
+        }
+        FLM_TRY(flm_foreign_add(f, name, &t));
+        FLM_TRY(flm_err_blame(tensor_parse(t, entry, data_bytes, &all[count].end), name));
+        all[count].begin = t->offset;
+        all[count++].name = name;
+        t->offset += data_at;
+        t->part = part;
+    }
+    FLM_TRY(cover_check(all, count, data_bytes));
+done:
+    free(all);
+    return rc;
+}
+
+/* One more file of tensors. */
+static flm_status file_open(flm_foreign *f, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const int part = f->files;
+    int *fd = realloc(f->fd, (size_t)(part + 1) * sizeof *fd);
+    char **file = NULL, *text = NULL;
+    json_t *header = NULL;
+    json_error_t error;
+    struct stat st;
+    uint64_t length;
+
+    if (fd) f->fd = fd;
+    if (fd) file = realloc(f->file, (size_t)(part + 1) * sizeof *file);
+    if (file) f->file = file;
+    if (!file) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
+    f->fd[part] = -1;
+    f->file[part] = strdup(path);
+    f->files++;
+    if (!f->file[part]) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
+    FLM_TRY(flm_io_open(path, O_RDONLY | O_NONBLOCK, &f->fd[part]));
+    if (fstat(f->fd[part], &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
+    if (st.st_size < 8) FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file: %lld bytes", path, (long long)st.st_size);
+    FLM_TRY(flm_io_read_at(f->fd[part], path, &length, sizeof length, 0));
+    if (length > HEADER_MOST || length > (uint64_t)st.st_size - 8)
+        FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file, or truncated: a header of %" PRIu64 " bytes in %lld", path,
+                 length, (long long)st.st_size);
+    text = malloc((size_t)length + 1);
+    if (!text) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its header", path);
+    FLM_TRY(flm_io_read_at(f->fd[part], path, text, (size_t)length, 8));
+    if (length == 0 || text[0] != '{')
+        FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file: it has no JSON header", path);
+    header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    if (!header) FLM_FAIL(FLM_E_FORMAT, "%s: its header is no JSON: %s", path, error.text);
+    FLM_TRY(flm_err_blame(header_take(f, header, part, 8 + (int64_t)length, st.st_size - 8 - (int64_t)length), path));
+done:
+    json_decref(header);
+    free(text);
+    return rc;
+}
+
+/* A file beside the index; no way out of its folder. */
+static flm_status shard_open(flm_foreign *f, const char *name)
+{
+    flm_status rc = FLM_OK;
+    char path[FLM_IO_PATH_BYTES];
+    const char *slash = strrchr(f->path, '/');
+    if (!name[0] || strchr(name, '/') || name[0] == '.')
+        FLM_FAIL(FLM_E_FORMAT, "%s: \"%.80s\" is no name of a file beside it", f->path, name);
+    if (snprintf(path, sizeof path, "%.*s%s", slash ? (int)(slash - f->path) + 1 : 0, f->path, name) >=
+        (int)sizeof path)
+        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", f->path);
+    for (int i = 0; i < f->files; i++)
+        if (strcmp(f->file[i], path) == 0) goto done;
+    if (f->files == 1000) FLM_FAIL(FLM_E_FORMAT, "%s: names more than 1000 files", f->path);
+    FLM_TRY(file_open(f, path));
+done:
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const flm_foreign_tensor *)a)->name, ((const flm_foreign_tensor *)b)->name);
+}
+
+static flm_status tensors_sort(flm_foreign *f)
+{
+    flm_status rc = FLM_OK;
+    if (f->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: holds no tensors", f->path);
+    qsort(f->tensors, (size_t)f->count, sizeof *f->tensors, by_name);
+    for (int i = 1; i < f->count; i++)
+        if (strcmp(f->tensors[i - 1].name, f->tensors[i].name) == 0)
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: stands in two files", f->path, f->tensors[i].name);
+done:
+    return rc;
+}
+
+/* Whether a tensor is in the file of that name. */
+static bool stands_in(const flm_foreign *f, const char *tensor, const char *file)
+{
+    flm_foreign_tensor key;
+    const flm_foreign_tensor *found;
+    const char *path, *slash;
+    if (snprintf(key.name, sizeof key.name, "%s", tensor) >= (int)sizeof key.name) return false;
+    found = bsearch(&key, f->tensors, (size_t)f->count, sizeof key, by_name);
+    if (!found) return false;
+    path = f->file[found->part];
+    slash = strrchr(path, '/');
+    return strcmp(slash ? slash + 1 : path, file) == 0;
+}
+
+static flm_status index_open(flm_foreign *f)
+{
+    flm_status rc = FLM_OK;
+    json_error_t error;
+    json_t *index = json_load_file(f->path, JSON_REJECT_DUPLICATES, &error), *map, *file;
+    const char *name;
+
+    if (!index) FLM_FAIL(FLM_E_FORMAT, "%s: is no JSON: %s", f->path, error.text);
+    map = json_object_get(index, "weight_map");
+    if (!json_is_object(map)) FLM_FAIL(FLM_E_FORMAT, "%s: has no weight_map", f->path);
+    json_object_foreach(map, name, file)
+    {
+        if (!json_is_string(file)) FLM_FAIL(FLM_E_FORMAT, "%s: %s: its file is no text", f->path, name);
+        FLM_TRY(shard_open(f, json_string_value(file)));
+    }
+    FLM_TRY(tensors_sort(f));
+    json_object_foreach(map, name, file)
+    {
+        if (!stands_in(f, name, json_string_value(file)))
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s is not in %s", f->path, name, json_string_value(file));
+    }
+    if ((size_t)f->count != json_object_size(map))
+        FLM_FAIL(FLM_E_FORMAT, "%s: names %zu tensors, its files hold %d", f->path, json_object_size(map), f->count);
+done:
+    json_decref(index);
+    return rc;
+}
+
+flm_status flm_safetensors_open(flm_foreign *f)
+{
+    flm_status rc = FLM_OK;
+    const size_t length = strlen(f->path);
+    if (length > 5 && strcmp(f->path + length - 5, ".json") == 0) return index_open(f);
+    FLM_TRY(file_open(f, f->path));
+    FLM_TRY(tensors_sort(f));
+done:
+    return rc;
+}
+
+flm_status flm_safetensors_read(flm_foreign *f, const flm_foreign_tensor *t, void *data)
+{
+    return flm_io_read_at(f->fd[t->part], f->file[t->part], data, (size_t)(t->elements * flm_foreign_size(t->dtype)),
+                          t->offset);
+}

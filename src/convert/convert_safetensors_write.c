@@ -1,0 +1,179 @@
+/* convert_safetensors_write.c - a safetensors file of f32 tensors, and a single checkpoint file, from a source that gives
+ * one tensor after the other. Both get their name when they are whole and on the disk. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "base/base_crc32c.h"
+#include "io/io_checkpoint_internal.h"
+#include "convert/convert_external.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* "PATH.tmp", the largest dataset's elements, and that every size is one. */
+static flm_status begin(const char *path, const flm_checkpoint_dataset *datasets, int count, char *temporary,
+                        int64_t *most)
+{
+    flm_status rc = FLM_OK;
+    *most = 0;
+    if (snprintf(temporary, FLM_IO_PATH_BYTES, "%s.tmp", path) >= FLM_IO_PATH_BYTES)
+        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
+    if (count < 1) FLM_FAIL(FLM_E_ARG, "%s: there are no tensors to write", path);
+    for (int i = 0; i < count; i++) {
+        int64_t bytes = sizeof(float);
+        for (int k = 0; k < datasets[i].ndim; k++)
+            if (datasets[i].dim[k] < 1 || __builtin_mul_overflow(bytes, datasets[i].dim[k], &bytes))
+                FLM_FAIL(FLM_E_ARG, "%s: axis %d has %" PRId64 " elements", datasets[i].name, k, datasets[i].dim[k]);
+        if (datasets[i].ndim < 1 || datasets[i].ndim > 2)
+            FLM_FAIL(FLM_E_ARG, "%s: has %d axes", datasets[i].name, datasets[i].ndim);
+        if (flm_checkpoint_elements(&datasets[i]) > *most) *most = flm_checkpoint_elements(&datasets[i]);
+    }
+done:
+    return rc;
+}
+
+static flm_status finish(int *fd, const char *temporary, const char *path)
+{
+    flm_status rc = FLM_OK;
+    char directory[FLM_IO_PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    FLM_TRY(flm_io_sync_close(fd, temporary));
+    FLM_TRY(flm_io_rename(temporary, path));
+    FLM_TRY(flm_io_sync_directory(directory));
+done:
+    return rc;
+}
+
+/* The JSON header, padded with blanks to a multiple of 8 bytes as the format's own library does. */
+static flm_status header_make(const flm_checkpoint_dataset *datasets, int count, const flm_setting *metadata,
+                              int metadata_count, char **text, size_t *bytes)
+{
+    flm_status rc = FLM_OK;
+    json_t *header = json_object(), *texts = json_pack("{ss}", "format", "pt");
+    int64_t at = 0;
+    char *dumped = NULL, *padded;
+
+    for (int i = 0; i < metadata_count; i++)
+        json_object_set_new(texts, metadata[i].name, json_string(metadata[i].value));
+    if (!header || json_object_set(header, "__metadata__", texts) != 0) FLM_FAIL(FLM_E_NOMEM, "no memory for a header");
+    for (int i = 0; i < count; i++) {
+        const flm_checkpoint_dataset *d = &datasets[i];
+        const int64_t end = at + flm_checkpoint_elements(d) * (int64_t)sizeof(float);
+        json_t *shape = d->ndim == 2 ? json_pack("[II]", (json_int_t)d->dim[0], (json_int_t)d->dim[1])
+                                     : json_pack("[I]", (json_int_t)d->dim[0]);
+        json_t *entry =
+            json_pack("{ss so s[II]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at, (json_int_t)end);
+        if (json_object_set_new(header, d->name, entry) != 0) FLM_FAIL(FLM_E_NOMEM, "no memory for a header");
+        at = end;
+    }
+    dumped = json_dumps(header, JSON_COMPACT);
+    padded = dumped ? realloc(dumped, (strlen(dumped) + 8) & ~(size_t)7) : NULL;
+    if (!padded) FLM_FAIL(FLM_E_NOMEM, "no memory for a header");
+    *bytes = (strlen(padded) + 7) & ~(size_t)7;
+    memset(padded + strlen(padded), ' ', *bytes - strlen(padded));
+    *text = padded;
+    dumped = NULL;
+done:
+    free(dumped);
+    json_decref(texts);
+    json_decref(header);
+    return rc;
+}
+
+flm_status flm_safetensors_write(const char *path, const flm_checkpoint_dataset *datasets, int count,
+                                 const flm_setting *metadata, int metadata_count, flm_tensor_source source,
+                                 void *context)
+{
+    flm_status rc = FLM_OK;
+    char temporary[FLM_IO_PATH_BYTES] = "", *header = NULL;
+    float *data = NULL;
+    size_t header_bytes = 0;
+    int64_t most, at;
+    uint64_t length;
+    int fd = -1;
+
+    FLM_TRY(begin(path, datasets, count, temporary, &most));
+    FLM_TRY(header_make(datasets, count, metadata, metadata_count, &header, &header_bytes));
+    data = malloc((size_t)most * sizeof *data);
+    if (!data) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a tensor of %" PRId64 " elements", path, most);
+    FLM_TRY(flm_io_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, &fd));
+    length = header_bytes;
+    FLM_TRY(flm_io_write_at(fd, temporary, &length, sizeof length, 0));
+    FLM_TRY(flm_io_write_at(fd, temporary, header, header_bytes, sizeof length));
+    at = (int64_t)(sizeof length + header_bytes);
+    for (int i = 0; i < count; i++) {
+        const size_t bytes = (size_t)flm_checkpoint_elements(&datasets[i]) * sizeof *data;
+        FLM_TRY(source(context, i, data));
+        FLM_TRY(flm_io_write_at(fd, temporary, data, bytes, at));
+        at += (int64_t)bytes;
+    }
+    FLM_TRY(finish(&fd, temporary, path));
+done:
+    if (fd >= 0) close(fd);
+    if (rc != FLM_OK && temporary[0]) unlink(temporary);
+    free(data);
+    free(header);
+    return rc;
+}
+
+/* The blocks' sums of every dataset: all [sum of blocks], of[i] where dataset i's begin. */
+static flm_status sums_make(const flm_checkpoint_dataset *datasets, int count, flm_tensor_source source, void *context,
+                            float *data, uint32_t **of)
+{
+    flm_status rc = FLM_OK;
+    for (int i = 0; i < count; i++) {
+        const int64_t bytes = flm_checkpoint_elements(&datasets[i]) * (int64_t)sizeof *data;
+        FLM_TRY(source(context, i, data));
+        for (int64_t b = 0; b < flm_checkpoint_blocks(&datasets[i]); b++) {
+            const int64_t from = b * FLM_IO_BLOCK_BYTES, rest = bytes - from;
+            of[i][b] = flm_crc32c(0, (const char *)data + from,
+                                  (size_t)(rest < FLM_IO_BLOCK_BYTES ? rest : FLM_IO_BLOCK_BYTES));
+        }
+    }
+done:
+    return rc;
+}
+
+flm_status flm_checkpoint_write_file(const char *path, const flm_checkpoint_info *info, const flm_setting *settings,
+                                     int settings_count, const flm_checkpoint_dataset *datasets, int datasets_count,
+                                     flm_tensor_source source, void *context)
+{
+    flm_status rc = FLM_OK;
+    char temporary[FLM_IO_PATH_BYTES] = "";
+    float *data = NULL;
+    uint32_t *sums = NULL, **of = NULL;
+    int64_t *offset = NULL, most, blocks = 0;
+    int fd = -1;
+
+    FLM_TRY(begin(path, datasets, datasets_count, temporary, &most));
+    for (int i = 0; i < datasets_count; i++) blocks += flm_checkpoint_blocks(&datasets[i]);
+    data = malloc((size_t)most * sizeof *data);
+    sums = malloc((size_t)blocks * sizeof *sums);
+    of = malloc((size_t)datasets_count * sizeof *of);
+    offset = malloc((size_t)datasets_count * sizeof *offset);
+    if (!data || !sums || !of || !offset) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to write it", path);
+    for (int i = 0; i < datasets_count; i++)
+        of[i] = i == 0 ? sums : of[i - 1] + flm_checkpoint_blocks(&datasets[i - 1]);
+    FLM_TRY(sums_make(datasets, datasets_count, source, context, data, of));
+    FLM_TRY(flm_checkpoint_lay_out(temporary, info, settings, settings_count, datasets, datasets_count, of, offset));
+    FLM_TRY(flm_io_open(temporary, O_WRONLY, &fd));
+    for (int i = 0; i < datasets_count; i++) {
+        FLM_TRY(source(context, i, data));
+        FLM_TRY(flm_io_write_at(fd, temporary, data, (size_t)flm_checkpoint_elements(&datasets[i]) * sizeof *data,
+                                offset[i]));
+    }
+    FLM_TRY(finish(&fd, temporary, path));
+done:
+    if (fd >= 0) close(fd);
+    if (rc != FLM_OK && temporary[0]) unlink(temporary);
+    free(data);
+    free(sums);
+    free(of);
+    free(offset);
+    return rc;
+}

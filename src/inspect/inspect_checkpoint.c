@@ -1,0 +1,77 @@
+/* inspect_checkpoint.c - checkpoints and the folders they stand in. SPDX-License-Identifier: Apache-2.0 */
+#include "inspect/inspect.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static flm_status checkpoint_verify(const char *path)
+{
+    flm_status rc = FLM_OK;
+    flm_checkpoint *checkpoint = NULL;
+    const flm_checkpoint_dataset *d;
+    int64_t elements = 0;
+    int count;
+
+    FLM_TRY(flm_checkpoint_open(path, &checkpoint));
+    FLM_TRY(flm_checkpoint_verify(checkpoint));
+    d = flm_checkpoint_datasets(checkpoint, &count);
+    for (int i = 0; i < count; i++) elements += d[i].ndim == 2 ? d[i].dim[0] * d[i].dim[1] : d[i].dim[0];
+    printf("  verified: %" PRId64 " numbers in %d datasets fit their checksums\n", elements, count);
+done:
+    flm_checkpoint_close(&checkpoint);
+    return rc;
+}
+
+flm_status inspect_checkpoint(const char *path, const inspect_options *options)
+{
+    flm_status rc = FLM_OK;
+
+    if (options->rows > 0) FLM_FAIL(FLM_E_USAGE, "%s: is a checkpoint: it has no rows to print", path);
+    FLM_TRY(inspect_structure(path, "checkpoint"));
+    if (options->verify) FLM_TRY(checkpoint_verify(path));
+done:
+    return rc;
+}
+
+static int is_checkpoint(const struct dirent *entry)
+{
+    const char *name = entry->d_name;
+    const size_t digits = strncmp(name, "step-", 5) == 0 ? strspn(name + 5, "0123456789") : 0;
+    return digits >= 8 && strcmp(name + 5 + digits, ".h5") == 0;
+}
+
+/* Every checkpoint, the oldest first. */
+flm_status inspect_checkpoints(const char *directory, const inspect_options *options)
+{
+    flm_status rc = FLM_OK;
+    struct dirent **entries = NULL;
+    char path[INSPECT_PATH_BYTES], target[256] = "";
+    int count = scandir(directory, &entries, is_checkpoint, alphasort);
+
+    if (count < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be listed: %s", directory, strerror(errno));
+    if (snprintf(path, sizeof path, "%s/latest", directory) >= (int)sizeof path)
+        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", directory);
+    printf("%s: %d checkpoint%s", directory, count, count == 1 ? "" : "s");
+    if (readlink(path, target, sizeof target - 1) > 0) {
+        printf(", latest is %s", target);
+        if (access(path, F_OK) != 0) {
+            putchar('\n');
+            FLM_FAIL(FLM_E_FORMAT, "%s: leads to %s, which is not there", path, target);
+        }
+    }
+    putchar('\n');
+    for (int i = 0; i < count; i++) {
+        if (snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name) >= (int)sizeof path)
+            FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", directory);
+        FLM_TRY(inspect_checkpoint(path, options));
+    }
+done:
+    for (int i = 0; i < count; i++) free(entries[i]);
+    free(entries);
+    return rc;
+}

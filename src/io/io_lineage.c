@@ -1,0 +1,105 @@
+/* io_lineage.c - see io_lineage.h. SPDX-License-Identifier: Apache-2.0 */
+#include "io/io_lineage.h"
+
+#include "io/io_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+flm_status flm_checkpoint_find(const char *given, char *path)
+{
+    static const char *const inside[] = {"", "/checkpoints/latest", "/latest"};
+    flm_status rc = FLM_OK;
+    struct stat status;
+    char *real = NULL, tried[FLM_IO_PATH_BYTES];
+
+    if (stat(given, &status) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", given, strerror(errno));
+    for (size_t i = S_ISDIR(status.st_mode) ? 1 : 0; i < sizeof inside / sizeof inside[0] && !real; i++) {
+        if (snprintf(tried, sizeof tried, "%s%s", given, inside[i]) >= (int)sizeof tried)
+            FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", given);
+        real = realpath(tried, NULL);
+        if (!real && (errno != ENOENT || lstat(tried, &status) == 0))
+            FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", tried, strerror(errno == 0 ? ENOENT : errno));
+    }
+    if (!real) FLM_FAIL(FLM_E_FORMAT, "%s: a directory without checkpoints/latest or latest", given);
+    if (snprintf(path, FLM_PARENT_PATH_BYTES, "%s", real) >= FLM_PARENT_PATH_BYTES)
+        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", real);
+done:
+    free(real);
+    return rc;
+}
+
+flm_status flm_checkpoint_find_common(flm_comm *comm, const char *given, char *path)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_checkpoint_find(given, path) : FLM_OK));
+    FLM_TRY(flm_comm_broadcast(comm, path, FLM_PARENT_PATH_BYTES, 0));
+done:
+    return rc;
+}
+
+flm_status flm_parent_hash(const char *path, char *sha256)
+{
+    flm_status rc = FLM_OK;
+    flm_sha256 *sum = NULL;
+    char *block = malloc(FLM_IO_BLOCK_BYTES);
+    struct stat status;
+    int fd = -1;
+
+    if (!block) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
+    FLM_TRY(flm_io_open(path, O_RDONLY, &fd));
+    if (fstat(fd, &status) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+    FLM_TRY(flm_sha256_begin(&sum));
+    for (int64_t at = 0; at < status.st_size; at += FLM_IO_BLOCK_BYTES) {
+        const int64_t left = status.st_size - at, bytes = left < FLM_IO_BLOCK_BYTES ? left : FLM_IO_BLOCK_BYTES;
+        FLM_TRY(flm_io_read_at(fd, path, block, (size_t)bytes, at));
+        FLM_TRY(flm_sha256_add(sum, block, (size_t)bytes));
+    }
+    FLM_TRY(flm_sha256_end(&sum, sha256));
+done:
+    flm_sha256_destroy(&sum);
+    if (fd >= 0) close(fd);
+    free(block);
+    return rc;
+}
+
+flm_status flm_parent_add(char *parent, const char *role, const char *sha256, int64_t step, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const size_t used = strlen(parent), room = FLM_PARENT_BYTES - used;
+    if (snprintf(parent + used, room, "%s %s %" PRId64 " %s\n", role, sha256, step, path) >= (int)room) {
+        parent[used] = '\0';
+        FLM_FAIL(FLM_E_ARG, "%s: no room for the path in the record of what a checkpoint was distilled from", path);
+    }
+done:
+    return rc;
+}
+
+bool flm_parent_get(const char *parent, const char *role, char *sha256, char *path)
+{
+    const size_t length = strlen(role);
+    for (const char *line = parent; *line;) {
+        const char *end = strchr(line, '\n');
+        int at = 0;
+        if (!end) return false;
+        if (strncmp(line, role, length) == 0 && line[length] == ' ') {
+            const char *sum = line + length + 1;
+            if (strspn(sum, "0123456789abcdef") != FLM_SHA256_BYTES - 1) return false;
+            if (sscanf(sum + FLM_SHA256_BYTES - 1, " %*[0-9] %n", &at) != 0 || at == 0) return false;
+            const char *name = sum + FLM_SHA256_BYTES - 1 + at;
+            if (name >= end || end - name >= FLM_PARENT_PATH_BYTES) return false;
+            snprintf(sha256, FLM_SHA256_BYTES, "%s", sum);
+            snprintf(path, FLM_PARENT_PATH_BYTES, "%.*s", (int)(end - name), name);
+            return true;
+        }
+        line = end + 1;
+    }
+    return false;
+}

@@ -1,0 +1,95 @@
+/* sample_checkpoints.c - checkpoints among the files to compare: samples of them are made first, as flm_generate makes
+ * them. SPDX-License-Identifier: Apache-2.0 */
+#include "sample/sample_checkpoints.h"
+
+#include "base/base_log.h"
+#include "io/io_schema.h"
+#include "sample/sample_generate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { NAME_MOST = 200, PATH_MOST = 4096 };
+
+/* A run directory, or a file whose format says so. */
+static flm_status is_checkpoint(const char *path, bool *checkpoint)
+{
+    flm_status rc = FLM_OK;
+    struct stat st;
+    const char *kind = NULL;
+    bool hdf5 = false;
+    *checkpoint = false;
+    if (stat(path, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode)) {
+        *checkpoint = true;
+        goto done;
+    }
+    FLM_TRY(score_is_hdf5(path, &hdf5));
+    if (!hdf5) goto done;
+    FLM_TRY(flm_schema_kind(path, &kind));
+    *checkpoint = strcmp(kind, "checkpoint") == 0;
+done:
+    return rc;
+}
+
+/* A file's name for what a path names: its parts joined, so that different checkpoints have different names. */
+static void name_of(const char *path, char *name, size_t size)
+{
+    const size_t length = strlen(path), skip = length >= size ? length - size + 1 : 0;
+    snprintf(name, size, "%s", path + skip);
+    for (char *c = name; *c; c++)
+        if (*c == '/') *c = '-';
+}
+
+static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_score_options *o, const char *path,
+                                    char **samples, bool (*stop_requested)(void))
+{
+    flm_status rc = FLM_OK;
+    char name[NAME_MOST], out[PATH_MOST];
+    if (!o->compare) FLM_FAIL(FLM_E_USAGE, "%s is a checkpoint: --compare makes samples of it, or flm_generate", path);
+    if (!o->samples_dir[0] || !o->gpt2[0] || !o->steps[0])
+        FLM_FAIL(FLM_E_USAGE,
+                 "%s is a checkpoint: to compare it name --gpt2, --steps and, for its samples, "
+                 "--samples-dir",
+                 path);
+    name_of(path, name, sizeof name);
+    if (snprintf(out, sizeof out, "%s/%s.samples.h5", o->samples_dir, name) >= (int)sizeof out)
+        FLM_FAIL(FLM_E_USAGE, "--samples-dir: the path is too long");
+    const flm_generate_options generate = {.checkpoint = path,
+                                           .teacher = "",
+                                           .out = out,
+                                           .steps = o->steps,
+                                           .samples = o->samples,
+                                           .batch = o->sample_batch,
+                                           .score = "",
+                                           .json = "",
+                                           .device = o->device,
+                                           .precision = o->precision,
+                                           .seed = o->seed,
+                                           .threads = o->threads};
+    flm_log(FLM_LOG_INFO, "%s: samples into %s", path, out);
+    FLM_TRY(flm_generate_run(comm, be, &generate, stop_requested));
+    *samples = strdup(out);
+done:
+    return rc;
+}
+
+flm_status flm_sample_checkpoints(flm_comm *comm, flm_backend *be, const flm_score_options *o, const char *const *paths,
+                                  int count, char **files, bool (*stop_requested)(void))
+{
+    flm_status rc = FLM_OK;
+    for (int i = 0; i < count; i++) {
+        bool checkpoint = false;
+        FLM_TRY(flm_comm_agree(comm, is_checkpoint(paths[i], &checkpoint)));
+        if (checkpoint)
+            FLM_TRY(checkpoint_sample(comm, be, o, paths[i], &files[i], stop_requested));
+        else
+            files[i] = strdup(paths[i]);
+        if (!files[i]) FLM_FAIL(FLM_E_NOMEM, "no memory for a path");
+    }
+done:
+    return rc;
+}

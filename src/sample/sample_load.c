@@ -1,0 +1,175 @@
+/* sample_load.c - the networks that samples are made with. SPDX-License-Identifier: Apache-2.0 */
+#include "sample/sample_internal.h"
+
+#include "base/base_log.h"
+#include "model/model_load.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *set_of(const flm_generate_options *o) { return o->weights == 0 ? "ema" : "weights"; }
+
+static flm_dtype act_of(const generation *g)
+{
+    const flm_precision precision = flm_backend_precision(g->be, (flm_precision)g->o->precision);
+    return precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
+}
+
+static flm_status fill_info(generation *g)
+{
+    flm_status rc = FLM_OK;
+    const flm_checkpoint_info *from = flm_checkpoint_get_info(g->checkpoint);
+    g->info = (flm_samples_info){.vocabulary = from->vocabulary,
+                                 .samples = g->o->samples,
+                                 .L = from->L,
+                                 .seed = g->o->seed,
+                                 .checkpoint_step = from->step,
+                                 .checkpoint_identity = flm_checkpoint_identity(g->checkpoint)};
+    snprintf(g->info.kind, sizeof g->info.kind, "%s", from->kind);
+    snprintf(g->info.weights, sizeof g->info.weights, "%s", g->o->weights == 0 ? "ema" : "raw");
+    snprintf(g->info.precision, sizeof g->info.precision, "%s", act_of(g) == FLM_DTYPE_BF16 ? "bf16" : "fp32");
+    if (strlen(g->o->checkpoint) >= sizeof g->info.checkpoint)
+        FLM_FAIL(FLM_E_USAGE, "--checkpoint: a path of %zu bytes; the samples file has room for %zu",
+                 strlen(g->o->checkpoint), sizeof g->info.checkpoint - 1);
+    snprintf(g->info.checkpoint, sizeof g->info.checkpoint, "%s", g->o->checkpoint);
+done:
+    return rc;
+}
+
+/* An FLM of the map's own sizes and vocabulary. */
+static flm_status check_teacher(const generation *g, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const flm_checkpoint_info *f = flm_checkpoint_get_info(g->teacher_checkpoint);
+    const flm_checkpoint_info *m = flm_checkpoint_get_info(g->checkpoint);
+    if (strcmp(f->kind, "flm") != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "the teacher %s is of kind %s; a stage-one map needs one of kind flm", path, f->kind);
+    if (f->L != m->L || f->d != m->d || f->H != m->H || f->c != m->c || f->N != m->N ||
+        f->vocabulary.V != m->vocabulary.V || strcmp(f->vocabulary.sha256, m->vocabulary.sha256) != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "the teacher %s has other sizes, or another vocabulary, than %s", path, g->path);
+done:
+    return rc;
+}
+
+/* The teacher of a stage-one map: the file it was distilled from, wherever that is now. */
+static flm_status open_teacher(generation *g)
+{
+    flm_status rc = FLM_OK;
+    char wanted[FLM_SHA256_BYTES], found[FLM_SHA256_BYTES], recorded[FLM_PARENT_PATH_BYTES], path[FLM_PARENT_PATH_BYTES];
+    const char *parent = flm_checkpoint_get_info(g->checkpoint)->parent;
+    const bool known = flm_parent_get(parent, "teacher", wanted, recorded);
+    if (!known && !*g->o->teacher)
+        FLM_FAIL(FLM_E_MISMATCH, "%s does not say what it was distilled from; give its teacher by --teacher", g->path);
+    if (*g->o->teacher) {
+        FLM_TRY(flm_checkpoint_find(g->o->teacher, path));
+    } else if (flm_checkpoint_find(recorded, path) != FLM_OK) {
+        FLM_FAIL(FLM_E_IO, "the teacher of %s is no longer %s; give it by --teacher (sha256 %.12s...)", g->path, recorded,
+                 wanted);
+    }
+    if (known) FLM_TRY(flm_parent_hash(path, found));
+    if (known && strcmp(found, wanted) != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "%s was distilled from a teacher of sha256 %.12s...; %s has %.12s...: it changed, or is "
+                 "another file", g->path, wanted, path, found);
+    if (!known && flm_comm_rank(g->comm) == 0)
+        flm_log(FLM_LOG_WARN, "%s does not say what it was distilled from: that %s is its teacher is taken on trust", g->path,
+                path);
+    FLM_TRY(flm_checkpoint_open(path, &g->teacher_checkpoint));
+    FLM_TRY(check_teacher(g, path));
+done:
+    return rc;
+}
+
+static flm_status load_weights(generation *g, const flm_checkpoint *checkpoint, const char *path, flm_weights **out)
+{
+    flm_status rc = FLM_OK;
+    flm_model_shape shape;
+    FLM_TRY(flm_model_load_shape(checkpoint, &shape));
+    FLM_TRY(flm_weights_create(g->be, &shape, act_of(g), 1, false, out));
+    FLM_TRY(flm_model_load(*out, checkpoint, set_of(g->o)));
+done:
+    return flm_err_blame(rc, path);
+}
+
+static flm_status load_all(generation *g)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_checkpoint_open(g->path, &g->checkpoint));
+    FLM_TRY(fill_info(g));
+    FLM_TRY(load_weights(g, g->checkpoint, g->path, &g->weights));
+    if (g->weights->shape.network == FLM_NETWORK_RESIDUAL) {
+        FLM_TRY(open_teacher(g));
+        FLM_TRY(load_weights(g, g->teacher_checkpoint, "the teacher", &g->teacher));
+    } else if (*g->o->teacher) {
+        FLM_FAIL(FLM_E_USAGE, "--teacher: %s is of kind %s, which needs none", g->path, g->info.kind);
+    }
+done:
+    return rc;
+}
+
+static flm_status create_parts(generation *g)
+{
+    flm_status rc = FLM_OK;
+    const flm_model_shape *shape = &g->weights->shape;
+    const int64_t batch = g->o->batch < g->o->samples ? g->o->batch : g->o->samples;
+    int64_t chunk = g->o->chunk ? g->o->chunk : flm_backend_chunk(g->be, shape->V);
+    if (chunk > batch * shape->L) chunk = batch * shape->L;
+    FLM_TRY(flm_gamma_create(shape->V, &g->gamma));
+    FLM_TRY(flm_noise_create_joint(g->be, shape->V, shape->d, g->teacher != NULL,
+                                   g->teacher != NULL ? &g->teacher->w.E : NULL, &g->basis));
+    FLM_TRY(flm_dit_create(g->be, shape, act_of(g), batch, chunk, FLM_DIT_FORWARD, &g->dit));
+    g->ids = malloc((size_t)(batch * shape->L) * sizeof *g->ids);
+    g->present = malloc((size_t)batch * sizeof *g->present);
+    if (g->ids == NULL || g->present == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld samples", (long long)batch);
+done:
+    return rc;
+}
+
+/* Numbers that are not finite come from the checkpoint: it is named. */
+static flm_status update_basis(generation *g)
+{
+    flm_status rc = flm_noise_update(g->basis, g->comm, &g->weights->w.E);
+    if (rc == FLM_E_NUMERIC) {
+        char why[256];
+        snprintf(why, sizeof why, "%s", flm_err_message());
+        FLM_FAIL(rc, "%s, %s weights: %s", g->path, g->info.weights, why);
+    }
+done:
+    return rc;
+}
+
+flm_status generation_load(generation *g)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_checkpoint_find_common(g->comm, g->o->checkpoint, g->path));
+    FLM_TRY(flm_comm_agree(g->comm, load_all(g)));
+    flm_log(FLM_LOG_INFO, "%s: kind %s, step %" PRId64 ", %s weights", g->path, g->info.kind, g->info.checkpoint_step,
+            g->info.weights);
+    FLM_TRY(flm_comm_agree(g->comm, create_parts(g)));
+    FLM_TRY(update_basis(g));
+    FLM_TRY(flm_comm_agree(g->comm, flm_sampler_create(g->dit, g->weights, g->teacher, g->basis, g->gamma, &g->sampler)));
+done:
+    return rc;
+}
+
+void generation_release_network(generation *g)
+{
+    flm_sampler_destroy(&g->sampler);
+    flm_dit_destroy(&g->dit);
+    flm_noise_destroy(&g->basis);
+    flm_weights_destroy(&g->weights);
+    flm_weights_destroy(&g->teacher);
+    flm_gamma_destroy(&g->gamma);
+}
+
+void generation_release(generation *g)
+{
+    flm_samples_close(&g->file);
+    generation_release_network(g);
+    flm_checkpoint_close(&g->checkpoint);
+    flm_checkpoint_close(&g->teacher_checkpoint);
+    free(g->steps);
+    free(g->ids);
+    free(g->present);
+}

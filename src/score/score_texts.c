@@ -1,0 +1,128 @@
+/* score_texts.c - texts out of plain files and JSONL. SPDX-License-Identifier: Apache-2.0 */
+#include "score/score_files.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct texts_growing {
+    score_texts texts;
+    size_t capacity;
+    int64_t most; /* room for starts */
+} texts_growing;
+
+static flm_status text_add(texts_growing *g, const char *text, size_t bytes)
+{
+    flm_status rc = FLM_OK;
+    score_texts *t = &g->texts;
+    const size_t used = (size_t)t->starts[t->count];
+    if (used + bytes > g->capacity) {
+        const size_t capacity = 2 * (used + bytes);
+        char *grown = realloc(t->data, capacity);
+        if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu bytes of text", capacity);
+        t->data = grown;
+        g->capacity = capacity;
+    }
+    if (t->count + 1 == g->most) {
+        int64_t *grown = realloc(t->starts, 2 * (size_t)g->most * sizeof *grown);
+        if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for %" PRId64 " texts", g->most);
+        t->starts = grown;
+        g->most *= 2;
+    }
+    if (bytes > 0) memcpy(t->data + used, text, bytes);
+    t->starts[++t->count] = (int64_t)(used + bytes);
+done:
+    return rc;
+}
+
+static flm_status json_line(texts_growing *g, const char *line, size_t bytes, const char *field)
+{
+    flm_status rc = FLM_OK;
+    json_error_t error;
+    json_t *object = json_loadb(line, bytes, JSON_ALLOW_NUL, &error);
+    const json_t *text = json_object_get(object, field);
+    if (!object) FLM_FAIL(FLM_E_FORMAT, "is no JSON: %s", error.text);
+    if (!json_is_string(text)) FLM_FAIL(FLM_E_FORMAT, "has no text under \"%s\"", field);
+    if (json_string_length(text) == 0) FLM_FAIL(FLM_E_FORMAT, "its text is empty");
+    FLM_TRY(text_add(g, json_string_value(text), json_string_length(text)));
+done:
+    json_decref(object);
+    return rc;
+}
+
+static flm_status lines_read(texts_growing *g, FILE *file, const char *path, const char *field)
+{
+    flm_status rc = FLM_OK;
+    char *line = NULL, where[4200];
+    size_t capacity = 0;
+    ssize_t length;
+    int64_t number = 0;
+    while ((length = getline(&line, &capacity, file)) > 0) {
+        number++;
+        if (line[length - 1] == '\n') length--;
+        if (length > 0 && line[length - 1] == '\r') length--;
+        if (length == 0) continue;
+        snprintf(where, sizeof where, "%.4096s: line %" PRId64, path, number);
+        FLM_TRY(field ? flm_err_blame(json_line(g, line, (size_t)length, field), where)
+                      : text_add(g, line, (size_t)length));
+    }
+    if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+done:
+    free(line);
+    return rc;
+}
+
+static flm_status whole_read(texts_growing *g, FILE *file, const char *path)
+{
+    flm_status rc = FLM_OK;
+    char *text = NULL;
+    size_t used = 0, capacity = 0, got;
+    do {
+        if (used == capacity) {
+            char *grown = realloc(text, capacity = capacity ? 2 * capacity : 1 << 16);
+            if (!grown) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
+            text = grown;
+        }
+        got = fread(text + used, 1, capacity - used, file);
+        used += got;
+    } while (got > 0);
+    if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+    if (used > 0) FLM_TRY(text_add(g, text, used));
+done:
+    free(text);
+    return rc;
+}
+
+static bool ends_in(const char *path, const char *ending)
+{
+    const size_t length = strlen(path), more = strlen(ending);
+    return length > more && strcmp(path + length - more, ending) == 0;
+}
+
+flm_status score_texts_read(const char *path, const char *field, bool whole, score_texts *out)
+{
+    flm_status rc = FLM_OK;
+    texts_growing g = {.most = 64};
+    FILE *file = fopen(path, "r");
+    if (!file) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    g.texts.starts = calloc((size_t)g.most, sizeof *g.texts.starts);
+    if (!g.texts.starts) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
+    const bool json = ends_in(path, ".jsonl") || ends_in(path, ".json");
+    FLM_TRY(!json && whole ? whole_read(&g, file, path) : lines_read(&g, file, path, json ? field : NULL));
+    if (g.texts.count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: holds no text", path);
+    *out = g.texts;
+    g.texts = (score_texts){0};
+done:
+    score_texts_free(&g.texts);
+    if (file) fclose(file);
+    return rc;
+}
+
+void score_texts_free(score_texts *texts)
+{
+    free(texts->data);
+    free(texts->starts);
+    *texts = (score_texts){0};
+}

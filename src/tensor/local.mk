@@ -1,2 +1,0 @@
-noinst_LIBRARIES += libflm_tensor.a
-libflm_tensor_a_SOURCES = %D%/tensor.c %D%/tensor.h
