@@ -39,8 +39,8 @@ done:
     return rc;
 }
 
-/* On a device as many calls as take about 2 ms: queuing one and waiting for it costs microseconds, which are not what is
- * measured, and which a step does not pay. */
+/* On a device as many calls as take about 2 ms: queuing one and waiting for it costs microseconds, which are not what
+ * is measured, and which a step does not pay. */
 static flm_status choose_calls(flm_backend *be, bench_work work, void *arg, int *calls)
 {
     enum { MOST = 100 };

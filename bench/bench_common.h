@@ -18,13 +18,13 @@ typedef struct bench_seconds {
 
 typedef flm_status (*bench_work)(void *arg);
 
-/* bench_measure - call work(arg) once untimed, then `runs` (3..1000) times; wall-clock seconds of one call. be: what the
- * work is queued on, waited for inside the time; NULL: nothing. On a device a run is so many calls in a row that they take
- * 2 ms, 100 at most: not for work of several ranks. Errors: those of work, and of be. */
+/* bench_measure - call work(arg) once untimed, then `runs` (3..1000) times; wall-clock seconds of one call. be: what
+ * the work is queued on, waited for inside the time; NULL: nothing. On a device a run is so many calls in a row that
+ * they take 2 ms, 100 at most: not for work of several ranks. Errors: those of work, and of be. */
 flm_status bench_measure(flm_backend *be, bench_work work, void *arg, int runs, bench_seconds *out);
 
-/* bench_devices - the values of --device, in the order of flm_device. bench_threads - OpenMP threads of the CPU backend; of
- * a device, 1. */
+/* bench_devices - the values of --device, in the order of flm_device. bench_threads - OpenMP threads of the CPU
+ * backend; of a device, 1. */
 extern const char *const bench_devices[];
 int bench_threads(const flm_backend *be);
 

@@ -14,8 +14,8 @@ typedef struct bench_product {
 
 enum { BENCH_PRODUCTS = 16 };
 
-/* bench_products_make - the products of a step on `tokens` tokens at once, width d, a head of V in chunks of head_rows (at
- * most tokens), and a cube (usually 4096). Returns their number, at most BENCH_PRODUCTS. */
+/* bench_products_make - the products of a step on `tokens` tokens at once, width d, a head of V in chunks of head_rows
+ * (at most tokens), and a cube (usually 4096). Returns their number, at most BENCH_PRODUCTS. */
 int bench_products_make(int64_t tokens, int64_t d, int64_t V, int64_t head_rows, int64_t cube, bench_product *products);
 
 /* bench_product_flops - 2 M N K (model.md section 9). */
@@ -26,8 +26,8 @@ double bench_product_flops(const bench_product *product);
 flm_status bench_product_measure(flm_backend *be, const bench_product *product, flm_dtype dtype, int runs,
                                  bench_seconds *plain, bench_seconds *preferred);
 
-/* bench_peak - the best rate over these products in preferred layouts, FLOPs a second, by the median of runs. *best: its
- * number in `products`. */
+/* bench_peak - the best rate over these products in preferred layouts, FLOPs a second, by the median of runs. *best:
+ * its number in `products`. */
 flm_status bench_peak(flm_backend *be, const bench_product *products, int count, flm_dtype dtype, int runs,
                       double *peak, int *best);
 

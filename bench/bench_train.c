@@ -26,9 +26,9 @@ typedef struct options {
     int device, precision, objective;
 } options;
 
-#define INT_OPTION(field, name, text, low, high, words)                                                               \
-    {                                                                                                                 \
-        name, FLM_OPTION_INT, offsetof(options, field), text, low, high, NULL, "Benchmark", "N", words, false         \
+#define INT_OPTION(field, name, text, low, high, words)                                                       \
+    {                                                                                                         \
+        name, FLM_OPTION_INT, offsetof(options, field), text, low, high, NULL, "Benchmark", "N", words, false \
     }
 
 enum { OBJECTIVE_FLM, OBJECTIVE_STAGE_ONE, OBJECTIVE_STAGE_TWO };
@@ -48,7 +48,8 @@ static const flm_option table[] = {
      "make activations again in the backward pass", false},
     {"profile", FLM_OPTION_BOOL, offsetof(options, profile), "no", 0, 0, NULL, "Benchmark", NULL,
      "the parts of a step, as JSON lines", false},
-    INT_OPTION(sample_steps, "sample-steps", "0", 0, 1 << 20, "also sample a micro-batch a rank in so many steps; 0: no"),
+    INT_OPTION(sample_steps, "sample-steps", "0", 0, 1 << 20,
+               "also sample a micro-batch a rank in so many steps; 0: no"),
     INT_OPTION(cube, "cube", "4096", 1, 1 << 15, "M = N = K of the peak's product that is none of the step's"),
     {"objective", FLM_OPTION_CHOICE, offsetof(options, objective), "flm", 0, 0, objectives, "Benchmark", "WHAT",
      "what is trained: an FLM, or a stage of distillation", false},
@@ -159,26 +160,23 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
     const double share = flops / seconds->median / mean_peak;
     printf("%s, %s\n", flm_backend_describe(be), flm_dtype_name(t->settings.act));
     printf("%s, %d ranks, batch %lld, micro-batch %lld, L %lld, V %lld\n", objectives[o->objective],
-           flm_comm_size(t->comm),
-           (long long)t->settings.batch, (long long)t->settings.micro_batch, (long long)t->settings.shape.L,
-           (long long)t->settings.shape.V);
+           flm_comm_size(t->comm), (long long)t->settings.batch, (long long)t->settings.micro_batch,
+           (long long)t->settings.shape.L, (long long)t->settings.shape.V);
     printf("step %.3f s (%.3f .. %.3f of %d), %.0f tokens/s, %.1f GFLOP/s\n", seconds->median, seconds->least,
            seconds->most, seconds->runs, tokens / seconds->median, 1e-9 * flops / seconds->median);
-    printf("peak of %s %.1f GFLOP/s before, %.1f after: share %.1f %%\n", flm_dtype_name(t->settings.act), 1e-9 * peak[0],
-           1e-9 * peak[1], 100 * share);
+    printf("peak of %s %.1f GFLOP/s before, %.1f after: share %.1f %%\n", flm_dtype_name(t->settings.act),
+           1e-9 * peak[0], 1e-9 * peak[1], 100 * share);
     printf("peak of f32 %.1f GFLOP/s: share %.1f %%\n", 1e-9 * peak[2], 100 * flops / seconds->median / peak[2]);
-    printf("peak memory of rank 0: %.2f GiB (%.2f in arenas)\n", memory_gib,
-           (double)flm_trainer_bytes(t) / (1 << 30));
+    printf("peak memory of rank 0: %.2f GiB (%.2f in arenas)\n", memory_gib, (double)flm_trainer_bytes(t) / (1 << 30));
     FLM_TRY(bench_report_line(
         report, json_pack("{ss ss si ss sI sI sI sI sI sf sf sf so sf sf sf sf}", "record", "train", "objective",
                           objectives[o->objective], "ranks", flm_comm_size(t->comm), "dtype",
-                          flm_dtype_name(t->settings.act), "batch",
-                          (json_int_t)t->settings.batch, "micro_batch", (json_int_t)t->settings.micro_batch, "chunk",
-                          (json_int_t)t->settings.chunk, "L", (json_int_t)t->settings.shape.L, "V",
-                          (json_int_t)t->settings.shape.V, "peak_gflops_before", 1e-9 * peak[0], "peak_gflops_after",
-                          1e-9 * peak[1], "peak_gflops_f32", 1e-9 * peak[2], "step_seconds", bench_seconds_json(seconds), "tokens_per_second",
-                          tokens / seconds->median, "gflops", 1e-9 * flops / seconds->median, "share_of_peak", share,
-                          "memory_gib", memory_gib)));
+                          flm_dtype_name(t->settings.act), "batch", (json_int_t)t->settings.batch, "micro_batch",
+                          (json_int_t)t->settings.micro_batch, "chunk", (json_int_t)t->settings.chunk, "L",
+                          (json_int_t)t->settings.shape.L, "V", (json_int_t)t->settings.shape.V, "peak_gflops_before",
+                          1e-9 * peak[0], "peak_gflops_after", 1e-9 * peak[1], "peak_gflops_f32", 1e-9 * peak[2],
+                          "step_seconds", bench_seconds_json(seconds), "tokens_per_second", tokens / seconds->median,
+                          "gflops", 1e-9 * flops / seconds->median, "share_of_peak", share, "memory_gib", memory_gib)));
 done:
     return rc;
 }
@@ -201,8 +199,8 @@ done:
     return rc;
 }
 
-/* Samples as flm_generate draws them, a micro-batch a rank: what each further batch takes, so without the noise's algebra
- * and memory, which are once a program. */
+/* Samples as flm_generate draws them, a micro-batch a rank: what each further batch takes, so without the noise's
+ * algebra and memory, which are once a program. */
 static flm_status measure_samples(const options *o, flm_trainer *t, bench_report *report)
 {
     enum { MOST = 17, FEW = 16 };
@@ -223,11 +221,10 @@ static flm_status measure_samples(const options *o, flm_trainer *t, bench_report
     const double tokens = (double)(more * samples * t->settings.shape.L), took = seconds[1] - seconds[0];
     if (flm_comm_rank(t->comm) != 0) goto done;
     printf("sampling in %lld steps: %.0f tokens/s\n", (long long)o->sample_steps, tokens / took);
-    FLM_TRY(bench_report_line(report, json_pack("{ss ss sI sI sI sf sf}", "record", "sample", "objective",
-                                                objectives[o->objective], "steps", (json_int_t)o->sample_steps,
-                                                "samples", (json_int_t)(more * samples), "L",
-                                                (json_int_t)t->settings.shape.L, "seconds", took, "tokens_per_second",
-                                                tokens / took)));
+    FLM_TRY(bench_report_line(
+        report, json_pack("{ss ss sI sI sI sf sf}", "record", "sample", "objective", objectives[o->objective], "steps",
+                          (json_int_t)o->sample_steps, "samples", (json_int_t)(more * samples), "L",
+                          (json_int_t)t->settings.shape.L, "seconds", took, "tokens_per_second", tokens / took)));
 done:
     return rc;
 }

@@ -11,8 +11,8 @@
 #include <cusolverDn.h>
 
 /* The options that make a job take less of a GPU's memory, for messages. */
-#define FLM_CUDA_SMALLER                                                                                             \
-    "a smaller --micro-batch or --chunk, or --recompute (flm_train, flm_distill; --plan says what they take), a "      \
+#define FLM_CUDA_SMALLER                                                                                          \
+    "a smaller --micro-batch or --chunk, or --recompute (flm_train, flm_distill; --plan says what they take), a " \
     "smaller --batch (flm_generate, flm_score) take less"
 
 enum { FLM_CUDA_PLANS = 64 };

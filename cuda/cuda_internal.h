@@ -12,29 +12,30 @@ enum { FLM_CUDA_SLOTS = 4 };
 
 /* The backend's state, flm_backend.state. */
 typedef struct flm_cuda {
-    int device;            /* CUDA's number of it */
-    int processors;        /* streaming multiprocessors */
-    int major;             /* of its compute capability: 8 Ampere, 9 Hopper */
-    size_t shared_most;    /* bytes of shared memory a block can have */
-    void *stream;          /* cudaStream_t of all computation */
+    int device;         /* CUDA's number of it */
+    int processors;     /* streaming multiprocessors */
+    int major;          /* of its compute capability: 8 Ampere, 9 Hopper */
+    size_t shared_most; /* bytes of shared memory a block can have */
+    void *stream;       /* cudaStream_t of all computation */
     struct {
         void *data;
         size_t bytes;
-    } slot[FLM_CUDA_SLOTS]; /* scratch memory on the device */
+    } slot[FLM_CUDA_SLOTS];  /* scratch memory on the device */
     struct flm_cublas *blas; /* handles, workspace and cached plans: cuda_matmul.c, cuda_algebra.c */
-    char line[320];         /* what flm_backend_describe says */
+    char line[320];          /* what flm_backend_describe says */
 } flm_cuda;
 
 /* flm_cuda_of - the state behind a backend. */
 static inline flm_cuda *flm_cuda_of(const flm_backend *be) { return be->state; }
 
-/* flm_cuda_scratch - bytes of device memory, aligned to 256, that stay until the next call with the same slot; grow when
- * first asked for more, never shrink. Slot 0: reductions; 1: attention; 2: soft max; 3: algebra. Errors: FLM_E_NOMEM. */
+/* flm_cuda_scratch - bytes of device memory, aligned to 256, that stay until the next call with the same slot; grow
+ * when first asked for more, never shrink. Slot 0: reductions; 1: attention; 2: soft max; 3: algebra. Errors:
+ * FLM_E_NOMEM. */
 enum { FLM_CUDA_SUMS, FLM_CUDA_ATTENTION, FLM_CUDA_SOFTMAX, FLM_CUDA_ALGEBRA };
 flm_status flm_cuda_scratch(flm_backend *be, int slot, size_t bytes, void **out);
 
-/* flm_err_cuda - turn a CUDA code into a status with CUDA's text: FLM_OK for 0, else FLM_E_NOMEM or FLM_E_DEVICE, saying
- * what was called. Use FLM_CUDA. */
+/* flm_err_cuda - turn a CUDA code into a status with CUDA's text: FLM_OK for 0, else FLM_E_NOMEM or FLM_E_DEVICE,
+ * saying what was called. Use FLM_CUDA. */
 flm_status flm_err_cuda(int code, const char *what, const char *file, int line);
 
 #define FLM_CUDA(call)                                             \

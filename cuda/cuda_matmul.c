@@ -6,11 +6,12 @@
  * in a fixed order: the same bits at every call. A shape's plan is asked of cuBLASLt's heuristics once and kept.
  *
  * Which way a product goes depends on its arguments and the GPU alone. fused: a bias is the epilogue BIAS. The library
- * wants it in c's dtype, so it is rounded for bf16 c, as PyTorch's autocast rounds it. bf16 GELU goes with it (GELU_AUX_
- * BIAS, of the sum before rounding) on Hopper and later; on Ampere llm.c found it slower than a kernel of its own. plain:
- * no bias, or one that the library refuses; f32 biases and GELU are then one kernel over c (kernel/epilogue.cu). in
- * pieces: bf16 c with a refused bias, or of f32 operands, which cuBLASLt has not. Pieces of rows go to f32 scratch, small
- * enough for the second-level cache, and from there by that kernel to c and gelu. SPDX-License-Identifier: Apache-2.0 */
+ * wants it in c's dtype, so it is rounded for bf16 c, as PyTorch's autocast rounds it. bf16 GELU goes with it
+ * (GELU_AUX_ BIAS, of the sum before rounding) on Hopper and later; on Ampere llm.c found it slower than a kernel of
+ * its own. plain: no bias, or one that the library refuses; f32 biases and GELU are then one kernel over c
+ * (kernel/epilogue.cu). in pieces: bf16 c with a refused bias, or of f32 operands, which cuBLASLt has not. Pieces of
+ * rows go to f32 scratch, small enough for the second-level cache, and from there by that kernel to c and gelu.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_blas.h"
 #include "cuda/kernel/kernel.h"

@@ -5,7 +5,8 @@
  * Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, ROWS = FLM_CUDA_COLUMN_ROWS;
 constexpr double ROOT_HALF = 0.70710678118654752440,

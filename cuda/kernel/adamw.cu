@@ -2,7 +2,8 @@
  * (model.md section 5). SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int THREADS = FLM_CUDA_THREADS, W = 4;
 

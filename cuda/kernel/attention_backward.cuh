@@ -30,8 +30,8 @@ template <int D> FLM_DEVICE float *flm_band_at(unsigned char *band, int row, int
 
 /* flm_bands_rotate - a warp's M bands of 16 rows, gradients of rotated queries or keys, become those of the unrotated:
  * columns i and i + h/2 of a row, times the transpose of its rotation. They are one thread's only where h/2 is a
- * multiple of 8; so each band goes through `room`, the warp's own flm_attention_band_bytes(D) of shared memory, which no
- * other warp reads any more. angles: of the first row, [h/2] cosines and sines each; rows: that are there. */
+ * multiple of 8; so each band goes through `room`, the warp's own flm_attention_band_bytes(D) of shared memory, which
+ * no other warp reads any more. angles: of the first row, [h/2] cosines and sines each; rows: that are there. */
 template <int D, int M>
 FLM_DEVICE void flm_bands_rotate(float (&c)[M][D / 8][4], unsigned char *room, const float2 *angles, int rows, int h)
 {

@@ -152,5 +152,6 @@ int flm_cuda_launch_attention_causal_plain(float *o, const float *qkv, const int
                                            int64_t H, int64_t h, void *stream)
 {
     const flm_attention_shape n = {H, 0, (int)h, 1 / sqrtf((float)h), 0, false};
-    return flm_by_plain_head(h, [&](auto head) { return launch_causal<head.columns>(o, qkv, starts, B, R, n, stream); });
+    return flm_by_plain_head(h,
+                             [&](auto head) { return launch_causal<head.columns>(o, qkv, starts, B, R, n, stream); });
 }

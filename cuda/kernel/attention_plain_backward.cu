@@ -99,8 +99,7 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
         __syncthreads();
         flm_plain_product(grad_k, t.scores, 1, LD, t.queries, 1, COLUMNS, ROWS);
     }
-    if (rope != nullptr)
-        rotate_back<D>(grad_k, t.keys, rope + (int64_t)at.first * (n.h / 2), n.L - at.first, n.h);
+    if (rope != nullptr) rotate_back<D>(grad_k, t.keys, rope + (int64_t)at.first * (n.h / 2), n.L - at.first, n.h);
     for (int i = 0; i < OWN; i++) factor[i] = 1;
     flm_plain_store(out + d, 3 * d, grad_k, factor, n.L - at.first, n.h);
     flm_plain_store(out + 2 * d, 3 * d, grad_v, factor, n.L - at.first, n.h);
@@ -133,8 +132,7 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
         __syncthreads();
         flm_plain_product(grad_q, t.scores, LD, 1, t.keys, 1, COLUMNS, ROWS);
     }
-    if (rope != nullptr)
-        rotate_back<D>(grad_q, t.queries, rope + (int64_t)at.first * (n.h / 2), n.L - at.first, n.h);
+    if (rope != nullptr) rotate_back<D>(grad_q, t.queries, rope + (int64_t)at.first * (n.h / 2), n.L - at.first, n.h);
     for (int i = 0; i < OWN; i++) factor[i] = 1;
     flm_plain_store(grad_qkv + (row + at.first) * 3 * d + at.head * n.h, 3 * d, grad_q, factor, n.L - at.first, n.h);
 }

@@ -16,8 +16,8 @@ struct flm_attention_shape {
     bool vector;          /* every head's row begins at a multiple of 16 bytes, and h of 8: copies of 16 bytes */
 };
 
-/* flm_by_head<SIZES...>(D, launch) - launch(flm_head<D>) for the size D among SIZES that a kernel is built for; the last
- * where it is none of the others. */
+/* flm_by_head<SIZES...>(D, launch) - launch(flm_head<D>) for the size D among SIZES that a kernel is built for; the
+ * last where it is none of the others. */
 template <int D> struct flm_head {
     static constexpr int columns = D;
 };

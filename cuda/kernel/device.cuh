@@ -1,9 +1,10 @@
 /* device.cuh - what the kernels share: loads and stores of activations, sums over a warp or block, and the launch.
  *
- * Kernels are written against this header and mma.cuh alone. With FLM_EMULATED they are compiled by the host's C++ compiler
- * over tests/emulate/emulate.h, which runs a block's threads as fibers: the same source is tested where there is no GPU.
- * So: no inline assembler outside mma.cuh, launches by flm_launch, dynamic shared memory by FLM_SHARED, and a thread must
- * not return before a barrier that others of its block or warp still wait at. SPDX-License-Identifier: Apache-2.0 */
+ * Kernels are written against this header and mma.cuh alone. With FLM_EMULATED they are compiled by the host's C++
+ * compiler over tests/emulate/emulate.h, which runs a block's threads as fibers: the same source is tested where there
+ * is no GPU. So: no inline assembler outside mma.cuh, launches by flm_launch, dynamic shared memory by FLM_SHARED, and
+ * a thread must not return before a barrier that others of its block or warp still wait at. SPDX-License-Identifier:
+ * Apache-2.0 */
 #ifndef FLM_CUDA_DEVICE_CUH
 #define FLM_CUDA_DEVICE_CUH
 
@@ -47,7 +48,10 @@ FLM_DEVICE uint32_t flm_pack(float low, float high) { return flm_bf16_bits(low) 
 /* flm_act<T>(x) - x as an activation of type T. */
 template <class T> FLM_DEVICE T flm_act(float x);
 template <> __device__ __forceinline__ float flm_act<float>(float x) { return x; }
-template <> __device__ __forceinline__ flm_bf16 flm_act<flm_bf16>(float x) { return flm_bf16{(uint16_t)flm_bf16_bits(x)}; }
+template <> __device__ __forceinline__ flm_bf16 flm_act<flm_bf16>(float x)
+{
+    return flm_bf16{(uint16_t)flm_bf16_bits(x)};
+}
 
 /* flm_warp_sum, flm_warp_max - over all 32 lanes; every lane gets the same bits. */
 FLM_DEVICE float flm_warp_sum(float x)
@@ -76,7 +80,8 @@ FLM_DEVICE float flm_warp_max(float x)
 template <class T> FLM_DEVICE T flm_block_sum(T x)
 {
     __shared__ T part[FLM_WARP];
-    const int lane = (int)threadIdx.x % FLM_WARP, warp = (int)threadIdx.x / FLM_WARP, warps = (int)blockDim.x / FLM_WARP;
+    const int lane = (int)threadIdx.x % FLM_WARP, warp = (int)threadIdx.x / FLM_WARP,
+              warps = (int)blockDim.x / FLM_WARP;
     x = flm_warp_sum(x);
     __syncthreads(); /* an earlier call's part has been read */
     if (lane == 0) part[warp] = x;
@@ -87,7 +92,8 @@ template <class T> FLM_DEVICE T flm_block_sum(T x)
 FLM_DEVICE float flm_block_max(float x)
 {
     __shared__ float part[FLM_WARP];
-    const int lane = (int)threadIdx.x % FLM_WARP, warp = (int)threadIdx.x / FLM_WARP, warps = (int)blockDim.x / FLM_WARP;
+    const int lane = (int)threadIdx.x % FLM_WARP, warp = (int)threadIdx.x / FLM_WARP,
+              warps = (int)blockDim.x / FLM_WARP;
     x = flm_warp_max(x);
     __syncthreads();
     if (lane == 0) part[warp] = x;
@@ -99,7 +105,7 @@ FLM_DEVICE float flm_block_max(float x)
 #ifdef FLM_EMULATED
 #define FLM_SHARED(type, name) type *name = (type *)emulate_shared()
 #else
-#define FLM_SHARED(type, name)                             \
+#define FLM_SHARED(type, name)                                         \
     extern __shared__ __align__(128) unsigned char flm_shared_bytes[]; \
     type *name = reinterpret_cast<type *>(flm_shared_bytes)
 #endif

@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/softmax.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int MOST = FLM_CUDA_ROW_THREADS, BLOCKS = 2; /* threads; blocks a multiprocessor */
 

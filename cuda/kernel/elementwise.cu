@@ -2,7 +2,8 @@
  * GPU. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int THREADS = FLM_CUDA_THREADS;
 
@@ -52,9 +53,8 @@ FLM_DEVICE void convert(flm_bf16 *to, double from)
 }
 
 template <class To, class From>
-__global__ void __launch_bounds__(THREADS)
-    cast(To *__restrict__ to, int64_t to_step, const From *__restrict__ from, int64_t from_step, int64_t rows,
-         int64_t n, bool aligned)
+__global__ void __launch_bounds__(THREADS) cast(To *__restrict__ to, int64_t to_step, const From *__restrict__ from,
+                                                int64_t from_step, int64_t rows, int64_t n, bool aligned)
 {
     const int64_t groups = flm_cuda_parts(n, 8);
     for (int64_t task = first_of<1>(); task < rows * groups; task += stride_of<1>()) {

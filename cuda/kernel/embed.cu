@@ -3,7 +3,8 @@
  */
 #include "cuda/kernel/vector.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int W = 4, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP;
 

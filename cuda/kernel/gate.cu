@@ -3,7 +3,8 @@
  * block. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, ROWS = FLM_CUDA_SAMPLE_ROWS;
 constexpr int W = FLM_PHILOX_HALVES, SPAN = W * FLM_WARP;

@@ -9,7 +9,8 @@
  * rows, which it finds in the cache. S and A of the blocks are added in order. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
-namespace {
+namespace
+{
 
 constexpr float EPSILON = 1e-5f; /* model.md section 2 */
 constexpr int W = 4, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP;

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int W = FLM_PHILOX_WORDS, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP;
 

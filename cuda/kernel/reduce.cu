@@ -2,7 +2,8 @@
  * that depends on the shape alone. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, ROWS = FLM_CUDA_COLUMN_ROWS;
 

@@ -2,10 +2,10 @@
  * rotated by the angle of (position, i).
  *
  * Forward this is a pass of its own, by arithmetic and not by measurement: it reads and writes q and k once, at
- * 64 x 1024 x 768 in bf16 400 MB, 0.12 ms at the 3.35 TB/s of an H100. In attention's loads each tile of 64 keys would be
- * rotated again by every one of the L / 128 blocks of queries, 8 times at L = 1024: 98304 tiles of 64 x 64 with some 350
- * clocks each, beside the 1500 that a tile takes, are 0.15 ms on 132 multiprocessors of 1.75 GHz; and both kernels of the
- * gradient, which keys and queries pass by likewise, would pay again. cuBLASLt has no epilogue that rotates. The
+ * 64 x 1024 x 768 in bf16 400 MB, 0.12 ms at the 3.35 TB/s of an H100. In attention's loads each tile of 64 keys would
+ * be rotated again by every one of the L / 128 blocks of queries, 8 times at L = 1024: 98304 tiles of 64 x 64 with some
+ * 350 clocks each, beside the 1500 that a tile takes, are 0.15 ms on 132 multiprocessors of 1.75 GHz; and both kernels
+ * of the gradient, which keys and queries pass by likewise, would pay again. cuBLASLt has no epilogue that rotates. The
  * gradient's way back is in attention's stores, once a tile: attention_backward.cuh. SPDX-License-Identifier:
  * Apache-2.0 */
 #include "cuda/kernel/device.cuh"

@@ -8,7 +8,8 @@
  * finds. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int TILE = FLM_CUDA_SORT_TILE, BINS = FLM_CUDA_SORT_BINS, DIGIT = 8, RUN = FLM_CUDA_RUN_BLOCK;
 constexpr int SORT_WARPS = 4, SCAN = 1024, EACH = 4;

@@ -20,7 +20,7 @@ enum {
     FLM_CUDA_THREADS = 256,     /* of a block, where nothing asks for another number */
     FLM_CUDA_WAVES = 8,         /* such blocks a multiprocessor holds: 2048 threads */
     FLM_CUDA_ROW_THREADS = 512, /* of a block that walks a row, at most */
-    FLM_CUDA_LONG_ROW = 16384,  /* rows of so many and more have a multiprocessor's threads, and memory, to themselves */
+    FLM_CUDA_LONG_ROW = 16384, /* rows of so many and more have a multiprocessor's threads, and memory, to themselves */
     FLM_CUDA_LONG_THREADS = 1024,
     FLM_CUDA_SAMPLE_ROWS = 16,  /* rows of a sample summed together, where samples are summed apart */
     FLM_CUDA_COLUMN_ROWS = 64,  /* rows summed together, where all are summed */

@@ -1,12 +1,13 @@
 /* softmax.cu - soft max, its cross entropy, and arg max over the vocabulary. A block a row.
  *
- * A soft max needs its row twice. Three blocks of a multiprocessor with rows of GPT-2's length, 200 KB, have more of them
- * in work than the second-level cache holds: so a long row is kept in shared memory where that is large enough, each
- * thread's own groups by itself. SPDX-License-Identifier: Apache-2.0 */
+ * A soft max needs its row twice. Three blocks of a multiprocessor with rows of GPT-2's length, 200 KB, have more of
+ * them in work than the second-level cache holds: so a long row is kept in shared memory where that is large enough,
+ * each thread's own groups by itself. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/mma.cuh"
 #include "cuda/kernel/softmax.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int MOST = FLM_CUDA_ROW_THREADS,
               BLOCKS = 3; /* threads; blocks a multiprocessor, so that some read while others wait */
@@ -47,8 +48,7 @@ FLM_DEVICE flm_exponentials exponentials_ahead(group *kept, const float *x, cons
     return flm_exponentials_join(s);
 }
 
-template <row_kind KIND>
-FLM_DEVICE flm_exponentials exponentials_of(group *kept, const float *x, const flm_walk &walk)
+template <row_kind KIND> FLM_DEVICE flm_exponentials exponentials_of(group *kept, const float *x, const flm_walk &walk)
 {
     flm_exponentials s = {FLM_LOWEST, 0};
     if (KIND == KEPT && walk.aligned && walk.shift == 0) return exponentials_ahead(kept, x, walk);

@@ -37,12 +37,12 @@ typedef struct flm_stream {
 } flm_stream;
 
 struct flm_backend {
-    const char *name;          /* "cpu", "cuda" */
+    const char *name; /* "cpu", "cuda" */
     const flm_memory *memory;
     const flm_stream *stream;
     const struct flm_ops *ops;
-    bool host_memory;          /* device pointers can be read by the host, and given to MPI */
-    void *state;               /* the implementation's own */
+    bool host_memory;                        /* device pointers can be read by the host, and given to MPI */
+    void *state;                             /* the implementation's own */
     const struct flm_backend_driver *driver; /* the registry's: backend_internal.h */
 };
 
@@ -63,9 +63,10 @@ void flm_backend_destroy(flm_backend **be);
 /* flm_backend_precision - resolve AUTO: BF16 where the device multiplies bf16 faster than fp32, else FP32. */
 flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);
 
-/* flm_backend_chunk - rows of V logits to hold at once where nobody says. On the host about 16 M logits, at least 64 rows.
- * On a GPU about 256 M, a multiple of 128 rows (1.5 GiB with their bf16 gradient): every chunk reads the V x d matrix
- * twice and reads and writes its f32 gradient, 460 MB at V = 50258, d = 768; so that is little beside the logits. */
+/* flm_backend_chunk - rows of V logits to hold at once where nobody says. On the host about 16 M logits, at least 64
+ * rows. On a GPU about 256 M, a multiple of 128 rows (1.5 GiB with their bf16 gradient): every chunk reads the V x d
+ * matrix twice and reads and writes its f32 gradient, 460 MB at V = 50258, d = 768; so that is little beside the
+ * logits. */
 int64_t flm_backend_chunk(const flm_backend *be, int64_t V);
 
 /* flm_backend_to_host - memory->to_host of a tensor's elements, rows side by side: without the padding. */

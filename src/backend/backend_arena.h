@@ -10,9 +10,9 @@
 
 typedef struct flm_arena {
     flm_backend *be;
-    char *base;    /* NULL while measuring */
-    size_t used;   /* bytes given out, a multiple of 64 */
-    size_t bytes;  /* bytes of the allocation */
+    char *base;   /* NULL while measuring */
+    size_t used;  /* bytes given out, a multiple of 64 */
+    size_t bytes; /* bytes of the allocation */
 } flm_arena;
 
 /* flm_arena_begin - an empty arena that measures. */
@@ -26,8 +26,8 @@ flm_status flm_arena_commit(flm_arena *arena, const char *what);
  * asked for more than was measured. */
 flm_tensor flm_arena_take(flm_arena *arena, flm_dtype dtype, int ndim, const int64_t *dim);
 
-#define flm_arena_1d(arena, dtype, a) flm_arena_take((arena), (dtype), 1, (const int64_t[]){(a)})
-#define flm_arena_2d(arena, dtype, a, b) flm_arena_take((arena), (dtype), 2, (const int64_t[]){(a), (b)})
+#define flm_arena_1d(arena, dtype, a)       flm_arena_take((arena), (dtype), 1, (const int64_t[]){(a)})
+#define flm_arena_2d(arena, dtype, a, b)    flm_arena_take((arena), (dtype), 2, (const int64_t[]){(a), (b)})
 #define flm_arena_3d(arena, dtype, a, b, c) flm_arena_take((arena), (dtype), 3, (const int64_t[]){(a), (b), (c)})
 
 /* flm_arena_rows - the next tensor of a rows of b, padded: flm_tensor_2d_padded. */

@@ -8,13 +8,13 @@
 /* A matrix product and what is fused to it. C = op(A) op(B) [+ C] [+ bias], then optionally GELU. Padded rows: a, and c
  * where there is no gelu. */
 typedef struct flm_matmul {
-    const flm_tensor *a, *b;      /* act, 2-D: op(a) is [M, K], op(b) is [K, N]; f32 or bf16, both the same */
-    bool transpose_a, transpose_b;/* stored as [K, M], [N, K] */
-    const flm_tensor *c;          /* [M, N] f32 or bf16; accumulation is always fp32 */
-    bool accumulate;              /* C += (f32 C only) */
-    const flm_tensor *bias;       /* NULL or f32 [N], added to every row; a backend may round it to c's dtype first */
-    const flm_tensor *gelu;       /* NULL, or [M, N] like c: gelu = gelu_tanh(c, rounded or not), c keeps the value
-                                     before it */
+    const flm_tensor *a, *b;       /* act, 2-D: op(a) is [M, K], op(b) is [K, N]; f32 or bf16, both the same */
+    bool transpose_a, transpose_b; /* stored as [K, M], [N, K] */
+    const flm_tensor *c;           /* [M, N] f32 or bf16; accumulation is always fp32 */
+    bool accumulate;               /* C += (f32 C only) */
+    const flm_tensor *bias;        /* NULL or f32 [N], added to every row; a backend may round it to c's dtype first */
+    const flm_tensor *gelu;        /* NULL, or [M, N] like c: gelu = gelu_tanh(c, rounded or not), c keeps the value
+                                      before it */
 } flm_matmul;
 
 /* Dropout of one site: element (b, l, i) is kept if 16 bits of Philox (stream; sample first_sample + b, position l,
@@ -27,13 +27,13 @@ typedef struct flm_dropout {
 
 /* One AdamW update with EMA over a flat slice, all [n]. Source: model.md section 5. */
 typedef struct flm_adamw {
-    flm_tensor w, m, v, ema;  /* f32 [n], updated; ema may be absent */
-    flm_tensor grad;          /* f32 [n] */
-    flm_tensor cast;          /* absent, or bf16 [n] = the new w */
-    const double *norm_sq;    /* on the backend: squared global gradient norm; the gradient is scaled by
-                                 min(1, clip / (sqrt(norm_sq) + 1e-6)); nothing changes where it is not finite */
+    flm_tensor w, m, v, ema; /* f32 [n], updated; ema may be absent */
+    flm_tensor grad;         /* f32 [n] */
+    flm_tensor cast;         /* absent, or bf16 [n] = the new w */
+    const double *norm_sq;   /* on the backend: squared global gradient norm; the gradient is scaled by
+                                min(1, clip / (sqrt(norm_sq) + 1e-6)); nothing changes where it is not finite */
     float clip, lr, beta1, beta2, eps, weight_decay, ema_decay;
-    int64_t update;           /* 0 for the first update: bias corrections use update + 1 */
+    int64_t update; /* 0 for the first update: bias corrections use update + 1 */
 } flm_adamw;
 
 /* Squared error of a distillation by rows, and its gradient. With c = coefficient[r], p = softmax:

@@ -1,6 +1,7 @@
-/* backend_check.h - do an op's arguments fit each other? Asked by every backend before it touches data, so that all refuse
- * alike. flm_check_<op> takes the op's arguments, without the backend. Errors: FLM_E_SHAPE and FLM_E_ARG as backend_ops.h
- * says for the op; values on the device are not looked at. Source: backend_ops.h. SPDX-License-Identifier: Apache-2.0 */
+/* backend_check.h - do an op's arguments fit each other? Asked by every backend before it touches data, so that all
+ * refuse alike. flm_check_<op> takes the op's arguments, without the backend. Errors: FLM_E_SHAPE and FLM_E_ARG as
+ * backend_ops.h says for the op; values on the device are not looked at. Source: backend_ops.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BACKEND_CHECK_H
 #define FLM_BACKEND_CHECK_H
 
@@ -15,8 +16,8 @@ FLM_OPS_LIST(FLM_CHECK_DECLARE)
 flm_status flm_check_act(const flm_tensor *t, const char *what, int ndim, const int64_t *dim);
 flm_status flm_check_act_rows(const flm_tensor *t, const char *what, int ndim, const int64_t *dim);
 
-/* flm_dropout_threshold - the 16 random bits below which an element is dropped; 65536 where p is not at least 0 and below 1
- * (after rounding). Source: backend_arguments.h. */
+/* flm_dropout_threshold - the 16 random bits below which an element is dropped; 65536 where p is not at least 0 and
+ * below 1 (after rounding). Source: backend_arguments.h. */
 static inline uint32_t flm_dropout_threshold(const flm_dropout *dropout)
 {
     return dropout->p >= 0 && dropout->p < 1 ? (uint32_t)(dropout->p * 65536.0f + 0.5f) : 65536;

@@ -2,8 +2,8 @@
  *
  * Conventions, for all ops unless one says otherwise:
  *   - tensors live on the backend, contiguous, row-major; letters as in model.md: B L V d H N, h = d / H;
- *   - where "padded rows" stands, these may be padded (backend_tensor.h), each to a step of its own: padding is neither used nor
- *     written, and what is written in place has its operand's step; everywhere else padded rows are refused;
+ *   - where "padded rows" stands, these may be padded (backend_tensor.h), each to a step of its own: padding is neither
+ * used nor written, and what is written in place has its operand's step; everywhere else padded rows are refused;
  *   - "act" is an activation dtype, f32 or bf16; all act tensors of one call have the same dtype;
  *   - "+=" means the op accumulates into what is there; "=" overwrites;
  *   - collective: no; queued on the backend's stream; outputs undefined after an error;
@@ -36,10 +36,9 @@ typedef struct flm_ops {
      * in grad_y act [B, L, d]; x, w, mod, mean, rstd as above   out grad_x f32 [B, L, d]; grad_w f32 [d];
      * grad_mod f32 [B, M].  Deterministic. */
     flm_status (*layernorm_modulate_backward)(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_w,
-                                              const flm_tensor *grad_mod, const flm_tensor *grad_y,
-                                              const flm_tensor *x, const flm_tensor *mean, const flm_tensor *rstd,
-                                              const flm_tensor *w, const flm_tensor *mod, int64_t shift_at,
-                                              int64_t scale_at);
+                                              const flm_tensor *grad_mod, const flm_tensor *grad_y, const flm_tensor *x,
+                                              const flm_tensor *mean, const flm_tensor *rstd, const flm_tensor *w,
+                                              const flm_tensor *mod, int64_t shift_at, int64_t scale_at);
     /* gate_residual - y = x + gate * dropout(branch).   in x f32, branch act [B, L, d]; mod f32 [B, M], gate its
      * columns [gate_at, gate_at + d)   out y f32 [B, L, d]; y may be x. */
     flm_status (*gate_residual)(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *branch,
@@ -75,7 +74,8 @@ typedef struct flm_ops {
     flm_status (*attention_backward)(flm_backend *be, const flm_tensor *grad_qkv, const flm_tensor *grad_o,
                                      const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *lse, int64_t H,
                                      float softcap, const flm_tensor *rope);
-    /* silu - y = x / (1 + exp(-x)); silu_backward - grad_x = grad_y * silu'(x), grad_x may be grad_y.  f32, any shape. */
+    /* silu - y = x / (1 + exp(-x)); silu_backward - grad_x = grad_y * silu'(x), grad_x may be grad_y.  f32, any shape.
+     */
     flm_status (*silu)(flm_backend *be, const flm_tensor *y, const flm_tensor *x);
     flm_status (*silu_backward)(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_y,
                                 const flm_tensor *x);
@@ -103,12 +103,13 @@ typedef struct flm_ops {
                                 const flm_tensor *tokens, const flm_tensor *g);
     /* sample_scale - y[b] = (1 - g[b]) x[b].   f32 [B, ...], g f32 [B]; y may be x. */
     flm_status (*sample_scale)(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g);
-    /* sample_combine - y[b] = sum over k < count of coefficient[b, k] x[k][b].   in coefficient f32 [B, count]; x: count
-     * (1..FLM_COMBINE_MOST) tensors act [B, ...]   out y like each x, may be one of them. */
+    /* sample_combine - y[b] = sum over k < count of coefficient[b, k] x[k][b].   in coefficient f32 [B, count]; x:
+     * count (1..FLM_COMBINE_MOST) tensors act [B, ...]   out y like each x, may be one of them. */
     flm_status (*sample_combine)(flm_backend *be, const flm_tensor *y, const flm_tensor *coefficient,
                                  const flm_tensor *x, int count);
     /* normal - out[b, l, i] = standard normal of Philox(stream; sample first_sample + b, position l, component i).
-     * Four components share a counter block: Box-Muller on (u0, u1) and (u2, u3), cos before sin.  out f32 [B, L, K]. */
+     * Four components share a counter block: Box-Muller on (u0, u1) and (u2, u3), cos before sin.  out f32 [B, L, K].
+     */
     flm_status (*normal)(flm_backend *be, const flm_tensor *out, uint64_t stream, int64_t first_sample);
 
     /* ---- soft max over the vocabulary ---- */
@@ -117,10 +118,11 @@ typedef struct flm_ops {
      * Padded rows: logits, grad. Errors also FLM_E_ARG: a target outside 0..V-1 (host backends). */
     flm_status (*softmax_xent)(flm_backend *be, const flm_tensor *loss, const flm_tensor *grad,
                                const flm_tensor *logits, const flm_tensor *target, float scale);
-    /* softmax - p = softmax(logits) by row; padded rows.   in logits f32 [R, V]   out p act [R, V]; f32 may be logits. */
+    /* softmax - p = softmax(logits) by row; padded rows.   in logits f32 [R, V]   out p act [R, V]; f32 may be logits.
+     */
     flm_status (*softmax)(flm_backend *be, const flm_tensor *p, const flm_tensor *logits);
-    /* argmax - index of the first largest entry of each row; NaN rows give FLM_E_NUMERIC on host backends, -1 on devices.
-     * in x f32 [R, V], padded rows   out i32 [R]. */
+    /* argmax - index of the first largest entry of each row; NaN rows give FLM_E_NUMERIC on host backends, -1 on
+     * devices. in x f32 [R, V], padded rows   out i32 [R]. */
     flm_status (*argmax)(flm_backend *be, const flm_tensor *index, const flm_tensor *x);
 
     /* distill_error - see flm_distill_error. */
@@ -140,8 +142,8 @@ typedef struct flm_ops {
     /* gram - G += A^T B.   in A f32 [R, Ka], B f32 [R, Kb]   out G f64 [Ka, Kb].  Products and sums in fp64,
      * deterministic. B may be A: G must then be symmetric before and is so, to the bit, afterwards. */
     flm_status (*gram)(flm_backend *be, const flm_tensor *G, const flm_tensor *A, const flm_tensor *B);
-    /* cholesky - in place: G f64 [K, K], of which the lower triangle counts, becomes lower R with R R^T = G, zeros above.
-     * Errors: FLM_E_NUMERIC when G is not positive definite or not finite. */
+    /* cholesky - in place: G f64 [K, K], of which the lower triangle counts, becomes lower R with R R^T = G, zeros
+     * above. Errors: FLM_E_NUMERIC when G is not positive definite or not finite. */
     flm_status (*cholesky)(flm_backend *be, const flm_tensor *G);
     /* triangular_solve - X = R^-1 X (transpose: R^-T X) in place.   in R f64 [K, K] lower   X f64 [K, n]. */
     flm_status (*triangular_solve)(flm_backend *be, const flm_tensor *X, const flm_tensor *R, bool transpose);

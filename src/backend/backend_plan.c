@@ -12,9 +12,9 @@ static flm_status plan_alloc(flm_backend *be, size_t bytes, void **out)
 {
     flm_status rc = FLM_OK;
     (void)be;
-    char *area = bytes > SIZE_MAX - PAGE ? MAP_FAILED
-                                         : mmap(NULL, bytes + PAGE, PROT_NONE,
-                                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *area = bytes > SIZE_MAX - PAGE
+                     ? MAP_FAILED
+                     : mmap(NULL, bytes + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (area == MAP_FAILED) FLM_FAIL(FLM_E_NOMEM, "a plan: no addresses for %zu bytes", bytes);
     if (mprotect(area, PAGE, PROT_READ | PROT_WRITE) != 0) {
         munmap(area, bytes + PAGE);

@@ -98,7 +98,8 @@ flm_status flm_tensor_expect_rows(const flm_tensor *t, const char *what, flm_dty
 
     for (int i = 0; same && i < ndim; i++) same = dim[i] < 0 || dim[i] == t->dim[i];
     if (!same)
-        FLM_FAIL(FLM_E_SHAPE, "%s is %s, expected %s", what, t->data ? flm_tensor_describe(t, have, sizeof have) : "absent",
+        FLM_FAIL(FLM_E_SHAPE, "%s is %s, expected %s", what,
+                 t->data ? flm_tensor_describe(t, have, sizeof have) : "absent",
                  flm_tensor_describe(&w, want, sizeof want));
     if (flm_tensor_step(t) < flm_tensor_last(t))
         FLM_FAIL(FLM_E_SHAPE, "%s is %s: its rows overlap", what, flm_tensor_describe(t, have, sizeof have));
@@ -113,7 +114,8 @@ flm_status flm_tensor_expect(const flm_tensor *t, const char *what, flm_dtype dt
 
     FLM_TRY(flm_tensor_expect_rows(t, what, dtype, ndim, dim));
     if (flm_tensor_padded(t))
-        FLM_FAIL(FLM_E_SHAPE, "%s is %s: its rows must lie side by side", what, flm_tensor_describe(t, have, sizeof have));
+        FLM_FAIL(FLM_E_SHAPE, "%s is %s: its rows must lie side by side", what,
+                 flm_tensor_describe(t, have, sizeof have));
 done:
     return rc;
 }

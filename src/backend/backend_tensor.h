@@ -1,6 +1,6 @@
-/* backend_tensor.h - a typed, shaped view of row-major memory, contiguous but for rows of the last axis that may be padded. Owns
- * nothing: whoever allocated, frees. Which memory (host or device) is known from the backend the tensor is used with.
- * SPDX-License-Identifier: Apache-2.0 */
+/* backend_tensor.h - a typed, shaped view of row-major memory, contiguous but for rows of the last axis that may be
+ * padded. Owns nothing: whoever allocated, frees. Which memory (host or device) is known from the backend the tensor is
+ * used with. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BACKEND_TENSOR_H
 #define FLM_BACKEND_TENSOR_H
 
@@ -14,18 +14,18 @@ typedef enum flm_dtype { FLM_DTYPE_F32, FLM_DTYPE_BF16, FLM_DTYPE_F64, FLM_DTYPE
 
 enum {
     FLM_TENSOR_DIMS = 4,
-    /* Elements that padded rows are rounded up to: 128 bytes of bf16, 256 of f32, whole cache lines of a GPU, whose fast
-     * products want rows that begin at multiples of 16 bytes (cuBLAS's manual, "Tensor Core Usage"). Rows of a vocabulary
-     * of 50258 do not. */
+    /* Elements that padded rows are rounded up to: 128 bytes of bf16, 256 of f32, whole cache lines of a GPU, whose
+     * fast products want rows that begin at multiples of 16 bytes (cuBLAS's manual, "Tensor Core Usage"). Rows of a
+     * vocabulary of 50258 do not. */
     FLM_TENSOR_PAD = 64
 };
 
 typedef struct flm_tensor {
     void *data;
     flm_dtype dtype;
-    int ndim;                       /* 1..4; a tensor with data == NULL is "absent" where a prototype allows it */
-    int64_t dim[FLM_TENSOR_DIMS];   /* elements; unused entries are 1 */
-    int64_t step;                   /* elements from one row of the last axis to the next; 0: they lie side by side */
+    int ndim;                     /* 1..4; a tensor with data == NULL is "absent" where a prototype allows it */
+    int64_t dim[FLM_TENSOR_DIMS]; /* elements; unused entries are 1 */
+    int64_t step;                 /* elements from one row of the last axis to the next; 0: they lie side by side */
 } flm_tensor;
 
 /* flm_dtype_size - bytes an element. */
@@ -37,14 +37,14 @@ const char *flm_dtype_name(flm_dtype dtype);
 /* flm_tensor_make - a view of data with ndim sizes given as int64_t arguments through the macros below. */
 flm_tensor flm_tensor_make(void *data, flm_dtype dtype, int ndim, const int64_t *dim);
 
-#define flm_tensor_1d(data, dtype, a) flm_tensor_make((data), (dtype), 1, (const int64_t[]){(a)})
-#define flm_tensor_2d(data, dtype, a, b) flm_tensor_make((data), (dtype), 2, (const int64_t[]){(a), (b)})
+#define flm_tensor_1d(data, dtype, a)       flm_tensor_make((data), (dtype), 1, (const int64_t[]){(a)})
+#define flm_tensor_2d(data, dtype, a, b)    flm_tensor_make((data), (dtype), 2, (const int64_t[]){(a), (b)})
 #define flm_tensor_3d(data, dtype, a, b, c) flm_tensor_make((data), (dtype), 3, (const int64_t[]){(a), (b), (c)})
 #define flm_tensor_4d(data, dtype, a, b, c, d) \
     flm_tensor_make((data), (dtype), 4, (const int64_t[]){(a), (b), (c), (d)})
 
-/* flm_tensor_2d_padded - rows of b, each followed by what is missing to a multiple of FLM_TENSOR_PAD; side by side where
- * nothing is. What lies in the padding has no meaning. */
+/* flm_tensor_2d_padded - rows of b, each followed by what is missing to a multiple of FLM_TENSOR_PAD; side by side
+ * where nothing is. What lies in the padding has no meaning. */
 flm_tensor flm_tensor_2d_padded(void *data, flm_dtype dtype, int64_t a, int64_t b);
 
 /* flm_tensor_none - the absent tensor. */
@@ -67,8 +67,8 @@ bool flm_tensor_padded(const flm_tensor *t);
  * rows where one of them is padded. From run to run each goes its own flm_tensor_step. */
 void flm_tensor_runs(const flm_tensor *a, const flm_tensor *b, int64_t *count, int64_t *n);
 
-/* flm_tensor_slice - rows [first, first + count) of the first axis, which is not the one that is padded. Asserts both and
- * the range (a caller's impossible states). */
+/* flm_tensor_slice - rows [first, first + count) of the first axis, which is not the one that is padded. Asserts both
+ * and the range (a caller's impossible states). */
 flm_tensor flm_tensor_slice(const flm_tensor *t, int64_t first, int64_t count);
 
 /* flm_tensor_flat - the same elements as rows x last, padded alike. */
@@ -78,22 +78,28 @@ flm_tensor flm_tensor_flat(const flm_tensor *t);
  * text. */
 const char *flm_tensor_describe(const flm_tensor *t, char *text, size_t size);
 
-/* flm_tensor_expect - FLM_E_SHAPE, naming what, unless t has this dtype, these sizes (-1: any size) and rows side by side.
- * flm_tensor_expect_rows - the same of rows that may be padded. */
+/* flm_tensor_expect - FLM_E_SHAPE, naming what, unless t has this dtype, these sizes (-1: any size) and rows side by
+ * side. flm_tensor_expect_rows - the same of rows that may be padded. */
 flm_status flm_tensor_expect(const flm_tensor *t, const char *what, flm_dtype dtype, int ndim, const int64_t *dim);
 flm_status flm_tensor_expect_rows(const flm_tensor *t, const char *what, flm_dtype dtype, int ndim, const int64_t *dim);
 
 /* flm_bf16_from_f32 (round to nearest even; NaN stays NaN), flm_bf16_to_f32 (exact). */
 static inline uint16_t flm_bf16_from_f32(float x)
 {
-    union { float f; uint32_t u; } v = {x};
+    union {
+        float f;
+        uint32_t u;
+    } v = {x};
     uint32_t rounded = (v.u + 0x7FFFu + (v.u >> 16 & 1)) >> 16;
     return (uint16_t)((v.u & 0x7FFFFFFFu) > 0x7F800000u ? (v.u >> 16 | 64) : rounded);
 }
 
 static inline float flm_bf16_to_f32(uint16_t x)
 {
-    union { uint32_t u; float f; } v = {(uint32_t)x << 16};
+    union {
+        uint32_t u;
+        float f;
+    } v = {(uint32_t)x << 16};
     return v.f;
 }
 

@@ -1,6 +1,7 @@
 /* base_permute.h - a permutation of 0..n-1 that needs no memory: a keyed Feistel network with cycle walking.
  * Source: Luby and Rackoff, "How to construct pseudorandom permutations from pseudorandom functions", 1988; cycle
- * walking: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002. SPDX-License-Identifier: Apache-2.0 */
+ * walking: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002. SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef FLM_BASE_PERMUTE_H
 #define FLM_BASE_PERMUTE_H
 

@@ -18,17 +18,19 @@
 #endif
 
 typedef enum flm_random_purpose {
-    FLM_RANDOM_INIT = 1,      /* initial weights; site = parameter index */
-    FLM_RANDOM_TIME = 2,      /* stratified times; site 0 offsets, 1 permutation, 2 starts of jumps */
-    FLM_RANDOM_NOISE = 3,     /* xi of a training step */
-    FLM_RANDOM_DROPOUT = 4,   /* site = 2^16 pass + 2 * layer + {0 attention, 1 MLP} */
-    FLM_RANDOM_SHUFFLE = 5,   /* row permutation; step = epoch */
-    FLM_RANDOM_VALIDATION = 6,/* noise and times of validation: step = batch index, the same at every evaluation */
-    FLM_RANDOM_SAMPLE = 7,    /* initial noise of generated samples */
-    FLM_RANDOM_BOOTSTRAP = 8  /* which samples a bootstrap draws: sample = draw */
+    FLM_RANDOM_INIT = 1,       /* initial weights; site = parameter index */
+    FLM_RANDOM_TIME = 2,       /* stratified times; site 0 offsets, 1 permutation, 2 starts of jumps */
+    FLM_RANDOM_NOISE = 3,      /* xi of a training step */
+    FLM_RANDOM_DROPOUT = 4,    /* site = 2^16 pass + 2 * layer + {0 attention, 1 MLP} */
+    FLM_RANDOM_SHUFFLE = 5,    /* row permutation; step = epoch */
+    FLM_RANDOM_VALIDATION = 6, /* noise and times of validation: step = batch index, the same at every evaluation */
+    FLM_RANDOM_SAMPLE = 7,     /* initial noise of generated samples */
+    FLM_RANDOM_BOOTSTRAP = 8   /* which samples a bootstrap draws: sample = draw */
 } flm_random_purpose;
 
-typedef struct flm_philox4 { uint32_t v[4]; } flm_philox4;
+typedef struct flm_philox4 {
+    uint32_t v[4];
+} flm_philox4;
 
 /* flm_philox4x32 - the ten-round bijection of a 128-bit counter under a 64-bit key. */
 FLM_PHILOX_INLINE flm_philox4 flm_philox4x32(uint64_t key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
@@ -48,9 +50,9 @@ FLM_PHILOX_INLINE flm_philox4 flm_philox4x32(uint64_t key, uint32_t c0, uint32_t
     return block;
 }
 
-/* flm_philox_at - the block of components [4 block, 4 block + 4) of a sample's position, or with halves of words (the low
- * half first) of components [8 block, 8 block + 8). This is the counter's layout: sample low, sample high, position,
- * block. */
+/* flm_philox_at - the block of components [4 block, 4 block + 4) of a sample's position, or with halves of words (the
+ * low half first) of components [8 block, 8 block + 8). This is the counter's layout: sample low, sample high,
+ * position, block. */
 enum { FLM_PHILOX_WORDS = 4, FLM_PHILOX_HALVES = 8 };
 FLM_PHILOX_INLINE flm_philox4 flm_philox_at(uint64_t stream, uint64_t sample, uint32_t position, uint32_t block)
 {
@@ -64,8 +66,8 @@ FLM_PHILOX_INLINE uint64_t flm_philox_stream(uint64_t seed, flm_random_purpose p
     return (uint64_t)r.v[1] << 32 | r.v[0];
 }
 
-/* flm_philox_uniform - a double in (0, 1) from two words: (n + 1/2) / 2^52 with n of 52 bits. With 53 the sum would need
- * 54 bits, and the largest round to 1. */
+/* flm_philox_uniform - a double in (0, 1) from two words: (n + 1/2) / 2^52 with n of 52 bits. With 53 the sum would
+ * need 54 bits, and the largest round to 1. */
 FLM_PHILOX_INLINE double flm_philox_uniform(uint32_t hi, uint32_t lo)
 {
     return ((double)(((uint64_t)hi << 32 | lo) >> 12) + 0.5) * 0x1p-52;

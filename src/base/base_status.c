@@ -15,9 +15,9 @@ static _Thread_local int remote_rank = -1;
 const char *flm_status_name(flm_status code)
 {
     static const char *const names[] = {
-        "FLM_OK",         "FLM_E_USAGE",    "FLM_E_ARG", "FLM_E_SHAPE",  "FLM_E_UNSUPPORTED",
-        "FLM_E_NOMEM",    "FLM_E_IO",       "FLM_E_FORMAT", "FLM_E_CHECKSUM", "FLM_E_MISMATCH",
-        "FLM_E_MPI",      "FLM_E_DEVICE",   "FLM_E_NUMERIC", "FLM_E_INTERRUPTED",
+        "FLM_OK",      "FLM_E_USAGE",  "FLM_E_ARG",     "FLM_E_SHAPE",       "FLM_E_UNSUPPORTED",
+        "FLM_E_NOMEM", "FLM_E_IO",     "FLM_E_FORMAT",  "FLM_E_CHECKSUM",    "FLM_E_MISMATCH",
+        "FLM_E_MPI",   "FLM_E_DEVICE", "FLM_E_NUMERIC", "FLM_E_INTERRUPTED",
     };
     if (code < 0 || (size_t)code >= sizeof names / sizeof names[0]) return "unknown status";
     return names[code];

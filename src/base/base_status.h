@@ -27,10 +27,10 @@ typedef enum flm_status {
     FLM_E_SHAPE = 3,       /* tensor shapes that do not fit each other */
     FLM_E_UNSUPPORTED = 4, /* the backend has no implementation for this op, dtype or shape */
     FLM_E_NOMEM = 5,
-    FLM_E_IO = 6,          /* the operating system refused a read, write, open, rename */
-    FLM_E_FORMAT = 7,      /* a file that is not what it should be */
-    FLM_E_CHECKSUM = 8,    /* a file whose bytes changed */
-    FLM_E_MISMATCH = 9,    /* files or options that do not fit each other */
+    FLM_E_IO = 6,       /* the operating system refused a read, write, open, rename */
+    FLM_E_FORMAT = 7,   /* a file that is not what it should be */
+    FLM_E_CHECKSUM = 8, /* a file whose bytes changed */
+    FLM_E_MISMATCH = 9, /* files or options that do not fit each other */
     FLM_E_MPI = 10,
     FLM_E_DEVICE = 11,     /* a device or its library failed */
     FLM_E_NUMERIC = 12,    /* not finite, not positive definite */
@@ -65,13 +65,13 @@ void flm_err_set_remote(int failing_rank);
 /* flm_err_remote - the rank that will speak, or -1 when this rank does. */
 int flm_err_remote(void);
 
-#define FLM_TRY(call)                                       \
-    do {                                                    \
-        rc = (call);                                        \
-        if (rc != FLM_OK) {                                 \
-            flm_err_frame(rc, #call, __FILE__, __LINE__);   \
-            goto done;                                      \
-        }                                                   \
+#define FLM_TRY(call)                                     \
+    do {                                                  \
+        rc = (call);                                      \
+        if (rc != FLM_OK) {                               \
+            flm_err_frame(rc, #call, __FILE__, __LINE__); \
+            goto done;                                    \
+        }                                                 \
     } while (0)
 
 #define FLM_FAIL(code, ...)                                          \

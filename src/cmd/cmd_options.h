@@ -8,16 +8,34 @@
 extern const char *const flm_device_choices[], *const flm_precision_choices[];
 
 /* --device, --precision, --seed, --threads of a struct that has them by these names. */
-#define FLM_OPTIONS_COMMON(type)                                                                                    \
-    {"device", FLM_OPTION_CHOICE, offsetof(type, device), "auto", 0, 0, flm_device_choices, "Machine", "DEVICE",    \
-     "Where to compute", false},                                                                                    \
-        {"precision", FLM_OPTION_CHOICE, offsetof(type, precision), "auto", 0, 0, flm_precision_choices, "Machine", \
-         "DTYPE", "Operands of matrix products; auto: bf16 where the device is fast at it", false},                 \
-        {"threads", FLM_OPTION_INT, offsetof(type, threads), "0", 0, 4096, NULL, "Machine", "N",                    \
-         "OpenMP threads a rank; 0: as the environment says", false},                                               \
-    {                                                                                                               \
-        "seed", FLM_OPTION_INT, offsetof(type, seed), "1", 0, 9007199254740992.0, NULL, "Machine", "N",             \
-            "All random numbers are a function of it", false                                                        \
+#define FLM_OPTIONS_COMMON(type)                                                                        \
+    {"device",  FLM_OPTION_CHOICE, offsetof(type, device), "auto", 0, 0, flm_device_choices,            \
+     "Machine", "DEVICE",          "Where to compute",     false},                                      \
+        {"precision",                                                                                   \
+         FLM_OPTION_CHOICE,                                                                             \
+         offsetof(type, precision),                                                                     \
+         "auto",                                                                                        \
+         0,                                                                                             \
+         0,                                                                                             \
+         flm_precision_choices,                                                                         \
+         "Machine",                                                                                     \
+         "DTYPE",                                                                                       \
+         "Operands of matrix products; auto: bf16 where the device is fast at it",                      \
+         false},                                                                                        \
+        {"threads",                                                                                     \
+         FLM_OPTION_INT,                                                                                \
+         offsetof(type, threads),                                                                       \
+         "0",                                                                                           \
+         0,                                                                                             \
+         4096,                                                                                          \
+         NULL,                                                                                          \
+         "Machine",                                                                                     \
+         "N",                                                                                           \
+         "OpenMP threads a rank; 0: as the environment says",                                           \
+         false},                                                                                        \
+    {                                                                                                   \
+        "seed", FLM_OPTION_INT, offsetof(type, seed), "1", 0, 9007199254740992.0, NULL, "Machine", "N", \
+            "All random numbers are a function of it", false                                            \
     }
 
 #endif

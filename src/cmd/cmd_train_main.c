@@ -1,6 +1,7 @@
-/* cmd_train_main.c - what flm_train and flm_distill do alike: all but their tables. SPDX-License-Identifier: Apache-2.0 */
-#include "process/process.h"
+/* cmd_train_main.c - what flm_train and flm_distill do alike: all but their tables. SPDX-License-Identifier: Apache-2.0
+ */
 #include "cmd/cmd_train_options.h"
+#include "process/process.h"
 
 int flm_train_main(const char *program, const char *purpose, const flm_option *table, int count, int argc, char **argv)
 {

@@ -1,4 +1,5 @@
-/* flm_distill.c - the program: an FLM and shards in, a flow map's checkpoints and metrics out. SPDX-License-Identifier: Apache-2.0 */
+/* flm_distill.c - the program: an FLM and shards in, a flow map's checkpoints and metrics out. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "cmd/cmd_train_options.h"
 
 static const char *const weights_choices[] = {"ema", "raw", NULL};

@@ -1,7 +1,7 @@
 /* flm_generate.c - the program: a checkpoint in, a samples file out. SPDX-License-Identifier: Apache-2.0 */
-#include "sample/sample_generate.h"
 #include "cmd/cmd_options.h"
 #include "process/process.h"
+#include "sample/sample_generate.h"
 
 #define AT(field) offsetof(flm_generate_options, field)
 #define MOST      9007199254740992.0 /* 2^53: what a double counts exactly */
@@ -21,7 +21,8 @@ static const flm_option table[] = {
     {"samples", FLM_OPTION_INT, AT(samples), "64", 1, MOST, NULL, "Sampling", "N", "Samples of each number of steps",
      false},
     {"steps", FLM_OPTION_LIST, AT(steps), "128", 0, 0, NULL, "Sampling", "N[,N...]", "Euler steps a sample", false},
-    {"batch", FLM_OPTION_INT, AT(batch), "64", 1, 1 << 24, NULL, "Sampling", "N", "Samples a rank makes at once", false},
+    {"batch", FLM_OPTION_INT, AT(batch), "64", 1, 1 << 24, NULL, "Sampling", "N", "Samples a rank makes at once",
+     false},
     {"chunk", FLM_OPTION_INT, AT(chunk), "0", 0, 1 << 24, NULL, "Sampling", "N",
      "Rows of logits held at once; 0: about 16 M logits, 256 M on a GPU", false},
     {"score", FLM_OPTION_STRING, AT(score), "", 0, 0, NULL, "Scoring", "FILE",
@@ -29,8 +30,10 @@ static const flm_option table[] = {
     {"score-batch", FLM_OPTION_INT, AT(score_batch), "8", 1, 1 << 20, NULL, "Scoring", "N",
      "Texts a rank scores at once", false},
     {"json", FLM_OPTION_STRING, AT(json), "", 0, 0, NULL, "Scoring", "FILE",
-     "generative_ppl, entropy and generated_seqs, as the published evaluation writes them; of several numbers of steps an "
-     "object for each", false},
+     "generative_ppl, entropy and generated_seqs, as the published evaluation writes them; of several numbers of steps "
+     "an "
+     "object for each",
+     false},
     FLM_OPTIONS_COMMON(flm_generate_options),
 };
 
@@ -47,8 +50,8 @@ int main(int argc, char **argv)
                               sizeof table / sizeof table[0], argc, argv, &o, flm_comm_rank(world) == 0, &stop,
                               &options));
     if (stop) goto done;
-    FLM_TRY(flm_comm_agree(world, flm_backend_create((flm_device)o.device, (int)o.threads,
-                                                     flm_comm_local_rank(world), &be)));
+    FLM_TRY(flm_comm_agree(world,
+                           flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be)));
     FLM_TRY(flm_generate_run(world, be, &o, flm_process_stop_requested));
 done:
     if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_process_fail(rc);

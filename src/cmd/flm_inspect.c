@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
 #include "inspect/inspect.h"
-#include "process/process.h"
 #include "io/io_schema.h"
+#include "process/process.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -16,6 +16,6 @@ static const flm_option table[] = {
 
 int main(int argc, char **argv)
 {
-    return flm_train_main("flm_train", "Train a flow language model on shards.", table,
-                          sizeof table / sizeof table[0], argc, argv);
+    return flm_train_main("flm_train", "Train a flow language model on shards.", table, sizeof table / sizeof table[0],
+                          argc, argv);
 }

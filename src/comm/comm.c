@@ -90,8 +90,10 @@ static flm_status begin(flm_comm *comm, flm_backend *be, const flm_comm_work *wo
     if (work->slice < 0 || work->slice > most / comm->size || work->count < 0 || work->count > most)
         FLM_FAIL(FLM_E_ARG, "comm: %lld elements in slices of %lld", (long long)work->count, (long long)work->slice);
     if (!be->host_memory && comm->size > 1 && be != comm->be)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "comm: the memory of device %s cannot be given to MPI, and it is not attached", be->name);
-    if (comm->size == 1 || work->count == 0) goto done; /* the sum over one rank, and its own slice, are there already */
+        FLM_FAIL(FLM_E_UNSUPPORTED, "comm: the memory of device %s cannot be given to MPI, and it is not attached",
+                 be->name);
+    if (comm->size == 1 || work->count == 0)
+        goto done; /* the sum over one rank, and its own slice, are there already */
     if (be->host_memory) {
         FLM_TRY(be->stream->sync(be));
         FLM_TRY(comm->transport->begin(comm, work, &request));

@@ -1,8 +1,8 @@
 /* comm.h - groups of ranks: agreement on failure, reductions, and the divided-optimiser collectives.
  *
- * A transport fills the table in comm_internal.h: `self` (one rank) and `mpi` for host memory, `staged` and `nccl` for a
- * device's (flm_comm_attach). Counts are int64_t elements and are split below INT_MAX inside. MPI_ERRORS_RETURN is set on every
- * communicator made here. SPDX-License-Identifier: Apache-2.0 */
+ * A transport fills the table in comm_internal.h: `self` (one rank) and `mpi` for host memory, `staged` and `nccl` for
+ * a device's (flm_comm_attach). Counts are int64_t elements and are split below INT_MAX inside. MPI_ERRORS_RETURN is
+ * set on every communicator made here. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_COMM_H
 #define FLM_COMM_H
 
@@ -21,19 +21,19 @@ flm_status flm_comm_create(MPI_Comm mpi, flm_comm **out);
 /* flm_comm_destroy - collective; accepts NULL, nulls it. */
 void flm_comm_destroy(flm_comm **comm);
 
-/* flm_comm_attach - prepare for collectives on be's arrays, where the host cannot read them: by NCCL where it is built, be
- * is a GPU and every rank has one of its own; else through pinned host memory (gathers straight from the device, where
- * MPI says that it can), in the same order of sums as on host memory. At most one device; stays until flm_comm_detach,
- * which comes before be is destroyed. Both collective. Errors: FLM_E_NOMEM, FLM_E_DEVICE; FLM_E_MISMATCH where the ranks'
- * devices are of different kinds. */
+/* flm_comm_attach - prepare for collectives on be's arrays, where the host cannot read them: by NCCL where it is built,
+ * be is a GPU and every rank has one of its own; else through pinned host memory (gathers straight from the device,
+ * where MPI says that it can), in the same order of sums as on host memory. At most one device; stays until
+ * flm_comm_detach, which comes before be is destroyed. Both collective. Errors: FLM_E_NOMEM, FLM_E_DEVICE;
+ * FLM_E_MISMATCH where the ranks' devices are of different kinds. */
 flm_status flm_comm_attach(flm_comm *comm, flm_backend *be);
 void flm_comm_detach(flm_comm *comm);
 
 /* flm_comm_describe - how arrays of the attached device travel, for logs: "in host memory", "by NCCL 2.28", ... */
 const char *flm_comm_describe(const flm_comm *comm);
 
-/* flm_comm_abort - for a job that fails: let go of what is under way on devices, which would wait for ever. Not collective;
- * nothing but the end of the process may follow. */
+/* flm_comm_abort - for a job that fails: let go of what is under way on devices, which would wait for ever. Not
+ * collective; nothing but the end of the process may follow. */
 void flm_comm_abort(void);
 
 int flm_comm_rank(const flm_comm *comm);
@@ -60,8 +60,8 @@ flm_status flm_comm_broadcast(flm_comm *comm, void *bytes, int64_t count, int ro
 flm_status flm_comm_gather(flm_comm *comm, const void *mine, int64_t count, void *all, int root);
 
 /* flm_comm_sum_f32_begin - in place sum over ranks of f32 x [count] on be's memory. Deterministic for a given number
- * of ranks (NCCL: and machines). Collective; the same order of begins on every rank. Ends with flm_comm_wait, after which
- * what is queued on be finds the sum. Errors also FLM_E_UNSUPPORTED: device memory of a device not attached. */
+ * of ranks (NCCL: and machines). Collective; the same order of begins on every rank. Ends with flm_comm_wait, after
+ * which what is queued on be finds the sum. Errors also FLM_E_UNSUPPORTED: device memory of a device not attached. */
 flm_status flm_comm_sum_f32_begin(flm_comm *comm, flm_backend *be, float *x, int64_t count, flm_comm_request **out);
 
 /* flm_comm_reduce_scatter_begin - x is [size * slice] f32 on be; afterwards this rank's slice
@@ -75,24 +75,25 @@ flm_status flm_comm_reduce_scatter_begin(flm_comm *comm, flm_backend *be, float 
 flm_status flm_comm_all_gather_begin(flm_comm *comm, flm_backend *be, void *x, flm_dtype dtype, int64_t slice,
                                      flm_comm_request **out);
 
-/* flm_comm_progress - let collectives under way advance; cheap; call it between pieces of computation. Not collective. */
+/* flm_comm_progress - let collectives under way advance; cheap; call it between pieces of computation. Not collective.
+ */
 flm_status flm_comm_progress(flm_comm *comm);
 
-/* flm_comm_wait - finish a request, null it; accepts NULL. Adds the seconds spent waiting to *seconds if not NULL: the host's,
- * so that of NCCL, which be's stream alone waits for, there are none. */
+/* flm_comm_wait - finish a request, null it; accepts NULL. Adds the seconds spent waiting to *seconds if not NULL: the
+ * host's, so that of NCCL, which be's stream alone waits for, there are none. */
 flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *seconds);
 
-/* flm_comm_settle - until all that is queued on be is done, collectives that were waited for included: be's sync, but for
- * one that would wait for ever where a peer is gone. Not collective. Errors: FLM_E_DEVICE. */
+/* flm_comm_settle - until all that is queued on be is done, collectives that were waited for included: be's sync, but
+ * for one that would wait for ever where a peer is gone. Not collective. Errors: FLM_E_DEVICE. */
 flm_status flm_comm_settle(flm_comm *comm, flm_backend *be);
 
 /* flm_err_mpi - turn an MPI code into a status with MPI's text. Use FLM_MPI. */
 flm_status flm_err_mpi(int code, const char *what, const char *file, int line);
 
-#define FLM_MPI(call)                                                  \
-    do {                                                               \
-        rc = flm_err_mpi((call), #call, __FILE__, __LINE__);           \
-        if (rc != FLM_OK) goto done;                                   \
+#define FLM_MPI(call)                                        \
+    do {                                                     \
+        rc = flm_err_mpi((call), #call, __FILE__, __LINE__); \
+        if (rc != FLM_OK) goto done;                         \
     } while (0)
 
 #endif

@@ -24,8 +24,8 @@ typedef struct flm_comm_work {
  * comm->transport carries what the host can read. comm->device, where there is one, carries the arrays of the attached
  * device: open, close, begin, progress and wait as below, its state in comm->device_state; no finish. */
 typedef struct flm_transport {
-    /* open - make the state. Errors: FLM_E_NOMEM. A device's transport: collective, failures are agreed on inside, or end the
-     * job by the rank that has them. */
+    /* open - make the state. Errors: FLM_E_NOMEM. A device's transport: collective, failures are agreed on inside, or
+     * end the job by the rank that has them. */
     flm_status (*open)(flm_comm *comm);
     /* close - release the state, of a failed open too; nothing is under way. */
     void (*close)(flm_comm *comm);
@@ -41,10 +41,10 @@ typedef struct flm_transport {
     flm_status (*settle)(flm_comm *comm);
 } flm_transport;
 
-extern const flm_transport flm_comm_self; /* comm_self.c: one rank */
-extern const flm_transport flm_comm_mpi;  /* comm_mpi.c: any number, host memory */
+extern const flm_transport flm_comm_self;   /* comm_self.c: one rank */
+extern const flm_transport flm_comm_mpi;    /* comm_mpi.c: any number, host memory */
 extern const flm_transport flm_comm_staged; /* comm_staged.c: device memory, through comm->transport */
-extern const flm_transport flm_comm_nccl; /* comm_nccl.c, where it is built: between GPUs */
+extern const flm_transport flm_comm_nccl;   /* comm_nccl.c, where it is built: between GPUs */
 
 /* flm_comm_nccl_fits - whether every rank of comm has a GPU of its own, the attached one. Collective.
  * flm_comm_nccl_abort - of every communicator of this process: let go of what is under way. */
@@ -58,8 +58,8 @@ struct flm_comm {
     void *state; /* the transport's */
     MPI_Comm mpi;
     int rank, size, local_rank, local_size;
-    int node; /* the rank of this node's first */
-    double *small; /* [size, FLM_COMM_SMALL] */
+    int node;                    /* the rank of this node's first */
+    double *small;               /* [size, FLM_COMM_SMALL] */
     flm_backend *be;             /* the attached device; NULL: none, or one in host memory */
     const flm_transport *device; /* how its arrays travel; NULL with be */
     void *device_state;

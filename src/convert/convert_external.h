@@ -1,5 +1,5 @@
-/* convert_external.h - tensors out of other programs' files: safetensors (one file, or shards with their index) and PyTorch's
- * zip files (.ckpt, .pt); and safetensors written.
+/* convert_external.h - tensors out of other programs' files: safetensors (one file, or shards with their index) and
+ * PyTorch's zip files (.ckpt, .pt); and safetensors written.
  *
  * The files are untrusted: every size, offset and name is checked before it is used; of a pickle nothing is ever run
  * (convert_pickle.h). A tensor is read when it is asked for, so that a file larger than memory can be converted.

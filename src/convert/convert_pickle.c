@@ -1,4 +1,5 @@
-/* convert_pickle.c - see convert_pickle.h: a stack machine over indices of values. SPDX-License-Identifier: Apache-2.0 */
+/* convert_pickle.c - see convert_pickle.h: a stack machine over indices of values. SPDX-License-Identifier: Apache-2.0
+ */
 #include "convert/convert_pickle.h"
 
 #include <stdlib.h>

@@ -1,9 +1,9 @@
-/* convert_safetensors_write.c - a safetensors file of f32 tensors, and a single checkpoint file, from a source that gives
- * one tensor after the other. Both get their name when they are whole and on the disk. SPDX-License-Identifier:
+/* convert_safetensors_write.c - a safetensors file of f32 tensors, and a single checkpoint file, from a source that
+ * gives one tensor after the other. Both get their name when they are whole and on the disk. SPDX-License-Identifier:
  * Apache-2.0 */
 #include "base/base_crc32c.h"
-#include "io/io_checkpoint_internal.h"
 #include "convert/convert_external.h"
+#include "io/io_checkpoint_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

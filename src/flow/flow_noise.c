@@ -1,8 +1,9 @@
 /* flow_noise.c - Gram, Cholesky and the products with xi.
  *
  * The differences E_j - E_1 are never divided by s_j: their Gram matrices are, in fp64. What is made of R is multiplied
- * by it in T, X_1 + s_j X_j = xi (..), and divided by it in P, which multiplies the plain differences. The host sees the
- * Gram matrices alone, to sum and to scale them: while it works, a GPU waits. SPDX-License-Identifier: Apache-2.0 */
+ * by it in T, X_1 + s_j X_j = xi (..), and divided by it in P, which multiplies the plain differences. The host sees
+ * the Gram matrices alone, to sum and to scale them: while it works, a GPU waits. SPDX-License-Identifier: Apache-2.0
+ */
 #include "flow/flow_noise.h"
 
 #include "base/base_philox.h"
@@ -199,8 +200,8 @@ done:
     return rc;
 }
 
-/* Every T in f32 from R, on the device: T[0][0] is R's first block, T[j][i] s_j times block (j, i), and of the first column
- * T[0][0] more. */
+/* Every T in f32 from R, on the device: T[0][0] is R's first block, T[j][i] s_j times block (j, i), and of the first
+ * column T[0][0] more. */
 static flm_status make_factors(flm_noise_basis *basis)
 {
     flm_status rc = FLM_OK;
@@ -249,8 +250,8 @@ done:
     return rc;
 }
 
-static flm_status product(flm_backend *be, const flm_tensor *a, bool transpose_a, const flm_tensor *b,
-                          bool transpose_b, const flm_tensor *c, bool accumulate)
+static flm_status product(flm_backend *be, const flm_tensor *a, bool transpose_a, const flm_tensor *b, bool transpose_b,
+                          const flm_tensor *c, bool accumulate)
 {
     const flm_tensor a2 = flm_tensor_flat(a), b2 = flm_tensor_flat(b), c2 = flm_tensor_flat(c);
     return be->ops->matmul(be, &(flm_matmul){.a = &a2,

@@ -19,12 +19,12 @@ enum { FLM_NOISE_NETWORKS = 3 }; /* at most: stage two */
 typedef struct flm_noise_basis {
     flm_backend *be;
     int64_t V, d;
-    int networks;                                         /* k */
-    bool direct;                                          /* V <= k d */
-    int blocks;                                           /* of xi: k, or 1 when direct */
-    int64_t width, K;                                     /* components of a block, d or V; K = blocks width */
-    flm_tensor frozen[FLM_NOISE_NETWORKS - 1];            /* E_1 .. E_k-1: the caller's, f32 [V, d] */
-    double s[FLM_NOISE_NETWORKS];                         /* ||E_j - E_1|| / ||E_1||; 1 for E_1 */
+    int networks;                              /* k */
+    bool direct;                               /* V <= k d */
+    int blocks;                                /* of xi: k, or 1 when direct */
+    int64_t width, K;                          /* components of a block, d or V; K = blocks width */
+    flm_tensor frozen[FLM_NOISE_NETWORKS - 1]; /* E_1 .. E_k-1: the caller's, f32 [V, d] */
+    double s[FLM_NOISE_NETWORKS];              /* ||E_j - E_1|| / ||E_1||; 1 for E_1 */
     /* x0 E_j = sum over i of xi_i T[j][i]^T, f32 [d, d]; direct: of xi T[j][0], f32 [V, d] */
     flm_tensor T[FLM_NOISE_NETWORKS][FLM_NOISE_NETWORKS];
     flm_tensor R;                             /* f64 [k d, k d] lower; absent when direct */
@@ -62,8 +62,8 @@ flm_status flm_noise_embed(const flm_noise_basis *basis, int j, const flm_tensor
  * in xi: blocks, f32 [B, L, width]. Not collective. */
 flm_status flm_noise_backward(flm_noise_basis *basis, const flm_tensor *xi, const flm_tensor *grad_noise);
 
-/* flm_noise_reduce - sum M over the ranks and solve for R^-T M. Once a step, after the last micro-batch. *seconds, if not
- * NULL, gains those spent waiting. Collective. */
+/* flm_noise_reduce - sum M over the ranks and solve for R^-T M. Once a step, after the last micro-batch. *seconds, if
+ * not NULL, gains those spent waiting. Collective. */
 flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm, double *seconds);
 
 /* flm_noise_gradient - add the noise part F R^-T M to rows [first, first + rows) of the trained embedding's gradient.

@@ -219,7 +219,8 @@ flm_status flm_sampler_run(flm_sampler *s, int64_t B, int64_t steps, const flm_n
     FLM_TRY(be->stream->sync(be));
     for (int64_t i = 0; i < flm_tensor_elements(&to); i++) /* how a device says so: backend_ops.h, argmax */
         if (tokens[i] < 0)
-            FLM_FAIL(FLM_E_NUMERIC, "sample %lld of the batch has scores that are not a number", (long long)(i / to.dim[1]));
+            FLM_FAIL(FLM_E_NUMERIC, "sample %lld of the batch has scores that are not a number",
+                     (long long)(i / to.dim[1]));
 done:
     return rc;
 }

@@ -7,12 +7,7 @@
 
 /* The sites of the streams of FLM_RANDOM_VALIDATION: xi of a batch is drawn from site 0, its times from the next ones.
  */
-enum {
-    FLM_VALIDATION_NOISE = 0,
-    FLM_VALIDATION_OFFSETS = 1,
-    FLM_VALIDATION_PERMUTATION = 2,
-    FLM_VALIDATION_START = 3
-};
+enum { FLM_VALIDATION_NOISE = 0, FLM_VALIDATION_OFFSETS = 1, FLM_VALIDATION_PERMUTATION = 2, FLM_VALIDATION_START = 3 };
 
 /* flm_time_stratified - t_i = (u_i + p(i)) / n of samples i in [first, first + count) of a global batch of n: u_i
  * uniform, p a random permutation of 0..n-1, so that every [k/n, (k+1)/n) has exactly one. A function of (seed,

@@ -28,8 +28,8 @@ typedef struct flm_checkpoint_info {
     char kind[16]; /* "flm", "flow-map-1", "flow-map-2" */
     int64_t step, epoch, rows_read, tokens_seen, seed;
     flm_vocabulary vocabulary;
-    int64_t L, d, H, c, N;    /* the model: letters of model.md */
-    char program_version[48]; /* filled by the writer */
+    int64_t L, d, H, c, N;         /* the model: letters of model.md */
+    char program_version[48];      /* filled by the writer */
     char parent[FLM_PARENT_BYTES]; /* distilled from: a line "teacher|flow-map SHA256 STEP PATH" each, or "" */
 } flm_checkpoint_info;
 

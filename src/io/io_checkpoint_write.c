@@ -267,7 +267,8 @@ static flm_status slices_write(const writing *w)
     for (int i = 0; i < w->slices_count; i++) {
         const flm_checkpoint_slice *s = &w->slices[i];
         const int64_t to = w->offset[s->dataset] + s->first * (int64_t)sizeof(float);
-        const int64_t bytes = s->count * (int64_t)sizeof(float), most = s->be != NULL && s->be == w->be ? FLM_IO_BLOCK_BYTES : bytes;
+        const int64_t bytes = s->count * (int64_t)sizeof(float),
+                      most = s->be != NULL && s->be == w->be ? FLM_IO_BLOCK_BYTES : bytes;
         for (int64_t at = 0; at < bytes; at += most) {
             const int64_t n = bytes - at < most ? bytes - at : most;
             const char *data = NULL;

@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endian and are written as they lie in memory");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "files are little-endian and are written as they lie in memory");
 
 static const size_t PIECE_BYTES = (size_t)1 << 30; /* Linux moves at most 2 GiB - 4 KiB a call */
 
@@ -69,7 +70,8 @@ flm_status flm_io_sync_close(int *fd, const char *path)
     int closing = *fd;
 
     *fd = -1;
-    if (fsync(closing) != 0) rc = flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "%s: cannot be synced: %s", path, strerror(errno));
+    if (fsync(closing) != 0)
+        rc = flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "%s: cannot be synced: %s", path, strerror(errno));
     if (close(closing) != 0 && rc == FLM_OK)
         rc = flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "%s: cannot be closed: %s", path, strerror(errno));
     return rc;
@@ -146,5 +148,6 @@ done:
 
 void flm_io_program_version(char *text, size_t size)
 {
-    if (snprintf(text, size, "%s (%s)", flm_version_string(), flm_version_revision()) >= (int)size) text[size - 1] = '\0';
+    if (snprintf(text, size, "%s (%s)", flm_version_string(), flm_version_revision()) >= (int)size)
+        text[size - 1] = '\0';
 }

@@ -10,13 +10,13 @@
 
 typedef struct flm_samples_info {
     flm_vocabulary vocabulary;
-    int64_t samples, L, seed; /* N rows of L tokens */
-    char kind[16];            /* of the checkpoint: "flm", ... */
-    char checkpoint[512];     /* path as given */
+    int64_t samples, L, seed;                     /* N rows of L tokens */
+    char kind[16];                                /* of the checkpoint: "flm", ... */
+    char checkpoint[512];                         /* path as given */
     int64_t checkpoint_step, checkpoint_identity; /* flm_checkpoint_identity: of its very data */
-    char weights[8];          /* "ema" or "raw" */
-    char precision[8];        /* "fp32", "bf16" */
-    char program_version[48]; /* filled by the writer */
+    char weights[8];                              /* "ema" or "raw" */
+    char precision[8];                            /* "fp32", "bf16" */
+    char program_version[48];                     /* filled by the writer */
 } flm_samples_info;
 
 typedef struct flm_samples flm_samples;
@@ -58,8 +58,8 @@ flm_status flm_samples_set_result(flm_comm *comm, flm_samples *samples, int64_t 
  * Collective. Errors: FLM_E_IO, FLM_E_FORMAT. */
 flm_status flm_samples_open_scores(flm_comm *comm, const char *path, flm_samples **out);
 
-/* flm_samples_scores_read - the scores that are there of all N rows, by this scorer (a number that stands for everything
- * the scores depend on) and of the rows as they are now. out nll, positions, present [N]. Not collective. */
+/* flm_samples_scores_read - the scores that are there of all N rows, by this scorer (a number that stands for
+ * everything the scores depend on) and of the rows as they are now. out nll, positions, present [N]. Not collective. */
 flm_status flm_samples_scores_read(const flm_samples *samples, int64_t steps, uint32_t scorer, double *nll,
                                    int64_t *positions, bool *present);
 

@@ -196,8 +196,8 @@ static flm_status scores_locate(hid_t file, int64_t file_bytes, flm_samples *s, 
         if (H5Lexists(file, path, H5P_DEFAULT) <= 0) continue;
         FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
         FLM_TRY(flm_err_blame(flm_h5_locate(dataset, k == FLM_SAMPLES_SCORED ? 4 : 8, file_bytes, &ndim, dim,
-                                           &s->scores[i * FLM_SAMPLES_SCORES + k], &bytes),
-                             path));
+                                            &s->scores[i * FLM_SAMPLES_SCORES + k], &bytes),
+                              path));
         flm_h5_close(&dataset);
     }
 done:
@@ -235,7 +235,10 @@ done:
     return flm_err_blame(rc, path);
 }
 
-flm_status flm_samples_open_read(const char *path, flm_samples **out) { return flm_samples_open_file(path, false, out); }
+flm_status flm_samples_open_read(const char *path, flm_samples **out)
+{
+    return flm_samples_open_file(path, false, out);
+}
 
 /* ---- taking up what is there ---- */
 

@@ -17,9 +17,9 @@ typedef struct flm_shard_input { /* one line of the manifest */
 typedef struct flm_shard_info { /* what every file of a directory says of itself */
     flm_vocabulary vocabulary;
     int64_t L;
-    char corpus[64];        /* "text", "lm1b", "owt", ... */
-    char documents[32];     /* "line", "blank", "file" */
-    int64_t group_docs;     /* packing: documents a group, 0 = one group */
+    char corpus[64];    /* "text", "lm1b", "owt", ... */
+    char documents[32]; /* "line", "blank", "file" */
+    int64_t group_docs; /* packing: documents a group, 0 = one group */
     char program_version[48];
     const flm_shard_input *inputs;
     int inputs_count;
@@ -52,7 +52,13 @@ flm_status flm_shard_reclaim(const char *directory, const char *split, int numbe
 
 /* flm_shard_publish - give every shard its final name, then write index.h5 (temporary name, fsync, rename).
  * in  splits [count] with their shard counts and rows. One rank calls it. Errors: FLM_E_IO, FLM_E_FORMAT. */
-typedef struct flm_shard_split { char name[16]; int shards; int64_t rows; int64_t rows_a_shard; int64_t documents, dropped; } flm_shard_split;
+typedef struct flm_shard_split {
+    char name[16];
+    int shards;
+    int64_t rows;
+    int64_t rows_a_shard;
+    int64_t documents, dropped;
+} flm_shard_split;
 flm_status flm_shard_publish(const char *directory, const flm_shard_split *splits, int count,
                              const flm_shard_info *info);
 

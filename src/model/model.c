@@ -27,10 +27,14 @@ flm_status flm_model_check(const flm_model_shape *shape)
         const char *name;
         int64_t value, least, most;
     } sizes[] = {
-        {"length L", shape->L, 1, 1 << 20},        {"vocabulary V", shape->V, 2, 1 << 24},
-        {"hidden size d", shape->d, 2, 1 << 16},   {"heads H", shape->H, 1, 1 << 12},
-        {"condition size c", shape->c, 1, 1 << 16}, {"blocks N", shape->N, 1, 4096},
-        {"timestep features F", shape->F, 2, 1 << 16}, {"mlp_ratio", shape->mlp_ratio, 1, 64},
+        {"length L", shape->L, 1, 1 << 20},
+        {"vocabulary V", shape->V, 2, 1 << 24},
+        {"hidden size d", shape->d, 2, 1 << 16},
+        {"heads H", shape->H, 1, 1 << 12},
+        {"condition size c", shape->c, 1, 1 << 16},
+        {"blocks N", shape->N, 1, 4096},
+        {"timestep features F", shape->F, 2, 1 << 16},
+        {"mlp_ratio", shape->mlp_ratio, 1, 64},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].value < sizes[i].least || sizes[i].value > sizes[i].most)

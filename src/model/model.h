@@ -15,12 +15,12 @@ typedef enum flm_network {
 } flm_network;
 
 typedef struct flm_model_shape {
-    int64_t L, V;     /* positions, vocabulary */
-    int64_t d, H;     /* hidden size, heads; h = d / H */
-    int64_t c, N;     /* condition size, blocks */
-    int64_t F;        /* timestep features, cos and sin together (256) */
-    int64_t mlp_ratio;/* MLP width over d (4) */
-    double softcap;   /* of attention scores (50) */
+    int64_t L, V;        /* positions, vocabulary */
+    int64_t d, H;        /* hidden size, heads; h = d / H */
+    int64_t c, N;        /* condition size, blocks */
+    int64_t F;           /* timestep features, cos and sin together (256) */
+    int64_t mlp_ratio;   /* MLP width over d (4) */
+    double softcap;      /* of attention scores (50) */
     flm_network network; /* 0: one-time */
 } flm_model_shape;
 

@@ -156,9 +156,14 @@ flm_status flm_dit_product(flm_backend *be, const flm_tensor *a, bool transpose_
 {
     const flm_tensor a2 = flm_tensor_flat(a), b2 = flm_tensor_flat(b), c2 = flm_tensor_flat(c);
     const flm_tensor gelu2 = gelu != NULL ? flm_tensor_flat(gelu) : flm_tensor_none();
-    return be->ops->matmul(be, &(flm_matmul){.a = &a2, .b = &b2, .transpose_a = transpose_a,
-                                             .transpose_b = transpose_b, .c = &c2, .accumulate = accumulate,
-                                             .bias = bias, .gelu = gelu != NULL ? &gelu2 : NULL});
+    return be->ops->matmul(be, &(flm_matmul){.a = &a2,
+                                             .b = &b2,
+                                             .transpose_a = transpose_a,
+                                             .transpose_b = transpose_b,
+                                             .c = &c2,
+                                             .accumulate = accumulate,
+                                             .bias = bias,
+                                             .gelu = gelu != NULL ? &gelu2 : NULL});
 }
 
 flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int branch)
@@ -174,11 +179,21 @@ flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i)
 {
     const flm_dit_block *b = &dit->block[i];
     return (flm_dit_block){
-        .x = batch_of(dit, &b->x), .x_mid = batch_of(dit, &b->x_mid), .mod = batch_of(dit, &b->mod),
-        .mean1 = batch_of(dit, &b->mean1), .rstd1 = batch_of(dit, &b->rstd1), .mean2 = batch_of(dit, &b->mean2),
-        .rstd2 = batch_of(dit, &b->rstd2), .y1 = batch_of(dit, &b->y1), .qkv = batch_of(dit, &b->qkv),
-        .o = batch_of(dit, &b->o), .proj = batch_of(dit, &b->proj), .lse = batch_of(dit, &b->lse),
-        .y2 = batch_of(dit, &b->y2), .h_pre = batch_of(dit, &b->h_pre), .h_act = batch_of(dit, &b->h_act),
+        .x = batch_of(dit, &b->x),
+        .x_mid = batch_of(dit, &b->x_mid),
+        .mod = batch_of(dit, &b->mod),
+        .mean1 = batch_of(dit, &b->mean1),
+        .rstd1 = batch_of(dit, &b->rstd1),
+        .mean2 = batch_of(dit, &b->mean2),
+        .rstd2 = batch_of(dit, &b->rstd2),
+        .y1 = batch_of(dit, &b->y1),
+        .qkv = batch_of(dit, &b->qkv),
+        .o = batch_of(dit, &b->o),
+        .proj = batch_of(dit, &b->proj),
+        .lse = batch_of(dit, &b->lse),
+        .y2 = batch_of(dit, &b->y2),
+        .h_pre = batch_of(dit, &b->h_pre),
+        .h_act = batch_of(dit, &b->h_act),
         .out = batch_of(dit, &b->out),
     };
 }

@@ -17,15 +17,15 @@ typedef enum flm_dit_memory {
     FLM_DIT_RECOMPUTE /* their inputs; the backward pass makes the rest again, the same bits, a forward pass more */
 } flm_dit_memory;
 
-/* What one block has for its backward pass. FLM_DIT_FORWARD: all share one set, and x, x_mid are one; FLM_DIT_RECOMPUTE: all
- * share one set but for x. */
+/* What one block has for its backward pass. FLM_DIT_FORWARD: all share one set, and x, x_mid are one;
+ * FLM_DIT_RECOMPUTE: all share one set but for x. */
 typedef struct flm_dit_block {
-    flm_tensor x, x_mid;                    /* f32 [B, L, d]: the block's input, and between its two branches */
-    flm_tensor mod;                         /* f32 [B, 6d]: shift1 scale1 gate1 shift2 scale2 gate2 */
-    flm_tensor mean1, rstd1, mean2, rstd2;  /* f32 [B, L] */
-    flm_tensor y1, qkv, o, proj;            /* act [B, L, d | 3d | d | d]; q and k after RoPE */
-    flm_tensor lse;                         /* f32 [B, H, L] */
-    flm_tensor y2, h_pre, h_act, out;       /* act [B, L, d | 4d | 4d | d] */
+    flm_tensor x, x_mid;                   /* f32 [B, L, d]: the block's input, and between its two branches */
+    flm_tensor mod;                        /* f32 [B, 6d]: shift1 scale1 gate1 shift2 scale2 gate2 */
+    flm_tensor mean1, rstd1, mean2, rstd2; /* f32 [B, L] */
+    flm_tensor y1, qkv, o, proj;           /* act [B, L, d | 3d | d | d]; q and k after RoPE */
+    flm_tensor lse;                        /* f32 [B, H, L] */
+    flm_tensor y2, h_pre, h_act, out;      /* act [B, L, d | 4d | 4d | d] */
 } flm_dit_block;
 
 typedef struct flm_dit {
@@ -39,16 +39,16 @@ typedef struct flm_dit {
     flm_tensor t, until;   /* f32 [B_most]: the time, and the time that a two-time network jumps to */
     flm_tensor features, time_h, time_act, time_out, cond; /* f32 [B, F | c | c | c | c] */
     flm_tensor until_features, until_h, until_act;         /* f32 [B, F | c | c], of shape.network with two times */
-    flm_dit_block *block;  /* [N] */
+    flm_dit_block *block;                                  /* [N] */
     flm_tensor x_out, mod_out, mean_out, rstd_out;         /* head: f32 [B, L, d], [B, 2d], [B, L] x 2 */
-    flm_tensor y;          /* act [B, L, d]: the last hidden state */
-    flm_tensor logits;     /* f32 [chunk, V], padded rows (backend_tensor.h) */
-    flm_tensor probs;      /* act [chunk, V], likewise; the same memory as logits in f32 */
-    flm_tensor rope;       /* f32 [L, h/2, 2] */
-    flm_tensor grad_x;     /* f32 [B, L, d]; after backward: the gradient of input */
-    flm_tensor grad_y;     /* act [B, L, d] */
-    flm_tensor grad_branch;/* act [B, L, d] */
-    flm_tensor grad_wide;  /* act [B, L, 4d], and qkv's gradient */
+    flm_tensor y;                                          /* act [B, L, d]: the last hidden state */
+    flm_tensor logits;                                     /* f32 [chunk, V], padded rows (backend_tensor.h) */
+    flm_tensor probs;       /* act [chunk, V], likewise; the same memory as logits in f32 */
+    flm_tensor rope;        /* f32 [L, h/2, 2] */
+    flm_tensor grad_x;      /* f32 [B, L, d]; after backward: the gradient of input */
+    flm_tensor grad_y;      /* act [B, L, d] */
+    flm_tensor grad_branch; /* act [B, L, d] */
+    flm_tensor grad_wide;   /* act [B, L, 4d], and qkv's gradient */
     flm_tensor grad_mod, grad_mod_out, grad_cond, grad_c1, grad_c2; /* f32 [B, 6d | 2d | c | c | c] */
     flm_arena arena;
 } flm_dit;
@@ -86,9 +86,9 @@ void flm_dit_destroy(flm_dit **dit);
 flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, const flm_dit_dropout *dropout);
 
 /* flm_dit_backward - from dit->grad_y (gradient of y) to dit->grad_x (gradient of input); weights' gradients +=.
- * Needs the memory for it, the forward of the same B just before, the same weights and the same dropout. hook: NULL, or told of each bucket but
- * the embedding's and flm_bucket_two_time, which flow completes; the head's buckets are complete before this begins and
- * told first. */
+ * Needs the memory for it, the forward of the same B just before, the same weights and the same dropout. hook: NULL, or
+ * told of each bucket but the embedding's and flm_bucket_two_time, which flow completes; the head's buckets are
+ * complete before this begins and told first. */
 flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_dit_dropout *dropout,
                             const flm_dit_hook *hook);
 

@@ -8,10 +8,7 @@
 enum { SHIFT1 = 0, SCALE1 = 1, GATE1 = 2, SHIFT2 = 3, SCALE2 = 4, GATE2 = 5, MODULATIONS = 6 };
 
 /* The first B sequences of a tensor made for B_most. */
-static inline flm_tensor batch_of(const flm_dit *dit, const flm_tensor *t)
-{
-    return flm_tensor_slice(t, 0, dit->B);
-}
+static inline flm_tensor batch_of(const flm_dit *dit, const flm_tensor *t) { return flm_tensor_slice(t, 0, dit->B); }
 
 /* A block's tensors cut to the batch. */
 flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i);

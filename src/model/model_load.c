@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kinds[] = {[FLM_NETWORK_ONE_TIME] = "flm",
-                                    [FLM_NETWORK_TWO_TIME] = "flow-map-2",
-                                    [FLM_NETWORK_RESIDUAL] = "flow-map-1"};
+static const char *const kinds[] = {
+    [FLM_NETWORK_ONE_TIME] = "flm", [FLM_NETWORK_TWO_TIME] = "flow-map-2", [FLM_NETWORK_RESIDUAL] = "flow-map-1"};
 
 const char *flm_model_kind_name(flm_network network) { return kinds[network]; }
 
@@ -25,7 +24,8 @@ flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shap
     shape.c = info->c;
     shape.N = info->N;
     while (kind <= FLM_NETWORK_RESIDUAL && strcmp(info->kind, kinds[kind]) != 0) kind++;
-    if (kind > FLM_NETWORK_RESIDUAL) FLM_FAIL(FLM_E_MISMATCH, "the checkpoint is of kind %s, no flow language model or map", info->kind);
+    if (kind > FLM_NETWORK_RESIDUAL)
+        FLM_FAIL(FLM_E_MISMATCH, "the checkpoint is of kind %s, no flow language model or map", info->kind);
     shape.network = (flm_network)kind;
     if (flm_model_check(&shape) != FLM_OK) {
         char why[256];

@@ -123,8 +123,7 @@ static void add_all(layout *at)
     flm_tensor *const time[] = {&w->time_W1, &w->time_b1, &w->time_W2, &w->time_b2};
     add(at, &w->E, FLM_BUCKET_EMBEDDING, FLM_INIT_UNIFORM, in_d, s->V, s->d, "vocab_embed.embedding");
     add_embedding(at, FLM_BUCKET_TIME, time, FLM_INIT_UNIFORM, "sigma_map");
-    for (int i = 0; i < s->N; i++)
-        add_block(at, i);
+    for (int i = 0; i < s->N; i++) add_block(at, i);
     add_head(at);
     if (s->network != FLM_NETWORK_ONE_TIME) add_two_time(at);
 }

@@ -20,20 +20,20 @@ typedef enum flm_init { FLM_INIT_ZERO, FLM_INIT_ONE, FLM_INIT_UNIFORM } flm_init
 typedef struct flm_parameter {
     char name[FLM_PARAMETER_NAME]; /* "blocks.3.attn_qkv.weight", ...: model.md section 2 */
     int ndim;
-    int64_t dim[2];                /* [out, in], [V, d] or [n] */
+    int64_t dim[2]; /* [out, in], [V, d] or [n] */
     flm_init init;
-    double bound;                  /* of FLM_INIT_UNIFORM: U(-bound, bound) */
-    bool fresh;                    /* a distillation begins with the initial value, not with the teacher's */
+    double bound; /* of FLM_INIT_UNIFORM: U(-bound, bound) */
+    bool fresh;   /* a distillation begins with the initial value, not with the teacher's */
     int bucket;
-    int64_t offset, count;         /* elements within the bucket */
+    int64_t offset, count; /* elements within the bucket */
 } flm_parameter;
 
 typedef struct flm_bucket {
-    flm_dtype dtype;         /* of compute */
-    int64_t slice;           /* elements a rank: the bucket has size * slice */
-    int first, count;        /* its parameters */
-    flm_tensor compute;      /* [size * slice] */
-    flm_tensor grad;         /* f32 [size * slice], or absent */
+    flm_dtype dtype;    /* of compute */
+    int64_t slice;      /* elements a rank: the bucket has size * slice */
+    int first, count;   /* its parameters */
+    flm_tensor compute; /* [size * slice] */
+    flm_tensor grad;    /* f32 [size * slice], or absent */
 } flm_bucket;
 
 /* One block's tensors, named as in model.md; the same struct for weights and for gradients. */
@@ -42,10 +42,10 @@ typedef struct flm_block_weights {
 } flm_block_weights;
 
 typedef struct flm_dit_weights {
-    flm_tensor E;                      /* [V, d] */
+    flm_tensor E;                                  /* [V, d] */
     flm_tensor time_W1, time_b1, time_W2, time_b2; /* emb_s: Linear(F->c), Linear(c->c) */
-    flm_block_weights *block;          /* [N] */
-    flm_tensor wf, Af, af, Wout, bout; /* head */
+    flm_block_weights *block;                      /* [N] */
+    flm_tensor wf, Af, af, Wout, bout;             /* head */
     /* absent from one-time networks: emb_u */
     flm_tensor until_W1, until_b1, until_W2, until_b2;
     /* of FLM_NETWORK_RESIDUAL alone: the loss-weighting network's embedding and its two layers */
@@ -62,7 +62,7 @@ typedef struct flm_weights {
     int parameters;
     flm_bucket *bucket;
     int buckets;
-    flm_dit_weights w, grad;  /* views; grad's tensors are absent without gradients */
+    flm_dit_weights w, grad; /* views; grad's tensors are absent without gradients */
     flm_arena arena;
 } flm_weights;
 

@@ -73,8 +73,9 @@ static flm_status make_all(generation *g, bool (*stop_requested)(void), bool *st
     double total = 0, done_steps = 0;
     for (int s = 0; s < g->steps_count; s++) total += (double)(g->steps[s] * ((blocks + size - 1) / size));
     if (blocks < size)
-        flm_log(FLM_LOG_INFO, "%" PRId64 " samples in blocks of --batch %" PRId64 ": %" PRId64 " of %" PRId64
-                " ranks have work", N, batch, blocks, size);
+        flm_log(FLM_LOG_INFO,
+                "%" PRId64 " samples in blocks of --batch %" PRId64 ": %" PRId64 " of %" PRId64 " ranks have work", N,
+                batch, blocks, size);
     for (int s = 0; s < g->steps_count; s++)
         for (int64_t block = rank; block - rank < blocks; block += size) {
             FLM_TRY(stop_common(g->comm, stop_requested, stopped));
@@ -156,8 +157,10 @@ static flm_status check_later(const generation *g)
     flm_checkpoint *gpt2 = NULL;
     if (g->o->score[0] && flm_comm_rank(g->comm) == 0) local = flm_checkpoint_open(g->o->score, &gpt2);
     if (local == FLM_OK && gpt2 != NULL && strcmp(flm_checkpoint_get_info(gpt2)->kind, "gpt2") != 0)
-        local = flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__, "--score %s is a checkpoint of kind %s; it takes one of kind "
-                              "gpt2", g->o->score, flm_checkpoint_get_info(gpt2)->kind);
+        local = flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__,
+                              "--score %s is a checkpoint of kind %s; it takes one of kind "
+                              "gpt2",
+                              g->o->score, flm_checkpoint_get_info(gpt2)->kind);
     FLM_TRY(flm_comm_agree(g->comm, local));
 done:
     flm_checkpoint_close(&gpt2);

@@ -20,8 +20,9 @@ typedef struct flm_generate_options {
 
 /* flm_generate_run - the rows that the samples file lacks, a table with the entropy on stdout, and the text where it is
  * asked for. Sample i is a function of (seed, i): of neither batch nor ranks. stop_requested: asked once a block.
- * Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH (a samples file of something else, another teacher), FLM_E_INTERRUPTED (stopped early;
- * what was made stays), and those of files and devices. Source: model.md section 8. */
+ * Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH (a samples file of something else, another teacher),
+ * FLM_E_INTERRUPTED (stopped early; what was made stays), and those of files and devices. Source: model.md section 8.
+ */
 flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_options *options,
                             bool (*stop_requested)(void));
 

@@ -3,10 +3,10 @@
 #ifndef FLM_SAMPLE_INTERNAL_H
 #define FLM_SAMPLE_INTERNAL_H
 
-#include "sample/sample_generate.h"
 #include "flow/flow_sampler.h"
 #include "io/io_lineage.h"
 #include "io/io_samples.h"
+#include "sample/sample_generate.h"
 
 typedef struct generation {
     flm_comm *comm;
@@ -27,9 +27,9 @@ typedef struct generation {
     bool *present; /* [batch] */
 } generation;
 
-/* generation_load - open the checkpoint and, of a stage-one map, its teacher (where it says, or --teacher; by its hash),
- * load the weights, make what sampling needs, and fill info. Collective.
- * Errors: FLM_E_MISMATCH (a teacher that changed, or is another), those of reading and of memory. */
+/* generation_load - open the checkpoint and, of a stage-one map, its teacher (where it says, or --teacher; by its
+ * hash), load the weights, make what sampling needs, and fill info. Collective. Errors: FLM_E_MISMATCH (a teacher that
+ * changed, or is another), those of reading and of memory. */
 flm_status generation_load(generation *g);
 
 /* generation_release_network - the networks and what sampling needs; generation_release - all that is held. */

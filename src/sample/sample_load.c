@@ -57,7 +57,8 @@ done:
 static flm_status open_teacher(generation *g)
 {
     flm_status rc = FLM_OK;
-    char wanted[FLM_SHA256_BYTES], found[FLM_SHA256_BYTES], recorded[FLM_PARENT_PATH_BYTES], path[FLM_PARENT_PATH_BYTES];
+    char wanted[FLM_SHA256_BYTES], found[FLM_SHA256_BYTES], recorded[FLM_PARENT_PATH_BYTES],
+        path[FLM_PARENT_PATH_BYTES];
     const char *parent = flm_checkpoint_get_info(g->checkpoint)->parent;
     const bool known = flm_parent_get(parent, "teacher", wanted, recorded);
     if (!known && !*g->o->teacher)
@@ -65,16 +66,18 @@ static flm_status open_teacher(generation *g)
     if (*g->o->teacher) {
         FLM_TRY(flm_checkpoint_find(g->o->teacher, path));
     } else if (flm_checkpoint_find(recorded, path) != FLM_OK) {
-        FLM_FAIL(FLM_E_IO, "the teacher of %s is no longer %s; give it by --teacher (sha256 %.12s...)", g->path, recorded,
-                 wanted);
+        FLM_FAIL(FLM_E_IO, "the teacher of %s is no longer %s; give it by --teacher (sha256 %.12s...)", g->path,
+                 recorded, wanted);
     }
     if (known) FLM_TRY(flm_parent_hash(path, found));
     if (known && strcmp(found, wanted) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "%s was distilled from a teacher of sha256 %.12s...; %s has %.12s...: it changed, or is "
-                 "another file", g->path, wanted, path, found);
+        FLM_FAIL(FLM_E_MISMATCH,
+                 "%s was distilled from a teacher of sha256 %.12s...; %s has %.12s...: it changed, or is "
+                 "another file",
+                 g->path, wanted, path, found);
     if (!known && flm_comm_rank(g->comm) == 0)
-        flm_log(FLM_LOG_WARN, "%s does not say what it was distilled from: that %s is its teacher is taken on trust", g->path,
-                path);
+        flm_log(FLM_LOG_WARN, "%s does not say what it was distilled from: that %s is its teacher is taken on trust",
+                g->path, path);
     FLM_TRY(flm_checkpoint_open(path, &g->teacher_checkpoint));
     FLM_TRY(check_teacher(g, path));
 done:
@@ -148,7 +151,8 @@ flm_status generation_load(generation *g)
             g->info.weights);
     FLM_TRY(flm_comm_agree(g->comm, create_parts(g)));
     FLM_TRY(update_basis(g));
-    FLM_TRY(flm_comm_agree(g->comm, flm_sampler_create(g->dit, g->weights, g->teacher, g->basis, g->gamma, &g->sampler)));
+    FLM_TRY(
+        flm_comm_agree(g->comm, flm_sampler_create(g->dit, g->weights, g->teacher, g->basis, g->gamma, &g->sampler)));
 done:
     return rc;
 }

@@ -176,7 +176,8 @@ static flm_status texts_score(scoring *s, const char *path)
     FLM_TRY(flm_comm_agree(s->comm, local));
     flm_scorer_describe(s->scorer, &keep.scorer);
     if (s->o->keep[0]) FLM_TRY(texts_kept(s, &keep, path, nll, positions, present));
-    const flm_score_source source = {&keep, path, texts.count, s->o->length, text_get, s->o->keep[0] ? text_store : NULL};
+    const flm_score_source source = {&keep,        path,     texts.count,
+                                     s->o->length, text_get, s->o->keep[0] ? text_store : NULL};
     FLM_TRY(flm_score_rows(s->comm, s->scorer, &source, nll, positions, present, s->stop_requested));
     if (flm_comm_rank(s->comm) == 0)
         local = flm_err_blame(texts_summarise(s, &texts, nll, positions, &e->result), path);

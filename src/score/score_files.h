@@ -58,7 +58,8 @@ typedef struct score_keep {
 flm_status score_keep_open(score_keep *keep, const char *directory, const char *path);
 void score_keep_close(score_keep *keep); /* more than once too */
 
-/* score_keep_read - the scores that are there: nll, positions and present [count] of those rows alone. Errors: FLM_E_IO. */
+/* score_keep_read - the scores that are there: nll, positions and present [count] of those rows alone. Errors:
+ * FLM_E_IO. */
 flm_status score_keep_read(const score_keep *keep, double *nll, int64_t *positions, bool *present);
 
 /* score_keep_store - the score of one row; ranks store different ones. Errors: FLM_E_IO. */

@@ -32,12 +32,16 @@ int64_t flm_tokenizer_size(const flm_tokenizer *tokenizer); /* V; gpt2's counts 
 int64_t flm_tokenizer_begin_id(const flm_tokenizer *tokenizer);
 int64_t flm_tokenizer_end_id(const flm_tokenizer *tokenizer);
 
-/* flm_tokenizer_sha256 - of the vocabulary, lower-case hex: of merges.txt where the ids follow from it, as the published
- * do, else of merges.txt and vocab.json one after the other; of vocab.txt; of tokenizer.json; of the name "bytes". */
+/* flm_tokenizer_sha256 - of the vocabulary, lower-case hex: of merges.txt where the ids follow from it, as the
+ * published do, else of merges.txt and vocab.json one after the other; of vocab.txt; of tokenizer.json; of the name
+ * "bytes". */
 const char *flm_tokenizer_sha256(const flm_tokenizer *tokenizer);
 
 /* A growing list of ids; the caller zeroes it first and frees ids at the end. */
-typedef struct flm_ids { int32_t *ids; size_t count, capacity; } flm_ids;
+typedef struct flm_ids {
+    int32_t *ids;
+    size_t count, capacity;
+} flm_ids;
 
 /* flm_tokenizer_encode - append the ids of text [bytes], begin and end ids not added. Special tokens that stand in
  * the text literally are taken as such ("<|endoftext|>"; "[SEP]" and BERT's others), but for the bytes tokeniser's.
@@ -54,8 +58,7 @@ void flm_tokenizer_set_clean_up(flm_tokenizer *tokenizer, bool clean_up);
 /* flm_tokenizer_decode - ids [count] as UTF-8 text, malloc'd and NUL-terminated (*bytes without it); special tokens
  * are kept as text ("<|end|>" for the bytes tokeniser's 256, "[PAD]" for gpt2's padding id). Bytes that are not
  * UTF-8 become U+FFFD. Errors: FLM_E_NOMEM, FLM_E_ARG for an id outside 0..V-1. */
-flm_status flm_tokenizer_decode(flm_tokenizer *tokenizer, const int32_t *ids, size_t count, char **text,
-                                size_t *bytes);
+flm_status flm_tokenizer_decode(flm_tokenizer *tokenizer, const int32_t *ids, size_t count, char **text, size_t *bytes);
 
 /* flm_utf8_repair - copy text with every invalid sequence replaced by U+FFFD as WHATWG says (maximal subparts);
  * *out malloc'd. *replaced gains their number. Errors: FLM_E_NOMEM. */

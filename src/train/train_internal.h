@@ -43,8 +43,9 @@ flm_status flm_run_directory_make(flm_run *run);
 /* flm_run_config_write - config.ini as resolved, in one rename. Rank 0 writes. Collective. Errors: FLM_E_IO. */
 flm_status flm_run_config_write(flm_run *run);
 
-/* flm_run_teachers - open the frozen networks of a distillation (stage 0: none), check that they fit the shards and each
- * other, load them, and fill parent. Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH saying what fits; those of reading. */
+/* flm_run_teachers - open the frozen networks of a distillation (stage 0: none), check that they fit the shards and
+ * each other, load them, and fill parent. Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH saying what fits; those of
+ * reading. */
 flm_status flm_run_teachers(flm_run *run, flm_dtype act);
 void flm_run_teachers_release(flm_run *run);
 
@@ -52,7 +53,8 @@ void flm_run_teachers_release(flm_run *run);
 const char *flm_run_teacher_set(const flm_run *run);
 
 /* flm_run_resume - the state to begin with: initial weights, or a checkpoint by --resume. Collective.
- * Errors: FLM_E_MISMATCH naming what differs; FLM_E_USAGE (--resume no, and there are checkpoints); those of reading. */
+ * Errors: FLM_E_MISMATCH naming what differs; FLM_E_USAGE (--resume no, and there are checkpoints); those of reading.
+ */
 flm_status flm_run_resume(flm_run *run);
 
 /* flm_run_save - a checkpoint of the present step, unless it is there already. Collective. Errors: those of

@@ -140,12 +140,12 @@ flm_status flm_metrics_report(flm_metrics *m, const flm_report *r)
     char utilisation[48] = "";
 
     if (!m->speak) return FLM_OK;
-    json_t *object = json_pack(
-        "{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "step", (json_int_t)r->step, "epoch",
-        (json_int_t)r->epoch, "tokens_seen", (json_int_t)r->tokens_seen, "loss", r->loss, "grad_norm", r->grad_norm, "lr",
-        r->lr, "tokens_per_second", r->tokens_per_second, "seconds_data", r->seconds_data, "seconds_compute",
-        r->seconds_compute, "seconds_communication", r->seconds_communication, "memory_bytes",
-        (json_int_t)r->memory_bytes);
+    json_t *object =
+        json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "step", (json_int_t)r->step, "epoch",
+                  (json_int_t)r->epoch, "tokens_seen", (json_int_t)r->tokens_seen, "loss", r->loss, "grad_norm",
+                  r->grad_norm, "lr", r->lr, "tokens_per_second", r->tokens_per_second, "seconds_data", r->seconds_data,
+                  "seconds_compute", r->seconds_compute, "seconds_communication", r->seconds_communication,
+                  "memory_bytes", (json_int_t)r->memory_bytes);
     if (object != NULL && !isnan(r->error)) json_object_set_new(object, "error", json_real(r->error));
     if (object != NULL && r->utilisation > 0) {
         json_object_set_new(object, "flops_utilisation", json_real(r->utilisation));
@@ -153,8 +153,8 @@ flm_status flm_metrics_report(flm_metrics *m, const flm_report *r)
     }
     FLM_TRY(append(m, object));
     if (!m->progress.terminal)
-        flm_log(FLM_LOG_INFO, "step %" PRId64 ": loss %.4f, gradient norm %.3f, lr %.3g, %.0f tokens/s%s", r->step, r->loss,
-                r->grad_norm, r->lr, r->tokens_per_second, utilisation);
+        flm_log(FLM_LOG_INFO, "step %" PRId64 ": loss %.4f, gradient norm %.3f, lr %.3g, %.0f tokens/s%s", r->step,
+                r->loss, r->grad_norm, r->lr, r->tokens_per_second, utilisation);
 done:
     return rc;
 }
@@ -179,8 +179,8 @@ flm_status flm_metrics_samples(flm_metrics *m, int64_t step, int64_t sample_step
     flm_status rc = FLM_OK;
 
     if (!m->speak) return FLM_OK;
-    FLM_TRY(append(m, json_pack("{s:I, s:I, s:I, s:f}", "step", (json_int_t)step, "sample_steps", (json_int_t)sample_steps,
-                                "samples", (json_int_t)samples, "sample_entropy", entropy)));
+    FLM_TRY(append(m, json_pack("{s:I, s:I, s:I, s:f}", "step", (json_int_t)step, "sample_steps",
+                                (json_int_t)sample_steps, "samples", (json_int_t)samples, "sample_entropy", entropy)));
     flm_progress_clear(&m->progress);
     flm_log(FLM_LOG_INFO, "step %" PRId64 ": %" PRId64 " samples of %" PRId64 " steps, entropy %.4f", step, samples,
             sample_steps, entropy);
@@ -190,10 +190,10 @@ done:
 
 void flm_metrics_progress(flm_metrics *m, int64_t step, int64_t steps, double loss, int64_t tokens_a_step)
 {
-    const double speed =
-        (double)((step - m->shown_step) * tokens_a_step) / (flm_seconds() - m->shown_seconds);
+    const double speed = (double)((step - m->shown_step) * tokens_a_step) / (flm_seconds() - m->shown_seconds);
     m->smooth = smoothing * m->smooth + (1 - smoothing) * loss;
     m->weight = smoothing * m->weight + (1 - smoothing);
-    flm_progress_show(&m->progress, (double)step, (double)steps, "step %" PRId64 "/%" PRId64 "  loss %.3f  %.0f tokens/s",
-                      step, steps, m->smooth / m->weight, speed);
+    flm_progress_show(&m->progress, (double)step, (double)steps,
+                      "step %" PRId64 "/%" PRId64 "  loss %.3f  %.0f tokens/s", step, steps, m->smooth / m->weight,
+                      speed);
 }

@@ -1,7 +1,7 @@
 /* train_metrics.h - what a run says of itself: metrics.jsonl, and a progress bar or lines of log.
  *
- * Rank 0 alone writes; on the others every call does nothing. A report is one JSON object a line, written whole with one
- * write(2); a resume cuts the file back to its checkpoint's step, so that the file is that of an uninterrupted run.
+ * Rank 0 alone writes; on the others every call does nothing. A report is one JSON object a line, written whole with
+ * one write(2); a resume cuts the file back to its checkpoint's step, so that the file is that of an uninterrupted run.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TRAIN_METRICS_H
 #define FLM_TRAIN_METRICS_H
@@ -14,10 +14,10 @@ typedef struct flm_metrics flm_metrics;
 typedef struct flm_report {
     int64_t step, epoch, tokens_seen;
     double loss, error, grad_norm, lr; /* error: see flm_step_result; NaN for an FLM, then not written */
-    double tokens_per_second; /* since the report before */
-    double utilisation;       /* model FLOPs a second over the peak; 0: not known; of an FLM alone */
+    double tokens_per_second;          /* since the report before */
+    double utilisation;                /* model FLOPs a second over the peak; 0: not known; of an FLM alone */
     double seconds_data, seconds_compute, seconds_communication; /* of rank 0 since the report before */
-    int64_t memory_bytes;     /* the largest resident set of rank 0 so far */
+    int64_t memory_bytes;                                        /* the largest resident set of rank 0 so far */
 } flm_report;
 
 /* flm_metrics_open - the file for appending. step: lines of later steps are cut off, and an unfinished last one; 0: the
@@ -36,7 +36,8 @@ flm_status flm_metrics_report(flm_metrics *metrics, const flm_report *report);
 flm_status flm_metrics_validation(flm_metrics *metrics, int64_t step, double loss, double error, int64_t rows);
 
 /* flm_metrics_samples - a line with the mean entropy of samples of `sample_steps` steps. Errors: FLM_E_IO. */
-flm_status flm_metrics_samples(flm_metrics *metrics, int64_t step, int64_t sample_steps, int64_t samples, double entropy);
+flm_status flm_metrics_samples(flm_metrics *metrics, int64_t step, int64_t sample_steps, int64_t samples,
+                               double entropy);
 
 /* flm_metrics_progress - on a terminal: redraw the bar of step `step` of `steps`. */
 void flm_metrics_progress(flm_metrics *metrics, int64_t step, int64_t steps, double loss, int64_t tokens_a_step);

@@ -50,12 +50,14 @@ static flm_status check_parent(const flm_run *run, const flm_checkpoint_info *in
     flm_status rc = FLM_OK;
     static const char *const roles[] = {"teacher", "flow-map"};
     for (int i = 0; i < 2; i++) {
-        char then[FLM_SHA256_BYTES] = "", now[FLM_SHA256_BYTES] = "", from[FLM_PARENT_PATH_BYTES] = "", to[FLM_PARENT_PATH_BYTES];
+        char then[FLM_SHA256_BYTES] = "", now[FLM_SHA256_BYTES] = "", from[FLM_PARENT_PATH_BYTES] = "",
+             to[FLM_PARENT_PATH_BYTES];
         flm_parent_get(info->parent, roles[i], then, from);
         flm_parent_get(run->parent, roles[i], now, to);
         if (strcmp(then, now) != 0)
-            FLM_FAIL(FLM_E_MISMATCH, "%s was distilled from %s %s (sha256 %.12s...); --%s %s has changed or is another file",
-                     path, roles[i], from, then, roles[i], to);
+            FLM_FAIL(FLM_E_MISMATCH,
+                     "%s was distilled from %s %s (sha256 %.12s...); --%s %s has changed or is another file", path,
+                     roles[i], from, then, roles[i], to);
     }
 done:
     return rc;
@@ -67,7 +69,8 @@ static flm_status check_fits(const flm_run *run, const flm_checkpoint *checkpoin
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     const char *kind = flm_model_kind_name(run->network);
     if (strcmp(info->kind, kind) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "%s is a checkpoint of kind %s; this run goes on from kind %s", path, info->kind, kind);
+        FLM_FAIL(FLM_E_MISMATCH, "%s is a checkpoint of kind %s; this run goes on from kind %s", path, info->kind,
+                 kind);
     FLM_TRY(check_parent(run, info, path));
     FLM_TRY(check_vocabulary(&info->vocabulary, &flm_shards_info(run->train)->vocabulary, path));
     FLM_TRY(check_shape(info, &run->trainer->settings.shape, path));
@@ -93,12 +96,13 @@ static void tell_changes(const flm_run *run, const flm_checkpoint *checkpoint)
         const char *name = run->setting[i].name, *then = flm_checkpoint_setting(checkpoint, name);
         bool quiet = then == NULL || strcmp(then, run->setting[i].value) == 0;
         for (size_t k = 0; k < sizeof silent / sizeof silent[0]; k++) quiet |= strcmp(name, silent[k]) == 0;
-        if (!quiet) flm_log(FLM_LOG_INFO, "--%s was %s until now and is %s from here on", name, then, run->setting[i].value);
+        if (!quiet)
+            flm_log(FLM_LOG_INFO, "--%s was %s until now and is %s from here on", name, then, run->setting[i].value);
     }
 }
 
-/* The checkpoint to begin with, NULL for none. *own: it is this run directory's. With --resume FILE that is one too, where
- * the run began with the same FILE: the same command again goes on. */
+/* The checkpoint to begin with, NULL for none. *own: it is this run directory's. With --resume FILE that is one too,
+ * where the run began with the same FILE: the same command again goes on. */
 static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out, bool *own)
 {
     flm_status rc = FLM_OK;
@@ -131,9 +135,9 @@ flm_status flm_run_resume(flm_run *run)
     if (checkpoint == NULL) {
         FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
         if (run->teacher.checkpoint != NULL)
-            FLM_TRY(flm_err_blame(flm_train_checkpoint_begin(run->trainer->optimizer, run->teacher.checkpoint,
-                                                             flm_run_teacher_set(run)),
-                                  run->teacher.path));
+            FLM_TRY(flm_err_blame(
+                flm_train_checkpoint_begin(run->trainer->optimizer, run->teacher.checkpoint, flm_run_teacher_set(run)),
+                run->teacher.path));
         goto done;
     }
     const int64_t step = flm_checkpoint_get_info(checkpoint)->step;

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* Sequences a rank holds at once when --micro-batch does not say: as many as have about so many tokens. A GPU is not full
- * of work with fewer; `small` takes 11 GiB with as many, 15 in distillation. */
+/* Sequences a rank holds at once when --micro-batch does not say: as many as have about so many tokens. A GPU is not
+ * full of work with fewer; `small` takes 11 GiB with as many, 15 in distillation. */
 enum { MICRO_TOKENS = 8192, MICRO_TOKENS_GPU = 16384 };
 /* Numbers of steps to sample with at a validation, and the most of them. */
 enum { EVAL_STEPS_MOST = 16, SAMPLE_STEPS_MOST = 1 << 20 };
@@ -55,16 +55,15 @@ static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer
 {
     flm_status rc = FLM_OK;
     const flm_train_options *o = run->o;
-    *s = (flm_trainer_settings){
-        .act = act,
-        .teacher = run->teacher.weights,
-        .flow_map = run->flow_map.weights,
-        .batch = o->batch,
-        .recompute = o->recompute,
-        .dropout = o->dropout,
-        .lr = {o->lr, o->warmup, o->lr_decay, o->steps},
-        .seed = (uint64_t)o->seed,
-        .optimizer = {o->beta1, o->beta2, o->eps, o->weight_decay, o->clip, o->ema_decay}};
+    *s = (flm_trainer_settings){.act = act,
+                                .teacher = run->teacher.weights,
+                                .flow_map = run->flow_map.weights,
+                                .batch = o->batch,
+                                .recompute = o->recompute,
+                                .dropout = o->dropout,
+                                .lr = {o->lr, o->warmup, o->lr_decay, o->steps},
+                                .seed = (uint64_t)o->seed,
+                                .optimizer = {o->beta1, o->beta2, o->eps, o->weight_decay, o->clip, o->ema_decay}};
     FLM_TRY(choose_shape(run, &s->shape));
     const int64_t tokens = run->be->host_memory ? MICRO_TOKENS : MICRO_TOKENS_GPU;
     s->micro_batch = o->micro_batch ? o->micro_batch : most(1, tokens / s->shape.L);
@@ -85,8 +84,9 @@ static flm_status open_shards(flm_run *run)
     }
     if (local == FLM_OK && run->valid != NULL && flm_shards_rows(run->valid) == 0) flm_shards_close(&run->valid);
     if (local == FLM_OK && run->valid == NULL && run->o->eval_only)
-        local = flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__,
-                              "--eval-only: %s has no held-out rows (flm_shard --valid-last N makes some)", run->o->data);
+        local =
+            flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__,
+                          "--eval-only: %s has no held-out rows (flm_shard --valid-last N makes some)", run->o->data);
     FLM_TRY(flm_comm_agree(run->comm, local));
 done:
     return rc;
@@ -106,7 +106,8 @@ done:
     return rc;
 }
 
-/* The most that any rank has: sequences at once, and bytes by part and in all. Batches are not always divided evenly. */
+/* The most that any rank has: sequences at once, and bytes by part and in all. Batches are not always divided evenly.
+ */
 typedef struct shares {
     int64_t micro_batch, part[FLM_MEMORY_PARTS], all, samples;
 } shares;
@@ -136,13 +137,15 @@ static void tell_plan(const flm_run *run, const shares *most_of)
     flm_log(FLM_LOG_INFO,
             "%s: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
             "; %.1f M weights; products in %s",
-            flm_model_kind_name(s->network), s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6, flm_dtype_name(t->settings.act));
+            flm_model_kind_name(s->network), s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6,
+            flm_dtype_name(t->settings.act));
     if (flm_comm_size(run->comm) > 1 && !run->be->host_memory && !run->o->plan)
         flm_log(FLM_LOG_INFO, "gradients and weights travel %s", flm_comm_describe(run->comm));
     flm_log(FLM_LOG_INFO,
-            "%d rank%s, batch %" PRId64 " (at most %" PRId64 " at once a rank), %" PRId64 " rows an epoch; %.0f MiB a rank",
-            flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch,
-            most_of->micro_batch, flm_shards_rows(run->train), (double)most_of->all / (1 << 20));
+            "%d rank%s, batch %" PRId64 " (at most %" PRId64 " at once a rank), %" PRId64
+            " rows an epoch; %.0f MiB a rank",
+            flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch, most_of->micro_batch,
+            flm_shards_rows(run->train), (double)most_of->all / (1 << 20));
 }
 
 static void print_memory(const flm_run *run, const shares *most_of)
@@ -154,8 +157,7 @@ static void print_memory(const flm_run *run, const shares *most_of)
     for (int i = 0; i < FLM_MEMORY_PARTS; i++)
         if (most_of->part[i] > 0) printf("%10.1f  %s\n", (double)most_of->part[i] / (1 << 20), flm_trainer_part(i));
     printf("%10.1f  all\n", (double)most_of->all / (1 << 20));
-    if (most_of->samples > 0)
-        printf("%10.1f  more while a validation samples\n", (double)most_of->samples / (1 << 20));
+    if (most_of->samples > 0) printf("%10.1f  more while a validation samples\n", (double)most_of->samples / (1 << 20));
 }
 
 /* A plan is of training on a GPU. */
@@ -261,7 +263,8 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
                           .grad_norm = result->grad_norm,
                           .lr = result->lr,
                           .tokens_per_second = speed,
-                          .utilisation = run->o->peak_tflops > 0 && run->o->stage == 0 ? flops / (run->o->peak_tflops * 1e12) : 0,
+                          .utilisation =
+                              run->o->peak_tflops > 0 && run->o->stage == 0 ? flops / (run->o->peak_tflops * 1e12) : 0,
                           .seconds_data = data,
                           .seconds_compute = seconds - data - comm,
                           .seconds_communication = comm,
@@ -292,7 +295,8 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
         const bool last = t->step == o->steps;
         if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &marked));
         const double begin = flm_seconds(), begin_comm = t->optimizer->waited;
-        /* What a step says of itself comes before its checkpoint: a run killed after that has nothing to make up for. */
+        /* What a step says of itself comes before its checkpoint: a run killed after that has nothing to make up for.
+         */
         if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &loss, &error));
         if (due(t->step, o->eval_every) || last) FLM_TRY(sample(run));
         if (due(t->step, o->checkpoint_every) || last || result.stop) FLM_TRY(flm_run_save(run));
@@ -301,8 +305,8 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
     }
     if (t->step < o->steps) {
         flm_log(FLM_LOG_INFO,
-                "stopped at step %" PRId64 " of %" PRId64 ", which is saved; the same command%s goes on from there", t->step,
-                o->steps, strcmp(o->resume, "no") == 0 ? " with --resume auto" : "");
+                "stopped at step %" PRId64 " of %" PRId64 ", which is saved; the same command%s goes on from there",
+                t->step, o->steps, strcmp(o->resume, "no") == 0 ? " with --resume auto" : "");
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped at step %" PRId64, t->step);
     }
 done:

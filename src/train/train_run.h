@@ -22,8 +22,8 @@ typedef struct flm_train_options {
     double lr, beta1, beta2, eps, weight_decay, clip, ema_decay, dropout;
     int64_t warmup, lr_decay;
     int64_t eval_every, eval_rows, checkpoint_every, keep, log_every; /* 0: never; all rows; keep all */
-    int64_t eval_samples;   /* 0: none */
-    const char *eval_steps; /* of the samples: a list */
+    int64_t eval_samples;                                             /* 0: none */
+    const char *eval_steps;                                           /* of the samples: a list */
     bool eval_only, plan;
     int device, precision;
     int64_t seed, threads;
@@ -34,8 +34,8 @@ typedef struct flm_train_options {
  * FLM_DEVICE_PLAN, print the memory that a rank would take, and leave the run directory alone.
  * in  given: the same options as resolved, recorded in config.ini, the metrics and every checkpoint; stop_requested:
  *     asked once a step whether this rank should end early, with a checkpoint.
- * Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH (shards, checkpoints, teachers and options that do not fit), FLM_E_INTERRUPTED
- * (stopped early, state saved), FLM_E_NUMERIC, and those of files and devices. */
+ * Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH (shards, checkpoints, teachers and options that do not fit),
+ * FLM_E_INTERRUPTED (stopped early, state saved), FLM_E_NUMERIC, and those of files and devices. */
 flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_options *options, const flm_options *given,
                          bool (*stop_requested)(void));
 

@@ -65,8 +65,7 @@ done:
     return rc;
 }
 
-flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer_settings *settings,
-                              flm_trainer **out)
+flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer_settings *settings, flm_trainer **out)
 {
     flm_status rc = FLM_OK;
     flm_trainer *trainer = NULL;
@@ -74,8 +73,7 @@ flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer
         FLM_FAIL(FLM_E_USAGE, "--batch %lld is less than the number of ranks, %d", (long long)settings->batch,
                  flm_comm_size(comm));
     trainer = calloc(1, sizeof *trainer);
-    if (trainer == NULL)
-        rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the training's table");
+    if (trainer == NULL) rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the training's table");
     FLM_TRY(flm_comm_agree(comm, rc));
     *trainer = (flm_trainer){.be = be, .comm = comm, .settings = *settings};
     share(comm, settings->batch, &trainer->first, &trainer->count);
@@ -110,21 +108,21 @@ void flm_trainer_destroy(flm_trainer **trainer)
 void flm_trainer_memory(const flm_trainer *t, size_t *bytes)
 {
     const flm_trainer_settings *s = &t->settings;
-    const size_t part[FLM_MEMORY_PARTS] = {
-        t->weights->arena.bytes,
-        t->optimizer->arena.bytes,
-        t->dit->arena.bytes,
-        flm_objective_bytes(t->objective),
-        t->basis->arena.bytes,
-        (t->frozen != NULL ? t->frozen->arena.bytes : 0) + (s->teacher != NULL ? s->teacher->arena.bytes : 0) +
-            (s->flow_map != NULL ? s->flow_map->arena.bytes : 0)};
+    const size_t part[FLM_MEMORY_PARTS] = {t->weights->arena.bytes,
+                                           t->optimizer->arena.bytes,
+                                           t->dit->arena.bytes,
+                                           flm_objective_bytes(t->objective),
+                                           t->basis->arena.bytes,
+                                           (t->frozen != NULL ? t->frozen->arena.bytes : 0) +
+                                               (s->teacher != NULL ? s->teacher->arena.bytes : 0) +
+                                               (s->flow_map != NULL ? s->flow_map->arena.bytes : 0)};
     for (int i = 0; i < FLM_MEMORY_PARTS; i++) bytes[i] = part[i];
 }
 
 const char *flm_trainer_part(int part)
 {
-    static const char *const name[FLM_MEMORY_PARTS] = {"weights and gradients", "optimiser and EMA", "activations",
-                                                       "objective",             "noise basis",       "frozen networks"};
+    static const char *const name[FLM_MEMORY_PARTS] = {
+        "weights and gradients", "optimiser and EMA", "activations", "objective", "noise basis", "frozen networks"};
     return name[part];
 }
 
@@ -191,7 +189,8 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
     FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis, sums, 3, &norm));
     const double tokens = (double)(s->batch * s->shape.L), loss = sums[0] / tokens;
     if (!isfinite(loss) || !isfinite(norm))
-        FLM_FAIL(FLM_E_NUMERIC, "step %lld: the %s is not finite (loss %g, gradient norm %g); the last checkpoint stands",
+        FLM_FAIL(FLM_E_NUMERIC,
+                 "step %lld: the %s is not finite (loss %g, gradient norm %g); the last checkpoint stands",
                  (long long)trainer->step + 1, isfinite(loss) ? "gradient" : "loss", loss, norm);
     FLM_TRY(flm_optimizer_update(trainer->optimizer, lr, trainer->step));
     trainer->step++;
@@ -219,7 +218,8 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
             .tokens = trainer->ids,
             .t = trainer->t + at,
             .d = s->teacher != NULL ? trainer->d + at : NULL,
-            .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_VALIDATION_NOISE), first + at}};
+            .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_VALIDATION_NOISE),
+                      first + at}};
         FLM_TRY(flm_objective_micro(trainer->objective, trainer->weights, &batch));
     }
 done:

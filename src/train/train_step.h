@@ -1,8 +1,8 @@
 /* train_step.h - one training step over all ranks, of an FLM or of a flow map that is distilled from frozen networks:
  * micro-batches, reduction, update; and validation.
  *
- * Owns the trained network's weights, activations, optimiser state, noise basis and objective of this rank. Step s uses the
- * global batch's samples s * batch ... of the endless sequence of rows; this rank computes samples [first, first +
+ * Owns the trained network's weights, activations, optimiser state, noise basis and objective of this rank. Step s uses
+ * the global batch's samples s * batch ... of the endless sequence of rows; this rank computes samples [first, first +
  * count) of each. The result does not depend on the number of ranks or the micro-batch but for rounding.
  * Refuses: files, schedules of reports, signals. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TRAIN_STEP_H
@@ -13,13 +13,13 @@
 #include "train/train_optimizer.h"
 
 typedef struct flm_trainer_settings {
-    flm_model_shape shape; /* its network kind goes with the frozen networks: flow_objective.h */
+    flm_model_shape shape;                 /* its network kind goes with the frozen networks: flow_objective.h */
     const flm_weights *teacher, *flow_map; /* the caller's; NULL, NULL: an FLM; teacher alone: stage one; both: two */
-    flm_dtype act;       /* compute dtype: f32 or bf16 */
-    int64_t batch;       /* sequences a step, all ranks together */
-    int64_t micro_batch; /* sequences a rank holds at once, at most */
-    int64_t chunk;       /* rows of logits at once */
-    bool recompute;      /* activations are made again in the backward pass: FLM_DIT_RECOMPUTE */
+    flm_dtype act;                         /* compute dtype: f32 or bf16 */
+    int64_t batch;                         /* sequences a step, all ranks together */
+    int64_t micro_batch;                   /* sequences a rank holds at once, at most */
+    int64_t chunk;                         /* rows of logits at once */
+    bool recompute;                        /* activations are made again in the backward pass: FLM_DIT_RECOMPUTE */
     double dropout;
     flm_lr_schedule lr;
     uint64_t seed;
@@ -49,14 +49,13 @@ typedef struct flm_step_result {
     double error;     /* of a distillation: the mean squared error behind the loss, which stage one weights; FLM: NaN */
     double grad_norm; /* global, before clipping */
     double lr;
-    bool stop;        /* some rank was asked to stop */
+    bool stop; /* some rank was asked to stop */
 } flm_step_result;
 
 /* flm_trainer_create - everything a step needs is allocated here; weights are undefined until
  * flm_optimizer_initialise or flm_train_checkpoint_read. Collective.
  * Errors: FLM_E_USAGE (fewer sequences in the batch than ranks), FLM_E_ARG, FLM_E_NOMEM saying how much. */
-flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer_settings *settings,
-                              flm_trainer **out);
+flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer_settings *settings, flm_trainer **out);
 
 /* flm_trainer_destroy - accepts NULL, nulls it. */
 void flm_trainer_destroy(flm_trainer **trainer);
@@ -75,12 +74,13 @@ size_t flm_trainer_bytes(const flm_trainer *trainer);
 flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop, flm_step_result *out);
 
 /* flm_trainer_validate - mean loss (and error, as above) of the first `rows` rows of a split with the EMA weights,
- * without dropout; the same times and noise at every call. Collective. Errors: those of flm_shards_read and of a step. */
+ * without dropout; the same times and noise at every call. Collective. Errors: those of flm_shards_read and of a step.
+ */
 flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss,
                                 double *error);
 
-/* flm_trainer_sample - samples of the EMA weights with each of count numbers of steps: those that flm_generate makes with
- * this seed. out entropy [count]: mean histogram entropy of a sample, nats. Allocates: not for use inside a step.
+/* flm_trainer_sample - samples of the EMA weights with each of count numbers of steps: those that flm_generate makes
+ * with this seed. out entropy [count]: mean histogram entropy of a sample, nats. Allocates: not for use inside a step.
  * Collective. Errors: FLM_E_NOMEM, FLM_E_NUMERIC, the backend's. Source: model.md section 8. */
 flm_status flm_trainer_sample(flm_trainer *trainer, const int64_t *steps, int count, int64_t samples, double *entropy);
 

@@ -19,11 +19,11 @@ static flm_status check_frozen(const flm_run *run, const flm_frozen *f, const ch
     const flm_checkpoint_info *info = flm_checkpoint_get_info(f->checkpoint);
     const flm_shard_info *data = flm_shards_info(run->train);
     if (strcmp(info->kind, kind) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "--%s %s is a checkpoint of kind %s; it takes one of kind %s", option, f->path, info->kind,
-                 kind);
+        FLM_FAIL(FLM_E_MISMATCH, "--%s %s is a checkpoint of kind %s; it takes one of kind %s", option, f->path,
+                 info->kind, kind);
     if (strcmp(info->vocabulary.sha256, data->vocabulary.sha256) != 0 || info->vocabulary.V != data->vocabulary.V)
-        FLM_FAIL(FLM_E_MISMATCH, "--%s %s knows tokeniser %s (V %lld), the shards in %s are of %s (V %lld)", option, f->path,
-                 info->vocabulary.name, (long long)info->vocabulary.V, run->o->data, data->vocabulary.name,
+        FLM_FAIL(FLM_E_MISMATCH, "--%s %s knows tokeniser %s (V %lld), the shards in %s are of %s (V %lld)", option,
+                 f->path, info->vocabulary.name, (long long)info->vocabulary.V, run->o->data, data->vocabulary.name,
                  (long long)data->vocabulary.V);
     if (info->L != data->L)
         FLM_FAIL(FLM_E_MISMATCH, "--%s %s is of length L %lld, the shards in %s of %lld", option, f->path,
@@ -50,18 +50,24 @@ static flm_status check_pair(const flm_run *run)
     const flm_checkpoint_info *g = flm_checkpoint_get_info(run->flow_map.checkpoint);
     char sha256[FLM_SHA256_BYTES], path[FLM_PARENT_PATH_BYTES];
     if (f->d != g->d || f->H != g->H || f->c != g->c || f->N != g->N)
-        FLM_FAIL(FLM_E_MISMATCH, "--flow-map %s (d %lld, H %lld, c %lld, N %lld) has other sizes than --teacher %s (d %lld, "
-                 "H %lld, c %lld, N %lld)", run->flow_map.path, (long long)g->d, (long long)g->H, (long long)g->c,
-                 (long long)g->N, run->teacher.path, (long long)f->d, (long long)f->H, (long long)f->c, (long long)f->N);
+        FLM_FAIL(FLM_E_MISMATCH,
+                 "--flow-map %s (d %lld, H %lld, c %lld, N %lld) has other sizes than --teacher %s (d %lld, "
+                 "H %lld, c %lld, N %lld)",
+                 run->flow_map.path, (long long)g->d, (long long)g->H, (long long)g->c, (long long)g->N,
+                 run->teacher.path, (long long)f->d, (long long)f->H, (long long)f->c, (long long)f->N);
     if (!flm_parent_get(g->parent, "teacher", sha256, path)) {
         if (flm_comm_rank(run->comm) == 0)
-            flm_log(FLM_LOG_WARN, "--flow-map %s does not say what it was distilled from: that %s is its teacher is taken on "
-                    "trust", run->flow_map.path, run->teacher.path);
+            flm_log(FLM_LOG_WARN,
+                    "--flow-map %s does not say what it was distilled from: that %s is its teacher is taken on "
+                    "trust",
+                    run->flow_map.path, run->teacher.path);
         goto done;
     }
     if (strcmp(sha256, run->teacher.sha256) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "--flow-map %s was distilled from %s (sha256 %.12s...), --teacher %s is another file "
-                 "(sha256 %.12s...)", run->flow_map.path, path, sha256, run->teacher.path, run->teacher.sha256);
+        FLM_FAIL(FLM_E_MISMATCH,
+                 "--flow-map %s was distilled from %s (sha256 %.12s...), --teacher %s is another file "
+                 "(sha256 %.12s...)",
+                 run->flow_map.path, path, sha256, run->teacher.path, run->teacher.sha256);
 done:
     return rc;
 }

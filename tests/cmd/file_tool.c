@@ -5,9 +5,9 @@
  * checkpoint, whole, but element 0 of NAME is not a number file_tool flip FILE DATASET BYTE      turn a bit of that
  * byte of a contiguous dataset's data file_tool ids SAMPLES.h5 STEPS        the ids, a line a sample
  * SPDX-License-Identifier: Apache-2.0 */
-#include "process/process.h"
 #include "io/io_h5.h"
 #include "io/io_samples.h"
+#include "process/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -164,7 +164,8 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "compare") == 0)
         FLM_TRY(compare(argv[2], argv[3]));
     else if ((argc == 5 || argc == 6) && strcmp(argv[1], "poison") == 0) {
-        FLM_TRY(flm_process_init(&argc, &argv, &world)); /* the others do without MPI, whose start takes longer than they */
+        FLM_TRY(
+            flm_process_init(&argc, &argv, &world)); /* the others do without MPI, whose start takes longer than they */
         FLM_TRY(poison(world, argv[2], argv[3], argv[4], argv[5])); /* argv[argc] is NULL */
     } else if (argc == 5 && strcmp(argv[1], "flip") == 0)
         FLM_TRY(flip(argv[2], argv[3], atoll(argv[4])));

@@ -103,13 +103,8 @@ static void test_not_finite(void)
     for (int k = W; k < NORM; k++) operand_note(&o[k]);
     for (int which = 0; which < 2; which++) {
         put(&o[NORM].t, 0, norms[which]);
-        const flm_adamw p = {.clip = 1,
-                             .lr = 1,
-                             .beta1 = 0.9f,
-                             .beta2 = 0.999f,
-                             .eps = 1e-8f,
-                             .weight_decay = 0.1f,
-                             .ema_decay = 0.5f};
+        const flm_adamw p = {
+            .clip = 1, .lr = 1, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .weight_decay = 0.1f, .ema_decay = 0.5f};
         bool kept = conform_once(conform_be[1], update, o, OPERANDS, &p) == FLM_OK;
         for (int k = W; k < NORM; k++)
             for (int64_t i = 0; i < 65 && k != GRAD; i++) kept = kept && get(&o[k].t, i) == o[k].before[i];

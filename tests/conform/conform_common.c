@@ -30,7 +30,10 @@ flm_device conform_device(void)
     return name && strcmp(name, "cuda") == 0 ? FLM_DEVICE_CUDA : FLM_DEVICE_CPU;
 }
 
-flm_status conform_open(int threads, flm_backend **out) { return flm_backend_create(conform_device(), threads, 0, out); }
+flm_status conform_open(int threads, flm_backend **out)
+{
+    return flm_backend_create(conform_device(), threads, 0, out);
+}
 
 bool conform_begin(void)
 {

@@ -68,8 +68,8 @@ static void operands_make(operand *o, const sizes *n, flm_dtype dtype, double of
     for (int64_t i = 0; i < n->B * n->L * n->d; i++) put(&o[X].t, i, o[X].before[i] + offset);
 }
 
-/* A handful of fp32 operations, and sums over d: in 16 or more lanes, or in one where a compiler makes no vectors, which
- * shows from a thousand terms on. */
+/* A handful of fp32 operations, and sums over d: in 16 or more lanes, or in one where a compiler makes no vectors,
+ * which shows from a thousand terms on. */
 static double unit_of(const sizes *n) { return n->d > 1100 ? 2e-6 : 1e-6; }
 
 static void check_forward(operand *o, const sizes *n, const char *name)
@@ -209,8 +209,8 @@ static void test_errors(void)
 
 int main(void)
 {
-    static const sizes shapes[] = {{1, 1, 1, 2, 0, 1},      {2, 3, 7, 42, 7, 14},      {3, 65, 65, 131, 66, 0},
-                                   {2, 130, 16, 32, 16, 0}, {1, 7, 768, 4608, 0, 768}, {0, 3, 8, 16, 0, 8},
+    static const sizes shapes[] = {{1, 1, 1, 2, 0, 1},           {2, 3, 7, 42, 7, 14},       {3, 65, 65, 131, 66, 0},
+                                   {2, 130, 16, 32, 16, 0},      {1, 7, 768, 4608, 0, 768},  {0, 3, 8, 16, 0, 8},
                                    {1, 17, 1028, 2056, 1028, 0}, {1, 2, 2051, 4102, 0, 2051}};
     if (!conform_begin()) return tap_skip_all(flm_err_message());
     for (int k = 0; k < 2; k++) {

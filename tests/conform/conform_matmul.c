@@ -134,7 +134,8 @@ static int count_wrong(const flags *f, const shape *s, const flm_tensor *a, cons
             wrong += !(fabs(x - ref) <= tolerance);
             /* GELU of what c holds, or held before rounding; its slope is at most 1.13, fp32's tanh is good to 1e-6. */
             if (f->gelu)
-                wrong += !(fabs(get(g, i * s->N + j) - gelu_tanh(x)) <= (2.13 * rounding(f->out) + 2e-6) * fabs(x) + 1e-7);
+                wrong +=
+                    !(fabs(get(g, i * s->N + j) - gelu_tanh(x)) <= (2.13 * rounding(f->out) + 2e-6) * fabs(x) + 1e-7);
         }
     const int64_t step = flm_tensor_step(c);
     for (int64_t i = 0; i < raw_count(c); i++)

@@ -217,7 +217,8 @@ static void test_errors(void)
 
 int main(void)
 {
-    static const int64_t shapes[][2] = {{1, 1}, {3, 2}, {5, 7}, {7, 65}, {3, 1024}, {4, 1025}, {2, 30522}, {2, 50258}, {0, 5}};
+    static const int64_t shapes[][2] = {{1, 1},    {3, 2},     {5, 7},     {7, 65}, {3, 1024},
+                                        {4, 1025}, {2, 30522}, {2, 50258}, {0, 5}};
     if (!conform_begin()) return tap_skip_all(flm_err_message());
     test_differences();
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {

@@ -1,10 +1,10 @@
 /* logits.c - a converted checkpoint's network against a golden file: logits CHECKPOINT.h5 weights|ema GOLDEN.h5, the
  * file the checkpoint's weights were taken from (make_ckpt.py). The golden embedded states go in, its logits must come
  * out. SPDX-License-Identifier: Apache-2.0 */
-#include "process/process.h"
 #include "io/io_h5.h"
 #include "model/model_dit.h"
 #include "model/model_load.h"
+#include "process/process.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -70,10 +70,10 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasL
                                               const void *value, size_t bytes)
 {
     product *p = (product *)desc;
-    void *to = name == CUBLASLT_MATMUL_DESC_TRANSA         ? (void *)&p->a
-               : name == CUBLASLT_MATMUL_DESC_TRANSB       ? (void *)&p->b
-               : name == CUBLASLT_MATMUL_DESC_EPILOGUE     ? (void *)&p->epilogue
-               : name == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? (void *)&p->bias
+    void *to = name == CUBLASLT_MATMUL_DESC_TRANSA                 ? (void *)&p->a
+               : name == CUBLASLT_MATMUL_DESC_TRANSB               ? (void *)&p->b
+               : name == CUBLASLT_MATMUL_DESC_EPILOGUE             ? (void *)&p->epilogue
+               : name == CUBLASLT_MATMUL_DESC_BIAS_POINTER         ? (void *)&p->bias
                : name == CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER ? (void *)&p->aux
                : name == CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD      ? (void *)&p->aux_ld
                                                                    : NULL;

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuda/fake.h"
 
-#include "cuda/kernel/kernel.h"
 #include "backend/backend_tensor.h"
+#include "cuda/kernel/kernel.h"
 
 #include <cuda_runtime_api.h>
 #include <math.h>

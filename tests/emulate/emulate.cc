@@ -7,7 +7,8 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-namespace {
+namespace
+{
 
 constexpr int MOST = 1024, WARP = 32, COPIES = 512;
 constexpr size_t STACK = 256 * 1024, SHARED = 163 * 1024;
@@ -89,7 +90,6 @@ bool barrier_opens(int from, int to, wait_for state)
     return true;
 }
 
-
 /* One warp's threads until all wait at the block's barrier or have ended. */
 void warp_run(int warp)
 {
@@ -167,7 +167,8 @@ unsigned emulate_ballot(bool vote)
     return all;
 }
 
-namespace {
+namespace
+{
 
 float half_of(uint32_t word, int k) { return __uint_as_float(k ? word & 0xFFFF0000u : word << 16); }
 
@@ -254,7 +255,8 @@ int emulate_run(void (*body)(void *), void *data, dim3 grid, dim3 block, size_t 
     if (shared > SHARED) return INVALID_VALUE;
     if (!fibers) {
         fibers = (fiber *)calloc(MOST, sizeof *fibers);
-        stacks = (char *)mmap(nullptr, MOST * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        stacks = (char *)mmap(nullptr, MOST * STACK, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (!fibers || stacks == MAP_FAILED) fail("out of memory");
     }
     count = (int)threads;

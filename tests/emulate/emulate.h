@@ -1,11 +1,11 @@
-/* emulate.h - CUDA's language on the host, as far as the kernels of cuda/kernel/ use it: a kernel's block runs as fibers,
- * one a thread, on the calling thread; blocks run one after the other.
+/* emulate.h - CUDA's language on the host, as far as the kernels of cuda/kernel/ use it: a kernel's block runs as
+ * fibers, one a thread, on the calling thread; blocks run one after the other.
  *
- * What it tests: index arithmetic, shapes, barriers (a barrier that not all threads reach ends the program), the fragment
- * layouts of the tensor cores as documented, waits for asynchronous copies (the bytes arrive at the wait, not before), and,
- * by running the threads in other orders, races between barriers. Device memory cannot be touched outside a kernel or copy
- * (emulate_backend.c). What it cannot: speed, hardware limits, the approximations of the GPU's functions.
- * SPDX-License-Identifier: Apache-2.0 */
+ * What it tests: index arithmetic, shapes, barriers (a barrier that not all threads reach ends the program), the
+ * fragment layouts of the tensor cores as documented, waits for asynchronous copies (the bytes arrive at the wait, not
+ * before), and, by running the threads in other orders, races between barriers. Device memory cannot be touched outside
+ * a kernel or copy (emulate_backend.c). What it cannot: speed, hardware limits, the approximations of the GPU's
+ * functions. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_EMULATE_H
 #define FLM_TESTS_EMULATE_H
 
@@ -19,13 +19,27 @@ struct dim3 {
     unsigned x, y, z;
     constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
-struct alignas(8) float2 { float x, y; };
-struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(8) uint2 { unsigned x, y; };
-struct alignas(16) uint4 { unsigned x, y, z, w; };
-struct alignas(8) int2 { int x, y; };
-struct alignas(16) int4 { int x, y, z, w; };
-struct alignas(16) double2 { double x, y; };
+struct alignas(8) float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+struct alignas(8) int2 {
+    int x, y;
+};
+struct alignas(16) int4 {
+    int x, y, z, w;
+};
+struct alignas(16) double2 {
+    double x, y;
+};
 static inline float2 make_float2(float x, float y) { return {x, y}; }
 static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 static inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
@@ -35,7 +49,7 @@ static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) {
 #define __device__
 #define __host__
 #define __constant__
-#define __shared__ static /* one block at a time */
+#define __shared__      static /* one block at a time */
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
@@ -47,9 +61,9 @@ struct emulate_place {
 extern emulate_place *emulate_here;
 extern dim3 emulate_grid_dim, emulate_block_dim;
 #define threadIdx (emulate_here->thread)
-#define blockIdx (emulate_here->block)
-#define blockDim emulate_block_dim
-#define gridDim emulate_grid_dim
+#define blockIdx  (emulate_here->block)
+#define blockDim  emulate_block_dim
+#define gridDim   emulate_grid_dim
 
 void __syncthreads();
 void __syncwarp(unsigned mask = 0xFFFFFFFFu);

@@ -56,7 +56,8 @@ static flm_status emulated_alloc(flm_backend *be, size_t bytes, void **out)
                  whole = data ? (data + page - 1) / page * page : page;
     (void)be;
     if (whole > memory_free())
-        FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of the GPU's memory asked for, %.1f MiB free; a smaller --micro-batch takes less (emulated)",
+        FLM_FAIL(FLM_E_NOMEM,
+                 "%.1f MiB of the GPU's memory asked for, %.1f MiB free; a smaller --micro-batch takes less (emulated)",
                  (double)bytes / 0x1p20, (double)memory_free() / 0x1p20);
     if (area_count == area_room) {
         area *more = realloc(areas, (size_t)(2 * area_room + 16) * sizeof *more);
@@ -136,8 +137,8 @@ static flm_backend *host_of(flm_backend *be) { return (flm_backend *)(void *)flm
         if (on_host != FLM_OK) return on_host; \
     } while (0)
 
-/* The product by the library, into c or f32 scratch; bias and GELU by the epilogue's kernel, as cuda_matmul.c does where
- * the library refuses them. */
+/* The product by the library, into c or f32 scratch; bias and GELU by the epilogue's kernel, as cuda_matmul.c does
+ * where the library refuses them. */
 flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
 {
     flm_status rc = FLM_OK;

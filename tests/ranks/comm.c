@@ -304,8 +304,8 @@ static void test_host(void)
     free(all);
 }
 
-/* Device memory that the host cannot read. What is asked of it is done at the next sync and no earlier, so that one that
- * is missing shows. Nothing may be left when it ends. */
+/* Device memory that the host cannot read. What is asked of it is done at the next sync and no earlier, so that one
+ * that is missing shows. Nothing may be left when it ends. */
 static void test_far(void)
 {
     flm_comm_request *request = NULL;

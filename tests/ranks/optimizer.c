@@ -345,8 +345,8 @@ static void test_noise(int64_t V)
         if (!(e <= worst)) worst = e;
     }
     for (int64_t j = 0; j < t.basis->K * d; j++) {
-        const double e =
-            fabs((double)((const float *)t.basis->T[0][0].data)[j] - (double)((const float *)one.basis->T[0][0].data)[j]);
+        const double e = fabs((double)((const float *)t.basis->T[0][0].data)[j] -
+                              (double)((const float *)one.basis->T[0][0].data)[j]);
         if (!(e <= basis)) basis = e;
     }
     ranks_ok(part > 0.01 * scale, "V = %d: the noise has a part in the gradient of E: %.2g of %.2g", (int)V, part,

@@ -4,9 +4,9 @@
  *   markov_tool score SEED ROWS SAMPLES.h5    a line for each number of steps:
  *                                             steps, NLL a symbol / the source's, entropy of a row / the corpus's
  * SPDX-License-Identifier: Apache-2.0 */
-#include "process/process.h"
 #include "io/io_samples.h"
 #include "io/io_shard.h"
+#include "process/process.h"
 #include "score/score_entropy.h"
 #include "tests/science/markov.h"
 

@@ -2,10 +2,10 @@
  * formula's weights (make_texts.py has the same); score_files samples FILE writes samples of the bytes tokeniser, two
  * numbers of steps; score_files damage FILE changes a row; score_files scores FILE STEPS prints rows' scores.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "process/process.h"
 #include "convert/convert_external.h"
 #include "io/io_h5.h"
 #include "io/io_samples.h"
+#include "process/process.h"
 #include "score/score_gpt2.h"
 #include "text/text_tokenizer.h"
 

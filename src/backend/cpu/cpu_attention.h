@@ -18,8 +18,8 @@ typedef struct flm_attention_sizes {
     float softcap;
 } flm_attention_sizes;
 
-/* flm_attention_sizes_of - sizes of a checked qkv act [B, L, 3d] with H heads. The cap, at most 64, bounds the scores, so
- * that exp(score) neither overflows nor vanishes in fp32 and no running maximum is kept. */
+/* flm_attention_sizes_of - sizes of a checked qkv act [B, L, 3d] with H heads. The cap, at most 64, bounds the scores,
+ * so that exp(score) neither overflows nor vanishes in fp32 and no running maximum is kept. */
 flm_attention_sizes flm_attention_sizes_of(const flm_tensor *qkv, int64_t H, float softcap);
 
 /* flm_attention_at - address of element (b, l, column) of an activation [B, L, columns]. */

@@ -22,25 +22,26 @@ enum {
 typedef double vec8 __attribute__((vector_size(64), aligned(64), may_alias));
 typedef double vec4 __attribute__((vector_size(32), aligned(32), may_alias));
 
-/* sum [ROWS, COLUMNS VECs] over rows k of a[k, first_row ..] b[k]: a is a strip, b begins in a strip; both step STRIP. */
-#define GRAM_KERNEL(NAME, VEC, ROWS)                                                                          \
+/* sum [ROWS, COLUMNS VECs] over rows k of a[k, first_row ..] b[k]: a is a strip, b begins in a strip; both step STRIP.
+ */
+#define GRAM_KERNEL(NAME, VEC, ROWS)                                                                                \
     GRAM_INLINE void NAME(double *g, int64_t ld, const double *a, const double *b0, const double *b1, int64_t rows) \
-    {                                                                                                         \
-        VEC sum[ROWS][2];                                                                                     \
-        _Pragma("GCC unroll 8") for (int i = 0; i < ROWS; i++) sum[i][0] = sum[i][1] = (VEC){0};              \
-        for (int64_t k = 0; k < rows; k++) {                                                                  \
-            const VEC v0 = *(const VEC *)(b0 + k * STRIP), v1 = *(const VEC *)(b1 + k * STRIP);               \
-            _Pragma("GCC unroll 8") for (int i = 0; i < ROWS; i++)                                            \
-            {                                                                                                 \
-                sum[i][0] += a[k * STRIP + i] * v0;                                                           \
-                sum[i][1] += a[k * STRIP + i] * v1;                                                           \
-            }                                                                                                 \
-        }                                                                                                     \
-        for (int i = 0; i < ROWS; i++)                                                                        \
-            for (size_t j = 0; j < sizeof(VEC) / sizeof(double); j++) {                                       \
-                g[i * ld + (int64_t)j] += sum[i][0][j];                                                       \
-                g[i * ld + (b1 - b0 < STRIP ? (int64_t)(b1 - b0) : STRIP) + (int64_t)j] += sum[i][1][j];      \
-            }                                                                                                 \
+    {                                                                                                               \
+        VEC sum[ROWS][2];                                                                                           \
+        _Pragma("GCC unroll 8") for (int i = 0; i < ROWS; i++) sum[i][0] = sum[i][1] = (VEC){0};                    \
+        for (int64_t k = 0; k < rows; k++) {                                                                        \
+            const VEC v0 = *(const VEC *)(b0 + k * STRIP), v1 = *(const VEC *)(b1 + k * STRIP);                     \
+            _Pragma("GCC unroll 8") for (int i = 0; i < ROWS; i++)                                                  \
+            {                                                                                                       \
+                sum[i][0] += a[k * STRIP + i] * v0;                                                                 \
+                sum[i][1] += a[k * STRIP + i] * v1;                                                                 \
+            }                                                                                                       \
+        }                                                                                                           \
+        for (int i = 0; i < ROWS; i++)                                                                              \
+            for (size_t j = 0; j < sizeof(VEC) / sizeof(double); j++) {                                             \
+                g[i * ld + (int64_t)j] += sum[i][0][j];                                                             \
+                g[i * ld + (b1 - b0 < STRIP ? (int64_t)(b1 - b0) : STRIP) + (int64_t)j] += sum[i][1][j];            \
+            }                                                                                                       \
     }
 
 GRAM_KERNEL(kernel_8x16, vec8, 8)
@@ -102,7 +103,7 @@ static void gram_panel(const flm_backend *be, const gram *p, const float *a, con
                 pack_strip(p->a + s * STRIP * PANEL_ROWS, a, rows, p->Ka, s * STRIP);
             else
                 pack_strip(p->b + (s - of_a) * STRIP * PANEL_ROWS, b, rows, p->Kb, (s - of_a) * STRIP);
-            /* the long strips of a triangle first, so that the threads end together */
+                /* the long strips of a triangle first, so that the threads end together */
 #pragma omp for schedule(dynamic)
         for (int64_t s = of_a - 1; s >= 0; s--) gram_strip(p, rows, s * STRIP);
     }

@@ -43,9 +43,9 @@ flm_status flm_cpu_scratch(flm_backend *be, int slot, size_t bytes, void **out);
 int flm_cpu_threads(const flm_backend *be);
 
 /* cpu_onednn.c */
-flm_status flm_cpu_onednn_create(struct flm_onednn **out); /* FLM_E_NOMEM, FLM_E_DEVICE */
-void flm_cpu_onednn_destroy(struct flm_onednn **dnn);      /* accepts NULL, nulls it */
-bool flm_cpu_onednn_fast_bf16(void);                       /* bf16 products beat fp32 ones here */
+flm_status flm_cpu_onednn_create(struct flm_onednn **out);    /* FLM_E_NOMEM, FLM_E_DEVICE */
+void flm_cpu_onednn_destroy(struct flm_onednn **dnn);         /* accepts NULL, nulls it */
+bool flm_cpu_onednn_fast_bf16(void);                          /* bf16 products beat fp32 ones here */
 const char *flm_cpu_onednn_describe(char *text, size_t size); /* version and instruction set into text; returns text */
 flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p);
 /* flm_cpu_matmul_preferred - for benchmarks: a product of p's shapes, dtypes and flags, on operands of its own that are

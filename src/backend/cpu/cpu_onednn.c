@@ -379,8 +379,8 @@ static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_k
 /* Sizes below which converting the operands costs more than it saves. */
 enum { CONVERTED_LEAST = 64 };
 
-/* Whether a bf16 product is made in fp32: rounded operands, fp32 sums, and so the same numbers, at about twice the speed
- * where the processor has AVX-512's bf16 instructions and no AMX (bench/speed-log.md). */
+/* Whether a bf16 product is made in fp32: rounded operands, fp32 sums, and so the same numbers, at about twice the
+ * speed where the processor has AVX-512's bf16 instructions and no AMX (bench/speed-log.md). */
 static bool is_faster_converted(const product_key *k)
 {
     return k->flags & FLAG_BF16 && k->M >= CONVERTED_LEAST && k->N >= CONVERTED_LEAST && k->K >= CONVERTED_LEAST &&

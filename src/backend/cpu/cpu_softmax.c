@@ -1,8 +1,8 @@
 /* cpu_softmax.c - soft max, its cross entropy, and arg max over the vocabulary.
  * A row is read three times, from cache after the first: its maximum, the sum of exponentials, the result.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "backend/cpu/cpu_rows.h"
 #include "backend/cpu/cpu_softmax.h"
+#include "backend/cpu/cpu_rows.h"
 
 FLM_INLINE void exponentials(void *p, bool bf16, const float *x, float most, float factor, int64_t V)
 {

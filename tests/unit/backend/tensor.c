@@ -75,7 +75,8 @@ static void test_padded(void)
     flm_tensor_runs(&t, &bare, &count, &n);
     tap_ok(count == 7 && n == 65, "either of them");
     even = flm_tensor_2d_padded(data, FLM_DTYPE_BF16, 7, 128);
-    tap_ok(flm_tensor_step(&even) == 128 && !flm_tensor_padded(&even) && even.step == 0 && flm_tensor_bytes(&even) == 1792,
+    tap_ok(flm_tensor_step(&even) == 128 && !flm_tensor_padded(&even) && even.step == 0 &&
+               flm_tensor_bytes(&even) == 1792,
            "a multiple of %d needs no padding", FLM_TENSOR_PAD);
     even = flm_tensor_2d_padded(NULL, FLM_DTYPE_F32, 7, 0);
     tap_ok(flm_tensor_bytes(&even) == 0 && !flm_tensor_padded(&even), "nor do rows of nothing");

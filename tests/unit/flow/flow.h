@@ -45,8 +45,7 @@ static inline flow_network flow_network_new(const flm_model_shape *shape, int64_
 static inline flm_objective *flow_objective(const flow_network *n)
 {
     flm_objective *objective = NULL;
-    must(flm_objective_create(
-        &(flm_objective_parts){.dit = n->dit, .basis = n->basis, .gamma = n->gamma}, &objective));
+    must(flm_objective_create(&(flm_objective_parts){.dit = n->dit, .basis = n->basis, .gamma = n->gamma}, &objective));
     return objective;
 }
 

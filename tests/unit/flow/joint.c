@@ -57,8 +57,7 @@ static double covariance(const flm_noise_basis *basis, int i, int j, int64_t p, 
 {
     double sum = 0;
     for (int b = 0; b < basis->blocks && b <= (i < j ? i : j); b++)
-        for (int64_t r = 0; r < basis->width; r++)
-            sum += factor(basis, i, b, r, p) * factor(basis, j, b, r, q);
+        for (int64_t r = 0; r < basis->width; r++) sum += factor(basis, i, b, r, p) * factor(basis, j, b, r, q);
     return sum;
 }
 

@@ -80,7 +80,8 @@ static void test_jumps(const flm_time_law *law, flm_random_purpose purpose, cons
         if (count > n - first) count = n - first;
         flm_time_jumps(law, 5, purpose, 3, n, first, count, part_s + first, part_d + first);
     }
-    tap_ok(memcmp(s, part_s, n * sizeof *s) == 0 && memcmp(d, part_d, n * sizeof *d) == 0, "%s: the same in parts", name);
+    tap_ok(memcmp(s, part_s, n * sizeof *s) == 0 && memcmp(d, part_d, n * sizeof *d) == 0, "%s: the same in parts",
+           name);
     double *const all[] = {s, d, plain, part_s, part_d};
     for (int i = 0; i < 5; i++) free(all[i]);
 }

@@ -209,8 +209,10 @@ static void test_memory(void)
            "batches that do not fit");
     flm_dit_destroy(&large);
     flm_dit_destroy(&small);
-    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 0, 1, FLM_DIT_KEEP, &large) == FLM_E_ARG && large == NULL, "no sequences");
-    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 1, 0, FLM_DIT_KEEP, &large) == FLM_E_ARG && large == NULL, "no chunk");
+    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 0, 1, FLM_DIT_KEEP, &large) == FLM_E_ARG && large == NULL,
+           "no sequences");
+    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 1, 0, FLM_DIT_KEEP, &large) == FLM_E_ARG && large == NULL,
+           "no chunk");
     flm_weights_destroy(&weights);
 }
 
