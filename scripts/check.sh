@@ -115,7 +115,7 @@ report_clang_tidy() {
 run_tests "$build" "tests" ""
 if test -z "$sanitize"; then summary; fi
 
-for script in shell-check format-check size-report name-report; do gate "$script"; done
+for script in shell-check format-check size-report name-report commit-check; do gate "$script"; done
 if test -f "$build/libflm_cuda.a"; then # no attention kernel spills
     quietly "kernel-report" "$build/kernel-report.log" "$top/scripts/kernel-report" "$build"
 fi
