@@ -34,5 +34,6 @@ include tests/text/local.mk
 include tests/science/local.mk
 include tests/score/local.mk
 include tests/convert/local.mk
+include tests/compat/local.mk
 include tests/fuzz/local.mk
 include tests/slurm/local.mk
