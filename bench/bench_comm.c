@@ -11,20 +11,20 @@
 #include <stdio.h>
 
 typedef struct options {
-    int64_t runs, least, most;
+    int64_t runs, min, max;
     const char *json;
 } options;
 
-#define INT_OPTION(field, text, low, high, what, words)                                                         \
-    {                                                                                                           \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .least = low, \
-        .most = high, .group = "Benchmark", .unit = "N", .help = words                                          \
+#define INT_OPTION(field, text, low, high, what, words)                                                       \
+    {                                                                                                         \
+        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .min = low, \
+        .max = high, .group = "Benchmark", .unit = "N", .help = words                                         \
     }
 
 static const flm_option table[] = {
-    INT_OPTION(runs, "10", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "runs", "timed runs of each size"),
-    INT_OPTION(least, "1", 1, 1 << 16, "least", "MiB of the smallest array"),
-    INT_OPTION(most, "256", 1, 1 << 16, "most", "MiB of the largest array; sizes grow fourfold"),
+    INT_OPTION(runs, "10", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "runs", "timed runs of each size"),
+    INT_OPTION(min, "1", 1, 1 << 16, "least", "MiB of the smallest array"),
+    INT_OPTION(max, "256", 1, 1 << 16, "most", "MiB of the largest array; sizes grow fourfold"),
     {.name = "json",
      .type = FLM_OPTION_STRING,
      .offset = offsetof(options, json),
@@ -66,7 +66,7 @@ done:
 static flm_status slowest(flm_comm *world, bench_seconds *s)
 {
     flm_status rc = FLM_OK;
-    int64_t ns[] = {(int64_t)(s->median * 1e9), (int64_t)(s->least * 1e9), (int64_t)(s->most * 1e9)};
+    int64_t ns[] = {(int64_t)(s->median * 1e9), (int64_t)(s->min * 1e9), (int64_t)(s->max * 1e9)};
     FLM_TRY(flm_comm_max_i64(world, ns, 3));
     *s = (bench_seconds){1e-9 * (double)ns[0], 1e-9 * (double)ns[1], 1e-9 * (double)ns[2], s->runs};
 done:
@@ -87,7 +87,7 @@ static flm_status measure(work *w, int64_t mib, int runs, bench_report *report)
     const double algbw = gigabytes / s.median;
     if (report == NULL) goto done;
     printf("%-14s %6lld MiB  %9.3f ms  %7.3f..%7.3f  algbw %6.2f GB/s  busbw %6.2f GB/s\n", names[w->which],
-           (long long)mib, 1e3 * s.median, 1e3 * s.least, 1e3 * s.most, algbw, algbw * factor);
+           (long long)mib, 1e3 * s.median, 1e3 * s.min, 1e3 * s.max, algbw, algbw * factor);
     FLM_TRY(bench_report_line(
         report, json_pack("{ss ss si sI so sf sf}", "record", "collective", "name", names[w->which], "ranks", size,
                           "bytes", (json_int_t)(w->slice * size * (int64_t)sizeof(float)), "seconds",
@@ -102,7 +102,7 @@ static flm_status bench(flm_comm *world, const options *o)
     work w = {.world = world};
     bench_report *report = NULL;
     void *memory = NULL;
-    const size_t bytes = (size_t)o->most << 20;
+    const size_t bytes = (size_t)o->max << 20;
     FLM_TRY(flm_backend_create(FLM_DEVICE_CPU, 1, flm_comm_local_rank(world), &w.be));
     FLM_TRY(w.be->memory->alloc(w.be, bytes, &memory));
     FLM_TRY(w.be->memory->zero(w.be, memory, bytes));
@@ -113,7 +113,7 @@ static flm_status bench(flm_comm *world, const options *o)
     }
     for (int which = 0; which < COLLECTIVES; which++) {
         w.which = (collective)which;
-        for (int64_t mib = o->least; mib <= o->most; mib *= 4) FLM_TRY(measure(&w, mib, (int)o->runs, report));
+        for (int64_t mib = o->min; mib <= o->max; mib *= 4) FLM_TRY(measure(&w, mib, (int)o->runs, report));
     }
     if (report) FLM_TRY(bench_report_finish(&report));
 done:

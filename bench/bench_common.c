@@ -43,14 +43,16 @@ done:
  * is measured, and which a step does not pay. */
 static flm_status choose_calls(flm_backend *be, bench_work work, void *arg, int *calls)
 {
-    enum { MOST = 100 };
+    enum { FLM_EXACT_MAX = 100 };
     static const double long_enough = 2e-3;
     flm_status rc = FLM_OK;
     double once;
     *calls = 1;
     if (be == NULL || be->host_memory) goto done;
     FLM_TRY(run_calls(be, work, arg, 1, &once));
-    *calls = once * MOST <= long_enough ? MOST : once >= long_enough ? 1 : (int)(long_enough / once) + 1;
+    *calls = once * FLM_EXACT_MAX <= long_enough ? FLM_EXACT_MAX
+             : once >= long_enough               ? 1
+                                                 : (int)(long_enough / once) + 1;
 done:
     return rc;
 }
@@ -58,10 +60,10 @@ done:
 flm_status bench_measure(flm_backend *be, bench_work work, void *arg, int runs, bench_seconds *out)
 {
     flm_status rc = FLM_OK;
-    double seconds[BENCH_RUNS_MOST];
+    double seconds[BENCH_RUNS_MAX];
     int calls;
 
-    assert(runs >= BENCH_RUNS_LEAST && runs <= BENCH_RUNS_MOST);
+    assert(runs >= BENCH_RUNS_MIN && runs <= BENCH_RUNS_MAX);
     FLM_TRY(run_calls(be, work, arg, 1, &seconds[0]));
     FLM_TRY(choose_calls(be, work, arg, &calls));
     for (int i = 0; i < runs; i++) FLM_TRY(run_calls(be, work, arg, calls, &seconds[i]));
@@ -127,5 +129,5 @@ done:
 
 json_t *bench_seconds_json(const bench_seconds *s)
 {
-    return json_pack("{sf sf sf si}", "median", s->median, "min", s->least, "max", s->most, "runs", s->runs);
+    return json_pack("{sf sf sf si}", "median", s->median, "min", s->min, "max", s->max, "runs", s->runs);
 }

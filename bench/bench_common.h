@@ -8,11 +8,11 @@
 
 #include <jansson.h>
 
-enum { BENCH_RUNS_LEAST = 3, BENCH_RUNS_MOST = 1000 };
+enum { BENCH_RUNS_MIN = 3, BENCH_RUNS_MAX = 1000 };
 
 /* Seconds of the timed runs. */
 typedef struct bench_seconds {
-    double median, least, most;
+    double median, min, max;
     int runs;
 } bench_seconds;
 

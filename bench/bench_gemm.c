@@ -18,15 +18,15 @@ typedef struct options {
 static const char *const precisions[] = {"both", "fp32", "bf16", NULL};
 enum { PRECISION_BOTH, PRECISION_FP32, PRECISION_BF16 };
 
-#define INT_OPTION(field, text, low, high, what, words)                                                         \
-    {                                                                                                           \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .least = low, \
-        .most = high, .group = "Benchmark", .unit = "N", .help = words                                          \
+#define INT_OPTION(field, text, low, high, what, words)                                                       \
+    {                                                                                                         \
+        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .min = low, \
+        .max = high, .group = "Benchmark", .unit = "N", .help = words                                         \
     }
 
 static const flm_option table[] = {
     INT_OPTION(threads, "0", 0, 4096, "threads", "OpenMP threads; 0: as the environment says"),
-    INT_OPTION(runs, "5", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "runs", "timed runs of each product"),
+    INT_OPTION(runs, "5", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "runs", "timed runs of each product"),
     INT_OPTION(tokens, "4096", 1, 1 << 24, "tokens", "tokens of a micro-batch, M of the trunk's products"),
     INT_OPTION(width, "768", 1, 1 << 16, "width", "the network's width d"),
     INT_OPTION(vocabulary, "30522", 1, 1 << 24, "vocabulary", "V, N of the head's products"),
@@ -78,8 +78,8 @@ static flm_status bench_dtype(flm_backend *be, const options *o, flm_dtype dtype
     for (int i = 0; i < count; i++) {
         const bench_product *c = &cases[i];
         printf("%-22s %6lld %6lld %6lld  %9.1f %9.1f %7.1f..%6.1f %5.1f%%\n", c->name, (long long)c->M, (long long)c->N,
-               (long long)c->K, rate[i] / preferred[i].median, rate[i] / plain[i].median, rate[i] / plain[i].most,
-               rate[i] / plain[i].least, 100 * rate[i] / plain[i].median / peak);
+               (long long)c->K, rate[i] / preferred[i].median, rate[i] / plain[i].median, rate[i] / plain[i].max,
+               rate[i] / plain[i].min, 100 * rate[i] / plain[i].median / peak);
         FLM_TRY(bench_report_line(
             report,
             json_pack("{ss ss ss sI sI sI sb sb sb sb ss so so sf sf sf}", "record", "product", "name", c->name,

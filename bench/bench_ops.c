@@ -23,15 +23,15 @@ typedef struct options {
 static const char *const precisions[] = {"both", "fp32", "bf16", NULL};
 enum { PRECISION_BOTH, PRECISION_FP32, PRECISION_BF16 };
 
-#define INT_OPTION(field, text, low, high, what, words)                                                         \
-    {                                                                                                           \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .least = low, \
-        .most = high, .group = "Benchmark", .unit = "N", .help = words                                          \
+#define INT_OPTION(field, text, low, high, what, words)                                                       \
+    {                                                                                                         \
+        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .min = low, \
+        .max = high, .group = "Benchmark", .unit = "N", .help = words                                         \
     }
 
 static const flm_option table[] = {
     INT_OPTION(threads, "0", 0, 4096, "threads", "OpenMP threads; 0: as the environment says"),
-    INT_OPTION(runs, "9", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "runs", "timed runs of each op"),
+    INT_OPTION(runs, "9", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "runs", "timed runs of each op"),
     INT_OPTION(batch, "32", 1, 1 << 16, "batch", "sequences of a micro-batch, B"),
     INT_OPTION(length, "128", 1, 1 << 16, "length", "positions, L"),
     INT_OPTION(width, "768", 1, 1 << 16, "width", "the network's width d"),
@@ -431,7 +431,7 @@ static flm_status measure_copy(flm_backend *be, size_t bytes, int runs, const ch
     FLM_TRY(bench_measure(be, run_copy, &w, runs, &s));
     *rate = 2e-9 * (double)bytes / s.median;
     printf("%-32s %8.1f MiB: %6.1f GB/s (%.1f..%.1f)\n", name, (double)bytes / 0x1p20, *rate,
-           2e-9 * (double)bytes / s.most, 2e-9 * (double)bytes / s.least);
+           2e-9 * (double)bytes / s.max, 2e-9 * (double)bytes / s.min);
     FLM_TRY(bench_report_line(report,
                               json_pack("{ss ss sI so sf}", "record", "copy", "name", name, "bytes", (json_int_t)bytes,
                                         "seconds", bench_seconds_json(&s), "gbytes_per_second", *rate)));
@@ -492,8 +492,8 @@ static flm_status bench_dtype(flm_backend *be, const options *o, bool bf16, bool
         FLM_TRY(bench_measure(be, c->work, &b, (int)o->runs, &s));
         const double rate = 1e-9 * (c->flops > 0 ? c->flops : c->bytes) / s.median;
         const double share = rate / (c->flops > 0 ? product : memory);
-        printf("%-32s %10.3f %10.3f..%9.3f %5.1f %s %6.0f%%\n", c->name, 1e3 * s.median, 1e3 * s.least, 1e3 * s.most,
-               rate, c->flops > 0 ? "GF/s" : "GB/s", 100 * share);
+        printf("%-32s %10.3f %10.3f..%9.3f %5.1f %s %6.0f%%\n", c->name, 1e3 * s.median, 1e3 * s.min, 1e3 * s.max, rate,
+               c->flops > 0 ? "GF/s" : "GB/s", 100 * share);
         FLM_TRY(bench_report_line(report, json_pack("{ss ss ss so sf sf sf sf}", "record", "op", "name", c->name,
                                                     "activations", c->any_dtype ? "none" : dtype, "seconds",
                                                     bench_seconds_json(&s), "bytes", c->bytes, "flops", c->flops,

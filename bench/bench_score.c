@@ -27,7 +27,7 @@ static const flm_option table[] = {
      false},
     {"chunk", FLM_OPTION_INT, offsetof(options, chunk), "333", 1, 1 << 20, NULL, "Benchmark", "N",
      "rows of logits at once", false},
-    {"runs", FLM_OPTION_INT, offsetof(options, runs), "3", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, NULL, "Benchmark", "N",
+    {"runs", FLM_OPTION_INT, offsetof(options, runs), "3", BENCH_RUNS_MIN, BENCH_RUNS_MAX, NULL, "Benchmark", "N",
      "timed runs", false},
     {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
      "also write the figures there, a JSON object a line", false},
@@ -39,7 +39,7 @@ typedef struct work {
     int32_t *ids;
     int64_t *starts, batch;
     float *nll;
-    double processor[BENCH_RUNS_MOST + 1]; /* seconds of every run, the warm-up first */
+    double processor[BENCH_RUNS_MAX + 1]; /* seconds of every run, the warm-up first */
     int runs;
 } work;
 
@@ -101,7 +101,7 @@ static flm_status bench(flm_backend *be, const options *o)
     const double processor = w.processor[1 + o->runs / 2];
     printf("%s, %s\n", flm_backend_describe(be), bf16 ? "bf16" : "fp32");
     printf("batch %lld of %lld tokens: %.3f s (%.3f .. %.3f of %d), %.1f tokens/s, %.1f tokens a processor's second\n",
-           (long long)o->batch, (long long)o->length, seconds.median, seconds.least, seconds.most, seconds.runs,
+           (long long)o->batch, (long long)o->length, seconds.median, seconds.min, seconds.max, seconds.runs,
            tokens / seconds.median, tokens / processor);
     FLM_TRY(bench_report_create("score", o->json, be, (int)o->threads, &report));
     FLM_TRY(

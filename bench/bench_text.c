@@ -25,10 +25,10 @@ typedef struct options {
         .name = what, .type = FLM_OPTION_STRING, .offset = offsetof(options, field), .preset = text, \
         .group = "Benchmark", .unit = unit_, .help = words                                           \
     }
-#define INT_OPTION(field, text, low, high, what, words)                                                         \
-    {                                                                                                           \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .least = low, \
-        .most = high, .group = "Benchmark", .unit = "N", .help = words                                          \
+#define INT_OPTION(field, text, low, high, what, words)                                                       \
+    {                                                                                                         \
+        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .min = low, \
+        .max = high, .group = "Benchmark", .unit = "N", .help = words                                         \
     }
 
 static const flm_option table[] = {
@@ -43,7 +43,7 @@ static const flm_option table[] = {
      .help = "the text",
      .required = true},
     INT_OPTION(document, "4096", 1, 1 << 30, "document", "bytes of a document, cut at the next line's end"),
-    INT_OPTION(runs, "5", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "runs", "timed runs"),
+    INT_OPTION(runs, "5", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "runs", "timed runs"),
     STRING_OPTION(json, "", "json", "FILE", "also write the figures there, a JSON object a line"),
 };
 
@@ -122,7 +122,7 @@ static flm_status report_one(bench_report *report, const options *o, const work 
     double mb = 1e-6 * (double)w->bytes;
 
     printf("%-18s %-12s %8.2f MB/s  (%.2f..%.2f, %d runs; %.1f MB, %zu ids)\n", o->name, what, mb / s->median,
-           mb / s->most, mb / s->least, s->runs, mb, w->ids.count);
+           mb / s->max, mb / s->min, s->runs, mb, w->ids.count);
     return bench_report_line(report,
                              json_pack("{ss ss ss sf sI so}", "record", "text", "tokenizer", o->name, "what", what,
                                        "mb", mb, "ids", (json_int_t)w->ids.count, "seconds", bench_seconds_json(s)));

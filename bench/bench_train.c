@@ -42,7 +42,7 @@ static const flm_option table[] = {
     INT_OPTION(batch, "batch", "32", 1, 1 << 20, "sequences a step, all ranks together"),
     INT_OPTION(micro_batch, "micro-batch", "32", 1, 1 << 20, "sequences a rank holds at once"),
     INT_OPTION(chunk, "chunk", "512", 0, 1 << 20, "rows of logits at once; 0: as flm_train"),
-    INT_OPTION(runs, "runs", "3", BENCH_RUNS_LEAST, BENCH_RUNS_MOST, "timed steps"),
+    INT_OPTION(runs, "runs", "3", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "timed steps"),
     {"dropout", FLM_OPTION_FLOAT, offsetof(options, dropout), "0.1", 0, 0.9, NULL, "Benchmark", "P", "dropout", false},
     {"recompute", FLM_OPTION_BOOL, offsetof(options, recompute), "no", 0, 0, NULL, "Benchmark", NULL,
      "make activations again in the backward pass", false},
@@ -145,7 +145,7 @@ static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_traine
     const int count =
         bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, cube, products);
     FLM_TRY(flm_comm_barrier(comm));
-    FLM_TRY(bench_peak(be, products, count, dtype, BENCH_RUNS_LEAST, sum, &best));
+    FLM_TRY(bench_peak(be, products, count, dtype, BENCH_RUNS_MIN, sum, &best));
     FLM_TRY(flm_comm_sum_f64(comm, sum, 1));
 done:
     return rc;
@@ -162,8 +162,8 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
     printf("%s, %d ranks, batch %lld, micro-batch %lld, L %lld, V %lld\n", objectives[o->objective],
            flm_comm_size(t->comm), (long long)t->settings.batch, (long long)t->settings.micro_batch,
            (long long)t->settings.shape.L, (long long)t->settings.shape.V);
-    printf("step %.3f s (%.3f .. %.3f of %d), %.0f tokens/s, %.1f GFLOP/s\n", seconds->median, seconds->least,
-           seconds->most, seconds->runs, tokens / seconds->median, 1e-9 * flops / seconds->median);
+    printf("step %.3f s (%.3f .. %.3f of %d), %.0f tokens/s, %.1f GFLOP/s\n", seconds->median, seconds->min,
+           seconds->max, seconds->runs, tokens / seconds->median, 1e-9 * flops / seconds->median);
     printf("peak of %s %.1f GFLOP/s before, %.1f after: share %.1f %%\n", flm_dtype_name(t->settings.act),
            1e-9 * peak[0], 1e-9 * peak[1], 100 * share);
     printf("peak of f32 %.1f GFLOP/s: share %.1f %%\n", 1e-9 * peak[2], 100 * flops / seconds->median / peak[2]);
@@ -203,13 +203,13 @@ done:
  * algebra and memory, which are once a program. */
 static flm_status measure_samples(const options *o, flm_trainer *t, bench_report *report)
 {
-    enum { MOST = 17, FEW = 16 };
+    enum { FLM_EXACT_MAX = 17, FEW = 16 };
     flm_status rc = FLM_OK;
     const int more = o->sample_steps < FEW ? (int)(FEW / o->sample_steps) : 1;
     const int64_t samples = t->settings.micro_batch * flm_comm_size(t->comm);
-    int64_t steps[MOST];
-    double entropy[MOST], seconds[2];
-    for (int i = 0; i < MOST; i++) steps[i] = o->sample_steps;
+    int64_t steps[FLM_EXACT_MAX];
+    double entropy[FLM_EXACT_MAX], seconds[2];
+    for (int i = 0; i < FLM_EXACT_MAX; i++) steps[i] = o->sample_steps;
     FLM_TRY(flm_trainer_sample(t, steps, 1, samples, entropy));
     for (int i = 0; i < 2; i++) {
         FLM_TRY(flm_comm_barrier(t->comm));

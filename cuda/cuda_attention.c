@@ -1,5 +1,5 @@
 /* cuda_attention.c - rotary positions and attention: see backend_ops.h. bf16 takes tensor cores, f32 plain arithmetic.
- * Refuses, with FLM_E_UNSUPPORTED, heads of more than FLM_ATTENTION_HEAD_MOST columns, sequences and rows longer than
+ * Refuses, with FLM_E_UNSUPPORTED, heads of more than FLM_ATTENTION_HEAD_MAX columns, sequences and rows longer than
  * attention_tiles.h says, and more blocks than a launch has. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
@@ -10,10 +10,10 @@
 static flm_status kernels_fit(const char *what, int64_t H, int64_t h, int64_t L, int64_t blocks)
 {
     flm_status rc = FLM_OK;
-    if (h > FLM_ATTENTION_HEAD_MOST)
+    if (h > FLM_ATTENTION_HEAD_MAX)
         FLM_FAIL(FLM_E_UNSUPPORTED, "%s: heads of %lld columns; the cuda backend has at most %d", what, (long long)h,
-                 FLM_ATTENTION_HEAD_MOST);
-    if (L > FLM_ATTENTION_LENGTH_MOST || H * h > FLM_ATTENTION_WIDTH_MOST || blocks > INT32_MAX)
+                 FLM_ATTENTION_HEAD_MAX);
+    if (L > FLM_ATTENTION_LENGTH_MAX || H * h > FLM_ATTENTION_WIDTH_MAX || blocks > INT32_MAX)
         FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %lld rows of %lld heads in %lld blocks are too many for one launch", what,
                  (long long)L, (long long)H, (long long)blocks);
 done:
@@ -24,12 +24,12 @@ done:
 static flm_status plain_fits(const flm_backend *be, const char *what, int64_t h, int tiles)
 {
     flm_status rc = FLM_OK;
-    const size_t bytes = (size_t)flm_plain_shared(flm_plain_head((int)h), tiles), most = flm_cuda_of(be)->shared_most;
-    if (bytes > most)
+    const size_t bytes = (size_t)flm_plain_shared(flm_plain_head((int)h), tiles), max = flm_cuda_of(be)->max_shared;
+    if (bytes > max)
         FLM_FAIL(FLM_E_UNSUPPORTED,
                  "%s: f32 heads of %lld columns need %zu bytes of shared memory, this GPU has %zu; "
                  "bf16 heads need less",
-                 what, (long long)h, bytes, most);
+                 what, (long long)h, bytes, max);
 done:
     return rc;
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 /* bf16 on tensor cores, cp.async and 100 KiB of shared memory come with compute capability 8.0 (A100). */
-enum { CAPABILITY_LEAST = 8 };
+enum { CAPABILITY_MIN = 8 };
 #define OTHERWISE "; --device cpu does without"
 
 static void *stream_handle_cuda(const flm_backend *be) { return flm_cuda_of(be)->stream; }
@@ -76,15 +76,15 @@ static flm_status learn(flm_cuda *cuda)
     const size_t lt = cublasLtGetVersion();
 
     FLM_CUDA(cudaGetDeviceProperties(&p, cuda->device));
-    if (p.major < CAPABILITY_LEAST)
+    if (p.major < CAPABILITY_MIN)
         FLM_FAIL(FLM_E_DEVICE,
                  "device cuda: GPU %d, %s, has compute capability %d.%d, %d.0 (A100) is the least" OTHERWISE,
-                 cuda->device, p.name, p.major, p.minor, CAPABILITY_LEAST);
+                 cuda->device, p.name, p.major, p.minor, CAPABILITY_MIN);
     FLM_CUDA(cudaRuntimeGetVersion(&runtime));
     FLM_CUDA(cudaDriverGetVersion(&driver));
     cuda->processors = p.multiProcessorCount;
     cuda->major = p.major;
-    cuda->shared_most = p.sharedMemPerBlockOptin;
+    cuda->max_shared = p.sharedMemPerBlockOptin;
     snprintf(cuda->line, sizeof cuda->line,
              "cuda: GPU %d, %.100s, %.1f GiB, compute capability %d.%d, %d multiprocessors, CUDA %d.%d (driver %d.%d), "
              "cuBLASLt %zu",

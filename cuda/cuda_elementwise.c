@@ -11,7 +11,7 @@ flm_status flm_cuda_axpby(flm_backend *be, const flm_tensor *y, float a, const f
     FLM_TRY(flm_check_axpby(y, a, x, b));
     int64_t rows, n;
     flm_tensor_runs(y, x, &rows, &n);
-    FLM_CUDA(flm_cuda_launch_axpby(y->data, flm_tensor_step(y), a, x->data, flm_tensor_step(x), b, rows, n,
+    FLM_CUDA(flm_cuda_launch_axpby(y->data, flm_tensor_row_stride(y), a, x->data, flm_tensor_row_stride(x), b, rows, n,
                                    cuda->processors, cuda->stream));
 done:
     return rc;
@@ -32,8 +32,8 @@ flm_status flm_cuda_cast(flm_backend *be, const flm_tensor *to, const flm_tensor
                                .from = from->data,
                                .to_kind = kind_of(to->dtype),
                                .from_kind = kind_of(from->dtype),
-                               .to_step = flm_tensor_step(to),
-                               .from_step = flm_tensor_step(from)};
+                               .to_step = flm_tensor_row_stride(to),
+                               .from_step = flm_tensor_row_stride(from)};
     flm_tensor_runs(to, from, &rows.rows, &rows.n);
     FLM_CUDA(flm_cuda_launch_cast(&rows, cuda->processors, cuda->stream));
 done:

@@ -62,7 +62,7 @@ flm_status flm_cuda_sample_combine(flm_backend *be, const flm_tensor *y, const f
     flm_status rc = FLM_OK;
     const flm_cuda *cuda = flm_cuda_of(be);
     const int64_t B = y->dim[0];
-    const void *from[FLM_COMBINE_MOST] = {NULL};
+    const void *from[FLM_COMBINE_MAX] = {NULL};
     FLM_TRY(flm_check_sample_combine(y, coefficient, x, count));
     for (int k = 0; k < count; k++) from[k] = x[k].data;
     FLM_CUDA(flm_cuda_launch_sample_combine(y->data, y->dtype == FLM_DTYPE_BF16, coefficient->data, from, count, B,

@@ -12,11 +12,11 @@ enum { FLM_CUDA_SLOTS = 4 };
 
 /* The backend's state, flm_backend.state. */
 typedef struct flm_cuda {
-    int device;         /* CUDA's number of it */
-    int processors;     /* streaming multiprocessors */
-    int major;          /* of its compute capability: 8 Ampere, 9 Hopper */
-    size_t shared_most; /* bytes of shared memory a block can have */
-    void *stream;       /* cudaStream_t of all computation */
+    int device;        /* CUDA's number of it */
+    int processors;    /* streaming multiprocessors */
+    int major;         /* of its compute capability: 8 Ampere, 9 Hopper */
+    size_t max_shared; /* bytes of shared memory a block can have */
+    void *stream;      /* cudaStream_t of all computation */
     struct {
         void *data;
         size_t bytes;

@@ -23,7 +23,7 @@
 
 enum {
     PIECE_BYTES = 24 << 20, /* f32 scratch of a piece: of the 40 MiB of an A100's second-level cache */
-    ALIGN_MOST = 256,
+    ALIGN_MAX = 256,
     ALIGN_EPILOGUE = 16, /* bytes, of what an epilogue reads or writes beside c */
     AUX_COLUMNS = 8,     /* the step of what GELU_AUX writes is a multiple of it (cuBLAS's manual) */
     FUSED_GELU = 9       /* the least major compute capability */
@@ -44,7 +44,7 @@ typedef struct plan_key {
     int64_t M, N, K;
     int64_t step_a, step_b, step_c; /* elements from row to row, as stored */
     uint64_t flags;
-    uint32_t align_a, align_b, align_c, align_bias, align_gelu; /* bytes, at most ALIGN_MOST: views begin anywhere */
+    uint32_t align_a, align_b, align_c, align_bias, align_gelu; /* bytes, at most ALIGN_MAX: views begin anywhere */
     uint32_t unused;
 } plan_key;
 
@@ -65,7 +65,7 @@ typedef struct flm_cuda_plan {
 
 static uint32_t alignment(const void *p)
 {
-    const uintptr_t at = (uintptr_t)p | ALIGN_MOST;
+    const uintptr_t at = (uintptr_t)p | ALIGN_MAX;
     return (uint32_t)(at & -at);
 }
 
@@ -239,7 +239,7 @@ static flm_status finish(flm_backend *be, const flm_matmul *p, const flm_tensor 
     flm_status rc = FLM_OK;
     if (sum || bias || gelu)
         FLM_CUDA(flm_cuda_launch_epilogue(c->data, gelu ? gelu->data : NULL, c->dtype == FLM_DTYPE_BF16, sum,
-                                          bias ? p->bias->data : NULL, c->dim[0], c->dim[1], flm_tensor_step(c),
+                                          bias ? p->bias->data : NULL, c->dim[0], c->dim[1], flm_tensor_row_stride(c),
                                           flm_cuda_of(be)->stream));
 done:
     return rc;
@@ -333,9 +333,9 @@ static void describe_key(const flm_matmul *p, plan_key *k)
     k->M = a->dim[p->transpose_a ? 1 : 0];
     k->K = a->dim[p->transpose_a ? 0 : 1];
     k->N = b->dim[p->transpose_b ? 0 : 1];
-    k->step_a = flm_tensor_step(a);
-    k->step_b = flm_tensor_step(b);
-    k->step_c = flm_tensor_step(c);
+    k->step_a = flm_tensor_row_stride(a);
+    k->step_b = flm_tensor_row_stride(b);
+    k->step_c = flm_tensor_row_stride(c);
     k->flags = (a->dtype == FLM_DTYPE_BF16 ? FLAG_BF16 : 0u) | (c->dtype == FLM_DTYPE_BF16 ? FLAG_BF16_C : 0u) |
                (p->transpose_a ? FLAG_TRANSPOSE_A : 0u) | (p->transpose_b ? FLAG_TRANSPOSE_B : 0u) |
                (p->accumulate ? FLAG_ACCUMULATE : 0u);
@@ -345,7 +345,7 @@ static void describe_key(const flm_matmul *p, plan_key *k)
 static flm_status clear(flm_backend *be, const flm_tensor *c)
 {
     flm_status rc = FLM_OK;
-    const size_t size = flm_dtype_size(c->dtype), step = (size_t)flm_tensor_step(c) * size;
+    const size_t size = flm_dtype_size(c->dtype), step = (size_t)flm_tensor_row_stride(c) * size;
     if (!flm_tensor_padded(c)) return flm_cuda_memory.zero(be, c->data, flm_tensor_bytes(c));
     for (int64_t i = 0; i < c->dim[0]; i++)
         FLM_TRY(flm_cuda_memory.zero(be, (char *)c->data + (size_t)i * step, (size_t)c->dim[1] * size));

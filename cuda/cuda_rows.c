@@ -87,7 +87,7 @@ flm_status flm_cuda_column_sum(flm_backend *be, const flm_tensor *out, const flm
     FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, (size_t)(flm_cuda_parts(M, FLM_CUDA_COLUMN_ROWS) * N) * sizeof(float),
                              &scratch));
     FLM_CUDA(flm_cuda_launch_column_sum(out->data, scratch, x->data, x->dtype == FLM_DTYPE_BF16, M, N,
-                                        flm_tensor_step(x), flm_cuda_of(be)->stream));
+                                        flm_tensor_row_stride(x), flm_cuda_of(be)->stream));
 done:
     return rc;
 }

@@ -9,9 +9,10 @@ flm_status flm_cuda_softmax_xent(flm_backend *be, const flm_tensor *loss, const 
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_softmax_xent(loss, grad, logits, target, scale));
-    FLM_CUDA(flm_cuda_launch_softmax_xent(loss->data, grad->data, grad->dtype == FLM_DTYPE_BF16, flm_tensor_step(grad),
-                                          logits->data, flm_tensor_step(logits), target->data, scale, logits->dim[0],
-                                          logits->dim[1], flm_cuda_of(be)->shared_most, flm_cuda_of(be)->stream));
+    FLM_CUDA(flm_cuda_launch_softmax_xent(loss->data, grad->data, grad->dtype == FLM_DTYPE_BF16,
+                                          flm_tensor_row_stride(grad), logits->data, flm_tensor_row_stride(logits),
+                                          target->data, scale, logits->dim[0], logits->dim[1],
+                                          flm_cuda_of(be)->max_shared, flm_cuda_of(be)->stream));
 done:
     return rc;
 }
@@ -20,9 +21,9 @@ flm_status flm_cuda_softmax(flm_backend *be, const flm_tensor *p, const flm_tens
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_softmax(p, logits));
-    FLM_CUDA(flm_cuda_launch_softmax(p->data, p->dtype == FLM_DTYPE_BF16, flm_tensor_step(p), logits->data,
-                                     flm_tensor_step(logits), logits->dim[0], logits->dim[1],
-                                     flm_cuda_of(be)->shared_most, flm_cuda_of(be)->stream));
+    FLM_CUDA(flm_cuda_launch_softmax(p->data, p->dtype == FLM_DTYPE_BF16, flm_tensor_row_stride(p), logits->data,
+                                     flm_tensor_row_stride(logits), logits->dim[0], logits->dim[1],
+                                     flm_cuda_of(be)->max_shared, flm_cuda_of(be)->stream));
 done:
     return rc;
 }
@@ -31,7 +32,7 @@ flm_status flm_cuda_argmax(flm_backend *be, const flm_tensor *index, const flm_t
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_argmax(index, x));
-    FLM_CUDA(flm_cuda_launch_argmax(index->data, x->data, flm_tensor_step(x), x->dim[0], x->dim[1],
+    FLM_CUDA(flm_cuda_launch_argmax(index->data, x->data, flm_tensor_row_stride(x), x->dim[0], x->dim[1],
                                     flm_cuda_of(be)->stream));
 done:
     return rc;
@@ -49,10 +50,10 @@ flm_status flm_cuda_distill_error(flm_backend *be, const flm_distill_error *p)
                                    .coefficient = p->coefficient->data,
                                    .R = p->from->dim[0],
                                    .V = p->from->dim[1],
-                                   .residual_step = flm_tensor_step(p->residual),
-                                   .from_step = flm_tensor_step(p->from),
-                                   .to_step = flm_tensor_step(p->to),
-                                   .grad_step = flm_tensor_step(p->grad)};
+                                   .residual_step = flm_tensor_row_stride(p->residual),
+                                   .from_step = flm_tensor_row_stride(p->from),
+                                   .to_step = flm_tensor_row_stride(p->to),
+                                   .grad_step = flm_tensor_row_stride(p->grad)};
     FLM_CUDA(flm_cuda_launch_distill_error(&rows, p->grad->data, p->grad->dtype == FLM_DTYPE_BF16, p->through,
                                            flm_cuda_of(be)->stream));
 done:

@@ -82,9 +82,9 @@ done:
 /* Rows as they fill up, and the shard they go to. */
 typedef struct packer {
     const prep_job *job;
-    int64_t L, row_ids, rows, rows_most, first_row; /* ids in the row begun; whole rows held, from first_row on */
-    int32_t *ids;                                   /* [rows_most + 1, L] */
-    int split, number;                              /* of the open shard */
+    int64_t L, row_ids, rows, max_rows, first_row; /* ids in the row begun; whole rows held, from first_row on */
+    int32_t *ids;                                  /* [max_rows + 1, L] */
+    int split, number;                             /* of the open shard */
     flm_shard_writer *writer;
 } packer;
 
@@ -94,8 +94,8 @@ static flm_status packer_make(packer *p, const prep_job *job)
 
     p->job = job;
     p->L = job->length;
-    p->rows_most = (1 << 18) / p->L + 1; /* a MiB of ids, or one row */
-    p->ids = malloc((size_t)(p->rows_most + 1) * (size_t)p->L * sizeof *p->ids);
+    p->max_rows = (1 << 18) / p->L + 1; /* a MiB of ids, or one row */
+    p->ids = malloc((size_t)(p->max_rows + 1) * (size_t)p->L * sizeof *p->ids);
     if (!p->ids) FLM_FAIL(FLM_E_NOMEM, "no memory for rows of %lld ids", (long long)p->L);
 done:
     return rc;
@@ -152,7 +152,7 @@ static flm_status packer_add(packer *p, const prep_group *group, const int32_t *
         if (p->row_ids < p->L - 1) continue;
         row[p->L - 1] = (int32_t)p->job->info.vocabulary.end_id;
         p->row_ids = 0;
-        if (++p->rows == p->rows_most) FLM_TRY(packer_flush(p, group->split));
+        if (++p->rows == p->max_rows) FLM_TRY(packer_flush(p, group->split));
     }
 done:
     return rc;
@@ -328,7 +328,7 @@ flm_status prep_places(prep_job *job)
 {
     flm_status rc = FLM_OK;
     const int64_t row_bytes = job->length * (job->info.vocabulary.V <= 65536 ? 2 : 4) + 4;
-    const int64_t most = job->shard_bytes / row_bytes, rows_a_shard = most > 0 ? most : 1;
+    const int64_t max = job->shard_bytes / row_bytes, rows_a_shard = max > 0 ? max : 1;
 
     job->group_rows = calloc((size_t)job->groups, sizeof *job->group_rows);
     if (!job->group_rows) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld groups", (long long)job->groups);

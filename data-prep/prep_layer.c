@@ -29,7 +29,7 @@ struct prep_layer {
 
 static void tail_add(prep_layer *layer, size_t got)
 {
-    const size_t most = ZIP_TAIL_BYTES, fresh = got < most ? got : most, room = most - fresh;
+    const size_t max = ZIP_TAIL_BYTES, fresh = got < max ? got : max, room = max - fresh;
     const size_t keep = layer->tail_bytes < room ? layer->tail_bytes : room;
 
     memmove(layer->tail, layer->tail + layer->tail_bytes - keep, keep);

@@ -20,7 +20,7 @@ enum { READ_BYTES = 1 << 20 };
 struct prep_reader {
     const prep_job *job;
     prep_source *source;
-    size_t most; /* bytes of a document */
+    size_t max; /* bytes of a document */
     char *buffer;
     size_t capacity, begin, scan, end; /* begin: of the document; scan: what follows has not been looked at */
     int64_t base;                      /* the buffer's place in the member */
@@ -102,7 +102,7 @@ flm_status prep_reader_open(const prep_job *job, int input, int64_t offset, bool
 
     if (!r) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", job->inputs[input].path);
     r->job = job;
-    r->most = (size_t)job->document_bytes;
+    r->max = (size_t)job->document_bytes;
     r->base = offset;
     r->capacity = READ_BYTES;
     r->buffer = malloc(r->capacity);
@@ -129,7 +129,7 @@ static flm_status too_large(const prep_reader *r)
 {
     return flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__,
                          "%s: the document at byte %lld has more than --document-bytes %zu",
-                         prep_source_where(r->source), (long long)(r->base + (int64_t)r->begin), r->most);
+                         prep_source_where(r->source), (long long)(r->base + (int64_t)r->begin), r->max);
 }
 
 /* More bytes after r->end, or eof. Moves the document to the buffer's beginning: places are kept relative to begin. */
@@ -148,7 +148,7 @@ static flm_status fill(prep_reader *r)
     }
     if (r->end == r->capacity) {
         char *grown;
-        if (r->end > r->most + 2) FLM_TRY(too_large(r)); /* 2: a line's end */
+        if (r->end > r->max + 2) FLM_TRY(too_large(r)); /* 2: a line's end */
         grown = realloc(r->buffer, 2 * r->capacity);
         if (!grown)
             FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a document of more than %zu bytes", prep_source_where(r->source),
@@ -248,7 +248,7 @@ static flm_status next_piece(prep_reader *r, size_t *bytes, bool *none)
     case PREP_BLANK: FLM_TRY(next_block(r, bytes, none)); break;
     case PREP_FILE: FLM_TRY(next_file(r, bytes, none)); break;
     }
-    if (!*none && *bytes > r->most) FLM_TRY(too_large(r));
+    if (!*none && *bytes > r->max) FLM_TRY(too_large(r));
 done:
     return rc;
 }

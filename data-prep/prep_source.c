@@ -10,8 +10,8 @@
 
 enum { NAME_BYTES = 1024, WHERE_BYTES = 2048 };
 
-static const int64_t RATIO_FREE = 16 << 20;       /* bytes out of a file before their ratio is looked at */
-static const uint64_t MEMORY_MOST = 128ull << 20; /* of a decompressor */
+static const int64_t RATIO_FREE = 16 << 20;      /* bytes out of a file before their ratio is looked at */
+static const uint64_t MEMORY_MAX = 128ull << 20; /* of a decompressor */
 
 typedef struct level {
     prep_source *source;
@@ -146,10 +146,10 @@ static flm_status kind_of(level *l, prep_kind *kind)
     if (*kind == PREP_PLAIN && named != PREP_PLAIN)
         FLM_FAIL(FLM_E_FORMAT, "%s: is named as %s and is none: it is damaged or something else", prep_source_where(s),
                  prep_kind_name(named));
-    if (prep_kind_memory(*kind, l->head, l->head_bytes) > MEMORY_MOST)
+    if (prep_kind_memory(*kind, l->head, l->head_bytes) > MEMORY_MAX)
         FLM_FAIL(FLM_E_FORMAT, "%s: needs %llu MiB of memory to decompress; %llu are the most", prep_source_where(s),
                  (unsigned long long)prep_kind_memory(*kind, l->head, l->head_bytes) >> 20,
-                 (unsigned long long)MEMORY_MOST >> 20);
+                 (unsigned long long)MEMORY_MAX >> 20);
 done:
     return rc;
 }

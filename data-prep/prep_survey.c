@@ -97,11 +97,11 @@ static flm_status survey_share(const prep_job *job, flm_comm *comm, findings *f)
 
     if (!load || !mine) FLM_FAIL(FLM_E_NOMEM, "no memory to share %d inputs", job->inputs_count);
     for (int i = 0; i < job->inputs_count; i++) {
-        int least = 0;
+        int min = 0;
         for (int r = 1; r < size; r++)
-            if (load[r] < load[least]) least = r;
-        load[least] += job->inputs[i].bytes + 1;
-        mine[i] = least == rank;
+            if (load[r] < load[min]) min = r;
+        load[min] += job->inputs[i].bytes + 1;
+        mine[i] = min == rank;
     }
     prep_progress_begin("survey", load[rank], comm);
     for (int i = 0; i < job->inputs_count; i++)

@@ -5,7 +5,7 @@
 namespace
 {
 
-constexpr int THREADS = 256, TILE = 16, BLOCKS_MOST = 1 << 16;
+constexpr int THREADS = 256, TILE = 16, BLOCKS_MAX = 1 << 16;
 
 __global__ void __launch_bounds__(THREADS) widen(double *to, const float *from, int64_t count)
 {
@@ -35,7 +35,7 @@ dim3 tiles(int64_t K) { return dim3((unsigned)((K + TILE - 1) / TILE), (unsigned
 extern "C" int flm_cuda_launch_widen(double *to, const float *from, int64_t count, void *stream)
 {
     const int64_t blocks = (count + THREADS - 1) / THREADS;
-    return flm_launch(widen, (unsigned)(blocks < BLOCKS_MOST ? blocks : BLOCKS_MOST), THREADS, 0, stream, to, from,
+    return flm_launch(widen, (unsigned)(blocks < BLOCKS_MAX ? blocks : BLOCKS_MAX), THREADS, 0, stream, to, from,
                       count);
 }
 

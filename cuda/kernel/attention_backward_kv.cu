@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
                 flm_attention_shape n, flm_capping cap, const float2 *rope)
 {
     constexpr int Q = flm_attention_queries(D), STEP = flm_attention_kv_step(D);
-    static_assert(flm_attention_kv_shared(D) <= FLM_ATTENTION_SHARED_MOST, "shared memory of sm_80");
+    static_assert(flm_attention_kv_shared(D) <= FLM_ATTENTION_SHARED_MAX, "shared memory of sm_80");
     static_assert(2 * D / 8 * 4 + (band<D>::KEPT ? 2 * D / 16 * 4 : 8) + 2 * STEP / 8 * 4 <= 176,
                   "what registers must hold");
     static_assert(FLM_ATTENTION_WARPS * flm_attention_band_bytes(D) <= 4 * flm_attention_tile_bytes(D, Q),

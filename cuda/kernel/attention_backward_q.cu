@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
 {
     constexpr int M = flm_attention_bands(D), ROWS = flm_attention_rows(D), N = flm_attention_q_step(D) / 8;
     constexpr int TILE = flm_attention_tile_bytes(D, KEYS), OWN = flm_attention_tile_bytes(D, ROWS);
-    static_assert(flm_attention_q_shared(D) <= FLM_ATTENTION_SHARED_MOST, "shared memory of sm_80");
+    static_assert(flm_attention_q_shared(D) <= FLM_ATTENTION_SHARED_MAX, "shared memory of sm_80");
     static_assert(M * (D / 8 * 4 + 2 * D / 16 * 4 + 2 * N * 4) <= 176, "what registers must hold");
     static_assert(FLM_ATTENTION_WARPS * flm_attention_band_bytes(D) <= 4 * TILE,
                   "where keys and values passed by there is room for a band of every warp");

@@ -25,7 +25,7 @@ struct flm_forward_job {
 /* Sums of a thread's rows, g and g + 8 of each band: of exponentials; and, where nothing caps the scores, the largest.
  */
 template <int M> struct flm_forward_rows {
-    float sum[M][2], most[M][2];
+    float sum[M][2], max_value[M][2];
 };
 
 /* Capped scores become exponentials; zeros for keys that are not there. there: how many are. */
@@ -71,19 +71,19 @@ FLM_DEVICE void flm_exponentials_causal(float (&s)[M][N][4], flm_forward_rows<M>
     for (int m = 0; m < M; m++)
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            float most = r.most[m][half];
+            float max_value = r.max_value[m][half];
 #pragma unroll
-            for (int i = 0; i < N * 2; i++) most = fmaxf(most, s[m][i / 2][half * 2 + i % 2]);
-            most = fmaxf(most, __shfl_xor_sync(FLM_ALL, most, 1));
-            most = fmaxf(most, __shfl_xor_sync(FLM_ALL, most, 2));
-            factor[m][half] = flm_exp2((r.most[m][half] - most) * inner);
+            for (int i = 0; i < N * 2; i++) max_value = fmaxf(max_value, s[m][i / 2][half * 2 + i % 2]);
+            max_value = fmaxf(max_value, __shfl_xor_sync(FLM_ALL, max_value, 1));
+            max_value = fmaxf(max_value, __shfl_xor_sync(FLM_ALL, max_value, 2));
+            factor[m][half] = flm_exp2((r.max_value[m][half] - max_value) * inner);
             same &= factor[m][half] == 1;
-            r.most[m][half] = most;
+            r.max_value[m][half] = max_value;
             r.sum[m][half] *= factor[m][half];
 #pragma unroll
             for (int i = 0; i < N * 2; i++) {
                 float &x = s[m][i / 2][half * 2 + i % 2];
-                x = flm_exp2((x - most) * inner);
+                x = flm_exp2((x - max_value) * inner);
                 r.sum[m][half] += x;
             }
         }
@@ -124,7 +124,7 @@ FLM_DEVICE void flm_forward_tile(const flm_forward_job &job, const flm_attention
     constexpr int M = flm_attention_bands(D), ROWS = flm_attention_rows(D), KEYS = FLM_ATTENTION_KEYS,
                   N = flm_attention_step(D) / 8;
     constexpr int TILE = flm_attention_tile_bytes(D, KEYS);
-    static_assert(flm_attention_forward_shared(D) <= FLM_ATTENTION_SHARED_MOST, "shared memory of sm_80");
+    static_assert(flm_attention_forward_shared(D) <= FLM_ATTENTION_SHARED_MAX, "shared memory of sm_80");
     static_assert(M * (D / 8 * 4 + D / 16 * 4 + N * 4) <= 176, "accumulators, queries and scores in registers");
     FLM_SHARED(unsigned char, queries);
     unsigned char *keys = queries + flm_attention_tile_bytes(D, ROWS), *values = keys + 2 * TILE;
@@ -135,7 +135,7 @@ FLM_DEVICE void flm_forward_tile(const flm_forward_job &job, const flm_attention
     float out[M][D / 8][4] = {}, factor[M][2];
     flm_forward_rows<M> r;
 #pragma unroll
-    for (int m = 0; m < M; m++) r.sum[m][0] = r.sum[m][1] = 0, r.most[m][0] = r.most[m][1] = -INFINITY;
+    for (int m = 0; m < M; m++) r.sum[m][0] = r.sum[m][1] = 0, r.max_value[m][0] = r.max_value[m][1] = -INFINITY;
     const int64_t d = n.H * n.h;
     const flm_bf16 *at = job.qkv + job.row * 3 * d + job.head * n.h;
     flm_tile_load<D, ROWS>(queries, at + job.first * 3 * d, (int)(3 * d), n.L - job.first, n);

@@ -9,7 +9,7 @@ constexpr int OWN = FLM_PLAIN_OWN, ROWS = FLM_PLAIN_ROWS, LD = FLM_SCORES_LD;
 
 /* A thread's rows: sums of exponentials and, without a cap, the largest score so far. */
 struct running {
-    float sum[OWN], most[OWN];
+    float sum[OWN], max_value[OWN];
 };
 
 /* Capped scores are bounded, so that their exponentials are summed as they are (cpu_attention.c). */
@@ -34,21 +34,21 @@ FLM_DEVICE void exponentials_causal(float (&s)[OWN][OWN], running &r, float (&ou
 #pragma unroll
     for (int i = 0; i < OWN; i++) {
         const int row = first + flm_plain_y() + i * FLM_SIDE;
-        float most = r.most[i];
+        float max_value = r.max_value[i];
 #pragma unroll
         for (int j = 0; j < OWN; j++) {
             if (key + flm_plain_x() + j * FLM_SIDE > row) s[i][j] = -INFINITY;
-            most = fmaxf(most, s[i][j]);
+            max_value = fmaxf(max_value, s[i][j]);
         }
-        most = flm_side_max(most);
-        const float factor = expf((r.most[i] - most) * n.scale);
-        r.most[i] = most;
+        max_value = flm_side_max(max_value);
+        const float factor = expf((r.max_value[i] - max_value) * n.scale);
+        r.max_value[i] = max_value;
         r.sum[i] *= factor;
 #pragma unroll
         for (int j = 0; j < N; j++) out[i][j] *= factor;
 #pragma unroll
         for (int j = 0; j < OWN; j++) {
-            s[i][j] = expf((s[i][j] - most) * n.scale);
+            s[i][j] = expf((s[i][j] - max_value) * n.scale);
             r.sum[i] += s[i][j];
         }
     }
@@ -65,7 +65,7 @@ FLM_DEVICE void forward_tile(float *o, int64_t o_stride, float *lse, const float
     float *scores = values + ROWS * (D + 1), out[OWN][N] = {}, factor[OWN];
     const int seen = CAUSAL ? min(n.L, first + ROWS) : n.L;
     running r;
-    for (int i = 0; i < OWN; i++) r.sum[i] = 0, r.most[i] = -INFINITY;
+    for (int i = 0; i < OWN; i++) r.sum[i] = 0, r.max_value[i] = -INFINITY;
     flm_plain_load<D>(queries, q + first * stride, stride, n.L - first, n.h);
     for (int key = 0; key < seen; key += ROWS) {
         float s[OWN][OWN] = {};

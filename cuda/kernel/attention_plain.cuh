@@ -9,7 +9,7 @@
 constexpr int FLM_SIDE = 16, FLM_PLAIN_OWN = FLM_PLAIN_ROWS / FLM_SIDE; /* rows, and columns of scores, a thread has */
 constexpr int FLM_SCORES_LD = FLM_PLAIN_ROWS + 1;
 static_assert(FLM_SIDE * FLM_SIDE == FLM_PLAIN_THREADS, "a thread for every row and column");
-static_assert(flm_plain_shared(FLM_ATTENTION_HEAD_MOST, 4) <= FLM_ATTENTION_SHARED_MOST,
+static_assert(flm_plain_shared(FLM_ATTENTION_HEAD_MAX, 4) <= FLM_ATTENTION_SHARED_MAX,
               "four tiles and scores on sm_80");
 
 FLM_DEVICE int flm_plain_y() { return (int)threadIdx.x / FLM_SIDE; }

@@ -18,13 +18,13 @@
 #endif
 
 enum {
-    FLM_ATTENTION_HEAD_MOST = 128,          /* columns of a head */
-    FLM_ATTENTION_WIDTH_MOST = 1 << 22,     /* columns of all heads: a tile's elements are counted in int */
-    FLM_ATTENTION_LENGTH_MOST = 1 << 28,    /* rows of a sequence: 3 times as many are counted in int */
-    FLM_ATTENTION_SHARED_MOST = 163 * 1024, /* bytes a block can have on sm_80; sm_90 has more */
-    FLM_ATTENTION_WARPS = 4,                /* of the bf16 kernels; a warp has bands of 16 rows */
-    FLM_ATTENTION_KEYS = 64,                /* rows of a tile of keys and values */
-    FLM_PLAIN_ROWS = 64,                    /* of every tile of the fp32 kernels */
+    FLM_ATTENTION_HEAD_MAX = 128,          /* columns of a head */
+    FLM_ATTENTION_WIDTH_MAX = 1 << 22,     /* columns of all heads: a tile's elements are counted in int */
+    FLM_ATTENTION_LENGTH_MAX = 1 << 28,    /* rows of a sequence: 3 times as many are counted in int */
+    FLM_ATTENTION_SHARED_MAX = 163 * 1024, /* bytes a block can have on sm_80; sm_90 has more */
+    FLM_ATTENTION_WARPS = 4,               /* of the bf16 kernels; a warp has bands of 16 rows */
+    FLM_ATTENTION_KEYS = 64,               /* rows of a tile of keys and values */
+    FLM_PLAIN_ROWS = 64,                   /* of every tile of the fp32 kernels */
     FLM_PLAIN_THREADS = 256
 };
 

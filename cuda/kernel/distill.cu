@@ -6,15 +6,15 @@
 namespace
 {
 
-constexpr int MOST = FLM_CUDA_ROW_THREADS, BLOCKS = 2; /* threads; blocks a multiprocessor */
+constexpr int FLM_EXACT_MAX = FLM_CUDA_ROW_THREADS, BLOCKS = 2; /* threads; blocks a multiprocessor */
 
 /* One row's logits, and what their exponentials are made with. */
 struct side {
     const float *x;
-    float most, factor;
+    float max_value, factor;
 };
 
-FLM_DEVICE float probability(float x, const side &of) { return expf(x - of.most) * of.factor; }
+FLM_DEVICE float probability(float x, const side &of) { return expf(x - of.max_value) * of.factor; }
 
 /* The sums of both sides in one walk. */
 FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
@@ -31,16 +31,16 @@ FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
     }
     s = flm_exponentials_join(s);
     t = flm_exponentials_join(t);
-    from.most = s.most;
+    from.max_value = s.max_value;
     from.factor = (float)(1 / s.sum);
-    to.most = t.most;
+    to.max_value = t.max_value;
     to.factor = (float)(1 / t.sum);
 }
 
 /* grad: NULL, or may be p.residual, with THROUGH p.from. A thread takes the same elements in every walk, so that what
  * it reads again nobody else has written. */
 template <class T, bool THROUGH>
-__global__ void __launch_bounds__(MOST, BLOCKS)
+__global__ void __launch_bounds__(FLM_EXACT_MAX, BLOCKS)
     distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)
 {
     for (int64_t row = blockIdx.x; row < p.R; row += gridDim.x) {

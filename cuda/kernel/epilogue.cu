@@ -5,7 +5,7 @@
 namespace
 {
 
-constexpr int THREADS = 256, BLOCKS_MOST = 1 << 16;
+constexpr int THREADS = 256, BLOCKS_MAX = 1 << 16;
 
 /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))): model.md section 2. */
 FLM_DEVICE float gelu_tanh(float x)
@@ -49,7 +49,7 @@ template <typename T>
 int launch(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_t N, int64_t step, void *stream)
 {
     const int64_t blocks = (M * ((N + WIDE - 1) / WIDE) + THREADS - 1) / THREADS;
-    const unsigned grid = (unsigned)(blocks < BLOCKS_MOST ? blocks : BLOCKS_MOST);
+    const unsigned grid = (unsigned)(blocks < BLOCKS_MAX ? blocks : BLOCKS_MAX);
     const bool even = step % WIDE == 0 && (N % WIDE == 0 || (!gelu && !sum)); /* every row begins at a multiple */
     return flm_launch(epilogue<T>, dim3(grid), dim3(THREADS), 0, stream, c, gelu, sum, bias, M, N, step,
                       even && flm_aligned(c, gelu, sum));

@@ -121,14 +121,14 @@ int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int3
 int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K,
                            void *stream);
 
-/* ---- softmax.cu: [R, V], rows `step` elements apart. shared_most: bytes of shared memory that a block can have ----
+/* ---- softmax.cu: [R, V], rows `step` elements apart. max_shared: bytes of shared memory that a block can have ----
  */
 /* grad may be NULL. */
 int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_step, const float *logits,
                                  int64_t logits_step, const int32_t *target, float scale, int64_t R, int64_t V,
-                                 size_t shared_most, void *stream);
+                                 size_t max_shared, void *stream);
 int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_step, const float *logits, int64_t logits_step, int64_t R,
-                            int64_t V, size_t shared_most, void *stream);
+                            int64_t V, size_t max_shared, void *stream);
 int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t step, int64_t R, int64_t V, void *stream);
 
 /* ---- distill.cu ---- */
@@ -161,7 +161,7 @@ int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, void *stream
 int flm_cuda_launch_rope(void *qkv, bool bf16, const float *table, int64_t B, int64_t L, int64_t d, int64_t half,
                          void *stream);
 
-/* ---- attention*.cu: heads of at most FLM_ATTENTION_HEAD_MOST columns, sequences of at most FLM_ATTENTION_LENGTH_MOST
+/* ---- attention*.cu: heads of at most FLM_ATTENTION_HEAD_MAX columns, sequences of at most FLM_ATTENTION_LENGTH_MAX
  * rows, at most 2^31 - 1 blocks (attention_tiles.h). vector: h is a multiple of 8, activations aligned to 16 bytes.
  * ---- */
 int flm_cuda_launch_attention(void *o, float *lse, const void *qkv, bool vector, int64_t B, int64_t L, int64_t H,

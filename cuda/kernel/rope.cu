@@ -13,7 +13,7 @@
 namespace
 {
 
-constexpr int THREADS_MOST = 256;
+constexpr int THREADS_MAX = 256;
 
 /* W values that lie together, as one access. */
 template <class T, int W> struct alignas(sizeof(T) * W) packet {
@@ -22,7 +22,7 @@ template <class T, int W> struct alignas(sizeof(T) * W) packet {
 
 /* One block a row of qkv; a thread takes W pairs of a head at a time. units: of all 2H heads; v is not touched. */
 template <class T, int W>
-__global__ void __launch_bounds__(THREADS_MOST)
+__global__ void __launch_bounds__(THREADS_MAX)
     rope(T *qkv, const float *table, int64_t L, int64_t columns, int half, int units)
 {
     const int64_t row = blockIdx.x;
@@ -49,7 +49,7 @@ template <class T, int W>
 int launch(T *qkv, const float *table, int64_t rows, int64_t L, int64_t d, int64_t half, void *stream)
 {
     const int units = (int)(d / W);
-    const int warps = units < THREADS_MOST ? (units + FLM_WARP - 1) / FLM_WARP : THREADS_MOST / FLM_WARP;
+    const int warps = units < THREADS_MAX ? (units + FLM_WARP - 1) / FLM_WARP : THREADS_MAX / FLM_WARP;
     return flm_launch(rope<T, W>, dim3((unsigned)rows), dim3((unsigned)(warps * FLM_WARP)), 0, stream, qkv, table, L,
                       3 * d, (int)half, units);
 }

@@ -35,9 +35,9 @@ FLM_SHAPE int64_t flm_cuda_parts(int64_t n, int64_t size) { return n / size + (n
 
 /* flm_cuda_grid - blocks to launch for `blocks` of work where the kernel goes on in strides of the grid. most: 0, or so
  * many at most. CUDA takes 2^31 - 1. */
-FLM_SHAPE unsigned flm_cuda_grid(int64_t blocks, int64_t most)
+FLM_SHAPE unsigned flm_cuda_grid(int64_t blocks, int64_t max_value)
 {
-    return (unsigned)(most > 0 && blocks > most ? most : blocks > INT32_MAX ? INT32_MAX : blocks);
+    return (unsigned)(max_value > 0 && blocks > max_value ? max_value : blocks > INT32_MAX ? INT32_MAX : blocks);
 }
 
 /* flm_cuda_row_threads - threads of a block that walks rows of n by fours: whole warps, 64 to FLM_CUDA_ROW_THREADS, two
@@ -57,22 +57,22 @@ FLM_SHAPE int flm_cuda_soft_threads(int64_t n)
 
 /* flm_cuda_kept - bytes of shared memory in which such a block keeps a long row of n f32, by fours, wherever the first
  * begins; 0 where it does not, or where `most` bytes are too few with 1 KiB for the block's sums. */
-FLM_SHAPE size_t flm_cuda_kept(int64_t n, size_t most)
+FLM_SHAPE size_t flm_cuda_kept(int64_t n, size_t max_value)
 {
     const size_t bytes =
         (size_t)flm_cuda_parts(flm_cuda_parts(n + 3, 4), FLM_CUDA_LONG_THREADS) * FLM_CUDA_LONG_THREADS * 16;
-    return n >= FLM_CUDA_LONG_ROW && bytes + 1024 <= most ? bytes : 0;
+    return n >= FLM_CUDA_LONG_ROW && bytes + 1024 <= max_value ? bytes : 0;
 }
 
 /* flm_cuda_align - bytes rounded up to CUDA's 256. */
 FLM_SHAPE size_t flm_cuda_align(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 /* flm_cuda_sort_passes - passes of the sort of numbers in [0, most]: their digits. */
-FLM_SHAPE int flm_cuda_sort_passes(int64_t most)
+FLM_SHAPE int flm_cuda_sort_passes(int64_t max_value)
 {
     int passes = 1;
-    while (most >= FLM_CUDA_SORT_BINS) {
-        most /= FLM_CUDA_SORT_BINS;
+    while (max_value >= FLM_CUDA_SORT_BINS) {
+        max_value /= FLM_CUDA_SORT_BINS;
         passes++;
     }
     return passes;

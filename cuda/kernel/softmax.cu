@@ -9,13 +9,13 @@
 namespace
 {
 
-constexpr int MOST = FLM_CUDA_ROW_THREADS,
+constexpr int FLM_EXACT_MAX = FLM_CUDA_ROW_THREADS,
               BLOCKS = 3; /* threads; blocks a multiprocessor, so that some read while others wait */
 
 /* How a block has its row. */
 enum row_kind { SHORT, LONG, KEPT };
-constexpr int threads_most(row_kind kind) { return kind == SHORT ? (int)MOST : (int)FLM_CUDA_LONG_THREADS; }
-constexpr int blocks_least(row_kind kind) { return kind == SHORT ? BLOCKS : 1; }
+constexpr int max_threads(row_kind kind) { return kind == SHORT ? (int)FLM_EXACT_MAX : (int)FLM_CUDA_LONG_THREADS; }
+constexpr int min_blocks(row_kind kind) { return kind == SHORT ? BLOCKS : 1; }
 
 typedef flm_vector<float, FLM_GROUP> group;
 
@@ -63,7 +63,7 @@ template <row_kind KIND> FLM_DEVICE flm_exponentials exponentials_of(group *kept
 
 /* grad may be logits, or NULL. A target outside the row: NaN for its loss and gradient. */
 template <class T, row_kind KIND>
-__global__ void __launch_bounds__(threads_most(KIND), blocks_least(KIND))
+__global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
     softmax_xent(float *__restrict__ loss, T *grad, int64_t grad_step, const float *logits, int64_t logits_step,
                  const int32_t *__restrict__ target, float scale, int64_t R, int64_t V, bool aligned)
 {
@@ -75,14 +75,14 @@ __global__ void __launch_bounds__(threads_most(KIND), blocks_least(KIND))
         const bool there = t >= 0 && t < V;
         const float hit = there ? x[t] : flm_nan(); /* read before any thread writes: there are barriers ahead */
         const flm_exponentials s = exponentials_of<KIND>(kept, x, walk);
-        const double below = (double)s.most - (double)hit;
+        const double below = (double)s.max_value - (double)hit;
         if (threadIdx.x == 0) loss[row] = (float)(log(s.sum) + below);
         if (!grad) continue;
         const float factor = there ? (float)((double)scale / s.sum) : flm_nan();
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             group v = group_again<KIND>(kept, x, walk, g);
 #pragma unroll
-            for (int k = 0; k < FLM_GROUP; k++) v.at[k] = expf(v.at[k] - s.most) * factor;
+            for (int k = 0; k < FLM_GROUP; k++) v.at[k] = expf(v.at[k] - s.max_value) * factor;
             flm_write(grad + row * grad_step + walk.at(g), v.at, walk.count(g), walk.aligned);
         }
         if (there &&
@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(threads_most(KIND), blocks_least(KIND))
 
 /* p may be logits. */
 template <class T, row_kind KIND>
-__global__ void __launch_bounds__(threads_most(KIND), blocks_least(KIND))
+__global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
     softmax(T *p, int64_t p_step, const float *logits, int64_t logits_step, int64_t R, int64_t V, bool aligned)
 {
     FLM_SHARED(group, kept);
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(threads_most(KIND), blocks_least(KIND))
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             group v = group_again<KIND>(kept, x, walk, g);
 #pragma unroll
-            for (int k = 0; k < FLM_GROUP; k++) v.at[k] = expf(v.at[k] - s.most) * factor;
+            for (int k = 0; k < FLM_GROUP; k++) v.at[k] = expf(v.at[k] - s.max_value) * factor;
             flm_write(p + row * p_step + walk.at(g), v.at, walk.count(g), walk.aligned);
         }
     }
@@ -132,7 +132,7 @@ FLM_DEVICE candidate warp_best(candidate c)
     return c;
 }
 
-__global__ void __launch_bounds__(MOST, BLOCKS)
+__global__ void __launch_bounds__(FLM_EXACT_MAX, BLOCKS)
     argmax(int32_t *__restrict__ index, const float *__restrict__ x, int64_t step, int64_t R, int64_t V, bool aligned)
 {
     __shared__ candidate part[FLM_WARP];
@@ -170,10 +170,10 @@ template <class K> K *kernel_for(size_t bytes, int64_t V, K *of_short, K *of_lon
 
 template <class T>
 int xent(float *loss, T *grad, int64_t grad_step, const float *logits, int64_t logits_step, const int32_t *target,
-         float scale, int64_t R, int64_t V, size_t shared_most, void *stream)
+         float scale, int64_t R, int64_t V, size_t max_shared, void *stream)
 {
     const bool aligned = flm_aligned(grad, logits) && flm_steps_match(logits_step, grad ? grad_step : logits_step);
-    const size_t kept = flm_cuda_kept(V, shared_most);
+    const size_t kept = flm_cuda_kept(V, max_shared);
     const auto kernel = kernel_for(kept, V, softmax_xent<T, SHORT>, softmax_xent<T, LONG>, softmax_xent<T, KEPT>);
     return flm_launch(kernel, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_soft_threads(V)), kept, stream, loss,
                       grad, grad_step, logits, logits_step, target, scale, R, V, aligned);
@@ -181,10 +181,10 @@ int xent(float *loss, T *grad, int64_t grad_step, const float *logits, int64_t l
 
 template <class T>
 int probabilities(T *p, int64_t p_step, const float *logits, int64_t logits_step, int64_t R, int64_t V,
-                  size_t shared_most, void *stream)
+                  size_t max_shared, void *stream)
 {
     const bool aligned = flm_aligned(p, logits) && flm_steps_match(logits_step, p_step);
-    const size_t kept = flm_cuda_kept(V, shared_most);
+    const size_t kept = flm_cuda_kept(V, max_shared);
     const auto kernel = kernel_for(kept, V, softmax<T, SHORT>, softmax<T, LONG>, softmax<T, KEPT>);
     return flm_launch(kernel, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_soft_threads(V)), kept, stream, p,
                       p_step, logits, logits_step, R, V, aligned);
@@ -194,18 +194,18 @@ int probabilities(T *p, int64_t p_step, const float *logits, int64_t logits_step
 
 int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_step, const float *logits,
                                  int64_t logits_step, const int32_t *target, float scale, int64_t R, int64_t V,
-                                 size_t shared_most, void *stream)
+                                 size_t max_shared, void *stream)
 {
     if (bf16)
-        return xent(loss, (flm_bf16 *)grad, grad_step, logits, logits_step, target, scale, R, V, shared_most, stream);
-    return xent(loss, (float *)grad, grad_step, logits, logits_step, target, scale, R, V, shared_most, stream);
+        return xent(loss, (flm_bf16 *)grad, grad_step, logits, logits_step, target, scale, R, V, max_shared, stream);
+    return xent(loss, (float *)grad, grad_step, logits, logits_step, target, scale, R, V, max_shared, stream);
 }
 
 int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_step, const float *logits, int64_t logits_step, int64_t R,
-                            int64_t V, size_t shared_most, void *stream)
+                            int64_t V, size_t max_shared, void *stream)
 {
-    if (bf16) return probabilities((flm_bf16 *)p, p_step, logits, logits_step, R, V, shared_most, stream);
-    return probabilities((float *)p, p_step, logits, logits_step, R, V, shared_most, stream);
+    if (bf16) return probabilities((flm_bf16 *)p, p_step, logits, logits_step, R, V, max_shared, stream);
+    return probabilities((float *)p, p_step, logits, logits_step, R, V, max_shared, stream);
 }
 
 int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t step, int64_t R, int64_t V, void *stream)

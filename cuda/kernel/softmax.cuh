@@ -39,31 +39,31 @@ template <class... S> static inline bool flm_steps_match(int64_t step, S... othe
 constexpr float FLM_LOWEST = -3.402823466e38f; /* below every maximum; -infinity less itself would be NaN */
 
 struct flm_exponentials {
-    float most;
+    float max_value;
     double sum; /* of exp(x - most) */
 };
 
 FLM_DEVICE void flm_exponentials_take(flm_exponentials &s, const float (&x)[FLM_GROUP], int count)
 {
-    float most = s.most, sum = 0;
+    float max_value = s.max_value, sum = 0;
 #pragma unroll
     for (int k = 0; k < FLM_GROUP; k++)
-        if (k < count) most = fmaxf(most, x[k]);
-    if (most > s.most) {
-        s.sum *= (double)expf(s.most - most);
-        s.most = most;
+        if (k < count) max_value = fmaxf(max_value, x[k]);
+    if (max_value > s.max_value) {
+        s.sum *= (double)expf(s.max_value - max_value);
+        s.max_value = max_value;
     }
 #pragma unroll
     for (int k = 0; k < FLM_GROUP; k++)
-        if (k < count) sum += expf(x[k] - most);
+        if (k < count) sum += expf(x[k] - max_value);
     s.sum += (double)sum;
 }
 
 /* flm_exponentials_join - of the whole block; every thread gets the same. Barriers inside. */
 FLM_DEVICE flm_exponentials flm_exponentials_join(const flm_exponentials &s)
 {
-    const float most = flm_block_max(s.most);
-    return {most, flm_block_sum(s.sum * (double)expf(s.most - most))};
+    const float max_value = flm_block_max(s.max_value);
+    return {max_value, flm_block_sum(s.sum * (double)expf(s.max_value - max_value))};
 }
 
 #endif

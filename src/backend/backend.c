@@ -60,9 +60,9 @@ flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked)
 
 int64_t flm_backend_chunk(const flm_backend *be, int64_t V)
 {
-    enum { HOST_LOGITS = 1 << 24, HOST_LEAST = 64, GPU_LOGITS = 1 << 28, GPU_ROWS = 128 };
+    enum { HOST_LOGITS = 1 << 24, HOST_MIN_ROWS = 64, GPU_LOGITS = 1 << 28, GPU_ROWS = 128 };
     const int64_t host = HOST_LOGITS / V, gpu = GPU_LOGITS / V / GPU_ROWS * GPU_ROWS;
-    if (be->host_memory) return host > HOST_LEAST ? host : HOST_LEAST;
+    if (be->host_memory) return host > HOST_MIN_ROWS ? host : HOST_MIN_ROWS;
     return gpu > GPU_ROWS ? gpu : GPU_ROWS;
 }
 
@@ -70,7 +70,7 @@ flm_status flm_backend_to_host(flm_backend *be, void *host, const flm_tensor *t)
 {
     flm_status rc = FLM_OK;
     const size_t size = flm_dtype_size(t->dtype), row = (size_t)flm_tensor_last(t) * size,
-                 step = (size_t)flm_tensor_step(t) * size;
+                 step = (size_t)flm_tensor_row_stride(t) * size;
     if (!flm_tensor_padded(t)) return be->memory->to_host(be, host, t->data, flm_tensor_bytes(t));
     for (int64_t i = 0; i < flm_tensor_rows(t); i++)
         FLM_TRY(be->memory->to_host(be, (char *)host + (size_t)i * row, (const char *)t->data + (size_t)i * step, row));

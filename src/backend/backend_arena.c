@@ -14,7 +14,7 @@ flm_status flm_arena_commit(flm_arena *arena, const char *what)
     void *base = NULL;
 
     assert(!arena->base);
-    FLM_TRY(flm_err_blame(arena->be->memory->alloc(arena->be, arena->used ? arena->used : ARENA_ALIGN, &base), what));
+    FLM_TRY(flm_err_prefix(arena->be->memory->alloc(arena->be, arena->used ? arena->used : ARENA_ALIGN, &base), what));
     arena->base = base;
     arena->bytes = arena->used;
     arena->used = 0;

@@ -51,6 +51,6 @@ typedef struct flm_distill_error {
     bool through;
 } flm_distill_error;
 
-enum { FLM_DISTILL_COEFFICIENTS = 4, FLM_COMBINE_MOST = 4 };
+enum { FLM_DISTILL_COEFFICIENTS = 4, FLM_COMBINE_MAX = 4 };
 
 #endif

@@ -59,8 +59,8 @@ done:
 flm_status flm_check_sample_combine(const flm_tensor *y, const flm_tensor *coefficient, const flm_tensor *x, int count)
 {
     flm_status rc = FLM_OK;
-    if (count < 1 || count > FLM_COMBINE_MOST)
-        FLM_FAIL(FLM_E_SHAPE, "sample_combine: %d tensors, must be 1 to %d", count, (int)FLM_COMBINE_MOST);
+    if (count < 1 || count > FLM_COMBINE_MAX)
+        FLM_FAIL(FLM_E_SHAPE, "sample_combine: %d tensors, must be 1 to %d", count, (int)FLM_COMBINE_MAX);
     FLM_TRY(flm_check_act(y, "sample_combine: y", y->ndim, y->dim));
     FLM_TRY(flm_tensor_expect(coefficient, "sample_combine: coefficient", FLM_DTYPE_F32, 2,
                               (const int64_t[]){y->dim[0], count}));

@@ -6,9 +6,9 @@
 static flm_status check_in_place(const flm_tensor *to, const flm_tensor *from, const char *what)
 {
     flm_status rc = FLM_OK;
-    if (to->data != NULL && to->data == from->data && flm_tensor_step(to) != flm_tensor_step(from))
+    if (to->data != NULL && to->data == from->data && flm_tensor_row_stride(to) != flm_tensor_row_stride(from))
         FLM_FAIL(FLM_E_SHAPE, "%s has rows %lld apart, in place of rows %lld apart", what,
-                 (long long)flm_tensor_step(to), (long long)flm_tensor_step(from));
+                 (long long)flm_tensor_row_stride(to), (long long)flm_tensor_row_stride(from));
 done:
     return rc;
 }

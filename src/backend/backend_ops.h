@@ -104,7 +104,7 @@ typedef struct flm_ops {
     /* sample_scale - y[b] = (1 - g[b]) x[b].   f32 [B, ...], g f32 [B]; y may be x. */
     flm_status (*sample_scale)(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g);
     /* sample_combine - y[b] = sum over k < count of coefficient[b, k] x[k][b].   in coefficient f32 [B, count]; x:
-     * count (1..FLM_COMBINE_MOST) tensors act [B, ...]   out y like each x, may be one of them. */
+     * count (1..FLM_COMBINE_MAX) tensors act [B, ...]   out y like each x, may be one of them. */
     flm_status (*sample_combine)(flm_backend *be, const flm_tensor *y, const flm_tensor *coefficient,
                                  const flm_tensor *x, int count);
     /* normal - out[b, l, i] = standard normal of Philox(stream; sample first_sample + b, position l, component i).

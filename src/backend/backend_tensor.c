@@ -38,12 +38,12 @@ flm_tensor flm_tensor_none(void) { return (flm_tensor){NULL, FLM_DTYPE_F32, 1, {
 
 int64_t flm_tensor_elements(const flm_tensor *t) { return t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3]; }
 int64_t flm_tensor_last(const flm_tensor *t) { return t->dim[t->ndim - 1]; }
-int64_t flm_tensor_step(const flm_tensor *t) { return t->step ? t->step : flm_tensor_last(t); }
-bool flm_tensor_padded(const flm_tensor *t) { return flm_tensor_step(t) != flm_tensor_last(t); }
+int64_t flm_tensor_row_stride(const flm_tensor *t) { return t->step ? t->step : flm_tensor_last(t); }
+bool flm_tensor_padded(const flm_tensor *t) { return flm_tensor_row_stride(t) != flm_tensor_last(t); }
 
 size_t flm_tensor_bytes(const flm_tensor *t)
 {
-    return (size_t)(flm_tensor_rows(t) * flm_tensor_step(t)) * flm_dtype_size(t->dtype);
+    return (size_t)(flm_tensor_rows(t) * flm_tensor_row_stride(t)) * flm_dtype_size(t->dtype);
 }
 
 int64_t flm_tensor_rows(const flm_tensor *t)
@@ -63,7 +63,7 @@ void flm_tensor_runs(const flm_tensor *a, const flm_tensor *b, int64_t *count, i
 flm_tensor flm_tensor_slice(const flm_tensor *t, int64_t first, int64_t count)
 {
     flm_tensor s = *t;
-    int64_t row = t->ndim == 1 ? 1 : t->dim[0] ? flm_tensor_rows(t) / t->dim[0] * flm_tensor_step(t) : 0;
+    int64_t row = t->ndim == 1 ? 1 : t->dim[0] ? flm_tensor_rows(t) / t->dim[0] * flm_tensor_row_stride(t) : 0;
     assert(first >= 0 && count >= 0 && first + count <= t->dim[0]);
     assert(t->ndim > 1 || t->step == 0);
     s.data = (char *)t->data + (size_t)(first * row) * flm_dtype_size(t->dtype);
@@ -101,7 +101,7 @@ flm_status flm_tensor_expect_rows(const flm_tensor *t, const char *what, flm_dty
         FLM_FAIL(FLM_E_SHAPE, "%s is %s, expected %s", what,
                  t->data ? flm_tensor_describe(t, have, sizeof have) : "absent",
                  flm_tensor_describe(&w, want, sizeof want));
-    if (flm_tensor_step(t) < flm_tensor_last(t))
+    if (flm_tensor_row_stride(t) < flm_tensor_last(t))
         FLM_FAIL(FLM_E_SHAPE, "%s is %s: its rows overlap", what, flm_tensor_describe(t, have, sizeof have));
 done:
     return rc;

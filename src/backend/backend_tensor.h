@@ -59,12 +59,13 @@ size_t flm_tensor_bytes(const flm_tensor *t);
 int64_t flm_tensor_last(const flm_tensor *t);
 int64_t flm_tensor_rows(const flm_tensor *t);
 
-/* flm_tensor_step - elements from one row of the last axis to the next; flm_tensor_padded - more than a row has. */
-int64_t flm_tensor_step(const flm_tensor *t);
+/* flm_tensor_row_stride - elements from one row of the last axis to the next; flm_tensor_padded - more than a row has.
+ */
+int64_t flm_tensor_row_stride(const flm_tensor *t);
 bool flm_tensor_padded(const flm_tensor *t);
 
 /* flm_tensor_runs - two tensors of one shape as *count runs of *n elements that lie together in both: all elements, or
- * rows where one of them is padded. From run to run each goes its own flm_tensor_step. */
+ * rows where one of them is padded. From run to run each goes its own flm_tensor_row_stride. */
 void flm_tensor_runs(const flm_tensor *a, const flm_tensor *b, int64_t *count, int64_t *n);
 
 /* flm_tensor_slice - rows [first, first + count) of the first axis, which is not the one that is padded. Asserts both

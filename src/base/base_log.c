@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 static int log_rank;
-static flm_log_level log_most = FLM_LOG_INFO;
+static flm_log_level max_log = FLM_LOG_INFO;
 static char log_host[64];
 
-void flm_log_init(int rank, flm_log_level most)
+void flm_log_init(int rank, flm_log_level max)
 {
     log_rank = rank;
-    log_most = most;
+    max_log = max;
     if (gethostname(log_host, sizeof log_host - 1) != 0) strcpy(log_host, "?");
 }
 
@@ -24,7 +24,7 @@ void flm_log_write(flm_log_level level, const char *file, int line, const char *
     va_list ap;
     const char *base = strrchr(file, '/');
 
-    if (level > log_most || (level == FLM_LOG_INFO && log_rank != 0)) return;
+    if (level > max_log || (level == FLM_LOG_INFO && log_rank != 0)) return;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);

@@ -8,7 +8,7 @@
 typedef enum flm_log_level { FLM_LOG_ERROR = 0, FLM_LOG_WARN = 1, FLM_LOG_INFO = 2, FLM_LOG_DEBUG = 3 } flm_log_level;
 
 /* flm_log_init - remember the rank and the most verbose level to print. Not collective. */
-void flm_log_init(int rank, flm_log_level most);
+void flm_log_init(int rank, flm_log_level max);
 
 /* flm_log_write - print a line if level is at most the one set; INFO is printed by rank 0 alone. Use flm_log. */
 void flm_log_write(flm_log_level level, const char *file, int line, const char *fmt, ...)

@@ -94,8 +94,8 @@ static void describe(const flm_option *row, char *doc, size_t bytes)
     if ((size_t)used >= bytes) return;
     if (row->required)
         snprintf(doc + used, bytes - (size_t)used, " (required)");
-    else if (row->preset && *row->preset)
-        snprintf(doc + used, bytes - (size_t)used, " [%s]", row->preset);
+    else if (row->default_value && *row->default_value)
+        snprintf(doc + used, bytes - (size_t)used, " [%s]", row->default_value);
 }
 
 /* argp's own table: rows under the headings of their groups, then the options every program has. */
@@ -165,9 +165,9 @@ static flm_status resolve(flm_options *options)
         const flm_option *row = &options->table[i];
         snprintf(where, sizeof where, "default of --%s", row->name);
         if (row->type == FLM_OPTION_STRING || row->type == FLM_OPTION_LIST)
-            FLM_TRY(flm_options_set(options, i, row->preset ? row->preset : "", where));
-        else if (row->preset)
-            FLM_TRY(flm_options_set(options, i, row->preset, where));
+            FLM_TRY(flm_options_set(options, i, row->default_value ? row->default_value : "", where));
+        else if (row->default_value)
+            FLM_TRY(flm_options_set(options, i, row->default_value, where));
     }
     if (options->config) FLM_TRY(flm_options_read_file(options, options->config));
     for (int i = 0; i < options->count; i++) {

@@ -28,8 +28,8 @@ typedef struct flm_option {
     const char *name; /* long option, lower case with dashes */
     flm_option_type type;
     size_t offset;              /* of the value in the program's struct */
-    const char *preset;         /* the default, as text */
-    double least, most;         /* allowed range of INT and FLOAT, inclusive; both 0: no limit */
+    const char *default_value;  /* the default, as text */
+    double min, max;            /* allowed range of INT and FLOAT, inclusive; both 0: no limit */
     const char *const *choices; /* of CHOICE, NULL-terminated */
     const char *group;          /* heading in --help */
     const char *unit;           /* shown in --help after the name, e.g. "N", "FILE", "SECONDS" */
@@ -68,7 +68,7 @@ const char *flm_options_name(const flm_options *options, int index);
 
 /* flm_options_int_list - "1,2,128" as integers in [least, most]; *list is malloc'd, the caller frees it.
  * Errors: FLM_E_USAGE naming the option. */
-flm_status flm_options_int_list(const char *name, const char *text, int64_t least, int64_t most, int64_t **list,
+flm_status flm_options_int_list(const char *name, const char *text, int64_t min, int64_t max, int64_t **list,
                                 int *count);
 
 #endif

@@ -10,23 +10,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_BYTES_MOST = 1 << 20, WHERE_BYTES = 512 };
+enum { FILE_BYTES_MAX = 1 << 20, WHERE_BYTES = 512 };
 
 /* The whole file with a final NUL. A device or pipe that never ends is cut off at the size limit. */
 static flm_status read_all(const char *path, char **text, size_t *bytes)
 {
     flm_status rc = FLM_OK;
     FILE *file = fopen(path, "rb");
-    char *buffer = malloc(FILE_BYTES_MOST + 1);
+    char *buffer = malloc(FILE_BYTES_MAX + 1);
     size_t got;
 
     if (!file) FLM_FAIL(FLM_E_IO, "--config: cannot open %s: %s", path, strerror(errno));
     if (!buffer) FLM_FAIL(FLM_E_NOMEM, "--config: no memory to read %s", path);
     errno = 0;
-    got = fread(buffer, 1, FILE_BYTES_MOST + 1, file);
+    got = fread(buffer, 1, FILE_BYTES_MAX + 1, file);
     if (ferror(file)) FLM_FAIL(FLM_E_IO, "--config: cannot read %s: %s", path, strerror(errno));
-    if (got > FILE_BYTES_MOST)
-        FLM_FAIL(FLM_E_USAGE, "--config: %s is above %d bytes: not a configuration file", path, FILE_BYTES_MOST);
+    if (got > FILE_BYTES_MAX)
+        FLM_FAIL(FLM_E_USAGE, "--config: %s is above %d bytes: not a configuration file", path, FILE_BYTES_MAX);
     buffer[got] = '\0';
     *text = buffer;
     *bytes = got;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool has_range(const flm_option *row) { return row->least != 0 || row->most != 0; }
+static bool has_range(const flm_option *row) { return row->min != 0 || row->max != 0; }
 
 void flm_options_allowed(const flm_option *row, char *text, size_t bytes)
 {
@@ -17,10 +17,10 @@ void flm_options_allowed(const flm_option *row, char *text, size_t bytes)
     int used = snprintf(text, bytes, "%s", kinds[row->type]);
     bool number = row->type == FLM_OPTION_INT || row->type == FLM_OPTION_FLOAT;
 
-    if (number && has_range(row) && isinf(row->most))
-        snprintf(text + used, bytes - (size_t)used, " of at least %.15g", row->least);
+    if (number && has_range(row) && isinf(row->max))
+        snprintf(text + used, bytes - (size_t)used, " of at least %.15g", row->min);
     else if (number && has_range(row))
-        snprintf(text + used, bytes - (size_t)used, " from %.15g to %.15g", row->least, row->most);
+        snprintf(text + used, bytes - (size_t)used, " from %.15g to %.15g", row->min, row->max);
     else if (row->type == FLM_OPTION_CHOICE)
         for (int i = 0; row->choices[i] && (size_t)used < bytes; i++)
             used += snprintf(text + used, bytes - (size_t)used, "%s %s", i ? "," : "", row->choices[i]);
@@ -79,7 +79,7 @@ static void format_float(double value, char *text, size_t bytes)
 
 static bool in_range(const flm_option *row, double value)
 {
-    return !has_range(row) || (value >= row->least && value <= row->most);
+    return !has_range(row) || (value >= row->min && value <= row->max);
 }
 
 /* The value and its canonical text; false when the row does not allow it. `kept` is set to text for those kept as is.
@@ -144,7 +144,7 @@ done:
     return rc;
 }
 
-flm_status flm_options_int_list(const char *name, const char *text, int64_t least, int64_t most, int64_t **list,
+flm_status flm_options_int_list(const char *name, const char *text, int64_t min, int64_t max, int64_t **list,
                                 int *count)
 {
     flm_status rc = FLM_OK;
@@ -156,11 +156,11 @@ flm_status flm_options_int_list(const char *name, const char *text, int64_t leas
     values = malloc((size_t)n * sizeof *values);
     if (!copy || !values) FLM_FAIL(FLM_E_NOMEM, "--%s: no memory for %d numbers", name, n);
     for (int i = 0; (word = strsep(&rest, ",")); i++)
-        if (!parse_int(word, &values[i]) || values[i] < least || values[i] > most)
+        if (!parse_int(word, &values[i]) || values[i] < min || values[i] > max)
             FLM_FAIL(FLM_E_USAGE,
                      "--%s: '%.200s' in '%.200s' is not allowed; it takes whole numbers from %" PRId64 " to %" PRId64
                      ", separated by commas",
-                     name, word, text, least, most);
+                     name, word, text, min, max);
     *list = values;
     *count = n;
     values = NULL;

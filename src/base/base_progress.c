@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BAR = 16, COLUMNS_LEAST = 40, COLUMNS_MOST = 160 };
+enum { BAR = 16, COLUMNS_MIN = 40, COLUMNS_MAX = 160 };
 static const double redraw_seconds = 0.1;
 
 double flm_seconds(void)
@@ -50,8 +50,8 @@ void flm_progress_show(flm_progress *p, double done, double total, const char *f
     format_left(speed > 0 ? (total - done) / speed : -1, left, sizeof left);
     for (int i = 0; i < BAR; i++) bar[i] = (i + 1) <= share * BAR ? '#' : '.';
     bar[BAR] = '\0';
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col >= COLUMNS_LEAST)
-        columns = window.ws_col < COLUMNS_MOST ? window.ws_col : COLUMNS_MOST;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col >= COLUMNS_MIN)
+        columns = window.ws_col < COLUMNS_MAX ? window.ws_col : COLUMNS_MAX;
     snprintf(line, sizeof line, "[%s] %3.0f %%  %s%s", bar, 100 * share, text, left);
     fprintf(stderr, "\r%-*.*s", columns - 1, columns - 1, line);
     fflush(stderr);

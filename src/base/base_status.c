@@ -60,7 +60,7 @@ void flm_err_clear(void)
 void flm_err_set_remote(int failing_rank) { remote_rank = failing_rank; }
 int flm_err_remote(void) { return remote_rank; }
 
-flm_status flm_err_blame(flm_status code, const char *what)
+flm_status flm_err_prefix(flm_status code, const char *what)
 {
     char text[MESSAGE_BYTES];
 

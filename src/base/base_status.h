@@ -47,8 +47,8 @@ flm_status flm_err_raise(flm_status code, const char *file, int line, const char
 /* flm_err_frame - add a frame "file:line: what" to the trace; returns code. Use FLM_TRY. */
 flm_status flm_err_frame(flm_status code, const char *what, const char *file, int line);
 
-/* flm_err_blame - put "what: " before the message of a failure that does not begin with it yet; returns code. */
-flm_status flm_err_blame(flm_status code, const char *what);
+/* flm_err_prefix - put "what: " before the message of a failure that does not begin with it yet; returns code. */
+flm_status flm_err_prefix(flm_status code, const char *what);
 
 /* flm_err_message - the message of the first failure, without frames; "" when there is none. */
 const char *flm_err_message(void);

@@ -6,8 +6,8 @@
 #include "cmd/cmd_options.h"
 #include "train/train_run.h"
 
-#define AT(field) offsetof(flm_train_options, field)
-#define MOST      9007199254740992.0 /* 2^53: what a double counts exactly */
+#define AT(field)     offsetof(flm_train_options, field)
+#define FLM_EXACT_MAX 9007199254740992.0 /* 2^53: what a double counts exactly */
 
 /* flm_train_main - the whole of a program whose table fills flm_train_options: options, device, run. Returns main's
  * exit status, or ends the job. Collective over the world. */
@@ -31,7 +31,8 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
     {                                                                                                                   \
         "dropout", FLM_OPTION_FLOAT,          AT(dropout), "0.1", 0, 0.9, NULL, "Training",                             \
         "P",       "After attention and MLP", false},                                                                   \
-        {"steps", FLM_OPTION_INT, AT(steps), "1000000", 1, MOST, NULL, "Training", "N", "Updates in all", false},       \
+        {"steps", FLM_OPTION_INT, AT(steps), "1000000",        1,    FLM_EXACT_MAX,                                     \
+         NULL,    "Training",     "N",       "Updates in all", false},                                                  \
         {"batch", FLM_OPTION_INT, AT(batch),  "512", 1,                                                                 \
          1 << 24, NULL,           "Training", "N",   "Sequences a step, all ranks together",                            \
          false},                                                                                                        \
@@ -62,14 +63,15 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
          false},                                                                                                        \
         {"lr", FLM_OPTION_FLOAT, AT(lr), "3e-4", 0, 1e3, NULL, "Training", "RATE", "Learning rate after the warm-up",   \
          false},                                                                                                        \
-        {"warmup", FLM_OPTION_INT, AT(warmup), "2500", 0, MOST, NULL, "Training", "N", "Updates of linear warm-up",     \
+        {"warmup",      FLM_OPTION_INT, AT(warmup), "2500", 0,                                                          \
+         FLM_EXACT_MAX, NULL,           "Training", "N",    "Updates of linear warm-up",                                \
          false},                                                                                                        \
         {"lr-decay",                                                                                                    \
          FLM_OPTION_INT,                                                                                                \
          AT(lr_decay),                                                                                                  \
          "0",                                                                                                           \
          0,                                                                                                             \
-         MOST,                                                                                                          \
+         FLM_EXACT_MAX,                                                                                                 \
          NULL,                                                                                                          \
          "Training",                                                                                                    \
          "N",                                                                                                           \
@@ -91,11 +93,11 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
     }
 
 #define FLM_OPTIONS_REPORTS                                                                                              \
-    {"eval-every", FLM_OPTION_INT, AT(eval_every), "5000", 0,                                                            \
-     MOST,         NULL,           "Reports",      "N",    "Steps between validations; 0: at the end alone",             \
+    {"eval-every",  FLM_OPTION_INT, AT(eval_every), "5000", 0,                                                           \
+     FLM_EXACT_MAX, NULL,           "Reports",      "N",    "Steps between validations; 0: at the end alone",            \
      false},                                                                                                             \
-        {"eval-rows", FLM_OPTION_INT, AT(eval_rows), "4096", 0,                                                          \
-         MOST,        NULL,           "Reports",     "N",    "Held-out rows to validate on; 0: all",                     \
+        {"eval-rows",   FLM_OPTION_INT, AT(eval_rows), "4096", 0,                                                        \
+         FLM_EXACT_MAX, NULL,           "Reports",     "N",    "Held-out rows to validate on; 0: all",                   \
          false},                                                                                                         \
         {"eval-samples",                                                                                                 \
          FLM_OPTION_INT,                                                                                                 \
@@ -141,15 +143,15 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
          AT(checkpoint_every),                                                                                           \
          "20000",                                                                                                        \
          0,                                                                                                              \
-         MOST,                                                                                                           \
+         FLM_EXACT_MAX,                                                                                                  \
          NULL,                                                                                                           \
          "Reports",                                                                                                      \
          "N",                                                                                                            \
          "Steps between checkpoints; 0: at the end alone",                                                               \
          false},                                                                                                         \
         {"keep", FLM_OPTION_INT, AT(keep), "2", 0, 1 << 20, NULL, "Reports", "N", "Checkpoints to keep; 0: all", false}, \
-        {"log-every", FLM_OPTION_INT, AT(log_every), "100", 0,                                                           \
-         MOST,        NULL,           "Reports",     "N",   "Steps between reports; 0: at the end alone",                \
+        {"log-every",   FLM_OPTION_INT, AT(log_every), "100", 0,                                                         \
+         FLM_EXACT_MAX, NULL,           "Reports",     "N",   "Steps between reports; 0: at the end alone",              \
          false},                                                                                                         \
     {                                                                                                                    \
         "peak-tflops", FLM_OPTION_FLOAT, AT(peak_tflops), "0", 0, 1e6, NULL, "Reports", "TFLOPS",                        \

@@ -3,8 +3,8 @@
 #include "process/process.h"
 #include "sample/sample_generate.h"
 
-#define AT(field) offsetof(flm_generate_options, field)
-#define MOST      9007199254740992.0 /* 2^53: what a double counts exactly */
+#define AT(field)     offsetof(flm_generate_options, field)
+#define FLM_EXACT_MAX 9007199254740992.0 /* 2^53: what a double counts exactly */
 
 static const char *const weights_choices[] = {"ema", "raw", NULL};
 
@@ -18,8 +18,8 @@ static const flm_option table[] = {
     {"text", FLM_OPTION_BOOL, AT(text), "no", 0, 0, NULL, "Files", NULL, "Print the samples as text too", false},
     {"weights", FLM_OPTION_CHOICE, AT(weights), "ema", 0, 0, weights_choices, "Sampling", "SET",
      "The averaged weights, or those of the last step", false},
-    {"samples", FLM_OPTION_INT, AT(samples), "64", 1, MOST, NULL, "Sampling", "N", "Samples of each number of steps",
-     false},
+    {"samples", FLM_OPTION_INT, AT(samples), "64", 1, FLM_EXACT_MAX, NULL, "Sampling", "N",
+     "Samples of each number of steps", false},
     {"steps", FLM_OPTION_LIST, AT(steps), "128", 0, 0, NULL, "Sampling", "N[,N...]", "Euler steps a sample", false},
     {"batch", FLM_OPTION_INT, AT(batch), "64", 1, 1 << 24, NULL, "Sampling", "N", "Samples a rank makes at once",
      false},

@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 
-#define AT(field) offsetof(flm_score_options, field)
-#define MOST      9007199254740992.0 /* 2^53: what a double counts exactly */
+#define AT(field)     offsetof(flm_score_options, field)
+#define FLM_EXACT_MAX 9007199254740992.0 /* 2^53: what a double counts exactly */
 
 static const char *const documents_choices[] = {"line", "file", NULL};
 
@@ -36,7 +36,7 @@ static const flm_option table[] = {
      "Rows of logits held at once; 0: about 16 M logits, 256 M on a GPU", false},
     {"bootstrap", FLM_OPTION_INT, AT(bootstrap), "1000", 1, 1 << 24, NULL, "Scoring", "N",
      "Draws of samples for the interval of Gen-PPL", false},
-    {"samples", FLM_OPTION_INT, AT(samples), "64", 1, MOST, NULL, "Sampling of checkpoints", "N",
+    {"samples", FLM_OPTION_INT, AT(samples), "64", 1, FLM_EXACT_MAX, NULL, "Sampling of checkpoints", "N",
      "Samples of each number of steps", false},
     {"sample-batch", FLM_OPTION_INT, AT(sample_batch), "64", 1, 1 << 24, NULL, "Sampling of checkpoints", "N",
      "Samples a rank makes at once", false},

@@ -86,8 +86,8 @@ static flm_status begin(flm_comm *comm, flm_backend *be, const flm_comm_work *wo
 {
     flm_status rc = FLM_OK;
     flm_comm_request *request = NULL;
-    const int64_t most = (int64_t)(PTRDIFF_MAX / (ptrdiff_t)flm_dtype_size(work->dtype));
-    if (work->slice < 0 || work->slice > most / comm->size || work->count < 0 || work->count > most)
+    const int64_t max = (int64_t)(PTRDIFF_MAX / (ptrdiff_t)flm_dtype_size(work->dtype));
+    if (work->slice < 0 || work->slice > max / comm->size || work->count < 0 || work->count > max)
         FLM_FAIL(FLM_E_ARG, "comm: %lld elements in slices of %lld", (long long)work->count, (long long)work->slice);
     if (!be->host_memory && comm->size > 1 && be != comm->be)
         FLM_FAIL(FLM_E_UNSUPPORTED, "comm: the memory of device %s cannot be given to MPI, and it is not attached",
@@ -134,7 +134,7 @@ done:
     return rc;
 }
 
-flm_status flm_comm_settle(flm_comm *comm, flm_backend *be)
+flm_status flm_comm_sync(flm_comm *comm, flm_backend *be)
 {
     return comm->device && comm->device->settle ? comm->device->settle(comm) : be->stream->sync(be);
 }

@@ -83,9 +83,9 @@ flm_status flm_comm_progress(flm_comm *comm);
  * host's, so that of NCCL, which be's stream alone waits for, there are none. */
 flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *seconds);
 
-/* flm_comm_settle - until all that is queued on be is done, collectives that were waited for included: be's sync, but
+/* flm_comm_sync - until all that is queued on be is done, collectives that were waited for included: be's sync, but
  * for one that would wait for ever where a peer is gone. Not collective. Errors: FLM_E_DEVICE. */
-flm_status flm_comm_settle(flm_comm *comm, flm_backend *be);
+flm_status flm_comm_sync(flm_comm *comm, flm_backend *be);
 
 /* flm_err_mpi - turn an MPI code into a status with MPI's text. Use FLM_MPI. */
 flm_status flm_err_mpi(int code, const char *what, const char *file, int line);

@@ -28,12 +28,12 @@ static flm_status compare(flm_comm *comm, const flm_backend *be)
 {
     flm_status rc = FLM_OK;
     const int64_t far = !be->host_memory, gpu = is_gpu(be);
-    int64_t most[5] = {far, -far, gpu, -gpu, -(int64_t)mpi_reaches(be)};
-    FLM_TRY(flm_comm_max_i64(comm, most, 5));
-    if (most[0] != -most[1] || most[2] != -most[3])
+    int64_t max[5] = {far, -far, gpu, -gpu, -(int64_t)mpi_reaches(be)};
+    FLM_TRY(flm_comm_max_i64(comm, max, 5));
+    if (max[0] != -max[1] || max[2] != -max[3])
         FLM_FAIL(FLM_E_MISMATCH, "the ranks' devices are of different kinds; this rank's is %s (see --device)",
                  be->name);
-    comm->reachable = most[4] != 0;
+    comm->reachable = max[4] != 0;
 done:
     return rc;
 }

@@ -14,13 +14,13 @@
 #include <string.h>
 
 enum {
-    WINDOW = 8,            /* pieces under way to and from each rank */
-    PIECE_LEAST = 1 << 14, /* bytes of a piece of the reduction, with many ranks; */
-    PIECE_MOST = 1 << 20,  /* with few, the sum still finds it in the cache; and of those received in place */
-    STAGING = 1 << 24,     /* bytes of staging, as long as pieces do not get too small */
-    TAGS = 32768,          /* MPI guarantees tags 0..32767 */
-    ADD_BLOCK = 8192,      /* bytes summed at a time, in the first-level cache */
-    ROUNDS = 4 * WINDOW    /* most looks of one call of progress */
+    WINDOW = 8,          /* pieces under way to and from each rank */
+    PIECE_MIN = 1 << 14, /* bytes of a piece of the reduction, with many ranks; */
+    PIECE_MAX = 1 << 20, /* with few, the sum still finds it in the cache; and of those received in place */
+    STAGING = 1 << 24,   /* bytes of staging, as long as pieces do not get too small */
+    TAGS = 32768,        /* MPI guarantees tags 0..32767 */
+    ADD_BLOCK = 8192,    /* bytes summed at a time, in the first-level cache */
+    ROUNDS = 4 * WINDOW  /* most looks of one call of progress */
 };
 
 typedef enum phase { PHASE_REDUCE, PHASE_GATHER } phase;
@@ -74,8 +74,8 @@ static flm_status mpi_open(flm_comm *comm)
     if (s == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the requests of a group");
     comm->state = s;
     s->requests = 1 + 2 * (int)each;
-    s->piece_bytes = PIECE_MOST;
-    while (s->piece_bytes > PIECE_LEAST && each * s->piece_bytes > STAGING) s->piece_bytes /= 2;
+    s->piece_bytes = PIECE_MAX;
+    while (s->piece_bytes > PIECE_MIN && each * s->piece_bytes > STAGING) s->piece_bytes /= 2;
     s->request = malloc((size_t)s->requests * sizeof(MPI_Request));
     s->completed = malloc((size_t)s->requests * sizeof *s->completed);
     s->staging = aligned_alloc(64, each * s->piece_bytes);
@@ -187,7 +187,7 @@ static void begin_phase(mpi_state *s, phase next)
 {
     const mpi_request *q = s->first;
     s->phase = next;
-    s->piece = (int64_t)((next == PHASE_REDUCE ? s->piece_bytes : (size_t)PIECE_MOST) / q->element);
+    s->piece = (int64_t)((next == PHASE_REDUCE ? s->piece_bytes : (size_t)PIECE_MAX) / q->element);
     s->pieces = (q->work.slice + s->piece - 1) / s->piece;
     memset(s->lane, 0, sizeof s->lane);
 }

@@ -113,13 +113,13 @@ static void nccl_close(flm_comm *comm)
 static flm_status make_local(flm_comm *comm)
 {
     flm_status rc = FLM_OK;
-    int least = 0, greatest = 0;
+    int min = 0, greatest = 0;
     nccl_state *s = calloc(1, sizeof *s);
     if (s == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the requests of a group");
     comm->device_state = s;
     s->compute = comm->be->stream->handle(comm->be);
     /* First in turn when multiprocessors come free: others wait for what a rank does not send. */
-    TRY_CUDA(cudaDeviceGetStreamPriorityRange(&least, &greatest));
+    TRY_CUDA(cudaDeviceGetStreamPriorityRange(&min, &greatest));
     TRY_CUDA(cudaStreamCreateWithPriority(&s->stream, cudaStreamNonBlocking, greatest));
     TRY_CUDA(cudaEventCreateWithFlags(&s->ready, cudaEventDisableTiming));
     for (int i = FLM_COMM_REQUESTS - 1; i >= 0; i--) {

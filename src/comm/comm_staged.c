@@ -106,13 +106,13 @@ static flm_status run_pieces(flm_comm *comm, const flm_comm_work *work)
 {
     flm_status rc = FLM_OK;
     const staged_state *s = comm->device_state;
-    const int64_t most = (int64_t)(s->bytes / flm_dtype_size(work->dtype)) / comm->size;
-    const int64_t pieces = (work->slice + most - 1) / most;
+    const int64_t max = (int64_t)(s->bytes / flm_dtype_size(work->dtype)) / comm->size;
+    const int64_t pieces = (work->slice + max - 1) / max;
     piece p[BUFFERS];
     for (int64_t i = 0; i <= pieces; i++) {
         piece *next = &p[i % BUFFERS];
         if (i < pieces) {
-            const int64_t at = i * most, n = work->slice - at < most ? work->slice - at : most;
+            const int64_t at = i * max, n = work->slice - at < max ? work->slice - at : max;
             int64_t count = 0;
             for (int r = 0; r < comm->size; r++) count += count_of(work, r, at, n);
             *next = (piece){{work->kind, s->buffer[i % BUFFERS], work->dtype, count, n}, at, NULL};

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { METADATA_MOST = 16, NUMBER_BYTES = 24 };
+enum { METADATA_MAX = 16, NUMBER_BYTES = 24 };
 
 typedef struct export
 {

@@ -16,8 +16,8 @@ int64_t flm_foreign_size(flm_foreign_dtype dtype) { return dtype == FLM_FOREIGN_
 flm_status flm_foreign_add(flm_foreign *foreign, const char *name, flm_foreign_tensor **out)
 {
     flm_status rc = FLM_OK;
-    if (foreign->count == FLM_FOREIGN_TENSORS_MOST)
-        FLM_FAIL(FLM_E_FORMAT, "%s: has more than %d tensors", foreign->path, FLM_FOREIGN_TENSORS_MOST);
+    if (foreign->count == FLM_FOREIGN_TENSORS_MAX)
+        FLM_FAIL(FLM_E_FORMAT, "%s: has more than %d tensors", foreign->path, FLM_FOREIGN_TENSORS_MAX);
     if (!name[0] || strlen(name) >= FLM_FOREIGN_NAME_BYTES)
         FLM_FAIL(FLM_E_FORMAT, "%s: tensor \"%.80s\": the name is empty or too long", foreign->path, name);
     if (foreign->count == foreign->capacity) {

@@ -10,7 +10,7 @@
 
 #include "io/io_checkpoint.h"
 
-enum { FLM_FOREIGN_DIMS = 8, FLM_FOREIGN_NAME_BYTES = 256, FLM_FOREIGN_TENSORS_MOST = 65536 };
+enum { FLM_FOREIGN_DIMS = 8, FLM_FOREIGN_NAME_BYTES = 256, FLM_FOREIGN_TENSORS_MAX = 65536 };
 
 typedef enum flm_foreign_dtype {
     FLM_FOREIGN_F32,

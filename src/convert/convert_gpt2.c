@@ -81,7 +81,7 @@ static flm_status config_read(const char *path, flm_gpt2_shape *shape)
 done:
     json_decref(config);
     if (file) fclose(file);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 /* A weight by its name, with or without the prefix of the whole model; -1: missing. */

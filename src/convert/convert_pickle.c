@@ -15,7 +15,7 @@ struct flm_pickle {
     uint32_t root;
 };
 
-enum { NOTHING = UINT32_MAX, BYTES_MOST = 1 << 26 };
+enum { NOTHING = UINT32_MAX, BYTES_MAX = 1 << 26 };
 
 /* What checkpoints of PyTorch Lightning name; a name that ends in '*' stands for all that begin so. Settings and
  * tokenisers of the published ones are objects of omegaconf and transformers: passed over, never made. */
@@ -496,7 +496,7 @@ flm_status flm_pickle_parse(const void *pickle, size_t bytes, flm_pickle **out)
     if (!p) FLM_FAIL(FLM_E_NOMEM, "pickle: no memory to read it");
     p->in = pickle;
     p->bytes = bytes;
-    if (bytes > BYTES_MOST) FLM_FAIL(FLM_E_FORMAT, "pickle: %zu bytes are more than any checkpoint needs", bytes);
+    if (bytes > BYTES_MAX) FLM_FAIL(FLM_E_FORMAT, "pickle: %zu bytes are more than any checkpoint needs", bytes);
     if (bytes < 2 || p->in[0] != 0x80 || p->in[1] < 2 || p->in[1] > 5)
         FLM_FAIL(FLM_E_FORMAT, "pickle: is none of protocol 2 to 5");
     for (;;) {

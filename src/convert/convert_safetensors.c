@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HEADER_MOST = 100000000 }; /* the format's own limit */
+enum { HEADER_MAX = 100000000 }; /* the format's own limit */
 
 /* The bytes of an element and what it is; 0: unknown. */
 static int64_t dtype_parse(const char *text, flm_foreign_dtype *dtype)
@@ -115,7 +115,7 @@ static flm_status header_take(flm_foreign *f, json_t *header, int64_t part, int6
             continue;
         }
         FLM_TRY(flm_foreign_add(f, name, &t));
-        FLM_TRY(flm_err_blame(tensor_parse(t, entry, data_bytes, &all[count].end), name));
+        FLM_TRY(flm_err_prefix(tensor_parse(t, entry, data_bytes, &all[count].end), name));
         all[count].begin = t->offset;
         all[count++].name = name;
         t->offset += data_at;
@@ -152,7 +152,7 @@ static flm_status file_open(flm_foreign *f, const char *path)
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
     if (st.st_size < 8) FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file: %lld bytes", path, (long long)st.st_size);
     FLM_TRY(flm_io_read_at(f->fd[part], path, &length, sizeof length, 0));
-    if (length > HEADER_MOST || length > (uint64_t)st.st_size - 8)
+    if (length > HEADER_MAX || length > (uint64_t)st.st_size - 8)
         FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file, or truncated: a header of %" PRIu64 " bytes in %lld", path,
                  length, (long long)st.st_size);
     text = malloc((size_t)length + 1);
@@ -162,7 +162,7 @@ static flm_status file_open(flm_foreign *f, const char *path)
         FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file: it has no JSON header", path);
     header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     if (!header) FLM_FAIL(FLM_E_FORMAT, "%s: its header is no JSON: %s", path, error.text);
-    FLM_TRY(flm_err_blame(header_take(f, header, part, 8 + (int64_t)length, st.st_size - 8 - (int64_t)length), path));
+    FLM_TRY(flm_err_prefix(header_take(f, header, part, 8 + (int64_t)length, st.st_size - 8 - (int64_t)length), path));
 done:
     json_decref(header);
     free(text);

@@ -16,10 +16,10 @@
 
 /* "PATH.tmp", the largest dataset's elements, and that every size is one. */
 static flm_status begin(const char *path, const flm_checkpoint_dataset *datasets, int count, char *temporary,
-                        int64_t *most)
+                        int64_t *max)
 {
     flm_status rc = FLM_OK;
-    *most = 0;
+    *max = 0;
     if (snprintf(temporary, FLM_IO_PATH_BYTES, "%s.tmp", path) >= FLM_IO_PATH_BYTES)
         FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
     if (count < 1) FLM_FAIL(FLM_E_ARG, "%s: there are no tensors to write", path);
@@ -30,7 +30,7 @@ static flm_status begin(const char *path, const flm_checkpoint_dataset *datasets
                 FLM_FAIL(FLM_E_ARG, "%s: axis %d has %" PRId64 " elements", datasets[i].name, k, datasets[i].dim[k]);
         if (datasets[i].ndim < 1 || datasets[i].ndim > 2)
             FLM_FAIL(FLM_E_ARG, "%s: has %d axes", datasets[i].name, datasets[i].ndim);
-        if (flm_checkpoint_elements(&datasets[i]) > *most) *most = flm_checkpoint_elements(&datasets[i]);
+        if (flm_checkpoint_elements(&datasets[i]) > *max) *max = flm_checkpoint_elements(&datasets[i]);
     }
 done:
     return rc;
@@ -93,14 +93,14 @@ flm_status flm_safetensors_write(const char *path, const flm_checkpoint_dataset 
     char temporary[FLM_IO_PATH_BYTES] = "", *header = NULL;
     float *data = NULL;
     size_t header_bytes = 0;
-    int64_t most, at;
+    int64_t max, at;
     uint64_t length;
     int fd = -1;
 
-    FLM_TRY(begin(path, datasets, count, temporary, &most));
+    FLM_TRY(begin(path, datasets, count, temporary, &max));
     FLM_TRY(header_make(datasets, count, metadata, metadata_count, &header, &header_bytes));
-    data = malloc((size_t)most * sizeof *data);
-    if (!data) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a tensor of %" PRId64 " elements", path, most);
+    data = malloc((size_t)max * sizeof *data);
+    if (!data) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a tensor of %" PRId64 " elements", path, max);
     FLM_TRY(flm_io_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, &fd));
     length = header_bytes;
     FLM_TRY(flm_io_write_at(fd, temporary, &length, sizeof length, 0));
@@ -147,12 +147,12 @@ flm_status flm_checkpoint_write_file(const char *path, const flm_checkpoint_info
     char temporary[FLM_IO_PATH_BYTES] = "";
     float *data = NULL;
     uint32_t *sums = NULL, **of = NULL;
-    int64_t *offset = NULL, most, blocks = 0;
+    int64_t *offset = NULL, max, blocks = 0;
     int fd = -1;
 
-    FLM_TRY(begin(path, datasets, datasets_count, temporary, &most));
+    FLM_TRY(begin(path, datasets, datasets_count, temporary, &max));
     for (int i = 0; i < datasets_count; i++) blocks += flm_checkpoint_blocks(&datasets[i]);
-    data = malloc((size_t)most * sizeof *data);
+    data = malloc((size_t)max * sizeof *data);
     sums = malloc((size_t)blocks * sizeof *sums);
     of = malloc((size_t)datasets_count * sizeof *of);
     offset = malloc((size_t)datasets_count * sizeof *offset);

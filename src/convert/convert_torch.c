@@ -103,7 +103,7 @@ static flm_status pickle_find(flm_foreign *f)
     t->pickle_bytes = malloc((size_t)bytes + 1);
     if (!t->pickle_bytes) FLM_FAIL(FLM_E_NOMEM, "%s: %s: no memory for %" PRId64 " bytes", f->path, name, bytes);
     FLM_TRY(member_read(f, index, name, 0, bytes, t->pickle_bytes));
-    FLM_TRY(flm_err_blame(flm_pickle_parse(t->pickle_bytes, (size_t)bytes, &t->pickle), f->path));
+    FLM_TRY(flm_err_prefix(flm_pickle_parse(t->pickle_bytes, (size_t)bytes, &t->pickle), f->path));
     snprintf(t->folder, sizeof t->folder, "%.*s", (int)(strchr(name, '/') - name) + 1, name);
 done:
     return rc;
@@ -223,8 +223,8 @@ static flm_status tensor_take(flm_foreign *f, const flm_pickle_value *value, con
     if (arguments->count < 6 || flm_pickle_item(p, arguments, 0)->kind != FLM_PICKLE_PERSISTENT ||
         flm_pickle_item(p, arguments, 1)->kind != FLM_PICKLE_INT)
         FLM_FAIL(FLM_E_FORMAT, "%s: %s: is rebuilt from other arguments than are known", f->path, name);
-    FLM_TRY(flm_err_blame(storage_take(f, flm_pickle_item(p, arguments, 0), t, &held), name));
-    FLM_TRY(flm_err_blame(shape_take(p, flm_pickle_item(p, arguments, 2), flm_pickle_item(p, arguments, 3), t), name));
+    FLM_TRY(flm_err_prefix(storage_take(f, flm_pickle_item(p, arguments, 0), t, &held), name));
+    FLM_TRY(flm_err_prefix(shape_take(p, flm_pickle_item(p, arguments, 2), flm_pickle_item(p, arguments, 3), t), name));
     offset = flm_pickle_item(p, arguments, 1);
     size = t->offset;
     if (offset->integer < 0 || offset->integer > held || t->elements > held - offset->integer)
@@ -232,7 +232,7 @@ static flm_status tensor_take(flm_foreign *f, const flm_pickle_value *value, con
                  t->elements, offset->integer, held);
     t->offset = offset->integer * size;
 done:
-    return rc == FLM_OK ? rc : flm_err_blame(rc, f->path);
+    return rc == FLM_OK ? rc : flm_err_prefix(rc, f->path);
 }
 
 /* Every tensor among a dict's values; others are settings, and passed over. */

@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* Least of D and b in stage one, and what stage two adds to its denominator: model.md sections 6 and 7. */
-static const double least = 1e-6, second_epsilon = 1e-5;
+static const double min = 1e-6, second_epsilon = 1e-5;
 
 flm_semigroup flm_semigroup_at(const flm_gamma *gamma, double s, double d)
 {
@@ -13,7 +13,7 @@ flm_semigroup flm_semigroup_at(const flm_gamma *gamma, double s, double d)
     c.gm = flm_gamma_at(gamma, c.m);
     c.gu = flm_gamma_at(gamma, c.u);
     const double c1 = c.gm - c.gs, c2 = c.gu - c.gm, a = 1 - c.gs;
-    const double D = fmax(c1 + c2, least), b = fmax(a - c1, least);
+    const double D = fmax(c1 + c2, min), b = fmax(a - c1, min);
     c.keep = b / a;
     c.mean = c1 / a;
     c.jump = c1 * c1 / 2;

@@ -13,9 +13,9 @@
 /* Of w: phi is 1e-23 at -10, and phi(w - s) is 1e-21 at 15 for the s of t = 0.5 at V = 2^24, 5.4. The sharpest P, at
  * that V, rises like a Gumbel distribution of scale 1/5.3: the rule's error is about exp(-pi^2 / (5.3 step)) = 1e-26.
  */
-enum { LEAST = -10, MOST = 15, STEPS_A_UNIT = 32, NODES = (MOST - LEAST) * STEPS_A_UNIT + 1 };
+enum { Z_MIN = -10, Z_MAX = 15, STEPS_A_UNIT = 32, NODES = (Z_MAX - Z_MIN) * STEPS_A_UNIT + 1 };
 /* Of s: at 18 and V = 2^24, 1 - t is below 2^-53. */
-enum { S_MOST = 20, CELLS_A_UNIT = 16, CELLS = S_MOST * CELLS_A_UNIT };
+enum { S_MAX = 20, CELLS_A_UNIT = 16, CELLS = S_MAX * CELLS_A_UNIT };
 
 struct flm_gamma {
     double scale;           /* V / (V - 1) */
@@ -26,7 +26,7 @@ struct flm_gamma {
     double rest[CELLS + 1]; /* and 1 - alpha */
 };
 
-static double node(int j) { return LEAST + (double)j / STEPS_A_UNIT; }
+static double node(int j) { return Z_MIN + (double)j / STEPS_A_UNIT; }
 
 static double log_ndtr(double w)
 {

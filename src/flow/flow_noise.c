@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* scales below it are zero: what they would add is below fp32's last bit, and 1 / s_j is not to overflow */
-static const double scale_least = 1e-30;
+static const double min_scale = 1e-30;
 
 /* ridge of the Gram matrix, relative to its mean eigenvalue: model.md section 4 */
 static const double ridge = 1e-10;
@@ -185,7 +185,7 @@ static flm_status scale_gram(flm_noise_basis *basis)
         const double trace = trace_of(basis, j);
         if (!isfinite(trace)) FLM_FAIL(FLM_E_NUMERIC, "the embedding is not finite");
         basis->s[j] = j == 0 ? 1 : base > 0 ? sqrt(trace / base) : 0;
-        if (basis->s[j] < scale_least) basis->s[j] = 0;
+        if (basis->s[j] < min_scale) basis->s[j] = 0;
     }
     for (int64_t i = 0; i < kd; i++) {
         for (int64_t at = 0; at <= i; at += d) { /* the row of a block, or its part below the diagonal */

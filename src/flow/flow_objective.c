@@ -11,7 +11,7 @@ static void take(flm_objective *o)
     flm_arena *at = &o->arena;
     const flm_dit *dit = o->parts.dit;
     const flm_noise_basis *basis = o->parts.basis;
-    const int64_t B = dit->B_most, L = dit->shape.L;
+    const int64_t B = dit->max_batch, L = dit->shape.L;
     for (int i = 0; i < basis->blocks; i++) o->xi[i] = flm_arena_3d(at, FLM_DTYPE_F32, B, L, basis->width);
     o->noise = flm_arena_3d(at, FLM_DTYPE_F32, B, L, dit->shape.d);
     o->g = flm_arena_1d(at, FLM_DTYPE_F32, B);
@@ -43,7 +43,7 @@ static flm_status check_parts(const flm_objective_parts *p)
     if (!same_sizes(&p->teacher->shape, &p->dit->shape) ||
         (p->flow_map != NULL && !same_sizes(&p->flow_map->shape, &p->dit->shape)))
         FLM_FAIL(FLM_E_ARG, "teacher and student have other sizes");
-    if (p->frozen == NULL || p->frozen->B_most < p->dit->B_most || p->frozen->chunk < p->dit->chunk ||
+    if (p->frozen == NULL || p->frozen->max_batch < p->dit->max_batch || p->frozen->chunk < p->dit->chunk ||
         p->frozen->shape.network == FLM_NETWORK_ONE_TIME)
         FLM_FAIL(FLM_E_ARG, "no activations for the passes without gradient, or too small ones");
 done:
@@ -58,7 +58,7 @@ flm_status flm_objective_create(const flm_objective_parts *parts, flm_objective 
     o = calloc(1, sizeof *o);
     if (o == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the objective");
     *o = (flm_objective){.parts = *parts, .be = parts->dit->be};
-    const int64_t B = parts->dit->B_most;
+    const int64_t B = parts->dit->max_batch;
     void *host = NULL;
     FLM_TRY(o->be->memory->host_alloc(o->be, 2 * (size_t)B * sizeof *o->host, &host));
     o->host = host;
@@ -200,8 +200,8 @@ flm_status flm_objective_logits(flm_objective *o, const flm_weights *weights, co
                                 const flm_tensor *logits, bool bias)
 {
     const flm_tensor rows = flm_objective_rows(y, first, logits->dim[0]);
-    return flm_dit_product(o->be, &rows, false, &weights->w.Wout, true, logits, false, bias ? &weights->w.bout : NULL,
-                           NULL);
+    return flm_dit_matmul(o->be, &rows, false, &weights->w.Wout, true, logits, false, bias ? &weights->w.bout : NULL,
+                          NULL);
 }
 
 flm_status flm_objective_head(flm_objective *o, const flm_weights *weights, const flm_tensor *grad, int64_t first)
@@ -210,9 +210,9 @@ flm_status flm_objective_head(flm_objective *o, const flm_weights *weights, cons
     flm_backend *be = o->be;
     const flm_tensor y = flm_objective_rows(&o->parts.dit->y, first, grad->dim[0]);
     const flm_tensor grad_y = flm_objective_rows(&o->parts.dit->grad_y, first, grad->dim[0]);
-    FLM_TRY(flm_dit_product(be, grad, true, &y, false, &weights->grad.Wout, true, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, grad, true, &y, false, &weights->grad.Wout, true, NULL, NULL));
     FLM_TRY(be->ops->column_sum(be, &weights->grad.bout, grad));
-    FLM_TRY(flm_dit_product(be, grad, false, &weights->w.Wout, false, &grad_y, false, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, grad, false, &weights->w.Wout, false, &grad_y, false, NULL, NULL));
 done:
     return rc;
 }
@@ -225,7 +225,7 @@ static flm_status flm_micro(flm_objective *o, const flm_weights *weights, const 
     const int64_t B = batch->B;
     const flm_tensor tokens = flm_tensor_slice(&o->tokens, 0, B);
     const flm_tensor loss = flm_tensor_slice(&o->loss, 0, B * dit->shape.L);
-    float *g = o->host + dit->B_most;
+    float *g = o->host + dit->max_batch;
     for (int64_t i = 0; i < B; i++) g[i] = (float)flm_gamma_at(o->parts.gamma, batch->t[i]);
     FLM_TRY(flm_objective_load(o, batch, g));
     FLM_TRY(flm_objective_state(o, 0, &dit->input, &weights->w.E, B));
@@ -240,12 +240,12 @@ done:
     return rc;
 }
 
-flm_status flm_objective_micro(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch)
+flm_status flm_objective_micro_batch(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch)
 {
     flm_status rc = FLM_OK;
-    if (batch->B < 1 || batch->B > o->parts.dit->B_most)
+    if (batch->B < 1 || batch->B > o->parts.dit->max_batch)
         FLM_FAIL(FLM_E_ARG, "a micro-batch of %lld sequences, room for %lld", (long long)batch->B,
-                 (long long)o->parts.dit->B_most);
+                 (long long)o->parts.dit->max_batch);
     if (o->one != NULL)
         FLM_TRY(flm_stage_one_micro(o, weights, batch));
     else if (o->two != NULL)

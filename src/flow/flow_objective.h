@@ -3,9 +3,9 @@
  * One interface for one training loop (docs/model.md sections 5, 6 and 7): state, forward passes, loss, gradients. Owns
  * the buffers between networks and noise. The global loss is the mean over all B L of the global batch; a micro-batch
  * adds its part. A step:
- *     zero the gradients; flm_objective_begin; flm_objective_times; flm_objective_micro for every micro-batch, the last
- *     with the hook; flm_objective_total; flm_noise_reduce; flm_noise_gradient for the own rows of E.
- * Refuses: optimiser, ranks' schedule. SPDX-License-Identifier: Apache-2.0 */
+ *     zero the gradients; flm_objective_begin; flm_objective_times; flm_objective_micro_batch for every micro-batch,
+ * the last with the hook; flm_objective_total; flm_noise_reduce; flm_noise_gradient for the own rows of E. Refuses:
+ * optimiser, ranks' schedule. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_FLOW_OBJECTIVE_H
 #define FLM_FLOW_OBJECTIVE_H
 
@@ -27,8 +27,8 @@ typedef struct flm_objective_parts {
     flm_dit *dit;           /* of the trained network; with training for backward */
     flm_noise_basis *basis; /* of the embeddings [teacher, flow_map, trained], as many as there are */
     const flm_gamma *gamma;
-    flm_dit *frozen;             /* NULL without teacher: activations for passes without gradient, two times, B_most and
-                                    chunk at least dit's */
+    flm_dit *frozen; /* NULL without teacher: activations for passes without gradient, two times, max_batch and
+                        chunk at least dit's */
     const flm_weights *teacher;  /* f: FLM_NETWORK_ONE_TIME */
     const flm_weights *flow_map; /* g of stage two: FLM_NETWORK_RESIDUAL */
 } flm_objective_parts;
@@ -36,15 +36,15 @@ typedef struct flm_objective_parts {
 typedef struct flm_objective {
     flm_objective_parts parts;
     flm_backend *be;
-    flm_tensor xi[FLM_NOISE_NETWORKS]; /* basis->blocks, f32 [B_most, L, width] */
-    flm_tensor noise;                  /* f32 [B_most, L, d]: (1-g) grad_x in the backward pass */
-    flm_tensor g;                      /* f32 [B_most] */
-    flm_tensor tokens;                 /* i32 [B_most, L] */
-    flm_tensor loss;                   /* f32 [B_most L] */
+    flm_tensor xi[FLM_NOISE_NETWORKS]; /* basis->blocks, f32 [max_batch, L, width] */
+    flm_tensor noise;                  /* f32 [max_batch, L, d]: (1-g) grad_x in the backward pass */
+    flm_tensor g;                      /* f32 [max_batch] */
+    flm_tensor tokens;                 /* i32 [max_batch, L] */
+    flm_tensor loss;                   /* f32 [max_batch L] */
     flm_tensor total;          /* f64 [1]: sum of rows' cross entropies or squared errors since flm_objective_begin */
     double weighted;           /* stage one: sum of rows' weighted losses since then */
-    float *host;               /* [2 B_most], from host_alloc */
-    int32_t *ids;              /* [B_most, L], from host_alloc: tokens on their way */
+    float *host;               /* [2 max_batch], from host_alloc */
+    int32_t *ids;              /* [max_batch, L], from host_alloc: tokens on their way */
     struct flm_stage_one *one; /* one of these, or neither */
     struct flm_stage_two *two;
     flm_arena arena;
@@ -62,7 +62,7 @@ typedef struct flm_micro_batch {
     const flm_dit_hook *hook; /* with backward, in the last micro-batch; else NULL */
 } flm_micro_batch;
 
-/* flm_objective_create - buffers for dit->B_most sequences. Not collective.
+/* flm_objective_create - buffers for dit->max_batch sequences. Not collective.
  * Errors: FLM_E_ARG (parts that do not fit), FLM_E_NOMEM. */
 flm_status flm_objective_create(const flm_objective_parts *parts, flm_objective **out);
 void flm_objective_destroy(flm_objective **objective);
@@ -80,11 +80,12 @@ flm_status flm_objective_begin(flm_objective *objective, flm_comm *comm, const f
 void flm_objective_times(const flm_objective *objective, uint64_t seed, flm_random_purpose purpose, uint64_t step,
                          int64_t n, int64_t first, int64_t count, double *t, double *d);
 
-/* flm_objective_micro - one micro-batch, after begin with the same weights: loss, and with backward every gradient but
- * the noise part of E's, which flm_noise_reduce and flm_noise_gradient add. The hook is told of every bucket once:
- * head, blocks from the last, time, flm_bucket_two_time where there is one, the embedding. Not collective. Errors:
- * FLM_E_ARG (B not in 1..B_most, token outside 0..V-1), the backend's. */
-flm_status flm_objective_micro(flm_objective *objective, const flm_weights *weights, const flm_micro_batch *batch);
+/* flm_objective_micro_batch - one micro-batch, after begin with the same weights: loss, and with backward every
+ * gradient but the noise part of E's, which flm_noise_reduce and flm_noise_gradient add. The hook is told of every
+ * bucket once: head, blocks from the last, time, flm_bucket_two_time where there is one, the embedding. Not collective.
+ * Errors: FLM_E_ARG (B not in 1..max_batch, token outside 0..V-1), the backend's. */
+flm_status flm_objective_micro_batch(flm_objective *objective, const flm_weights *weights,
+                                     const flm_micro_batch *batch);
 
 /* flm_objective_total - sums over all rows since begin, not scaled; waits for the device.
  * out *sum: the loss that is minimised; *error (NULL: not asked): the cross entropy or squared error behind it, which

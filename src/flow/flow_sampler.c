@@ -21,7 +21,7 @@ static void take(flm_sampler *s)
     flm_arena *at = &s->arena;
     const flm_model_shape *shape = &s->dit->shape;
     const flm_dtype act = s->dit->act;
-    const int64_t B = s->dit->B_most, L = shape->L, d = shape->d;
+    const int64_t B = s->dit->max_batch, L = shape->L, d = shape->d;
     for (int i = 0; i < s->basis->blocks; i++) s->xi[i] = flm_arena_3d(at, FLM_DTYPE_F32, B, L, s->basis->width);
     s->tokens = flm_arena_2d(at, FLM_DTYPE_I32, B, L);
     for (int j = 0; j < networks(s); j++) {
@@ -64,7 +64,7 @@ flm_status flm_sampler_create(flm_dit *dit, const flm_weights *weights, const fl
         .be = dit->be, .dit = dit, .weights = weights, .teacher = teacher, .basis = basis, .gamma = gamma};
     FLM_TRY(check_networks(s));
     void *host = NULL;
-    FLM_TRY(s->be->memory->host_alloc(s->be, 2 * (size_t)dit->B_most * sizeof *s->host, &host));
+    FLM_TRY(s->be->memory->host_alloc(s->be, 2 * (size_t)dit->max_batch * sizeof *s->host, &host));
     s->host = host;
     s->arena = flm_arena_begin(dit->be);
     take(s);
@@ -118,7 +118,7 @@ static flm_status step(flm_sampler *s, int64_t B, double t, double until, bool l
     flm_backend *be = s->be;
     const double k = s->k;
     FLM_TRY(evaluate(s, 0, B, t, until));
-    if (!last) FLM_TRY(flm_dit_head_expect(s->dit, weights_of(s, 0), networks(s), s->E, s->mean));
+    if (!last) FLM_TRY(flm_dit_head_mean_embedding(s->dit, weights_of(s, 0), networks(s), s->E, s->mean));
     if (s->teacher != NULL) {
         const flm_tensor y = flm_tensor_slice(&s->dit->y, 0, B);
         if (last) FLM_TRY(be->memory->copy(be, s->y_teacher.data, y.data, flm_tensor_bytes(&y)));
@@ -130,7 +130,7 @@ static flm_status step(flm_sampler *s, int64_t B, double t, double until, bool l
         if (s->teacher == NULL) continue;
         const flm_tensor y = flm_tensor_slice(&s->dit->y, 0, B), product = flm_tensor_slice(&s->product, 0, B);
         const flm_tensor offset = flm_tensor_1d(s->offset[j].data, FLM_DTYPE_F32, s->dit->shape.d);
-        FLM_TRY(flm_dit_product(be, &y, false, &s->map[j], false, &product, false, &offset, NULL));
+        FLM_TRY(flm_dit_matmul(be, &y, false, &s->map[j], false, &product, false, &offset, NULL));
         FLM_TRY(be->ops->axpby(be, &z, (float)s->jump, &product, 1.0f));
     }
 done:
@@ -153,7 +153,7 @@ static flm_status make_scores(flm_sampler *s, int64_t first, int64_t rows)
     const flm_dit_weights *teacher = &s->teacher->w;
     FLM_TRY(flm_dit_head_logits(s->dit, s->weights, first, rows));
     FLM_TRY(be->memory->copy(be, residual.data, logits.data, flm_tensor_bytes(&logits)));
-    FLM_TRY(flm_dit_product(be, &y, false, &teacher->Wout, true, &logits, false, &teacher->bout, NULL));
+    FLM_TRY(flm_dit_matmul(be, &y, false, &teacher->Wout, true, &logits, false, &teacher->bout, NULL));
     FLM_TRY(be->ops->softmax(be, &logits, &logits));
     FLM_TRY(be->ops->axpby(be, &logits, (float)s->jump, &residual, (float)s->k));
 done:
@@ -202,8 +202,8 @@ flm_status flm_sampler_run(flm_sampler *s, int64_t B, int64_t steps, const flm_n
 {
     flm_status rc = FLM_OK;
     flm_backend *be = s->be;
-    if (B < 1 || B > s->dit->B_most)
-        FLM_FAIL(FLM_E_ARG, "%lld samples at once, room for %lld", (long long)B, (long long)s->dit->B_most);
+    if (B < 1 || B > s->dit->max_batch)
+        FLM_FAIL(FLM_E_ARG, "%lld samples at once, room for %lld", (long long)B, (long long)s->dit->max_batch);
     if (steps < 1) FLM_FAIL(FLM_E_ARG, "%lld steps, must be at least 1", (long long)steps);
     const flm_tensor to = flm_tensor_slice(&s->tokens, 0, B);
     FLM_TRY(begin(s, B, noise));

@@ -14,24 +14,24 @@ typedef struct flm_sampler {
     const flm_weights *weights, *teacher; /* teacher: NULL but for a stage-one map */
     flm_noise_basis *basis;
     const flm_gamma *gamma;
-    flm_tensor xi[FLM_NOISE_NETWORKS]; /* basis->blocks, f32 [B_most, L, width] */
-    flm_tensor z[2], mean[2];          /* f32 [B_most, L, d]: of the teacher and the map, or of the only network */
+    flm_tensor xi[FLM_NOISE_NETWORKS]; /* basis->blocks, f32 [max_batch, L, width] */
+    flm_tensor z[2], mean[2];          /* f32 [max_batch, L, d]: of the teacher and the map, or of the only network */
     flm_tensor E[2];                   /* act [V, d]: the embeddings in the compute dtype; weights' own in f32 */
-    flm_tensor tokens;                 /* i32 [B_most, L] */
+    flm_tensor tokens;                 /* i32 [max_batch, L] */
     /* of a stage-one map: */
-    flm_tensor product;           /* f32 [B_most, L, d] */
-    flm_tensor y_teacher;         /* act [B_most, L, d], of the last step */
+    flm_tensor product;           /* f32 [max_batch, L, d] */
+    flm_tensor y_teacher;         /* act [max_batch, L, d], of the last step */
     flm_tensor map[2], offset[2]; /* flm_residual_maps */
     flm_tensor residual;          /* f32 [chunk, V] */
     double k, jump;               /* of the last step */
-    float *host;                  /* [2 B_most] */
+    float *host;                  /* [2 max_batch] */
     flm_arena arena;
 } flm_sampler;
 
-/* flm_sampler_create - for batches of up to dit->B_most (a network without training memory serves; made for two times
- * where weights are). weights: an FLM's or a stage-two map's, with teacher NULL and a basis of their own embedding; or
- * a stage-one map's, with its teacher and the basis of [teacher, map]. The basis must be up to date with the weights
- * when samples are made. Not collective. Errors: FLM_E_ARG (networks that do not fit), FLM_E_NOMEM. */
+/* flm_sampler_create - for batches of up to dit->max_batch (a network without training memory serves; made for two
+ * times where weights are). weights: an FLM's or a stage-two map's, with teacher NULL and a basis of their own
+ * embedding; or a stage-one map's, with its teacher and the basis of [teacher, map]. The basis must be up to date with
+ * the weights when samples are made. Not collective. Errors: FLM_E_ARG (networks that do not fit), FLM_E_NOMEM. */
 flm_status flm_sampler_create(flm_dit *dit, const flm_weights *weights, const flm_weights *teacher,
                               flm_noise_basis *basis, const flm_gamma *gamma, flm_sampler **out);
 void flm_sampler_destroy(flm_sampler **sampler);

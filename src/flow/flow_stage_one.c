@@ -23,18 +23,18 @@ enum {
 
 typedef struct flm_stage_one {
     flm_weighting *weighting;
-    flm_tensor m, u;              /* f32 [B_most] */
-    flm_tensor state;             /* f32 [B_most, L, d]: the teacher's; the student's is dit->input */
-    flm_tensor mean[2], product;  /* f32 [B_most, L, d]: p_s E_j, g_su E_j */
-    flm_tensor y_s, y_m, y_su;    /* act [B_most, L, d]: teacher's at s and m; student's s to m, then the combination */
-    flm_tensor E[2];              /* act [V, d] */
+    flm_tensor m, u;             /* f32 [max_batch] */
+    flm_tensor state;            /* f32 [max_batch, L, d]: the teacher's; the student's is dit->input */
+    flm_tensor mean[2], product; /* f32 [max_batch, L, d]: p_s E_j, g_su E_j */
+    flm_tensor y_s, y_m, y_su; /* act [max_batch, L, d]: teacher's at s and m; student's s to m, then the combination */
+    flm_tensor E[2];           /* act [V, d] */
     flm_tensor map[2], offset[2]; /* act [d, d] Wout^T E_j, f32 [1, d] bout^T E_j */
-    flm_tensor step, combine;     /* f32 [B_most, PARTS]: keep, mean, jump; A, B, -w */
-    flm_tensor coefficient;       /* f32 [B_most L, FLM_DISTILL_COEFFICIENTS] */
-    flm_tensor grad_l;            /* f32 [B_most, 1] */
+    flm_tensor step, combine;     /* f32 [max_batch, PARTS]: keep, mean, jump; A, B, -w */
+    flm_tensor coefficient;       /* f32 [max_batch L, FLM_DISTILL_COEFFICIENTS] */
+    flm_tensor grad_l;            /* f32 [max_batch, 1] */
     flm_tensor logits;            /* f32 [chunk, V], padded rows */
-    flm_semigroup *sample;        /* host [B_most] */
-    float *host;                  /* [B_most (L FLM_DISTILL_COEFFICIENTS + SAMPLE)] */
+    flm_semigroup *sample;        /* host [max_batch] */
+    float *host;                  /* [max_batch (L FLM_DISTILL_COEFFICIENTS + SAMPLE)] */
     flm_arena arena;
 } flm_stage_one;
 
@@ -42,7 +42,7 @@ static void take(flm_stage_one *one, const flm_objective *o)
 {
     flm_arena *at = &one->arena;
     const flm_dit *dit = o->parts.dit;
-    const int64_t B = dit->B_most, L = dit->shape.L, d = dit->shape.d, V = dit->shape.V;
+    const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d, V = dit->shape.V;
     one->m = flm_arena_1d(at, FLM_DTYPE_F32, B);
     one->u = flm_arena_1d(at, FLM_DTYPE_F32, B);
     one->state = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
@@ -70,13 +70,13 @@ flm_status flm_stage_one_create(flm_objective *o, flm_stage_one **out)
     flm_stage_one *one = calloc(1, sizeof *one);
     if (one == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for stage one");
     one->arena = flm_arena_begin(o->be);
-    one->sample = malloc((size_t)dit->B_most * sizeof *one->sample);
-    if (one->sample == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld sequences", (long long)dit->B_most);
-    const int64_t values = dit->B_most * (dit->shape.L * FLM_DISTILL_COEFFICIENTS + SAMPLE);
+    one->sample = malloc((size_t)dit->max_batch * sizeof *one->sample);
+    if (one->sample == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld sequences", (long long)dit->max_batch);
+    const int64_t values = dit->max_batch * (dit->shape.L * FLM_DISTILL_COEFFICIENTS + SAMPLE);
     void *host = NULL;
     FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)values * sizeof *one->host, &host));
     one->host = host;
-    FLM_TRY(flm_weighting_create(o->be, &dit->shape, dit->B_most, &one->weighting));
+    FLM_TRY(flm_weighting_create(o->be, &dit->shape, dit->max_batch, &one->weighting));
     take(one, o);
     FLM_TRY(flm_arena_commit(&one->arena, "stage one"));
     take(one, o);
@@ -126,7 +126,8 @@ static flm_status load(flm_objective *o, const flm_weights *weights, const flm_m
     flm_stage_one *one = o->one;
     flm_backend *be = o->be;
     const int64_t B = batch->B;
-    float *m = one->host, *u = m + B, *step = u + B, *combine = step + PARTS * B, *g = o->host + o->parts.dit->B_most;
+    float *m = one->host, *u = m + B, *step = u + B, *combine = step + PARTS * B,
+          *g = o->host + o->parts.dit->max_batch;
     for (int64_t b = 0; b < B; b++) {
         const flm_semigroup c = flm_semigroup_at(o->parts.gamma, batch->t[b], batch->d[b]);
         const double of_step[PARTS] = {c.keep, c.mean, c.jump}, of_combine[PARTS] = {c.A, c.B, -c.w};
@@ -190,7 +191,7 @@ static flm_status middle_state(flm_objective *o, int j, const flm_tensor *x, int
     const flm_tensor from[PARTS] = {flm_tensor_slice(x, 0, B), flm_tensor_slice(&one->mean[j], 0, B), product};
     const flm_tensor to = flm_tensor_slice(&o->parts.frozen->input, 0, B), c = flm_tensor_slice(&one->step, 0, B);
     const flm_tensor offset = flm_tensor_1d(one->offset[j].data, FLM_DTYPE_F32, o->parts.dit->shape.d);
-    FLM_TRY(flm_dit_product(o->be, &y, false, &one->map[j], false, &product, false, &offset, NULL));
+    FLM_TRY(flm_dit_matmul(o->be, &y, false, &one->map[j], false, &product, false, &offset, NULL));
     FLM_TRY(o->be->ops->sample_combine(o->be, &to, &c, from, PARTS));
 done:
     return rc;
@@ -216,7 +217,7 @@ static flm_status run_passes(flm_objective *o, const flm_weights *weights, const
     FLM_TRY(flm_objective_state(o, STUDENT, &dit->input, &weights->w.E, B));
     FLM_TRY(flm_objective_pass(o, teacher, B, &one->state, &dit->t, &none, NULL));
     FLM_TRY(keep(o, B, &one->y_s));
-    FLM_TRY(flm_dit_head_expect(frozen, teacher, 2, one->E, one->mean));
+    FLM_TRY(flm_dit_head_mean_embedding(frozen, teacher, 2, one->E, one->mean));
     FLM_TRY(flm_objective_pass(o, weights, B, &dit->input, &dit->t, &one->m, batch->dropout != NULL ? &first : NULL));
     FLM_TRY(keep(o, B, &one->y_su));
     FLM_TRY(middle_state(o, TEACHER, &one->state, B));
@@ -274,7 +275,7 @@ static flm_status weigh(flm_objective *o, const flm_micro_batch *batch)
     flm_stage_one *one = o->one;
     flm_backend *be = o->be;
     const int64_t B = batch->B, L = o->parts.dit->shape.L;
-    float *l = o->host, *error = one->host, *grad_l = o->host + o->parts.dit->B_most; /* l: of load_coefficients */
+    float *l = o->host, *error = one->host, *grad_l = o->host + o->parts.dit->max_batch; /* l: of load_coefficients */
     FLM_TRY(be->memory->to_host(be, error, o->loss.data, (size_t)(B * L) * sizeof *error));
     FLM_TRY(be->stream->sync(be));
     for (int64_t b = 0; b < B; b++) {

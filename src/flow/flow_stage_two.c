@@ -11,19 +11,19 @@
 enum { TEACHER = 0, FLOW_MAP = 1, STUDENT = 2 };
 
 typedef struct flm_stage_two {
-    flm_tensor u;           /* f32 [B_most] */
-    flm_tensor state;       /* f32 [B_most, L, d]: the teacher's, then the flow map's; the student's is dit->input */
-    flm_tensor y;           /* act [B_most, L, d]: the teacher's; the flow map's is frozen->y */
-    flm_tensor coefficient; /* f32 [B_most L, FLM_DISTILL_COEFFICIENTS] */
+    flm_tensor u;           /* f32 [max_batch] */
+    flm_tensor state;       /* f32 [max_batch, L, d]: the teacher's, then the flow map's; the student's is dit->input */
+    flm_tensor y;           /* act [max_batch, L, d]: the teacher's; the flow map's is frozen->y */
+    flm_tensor coefficient; /* f32 [max_batch L, FLM_DISTILL_COEFFICIENTS] */
     flm_tensor residual;    /* f32 [chunk, V], padded rows */
-    float *host;            /* [B_most L FLM_DISTILL_COEFFICIENTS + B_most] */
+    float *host;            /* [max_batch L FLM_DISTILL_COEFFICIENTS + max_batch] */
     flm_arena arena;
 } flm_stage_two;
 
 static void take(flm_stage_two *two, const flm_dit *dit)
 {
     flm_arena *at = &two->arena;
-    const int64_t B = dit->B_most, L = dit->shape.L, d = dit->shape.d;
+    const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d;
     two->u = flm_arena_1d(at, FLM_DTYPE_F32, B);
     two->state = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
     two->y = flm_arena_3d(at, dit->act, B, L, d);
@@ -38,7 +38,7 @@ flm_status flm_stage_two_create(flm_objective *o, flm_stage_two **out)
     flm_stage_two *two = calloc(1, sizeof *two);
     if (two == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for stage two");
     two->arena = flm_arena_begin(o->be);
-    const int64_t values = dit->B_most * (dit->shape.L * FLM_DISTILL_COEFFICIENTS + 1);
+    const int64_t values = dit->max_batch * (dit->shape.L * FLM_DISTILL_COEFFICIENTS + 1);
     void *host = NULL;
     FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)values * sizeof *two->host, &host));
     two->host = host;
@@ -69,7 +69,7 @@ static flm_status load(flm_objective *o, const flm_micro_batch *batch)
     flm_stage_two *two = o->two;
     flm_backend *be = o->be;
     const int64_t B = batch->B, L = o->parts.dit->shape.L, values = B * L * FLM_DISTILL_COEFFICIENTS;
-    float *u = two->host + values, *g = o->host + o->parts.dit->B_most;
+    float *u = two->host + values, *g = o->host + o->parts.dit->max_batch;
     for (int64_t b = 0; b < B; b++) {
         const flm_second c = flm_second_at(o->parts.gamma, batch->t[b], batch->d[b]);
         u[b] = (float)c.u;

@@ -23,8 +23,8 @@ void flm_time_stratified(uint64_t seed, flm_random_purpose purpose, uint64_t ste
     }
 }
 
-const flm_time_law flm_time_stage_one = {.least = 1e-6, .boundary = 1.0 / 64};
-const flm_time_law flm_time_stage_two = {.least = 1e-5, .boundary = 1.0 / 128};
+const flm_time_law flm_time_stage_one = {.min = 1e-6, .boundary = 1.0 / 64};
+const flm_time_law flm_time_stage_two = {.min = 1e-5, .boundary = 1.0 / 128};
 
 void flm_time_jumps(const flm_time_law *law, uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n,
                     int64_t first, int64_t count, double *s, double *d)
@@ -36,7 +36,7 @@ void flm_time_jumps(const flm_time_law *law, uint64_t seed, flm_random_purpose p
         const uint64_t i = (uint64_t)(first + k);
         const flm_philox4 r = flm_philox4x32(starts, (uint32_t)i, (uint32_t)(i >> 32), 0, 0);
         const bool whole = flm_philox_uniform(r.v[2], r.v[3]) < law->boundary;
-        d[k] = whole ? 1 : fmax(d[k], law->least);
+        d[k] = whole ? 1 : fmax(d[k], law->min);
         s[k] = whole ? 0 : flm_philox_uniform(r.v[0], r.v[1]) * (1 - d[k]);
     }
 }

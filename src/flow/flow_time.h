@@ -20,7 +20,7 @@ void flm_time_stratified(uint64_t seed, flm_random_purpose purpose, uint64_t ste
 
 /* How a stage of distillation draws its jumps: d is at least `least`, and with probability `boundary` the whole way. */
 typedef struct flm_time_law {
-    double least, boundary;
+    double min, boundary;
 } flm_time_law;
 extern const flm_time_law flm_time_stage_one, flm_time_stage_two; /* model.md sections 6 and 7 */
 

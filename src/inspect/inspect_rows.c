@@ -160,7 +160,7 @@ done:
     flm_h5_close(&dataset);
     flm_h5_close(&root);
     flm_h5_close(&file);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 /* Row i as ids [L], held against its checksum; raw [L * element] is room for it as stored. */
@@ -218,18 +218,18 @@ static flm_status split_inspect(const char *directory, const char *split, const 
     flm_status rc = FLM_OK;
     flm_shards *shards = NULL;
     const flm_shard_info *info;
-    int64_t rows, most, *number = NULL;
+    int64_t rows, max, *number = NULL;
     int32_t *ids = NULL;
 
     FLM_TRY(flm_shards_open(directory, split, &shards));
     info = flm_shards_info(shards);
     rows = flm_shards_rows(shards);
-    most = info->L < PIECE_IDS ? PIECE_IDS / info->L : 1;
-    number = malloc((size_t)most * sizeof *number);
-    ids = malloc((size_t)(most * info->L) * sizeof *ids);
+    max = info->L < PIECE_IDS ? PIECE_IDS / info->L : 1;
+    number = malloc((size_t)max * sizeof *number);
+    ids = malloc((size_t)(max * info->L) * sizeof *ids);
     if (!number || !ids) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", directory);
-    for (int64_t at = 0; at < rows; at += most) {
-        const int64_t n = rows - at < most ? rows - at : most, print = options->rows - at;
+    for (int64_t at = 0; at < rows; at += max) {
+        const int64_t n = rows - at < max ? rows - at : max, print = options->rows - at;
         if (!options->verify && print <= 0) break;
         for (int64_t i = 0; i < n; i++) number[i] = at + i;
         FLM_TRY(flm_shards_read(shards, number, options->verify || n < print ? n : print, ids));

@@ -133,5 +133,5 @@ flm_status inspect_structure(const char *path, const char *kind)
 done:
     flm_h5_close(&root);
     flm_h5_close(&file);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }

@@ -89,5 +89,5 @@ flm_status flm_checkpoint_lay_out(const char *path, const flm_checkpoint_info *i
 done:
     flm_h5_close(&dataset);
     flm_h5_close(&file);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }

@@ -137,7 +137,7 @@ static flm_status group_read(hid_t file, int64_t file_bytes, const char *prefix,
         FLM_H5(dataset = H5Dopen2(group, name, H5P_DEFAULT));
         rc = dataset_read(dataset, file_bytes, d, p);
         c->count++; /* what it has is freed with the rest */
-        FLM_TRY(flm_err_blame(rc, path));
+        FLM_TRY(flm_err_prefix(rc, path));
         flm_h5_close(&dataset);
     }
 done:
@@ -181,7 +181,7 @@ flm_status flm_checkpoint_open(const char *path, flm_checkpoint **out)
 done:
     flm_h5_close(&file);
     flm_checkpoint_close(&c);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 void flm_checkpoint_close(flm_checkpoint **checkpoint)

@@ -30,8 +30,8 @@ typedef struct writing {
     int slices_count;
     int64_t *first_block; /* [datasets_count + 1] */
     int64_t *offset;      /* [datasets_count] of the data in the file */
-    piece *pieces;        /* [pieces_count] this rank's, padded to pieces_most */
-    int64_t pieces_count, pieces_most;
+    piece *pieces;        /* [pieces_count] this rank's, padded to max_chunks */
+    int64_t pieces_count, max_chunks;
     flm_backend *be; /* of slices that the host cannot read; NULL: there are none */
     void *staging;   /* a block of theirs */
 } writing;
@@ -134,7 +134,7 @@ static flm_status pieces_make(writing *w)
     flm_status rc = FLM_OK;
     piece *p;
 
-    p = w->pieces = calloc((size_t)w->pieces_most, sizeof *w->pieces);
+    p = w->pieces = calloc((size_t)w->max_chunks, sizeof *w->pieces);
     if (!w->pieces) FLM_FAIL(FLM_E_NOMEM, "no memory for the sums of a checkpoint");
     for (int i = 0; i < w->slices_count; i++) {
         const flm_checkpoint_slice *s = &w->slices[i];
@@ -148,7 +148,7 @@ static flm_status pieces_make(writing *w)
             p->crc = flm_crc32c(0, data, (size_t)p->bytes);
         }
     }
-    for (; p < w->pieces + w->pieces_most; p++) p->block = -1;
+    for (; p < w->pieces + w->max_chunks; p++) p->block = -1;
 done:
     return rc;
 }
@@ -240,15 +240,15 @@ static flm_status gather_and_lay_out(flm_comm *comm, writing *w, const flm_check
     piece *all = NULL;
     int64_t count;
 
-    w->pieces_most = w->pieces_count;
-    FLM_TRY(flm_comm_max_i64(comm, &w->pieces_most, 1));
-    count = w->pieces_most * flm_comm_size(comm);
-    if (w->pieces_most == 0) FLM_FAIL(FLM_E_ARG, "%s: no slice has element 0", w->datasets[0].name);
+    w->max_chunks = w->pieces_count;
+    FLM_TRY(flm_comm_max_i64(comm, &w->max_chunks, 1));
+    count = w->max_chunks * flm_comm_size(comm);
+    if (w->max_chunks == 0) FLM_FAIL(FLM_E_ARG, "%s: no slice has element 0", w->datasets[0].name);
     local = pieces_make(w);
     if (root && local == FLM_OK && !(all = calloc((size_t)count, sizeof *all)))
         local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the sums of a checkpoint");
     FLM_TRY(flm_comm_agree(comm, local));
-    FLM_TRY(flm_comm_gather(comm, w->pieces, w->pieces_most * (int64_t)sizeof *all, all, 0));
+    FLM_TRY(flm_comm_gather(comm, w->pieces, w->max_chunks * (int64_t)sizeof *all, all, 0));
     if (root) local = lay_out(w, info, settings, settings_count, all, count);
     FLM_TRY(flm_comm_agree(comm, local));
     FLM_TRY(flm_comm_broadcast(comm, w->offset, w->datasets_count * (int64_t)sizeof *w->offset, 0));
@@ -268,9 +268,9 @@ static flm_status slices_write(const writing *w)
         const flm_checkpoint_slice *s = &w->slices[i];
         const int64_t to = w->offset[s->dataset] + s->first * (int64_t)sizeof(float);
         const int64_t bytes = s->count * (int64_t)sizeof(float),
-                      most = s->be != NULL && s->be == w->be ? FLM_IO_BLOCK_BYTES : bytes;
-        for (int64_t at = 0; at < bytes; at += most) {
-            const int64_t n = bytes - at < most ? bytes - at : most;
+                      max = s->be != NULL && s->be == w->be ? FLM_IO_BLOCK_BYTES : bytes;
+        for (int64_t at = 0; at < bytes; at += max) {
+            const int64_t n = bytes - at < max ? bytes - at : max;
             const char *data = NULL;
             FLM_TRY(slice_bytes(w, s, at, n, &data));
             FLM_TRY(flm_io_write_at(fd, w->path, data, (size_t)n, to + at));

@@ -72,7 +72,7 @@ flm_status flm_h5_create(const char *path, hid_t *file)
 done:
     flm_h5_close(&made);
     flm_h5_close(&access);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 /* The head of a file of format 1.8 or newer: signature, version, sizes, then base, extension, end and root addresses.
@@ -121,7 +121,7 @@ flm_status flm_h5_open(const char *path, bool write, hid_t *file, int64_t *bytes
     if (bytes) *bytes = length;
 done:
     flm_h5_close(&access);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 void flm_h5_close(hid_t *id)

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NAME_MOST = 127 }; /* what the schema check lets pass */
+enum { NAME_MAX_BYTES = 127 }; /* what the schema check lets pass */
 
 void flm_samples_group(int64_t steps, char name[FLM_SAMPLES_GROUP_BYTES])
 {
@@ -73,15 +73,15 @@ done:
 flm_status flm_samples_present(flm_samples *samples, int64_t steps, int64_t first, int64_t count, bool *present)
 {
     flm_status rc = FLM_OK;
-    const int64_t L = samples->info.L, most = rows_at_once(samples);
-    int32_t *ids = malloc((size_t)(most * L) * sizeof *ids);
-    uint32_t *sums = malloc((size_t)most * sizeof *sums);
+    const int64_t L = samples->info.L, max = rows_at_once(samples);
+    int32_t *ids = malloc((size_t)(max * L) * sizeof *ids);
+    uint32_t *sums = malloc((size_t)max * sizeof *sums);
     int group;
 
     if (!ids || !sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", samples->path);
     FLM_TRY(range_check(samples, steps, first, count, &group));
-    for (int64_t at = 0; at < count; at += most) {
-        const int64_t n = count - at < most ? count - at : most;
+    for (int64_t at = 0; at < count; at += max) {
+        const int64_t n = count - at < max ? count - at : max;
         FLM_TRY(rows_read(samples, group, first + at, n, ids, sums));
         for (int64_t i = 0; i < n; i++)
             present[at + i] = flm_crc32c(0, ids + i * L, (size_t)L * sizeof *ids) == sums[i];
@@ -153,16 +153,16 @@ done:
 flm_status flm_samples_verify(flm_samples *samples, int64_t steps, int64_t *rows)
 {
     flm_status rc = FLM_OK;
-    const int64_t L = samples->info.L, N = samples->info.samples, most = rows_at_once(samples);
-    int32_t *ids = malloc((size_t)(most * L) * sizeof *ids);
-    uint32_t *sums = malloc((size_t)most * sizeof *sums);
+    const int64_t L = samples->info.L, N = samples->info.samples, max = rows_at_once(samples);
+    int32_t *ids = malloc((size_t)(max * L) * sizeof *ids);
+    uint32_t *sums = malloc((size_t)max * sizeof *sums);
     int64_t there = 0;
     int group = 0;
 
     if (!ids || !sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", samples->path);
     FLM_TRY(range_check(samples, steps, 0, 0, &group));
-    for (int64_t at = 0; at < N; at += most) {
-        const int64_t n = N - at < most ? N - at : most;
+    for (int64_t at = 0; at < N; at += max) {
+        const int64_t n = N - at < max ? N - at : max;
         FLM_TRY(rows_read(samples, group, at, n, ids, sums));
         for (int64_t i = 0; i < n; i++) {
             if (sums[i] == 0 && flm_crc32c(0, ids + i * L, (size_t)L * sizeof *ids) != 0) continue; /* never written */
@@ -188,7 +188,7 @@ static flm_status result_write(const flm_samples *s, int64_t steps, const char *
 
     FLM_TRY(range_check(s, steps, 0, 0, &unused));
     if (!s->write) FLM_FAIL(FLM_E_ARG, "%s: is open for reading alone", s->path);
-    if (!name[0] || strlen(name) > NAME_MOST) FLM_FAIL(FLM_E_ARG, "\"%s\" is no name of a result", name);
+    if (!name[0] || strlen(name) > NAME_MAX_BYTES) FLM_FAIL(FLM_E_ARG, "\"%s\" is no name of a result", name);
     flm_samples_group(steps, path);
     FLM_TRY(flm_h5_open(s->path, true, &file, NULL));
     FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
@@ -201,7 +201,7 @@ static flm_status result_write(const flm_samples *s, int64_t steps, const char *
 done:
     flm_h5_close(&group);
     flm_h5_close(&file);
-    return flm_err_blame(rc, s->path);
+    return flm_err_prefix(rc, s->path);
 }
 
 flm_status flm_samples_set_result(flm_comm *comm, flm_samples *samples, int64_t steps, const char *name, double value)

@@ -107,7 +107,7 @@ static flm_status lay_out(const char *path, const flm_samples_info *info, const 
     FLM_TRY(flm_schema_open(path, "samples", &file, &bytes));
 done:
     flm_h5_close(&file);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 /* Rank 0: a new file, whole and synced before it gets its name. */
@@ -174,7 +174,7 @@ static flm_status dataset_locate(hid_t file, int64_t file_bytes, int64_t steps, 
     flm_samples_group(steps, path);
     snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", name);
     FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
-    FLM_TRY(flm_err_blame(flm_h5_locate(dataset, 4, file_bytes, &ndim, dim, offset, &bytes), path));
+    FLM_TRY(flm_err_prefix(flm_h5_locate(dataset, 4, file_bytes, &ndim, dim, offset, &bytes), path));
 done:
     flm_h5_close(&dataset);
     return rc;
@@ -195,9 +195,9 @@ static flm_status scores_locate(hid_t file, int64_t file_bytes, flm_samples *s, 
         snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", names[k]);
         if (H5Lexists(file, path, H5P_DEFAULT) <= 0) continue;
         FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
-        FLM_TRY(flm_err_blame(flm_h5_locate(dataset, k == FLM_SAMPLES_SCORED ? 4 : 8, file_bytes, &ndim, dim,
-                                            &s->scores[i * FLM_SAMPLES_SCORES + k], &bytes),
-                              path));
+        FLM_TRY(flm_err_prefix(flm_h5_locate(dataset, k == FLM_SAMPLES_SCORED ? 4 : 8, file_bytes, &ndim, dim,
+                                             &s->scores[i * FLM_SAMPLES_SCORES + k], &bytes),
+                               path));
         flm_h5_close(&dataset);
     }
 done:
@@ -232,7 +232,7 @@ done:
     flm_h5_close(&file);
     if (s) s->write = false; /* nothing to sync */
     flm_samples_close(&s);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 flm_status flm_samples_open_read(const char *path, flm_samples **out)

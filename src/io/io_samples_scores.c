@@ -48,7 +48,7 @@ done:
     flm_h5_close(&dataset);
     flm_h5_close(&file);
     flm_samples_close(&s);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 flm_status flm_samples_open_scores(flm_comm *comm, const char *path, flm_samples **out)
@@ -151,7 +151,7 @@ static flm_status scorer_write(const flm_samples *s, int64_t steps, const char *
 done:
     flm_h5_close(&group);
     flm_h5_close(&file);
-    return flm_err_blame(rc, s->path);
+    return flm_err_prefix(rc, s->path);
 }
 
 flm_status flm_samples_set_scorer(flm_comm *comm, flm_samples *samples, int64_t steps, const char *scorer)
@@ -171,5 +171,5 @@ flm_status flm_samples_result(const flm_samples *samples, int64_t steps, const c
 done:
     flm_h5_close(&group);
     flm_h5_close(&file);
-    return flm_err_blame(rc, samples->path);
+    return flm_err_prefix(rc, samples->path);
 }

@@ -211,9 +211,9 @@ static flm_status rule_parse(const schema_line *line, int *next, schema_attribut
         }
         if (used == 0) FLM_TRY(line_refuse(line, "allows no value:", attribute->name));
     } else if (strstr(line->word[*next], "..")) {
-        if (attribute->element.type != SCHEMA_I64 || !number_parse(line->word[*next], &end, &attribute->least) ||
-            strncmp(end, "..", 2) != 0 || !number_parse(end + 2, &end, &attribute->most) || *end ||
-            attribute->most < attribute->least)
+        if (attribute->element.type != SCHEMA_I64 || !number_parse(line->word[*next], &end, &attribute->min) ||
+            strncmp(end, "..", 2) != 0 || !number_parse(end + 2, &end, &attribute->max) || *end ||
+            attribute->max < attribute->min)
             FLM_TRY(line_refuse(line, "is no range of an int:", line->word[*next]));
         attribute->ranged = true;
         ++*next;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINKS_MOST = 100000, ATTRIBUTES_MOST = 4096, STRING_MOST = 65536, PATH_BYTES = 256, NAME_MOST = 128 };
+enum { LINKS_MAX = 100000, ATTRIBUTES_MAX = 4096, STRING_MAX = 65536, PATH_BYTES = 256, NAME_MAX_BYTES = 128 };
 
 static const int64_t BLOCK_BYTES = 4 << 20; /* blocks4M */
 
@@ -95,7 +95,7 @@ static bool type_matches(hid_t type, const schema_element *element)
     case SCHEMA_STRING:
     case SCHEMA_SHA256:
         if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0) return false;
-        return element->size ? H5Tget_size(type) == element->size : H5Tget_size(type) <= STRING_MOST;
+        return element->size ? H5Tget_size(type) == element->size : H5Tget_size(type) <= STRING_MAX;
     }
     return false;
 }
@@ -149,9 +149,9 @@ static flm_status value_check(check *c, hid_t object, const char *path, const sc
         snprintf(text, sizeof text, "%" PRId64, number);
         if (want->allowed[0] && !schema_allows(want->allowed, text))
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s, must be one of: %s", name, text, want->allowed);
-        if (want->ranged && (number < want->least || number > want->most))
+        if (want->ranged && (number < want->min || number > want->max))
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s, must be from %" PRId64 " to %" PRId64, name, text,
-                     want->least, want->most);
+                     want->min, want->max);
         if (H5Iget_type(object) == H5I_GROUP) FLM_TRY(bind(c, path, name, number));
     }
 done:
@@ -182,7 +182,7 @@ static flm_status attribute_check(check *c, hid_t object, const char *path, hid_
     rc = shape_check(c, path, &want->shape, dim);
     if (rc != FLM_OK) {
         snprintf(text, sizeof text, "attribute \"%.48s\"", name);
-        FLM_TRY(flm_err_blame(rc, text));
+        FLM_TRY(flm_err_prefix(rc, text));
     }
     FLM_TRY(value_check(c, object, path, want, name));
 done:
@@ -195,7 +195,7 @@ done:
 static flm_status name_check(const char *name, ssize_t length, const char *what)
 {
     flm_status rc = FLM_OK;
-    if (length < 1 || length >= NAME_MOST) FLM_FAIL(FLM_E_FORMAT, "%s has a name of %zd bytes", what, length);
+    if (length < 1 || length >= NAME_MAX_BYTES) FLM_FAIL(FLM_E_FORMAT, "%s has a name of %zd bytes", what, length);
     for (const char *p = name; *p; p++)
         if (iscntrl((unsigned char)*p)) FLM_FAIL(FLM_E_FORMAT, "%s has control characters in its name", what);
 done:
@@ -208,10 +208,10 @@ static flm_status attributes_check(check *c, hid_t object, const char *path, con
     flm_status rc = FLM_OK;
     hid_t attribute = H5I_INVALID_HID;
     H5O_info_t info;
-    char name[NAME_MOST] = "";
+    char name[NAME_MAX_BYTES] = "";
 
     FLM_H5(H5Oget_info(object, &info));
-    if (info.num_attrs > ATTRIBUTES_MOST) FLM_FAIL(FLM_E_FORMAT, "has more than %d attributes", ATTRIBUTES_MOST);
+    if (info.num_attrs > ATTRIBUTES_MAX) FLM_FAIL(FLM_E_FORMAT, "has more than %d attributes", ATTRIBUTES_MAX);
     for (hsize_t i = 0; i < info.num_attrs; i++) {
         const schema_attribute *match = NULL;
         FLM_H5(attribute = H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT));
@@ -289,10 +289,10 @@ static flm_status links_check(check *c, hid_t group, const char *path)
     hid_t object = H5I_INVALID_HID;
     H5G_info_t info;
     H5L_info_t link;
-    char name[NAME_MOST] = "", below[PATH_BYTES] = "";
+    char name[NAME_MAX_BYTES] = "", below[PATH_BYTES] = "";
 
     FLM_H5(H5Gget_info(group, &info));
-    if (info.nlinks > LINKS_MOST) FLM_FAIL(FLM_E_FORMAT, "holds more than %d objects", LINKS_MOST);
+    if (info.nlinks > LINKS_MAX) FLM_FAIL(FLM_E_FORMAT, "holds more than %d objects", LINKS_MAX);
     for (hsize_t i = 0; i < info.nlinks; i++) {
         H5I_type_t is;
         FLM_TRY(name_check(
@@ -329,7 +329,7 @@ static flm_status object_check(check *c, hid_t object, const char *path, bool da
     FLM_TRY(dataset ? dataset_check(c, object, path, want) : attributes_check(c, object, path, want));
     if (!dataset) FLM_TRY(links_check(c, object, path));
 done:
-    return rc == FLM_OK || flm_err_message()[0] == '/' ? rc : flm_err_blame(rc, path);
+    return rc == FLM_OK || flm_err_message()[0] == '/' ? rc : flm_err_prefix(rc, path);
 }
 
 flm_status flm_schema_check(const flm_schema *schema, hid_t file, int64_t bytes, const char *path)
@@ -352,7 +352,7 @@ done:
     flm_h5_close(&root);
     free(c.bindings);
     free(c.seen);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 flm_status flm_schema_open(const char *path, const char *name, hid_t *file, int64_t *bytes)
@@ -396,5 +396,5 @@ flm_status flm_schema_kind(const char *path, const char **kind)
 done:
     flm_h5_close(&root);
     flm_h5_close(&file);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }

@@ -42,7 +42,7 @@ typedef struct schema_attribute {
     schema_shape shape;
     char allowed[SCHEMA_RULE_BYTES]; /* values between blanks, "" for any */
     bool ranged, optional;
-    int64_t least, most;
+    int64_t min, max;
 } schema_attribute;
 
 typedef struct schema_object {

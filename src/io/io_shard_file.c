@@ -34,7 +34,7 @@ flm_status flm_shard_dataset_size(hid_t file, const char *path, int64_t bytes, i
     *count = dim[0];
 done:
     flm_h5_close(&dataset);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 static flm_status text_type(size_t text_bytes, hid_t *type)
@@ -87,7 +87,7 @@ done:
     flm_h5_close(&space);
     flm_h5_close(&dataset);
     flm_h5_close(&text);
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 /* The columns of the manifest: flm_shard_input is one line, a dataset one column. */
@@ -202,13 +202,13 @@ flm_status flm_shard_locate(hid_t file, int64_t bytes, int64_t L, int64_t V, flm
     rc = flm_h5_locate(tokens, at.element, bytes, &ndim, dim, &at.tokens, &size);
     if (rc == FLM_OK && (ndim != 2 || dim[1] != L))
         rc = flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__, "is not [n, %lld]", (long long)L);
-    FLM_TRY(flm_err_blame(rc, "/tokens"));
+    FLM_TRY(flm_err_prefix(rc, "/tokens"));
     at.rows = dim[0];
     FLM_H5(checksums = H5Dopen2(file, "/checksums", H5P_DEFAULT));
     rc = flm_h5_locate(checksums, sizeof(uint32_t), bytes, &ndim, dim, &at.checksums, &size);
     if (rc == FLM_OK && (ndim != 1 || dim[0] != at.rows))
         rc = flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__, "has not one sum a row");
-    FLM_TRY(flm_err_blame(rc, "/checksums"));
+    FLM_TRY(flm_err_prefix(rc, "/checksums"));
     *place = at;
 done:
     flm_h5_close(&checksums);

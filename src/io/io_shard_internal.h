@@ -6,7 +6,7 @@
 #include "io/io_internal.h"
 #include "io/io_shard.h"
 
-enum { FLM_SHARD_NAME_BYTES = 64, FLM_SHARDS_MOST = 99999 };
+enum { FLM_SHARD_NAME_BYTES = 64, FLM_SHARDS_MAX = 99999 };
 
 static const char FLM_SHARD_INDEX[] = "index.h5";
 

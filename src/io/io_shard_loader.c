@@ -102,14 +102,14 @@ flm_status flm_loader_start(const flm_shards *shards, uint64_t seed, bool shuffl
 {
     flm_status rc = FLM_OK;
     flm_loader *l = NULL;
-    int64_t most;
+    int64_t max;
     size_t bytes;
 
     if (flm_shards_rows(shards) < 1) FLM_FAIL(FLM_E_ARG, "the shards have no rows");
     if (batch < 1 || first < 0 || count < 0 || first > batch || count > batch - first || first_step < 0)
         FLM_FAIL(FLM_E_ARG, "samples %lld to %lld of a batch of %lld, from step %lld", (long long)first,
                  (long long)(first + count - 1), (long long)batch, (long long)first_step);
-    if (__builtin_mul_overflow(first_step, batch, &most) || most > INT64_MAX / 2)
+    if (__builtin_mul_overflow(first_step, batch, &max) || max > INT64_MAX / 2)
         FLM_FAIL(FLM_E_ARG, "step %lld of %lld rows is beyond counting", (long long)first_step, (long long)batch);
     if (__builtin_mul_overflow((size_t)count, (size_t)flm_shards_info(shards)->L * sizeof(int32_t), &bytes))
         FLM_FAIL(FLM_E_NOMEM, "no memory for %lld rows", (long long)count);

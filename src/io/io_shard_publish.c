@@ -54,7 +54,7 @@ static flm_status shard_finish(const char *directory, const flm_shard_split *spl
     FLM_TRY(flm_io_join(path, directory, name));
     FLM_TRY(flm_schema_open(temporary, "shard", &file, &bytes));
     rc = flm_shard_locate(file, bytes, info->L, info->vocabulary.V, &place);
-    FLM_TRY(flm_err_blame(rc, temporary));
+    FLM_TRY(flm_err_prefix(rc, temporary));
     if (place.rows != rows)
         FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, must have %lld", temporary, (long long)place.rows, (long long)rows);
     FLM_TRY(flm_io_open(temporary, O_RDONLY, &fd));
@@ -126,7 +126,7 @@ static flm_status index_write(const char *directory, const flm_shard_split *spli
     made = true;
     FLM_TRY(flm_io_reserve(temporary, bytes));
     rc = index_lay_out(temporary, splits, columns, count, info);
-    FLM_TRY(flm_err_blame(rc, temporary));
+    FLM_TRY(flm_err_prefix(rc, temporary));
     FLM_TRY(flm_io_open(temporary, O_RDWR, &fd));
     FLM_TRY(flm_io_sync_close(&fd, temporary));
     FLM_TRY(flm_io_rename(temporary, path));
@@ -147,7 +147,7 @@ flm_status flm_shard_publish(const char *directory, const flm_shard_split *split
     if (!columns) FLM_FAIL(FLM_E_NOMEM, "no memory for an index");
     for (int i = 0; i < count; i++) {
         const flm_shard_split *s = &splits[i];
-        if (!flm_shard_split_good(s->name) || s->shards < 1 || s->shards > FLM_SHARDS_MOST || s->rows_a_shard < 1 ||
+        if (!flm_shard_split_good(s->name) || s->shards < 1 || s->shards > FLM_SHARDS_MAX || s->rows_a_shard < 1 ||
             s->rows <= (s->shards - 1) * s->rows_a_shard || s->rows > s->shards * s->rows_a_shard)
             FLM_FAIL(FLM_E_ARG, "split \"%.15s\": %lld rows, %lld a shard, are not %d shards", s->name,
                      (long long)s->rows, (long long)s->rows_a_shard, s->shards);

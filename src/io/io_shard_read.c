@@ -15,7 +15,7 @@
 
 /* Shards that stay open, far below the usual limit of 1024 files; those beyond are opened for each read. Rows read at
  * once: their checksums stand on the stack. */
-enum { OPEN_MOST = 512, RUN_MOST = 64 };
+enum { OPEN_MAX = 512, RUN_MAX = 64 };
 
 typedef struct shard {
     int fd;        /* -1: opened when read */
@@ -122,7 +122,7 @@ static flm_status index_read(flm_shards *shards, index_lines *lines)
     shards->inputs = (flm_shard_input *)shards->info.inputs;
     if (rc == FLM_OK) rc = index_columns(file, shards, lines);
     if (rc == FLM_OK) rc = index_check(shards, lines);
-    FLM_TRY(flm_err_blame(rc, path));
+    FLM_TRY(flm_err_prefix(rc, path));
 done:
     flm_h5_close(&file);
     return rc;
@@ -189,7 +189,7 @@ static flm_status shard_open(flm_shards *shards, int number, const index_lines *
     FLM_TRY(flm_schema_open(path, "shard", &file, &bytes));
     rc = shard_same(file, shards, number);
     if (rc == FLM_OK) rc = flm_shard_locate(file, bytes, shards->info.L, shards->info.vocabulary.V, &s->place);
-    FLM_TRY(flm_err_blame(rc, path));
+    FLM_TRY(flm_err_prefix(rc, path));
     if (s->place.rows != lines->rows[number])
         FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, by the index %lld", path, (long long)s->place.rows,
                  (long long)lines->rows[number]);
@@ -197,7 +197,7 @@ static flm_status shard_open(flm_shards *shards, int number, const index_lines *
     FLM_TRY(flm_shard_sum(s->fd, path, &s->place, &sum));
     if (sum != lines->checksum[number])
         FLM_FAIL(FLM_E_CHECKSUM, "%s: /checksums are not those that the index was written for", path);
-    if (number >= OPEN_MOST) {
+    if (number >= OPEN_MAX) {
         close(s->fd);
         s->fd = -1;
     }
@@ -270,7 +270,7 @@ static int shard_of(const flm_shards *shards, int64_t row)
     return low;
 }
 
-/* count <= RUN_MOST rows of one shard. The stored ids are put at the end of their place in ids, where ids of two bytes
+/* count <= RUN_MAX rows of one shard. The stored ids are put at the end of their place in ids, where ids of two bytes
  * leave room for the result to grow towards them, so that no further memory is needed. */
 static flm_status run_read(const flm_shards *shards, int number, int64_t row, int64_t count, int32_t *ids)
 {
@@ -279,7 +279,7 @@ static flm_status run_read(const flm_shards *shards, int number, int64_t row, in
     const size_t bytes = (size_t)shards->info.L * s->place.element, all = (size_t)count * bytes;
     const int64_t n = count * shards->info.L, V = shards->info.vocabulary.V;
     char path[FLM_IO_PATH_BYTES], *stored = (char *)ids + (size_t)n * sizeof *ids - all;
-    uint32_t sums[RUN_MOST];
+    uint32_t sums[RUN_MAX];
     int opened = -1, fd = s->fd;
 
     FLM_TRY(shard_path(shards, number, path));
@@ -318,7 +318,7 @@ flm_status flm_shards_read(const flm_shards *shards, const int64_t *rows, int64_
         number = shard_of(shards, rows[i]);
         row = rows[i] - shards->shards[number].first;
         left = shards->shards[number].place.rows - row;
-        for (run = 1; run < RUN_MOST && run < left && i + run < count && rows[i + run] == rows[i] + run;) run++;
+        for (run = 1; run < RUN_MAX && run < left && i + run < count && rows[i + run] == rows[i] + run;) run++;
         FLM_TRY(run_read(shards, number, row, run, ids + i * shards->info.L));
     }
 done:

@@ -32,8 +32,8 @@ static flm_status check_shard(const char *split, int number, int of, int64_t n)
     flm_status rc = FLM_OK;
 
     if (!flm_shard_split_good(split)) FLM_FAIL(FLM_E_ARG, "a split cannot be called \"%.32s\"", split);
-    if (of < 1 || of > FLM_SHARDS_MOST || number < 0 || number >= of)
-        FLM_FAIL(FLM_E_ARG, "shard %d of %d: there can be 1 to %d", number, of, FLM_SHARDS_MOST);
+    if (of < 1 || of > FLM_SHARDS_MAX || number < 0 || number >= of)
+        FLM_FAIL(FLM_E_ARG, "shard %d of %d: there can be 1 to %d", number, of, FLM_SHARDS_MAX);
     if (n < 0) FLM_FAIL(FLM_E_ARG, "a shard of %lld rows", (long long)n);
 done:
     return rc;
@@ -118,7 +118,7 @@ flm_status flm_shard_create(const char *directory, const char *split, int number
     made = true;
     FLM_TRY(flm_io_reserve(fresh, bytes));
     rc = lay_out(fresh, split, number, of, n, info);
-    FLM_TRY(flm_err_blame(rc, fresh));
+    FLM_TRY(flm_err_prefix(rc, fresh));
     FLM_TRY(take_blocks(fresh));
     FLM_TRY(flm_io_rename(fresh, path));
     made = false;
@@ -147,7 +147,7 @@ flm_status flm_shard_open_rows(const char *directory, const char *split, int num
     rc = flm_io_get_vocabulary(root, &vocabulary);
     if (rc == FLM_OK) rc = flm_h5_get_i64(root, "L", &writer->L);
     if (rc == FLM_OK) rc = flm_shard_locate(file, bytes, writer->L, vocabulary.V, &writer->place);
-    FLM_TRY(flm_err_blame(rc, writer->path));
+    FLM_TRY(flm_err_prefix(rc, writer->path));
     writer->V = vocabulary.V;
     writer->run = RUN_BYTES / (writer->L * (int64_t)writer->place.element) + 1;
     writer->stored = malloc((size_t)writer->run * (size_t)writer->L * writer->place.element);

@@ -25,7 +25,7 @@ flm_status flm_model_check(const flm_model_shape *shape)
     flm_status rc = FLM_OK;
     const struct {
         const char *name;
-        int64_t value, least, most;
+        int64_t value, min, max;
     } sizes[] = {
         {"length L", shape->L, 1, 1 << 20},
         {"vocabulary V", shape->V, 2, 1 << 24},
@@ -37,9 +37,9 @@ flm_status flm_model_check(const flm_model_shape *shape)
         {"mlp_ratio", shape->mlp_ratio, 1, 64},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i].value < sizes[i].least || sizes[i].value > sizes[i].most)
+        if (sizes[i].value < sizes[i].min || sizes[i].value > sizes[i].max)
             FLM_FAIL(FLM_E_ARG, "%s is %lld, must be in %lld..%lld", sizes[i].name, (long long)sizes[i].value,
-                     (long long)sizes[i].least, (long long)sizes[i].most);
+                     (long long)sizes[i].min, (long long)sizes[i].max);
     if (shape->d % shape->H != 0)
         FLM_FAIL(FLM_E_ARG, "hidden size d = %lld is not a multiple of the number of heads H = %lld",
                  (long long)shape->d, (long long)shape->H);

@@ -14,8 +14,8 @@ static flm_status linear_backward(flm_backend *be, const flm_tensor *grad_x, con
                                   const flm_tensor *grad_y, const flm_tensor *x, const flm_tensor *W)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_dit_product(be, grad_y, true, x, false, grad_W, true, NULL, NULL));
-    FLM_TRY(flm_dit_product(be, grad_y, false, W, false, grad_x, false, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, grad_y, true, x, false, grad_W, true, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, grad_y, false, W, false, grad_x, false, NULL, NULL));
 done:
     return rc;
 }
@@ -91,7 +91,7 @@ flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_
                             const flm_dit_hook *hook)
 {
     flm_status rc = FLM_OK;
-    assert(dit->memory != FLM_DIT_FORWARD);
+    assert(dit->memory != FLM_DIT_INFERENCE);
     const flm_tensor grad_mod = batch_of(dit, &dit->grad_mod);
     FLM_TRY(announce(hook, flm_bucket_head_matrix(dit->shape.N)));
     FLM_TRY(head_backward(dit, weights));

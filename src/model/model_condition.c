@@ -7,9 +7,9 @@ flm_status flm_time_embed(flm_backend *be, const flm_tensor *t, const flm_tensor
 {
     flm_status rc = FLM_OK;
     FLM_TRY(be->ops->timestep_features(be, features, t));
-    FLM_TRY(flm_dit_product(be, features, false, w[0], true, h, false, w[1], NULL));
+    FLM_TRY(flm_dit_matmul(be, features, false, w[0], true, h, false, w[1], NULL));
     FLM_TRY(be->ops->silu(be, act, h));
-    FLM_TRY(flm_dit_product(be, act, false, w[2], true, out, accumulate, w[3], NULL));
+    FLM_TRY(flm_dit_matmul(be, act, false, w[2], true, out, accumulate, w[3], NULL));
 done:
     return rc;
 }
@@ -40,11 +40,11 @@ flm_status flm_time_embed_backward(flm_backend *be, const flm_tensor *grad_out, 
                                    const flm_tensor *const grad[4], const flm_tensor *grad_h)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_dit_product(be, grad_out, true, act, false, grad[2], true, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, grad_out, true, act, false, grad[2], true, NULL, NULL));
     FLM_TRY(be->ops->column_sum(be, grad[3], grad_out));
-    FLM_TRY(flm_dit_product(be, grad_out, false, W2, false, grad_h, false, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, grad_out, false, W2, false, grad_h, false, NULL, NULL));
     FLM_TRY(be->ops->silu_backward(be, grad_h, grad_h, h));
-    FLM_TRY(flm_dit_product(be, grad_h, true, features, false, grad[0], true, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, grad_h, true, features, false, grad[0], true, NULL, NULL));
     FLM_TRY(be->ops->column_sum(be, grad[1], grad_h));
 done:
     return rc;
@@ -75,7 +75,7 @@ done:
 flm_status flm_dit_modulation(flm_dit *dit, const flm_tensor *mod, const flm_tensor *A, const flm_tensor *a)
 {
     const flm_tensor cond = batch_of(dit, &dit->cond);
-    return flm_dit_product(dit->be, &cond, false, A, true, mod, false, a, NULL);
+    return flm_dit_matmul(dit->be, &cond, false, A, true, mod, false, a, NULL);
 }
 
 flm_status flm_dit_modulation_backward(flm_dit *dit, const flm_tensor *grad_mod, const flm_tensor *A,
@@ -83,9 +83,9 @@ flm_status flm_dit_modulation_backward(flm_dit *dit, const flm_tensor *grad_mod,
 {
     flm_status rc = FLM_OK;
     const flm_tensor cond = batch_of(dit, &dit->cond), grad_cond = batch_of(dit, &dit->grad_cond);
-    FLM_TRY(flm_dit_product(dit->be, grad_mod, true, &cond, false, grad_A, true, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(dit->be, grad_mod, true, &cond, false, grad_A, true, NULL, NULL));
     FLM_TRY(dit->be->ops->column_sum(dit->be, grad_a, grad_mod));
-    FLM_TRY(flm_dit_product(dit->be, grad_mod, false, A, false, &grad_cond, true, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(dit->be, grad_mod, false, A, false, &grad_cond, true, NULL, NULL));
 done:
     return rc;
 }

@@ -16,9 +16,9 @@ static void take_block(flm_dit *dit, flm_dit_block *b, bool first)
 {
     flm_arena *at = &dit->arena;
     const flm_dtype act = dit->act, f32 = FLM_DTYPE_F32;
-    const int64_t B = dit->B_most, L = dit->shape.L, d = dit->shape.d, wide = dit->shape.mlp_ratio * d;
+    const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d, wide = dit->shape.mlp_ratio * d;
     b->x = first ? dit->input : flm_arena_3d(at, f32, B, L, d);
-    b->x_mid = dit->memory != FLM_DIT_FORWARD ? flm_arena_3d(at, f32, B, L, d) : b->x;
+    b->x_mid = dit->memory != FLM_DIT_INFERENCE ? flm_arena_3d(at, f32, B, L, d) : b->x;
     b->mod = flm_arena_2d(at, f32, B, MODULATIONS * d);
     b->mean1 = flm_arena_2d(at, f32, B, L);
     b->rstd1 = flm_arena_2d(at, f32, B, L);
@@ -39,8 +39,8 @@ static void take_head(flm_dit *dit)
 {
     flm_arena *at = &dit->arena;
     const flm_dtype act = dit->act, f32 = FLM_DTYPE_F32;
-    const int64_t B = dit->B_most, L = dit->shape.L, d = dit->shape.d, V = dit->shape.V;
-    dit->x_out = dit->memory != FLM_DIT_FORWARD ? flm_arena_3d(at, f32, B, L, d) : dit->input;
+    const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d, V = dit->shape.V;
+    dit->x_out = dit->memory != FLM_DIT_INFERENCE ? flm_arena_3d(at, f32, B, L, d) : dit->input;
     dit->mod_out = flm_arena_2d(at, f32, B, 2 * d);
     dit->mean_out = flm_arena_2d(at, f32, B, L);
     dit->rstd_out = flm_arena_2d(at, f32, B, L);
@@ -52,7 +52,7 @@ static void take_head(flm_dit *dit)
 static void take_gradients(flm_dit *dit)
 {
     flm_arena *at = &dit->arena;
-    const int64_t B = dit->B_most, L = dit->shape.L, d = dit->shape.d, c = dit->shape.c;
+    const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d, c = dit->shape.c;
     const int64_t wide = dit->shape.mlp_ratio > 3 ? dit->shape.mlp_ratio * d : 3 * d;
     dit->grad_x = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
     dit->grad_y = flm_arena_3d(at, dit->act, B, L, d);
@@ -69,7 +69,7 @@ static void take_all(flm_dit *dit)
 {
     flm_arena *at = &dit->arena;
     const flm_model_shape *s = &dit->shape;
-    const int64_t B = dit->B_most;
+    const int64_t B = dit->max_batch;
     dit->input = flm_arena_3d(at, FLM_DTYPE_F32, B, s->L, s->d);
     dit->t = flm_arena_1d(at, FLM_DTYPE_F32, B);
     dit->until = flm_arena_1d(at, FLM_DTYPE_F32, B);
@@ -85,14 +85,14 @@ static void take_all(flm_dit *dit)
     dit->cond = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
     dit->rope = flm_arena_3d(at, FLM_DTYPE_F32, s->L, s->d / s->H / 2, 2);
     for (int64_t i = 0; i < s->N; i++)
-        if (i == 0 || dit->memory == FLM_DIT_KEEP) {
+        if (i == 0 || dit->memory == FLM_DIT_STORE_ALL) {
             take_block(dit, &dit->block[i], i == 0);
         } else {
             dit->block[i] = dit->block[0];
             if (dit->memory == FLM_DIT_RECOMPUTE) dit->block[i].x = flm_arena_3d(at, FLM_DTYPE_F32, B, s->L, s->d);
         }
     take_head(dit);
-    if (dit->memory != FLM_DIT_FORWARD) take_gradients(dit);
+    if (dit->memory != FLM_DIT_INFERENCE) take_gradients(dit);
 }
 
 /* cos and sin of position l times base^(-2 j / h), in double. */
@@ -115,18 +115,18 @@ done:
     return rc;
 }
 
-flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dtype act, int64_t B_most, int64_t chunk,
-                          flm_dit_memory memory, flm_dit **out)
+flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dtype act, int64_t max_batch,
+                          int64_t chunk, flm_dit_memory memory, flm_dit **out)
 {
     flm_status rc = FLM_OK;
     flm_dit *dit = NULL;
     FLM_TRY(flm_model_check(shape));
-    if (B_most < 1) FLM_FAIL(FLM_E_ARG, "a batch of %lld sequences", (long long)B_most);
+    if (max_batch < 1) FLM_FAIL(FLM_E_ARG, "a batch of %lld sequences", (long long)max_batch);
     if (chunk < 1) FLM_FAIL(FLM_E_ARG, "a head chunk of %lld rows, must be at least 1", (long long)chunk);
     dit = calloc(1, sizeof *dit);
     if (dit == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a network");
-    *dit = (flm_dit){.be = be, .shape = *shape, .act = act, .memory = memory, .B_most = B_most};
-    dit->chunk = chunk < B_most * shape->L ? chunk : B_most * shape->L;
+    *dit = (flm_dit){.be = be, .shape = *shape, .act = act, .memory = memory, .max_batch = max_batch};
+    dit->chunk = chunk < max_batch * shape->L ? chunk : max_batch * shape->L;
     dit->block = calloc((size_t)shape->N, sizeof *dit->block);
     if (dit->block == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld blocks", (long long)shape->N);
     dit->arena = flm_arena_begin(be);
@@ -150,9 +150,8 @@ void flm_dit_destroy(flm_dit **dit)
     *dit = NULL;
 }
 
-flm_status flm_dit_product(flm_backend *be, const flm_tensor *a, bool transpose_a, const flm_tensor *b,
-                           bool transpose_b, const flm_tensor *c, bool accumulate, const flm_tensor *bias,
-                           const flm_tensor *gelu)
+flm_status flm_dit_matmul(flm_backend *be, const flm_tensor *a, bool transpose_a, const flm_tensor *b, bool transpose_b,
+                          const flm_tensor *c, bool accumulate, const flm_tensor *bias, const flm_tensor *gelu)
 {
     const flm_tensor a2 = flm_tensor_flat(a), b2 = flm_tensor_flat(b), c2 = flm_tensor_flat(c);
     const flm_tensor gelu2 = gelu != NULL ? flm_tensor_flat(gelu) : flm_tensor_none();
@@ -211,14 +210,14 @@ flm_status flm_dit_block_forward(flm_dit *dit, const flm_block_weights *w, int64
     const flm_tensor rope = dit->rope;
     FLM_TRY(flm_dit_modulation(dit, &b.mod, &w->A, &w->a));
     FLM_TRY(ops->layernorm_modulate(be, &b.y1, &b.mean1, &b.rstd1, &b.x, &w->w1, &b.mod, SHIFT1 * d, SCALE1 * d));
-    FLM_TRY(flm_dit_product(be, &b.y1, false, &w->Wqkv, true, &b.qkv, false, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, &b.y1, false, &w->Wqkv, true, &b.qkv, false, NULL, NULL));
     FLM_TRY(ops->rope(be, &b.qkv, &rope));
     FLM_TRY(ops->attention(be, &b.o, &b.lse, &b.qkv, dit->shape.H, (float)dit->shape.softcap));
-    FLM_TRY(flm_dit_product(be, &b.o, false, &w->Wo, true, &b.proj, false, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, &b.o, false, &w->Wo, true, &b.proj, false, NULL, NULL));
     FLM_TRY(ops->gate_residual(be, &b.x_mid, &b.x, &b.proj, &b.mod, GATE1 * d, &first));
     FLM_TRY(ops->layernorm_modulate(be, &b.y2, &b.mean2, &b.rstd2, &b.x_mid, &w->w2, &b.mod, SHIFT2 * d, SCALE2 * d));
-    FLM_TRY(flm_dit_product(be, &b.y2, false, &w->W1, true, &b.h_pre, false, &w->b1, &b.h_act));
-    FLM_TRY(flm_dit_product(be, &b.h_act, false, &w->W2, true, &b.out, false, &w->b2, NULL));
+    FLM_TRY(flm_dit_matmul(be, &b.y2, false, &w->W1, true, &b.h_pre, false, &w->b1, &b.h_act));
+    FLM_TRY(flm_dit_matmul(be, &b.h_act, false, &w->W2, true, &b.out, false, &w->b2, NULL));
     if (x_next != NULL) FLM_TRY(ops->gate_residual(be, x_next, &b.x_mid, &b.out, &b.mod, GATE2 * d, &second));
 done:
     return rc;
@@ -229,8 +228,8 @@ flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, 
     flm_status rc = FLM_OK;
     const flm_dit_weights *w = &weights->w;
     const int64_t N = dit->shape.N, d = dit->shape.d;
-    if (B < 1 || B > dit->B_most)
-        FLM_FAIL(FLM_E_ARG, "%lld sequences in a network made for %lld", (long long)B, (long long)dit->B_most);
+    if (B < 1 || B > dit->max_batch)
+        FLM_FAIL(FLM_E_ARG, "%lld sequences in a network made for %lld", (long long)B, (long long)dit->max_batch);
     if (weights->shape.network != FLM_NETWORK_ONE_TIME && dit->shape.network == FLM_NETWORK_ONE_TIME)
         FLM_FAIL(FLM_E_ARG, "a network of two times in activations made for one");
     dit->B = B;

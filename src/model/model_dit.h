@@ -1,9 +1,9 @@
 /* model_dit.h - the DiT of docs/model.md section 2 on one micro-batch: forward, head, backward.
  *
- * Owns the activations of up to B_most sequences, measured and allocated once; nothing in a pass allocates. The trunk's
- * residual stream is f32, branches have the weights' compute dtype. The input is the embedded state x E, made by the
- * flow room in flm_dit.input; the head never holds more than `chunk` rows of V logits.
- * Refuses: objectives, noise, ranks. SPDX-License-Identifier: Apache-2.0 */
+ * Owns the activations of up to max_batch sequences, measured and allocated once; nothing in a pass allocates. The
+ * trunk's residual stream is f32, branches have the weights' compute dtype. The input is the embedded state x E, made
+ * by the flow room in flm_dit.input; the head never holds more than `chunk` rows of V logits. Refuses: objectives,
+ * noise, ranks. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_MODEL_DIT_H
 #define FLM_MODEL_DIT_H
 
@@ -12,12 +12,12 @@
 
 /* What a network's blocks keep of a forward pass. */
 typedef enum flm_dit_memory {
-    FLM_DIT_FORWARD,  /* nothing: one set for all, no backward pass */
-    FLM_DIT_KEEP,     /* all that the backward pass needs */
-    FLM_DIT_RECOMPUTE /* their inputs; the backward pass makes the rest again, the same bits, a forward pass more */
+    FLM_DIT_INFERENCE, /* nothing: one set for all, no backward pass */
+    FLM_DIT_STORE_ALL, /* all that the backward pass needs */
+    FLM_DIT_RECOMPUTE  /* their inputs; the backward pass makes the rest again, the same bits, a forward pass more */
 } flm_dit_memory;
 
-/* What one block has for its backward pass. FLM_DIT_FORWARD: all share one set, and x, x_mid are one;
+/* What one block has for its backward pass. FLM_DIT_INFERENCE: all share one set, and x, x_mid are one;
  * FLM_DIT_RECOMPUTE: all share one set but for x. */
 typedef struct flm_dit_block {
     flm_tensor x, x_mid;                   /* f32 [B, L, d]: the block's input, and between its two branches */
@@ -33,10 +33,10 @@ typedef struct flm_dit {
     flm_model_shape shape;
     flm_dtype act;
     flm_dit_memory memory;
-    int64_t B_most, chunk; /* sequences; rows of the head at once */
-    int64_t B;             /* of the last forward */
-    flm_tensor input;      /* f32 [B_most, L, d]: x E of the network; the first block's x */
-    flm_tensor t, until;   /* f32 [B_most]: the time, and the time that a two-time network jumps to */
+    int64_t max_batch, chunk; /* sequences; rows of the head at once */
+    int64_t B;                /* of the last forward */
+    flm_tensor input;         /* f32 [max_batch, L, d]: x E of the network; the first block's x */
+    flm_tensor t, until;      /* f32 [max_batch]: the time, and the time that a two-time network jumps to */
     flm_tensor features, time_h, time_act, time_out, cond; /* f32 [B, F | c | c | c | c] */
     flm_tensor until_features, until_h, until_act;         /* f32 [B, F | c | c], of shape.network with two times */
     flm_dit_block *block;                                  /* [N] */
@@ -69,12 +69,11 @@ typedef struct flm_dit_hook {
     void *context;
 } flm_dit_hook;
 
-/* flm_dit_create - allocate the activations of up to B_most sequences; chunk rows of logits at once (1..B_most L).
- * shape.network: one-time networks alone, or both kinds; what a head's output means is the caller's.
- * act: compute dtype, as the weights'. Not collective.
- * Errors: FLM_E_ARG, FLM_E_NOMEM with the bytes asked. */
-flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dtype act, int64_t B_most, int64_t chunk,
-                          flm_dit_memory memory, flm_dit **out);
+/* flm_dit_create - allocate the activations of up to max_batch sequences; chunk rows of logits at once (1..max_batch
+ * L). shape.network: one-time networks alone, or both kinds; what a head's output means is the caller's. act: compute
+ * dtype, as the weights'. Not collective. Errors: FLM_E_ARG, FLM_E_NOMEM with the bytes asked. */
+flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dtype act, int64_t max_batch,
+                          int64_t chunk, flm_dit_memory memory, flm_dit **out);
 
 /* flm_dit_destroy - accepts NULL, nulls it. */
 void flm_dit_destroy(flm_dit **dit);
@@ -102,12 +101,11 @@ flm_status flm_dit_head_logits(flm_dit *dit, const flm_weights *weights, int64_t
 flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm_tensor *tokens, float scale,
                              const flm_tensor *loss, bool backward);
 
-/* flm_dit_head_expect - softmax(y Wout^T + bout) E over all rows, a chunk at a time: the mean embedding, in each of
- * `count` embeddings by one soft max.
- * in  E count tensors act [V, d] (of the compute dtype)   out mean count tensors f32 [B, L, d].
- * Source: model.md section 8. */
-flm_status flm_dit_head_expect(flm_dit *dit, const flm_weights *weights, int count, const flm_tensor *E,
-                               const flm_tensor *mean);
+/* flm_dit_head_mean_embedding - softmax(y Wout^T + bout) E over all rows, a chunk at a time: the mean embedding, in
+ * each of `count` embeddings by one soft max. in  E count tensors act [V, d] (of the compute dtype)   out mean count
+ * tensors f32 [B, L, d]. Source: model.md section 8. */
+flm_status flm_dit_head_mean_embedding(flm_dit *dit, const flm_weights *weights, int count, const flm_tensor *E,
+                                       const flm_tensor *mean);
 
 /* flm_dit_head_argmax - the most probable token of every row.   out tokens i32 [B, L].
  * Errors: FLM_E_NUMERIC when logits are not finite. */
@@ -120,10 +118,9 @@ flm_status flm_dit_head_argmax(flm_dit *dit, const flm_weights *weights, const f
 flm_status flm_residual_maps(flm_backend *be, const flm_weights *weights, const flm_tensor *E, const flm_tensor *E_act,
                              const flm_tensor *map, const flm_tensor *offset);
 
-/* flm_dit_product - C = op(A) op(B) [+ C] [+ bias] [then gelu]: flm_ops.matmul with tensors flattened to 2-D.
+/* flm_dit_matmul - C = op(A) op(B) [+ C] [+ bias] [then gelu]: flm_ops.matmul with tensors flattened to 2-D.
  * bias, gelu: NULL for none. */
-flm_status flm_dit_product(flm_backend *be, const flm_tensor *a, bool transpose_a, const flm_tensor *b,
-                           bool transpose_b, const flm_tensor *c, bool accumulate, const flm_tensor *bias,
-                           const flm_tensor *gelu);
+flm_status flm_dit_matmul(flm_backend *be, const flm_tensor *a, bool transpose_a, const flm_tensor *b, bool transpose_b,
+                          const flm_tensor *c, bool accumulate, const flm_tensor *bias, const flm_tensor *gelu);
 
 #endif

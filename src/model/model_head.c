@@ -18,7 +18,7 @@ static int64_t chunk_rows(const flm_dit *dit, int64_t first)
 flm_status flm_dit_head_logits(flm_dit *dit, const flm_weights *weights, int64_t first, int64_t rows)
 {
     const flm_tensor y = rows_of(dit, &dit->y, first, rows), logits = flm_tensor_slice(&dit->logits, 0, rows);
-    return flm_dit_product(dit->be, &y, false, &weights->w.Wout, true, &logits, false, &weights->w.bout, NULL);
+    return flm_dit_matmul(dit->be, &y, false, &weights->w.Wout, true, &logits, false, &weights->w.bout, NULL);
 }
 
 flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm_tensor *tokens, float scale,
@@ -37,16 +37,16 @@ flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm
         FLM_TRY(be->ops->softmax_xent(be, &losses, &grad, &logits, &target, scale));
         if (!backward) continue;
         const flm_tensor y = rows_of(dit, &dit->y, first, rows), grad_y = rows_of(dit, &dit->grad_y, first, rows);
-        FLM_TRY(flm_dit_product(be, &grad, true, &y, false, &weights->grad.Wout, true, NULL, NULL));
+        FLM_TRY(flm_dit_matmul(be, &grad, true, &y, false, &weights->grad.Wout, true, NULL, NULL));
         FLM_TRY(be->ops->column_sum(be, &weights->grad.bout, &grad));
-        FLM_TRY(flm_dit_product(be, &grad, false, &weights->w.Wout, false, &grad_y, false, NULL, NULL));
+        FLM_TRY(flm_dit_matmul(be, &grad, false, &weights->w.Wout, false, &grad_y, false, NULL, NULL));
     }
 done:
     return rc;
 }
 
-flm_status flm_dit_head_expect(flm_dit *dit, const flm_weights *weights, int count, const flm_tensor *E,
-                               const flm_tensor *mean)
+flm_status flm_dit_head_mean_embedding(flm_dit *dit, const flm_weights *weights, int count, const flm_tensor *E,
+                                       const flm_tensor *mean)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = dit->be;
@@ -58,7 +58,7 @@ flm_status flm_dit_head_expect(flm_dit *dit, const flm_weights *weights, int cou
         FLM_TRY(be->ops->softmax(be, &p, &logits));
         for (int k = 0; k < count; k++) {
             const flm_tensor to = rows_of(dit, &mean[k], first, rows);
-            FLM_TRY(flm_dit_product(be, &p, false, &E[k], false, &to, false, NULL, NULL));
+            FLM_TRY(flm_dit_matmul(be, &p, false, &E[k], false, &to, false, NULL, NULL));
         }
     }
 done:
@@ -85,8 +85,8 @@ flm_status flm_residual_maps(flm_backend *be, const flm_weights *weights, const 
 {
     flm_status rc = FLM_OK;
     const flm_tensor bout = flm_tensor_2d(weights->w.bout.data, FLM_DTYPE_F32, 1, weights->shape.V);
-    FLM_TRY(flm_dit_product(be, &weights->w.Wout, true, E_act, false, map, false, NULL, NULL));
-    FLM_TRY(flm_dit_product(be, &bout, false, E, false, offset, false, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, &weights->w.Wout, true, E_act, false, map, false, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, &bout, false, E, false, offset, false, NULL, NULL));
 done:
     return rc;
 }

@@ -7,7 +7,7 @@
 /* Columns of a block's modulation, in units of d: [shift1 scale1 gate1 shift2 scale2 gate2] (model.md section 2). */
 enum { SHIFT1 = 0, SCALE1 = 1, GATE1 = 2, SHIFT2 = 3, SCALE2 = 4, GATE2 = 5, MODULATIONS = 6 };
 
-/* The first B sequences of a tensor made for B_most. */
+/* The first B sequences of a tensor made for max_batch. */
 static inline flm_tensor batch_of(const flm_dit *dit, const flm_tensor *t) { return flm_tensor_slice(t, 0, dit->B); }
 
 /* A block's tensors cut to the batch. */

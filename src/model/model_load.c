@@ -66,12 +66,12 @@ done:
 flm_status flm_model_load(flm_weights *weights, const flm_checkpoint *checkpoint, const char *set)
 {
     flm_status rc = FLM_OK;
-    int64_t most = 0;
+    int64_t max = 0;
     float *values = NULL;
     for (int i = 0; i < weights->parameters; i++)
-        if (weights->parameter[i].count > most) most = weights->parameter[i].count;
-    values = malloc((size_t)most * sizeof *values);
-    if (values == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a tensor of %lld elements", (long long)most);
+        if (weights->parameter[i].count > max) max = weights->parameter[i].count;
+    values = malloc((size_t)max * sizeof *values);
+    if (values == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a tensor of %lld elements", (long long)max);
     for (int i = 0; i < weights->parameters; i++) FLM_TRY(load_parameter(weights, i, checkpoint, set, values));
 done:
     free(values);

@@ -10,7 +10,7 @@
 
 typedef struct flm_weighting {
     flm_backend *be;
-    int64_t B_most, B;                          /* B: of the last forward */
+    int64_t max_batch, B;                       /* B: of the last forward */
     flm_tensor features, h, act;                /* f32 [B, F | c | c] */
     flm_tensor embedded;                        /* f32 [B, c] */
     flm_tensor mid, mid_act;                    /* f32 [B, 128] */
@@ -19,8 +19,8 @@ typedef struct flm_weighting {
     flm_arena arena;
 } flm_weighting;
 
-/* flm_weighting_create - for up to B_most sequences. Not collective. Errors: FLM_E_NOMEM. */
-flm_status flm_weighting_create(flm_backend *be, const flm_model_shape *shape, int64_t B_most, flm_weighting **out);
+/* flm_weighting_create - for up to max_batch sequences. Not collective. Errors: FLM_E_NOMEM. */
+flm_status flm_weighting_create(flm_backend *be, const flm_model_shape *shape, int64_t max_batch, flm_weighting **out);
 
 /* flm_weighting_destroy - accepts NULL, nulls it. */
 void flm_weighting_destroy(flm_weighting **weighting);

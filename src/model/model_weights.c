@@ -184,24 +184,24 @@ flm_status flm_weights_create(flm_backend *be, const flm_model_shape *shape, flm
     if (compute != FLM_DTYPE_F32 && compute != FLM_DTYPE_BF16)
         FLM_FAIL(FLM_E_ARG, "weights cannot compute in %s", flm_dtype_name(compute));
     const size_t N = (size_t)shape->N;
-    const size_t most = OUTSIDE + PER_BLOCK * N + (shape->network != FLM_NETWORK_ONE_TIME ? UNTIL : 0) +
-                        (shape->network == FLM_NETWORK_RESIDUAL ? WEIGHTING : 0);
+    const size_t max = OUTSIDE + PER_BLOCK * N + (shape->network != FLM_NETWORK_ONE_TIME ? UNTIL : 0) +
+                       (shape->network == FLM_NETWORK_RESIDUAL ? WEIGHTING : 0);
     weights = calloc(1, sizeof *weights);
     if (weights != NULL) {
         *weights = (flm_weights){.be = be, .shape = *shape, .compute = compute, .size = size};
         weights->buckets = flm_bucket_head_small(shape->N) + 1;
         if (shape->network != FLM_NETWORK_ONE_TIME) weights->buckets = flm_bucket_two_time(shape->N) + 1;
-        weights->parameter = calloc(most, sizeof *weights->parameter);
+        weights->parameter = calloc(max, sizeof *weights->parameter);
         weights->bucket = calloc((size_t)weights->buckets, sizeof *weights->bucket);
         weights->w.block = calloc(N, sizeof *weights->w.block);
         weights->grad.block = calloc(N, sizeof *weights->grad.block);
-        at = (layout){weights, calloc(most, sizeof *at.view), calloc((size_t)weights->buckets, sizeof *at.end)};
+        at = (layout){weights, calloc(max, sizeof *at.view), calloc((size_t)weights->buckets, sizeof *at.end)};
     }
     if (weights == NULL || weights->parameter == NULL || weights->bucket == NULL || weights->w.block == NULL ||
         weights->grad.block == NULL || at.view == NULL || at.end == NULL)
         FLM_FAIL(FLM_E_NOMEM, "no memory for the table of parameters");
     add_all(&at);
-    assert((size_t)weights->parameters == most);
+    assert((size_t)weights->parameters == max);
     divide(weights, at.end);
     weights->arena = flm_arena_begin(be);
     take_buckets(weights, gradients);

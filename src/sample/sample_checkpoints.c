@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { NAME_MOST = 200, PATH_MOST = 4096 };
+enum { NAME_MAX_BYTES = 200, PATH_BYTES = 4096 };
 
 /* A run directory, or a file whose format says so. */
 static flm_status is_checkpoint(const char *path, bool *checkpoint)
@@ -48,7 +48,7 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
                                     char **samples, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
-    char name[NAME_MOST], out[PATH_MOST];
+    char name[NAME_MAX_BYTES], out[PATH_BYTES];
     if (!o->compare) FLM_FAIL(FLM_E_USAGE, "%s is a checkpoint: --compare makes samples of it, or flm_generate", path);
     if (!o->samples_dir[0] || !o->gpt2[0] || !o->steps[0])
         FLM_FAIL(FLM_E_USAGE,

@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS_MOST = 1 << 20 };
+enum { STEPS_MAX = 1 << 20 };
 
 static flm_status parse_steps(generation *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_options_int_list("steps", g->o->steps, 1, STEPS_MOST, &g->steps, &g->steps_count));
+    FLM_TRY(flm_options_int_list("steps", g->o->steps, 1, STEPS_MAX, &g->steps, &g->steps_count));
     for (int i = 0; i < g->steps_count; i++)
         for (int k = 0; k < i; k++)
             if (g->steps[k] == g->steps[i])
@@ -67,7 +67,7 @@ done:
 static flm_status make_all(generation *g, bool (*stop_requested)(void), bool *stopped)
 {
     flm_status rc = FLM_OK;
-    const int64_t N = g->o->samples, batch = g->dit->B_most, blocks = (N + batch - 1) / batch;
+    const int64_t N = g->o->samples, batch = g->dit->max_batch, blocks = (N + batch - 1) / batch;
     const int64_t rank = flm_comm_rank(g->comm), size = flm_comm_size(g->comm);
     flm_progress progress = flm_progress_begin(0, rank == 0);
     double total = 0, done_steps = 0;

@@ -92,7 +92,7 @@ static flm_status load_weights(generation *g, const flm_checkpoint *checkpoint, 
     FLM_TRY(flm_weights_create(g->be, &shape, act_of(g), 1, false, out));
     FLM_TRY(flm_model_load(*out, checkpoint, set_of(g->o)));
 done:
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 static flm_status load_all(generation *g)
@@ -121,7 +121,7 @@ static flm_status create_parts(generation *g)
     FLM_TRY(flm_gamma_create(shape->V, &g->gamma));
     FLM_TRY(flm_noise_create_joint(g->be, shape->V, shape->d, g->teacher != NULL,
                                    g->teacher != NULL ? &g->teacher->w.E : NULL, &g->basis));
-    FLM_TRY(flm_dit_create(g->be, shape, act_of(g), batch, chunk, FLM_DIT_FORWARD, &g->dit));
+    FLM_TRY(flm_dit_create(g->be, shape, act_of(g), batch, chunk, FLM_DIT_INFERENCE, &g->dit));
     g->ids = malloc((size_t)(batch * shape->L) * sizeof *g->ids);
     g->present = malloc((size_t)batch * sizeof *g->present);
     if (g->ids == NULL || g->present == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld samples", (long long)batch);

@@ -125,7 +125,7 @@ static flm_status texts_kept(const scoring *s, score_keep *keep, const char *pat
     const int64_t n = keep->texts->count;
     local = score_keep_open(keep, s->o->keep, path);
     if (local == FLM_OK && flm_comm_rank(s->comm) == 0)
-        local = flm_err_blame(score_keep_read(keep, nll, positions, present), path);
+        local = flm_err_prefix(score_keep_read(keep, nll, positions, present), path);
     FLM_TRY(flm_comm_agree(s->comm, local));
     FLM_TRY(flm_comm_broadcast(s->comm, nll, n * (int64_t)sizeof *nll, 0));
     FLM_TRY(flm_comm_broadcast(s->comm, positions, n * (int64_t)sizeof *positions, 0));
@@ -180,7 +180,7 @@ static flm_status texts_score(scoring *s, const char *path)
                                      s->o->length, text_get, s->o->keep[0] ? text_store : NULL};
     FLM_TRY(flm_score_rows(s->comm, s->scorer, &source, nll, positions, present, s->stop_requested));
     if (flm_comm_rank(s->comm) == 0)
-        local = flm_err_blame(texts_summarise(s, &texts, nll, positions, &e->result), path);
+        local = flm_err_prefix(texts_summarise(s, &texts, nll, positions, &e->result), path);
     FLM_TRY(flm_comm_agree(s->comm, local));
     e->scored = true;
 done:

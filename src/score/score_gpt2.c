@@ -9,7 +9,7 @@ static void take_work(flm_gpt2 *g)
 {
     flm_arena *at = &g->work;
     const flm_dtype f32 = FLM_DTYPE_F32, i32 = FLM_DTYPE_I32;
-    const int64_t R = g->rows_most, d = g->shape.d;
+    const int64_t R = g->max_rows, d = g->shape.d;
     g->tokens = flm_arena_1d(at, i32, R);
     g->positions = flm_arena_1d(at, i32, R);
     g->target = flm_arena_1d(at, i32, R);
@@ -24,7 +24,7 @@ static void take_work(flm_gpt2 *g)
     g->loss = flm_arena_1d(at, f32, R);
 }
 
-flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, flm_dtype act, int64_t rows_most,
+flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, flm_dtype act, int64_t max_rows,
                            int64_t chunk, flm_gpt2 **out)
 {
     flm_status rc = FLM_OK;
@@ -38,13 +38,13 @@ flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, fl
         FLM_FAIL(FLM_E_MISMATCH, "a checkpoint of kind %s, must be gpt2 (flm_convert makes one)", info->kind);
     g->shape = (flm_gpt2_shape){info->L, info->vocabulary.V, info->d, info->H, info->N, info->vocabulary.end_id};
     FLM_TRY(flm_gpt2_check(&g->shape));
-    if (rows_most < g->shape.L || rows_most > INT32_MAX / 4 || chunk < 1)
-        FLM_FAIL(FLM_E_ARG, "gpt2: %" PRId64 " tokens at once, must be from %" PRId64 " on; chunk %" PRId64, rows_most,
+    if (max_rows < g->shape.L || max_rows > INT32_MAX / 4 || chunk < 1)
+        FLM_FAIL(FLM_E_ARG, "gpt2: %" PRId64 " tokens at once, must be from %" PRId64 " on; chunk %" PRId64, max_rows,
                  g->shape.L, chunk);
-    g->rows_most = (rows_most + FLM_GPT2_ROWS - 1) / FLM_GPT2_ROWS * FLM_GPT2_ROWS;
-    g->chunk = chunk < g->rows_most ? chunk : g->rows_most;
+    g->max_rows = (max_rows + FLM_GPT2_ROWS - 1) / FLM_GPT2_ROWS * FLM_GPT2_ROWS;
+    g->chunk = chunk < g->max_rows ? chunk : g->max_rows;
     void *host = NULL;
-    FLM_TRY(be->memory->host_alloc(be, (size_t)(4 * g->rows_most + 1) * sizeof *g->host, &host));
+    FLM_TRY(be->memory->host_alloc(be, (size_t)(4 * g->max_rows + 1) * sizeof *g->host, &host));
     g->host = host;
     FLM_TRY(flm_gpt2_load(g, checkpoint));
     g->work = flm_arena_begin(be);
@@ -136,9 +136,9 @@ static flm_status check_batch(const flm_gpt2 *g, const int32_t *ids, const int64
 {
     flm_status rc = FLM_OK;
     const flm_gpt2_shape *s = &g->shape;
-    if (B < 1 || starts[0] != 0 || B > g->rows_most) FLM_FAIL(FLM_E_ARG, "gpt2: a batch of %" PRId64 " sequences", B);
+    if (B < 1 || starts[0] != 0 || B > g->max_rows) FLM_FAIL(FLM_E_ARG, "gpt2: a batch of %" PRId64 " sequences", B);
     for (int64_t b = 0; b < B; b++)
-        if (starts[b + 1] < starts[b] || starts[b + 1] - starts[b] > s->L || starts[b + 1] > g->rows_most)
+        if (starts[b + 1] < starts[b] || starts[b + 1] - starts[b] > s->L || starts[b + 1] > g->max_rows)
             FLM_FAIL(FLM_E_ARG, "gpt2: sequence %" PRId64 " has %" PRId64 " tokens, at most %" PRId64 " are allowed", b,
                      starts[b + 1] - starts[b], s->L);
     for (int64_t i = 0; i < starts[B]; i++)

@@ -26,11 +26,11 @@ flm_status flm_gpt2_check(const flm_gpt2_shape *shape);
 
 typedef struct flm_gpt2 flm_gpt2;
 
-/* flm_gpt2_create - the weights of a checkpoint of kind gpt2, as compute dtype act, and room for batches of rows_most
+/* flm_gpt2_create - the weights of a checkpoint of kind gpt2, as compute dtype act, and room for batches of max_rows
  * tokens in all (at least L; rounded up to FLM_GPT2_ROWS). chunk: rows of logits at once. Not collective: each rank
  * reads the whole. Errors: FLM_E_MISMATCH (another kind; a tensor is missing or has another shape), FLM_E_FORMAT,
  * FLM_E_CHECKSUM, FLM_E_IO, FLM_E_NOMEM with the bytes asked. */
-flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, flm_dtype act, int64_t rows_most,
+flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, flm_dtype act, int64_t max_rows,
                            int64_t chunk, flm_gpt2 **out);
 
 /* flm_gpt2_destroy - accepts NULL, nulls it. */
@@ -43,7 +43,7 @@ const flm_gpt2_shape *flm_gpt2_get_shape(const flm_gpt2 *gpt2);
 enum { FLM_GPT2_ROWS = 128 };
 
 /* flm_gpt2_nll - nll[i] = -log p(ids[i] | the ids of its sequence before it), in nats; 0 for the first of a sequence.
- * in  ids i32 [starts[B]], starts [B + 1] ascending from 0, at most rows_most and no sequence over L; host memory
+ * in  ids i32 [starts[B]], starts [B + 1] ascending from 0, at most max_rows and no sequence over L; host memory
  * out nll f32 [starts[B]], host memory. Errors: FLM_E_ARG (an id outside 0..V-1, sizes), those of the backend. */
 flm_status flm_gpt2_nll(flm_gpt2 *gpt2, const int32_t *ids, const int64_t *starts, int64_t B, float *nll);
 

@@ -31,7 +31,7 @@ struct flm_gpt2 {
     flm_backend *be;
     flm_gpt2_shape shape;
     flm_dtype act;
-    int64_t rows_most, chunk;
+    int64_t max_rows, chunk;
     flm_tensor E, head, P;                        /* f32 [V, d], act [V, d] (E itself in f32), f32 [L, d] */
     flm_tensor final_w, final_mod;                /* f32 [d], [1, 2d] */
     gpt2_block *block;                            /* [N] */

@@ -25,13 +25,13 @@ flm_status flm_gpt2_check(const flm_gpt2_shape *s)
     flm_status rc = FLM_OK;
     const struct {
         const char *name;
-        int64_t value, least, most;
+        int64_t value, min, max;
     } sizes[] = {{"positions", s->L, 1, 1 << 20}, {"vocabulary", s->V, 2, 1 << 24}, {"hidden size", s->d, 1, 1 << 16},
                  {"heads", s->H, 1, 1 << 12},     {"blocks", s->N, 1, 4096},        {"end id", s->end_id, 0, s->V - 1}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        if (sizes[i].value < sizes[i].least || sizes[i].value > sizes[i].most)
+        if (sizes[i].value < sizes[i].min || sizes[i].value > sizes[i].max)
             FLM_FAIL(FLM_E_ARG, "gpt2: %s: %" PRId64 ", must be in %" PRId64 "..%" PRId64, sizes[i].name,
-                     sizes[i].value, sizes[i].least, sizes[i].most);
+                     sizes[i].value, sizes[i].min, sizes[i].max);
     if (s->d % s->H != 0)
         FLM_FAIL(FLM_E_ARG, "gpt2: hidden size %" PRId64 " is not a multiple of %" PRId64 " heads", s->d, s->H);
 done:
@@ -147,14 +147,14 @@ flm_status flm_gpt2_load(flm_gpt2 *g, const flm_checkpoint *checkpoint)
     flm_checkpoint_dataset *want = NULL;
     float *values = NULL;
     int count = 0;
-    int64_t most = (g->shape.V > g->shape.L ? g->shape.V : g->shape.L) * g->shape.d;
+    int64_t max = (g->shape.V > g->shape.L ? g->shape.V : g->shape.L) * g->shape.d;
 
     g->block = calloc((size_t)g->shape.N, sizeof *g->block);
     if (!g->block) FLM_FAIL(FLM_E_NOMEM, "gpt2: no memory for %" PRId64 " blocks", g->shape.N);
     FLM_TRY(flm_gpt2_datasets(&g->shape, "weights/", &want, &count));
-    if (most < 4 * g->shape.d * g->shape.d) most = 4 * g->shape.d * g->shape.d;
-    values = malloc((size_t)most * sizeof *values);
-    if (!values) FLM_FAIL(FLM_E_NOMEM, "gpt2: no memory for %" PRId64 " numbers", most);
+    if (max < 4 * g->shape.d * g->shape.d) max = 4 * g->shape.d * g->shape.d;
+    values = malloc((size_t)max * sizeof *values);
+    if (!values) FLM_FAIL(FLM_E_NOMEM, "gpt2: no memory for %" PRId64 " numbers", max);
     g->arena = flm_arena_begin(g->be);
     take_weights(g);
     FLM_TRY(flm_arena_commit(&g->arena, "GPT-2's weights"));

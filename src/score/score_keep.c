@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FIGURES = 38, LINE = FIGURES + 10, PATH_MOST = 4096 }; /* bytes: "nll positions", and with " sum\n" */
+enum { FIGURES = 38, LINE = FIGURES + 10, PATH_BYTES = 4096 }; /* bytes: "nll positions", and with " sum\n" */
 
 static uint32_t line_sum(const score_keep *k, int64_t row, const char *figures)
 {
@@ -30,7 +30,7 @@ flm_status score_keep_open(score_keep *k, const char *directory, const char *pat
 {
     flm_status rc = FLM_OK;
     const char *slash = strrchr(path, '/');
-    char file[PATH_MOST];
+    char file[PATH_BYTES];
     /* Files of one name in several directories are told apart by the sum of the whole path. */
     const int length = snprintf(file, sizeof file, "%s/%s-%08" PRIx32 ".scores", directory, slash ? slash + 1 : path,
                                 flm_crc32c(0, path, strlen(path)));

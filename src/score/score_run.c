@@ -64,7 +64,7 @@ static flm_status score_block(rows_run *r, int64_t first, int64_t count, double 
     }
 done:
     free(text);
-    return flm_err_blame(rc, source->name);
+    return flm_err_prefix(rc, source->name);
 }
 
 static flm_status score_blocks(rows_run *r, int rank, int size, double *nll, int64_t *positions,

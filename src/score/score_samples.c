@@ -132,7 +132,7 @@ flm_status flm_score_samples(flm_comm *comm, flm_scorer *scorer, flm_samples *sa
     FLM_TRY(flm_comm_agree(comm, set_begin(&s, info, path)));
     FLM_TRY(present_share(comm, &s, info->samples));
     FLM_TRY(flm_score_rows(comm, scorer, &source, s.nll, s.positions, s.present, stop_requested));
-    if (flm_comm_rank(comm) == 0) local = flm_err_blame(summarise(&s, info->samples, draws, seed, &result), path);
+    if (flm_comm_rank(comm) == 0) local = flm_err_prefix(summarise(&s, info->samples, draws, seed, &result), path);
     FLM_TRY(flm_comm_agree(comm, local));
     FLM_TRY(results_store(comm, samples, steps, &result));
     FLM_TRY(flm_samples_set_scorer(comm, samples, steps, words));

@@ -38,7 +38,7 @@ flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, i
     if (chunk == 0) chunk = flm_backend_chunk(be, info->vocabulary.V);
     const int64_t rows = batch > INT32_MAX / s->length ? INT32_MAX : batch * s->length;
     FLM_TRY(
-        flm_err_blame(flm_gpt2_create(be, checkpoint, act, rows < info->L ? info->L : rows, chunk, &s->gpt2), path));
+        flm_err_prefix(flm_gpt2_create(be, checkpoint, act, rows < info->L ? info->L : rows, chunk, &s->gpt2), path));
     FLM_TRY(flm_tokenizer_create("gpt2", &s->tokenizer));
     s->nll = malloc((size_t)rows * sizeof *s->nll);
     s->counted = malloc((size_t)s->length * sizeof *s->counted);
@@ -80,9 +80,9 @@ int64_t flm_scorer_batch(const flm_scorer *scorer) { return scorer->batch; }
 flm_status flm_scorer_encode(flm_scorer *scorer, const char *text, size_t bytes, int64_t length, flm_ids *ids)
 {
     flm_status rc = FLM_OK;
-    const size_t before = ids->count, most = (size_t)(length ? length : scorer->length);
+    const size_t before = ids->count, max = (size_t)(length ? length : scorer->length);
     FLM_TRY(flm_tokenizer_encode(scorer->tokenizer, text, bytes, ids, NULL));
-    if (ids->count - before > most) ids->count = before + most;
+    if (ids->count - before > max) ids->count = before + max;
 done:
     return rc;
 }

@@ -10,7 +10,7 @@
 typedef struct texts_growing {
     score_texts texts;
     size_t capacity;
-    int64_t most; /* room for starts */
+    int64_t max; /* room for starts */
 } texts_growing;
 
 static flm_status text_add(texts_growing *g, const char *text, size_t bytes)
@@ -25,11 +25,11 @@ static flm_status text_add(texts_growing *g, const char *text, size_t bytes)
         t->data = grown;
         g->capacity = capacity;
     }
-    if (t->count + 1 == g->most) {
-        int64_t *grown = realloc(t->starts, 2 * (size_t)g->most * sizeof *grown);
-        if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for %" PRId64 " texts", g->most);
+    if (t->count + 1 == g->max) {
+        int64_t *grown = realloc(t->starts, 2 * (size_t)g->max * sizeof *grown);
+        if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for %" PRId64 " texts", g->max);
         t->starts = grown;
-        g->most *= 2;
+        g->max *= 2;
     }
     if (bytes > 0) memcpy(t->data + used, text, bytes);
     t->starts[++t->count] = (int64_t)(used + bytes);
@@ -65,7 +65,7 @@ static flm_status lines_read(texts_growing *g, FILE *file, const char *path, con
         if (length > 0 && line[length - 1] == '\r') length--;
         if (length == 0) continue;
         snprintf(where, sizeof where, "%.4096s: line %" PRId64, path, number);
-        FLM_TRY(field ? flm_err_blame(json_line(g, line, (size_t)length, field), where)
+        FLM_TRY(field ? flm_err_prefix(json_line(g, line, (size_t)length, field), where)
                       : text_add(g, line, (size_t)length));
     }
     if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
@@ -104,10 +104,10 @@ static bool ends_in(const char *path, const char *ending)
 flm_status score_texts_read(const char *path, const char *field, bool whole, score_texts *out)
 {
     flm_status rc = FLM_OK;
-    texts_growing g = {.most = 64};
+    texts_growing g = {.max = 64};
     FILE *file = fopen(path, "r");
     if (!file) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
-    g.texts.starts = calloc((size_t)g.most, sizeof *g.texts.starts);
+    g.texts.starts = calloc((size_t)g.max, sizeof *g.texts.starts);
     if (!g.texts.starts) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
     const bool json = ends_in(path, ".jsonl") || ends_in(path, ".json");
     FLM_TRY(!json && whole ? whole_read(&g, file, path) : lines_read(&g, file, path, json ? field : NULL));

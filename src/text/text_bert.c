@@ -28,7 +28,7 @@ typedef struct bert {
     flm_ids chunk;            /* of the chunk that is not in the cache */
 
     /* The word under way; beyond 100 characters they are only counted. */
-    char word[TEXT_WORD_BYTES_MOST];
+    char word[TEXT_WORD_BYTES_MAX];
     size_t bytes, length;
 
     /* Marks of a combining class other than 0, which NFD orders: parts as of text_unicode_decompose. */
@@ -48,7 +48,7 @@ done:
 
 static inline void word_add(bert *t, uint32_t code)
 {
-    if (t->length++ < TEXT_WORD_CHARS_MOST) t->bytes += text_utf8_put(code, (unsigned char *)t->word + t->bytes);
+    if (t->length++ < TEXT_WORD_CHARS_MAX) t->bytes += text_utf8_put(code, (unsigned char *)t->word + t->bytes);
 }
 
 static flm_status word_alone(bert *t, uint32_t code)
@@ -152,7 +152,7 @@ static flm_status encode_cached(bert *t, const char *text, size_t bytes, flm_ids
     size_t count = 0;
     uint32_t hash = 0;
 
-    if (bytes <= TEXT_CACHE_KEY_MOST) {
+    if (bytes <= TEXT_CACHE_KEY_MAX) {
         hash = text_cache_hash(text, bytes);
         known = text_cache_find(&t->cache, hash, text, bytes, &count);
     }
@@ -160,7 +160,7 @@ static flm_status encode_cached(bert *t, const char *text, size_t bytes, flm_ids
         FLM_TRY(encode_chunk(t, (const unsigned char *)text, bytes));
         known = t->chunk.ids;
         count = t->chunk.count;
-        if (bytes <= TEXT_CACHE_KEY_MOST) text_cache_add(&t->cache, hash, text, bytes, known, count);
+        if (bytes <= TEXT_CACHE_KEY_MAX) text_cache_add(&t->cache, hash, text, bytes, known, count);
     }
     FLM_TRY(text_ids_push(ids, known, count));
 done:

@@ -13,18 +13,18 @@ typedef struct bpe_symbol {
     int32_t id, before, after;
 } bpe_symbol; /* id -1: swallowed by the one before */
 
-flm_status text_bpe_create(size_t most, text_bpe *bpe)
+flm_status text_bpe_create(size_t max, text_bpe *bpe)
 {
     flm_status rc = FLM_OK;
     size_t slots = 16;
 
-    while (slots < 3 * most) slots *= 2;
+    while (slots < 3 * max) slots *= 2;
     bpe->pairs = malloc(slots * sizeof *bpe->pairs);
-    bpe->made = malloc((most + 1) * sizeof *bpe->made);
-    if (!bpe->pairs || !bpe->made) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu merges", most);
+    bpe->made = malloc((max + 1) * sizeof *bpe->made);
+    if (!bpe->pairs || !bpe->made) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu merges", max);
     for (size_t i = 0; i < slots; i++) bpe->pairs[i] = (bpe_pair){0, 0, -1};
     bpe->mask = slots - 1;
-    bpe->ranks_most = most;
+    bpe->max_ranks = max;
 done:
     return rc;
 }

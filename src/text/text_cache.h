@@ -6,7 +6,7 @@
 #include "text/text_internal.h"
 
 enum {
-    TEXT_CACHE_KEY_MOST = 48,      /* longer words hardly come again */
+    TEXT_CACHE_KEY_MAX = 48,       /* longer words hardly come again */
     TEXT_CACHE_SLOTS = 1 << 18,    /* 2 MiB */
     TEXT_CACHE_NUMBERS = 4 << 20,  /* 16 MiB */
     TEXT_CACHE_ENTRIES = 160 << 10 /* of the slots: probes stay short */
@@ -26,7 +26,7 @@ typedef struct text_cache {
 flm_status text_cache_create(text_cache *cache);
 void text_cache_free(text_cache *cache);
 
-/* text_cache_hash - of a word of at most TEXT_CACHE_KEY_MOST bytes, 1 at least. */
+/* text_cache_hash - of a word of at most TEXT_CACHE_KEY_MAX bytes, 1 at least. */
 static inline uint32_t text_cache_hash(const char *word, size_t bytes)
 {
     uint64_t hash = bytes * 0x9e3779b97f4a7c15u, part;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FILE_MOST = 256 << 20 };
+enum { FILE_MAX = 256 << 20 };
 
 flm_status text_file_read(const char *path, char **data, size_t *bytes)
 {
@@ -27,7 +27,7 @@ flm_status text_file_read(const char *path, char **data, size_t *bytes)
         size += fread(all + size, 1, capacity - size, file);
         if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
         if (size < capacity) break;
-        if (capacity >= FILE_MOST) FLM_FAIL(FLM_E_FORMAT, "%s: too large for a vocabulary", path);
+        if (capacity >= FILE_MAX) FLM_FAIL(FLM_E_FORMAT, "%s: too large for a vocabulary", path);
         capacity *= 2;
     }
     all[size] = '\0';

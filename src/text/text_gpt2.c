@@ -293,13 +293,13 @@ static flm_status encode_plain(gpt2 *t, const char *text, size_t bytes, flm_ids 
         uint32_t hash = 0;
         end = text_gpt2_piece(&t->chars, text, bytes, at);
         length = end - at;
-        if (length <= TEXT_CACHE_KEY_MOST) {
+        if (length <= TEXT_CACHE_KEY_MAX) {
             hash = text_cache_hash(word, length);
             ids = text_cache_find(&t->cache, hash, word, length, &count);
         }
         if (!ids) {
             FLM_TRY(text_bpe_word(&t->bpe, word, length, &ids, &count));
-            if (length <= TEXT_CACHE_KEY_MOST) text_cache_add(&t->cache, hash, word, length, ids, count);
+            if (length <= TEXT_CACHE_KEY_MAX) text_cache_add(&t->cache, hash, word, length, ids, count);
         }
         FLM_TRY(text_ids_push(out, ids, count));
     }

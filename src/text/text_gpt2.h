@@ -15,7 +15,7 @@ typedef struct text_bpe {
     struct bpe_pair *pairs; /* a hash table; a pair of 0, 0 with rank -1 is free */
     size_t mask;
     int32_t *made; /* [rank]: the id that the merge makes */
-    size_t ranks, ranks_most;
+    size_t ranks, max_ranks;
     struct bpe_symbol *symbols; /* scratch of one word */
     uint64_t *heap;
     int32_t *ids;
@@ -23,7 +23,7 @@ typedef struct text_bpe {
 } text_bpe;
 
 /* text_bpe_create - room for `most` merges. Errors: FLM_E_NOMEM. */
-flm_status text_bpe_create(size_t most, text_bpe *bpe);
+flm_status text_bpe_create(size_t max, text_bpe *bpe);
 void text_bpe_free(text_bpe *bpe);
 
 /* text_bpe_add - the next merge, of which there are at most `most`; the same pair again takes the later rank. */

@@ -10,29 +10,29 @@
 static const char REPLACEMENT[] = "\xef\xbf\xbd";
 
 /* The bytes a lead byte asks for after it, and the range of the first of them; -1: no lead byte. */
-static int following(unsigned char lead, unsigned char *least, unsigned char *most)
+static int following(unsigned char lead, unsigned char *min, unsigned char *max)
 {
-    *least = 0x80;
-    *most = 0xbf;
+    *min = 0x80;
+    *max = 0xbf;
     if (lead < 0x80) return 0;
     if (lead < 0xc2 || lead > 0xf4) return -1;
-    if (lead == 0xe0) *least = 0xa0; /* no overlong forms */
-    if (lead == 0xed) *most = 0x9f;  /* no surrogates */
-    if (lead == 0xf0) *least = 0x90;
-    if (lead == 0xf4) *most = 0x8f; /* nothing above U+10FFFF */
+    if (lead == 0xe0) *min = 0xa0; /* no overlong forms */
+    if (lead == 0xed) *max = 0x9f; /* no surrogates */
+    if (lead == 0xf0) *min = 0x90;
+    if (lead == 0xf4) *max = 0x8f; /* nothing above U+10FFFF */
     return lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
 }
 
 /* The bytes of the sequence, or maximal subpart of one, at text; bytes > 0. */
 static size_t sequence(const unsigned char *text, size_t bytes, bool *valid)
 {
-    unsigned char least, most;
-    int more = following(text[0], &least, &most);
+    unsigned char min, max;
+    int more = following(text[0], &min, &max);
     size_t n = 1;
 
-    for (; more > 0 && n < bytes && text[n] >= least && text[n] <= most; n++, more--) {
-        least = 0x80;
-        most = 0xbf;
+    for (; more > 0 && n < bytes && text[n] >= min && text[n] <= max; n++, more--) {
+        min = 0x80;
+        max = 0xbf;
     }
     *valid = more == 0;
     return n;

@@ -4,16 +4,16 @@
 
 #include <stdlib.h>
 
-enum { IDS_MOST = 1 << 24 };
+enum { IDS_MAX = 1 << 24 };
 
-flm_status text_words_create(size_t most, text_words *words)
+flm_status text_words_create(size_t max, text_words *words)
 {
     flm_status rc = FLM_OK;
     size_t slots = 16;
 
-    while (slots < 2 * most) slots *= 2;
+    while (slots < 2 * max) slots *= 2;
     words->slots = calloc(slots, sizeof *words->slots);
-    if (!words->slots) FLM_FAIL(FLM_E_NOMEM, "no memory for a table of %zu tokens", most);
+    if (!words->slots) FLM_FAIL(FLM_E_NOMEM, "no memory for a table of %zu tokens", max);
     words->mask = slots - 1;
 done:
     return rc;
@@ -49,14 +49,14 @@ int32_t text_words_find(const text_words *words, const char *text, size_t bytes)
     return text_words_find_hash(words, hash_of(text, bytes), text, bytes);
 }
 
-static flm_status vocabulary_grow(text_vocabulary *v, size_t least)
+static flm_status vocabulary_grow(text_vocabulary *v, size_t min)
 {
     flm_status rc = FLM_OK;
     size_t capacity = v->capacity ? v->capacity : 1024;
     char **tokens;
     uint32_t *bytes;
 
-    while (capacity < least) capacity *= 2;
+    while (capacity < min) capacity *= 2;
     if (capacity == v->capacity) goto done;
     tokens = realloc(v->tokens, capacity * sizeof *tokens);
     if (!tokens) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for %zu tokens", v->path, capacity);
@@ -74,9 +74,9 @@ flm_status text_vocabulary_put(text_vocabulary *v, int64_t id, const char *token
 {
     flm_status rc = FLM_OK;
 
-    if (id < 0 || id >= IDS_MOST)
+    if (id < 0 || id >= IDS_MAX)
         FLM_FAIL(FLM_E_FORMAT, "%s: the id %lld of \"%.64s\" is not in 0..%d", v->path, (long long)id, token,
-                 IDS_MOST - 1);
+                 IDS_MAX - 1);
     FLM_TRY(vocabulary_grow(v, (size_t)id + 1));
     if (v->tokens[id]) FLM_FAIL(FLM_E_FORMAT, "%s: two tokens have the id %lld", v->path, (long long)id);
     v->tokens[id] = malloc(bytes + 1);

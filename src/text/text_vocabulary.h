@@ -25,7 +25,7 @@ typedef struct text_words {
 } text_words;
 
 /* text_words_create - for at most `most` strings. Errors: FLM_E_NOMEM. */
-flm_status text_words_create(size_t most, text_words *words);
+flm_status text_words_create(size_t max, text_words *words);
 void text_words_free(text_words *words);
 
 /* text_words_add - returns false, and changes nothing, when the string is there. bytes < 2^32. */

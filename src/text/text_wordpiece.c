@@ -30,12 +30,12 @@ void text_wordpiece_free(text_wordpiece *pieces)
 }
 
 /* The longest piece at the beginning of word; its bytes, 0: there is none. */
-static size_t longest(const text_words *words, size_t most, const char *word, size_t bytes, int32_t *id)
+static size_t longest(const text_words *words, size_t max, const char *word, size_t bytes, int32_t *id)
 {
-    uint64_t hashes[TEXT_WORD_CHARS_MOST], hash = TEXT_HASH_BEGIN;
-    size_t ends[TEXT_WORD_CHARS_MOST], n = 0;
+    uint64_t hashes[TEXT_WORD_CHARS_MAX], hash = TEXT_HASH_BEGIN;
+    size_t ends[TEXT_WORD_CHARS_MAX], n = 0;
 
-    for (size_t at = 0; at < bytes && at < most && n < TEXT_WORD_CHARS_MOST;) {
+    for (size_t at = 0; at < bytes && at < max && n < TEXT_WORD_CHARS_MAX;) {
         do hash = text_hash_add(hash, (unsigned char)word[at++]);
         while (at < bytes && ((unsigned char)word[at] & 0xc0) == 0x80);
         hashes[n] = hash;
@@ -53,8 +53,8 @@ flm_status text_wordpiece_word(const text_wordpiece *pieces, const char *word, s
     flm_status rc = FLM_OK;
     size_t begin = ids->count;
 
-    FLM_TRY(text_ids_reserve(ids, TEXT_WORD_CHARS_MOST));
-    if (chars > TEXT_WORD_CHARS_MOST) bytes = 0;
+    FLM_TRY(text_ids_reserve(ids, TEXT_WORD_CHARS_MAX));
+    if (chars > TEXT_WORD_CHARS_MAX) bytes = 0;
     for (size_t at = 0, n; at < bytes; at += n) {
         n = longest(at ? &pieces->more : &pieces->first, pieces->longest, word + at, bytes - at, &ids->ids[ids->count]);
         if (n == 0) {

@@ -5,7 +5,7 @@
 #include "text/text_vocabulary.h"
 
 /* Source: transformers 4.49.0, WordpieceTokenizer. */
-enum { TEXT_WORD_CHARS_MOST = 100, TEXT_WORD_BYTES_MOST = 4 * TEXT_WORD_CHARS_MOST };
+enum { TEXT_WORD_CHARS_MAX = 100, TEXT_WORD_BYTES_MAX = 4 * TEXT_WORD_CHARS_MAX };
 
 /* Pieces that begin a word, and those that go on ("##" left off). Strings belong to the vocabulary. */
 typedef struct text_wordpiece {
@@ -19,7 +19,7 @@ flm_status text_wordpiece_create(const text_vocabulary *v, text_wordpiece *piece
 void text_wordpiece_free(text_wordpiece *pieces);
 
 /* text_wordpiece_word - append a word's pieces, the longest first; [UNK] alone where there is no way, or where chars is
- * over 100. word [bytes <= TEXT_WORD_BYTES_MOST, valid UTF-8] of `chars` > 0 code points; it is not looked at when
+ * over 100. word [bytes <= TEXT_WORD_BYTES_MAX, valid UTF-8] of `chars` > 0 code points; it is not looked at when
  * there are too many. Errors: FLM_E_NOMEM. */
 flm_status text_wordpiece_word(const text_wordpiece *pieces, const char *word, size_t bytes, size_t chars,
                                flm_ids *ids);

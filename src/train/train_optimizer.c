@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCRATCH = 1 << 16, MOST_SUMS = 8 };
+enum { SCRATCH = 1 << 16, MAX_SUMS = 8 };
 
 static flm_tensor own_slice(const flm_optimizer *o, const flm_tensor *bucket, int64_t slice)
 {
@@ -162,15 +162,15 @@ flm_status flm_optimizer_reduce(flm_optimizer *o, flm_noise_basis *basis, double
 {
     flm_status rc = FLM_OK;
     flm_backend *be = o->weights->be;
-    double all[MOST_SUMS + 1] = {0};
-    assert(count <= MOST_SUMS && !o->showing_ema);
+    double all[MAX_SUMS + 1] = {0};
+    assert(count <= MAX_SUMS && !o->showing_ema);
     FLM_TRY(flm_noise_reduce(basis, o->comm, &o->waited));
     FLM_TRY(wait_all(o));
     FLM_TRY(add_noise_part(o, basis));
     FLM_TRY(be->memory->zero(be, o->norm_sq.data, sizeof(double)));
     for (int b = 0; b < o->weights->buckets; b++) FLM_TRY(be->ops->sum_squares(be, &o->norm_sq, &o->slice[b].grad));
     FLM_TRY(be->memory->to_host(be, &all[count], o->norm_sq.data, sizeof(double)));
-    FLM_TRY(flm_comm_settle(o->comm, be)); /* the first wait behind the gradients' sums */
+    FLM_TRY(flm_comm_sync(o->comm, be)); /* the first wait behind the gradients' sums */
     memcpy(all, sums, (size_t)count * sizeof *sums);
     FLM_TRY(flm_comm_sum_f64(o->comm, all, count + 1));
     memcpy(sums, all, (size_t)count * sizeof *sums);

@@ -135,7 +135,7 @@ flm_status flm_run_resume(flm_run *run)
     if (checkpoint == NULL) {
         FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
         if (run->teacher.checkpoint != NULL)
-            FLM_TRY(flm_err_blame(
+            FLM_TRY(flm_err_prefix(
                 flm_train_checkpoint_begin(run->trainer->optimizer, run->teacher.checkpoint, flm_run_teacher_set(run)),
                 run->teacher.path));
         goto done;
@@ -146,7 +146,7 @@ flm_status flm_run_resume(flm_run *run)
     else
         snprintf(path, sizeof path, "%s", run->o->resume);
     FLM_TRY(flm_comm_agree(run->comm, check_fits(run, checkpoint, path)));
-    FLM_TRY(flm_err_blame(flm_train_checkpoint_read(run->trainer->optimizer, checkpoint), path));
+    FLM_TRY(flm_err_prefix(flm_train_checkpoint_read(run->trainer->optimizer, checkpoint), path));
     run->trainer->step = step;
     if (own) run->saved_step = step;
     tell_changes(run, checkpoint);

@@ -17,9 +17,9 @@
  * full of work with fewer; `small` takes 11 GiB with as many, 15 in distillation. */
 enum { MICRO_TOKENS = 8192, MICRO_TOKENS_GPU = 16384 };
 /* Numbers of steps to sample with at a validation, and the most of them. */
-enum { EVAL_STEPS_MOST = 16, SAMPLE_STEPS_MOST = 1 << 20 };
+enum { EVAL_STEPS_MAX = 16, SAMPLE_STEPS_MAX = 1 << 20 };
 
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* A student has its teacher's sizes; an FLM those of the options. */
 static flm_status choose_shape(const flm_run *run, flm_model_shape *shape)
@@ -66,7 +66,7 @@ static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer
                                 .optimizer = {o->beta1, o->beta2, o->eps, o->weight_decay, o->clip, o->ema_decay}};
     FLM_TRY(choose_shape(run, &s->shape));
     const int64_t tokens = run->be->host_memory ? MICRO_TOKENS : MICRO_TOKENS_GPU;
-    s->micro_batch = o->micro_batch ? o->micro_batch : most(1, tokens / s->shape.L);
+    s->micro_batch = o->micro_batch ? o->micro_batch : max(1, tokens / s->shape.L);
     s->chunk = o->chunk ? o->chunk : flm_backend_chunk(run->be, s->shape.V);
 done:
     return rc;
@@ -112,22 +112,22 @@ typedef struct shares {
     int64_t micro_batch, part[FLM_MEMORY_PARTS], all, samples;
 } shares;
 
-static flm_status shares_most(const flm_run *run, shares *most_of)
+static flm_status max_shares(const flm_run *run, shares *max_of)
 {
     flm_status rc = FLM_OK;
     size_t part[FLM_MEMORY_PARTS];
     flm_trainer_memory(run->trainer, part);
-    most_of->micro_batch = run->trainer->settings.micro_batch;
-    for (int i = 0; i < FLM_MEMORY_PARTS; i++) most_of->part[i] = (int64_t)part[i];
-    FLM_TRY(flm_comm_max_i64(run->comm, &most_of->micro_batch, 1));
-    FLM_TRY(flm_comm_max_i64(run->comm, most_of->part, FLM_MEMORY_PARTS));
-    most_of->all = 0;
-    for (int i = 0; i < FLM_MEMORY_PARTS; i++) most_of->all += most_of->part[i];
+    max_of->micro_batch = run->trainer->settings.micro_batch;
+    for (int i = 0; i < FLM_MEMORY_PARTS; i++) max_of->part[i] = (int64_t)part[i];
+    FLM_TRY(flm_comm_max_i64(run->comm, &max_of->micro_batch, 1));
+    FLM_TRY(flm_comm_max_i64(run->comm, max_of->part, FLM_MEMORY_PARTS));
+    max_of->all = 0;
+    for (int i = 0; i < FLM_MEMORY_PARTS; i++) max_of->all += max_of->part[i];
 done:
     return rc;
 }
 
-static void tell_plan(const flm_run *run, const shares *most_of)
+static void tell_plan(const flm_run *run, const shares *max_of)
 {
     const flm_trainer *t = run->trainer;
     const flm_model_shape *s = &t->settings.shape;
@@ -144,20 +144,20 @@ static void tell_plan(const flm_run *run, const shares *most_of)
     flm_log(FLM_LOG_INFO,
             "%d rank%s, batch %" PRId64 " (at most %" PRId64 " at once a rank), %" PRId64
             " rows an epoch; %.0f MiB a rank",
-            flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch, most_of->micro_batch,
-            flm_shards_rows(run->train), (double)most_of->all / (1 << 20));
+            flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch, max_of->micro_batch,
+            flm_shards_rows(run->train), (double)max_of->all / (1 << 20));
 }
 
-static void print_memory(const flm_run *run, const shares *most_of)
+static void print_memory(const flm_run *run, const shares *max_of)
 {
     const flm_trainer_settings *s = &run->trainer->settings;
     if (flm_comm_rank(run->comm) != 0) return;
-    printf("%" PRId64 " x %" PRId64 " tokens at once a rank, %s: MiB of its device\n", most_of->micro_batch, s->shape.L,
+    printf("%" PRId64 " x %" PRId64 " tokens at once a rank, %s: MiB of its device\n", max_of->micro_batch, s->shape.L,
            flm_dtype_name(s->act));
     for (int i = 0; i < FLM_MEMORY_PARTS; i++)
-        if (most_of->part[i] > 0) printf("%10.1f  %s\n", (double)most_of->part[i] / (1 << 20), flm_trainer_part(i));
-    printf("%10.1f  all\n", (double)most_of->all / (1 << 20));
-    if (most_of->samples > 0) printf("%10.1f  more while a validation samples\n", (double)most_of->samples / (1 << 20));
+        if (max_of->part[i] > 0) printf("%10.1f  %s\n", (double)max_of->part[i] / (1 << 20), flm_trainer_part(i));
+    printf("%10.1f  all\n", (double)max_of->all / (1 << 20));
+    if (max_of->samples > 0) printf("%10.1f  more while a validation samples\n", (double)max_of->samples / (1 << 20));
 }
 
 /* A plan is of training on a GPU. */
@@ -170,7 +170,7 @@ done:
     return rc;
 }
 
-static flm_status prepare(flm_run *run, shares *most_of)
+static flm_status prepare(flm_run *run, shares *max_of)
 {
     flm_status rc = FLM_OK;
     flm_trainer_settings settings;
@@ -178,22 +178,22 @@ static flm_status prepare(flm_run *run, shares *most_of)
     const flm_dtype act = precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
     FLM_TRY(check_plan(run->o));
     FLM_TRY(flm_comm_agree(run->comm, collect_settings(run)));
-    FLM_TRY(flm_options_int_list("eval-steps", run->o->eval_steps, 1, SAMPLE_STEPS_MOST, &run->sample_steps,
+    FLM_TRY(flm_options_int_list("eval-steps", run->o->eval_steps, 1, SAMPLE_STEPS_MAX, &run->sample_steps,
                                  &run->sample_steps_count));
-    if (run->sample_steps_count > EVAL_STEPS_MOST)
-        FLM_FAIL(FLM_E_USAGE, "--eval-steps %s: more than %d numbers", run->o->eval_steps, EVAL_STEPS_MOST);
+    if (run->sample_steps_count > EVAL_STEPS_MAX)
+        FLM_FAIL(FLM_E_USAGE, "--eval-steps %s: more than %d numbers", run->o->eval_steps, EVAL_STEPS_MAX);
     FLM_TRY(open_shards(run));
     FLM_TRY(flm_run_teachers(run, act));
     FLM_TRY(choose_settings(run, act, &settings));
     if (!run->o->plan) FLM_TRY(flm_run_directory_make(run));
     FLM_TRY(flm_trainer_create(run->be, run->comm, &settings, &run->trainer));
-    FLM_TRY(shares_most(run, most_of));
+    FLM_TRY(max_shares(run, max_of));
     if (run->o->plan && run->o->eval_samples > 0) {
         size_t bytes = 0;
         FLM_TRY(flm_trainer_sample_bytes(run->trainer, &bytes));
-        most_of->samples = (int64_t)bytes;
+        max_of->samples = (int64_t)bytes;
     }
-    tell_plan(run, most_of);
+    tell_plan(run, max_of);
     if (!run->o->plan) FLM_TRY(flm_run_resume(run));
 done:
     return rc;
@@ -215,7 +215,7 @@ static flm_status sample(flm_run *run)
 {
     flm_status rc = FLM_OK;
     const int64_t samples = run->o->eval_samples, step = run->trainer->step;
-    double entropy[EVAL_STEPS_MOST];
+    double entropy[EVAL_STEPS_MAX];
     if (samples == 0) goto done;
     FLM_TRY(flm_trainer_sample(run->trainer, run->sample_steps, run->sample_steps_count, samples, entropy));
     for (int i = 0; i < run->sample_steps_count; i++)
@@ -336,10 +336,10 @@ flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_option
 {
     flm_status rc = FLM_OK;
     flm_run run = {.comm = comm, .be = be, .o = options, .given = given};
-    shares most_of = {0};
-    FLM_TRY(prepare(&run, &most_of));
+    shares max_of = {0};
+    FLM_TRY(prepare(&run, &max_of));
     if (options->plan)
-        print_memory(&run, &most_of);
+        print_memory(&run, &max_of);
     else if (options->eval_only)
         FLM_TRY(evaluate(&run));
     else

@@ -43,12 +43,12 @@ done:
 static flm_status run(flm_trainer *t, const sampling *s, int64_t steps, int64_t samples, double *sum)
 {
     flm_status rc = FLM_OK;
-    const int64_t rank = flm_comm_rank(t->comm), size = flm_comm_size(t->comm), most = t->settings.micro_batch;
+    const int64_t rank = flm_comm_rank(t->comm), size = flm_comm_size(t->comm), max = t->settings.micro_batch;
     const int64_t end = samples * (rank + 1) / size;
     double part;
     *sum = 0;
-    for (int64_t at = samples * rank / size; at < end; at += most) {
-        const int64_t B = end - at < most ? end - at : most;
+    for (int64_t at = samples * rank / size; at < end; at += max) {
+        const int64_t B = end - at < max ? end - at : max;
         const flm_noise_source noise = {NULL, flm_philox_stream(t->settings.seed, FLM_RANDOM_SAMPLE, 0, 0), at};
         FLM_TRY(flm_sampler_run(s->sampler, B, steps, &noise, t->ids));
         FLM_TRY(flm_score_entropy(t->ids, B, t->settings.shape.L, &part));

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Samples [*first, *first + *count) of n are this rank's. */
 static void share(const flm_comm *comm, int64_t n, int64_t *first, int64_t *count)
@@ -24,16 +24,16 @@ static flm_status create_objective(flm_trainer *trainer)
     flm_status rc = FLM_OK;
     flm_backend *be = trainer->be;
     const flm_trainer_settings *s = &trainer->settings;
-    const int64_t chunk = least(s->chunk, s->micro_batch * s->shape.L);
+    const int64_t chunk = min(s->chunk, s->micro_batch * s->shape.L);
     const int frozen = (s->teacher != NULL) + (s->flow_map != NULL);
     flm_tensor E[FLM_NOISE_NETWORKS - 1] = {flm_tensor_none(), flm_tensor_none()};
     if (s->teacher != NULL) E[0] = s->teacher->w.E;
     if (s->flow_map != NULL) E[1] = s->flow_map->w.E;
     FLM_TRY(flm_noise_create_joint(be, s->shape.V, s->shape.d, frozen, E, &trainer->basis));
-    const flm_dit_memory memory = s->recompute ? FLM_DIT_RECOMPUTE : FLM_DIT_KEEP;
+    const flm_dit_memory memory = s->recompute ? FLM_DIT_RECOMPUTE : FLM_DIT_STORE_ALL;
     FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, memory, &trainer->dit));
     if (frozen > 0)
-        FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, FLM_DIT_FORWARD, &trainer->frozen));
+        FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, FLM_DIT_INFERENCE, &trainer->frozen));
     const flm_objective_parts parts = {.dit = trainer->dit,
                                        .basis = trainer->basis,
                                        .gamma = trainer->gamma,
@@ -50,13 +50,13 @@ static flm_status create_parts(flm_trainer *trainer)
     flm_status rc = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
     const int size = flm_comm_size(trainer->comm);
-    const size_t share_most = (size_t)((s->batch + size - 1) / size);
+    const size_t max_share = (size_t)((s->batch + size - 1) / size);
     FLM_TRY(flm_gamma_create(s->shape.V, &trainer->gamma));
     FLM_TRY(flm_weights_create(trainer->be, &s->shape, s->act, size, true, &trainer->weights));
     FLM_TRY(flm_optimizer_create(trainer->weights, trainer->comm, &s->optimizer, &trainer->optimizer));
     FLM_TRY(create_objective(trainer));
-    trainer->t = malloc(share_most * sizeof *trainer->t);
-    trainer->d = malloc(share_most * sizeof *trainer->d);
+    trainer->t = malloc(max_share * sizeof *trainer->t);
+    trainer->d = malloc(max_share * sizeof *trainer->d);
     trainer->ids = malloc((size_t)(s->micro_batch * s->shape.L) * sizeof *trainer->ids);
     trainer->rows = malloc((size_t)s->micro_batch * sizeof *trainer->rows);
     if (trainer->t == NULL || trainer->d == NULL || trainer->ids == NULL || trainer->rows == NULL)
@@ -77,7 +77,7 @@ flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer
     FLM_TRY(flm_comm_agree(comm, rc));
     *trainer = (flm_trainer){.be = be, .comm = comm, .settings = *settings};
     share(comm, settings->batch, &trainer->first, &trainer->count);
-    trainer->settings.micro_batch = least(settings->micro_batch, trainer->count);
+    trainer->settings.micro_batch = min(settings->micro_batch, trainer->count);
     FLM_TRY(flm_comm_agree(comm, create_parts(trainer)));
     *out = trainer;
     trainer = NULL;
@@ -155,7 +155,7 @@ static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
     const flm_dit_hook hook = flm_optimizer_hook(trainer->optimizer);
     const uint64_t step = (uint64_t)trainer->step;
     for (int64_t at = 0; at < trainer->count; at += s->micro_batch) {
-        const int64_t B = least(s->micro_batch, trainer->count - at);
+        const int64_t B = min(s->micro_batch, trainer->count - at);
         const flm_dit_dropout dropout = {
             .p = (float)s->dropout, .seed = s->seed, .step = step, .first_sample = trainer->first + at};
         const flm_micro_batch batch = {
@@ -168,7 +168,7 @@ static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
             .scale = 1 / (double)(s->batch * s->shape.L),
             .backward = true,
             .hook = at + B == trainer->count ? &hook : NULL};
-        FLM_TRY(flm_objective_micro(trainer->objective, trainer->weights, &batch));
+        FLM_TRY(flm_objective_micro_batch(trainer->objective, trainer->weights, &batch));
     }
 done:
     return rc;
@@ -210,7 +210,7 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
     flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_VALIDATION, number, n, first, count, trainer->t,
                         trainer->d);
     for (int64_t at = 0; at < count; at += s->micro_batch) {
-        const int64_t B = least(s->micro_batch, count - at);
+        const int64_t B = min(s->micro_batch, count - at);
         for (int64_t i = 0; i < B; i++) trainer->rows[i] = begin + first + at + i;
         FLM_TRY(flm_shards_read(shards, trainer->rows, B, trainer->ids));
         const flm_micro_batch batch = {
@@ -220,7 +220,7 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
             .d = s->teacher != NULL ? trainer->d + at : NULL,
             .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_VALIDATION_NOISE),
                       first + at}};
-        FLM_TRY(flm_objective_micro(trainer->objective, trainer->weights, &batch));
+        FLM_TRY(flm_objective_micro_batch(trainer->objective, trainer->weights, &batch));
     }
 done:
     return rc;
@@ -235,7 +235,7 @@ flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, 
     FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, true));
     FLM_TRY(begin_objective(trainer));
     for (int64_t begin = 0; begin < rows && local == FLM_OK; begin += s->batch)
-        local = validate_batch(trainer, shards, begin, least(s->batch, rows - begin), (uint64_t)(begin / s->batch));
+        local = validate_batch(trainer, shards, begin, min(s->batch, rows - begin), (uint64_t)(begin / s->batch));
     if (local == FLM_OK) local = flm_objective_total(trainer->objective, &sums[0], &sums[1]);
     FLM_TRY(flm_comm_agree(trainer->comm, local));
     FLM_TRY(flm_comm_sum_f64(trainer->comm, sums, 2));

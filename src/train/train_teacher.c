@@ -80,7 +80,7 @@ static flm_status load_frozen(const flm_run *run, flm_frozen *f, flm_dtype act)
     FLM_TRY(flm_weights_create(run->be, &shape, act, 1, false, &f->weights));
     FLM_TRY(flm_model_load(f->weights, f->checkpoint, flm_run_teacher_set(run)));
 done:
-    return flm_err_blame(rc, f->path);
+    return flm_err_prefix(rc, f->path);
 }
 
 static flm_status add_parent(flm_run *run, const flm_frozen *f, const char *role)

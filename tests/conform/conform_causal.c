@@ -34,15 +34,15 @@ static void reference_query(const problem *p, const flm_tensor *qkv, int64_t fir
                             double *ref, double *size, double *largest)
 {
     const int64_t d = p->H * p->h, at = head * p->h;
-    double most = -INFINITY, sum = 0, *score = doubles(row - first + 1);
+    double max = -INFINITY, sum = 0, *score = doubles(row - first + 1);
     for (int64_t j = first; j <= row; j++) {
         for (int64_t c = 0; c < p->h; c++)
             score[j - first] += get(qkv, row * 3 * d + at + c) * get(qkv, j * 3 * d + d + at + c);
         score[j - first] /= sqrt((double)p->h);
-        most = fmax(most, score[j - first]);
+        max = fmax(max, score[j - first]);
         *largest = fmax(*largest, fabs(score[j - first]));
     }
-    for (int64_t j = first; j <= row; j++) sum += score[j - first] = exp(score[j - first] - most);
+    for (int64_t j = first; j <= row; j++) sum += score[j - first] = exp(score[j - first] - max);
     for (int64_t j = first; j <= row; j++)
         for (int64_t c = 0; c < p->h; c++) {
             const double v = get(qkv, j * 3 * d + 2 * d + at + c);

@@ -103,7 +103,7 @@ static bool operand_guarded(const operand *o)
     const unsigned char *guard = (const unsigned char *)o->t.data + flm_tensor_bytes(&o->t);
     bool whole = true;
     if (o->t.data == NULL) return true;
-    const int64_t step = flm_tensor_step(&o->t), last = flm_tensor_last(&o->t);
+    const int64_t step = flm_tensor_row_stride(&o->t), last = flm_tensor_last(&o->t);
     const size_t size = flm_dtype_size(o->t.dtype);
     for (int64_t row = 0; row < flm_tensor_rows(&o->t); row++)
         for (size_t i = (size_t)(row * step + last) * size; i < (size_t)(row * step + step) * size; i++)
@@ -115,7 +115,7 @@ static bool operand_guarded(const operand *o)
 flm_status conform_once(flm_backend *be, conform_call call, operand *o, int count, const void *arg)
 {
     flm_status rc = FLM_OK;
-    operand on[CONFORM_MOST] = {{{0}, NULL}};
+    operand on[CONFORM_MAX] = {{{0}, NULL}};
     for (int k = 0; k < count; k++) on[k] = o[k], on[k].t.data = NULL;
     for (int k = 0; k < count; k++) {
         const size_t bytes = flm_tensor_bytes(&o[k].t) + CONFORM_GUARD;
@@ -137,7 +137,7 @@ done:
 
 const char *conform_run_failure(conform_call call, operand *o, int count, const void *arg)
 {
-    void *first[CONFORM_MOST];
+    void *first[CONFORM_MAX];
     bool done = true, same = true, guarded = true;
     for (int k = 0; k < count; k++) {
         first[k] = malloc(flm_tensor_bytes(&o[k].t) + 1);
@@ -185,8 +185,8 @@ bool conform_same(const flm_tensor *a, const flm_tensor *b)
     const size_t size = flm_dtype_size(a->dtype), bytes = (size_t)flm_tensor_last(a) * size;
     bool same = a->dtype == b->dtype && flm_tensor_elements(a) == flm_tensor_elements(b);
     for (int64_t row = 0; same && bytes && row < flm_tensor_rows(a); row++)
-        same = memcmp((const char *)a->data + (size_t)(row * flm_tensor_step(a)) * size,
-                      (const char *)b->data + (size_t)(row * flm_tensor_step(b)) * size, bytes) == 0;
+        same = memcmp((const char *)a->data + (size_t)(row * flm_tensor_row_stride(a)) * size,
+                      (const char *)b->data + (size_t)(row * flm_tensor_row_stride(b)) * size, bytes) == 0;
     return same;
 }
 

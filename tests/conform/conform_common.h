@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFORM_BACKENDS = 3, CONFORM_GUARD = 64, CONFORM_MOST = 12 };
+enum { CONFORM_BACKENDS = 3, CONFORM_GUARD = 64, CONFORM_MAX = 12 };
 
 /* The same device with 1, 2 and 3 threads (emulated: its threads in other orders). */
 extern flm_backend *conform_be[CONFORM_BACKENDS];

@@ -18,9 +18,9 @@ static flm_status distill_error(flm_backend *be, const operand *o, const void *a
 
 static void probabilities(const double *x, int64_t V, double *p)
 {
-    double most = x[0], sum = 0;
-    for (int64_t j = 1; j < V; j++) most = x[j] > most ? x[j] : most;
-    for (int64_t j = 0; j < V; j++) sum += p[j] = exp(x[j] - most);
+    double max = x[0], sum = 0;
+    for (int64_t j = 1; j < V; j++) max = x[j] > max ? x[j] : max;
+    for (int64_t j = 0; j < V; j++) sum += p[j] = exp(x[j] - max);
     for (int64_t j = 0; j < V; j++) p[j] /= sum;
 }
 
@@ -163,7 +163,7 @@ static int combined; /* tensors */
 
 static flm_status combine(flm_backend *be, const operand *o, const void *arg)
 {
-    flm_tensor x[FLM_COMBINE_MOST];
+    flm_tensor x[FLM_COMBINE_MAX];
     (void)arg;
     for (int k = 0; k < combined; k++) x[k] = o[2 + k].t;
     return be->ops->sample_combine(be, &o[0].t, &o[1].t, x, combined);
@@ -171,7 +171,7 @@ static flm_status combine(flm_backend *be, const operand *o, const void *arg)
 
 static flm_status combine_in_place(flm_backend *be, const operand *o, const void *arg)
 {
-    flm_tensor x[FLM_COMBINE_MOST];
+    flm_tensor x[FLM_COMBINE_MAX];
     (void)arg;
     for (int k = 0; k < combined; k++) x[k] = o[2 + k].t;
     return be->ops->sample_combine(be, &x[combined - 1], &o[1].t, x, combined);
@@ -179,7 +179,7 @@ static flm_status combine_in_place(flm_backend *be, const operand *o, const void
 
 static void test_combine(flm_dtype dtype, int64_t B, int64_t L, int64_t d, int count)
 {
-    operand o[2 + FLM_COMBINE_MOST] = {operand_3d(dtype, NAN, B, L, d), operand_2d(FLM_DTYPE_F32, 2, B, count)};
+    operand o[2 + FLM_COMBINE_MAX] = {operand_3d(dtype, NAN, B, L, d), operand_2d(FLM_DTYPE_F32, 2, B, count)};
     double *y = doubles(B * L * d), *size = doubles(B * L * d);
     char name[96];
     snprintf(name, sizeof name, "sample_combine %s [%d, %d, %d] of %d", flm_dtype_name(dtype), (int)B, (int)L, (int)d,
@@ -317,7 +317,7 @@ int main(void)
         test_error(FLM_DTYPE_BF16, 7, 65, EQUAL, through);
     }
     test_differences();
-    for (int count = 1; count <= FLM_COMBINE_MOST; count++) {
+    for (int count = 1; count <= FLM_COMBINE_MAX; count++) {
         test_combine(FLM_DTYPE_F32, 3, 5, 7, count);
         test_combine(FLM_DTYPE_BF16, 1, 1, 1, count);
     }

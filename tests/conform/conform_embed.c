@@ -171,7 +171,7 @@ static void test_statistics(void)
     const draws from = {99, 3};
     const int64_t n = 8 * 128 * 768;
     operand o = operand_3d(FLM_DTYPE_F32, NAN, 8, 128, 768);
-    double mean = 0, square = 0, fourth = 0, most = 0, pair[4] = {0};
+    double mean = 0, square = 0, fourth = 0, max = 0, pair[4] = {0};
     static const int64_t lag[4] = {1, 2, 768, 128 * 768};
     if (conform_once(conform_be[1], normal, &o, 1, &from) != FLM_OK) abort();
     for (int64_t i = 0; i < n; i++) {
@@ -179,13 +179,13 @@ static void test_statistics(void)
         mean += x / (double)n;
         square += x * x / (double)n;
         fourth += x * x * x * x / (double)n;
-        most = fabs(x) > most ? fabs(x) : most;
+        max = fabs(x) > max ? fabs(x) : max;
         for (int k = 0; k < 4; k++) pair[k] += x * get(&o.t, (i + lag[k]) % n) / (double)n;
     }
     tap_close(mean, 0, 5 / sqrt((double)n), "mean");
     tap_close(square, 1, 5 * sqrt(2 / (double)n), "variance");
     tap_close(fourth, 3, 5 * sqrt(96 / (double)n), "fourth moment");
-    tap_ok(most > 4 && most < 6.8, "the largest of %d is %.2f", (int)n, most);
+    tap_ok(max > 4 && max < 6.8, "the largest of %d is %.2f", (int)n, max);
     for (int k = 0; k < 4; k++) {
         char name[64];
         snprintf(name, sizeof name, "correlation with the number %d further", (int)lag[k]);

@@ -20,7 +20,7 @@ static const shape shapes[] = {{1, 1, 1},      {1, 5, 1},     {7, 1, 3},    {1, 
                                {129, 96, 257}, {96, 770, 64}, {0, 3, 4},    {3, 0, 4},     {3, 4, 0}};
 enum {
     SHAPES = sizeof shapes / sizeof shapes[0],
-    PADDED_MOST = 1 << 20 /* M N K of those that are also tried with padded rows: the largest take most of the time */
+    PADDED_MAX = 1 << 20 /* M N K of those that are also tried with padded rows: the largest take most of the time */
 };
 
 typedef struct flags {
@@ -54,11 +54,14 @@ static void put_raw(const flm_tensor *t, int64_t i, double value)
 }
 
 /* Element i of the tensor's own, and where it lies. */
-static int64_t place(const flm_tensor *t, int64_t i) { return i / t->dim[1] * flm_tensor_step(t) + i % t->dim[1]; }
+static int64_t place(const flm_tensor *t, int64_t i)
+{
+    return i / t->dim[1] * flm_tensor_row_stride(t) + i % t->dim[1];
+}
 static double get(const flm_tensor *t, int64_t i) { return get_raw(t, place(t, i)); }
 static void put(const flm_tensor *t, int64_t i, double value) { put_raw(t, place(t, i), value); }
 
-static int64_t raw_count(const flm_tensor *t) { return t->dim[0] * flm_tensor_step(t) + GUARD; }
+static int64_t raw_count(const flm_tensor *t) { return t->dim[0] * flm_tensor_row_stride(t) + GUARD; }
 
 /* Host memory for a tensor, its padding and its guard, all of it value (NaN: drawn at random, padding NaN). */
 static flm_tensor host_rows(flm_dtype dtype, int64_t rows, int64_t columns, double value, bool padded)
@@ -137,7 +140,7 @@ static int count_wrong(const flags *f, const shape *s, const flm_tensor *a, cons
                 wrong +=
                     !(fabs(get(g, i * s->N + j) - gelu_tanh(x)) <= (2.13 * rounding(f->out) + 2e-6) * fabs(x) + 1e-7);
         }
-    const int64_t step = flm_tensor_step(c);
+    const int64_t step = flm_tensor_row_stride(c);
     for (int64_t i = 0; i < raw_count(c); i++)
         if (step == 0 || i / step >= s->M || i % step >= s->N) wrong += !(get_raw(c, i) == 7);
     for (int64_t i = s->M * s->N; f->gelu && i < raw_count(g); i++) wrong += !(get_raw(g, i) == 7);
@@ -200,7 +203,7 @@ static void test_products(flm_dtype in, flm_dtype out)
         if (f.accumulate && out != FLM_DTYPE_F32) continue;
         int count = 0;
         for (int i = 0; i < SHAPES; i++) {
-            if (f.padded && shapes[i].M * shapes[i].N * shapes[i].K > PADDED_MOST) continue;
+            if (f.padded && shapes[i].M * shapes[i].N * shapes[i].K > PADDED_MAX) continue;
             wrong += product_wrong(&f, &shapes[i]);
             count++;
         }

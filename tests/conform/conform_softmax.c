@@ -33,10 +33,10 @@ static flm_status argmax(flm_backend *be, const operand *o, const void *arg)
 
 static double loss_of(const double *x, int64_t V, int64_t target)
 {
-    double most = x[0], sum = 0;
-    for (int64_t j = 1; j < V; j++) most = x[j] > most ? x[j] : most;
-    for (int64_t j = 0; j < V; j++) sum += exp(x[j] - most);
-    return log(sum) + most - x[target];
+    double max = x[0], sum = 0;
+    for (int64_t j = 1; j < V; j++) max = x[j] > max ? x[j] : max;
+    for (int64_t j = 0; j < V; j++) sum += exp(x[j] - max);
+    return log(sum) + max - x[target];
 }
 
 /* p, and its own magnitude; a gradient's is that of p and of the one it is taken from. */

@@ -65,14 +65,14 @@ static flm_status compare(flm_backend *be, char **argv, double *worst)
     FLM_TRY(read_numbers(golden, "/flm_loss/inputs/t", B, &t));
     FLM_TRY(read_numbers(golden, "/flm_loss/expected/embedded", rows * shape.d, &embedded));
     FLM_TRY(read_numbers(golden, "/flm_loss/expected/logits", rows * shape.V, &want));
-    FLM_TRY(flm_dit_create(be, &shape, FLM_DTYPE_F32, B, rows, FLM_DIT_FORWARD, &dit));
+    FLM_TRY(flm_dit_create(be, &shape, FLM_DTYPE_F32, B, rows, FLM_DIT_INFERENCE, &dit));
     FLM_TRY(be->memory->to_device(be, dit->t.data, t, (size_t)B * sizeof *t));
     FLM_TRY(be->memory->to_device(be, dit->input.data, embedded, (size_t)(rows * shape.d) * sizeof *embedded));
     FLM_TRY(flm_dit_forward(dit, weights, B, NULL));
     FLM_TRY(flm_dit_head_logits(dit, weights, 0, rows));
     const float *have = dit->logits.data; /* the CPU's memory */
     for (int64_t i = 0; i < rows * shape.V; i++) {
-        const int64_t at = i / shape.V * flm_tensor_step(&dit->logits) + i % shape.V;
+        const int64_t at = i / shape.V * flm_tensor_row_stride(&dit->logits) + i % shape.V;
         const double e = fabs((double)have[at] - (double)want[i]);
         if (isnan(e) || e > *worst) *worst = e;
     }

@@ -147,11 +147,11 @@ int flm_cuda_launch_mirror(double *g, int64_t K, void *stream)
 int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, void *stream)
 {
     double *x = near(g);
-    int *least = near(bad);
+    int *min = near(bad);
     if (!stream || K < 1) return cudaErrorInvalidValue;
     for (int64_t i = 0; i < K; i++) {
         for (int64_t j = i + 1; j < K; j++) x[i * K + j] = 0;
-        if (!isfinite(x[i * K + i]) && (int)i < *least) *least = (int)i;
+        if (!isfinite(x[i * K + i]) && (int)i < *min) *min = (int)i;
     }
     return 0;
 }

@@ -34,9 +34,9 @@ cudaError_t cudaDeviceGetPCIBusId(char *id, int size, int device)
     return cudaSuccess;
 }
 
-cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
+cudaError_t cudaDeviceGetStreamPriorityRange(int *min, int *greatest)
 {
-    *least = 0;
+    *min = 0;
     *greatest = -5;
     return cudaSuccess;
 }

@@ -104,9 +104,9 @@ static void test_limits(void)
     }
     ranks_ok(right, "%d at once and no more", FLM_COMM_REQUESTS);
     flm_err_clear();
-    ranks_ok(flm_comm_settle(comm, be) == FLM_OK, "what is queued is waited for");
+    ranks_ok(flm_comm_sync(comm, be) == FLM_OK, "what is queued is waited for");
     fake_broken = 1;
-    ranks_ok(flm_comm_settle(comm, be) == FLM_E_DEVICE && strstr(flm_err_message(), "a peer is gone") &&
+    ranks_ok(flm_comm_sync(comm, be) == FLM_E_DEVICE && strstr(flm_err_message(), "a peer is gone") &&
                  flm_comm_sum_f32_begin(comm, be, device, 1, &refused) == FLM_E_DEVICE,
              "a failure while waiting, and the communicator is given up: %s", flm_err_message());
     fake_broken = 0;

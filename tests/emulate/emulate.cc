@@ -10,7 +10,7 @@
 namespace
 {
 
-constexpr int MOST = 1024, WARP = 32, COPIES = 512;
+constexpr int FLM_EXACT_MAX = 1024, WARP = 32, COPIES = 512;
 constexpr size_t STACK = 256 * 1024, SHARED = 163 * 1024;
 
 enum wait_for { RUNNING, AT_WARP, AT_BLOCK, ENDED };
@@ -250,12 +250,13 @@ int emulate_run(void (*body)(void *), void *data, dim3 grid, dim3 block, size_t 
 {
     const size_t threads = (size_t)block.x * block.y * block.z;
     enum { INVALID_VALUE = 1, INVALID_CONFIGURATION = 9 };
-    if (threads == 0 || threads > MOST || threads % WARP || grid.y > 65535 || grid.z > 65535 || grid.x > 0x7FFFFFFFu)
+    if (threads == 0 || threads > FLM_EXACT_MAX || threads % WARP || grid.y > 65535 || grid.z > 65535 ||
+        grid.x > 0x7FFFFFFFu)
         return INVALID_CONFIGURATION;
     if (shared > SHARED) return INVALID_VALUE;
     if (!fibers) {
-        fibers = (fiber *)calloc(MOST, sizeof *fibers);
-        stacks = (char *)mmap(nullptr, MOST * STACK, PROT_READ | PROT_WRITE,
+        fibers = (fiber *)calloc(FLM_EXACT_MAX, sizeof *fibers);
+        stacks = (char *)mmap(nullptr, FLM_EXACT_MAX * STACK, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (!fibers || stacks == MAP_FAILED) fail("out of memory");
     }

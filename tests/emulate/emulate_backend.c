@@ -157,7 +157,7 @@ flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
     if (p->bias || p->gelu)
         FLM_CUDA(flm_cuda_launch_epilogue(p->c->data, p->gelu ? p->gelu->data : NULL, bf16, apart ? sum.data : NULL,
                                           p->bias ? p->bias->data : NULL, p->c->dim[0], p->c->dim[1],
-                                          flm_tensor_step(p->c), flm_cuda_of(be)->stream));
+                                          flm_tensor_row_stride(p->c), flm_cuda_of(be)->stream));
 done:
     return rc;
 }
@@ -281,7 +281,7 @@ flm_status flm_cuda_open(int local_rank, flm_backend **out)
     if (!be || !cuda) FLM_FAIL(FLM_E_NOMEM, "emulated device: out of memory");
     FLM_TRY(flm_cpu_open(1, &host));
     if (order) emulate_order = atoi(order);
-    *cuda = (flm_cuda){.processors = 3, .shared_most = 163 * 1024, .blas = (struct flm_cublas *)(void *)host};
+    *cuda = (flm_cuda){.processors = 3, .max_shared = 163 * 1024, .blas = (struct flm_cublas *)(void *)host};
     strcpy(cuda->line, "cuda, emulated on the CPU: for tests of correctness alone");
     *be = (flm_backend){"cuda", &emulated_memory, &emulated_stream, &emulated_ops, false, cuda, &emulated_driver};
     *out = be;

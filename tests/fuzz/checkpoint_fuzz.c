@@ -14,12 +14,12 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-enum { ROWS = 5, LENGTH = 16, BLOCKS_MOST = 256, HANG_SECONDS = 600, READ_SECONDS = 10 };
+enum { ROWS = 5, LENGTH = 16, BLOCKS_MAX = 256, HANG_SECONDS = 600, READ_SECONDS = 10 };
 
 typedef struct image {
     unsigned char *bytes, *changed;
     int64_t size, cut;
-    int64_t begin[BLOCKS_MOST], sum[BLOCKS_MOST]; /* pieces of structure: where they begin, where their sum lies */
+    int64_t begin[BLOCKS_MAX], sum[BLOCKS_MAX]; /* pieces of structure: where they begin, where their sum lies */
     int blocks;
 } image;
 
@@ -71,7 +71,7 @@ static void blocks_find(image *f)
     static const char *const signatures[] = {"\211HDF", "OHDR", "OCHK", "FRHP", "FHDB", "FHIB",
                                              "BTHD",    "BTLF", "BTIN", "FSHD", "FSSE"};
 
-    for (int64_t at = 0; at + 8 < f->size && f->blocks < BLOCKS_MOST; at++)
+    for (int64_t at = 0; at + 8 < f->size && f->blocks < BLOCKS_MAX; at++)
         for (size_t s = 0; s < sizeof signatures / sizeof *signatures; s++) {
             if (memcmp(f->bytes + at, signatures[s], 4) != 0) continue;
             for (int64_t end = at + 8; end + 4 <= f->size && end < at + 8192; end++)

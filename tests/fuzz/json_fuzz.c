@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-enum { BYTES_MOST = 1 << 15, CONFIG_EVERY = 4 };
+enum { BYTES_MAX = 1 << 15, CONFIG_EVERY = 4 };
 
 static const char *const words[] = {
     "\"text\"", "{}",       "[]", "null", "\n",       "\\u0000",          "\\ud800", "\"",
@@ -19,14 +19,14 @@ static const char *const words[] = {
     "1048576",  "16777216", ",",  "\xff", "[[[[[[[[", "\"n_layer\": 4096"};
 enum { WORDS = sizeof words / sizeof words[0] };
 
-static unsigned char lines[BYTES_MOST], config[BYTES_MOST], bad[2 * BYTES_MOST];
+static unsigned char lines[BYTES_MAX], config[BYTES_MAX], bad[2 * BYTES_MAX];
 
 static size_t read_file(const char *top, const char *name, unsigned char *data)
 {
     char path[4200];
     snprintf(path, sizeof path, "%.4000s/tests/score/golden/%s", top, name);
     FILE *in = fopen(path, "r");
-    const size_t n = in ? fread(data, 1, BYTES_MOST, in) : 0;
+    const size_t n = in ? fread(data, 1, BYTES_MAX, in) : 0;
     if (in) fclose(in);
     return n;
 }

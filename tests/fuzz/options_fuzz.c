@@ -44,7 +44,7 @@ static uint32_t drawn;
 static uint32_t draw(uint32_t below) { return flm_philox4x32(key, drawn++, 0, 0, 0).v[0] % below; }
 
 /* One change in place; the new length. */
-static size_t mutate(char *text, size_t length, size_t most)
+static size_t mutate(char *text, size_t length, size_t max)
 {
     size_t at = length ? draw((uint32_t)length) : 0;
     const char *piece = pieces[draw(sizeof pieces / sizeof pieces[0])];
@@ -61,12 +61,12 @@ static size_t mutate(char *text, size_t length, size_t most)
         return length - n;
     case 3: /* a stretch twice */ n = length - at < 64 ? length - at : 64; break;
     default: /* something that matters to the grammar */
-        if (length + n > most) return length;
+        if (length + n > max) return length;
         memmove(text + at + n, text + at, length - at);
         memcpy(text + at, piece, n);
         return length + n;
     }
-    if (length + n > most) return length;
+    if (length + n > max) return length;
     memmove(text + at + n, text + at, length - at);
     return length + n;
 }

@@ -8,7 +8,7 @@
 
 #include <zip.h>
 
-enum { BYTES_MOST = 1 << 20, ZIP_EVERY = 20 };
+enum { BYTES_MAX = 1 << 20, ZIP_EVERY = 20 };
 
 /* Opcodes and names that matter; "" is a byte 0. */
 static const char *const words[] = {"(",
@@ -49,13 +49,13 @@ static const char *const words[] = {"(",
                                     "r\xff\xff\xff\x7f"};
 enum { WORDS = sizeof words / sizeof words[0] };
 
-static unsigned char file[BYTES_MOST], pickle[BYTES_MOST], bad[BYTES_MOST + 1024];
+static unsigned char file[BYTES_MAX], pickle[BYTES_MAX], bad[BYTES_MAX + 1024];
 static size_t file_bytes, pickle_bytes;
 
 static size_t read_file(const char *path, unsigned char *data)
 {
     FILE *in = fopen(path, "r");
-    const size_t n = in ? fread(data, 1, BYTES_MOST, in) : 0;
+    const size_t n = in ? fread(data, 1, BYTES_MAX, in) : 0;
     if (in) fclose(in);
     return n;
 }
@@ -113,7 +113,7 @@ static int find_pickle(const char *golden)
         const char *slash = strchr(zip_get_name(zip, (zip_uint64_t)i, 0), '/');
         if (slash && strcmp(slash, "/data.pkl") == 0) member = zip_fopen_index(zip, (zip_uint64_t)i, 0);
     }
-    const zip_int64_t got = member ? zip_fread(member, pickle, BYTES_MOST) : 0;
+    const zip_int64_t got = member ? zip_fread(member, pickle, BYTES_MAX) : 0;
     pickle_bytes = got > 0 ? (size_t)got : 0;
     if (member) zip_fclose(member);
     if (zip) zip_discard(zip);

@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/foreign_fuzz.h"
 
-enum { BYTES_MOST = 1 << 14 };
+enum { BYTES_MAX = 1 << 14 };
 
 static const char *const words[] = {"0",
                                     "-1",
@@ -35,7 +35,7 @@ static flm_status zeros(void *context, int index, float *data)
 static size_t read_good(const char *path, unsigned char *data)
 {
     FILE *file = fopen(path, "r");
-    const size_t n = file ? fread(data, 1, BYTES_MOST, file) : 0;
+    const size_t n = file ? fread(data, 1, BYTES_MAX, file) : 0;
     if (file) fclose(file);
     return n;
 }
@@ -47,7 +47,7 @@ int main(int argc, char **argv)
     const char index[] =
         "{\"metadata\":{},\"weight_map\":{\"a\":\"good.safetensors\",\"b.weight\":\"good.safetensors\",\"c\":"
         "\"good.safetensors\"}}";
-    static unsigned char good[BYTES_MOST], bad[2 * BYTES_MOST];
+    static unsigned char good[BYTES_MAX], bad[2 * BYTES_MAX];
     long iterations = argc > 1 ? atol(argv[1]) : 6000, unsound = 0, refused = 0, done = 0;
     char folder[] = "safetensors-fuzz.XXXXXX", path[64], broken[64], list[64];
     int opened;

@@ -12,11 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { L = 9, ROWS = 10, A_SHARD = 6, FILES = 3, BYTES_MOST = 1 << 16 };
+enum { L = 9, ROWS = 10, A_SHARD = 6, FILES = 3, BYTES_MAX = 1 << 16 };
 
 static const char *const names[FILES] = {"index.h5", "train-00000-of-00002.h5", "train-00001-of-00002.h5"};
 static char directory[] = "shard-fuzz.XXXXXX";
-static unsigned char good[FILES][BYTES_MOST], bad[2 * BYTES_MOST];
+static unsigned char good[FILES][BYTES_MAX], bad[2 * BYTES_MAX];
 static size_t length[FILES];
 static uint64_t key;
 static uint32_t drawn;

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SEEDS_MOST = 256, TEXT_MOST = 1 << 14, FILE_MOST = 1 << 15 };
+enum { SEEDS_MAX = 256, TEXT_MAX = 1 << 14, FILE_MAX = 1 << 15 };
 
 static const char *const pieces[] = {" ",
                                      "\n",
@@ -51,7 +51,7 @@ typedef struct seed {
     size_t bytes;
 } seed;
 
-static seed texts[SEEDS_MOST], files[4];
+static seed texts[SEEDS_MAX], files[4];
 static size_t text_count;
 static uint64_t key, drawn;
 
@@ -62,9 +62,9 @@ static uint32_t draw(size_t below)
 }
 
 /* A copy of a seed, changed up to eight times; the bytes. */
-static size_t mutate(const seed *s, char *text, size_t most)
+static size_t mutate(const seed *s, char *text, size_t max)
 {
-    size_t bytes = s->bytes < most ? s->bytes : most;
+    size_t bytes = s->bytes < max ? s->bytes : max;
 
     memcpy(text, s->text, bytes);
     for (uint32_t n = draw(8); n > 0; n--) {
@@ -84,14 +84,14 @@ static size_t mutate(const seed *s, char *text, size_t most)
             length = draw(strlen(from) + 1);
             break;
         case 3: /* a piece many times */
-            for (length = draw(200) * strlen(piece); length > 0 && bytes + length <= most; length -= strlen(piece)) {
+            for (length = draw(200) * strlen(piece); length > 0 && bytes + length <= max; length -= strlen(piece)) {
                 memcpy(text + bytes, piece, strlen(piece));
                 bytes += strlen(piece);
             }
             continue;
         default: length = strlen(piece);
         }
-        if (bytes + length > most) continue;
+        if (bytes + length > max) continue;
         memmove(text + at + length, text + at, bytes - at);
         memcpy(text + at, from, length);
         bytes += length;
@@ -119,7 +119,7 @@ static int sound_text(flm_tokenizer *t, const char *text, size_t bytes, int loss
 
 static int fuzz_text(flm_tokenizer *const *all)
 {
-    char text[TEXT_MOST];
+    char text[TEXT_MAX];
     size_t bytes = mutate(&texts[draw(text_count)], text, sizeof text), before = bytes;
     int sound =
         sound_text(all[0], text, bytes, 1) && sound_text(all[1], text, bytes, 0) && sound_text(all[2], text, bytes, 1);
@@ -132,7 +132,7 @@ static int fuzz_text(flm_tokenizer *const *all)
 static int fuzz_file(long *good)
 {
     static const char *const names[] = {"fuzz-vocab.json", "fuzz-merges.txt", "fuzz-tokenizer.json", "fuzz-vocab.txt"};
-    char text[FILE_MOST];
+    char text[FILE_MAX];
     uint32_t which = draw(4);
     flm_tokenizer *t = NULL;
     flm_status rc;
@@ -168,7 +168,7 @@ static void read_texts(void)
     size_t room = 0;
     text_pair pair = {0};
 
-    while (file && text_count < SEEDS_MOST && pairs_next(file, &line, &room, &pair))
+    while (file && text_count < SEEDS_MAX && pairs_next(file, &line, &room, &pair))
         keep(&texts[text_count++], pair.text, pair.bytes);
     free(line);
     free(pair.ids.ids);
@@ -180,7 +180,7 @@ static void make_files(void)
 {
     static const char lines[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nab\n##c\n##\xc3\xa9\nx\n!\n";
     static const char merges[] = "#version: 0.2\na b\nab c\n";
-    char *vocab = malloc(FILE_MOST), *json = malloc(FILE_MOST);
+    char *vocab = malloc(FILE_MAX), *json = malloc(FILE_MAX);
     int n = 0;
 
     if (!vocab || !json) abort();

@@ -13,7 +13,7 @@ flm_status parity_open(const char *path, hid_t *out)
     flm_h5_quiet();
     FLM_H5(*out = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT));
 done:
-    return flm_err_blame(rc, path);
+    return flm_err_prefix(rc, path);
 }
 
 flm_status parity_shape(hid_t file, flm_model_shape *shape, int64_t *B)
@@ -83,7 +83,7 @@ flm_status parity_read(hid_t file, flm_dtype as, int ndim, const int64_t *dim, v
 done:
     free(values);
     flm_h5_close(&dataset);
-    return flm_err_blame(rc, name);
+    return flm_err_prefix(rc, name);
 }
 
 flm_status parity_length(hid_t file, const char *path, int64_t *out)

@@ -60,7 +60,7 @@ typedef struct loss_case {
     double *gamma, *loss;
     float *embedded, *logits;          /* of /flm_loss alone */
     flm_tensor xi[FLM_NOISE_NETWORKS]; /* on the backend */
-    float *state;                      /* [B_most, L, d] */
+    float *state;                      /* [max_batch, L, d] */
     float *chunk;                      /* [chunk, V] */
     double embedded_error, logits_error;
 } loss_case;
@@ -99,7 +99,7 @@ static flm_status loss_case_read(parity_run *run, const parity_file *file, const
         FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 3, logits, &c->logits, "/%s/expected/logits", c->part));
     }
     FLM_TRY(check_inputs(file, c));
-    c->state = malloc((size_t)(network->dit->B_most * s->L * s->d) * sizeof *c->state);
+    c->state = malloc((size_t)(network->dit->max_batch * s->L * s->d) * sizeof *c->state);
     c->chunk = malloc((size_t)(network->dit->chunk * s->V) * sizeof *c->chunk);
     if (c->state == NULL || c->chunk == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory to compare with");
     FLM_TRY(parity_xi(run, file, network, c->part, c->xi));
@@ -184,11 +184,11 @@ static flm_status run_loss(parity_run *run, const parity_file *file, const parit
                            flm_objective *objective, loss_case *c, double *total)
 {
     flm_status rc = FLM_OK;
-    const int64_t L = file->shape.L, most = network->dit->B_most;
+    const int64_t L = file->shape.L, max = network->dit->max_batch;
     FLM_TRY(flm_weights_zero_grad(network->weights));
     FLM_TRY(flm_objective_begin(objective, run->comm, network->weights));
-    for (int64_t first = 0; first < file->B; first += most) {
-        const int64_t B = file->B - first < most ? file->B - first : most;
+    for (int64_t first = 0; first < file->B; first += max) {
+        const int64_t B = file->B - first < max ? file->B - first : max;
         flm_tensor xi[FLM_NOISE_NETWORKS];
         for (int i = 0; i < network->basis->blocks; i++) xi[i] = flm_tensor_slice(&c->xi[i], first, B);
         const flm_micro_batch batch = {.B = B,
@@ -198,7 +198,7 @@ static flm_status run_loss(parity_run *run, const parity_file *file, const parit
                                        .noise = {.given = xi},
                                        .scale = 1 / ((double)file->B * (double)L),
                                        .backward = true};
-        FLM_TRY(flm_objective_micro(objective, network->weights, &batch));
+        FLM_TRY(flm_objective_micro_batch(objective, network->weights, &batch));
         if (c->logits != NULL) FLM_TRY(compare_forward(run, network, c, first, B));
     }
     FLM_TRY(flm_noise_reduce(network->basis, run->comm, NULL));

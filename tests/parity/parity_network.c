@@ -60,9 +60,10 @@ flm_status parity_network_create(parity_run *run, const parity_file *file, const
     const int64_t chunk = run->chunk > 0 ? run->chunk : B * file->shape.L;
     FLM_TRY(load_networks(run, file, c, &network));
     const flm_model_shape *shape = &network.weights->shape;
-    FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, c->loss ? FLM_DIT_KEEP : FLM_DIT_FORWARD, &network.dit));
+    FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, c->loss ? FLM_DIT_STORE_ALL : FLM_DIT_INFERENCE,
+                           &network.dit));
     if (c->loss && c->teacher != NULL)
-        FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, FLM_DIT_FORWARD, &network.frozen));
+        FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, FLM_DIT_INFERENCE, &network.frozen));
     FLM_TRY(flm_gamma_create(file->shape.V, &network.gamma));
     *out = network;
     network = (parity_network){0};

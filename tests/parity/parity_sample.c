@@ -30,7 +30,7 @@ static flm_status sample_steps(parity_run *run, const parity_file *file, const c
                                const flm_tensor *xi, int64_t steps)
 {
     flm_status rc = FLM_OK;
-    const int64_t L = file->shape.L, V = file->shape.V, most = sampler->dit->B_most, chunk = sampler->dit->chunk;
+    const int64_t L = file->shape.L, V = file->shape.V, max = sampler->dit->max_batch, chunk = sampler->dit->chunk;
     int32_t *expected = NULL, *tokens = malloc((size_t)(file->B * L) * sizeof *tokens);
     float *scores = NULL, *have = malloc((size_t)(chunk * V) * sizeof *have);
     double worst = 0;
@@ -39,8 +39,8 @@ static flm_status sample_steps(parity_run *run, const parity_file *file, const c
                         "/%s/expected/steps_%lld/tokens", part, (long long)steps));
     FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 3, (const int64_t[]){file->B, L, V}, &scores,
                         "/%s/expected/steps_%lld/scores", part, (long long)steps));
-    for (int64_t first = 0; first < file->B; first += most) {
-        const int64_t B = file->B - first < most ? file->B - first : most;
+    for (int64_t first = 0; first < file->B; first += max) {
+        const int64_t B = file->B - first < max ? file->B - first : max;
         flm_tensor own[FLM_NOISE_NETWORKS];
         for (int i = 0; i < sampler->basis->blocks; i++) own[i] = flm_tensor_slice(&xi[i], first, B);
         FLM_TRY(flm_sampler_run(sampler, B, steps, &(flm_noise_source){.given = own}, tokens + first * L));

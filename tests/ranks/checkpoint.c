@@ -101,7 +101,7 @@ static void test_far(void)
 }
 
 /* A limit on the size of files that rank `victim` writes, while all write a checkpoint. */
-static void test_no_room(int victim, rlim_t most)
+static void test_no_room(int victim, rlim_t max)
 {
     const int files = fixture_files(folder);
     struct rlimit limit, all;
@@ -110,11 +110,11 @@ static void test_no_room(int victim, rlim_t most)
     flm_err_clear();
     if (getrlimit(RLIMIT_FSIZE, &all) != 0) return;
     limit = all;
-    limit.rlim_cur = most;
+    limit.rlim_cur = max;
     if (rank == victim) setrlimit(RLIMIT_FSIZE, &limit);
     rc = fixture_write(comm, folder, 6, true, 0);
     if (rank == victim) setrlimit(RLIMIT_FSIZE, &all);
-    if (rank == 0) printf("# rank %d may write %lld bytes\n", victim, (long long)most);
+    if (rank == 0) printf("# rank %d may write %lld bytes\n", victim, (long long)max);
     fixture_ok(comm, rc == FLM_E_IO, "no room on one rank is an error on all");
     fixture_ok(comm,
                rank == victim ? flm_err_remote() == -1 && strstr(flm_err_message(), strerror(EFBIG)) != NULL &&

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AT_ONCE = 5, REPEATS = 100, MOST_RANKS = 8 };
+enum { AT_ONCE = 5, REPEATS = 100, MAX_RANKS = 8 };
 enum { PIECES = 3000001 }; /* beyond all pieces and windows of the transport, and the staging of a device */
 
 static const int64_t sizes[] = {0, 1, 2, 7, 65, 4096, 100003, PIECES};
@@ -144,14 +144,14 @@ static bool many_one(float *const *x, int k)
     static const int64_t slice[AT_ONCE] = {7, 70001, 1, 300007, 1000};
     flm_comm_request *request[AT_ONCE] = {NULL};
     bool right = true;
-    int64_t most = rank;
+    int64_t max = rank;
     for (int i = 0; i < AT_ONCE; i++) {
         fill(x[i], 0, size * slice[i], k + i);
         if (flm_comm_reduce_scatter_begin(comm, &host, x[i], slice[i], &request[i]) != FLM_OK) return false;
         if (flm_comm_progress(comm) != FLM_OK) return false;
     }
     if (rank % 2) right = flm_comm_wait(comm, &request[3], NULL) == FLM_OK;
-    right = right && flm_comm_max_i64(comm, &most, 1) == FLM_OK && most == size - 1;
+    right = right && flm_comm_max_i64(comm, &max, 1) == FLM_OK && max == size - 1;
     for (int i = 0; i < AT_ONCE; i++) {
         const int j = (i + rank) % AT_ONCE;
         right = right && flm_comm_wait(comm, &request[j], NULL) == FLM_OK && request[j] == NULL;
@@ -180,7 +180,7 @@ static void test_many(void)
 static void test_limits(void)
 {
     flm_comm_request *request[FLM_COMM_REQUESTS] = {NULL}, *refused = NULL;
-    float x[FLM_COMM_REQUESTS][MOST_RANKS] = {{0}};
+    float x[FLM_COMM_REQUESTS][MAX_RANKS] = {{0}};
     bool right = true;
     for (int round = 0; round < 33000 / FLM_COMM_REQUESTS + 1; round++) {
         for (int i = 0; i < FLM_COMM_REQUESTS; i++) {
@@ -325,8 +325,8 @@ static void test_far(void)
     ranks_ok(order_one(10007), "sum of f32 in rank order, far");
     bool right = true;
     for (int k = 0; k < REPEATS; k++) {
-        int64_t most = rank;
-        right = sum_one(x, k % 8, k) && flm_comm_max_i64(comm, &most, 1) == FLM_OK && most == size - 1 && right;
+        int64_t max = rank;
+        right = sum_one(x, k % 8, k) && flm_comm_max_i64(comm, &max, 1) == FLM_OK && max == size - 1 && right;
     }
     ranks_ok(right, "between collectives of the host");
     be = &host;
@@ -360,7 +360,7 @@ int main(int argc, char **argv)
     if (flm_comm_create(MPI_COMM_WORLD, &comm) != FLM_OK) MPI_Abort(MPI_COMM_WORLD, 1);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    if (!ranks_ok(size > 1 && size <= MOST_RANKS, "%d ranks", size)) return ranks_end();
+    if (!ranks_ok(size > 1 && size <= MAX_RANKS, "%d ranks", size)) return ranks_end();
     test_host();
     test_sizes();
     test_many();

@@ -149,7 +149,7 @@ static void reference_end(reference *r)
 /* Update k of model.md section 5 with decoupled weight decay; returns the gradient's norm. */
 static double reference_update(reference *r, const training *t, int k)
 {
-    double sum = 0, n = k + 1, most = (1 + n) / (10 + n), decay = most < 0.3 ? most : 0.3;
+    double sum = 0, n = k + 1, max = (1 + n) / (10 + n), decay = max < 0.3 ? max : 0.3;
     const double lr = k < WARMUP ? LR * k / WARMUP : STEPS - k < DECAY ? LR * (STEPS - k) / DECAY : LR;
     for (int i = 0; i < t->weights->parameters; i++)
         for (int64_t j = 0; j < t->weights->parameter[i].count; j++) sum += pow(gradient(i, j, k), 2);

@@ -88,12 +88,12 @@ static int report(const char *what, double error, double tolerance)
 
 static double worst(const float *a, const float *b, int64_t n)
 {
-    double most = 0;
+    double max = 0;
     for (int64_t i = 0; i < n; i++) {
         const double e = fabs((double)a[i] - (double)b[i]) / fmax(fabs((double)b[i]), 1e-2);
-        if (isnan(e) || e > most) most = e;
+        if (isnan(e) || e > max) max = e;
     }
-    return most;
+    return max;
 }
 
 static flm_status compare(flm_backend *be, const nll_options *o, const char *const *path, int *failed)

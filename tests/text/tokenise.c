@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RECORD_MOST = 1 << 30 };
+enum { RECORD_MAX = 1 << 30 };
 
 /* One record of `size` bytes an item; returns false at the end. */
 static flm_status read_record(size_t size, char **data, size_t *count, bool *more)
@@ -21,7 +21,7 @@ static flm_status read_record(size_t size, char **data, size_t *count, bool *mor
 
     *more = fread(&items, sizeof items, 1, stdin) == 1;
     if (!*more) goto done;
-    if (items > RECORD_MOST / size) FLM_FAIL(FLM_E_FORMAT, "a record of %u items", items);
+    if (items > RECORD_MAX / size) FLM_FAIL(FLM_E_FORMAT, "a record of %u items", items);
     free(*data);
     *data = malloc(items * size + 1);
     if (!*data) FLM_FAIL(FLM_E_NOMEM, "no memory for a record of %u items", items);

@@ -7,7 +7,7 @@
 
 /* exp(-2u), u = sqrt(2/pi) (x + 0.044715 x^3). Beyond 9.9, where it is e^-85 or e^85, s(2u) is 1 or nothing beside
  * anything: x must be held to that. */
-static const float most = 9.9f;
+static const float max = 9.9f;
 
 FLM_INLINE float gelu_exp(float x) { return flm_math_exp_within(-1.5957691216f * (x + 0.044715f * x * x * x)); }
 
@@ -16,7 +16,7 @@ FLM_INLINE void gelu_row(void *y, const void *x, bool bf16, int64_t n)
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float v = flm_load(x, bf16, i);
-        flm_store(y, bf16, i, v / (1 + gelu_exp(flm_math_clamp(v, most))));
+        flm_store(y, bf16, i, v / (1 + gelu_exp(flm_math_clamp(v, max))));
     }
 }
 
@@ -48,7 +48,7 @@ FLM_INLINE void gelu_backward_row(void *grad_x, float *sum, const void *x, const
 {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
-        float v = flm_math_clamp(flm_load(x, bf16, i), most);
+        float v = flm_math_clamp(flm_load(x, bf16, i), max);
         float e = gelu_exp(v), s = 1 / (1 + e);
         float slope = s + v * (s * (e * s)) * (1.5957691216f + 0.2140644488f * v * v); /* 6 sqrt(2/pi) 0.044715 */
         float g = flm_load(grad_y, bf16, i) * slope;

@@ -92,19 +92,19 @@ static void pack_sequence(const causal_sizes *n, const causal_scratch *s, const 
  * the last tile; returns their sum. Scores of a row lie KEYS together, a tile's QUERIES rows apart. */
 FLM_SIMD static float row_exponential(float *row, int64_t keys, float scale)
 {
-    float most = -INFINITY, total = 0;
+    float max = -INFINITY, total = 0;
     for (int64_t at = 0; at < keys; at += KEYS) {
         const float *x = row + at * QUERIES;
         const int64_t count = keys - at < KEYS ? keys - at : KEYS;
-#pragma omp simd reduction(max : most)
-        for (int64_t j = 0; j < count; j++) most = x[j] > most ? x[j] : most;
+#pragma omp simd reduction(max : max)
+        for (int64_t j = 0; j < count; j++) max = x[j] > max ? x[j] : max;
     }
     for (int64_t at = 0; at < keys; at += KEYS) {
         float *x = row + at * QUERIES;
         const int64_t count = keys - at < KEYS ? keys - at : KEYS;
 #pragma omp simd reduction(+ : total)
         for (int64_t j = 0; j < count; j++) {
-            x[j] = flm_math_exp(scale * (x[j] - most));
+            x[j] = flm_math_exp(scale * (x[j] - max));
             total += x[j];
         }
         for (int64_t j = count; j < KEYS; j++) x[j] = 0;

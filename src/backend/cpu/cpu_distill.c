@@ -8,11 +8,11 @@
 typedef struct error_row {
     const float *from, *to, *bias;
     float *residual;
-    float most_from, most_to, factor_from, factor_to;
+    float max_from, max_to, factor_from, factor_to;
     float c[FLM_DISTILL_COEFFICIENTS];
 } error_row;
 
-FLM_INLINE float probability(float x, float most, float factor) { return flm_math_exp(x - most) * factor; }
+FLM_INLINE float probability(float x, float max, float factor) { return flm_math_exp(x - max) * factor; }
 
 /* err into residual; its sum of squares, and with `through` the sum of p(from) err into *dot. (The row's numbers are
  * copied: as members they might be what residual's stores change, and nothing would be vectorised.) */
@@ -28,8 +28,8 @@ FLM_INLINE double errors(const error_row *row, bool through, int64_t V, double *
         float squares = 0, products = 0;
 #pragma omp simd reduction(+ : squares, products)
         for (int64_t j = at; j < end; j++) {
-            const float p = probability(from[j], r.most_from, r.factor_from);
-            const float q = probability(to[j], r.most_to, r.factor_to);
+            const float p = probability(from[j], r.max_from, r.factor_from);
+            const float q = probability(to[j], r.max_to, r.factor_to);
             const float err = c0 * (q - p) + c1 * residual[j] + c2 * bias[j];
             squares += err * err;
             if (through) products += p * err;
@@ -51,17 +51,17 @@ FLM_INLINE void gradient(const error_row *row, void *grad, bool bf16, bool throu
     for (int64_t j = 0; j < V; j++) {
         const float err = residual[j];
         flm_store(grad, bf16, j,
-                  through ? c3 * probability(from[j], r.most_from, r.factor_from) * (err - dot) : c3 * err);
+                  through ? c3 * probability(from[j], r.max_from, r.factor_from) * (err - dot) : c3 * err);
     }
 }
 
 FLM_SIMD static void distill_row(error_row *r, float *loss, void *grad, bool bf16, bool through, int64_t V)
 {
     double dot;
-    r->most_from = flm_row_maximum(r->from, V);
-    r->most_to = flm_row_maximum(r->to, V);
-    r->factor_from = (float)(1 / flm_row_exponential_sum(r->from, r->most_from, V));
-    r->factor_to = (float)(1 / flm_row_exponential_sum(r->to, r->most_to, V));
+    r->max_from = flm_row_maximum(r->from, V);
+    r->max_to = flm_row_maximum(r->to, V);
+    r->factor_from = (float)(1 / flm_row_exponential_sum(r->from, r->max_from, V));
+    r->factor_to = (float)(1 / flm_row_exponential_sum(r->to, r->max_to, V));
     *loss = (float)(through ? errors(r, true, V, &dot) : errors(r, false, V, &dot));
     if (!grad) return;
     if (bf16 && through)
@@ -79,8 +79,9 @@ flm_status flm_cpu_distill_error(flm_backend *be, const flm_distill_error *p)
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_distill_error(p));
     const int64_t R = p->from->dim[0], V = p->from->dim[1];
-    const int64_t from = flm_tensor_step(p->from), to = flm_tensor_step(p->to), residual = flm_tensor_step(p->residual);
-    const size_t grad_bytes = (size_t)flm_tensor_step(p->grad) * flm_dtype_size(p->grad->dtype);
+    const int64_t from = flm_tensor_row_stride(p->from), to = flm_tensor_row_stride(p->to),
+                  residual = flm_tensor_row_stride(p->residual);
+    const size_t grad_bytes = (size_t)flm_tensor_row_stride(p->grad) * flm_dtype_size(p->grad->dtype);
     const float *coefficient = p->coefficient->data;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t r = 0; r < R; r++) {

@@ -24,7 +24,7 @@ flm_status flm_cpu_column_sum(flm_backend *be, const flm_tensor *out, const flm_
 {
     flm_status rc = FLM_OK;
     const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M), parts = (N + COLUMNS - 1) / COLUMNS,
-                  step = flm_tensor_step(x);
+                  step = flm_tensor_row_stride(x);
     void *scratch = NULL;
     FLM_TRY(flm_check_column_sum(out, x));
     FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
@@ -70,7 +70,7 @@ flm_status flm_cpu_axpby(flm_backend *be, const flm_tensor *y, float a, const fl
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_axpby(y, a, x, b));
     const runs r = runs_of(y, x);
-    const int64_t y_step = flm_tensor_step(y), x_step = flm_tensor_step(x);
+    const int64_t y_step = flm_tensor_row_stride(y), x_step = flm_tensor_row_stride(x);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t task = 0; task < r.count * r.blocks; task++) {
         const int64_t row = task / r.blocks, at = task % r.blocks * FLM_BLOCK;
@@ -118,7 +118,7 @@ flm_status flm_cpu_cast(flm_backend *be, const flm_tensor *to, const flm_tensor 
     flm_status rc = FLM_OK;
     FLM_TRY(flm_check_cast(to, from));
     const runs r = runs_of(to, from);
-    const int64_t to_step = flm_tensor_step(to), from_step = flm_tensor_step(from);
+    const int64_t to_step = flm_tensor_row_stride(to), from_step = flm_tensor_row_stride(from);
     const size_t to_size = flm_dtype_size(to->dtype), from_size = flm_dtype_size(from->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t task = 0; task < r.count * r.blocks; task++) {

@@ -151,7 +151,7 @@ FLM_INLINE void combine_as(void *y, bool bf16, const float *c, const void *const
     case 1: combine(y, bf16, c, x, 1, at, n); break;
     case 2: combine(y, bf16, c, x, 2, at, n); break;
     case 3: combine(y, bf16, c, x, 3, at, n); break;
-    default: combine(y, bf16, c, x, FLM_COMBINE_MOST, at, n);
+    default: combine(y, bf16, c, x, FLM_COMBINE_MAX, at, n);
     }
 }
 
@@ -168,7 +168,7 @@ flm_status flm_cpu_sample_combine(flm_backend *be, const flm_tensor *y, const fl
                                   const flm_tensor *x, int count)
 {
     flm_status rc = FLM_OK;
-    const void *from[FLM_COMBINE_MOST] = {NULL};
+    const void *from[FLM_COMBINE_MAX] = {NULL};
     const int64_t B = y->dim[0];
     FLM_TRY(flm_check_sample_combine(y, coefficient, x, count));
     for (int k = 0; k < count; k++) from[k] = x[k].data;

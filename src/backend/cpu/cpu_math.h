@@ -34,9 +34,9 @@ typedef union flm_bits {
 /* flm_math_clamp - x held to [-most, most], most > 0; NaN stays NaN. In integers, which order magnitudes as their
  * numbers do: two comparisons of floats in a row become branches that the compiler merges with what follows, and then
  * computes every branch's version of it. */
-FLM_INLINE float flm_math_clamp(float x, float most)
+FLM_INLINE float flm_math_clamp(float x, float max)
 {
-    flm_bits v = {x}, m = {most};
+    flm_bits v = {x}, m = {max};
     uint32_t size = v.u & 0x7FFFFFFFu, held = size < m.u ? size : m.u;
     uint32_t nan = -(uint32_t)(size > 0x7F800000u);
     v.u = (v.u & 0x80000000u) | held | (size & nan);

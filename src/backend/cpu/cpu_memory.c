@@ -31,23 +31,23 @@ static bool kernel_number(const char *path, const char *name, uint64_t *value)
 static uint64_t group_room(const char *group)
 {
     char path[PATH_BYTES + 64];
-    uint64_t most = 0, used = 0, cached = 0;
+    uint64_t max = 0, used = 0, cached = 0;
 
     snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
-    if (!kernel_number(path, "", &most)) return UINT64_MAX;
+    if (!kernel_number(path, "", &max)) return UINT64_MAX;
     snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", group);
     if (!kernel_number(path, "", &used)) return UINT64_MAX;
     snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.stat", group);
     if (!kernel_number(path, "inactive_file ", &cached)) cached = 0;
     used -= cached < used ? cached : used;
-    return most > used ? most - used : 0;
+    return max > used ? max - used : 0;
 }
 
 /* The smallest room of the process's control group and all above it. */
 static uint64_t groups_room(void)
 {
     char row[PATH_BYTES];
-    uint64_t least = UINT64_MAX;
+    uint64_t min = UINT64_MAX;
     FILE *file = fopen("/proc/self/cgroup", "r");
 
     while (file && fgets(row, sizeof row, file)) {
@@ -56,11 +56,11 @@ static uint64_t groups_room(void)
         do { /* from the process's own group up to the root, "" */
             *slash = '\0';
             uint64_t room = group_room(group);
-            if (room < least) least = room;
+            if (room < min) min = room;
         } while ((slash = strrchr(group, '/')));
     }
     if (file) fclose(file);
-    return least;
+    return min;
 }
 
 static flm_status memory_available_cpu(flm_backend *be, size_t *bytes)

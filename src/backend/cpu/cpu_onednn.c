@@ -341,7 +341,7 @@ static int64_t describe_rows(const flm_tensor *t, bool transposed, unsigned flag
     const int64_t rows = t->dim[0], columns = t->dim[1];
     if (transposed && (rows == 1 || (columns == 1 && !flm_tensor_padded(t)))) return rows;
     if (transposed) *flags |= flag;
-    return rows > 1 ? flm_tensor_step(t) : columns;
+    return rows > 1 ? flm_tensor_row_stride(t) : columns;
 }
 
 /* Of a product that has been checked. */
@@ -362,7 +362,7 @@ static void describe_key(const flm_matmul *p, product_key *k)
 static void multiply_nothing(const flm_matmul *p, int64_t M, int64_t N)
 {
     const float *bias = p->bias ? p->bias->data : NULL;
-    const int64_t step = flm_tensor_step(p->c);
+    const int64_t step = flm_tensor_row_stride(p->c);
     for (int64_t i = 0; i < M; i++)
         for (int64_t j = 0; j < N; j++) {
             float value = bias ? bias[j] : 0.0f;
@@ -377,13 +377,13 @@ static void multiply_nothing(const flm_matmul *p, int64_t M, int64_t N)
 static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_key *k);
 
 /* Sizes below which converting the operands costs more than it saves. */
-enum { CONVERTED_LEAST = 64 };
+enum { CONVERTED_MIN = 64 };
 
 /* Whether a bf16 product is made in fp32: rounded operands, fp32 sums, and so the same numbers, at about twice the
  * speed where the processor has AVX-512's bf16 instructions and no AMX (bench/speed-log.md). */
 static bool is_faster_converted(const product_key *k)
 {
-    return k->flags & FLAG_BF16 && k->M >= CONVERTED_LEAST && k->N >= CONVERTED_LEAST && k->K >= CONVERTED_LEAST &&
+    return k->flags & FLAG_BF16 && k->M >= CONVERTED_MIN && k->N >= CONVERTED_MIN && k->K >= CONVERTED_MIN &&
            !flm_cpu_onednn_fast_bf16();
 }
 

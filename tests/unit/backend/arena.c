@@ -34,7 +34,7 @@ int main(void)
     tap_ok((char *)t[1].data == (char *)t[0].data + 64 && (char *)t[3].data == (char *)t[1].data + 64,
            "one behind the other");
     tap_ok((size_t)t[0].data % 64 == 0 && t[1].dim[1] == 7 && t[1].dtype == FLM_DTYPE_BF16, "aligned, shaped, typed");
-    tap_ok(t[4].dim[1] == 65 && flm_tensor_step(&t[4]) == 128, "rows padded where asked");
+    tap_ok(t[4].dim[1] == 65 && flm_tensor_row_stride(&t[4]) == 128, "rows padded where asked");
     for (int i = 0; i < TAKEN; i++)
         if (flm_tensor_bytes(&t[i])) memset(t[i].data, i, flm_tensor_bytes(&t[i]));
     tap_ok(((char *)t[0].data)[19] == 0 && ((char *)t[3].data)[63] == 3 && ((char *)t[4].data)[1023] == 4,

@@ -56,12 +56,13 @@ static void test_padded(void)
     const int64_t same[] = {7, 65};
     flm_tensor t = flm_tensor_2d_padded(data, FLM_DTYPE_F32, 7, 65), s = flm_tensor_slice(&t, 3, 2), even, wide, flat;
 
-    tap_ok(t.ndim == 2 && t.dim[0] == 7 && t.dim[1] == 65 && flm_tensor_step(&t) == 128 && flm_tensor_padded(&t),
+    tap_ok(t.ndim == 2 && t.dim[0] == 7 && t.dim[1] == 65 && flm_tensor_row_stride(&t) == 128 && flm_tensor_padded(&t),
            "rows of 65 are 128 apart");
     tap_ok(flm_tensor_elements(&t) == 7 * 65 && flm_tensor_bytes(&t) == sizeof data && flm_tensor_rows(&t) == 7 &&
                flm_tensor_last(&t) == 65,
            "padding counts in bytes, not in elements");
-    tap_ok(s.data == data + 3 * 128 && s.dim[0] == 2 && flm_tensor_step(&s) == 128 && flm_tensor_bytes(&s) == 1024,
+    tap_ok(s.data == data + 3 * 128 && s.dim[0] == 2 && flm_tensor_row_stride(&s) == 128 &&
+               flm_tensor_bytes(&s) == 1024,
            "a slice begins at its row and stays padded");
     s = flm_tensor_slice(&t, 7, 0);
     tap_ok(s.data == data + 7 * 128 && flm_tensor_bytes(&s) == 0, "an empty slice at the end");
@@ -75,7 +76,7 @@ static void test_padded(void)
     flm_tensor_runs(&t, &bare, &count, &n);
     tap_ok(count == 7 && n == 65, "either of them");
     even = flm_tensor_2d_padded(data, FLM_DTYPE_BF16, 7, 128);
-    tap_ok(flm_tensor_step(&even) == 128 && !flm_tensor_padded(&even) && even.step == 0 &&
+    tap_ok(flm_tensor_row_stride(&even) == 128 && !flm_tensor_padded(&even) && even.step == 0 &&
                flm_tensor_bytes(&even) == 1792,
            "a multiple of %d needs no padding", FLM_TENSOR_PAD);
     even = flm_tensor_2d_padded(NULL, FLM_DTYPE_F32, 7, 0);
@@ -84,7 +85,7 @@ static void test_padded(void)
     wide.step = 128;
     s = flm_tensor_slice(&wide, 1, 1);
     flat = flm_tensor_flat(&wide);
-    tap_ok(s.data == data + 3 * 128 && flat.dim[0] == 6 && flat.dim[1] == 65 && flm_tensor_step(&flat) == 128 &&
+    tap_ok(s.data == data + 3 * 128 && flat.dim[0] == 6 && flat.dim[1] == 65 && flm_tensor_row_stride(&flat) == 128 &&
                flm_tensor_bytes(&flat) == flm_tensor_bytes(&wide),
            "three axes: sliced and flat");
     tap_ok(flm_tensor_expect_rows(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_OK, "expected where rows may be padded");

@@ -39,19 +39,19 @@ static void test_streams(void)
 static void test_uniform(void)
 {
     enum { N = 100000 };
-    double sum = 0, square = 0, least = 1, most = 0;
+    double sum = 0, square = 0, min = 1, max = 0;
 
     for (uint32_t i = 0; i < N; i++) {
         flm_philox4 r = flm_philox4x32(42, i, 0, 0, 0);
         double u = flm_philox_uniform(r.v[0], r.v[1]);
         sum += u;
         square += u * u;
-        least = fmin(least, u);
-        most = fmax(most, u);
+        min = fmin(min, u);
+        max = fmax(max, u);
     }
     tap_close(sum / N, 0.5, 5 * sqrt(1.0 / 12 / N), "mean");
     tap_close(square / N, 1.0 / 3, 5 * sqrt(4.0 / 45 / N), "second moment");
-    tap_ok(least > 0 && least < 1e-3 && most < 1 && most > 0.999, "inside (0, 1), near both ends");
+    tap_ok(min > 0 && min < 1e-3 && max < 1 && max > 0.999, "inside (0, 1), near both ends");
     tap_ok(flm_philox_uniform(0, 0) == 0x1p-53 && flm_philox_uniform(~0u, ~0u) < 1, "never 0, never 1");
 }
 

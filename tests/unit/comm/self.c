@@ -46,15 +46,15 @@ static void test_host(void)
 {
     double x[2] = {0.1, -0.0};
     const double want[2] = {0.1, -0.0};
-    int64_t most[2] = {-5, INT64_MIN};
+    int64_t max[2] = {-5, INT64_MIN};
     char text[4] = "abc", all[4] = "";
     tap_ok(flm_comm_sum_f64(comm, x, 2) == FLM_OK && memcmp(x, want, sizeof x) == 0, "sum of f64: the same bits");
-    tap_ok(flm_comm_max_i64(comm, most, 2) == FLM_OK && most[0] == -5 && most[1] == INT64_MIN, "maximum of i64");
+    tap_ok(flm_comm_max_i64(comm, max, 2) == FLM_OK && max[0] == -5 && max[1] == INT64_MIN, "maximum of i64");
     tap_ok(flm_comm_broadcast(comm, text, 4, 0) == FLM_OK && strcmp(text, "abc") == 0, "broadcast");
     tap_ok(flm_comm_gather(comm, text, 4, all, 0) == FLM_OK && strcmp(all, "abc") == 0, "gather");
     tap_ok(flm_comm_gather(comm, text, 0, all, 0) == FLM_OK, "gather nothing");
     tap_ok(flm_comm_barrier(comm) == FLM_OK, "barrier");
-    tap_ok(flm_comm_sum_f64(comm, x, -1) == FLM_E_ARG && flm_comm_max_i64(comm, most, -1) == FLM_E_ARG &&
+    tap_ok(flm_comm_sum_f64(comm, x, -1) == FLM_E_ARG && flm_comm_max_i64(comm, max, -1) == FLM_E_ARG &&
                flm_comm_broadcast(comm, text, -1, 0) == FLM_E_ARG &&
                flm_comm_gather(comm, text, -1, all, 0) == FLM_E_ARG,
            "negative counts");

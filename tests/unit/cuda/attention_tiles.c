@@ -10,16 +10,16 @@ static const int heads[] = {16, 32, 48, 64, 96, 128};
 
 static void test_heads(void)
 {
-    bool least = true, plain = true;
-    for (int h = 1; h <= FLM_ATTENTION_HEAD_MOST; h++) {
-        int D = 0, least_of = 0;
+    bool min = true, plain = true;
+    for (int h = 1; h <= FLM_ATTENTION_HEAD_MAX; h++) {
+        int D = 0, min_of = 0;
         for (int i = 5; i >= 0; i--)
-            if (heads[i] >= h) least_of = heads[i];
+            if (heads[i] >= h) min_of = heads[i];
         D = flm_attention_head(h);
-        least = least && D == least_of;
+        min = min && D == min_of;
         plain = plain && flm_plain_head(h) >= h && flm_plain_head(h) % 16 == 0;
     }
-    tap_ok(least, "heads of 1 to 128 columns have the least kernel that holds them");
+    tap_ok(min, "heads of 1 to 128 columns have the least kernel that holds them");
     tap_ok(plain, "and a plain one");
 }
 
@@ -108,8 +108,8 @@ static void test_limits(void)
     for (int i = 0; i < 6; i++) {
         const int D = heads[i], Q = flm_attention_queries(D), rows = flm_attention_rows(D);
         const int bytes[] = {flm_attention_forward_shared(D), flm_attention_kv_shared(D), flm_attention_q_shared(D)};
-        for (int k = 0; k < 3; k++) fit = fit && bytes[k] <= FLM_ATTENTION_SHARED_MOST;
-        held = held && flm_attention_blocks(D) * (bytes[0] + 1024) <= FLM_ATTENTION_SHARED_MOST + 1024;
+        for (int k = 0; k < 3; k++) fit = fit && bytes[k] <= FLM_ATTENTION_SHARED_MAX;
+        held = held && flm_attention_blocks(D) * (bytes[0] + 1024) <= FLM_ATTENTION_SHARED_MAX + 1024;
         whole = whole && rows % 64 == 0 && FLM_ATTENTION_KEYS % flm_attention_step(D) == 0 &&
                 Q % flm_attention_kv_step(D) == 0 && FLM_ATTENTION_KEYS % flm_attention_q_step(D) == 0 &&
                 Q <= 32 * FLM_ATTENTION_WARPS;
@@ -118,7 +118,7 @@ static void test_limits(void)
     tap_ok(held,
            "and as many blocks of the forward kernel as its registers are limited for (a block costs 1 KiB more)");
     tap_ok(whole, "tiles are whole numbers of steps");
-    tap_ok(flm_plain_shared(128, 4) <= FLM_ATTENTION_SHARED_MOST, "the plain kernels' too");
+    tap_ok(flm_plain_shared(128, 4) <= FLM_ATTENTION_SHARED_MAX, "the plain kernels' too");
     tap_ok(flm_attention_tiles(0, 64) == 0 && flm_attention_tiles(1, 64) == 1 && flm_attention_tiles(64, 64) == 1 &&
                flm_attention_tiles(65, 64) == 2 && flm_attention_tiles((int64_t)1 << 33, 64) == (int64_t)1 << 27,
            "tiles of rows");

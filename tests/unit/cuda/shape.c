@@ -40,12 +40,12 @@ static void test_row_threads(void)
 static void test_sort_passes(void)
 {
     static const struct {
-        int64_t most;
+        int64_t max;
         int passes;
     } cases[] = {{0, 1}, {255, 1}, {256, 2}, {50258, 2}, {65535, 2}, {65536, 3}, {1 << 24, 4}, {INT32_MAX, 4}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        tap_ok(flm_cuda_sort_passes(cases[i].most) == cases[i].passes, "passes of a sort of 0..%lld",
-               (long long)cases[i].most);
+        tap_ok(flm_cuda_sort_passes(cases[i].max) == cases[i].passes, "passes of a sort of 0..%lld",
+               (long long)cases[i].max);
 }
 
 static void test_scatter(int64_t n, int64_t d)

@@ -56,8 +56,8 @@ static cast cast_new(int stage, int64_t V, flm_dtype act, int64_t chunk)
         c.flow_map = weights_new(V, FLM_NETWORK_RESIDUAL, act);
         frozen[count++] = c.flow_map->w.E;
     }
-    must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_KEEP, &c.dit));
-    must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_FORWARD, &c.frozen));
+    must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_STORE_ALL, &c.dit));
+    must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_INFERENCE, &c.frozen));
     must(flm_noise_create_joint(be, V, shape.d, count, frozen, &c.basis));
     must(flm_gamma_create(V, &c.gamma));
     const flm_objective_parts parts = parts_of(&c);
@@ -85,15 +85,15 @@ static int64_t parameters_of(const flm_weights *weights)
 }
 
 /* A whole step in micro-batches of at most `most`: the sum of the losses, and all gradients in one array. */
-static double step(cast *c, int64_t most, float p, const flm_dit_hook *hook, float *gradients, double *error)
+static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, float *gradients, double *error)
 {
     int32_t tokens[B * L];
     double total = 0;
     for (int i = 0; i < B * L; i++) tokens[i] = (4 * i + 1) % (int32_t)c->dit->shape.V;
     must(flm_weights_zero_grad(c->weights));
     must(flm_objective_begin(c->objective, comm, c->weights));
-    for (int64_t first = 0; first < B; first += most) {
-        const int64_t count = B - first < most ? B - first : most;
+    for (int64_t first = 0; first < B; first += max) {
+        const int64_t count = B - first < max ? B - first : max;
         const flm_dit_dropout dropout = {.p = p, .seed = 1, .step = 2, .first_sample = first};
         const flm_micro_batch batch = {
             .B = count,
@@ -105,7 +105,7 @@ static double step(cast *c, int64_t most, float p, const flm_dit_hook *hook, flo
             .scale = 1.0 / (B * L),
             .backward = gradients != NULL,
             .hook = first + count == B ? hook : NULL};
-        must(flm_objective_micro(c->objective, c->weights, &batch));
+        must(flm_objective_micro_batch(c->objective, c->weights, &batch));
     }
     must(flm_objective_total(c->objective, &total, error));
     if (gradients == NULL) return total;
@@ -132,11 +132,11 @@ static void test_division(int stage, int64_t V)
            error / (B * L), size);
     tap_ok(stage == 1 ? fabs(total - error) > 0.01 * error : total == error, "the loss is %sthe error",
            stage == 1 ? "not " : "");
-    for (int64_t most = 1; most < B; most++) {
-        const double loss = step(&c, most, 0.2f, NULL, parts, &other), e = worst_difference(whole, parts, count);
+    for (int64_t max = 1; max < B; max++) {
+        const double loss = step(&c, max, 0.2f, NULL, parts, &other), e = worst_difference(whole, parts, count);
         tap_ok(fabs(loss - total) <= 1e-6 * (fabs(total) + error) && fabs(other - error) <= 1e-6 * error &&
                    e <= 3e-6 * fmax(1, size),
-               "stage %d, V=%d: micro-batches of %d: loss off by %.2g, gradients by %.2g", stage, (int)V, (int)most,
+               "stage %d, V=%d: micro-batches of %d: loss off by %.2g, gradients by %.2g", stage, (int)V, (int)max,
                fabs(loss - total), e);
     }
     tap_close(step(&c, 2, 0.2f, NULL, NULL, NULL), total, 1e-6 * (fabs(total) + error), "without gradients: the loss");

@@ -32,10 +32,11 @@ typedef struct flow_network {
     flm_gamma *gamma;
 } flow_network;
 
-static inline flow_network flow_network_new(const flm_model_shape *shape, int64_t B_most, bool training)
+static inline flow_network flow_network_new(const flm_model_shape *shape, int64_t max_batch, bool training)
 {
     flow_network n = {.weights = network_weights(be, shape, FLM_DTYPE_F32)};
-    must(flm_dit_create(be, shape, FLM_DTYPE_F32, B_most, 3, training ? FLM_DIT_KEEP : FLM_DIT_FORWARD, &n.dit));
+    must(flm_dit_create(be, shape, FLM_DTYPE_F32, max_batch, 3, training ? FLM_DIT_STORE_ALL : FLM_DIT_INFERENCE,
+                        &n.dit));
     must(flm_noise_create(be, shape->V, shape->d, &n.basis));
     must(flm_noise_update(n.basis, comm, &n.weights->w.E));
     must(flm_gamma_create(shape->V, &n.gamma));

@@ -13,15 +13,15 @@ static flm_model_shape shape_of(int64_t V)
 }
 
 /* A whole step in micro-batches of at most `most`: the sum of the losses, and all gradients in one array. */
-static double step(flow_network *n, flm_objective *objective, int64_t most, const flm_dit_hook *hook, float *gradients)
+static double step(flow_network *n, flm_objective *objective, int64_t max, const flm_dit_hook *hook, float *gradients)
 {
     int32_t tokens[B * L];
     double total = 0;
     for (int i = 0; i < B * L; i++) tokens[i] = (4 * i + 1) % (int32_t)n->dit->shape.V;
     must(flm_weights_zero_grad(n->weights));
     must(flm_objective_begin(objective, comm, n->weights));
-    for (int64_t first = 0; first < B; first += most) {
-        const int64_t count = B - first < most ? B - first : most;
+    for (int64_t first = 0; first < B; first += max) {
+        const int64_t count = B - first < max ? B - first : max;
         const flm_dit_dropout dropout = {.p = 0.2f, .seed = 1, .step = 2, .first_sample = first};
         const flm_micro_batch batch = {
             .B = count,
@@ -32,7 +32,7 @@ static double step(flow_network *n, flm_objective *objective, int64_t most, cons
             .scale = 1.0 / (B * L),
             .backward = gradients != NULL,
             .hook = first + count == B ? hook : NULL};
-        must(flm_objective_micro(objective, n->weights, &batch));
+        must(flm_objective_micro_batch(objective, n->weights, &batch));
     }
     must(flm_objective_total(objective, &total, NULL));
     if (gradients == NULL) return total;
@@ -60,10 +60,10 @@ static void test_division(int64_t V)
     const double size = worst_difference(whole, zero, count);
     tap_ok(total > 0 && isfinite(total) && size > 0.01 && isfinite(size),
            "V=%d: loss %.4g, gradients up to %.3g, t from 0 to 1", (int)V, total / (B * L), size);
-    for (int64_t most = 1; most < B; most++) {
-        const double loss = step(&n, objective, most, NULL, parts), e = worst_difference(whole, parts, count);
+    for (int64_t max = 1; max < B; max++) {
+        const double loss = step(&n, objective, max, NULL, parts), e = worst_difference(whole, parts, count);
         tap_ok(fabs(loss - total) <= 1e-6 * total && e <= 2e-6 * fmax(1, size),
-               "V=%d: micro-batches of %d: loss off by %.2g, gradients by %.2g", (int)V, (int)most, fabs(loss - total),
+               "V=%d: micro-batches of %d: loss off by %.2g, gradients by %.2g", (int)V, (int)max, fabs(loss - total),
                e);
     }
     tap_close(step(&n, objective, 2, NULL, NULL), total, 1e-6 * total, "without gradients: the loss");
@@ -111,15 +111,16 @@ static void test_refusals(void)
     flm_micro_batch batch = {.B = B, .tokens = tokens, .t = times, .scale = 1};
     objective = flow_objective(&n);
     tokens[B * L - 1] = 11;
-    tap_ok(flm_objective_micro(objective, n.weights, &batch) == FLM_E_ARG, "token V is refused");
+    tap_ok(flm_objective_micro_batch(objective, n.weights, &batch) == FLM_E_ARG, "token V is refused");
     tokens[B * L - 1] = -1;
-    tap_ok(flm_objective_micro(objective, n.weights, &batch) == FLM_E_ARG, "token -1 is refused");
+    tap_ok(flm_objective_micro_batch(objective, n.weights, &batch) == FLM_E_ARG, "token -1 is refused");
     tokens[B * L - 1] = 10;
-    tap_ok(flm_objective_micro(objective, n.weights, &batch) == FLM_OK, "token V - 1 is not");
+    tap_ok(flm_objective_micro_batch(objective, n.weights, &batch) == FLM_OK, "token V - 1 is not");
     batch.B = B + 1;
-    tap_ok(flm_objective_micro(objective, n.weights, &batch) == FLM_E_ARG, "more sequences than there is room for");
+    tap_ok(flm_objective_micro_batch(objective, n.weights, &batch) == FLM_E_ARG,
+           "more sequences than there is room for");
     batch.B = 0;
-    tap_ok(flm_objective_micro(objective, n.weights, &batch) == FLM_E_ARG, "no sequences");
+    tap_ok(flm_objective_micro_batch(objective, n.weights, &batch) == FLM_E_ARG, "no sequences");
     flm_err_clear();
     flm_objective_destroy(&objective);
     flow_network_free(&n);

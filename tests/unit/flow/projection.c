@@ -54,7 +54,7 @@ static void projected(flow_network *n, flm_objective *objective, flm_noise_sourc
         .B = B, .tokens = tokens, .t = times, .noise = noise, .scale = 1.0 / (B * L), .backward = true};
     const flm_tensor *grad = &n->weights->grad.E;
     must(flm_noise_update(n->basis, comm, &n->weights->w.E));
-    must(flm_objective_micro(objective, n->weights, &batch));
+    must(flm_objective_micro_batch(objective, n->weights, &batch));
     must(flm_noise_reduce(n->basis, comm, NULL));
     must(be->memory->zero(be, grad->data, flm_tensor_bytes(grad)));
     must(flm_noise_gradient(n->basis, &n->weights->w.E, 0, grad));

@@ -68,8 +68,8 @@ static void test_jumps(const flm_time_law *law, flm_random_purpose purpose, cons
     flm_time_jumps(law, 5, purpose, 3, n, 0, n, s, d);
     for (int i = 0; i < n; i++) {
         const bool all = s[i] == 0 && d[i] == 1;
-        wrong += !(s[i] >= 0 && d[i] >= law->least && s[i] + d[i] <= 1 + 0x1p-52);
-        other += !all && d[i] != fmax(plain[i], law->least);
+        wrong += !(s[i] >= 0 && d[i] >= law->min && s[i] + d[i] <= 1 + 0x1p-52);
+        other += !all && d[i] != fmax(plain[i], law->min);
         whole += all;
         mean += all ? 0 : s[i] / (1 - d[i]);
     }

@@ -15,13 +15,13 @@ static int32_t tokens[B * L];
 static float loss[B * L];
 
 /* A network with random input and times. */
-static flm_dit *dit_new(flm_dtype act, int64_t B_most, int64_t chunk, bool training)
+static flm_dit *dit_new(flm_dtype act, int64_t max_batch, int64_t chunk, bool training)
 {
     flm_dit *dit = NULL;
-    must(flm_dit_create(be, &shape, act, B_most, chunk, training ? FLM_DIT_KEEP : FLM_DIT_FORWARD, &dit));
+    must(flm_dit_create(be, &shape, act, max_batch, chunk, training ? FLM_DIT_STORE_ALL : FLM_DIT_INFERENCE, &dit));
     for (int64_t i = 0; i < flm_tensor_elements(&dit->input); i++)
         ((float *)dit->input.data)[i] = (float)network_draw();
-    for (int64_t i = 0; i < B_most; i++) ((float *)dit->t.data)[i] = (float)(0.5 + 0.5 * network_draw());
+    for (int64_t i = 0; i < max_batch; i++) ((float *)dit->t.data)[i] = (float)(0.5 + 0.5 * network_draw());
     for (int i = 0; i < B * L; i++) tokens[i] = (i * 7 + 3) % V;
     return dit;
 }
@@ -209,9 +209,9 @@ static void test_memory(void)
            "batches that do not fit");
     flm_dit_destroy(&large);
     flm_dit_destroy(&small);
-    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 0, 1, FLM_DIT_KEEP, &large) == FLM_E_ARG && large == NULL,
+    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 0, 1, FLM_DIT_STORE_ALL, &large) == FLM_E_ARG && large == NULL,
            "no sequences");
-    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 1, 0, FLM_DIT_KEEP, &large) == FLM_E_ARG && large == NULL,
+    tap_ok(flm_dit_create(be, &shape, FLM_DTYPE_F32, 1, 0, FLM_DIT_STORE_ALL, &large) == FLM_E_ARG && large == NULL,
            "no chunk");
     flm_weights_destroy(&weights);
 }
@@ -226,7 +226,7 @@ static void test_two_times(void)
     for (int b = 0; b < one->buckets; b++)
         memcpy(two->bucket[b].compute.data, one->bucket[b].compute.data, flm_tensor_bytes(&one->bucket[b].compute));
     flm_dit *dit = dit_new(FLM_DTYPE_F32, B, 4, true), *wide = NULL;
-    must(flm_dit_create(be, &two_shape, FLM_DTYPE_F32, B, 4, FLM_DIT_KEEP, &wide));
+    must(flm_dit_create(be, &two_shape, FLM_DTYPE_F32, B, 4, FLM_DIT_STORE_ALL, &wide));
     memcpy(wide->input.data, dit->input.data, flm_tensor_bytes(&dit->input));
     memcpy(wide->t.data, dit->t.data, flm_tensor_bytes(&dit->t));
     for (int i = 0; i < B; i++) ((float *)wide->until.data)[i] = 0.1f * (float)(i + 1);

@@ -184,16 +184,16 @@ static void test_initial(const flm_weights *w)
         const flm_parameter *p = &w->parameter[i];
         const double bound = bound_of(p->name), n = (double)p->count, b2 = bound * bound;
         const double constant = strstr(p->name, "norm") != NULL ? 1 : 0;
-        double mean = 0, square = 0, most = 0;
+        double mean = 0, square = 0, max = 0;
         float part[5];
         flm_parameter_initial(p, i, 9, 0, p->count, values);
         for (int64_t k = 0; k < p->count; k++) {
             mean += values[k] / n;
             square += values[k] * values[k] / n;
-            most = fmax(most, fabs(values[k] - constant));
+            max = fmax(max, fabs(values[k] - constant));
         }
-        bool ok = bound == 0 ? most == 0
-                             : most <= bound * (1 + 1e-6) && fabs(mean) <= 5 * bound / sqrt(3 * n) &&
+        bool ok = bound == 0 ? max == 0
+                             : max <= bound * (1 + 1e-6) && fabs(mean) <= 5 * bound / sqrt(3 * n) &&
                                    fabs(square - b2 / 3) <= 5 * b2 * sqrt(4.0 / 45 / n);
         for (int64_t first = 0; first < p->count; first += 3) {
             const int64_t count = p->count - first < 5 ? p->count - first : 5;

@@ -13,12 +13,12 @@ static uint32_t draw(uint32_t below) { return flm_philox4x32(key, drawn++, 0, 0,
 /* The ids of a text are those of its halves wherever a blank stands: chunks, the cache and the whole agree. */
 static void test_halves(flm_tokenizer *t)
 {
-    enum { TEXTS = 2000, MOST = 300 };
+    enum { TEXTS = 2000, FLM_EXACT_MAX = 300 };
     int same = 0;
 
     for (int i = 0; i < TEXTS; i++) {
-        char text[MOST];
-        size_t bytes = 2 + draw(MOST - 2), at = draw((uint32_t)bytes);
+        char text[FLM_EXACT_MAX];
+        size_t bytes = 2 + draw(FLM_EXACT_MAX - 2), at = draw((uint32_t)bytes);
         flm_ids whole = {NULL, 0, 0}, halves = {NULL, 0, 0};
         for (size_t k = 0; k < bytes; k++) text[k] = (char)draw(i % 2 ? 256 : 128);
         text[at] = ' ';
