@@ -44,7 +44,7 @@ bench: %D%/bench_score$(EXEEXT)
 %C%_bench_score_SOURCES = %D%/bench_score.c %D%/bench_common.c %D%/bench_common.h
 %C%_bench_score_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_score_LDADD = libflm_cmd.a $(LINK_TRAIN)
-EXTRA_DIST += %D%/results/score.md
+EXTRA_DIST += %D%/results/score.md %D%/results/tokenisers.md %D%/results/train.md
 
 # make bench-gpu DIR=...: everything that a GPU is asked, in one folder.
 EXTRA_DIST += %D%/gpu %D%/gpu-table.awk

@@ -5,7 +5,8 @@ EMULATE_CXXFLAGS = -std=c++17 -O1 -g -fno-exceptions -fno-rtti -fno-threadsafe-s
   -U_FORTIFY_SOURCE -fsanitize=alignment,shift,signed-integer-overflow,bounds -fsanitize-undefined-trap-on-error
 
 check_LIBRARIES += libflm_emulate.a
-libflm_emulate_a_SOURCES = %D%/emulate.cc %D%/emulate_backend.c %D%/emulate_late.c src/backend/backend.c $(CUDA_OPS)
+libflm_emulate_a_SOURCES = %D%/emulate.cc %D%/emulate_backend.c %D%/emulate_late.c src/backend/backend.c $(CUDA_OPS) \
+  $(CONFORM_COMMON)
 libflm_emulate_a_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
 libflm_emulate_a_CXXFLAGS = $(EMULATE_CXXFLAGS)
 libflm_emulate_a_LIBADD = $(EMULATED_KERNELS)
@@ -18,7 +19,7 @@ SUFFIXES += .eo
 -include $(EMULATED_KERNELS:.eo=.ed)
 CLEANFILES += $(EMULATED_KERNELS) $(EMULATED_KERNELS:.eo=.ed)
 
-# The conformance suite again, on the emulated device.
+# The conformance suite again. The archive has conform_common.c as compiled for the emulated device.
 LINK_EMULATED = libflm_emulate.a $(LINK_BACKEND)
 EMULATED_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
 check_PROGRAMS += tests/conform/layernorm_emulated.t tests/conform/gate_emulated.t tests/conform/activation_emulated.t \
@@ -26,44 +27,33 @@ check_PROGRAMS += tests/conform/layernorm_emulated.t tests/conform/gate_emulated
   tests/conform/softmax_emulated.t tests/conform/distill_emulated.t \
   tests/conform/attention_emulated.t tests/conform/rope_emulated.t tests/conform/causal_emulated.t \
   tests/conform/matmul_emulated.t tests/conform/lapack_emulated.t
-tests_conform_layernorm_emulated_t_SOURCES = tests/conform/conform_layernorm.c $(CONFORM_COMMON)
-tests_conform_layernorm_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_layernorm_emulated_t_SOURCES = tests/conform/conform_layernorm.c
 tests_conform_layernorm_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_gate_emulated_t_SOURCES = tests/conform/conform_gate.c $(CONFORM_COMMON)
-tests_conform_gate_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_gate_emulated_t_SOURCES = tests/conform/conform_gate.c
 tests_conform_gate_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_activation_emulated_t_SOURCES = tests/conform/conform_activation.c $(CONFORM_COMMON)
-tests_conform_activation_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_activation_emulated_t_SOURCES = tests/conform/conform_activation.c
 tests_conform_activation_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_elementwise_emulated_t_SOURCES = tests/conform/conform_elementwise.c $(CONFORM_COMMON)
-tests_conform_elementwise_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_elementwise_emulated_t_SOURCES = tests/conform/conform_elementwise.c
 tests_conform_elementwise_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_adamw_emulated_t_SOURCES = tests/conform/conform_adamw.c $(CONFORM_COMMON)
-tests_conform_adamw_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_adamw_emulated_t_SOURCES = tests/conform/conform_adamw.c
 tests_conform_adamw_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_embed_emulated_t_SOURCES = tests/conform/conform_embed.c $(CONFORM_COMMON)
-tests_conform_embed_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_embed_emulated_t_SOURCES = tests/conform/conform_embed.c
 tests_conform_embed_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_softmax_emulated_t_SOURCES = tests/conform/conform_softmax.c $(CONFORM_COMMON)
-tests_conform_softmax_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_softmax_emulated_t_SOURCES = tests/conform/conform_softmax.c
 tests_conform_softmax_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_distill_emulated_t_SOURCES = tests/conform/conform_distill.c $(CONFORM_COMMON)
-tests_conform_distill_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_distill_emulated_t_SOURCES = tests/conform/conform_distill.c
 tests_conform_distill_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_attention_emulated_t_SOURCES = tests/conform/conform_attention.c $(CONFORM_COMMON)
+tests_conform_attention_emulated_t_SOURCES = tests/conform/conform_attention.c
 tests_conform_attention_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
 tests_conform_attention_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_rope_emulated_t_SOURCES = tests/conform/conform_rope.c $(CONFORM_COMMON)
-tests_conform_rope_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_rope_emulated_t_SOURCES = tests/conform/conform_rope.c
 tests_conform_rope_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_causal_emulated_t_SOURCES = tests/conform/conform_causal.c $(CONFORM_COMMON)
+tests_conform_causal_emulated_t_SOURCES = tests/conform/conform_causal.c
 tests_conform_causal_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
 tests_conform_causal_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_matmul_emulated_t_SOURCES = tests/conform/conform_matmul.c $(CONFORM_COMMON)
-tests_conform_matmul_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_matmul_emulated_t_SOURCES = tests/conform/conform_matmul.c
 tests_conform_matmul_emulated_t_LDADD = $(LINK_EMULATED)
-tests_conform_lapack_emulated_t_SOURCES = tests/conform/conform_lapack.c $(CONFORM_COMMON)
-tests_conform_lapack_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_lapack_emulated_t_SOURCES = tests/conform/conform_lapack.c
 tests_conform_lapack_emulated_t_LDADD = $(LINK_EMULATED)
 
 # Whole programs whose --device cuda is the emulated one.
