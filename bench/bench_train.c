@@ -151,6 +151,15 @@ done:
     return rc;
 }
 
+/* Device memory in the trainer's arenas. */
+static size_t arena_bytes(const flm_trainer *t)
+{
+    size_t part[FLM_TRAINER_MEMORY_PARTS], sum = 0;
+    flm_trainer_memory(t, part);
+    for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++) sum += part[i];
+    return sum;
+}
+
 static flm_status report_figures(const options *o, const flm_trainer *t, flm_backend *be, const double peak[3],
                                  double memory_gib, const bench_seconds *seconds, bench_report *report)
 {
@@ -167,7 +176,7 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
     printf("peak of %s %.1f GFLOP/s before, %.1f after: share %.1f %%\n", flm_dtype_name(t->settings.act),
            1e-9 * peak[0], 1e-9 * peak[1], 100 * share);
     printf("peak of f32 %.1f GFLOP/s: share %.1f %%\n", 1e-9 * peak[2], 100 * flops / seconds->median / peak[2]);
-    printf("peak memory of rank 0: %.2f GiB (%.2f in arenas)\n", memory_gib, (double)flm_trainer_bytes(t) / (1 << 30));
+    printf("peak memory of rank 0: %.2f GiB (%.2f in arenas)\n", memory_gib, (double)arena_bytes(t) / (1 << 30));
     FLM_TRY(bench_report_line(
         report, json_pack("{ss ss si ss sI sI sI sI sI sf sf sf so sf sf sf sf}", "record", "train", "objective",
                           objectives[o->objective], "ranks", flm_comm_size(t->comm), "dtype",

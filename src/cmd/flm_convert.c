@@ -24,7 +24,7 @@ static const flm_option table[] = {
      "Heads; 0: by the file's rotary frequencies", false},
     {"kind", FLM_OPTION_CHOICE, AT(kind), "auto", 0, 0, kind_choices, "Published checkpoint", "KIND",
      "What it was trained as; a two-time network needs it said", false},
-    {"parent", FLM_OPTION_STRING, AT(parent), "", 0, 0, NULL, "Published checkpoint", "TEXT",
+    {"parent", FLM_OPTION_STRING, AT(lineage), "", 0, 0, NULL, "Published checkpoint", "TEXT",
      "What it was distilled from, for the record", false},
     {"weights", FLM_OPTION_CHOICE, AT(weights), "all", 0, 0, weights_choices, "To safetensors", "SET",
      "all: NAME and ema.NAME; ema or raw: that set alone, under the plain names", false},

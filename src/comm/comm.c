@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-flm_status flm_err_mpi(int code, const char *what, const char *file, int line)
+flm_status flm_comm_check_mpi(int code, const char *what, const char *file, int line)
 {
     char text[MPI_MAX_ERROR_STRING];
     int length = 0;
@@ -23,7 +23,6 @@ static flm_status identify(flm_comm *comm)
     FLM_MPI(MPI_Comm_size(comm->mpi, &comm->size));
     FLM_MPI(MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &node));
     FLM_MPI(MPI_Comm_rank(node, &comm->local_rank));
-    FLM_MPI(MPI_Comm_size(node, &comm->local_size));
     comm->node = comm->rank;
     FLM_MPI(MPI_Bcast(&comm->node, 1, MPI_INT, 0, node));
 done:
@@ -52,7 +51,7 @@ flm_status flm_comm_create(MPI_Comm mpi, flm_comm **out)
     if (!all || comm == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a group of ranks");
     FLM_MPI(MPI_Comm_dup(mpi, &comm->mpi));
     FLM_TRY(identify(comm));
-    comm->transport = comm->size == 1 ? &flm_comm_self : &flm_comm_mpi;
+    comm->transport = comm->size == 1 ? &flm_transport_self : &flm_transport_mpi;
     opened = open_transport(comm);
     all = opened == FLM_OK; /* not by flm_comm_agree, which needs the transport */
     FLM_MPI(MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, comm->mpi));
@@ -79,7 +78,6 @@ void flm_comm_destroy(flm_comm **comm)
 int flm_comm_rank(const flm_comm *comm) { return comm->rank; }
 int flm_comm_size(const flm_comm *comm) { return comm->size; }
 int flm_comm_local_rank(const flm_comm *comm) { return comm->local_rank; }
-int flm_comm_local_size(const flm_comm *comm) { return comm->local_size; }
 
 /* Checked work goes to the transport of the memory that it is in. */
 static flm_status begin(flm_comm *comm, flm_backend *be, const flm_comm_work *work, flm_comm_request **out)
@@ -136,7 +134,7 @@ done:
 
 flm_status flm_comm_sync(flm_comm *comm, flm_backend *be)
 {
-    return comm->device && comm->device->settle ? comm->device->settle(comm) : be->stream->sync(be);
+    return comm->device && comm->device->sync ? comm->device->sync(comm) : be->stream->sync(be);
 }
 
 flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *seconds)
@@ -144,7 +142,7 @@ flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *sec
     flm_status rc = FLM_OK;
     if (*request == NULL) return FLM_OK;
     const double began = MPI_Wtime();
-    FLM_TRY((*request)->of->wait(comm, *request));
+    FLM_TRY((*request)->transport->wait(comm, *request));
     *request = NULL;
     if (seconds) *seconds += MPI_Wtime() - began;
 done:

@@ -39,7 +39,6 @@ void flm_comm_abort(void);
 int flm_comm_rank(const flm_comm *comm);
 int flm_comm_size(const flm_comm *comm);
 int flm_comm_local_rank(const flm_comm *comm); /* among the ranks of this node */
-int flm_comm_local_size(const flm_comm *comm);
 
 /* flm_comm_agree - make a local failure common: every rank gets FLM_OK, or the code of the lowest failing rank, which
  * alone will speak (the others are marked by flm_err_set_remote). Collective. */
@@ -87,13 +86,13 @@ flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *sec
  * for one that would wait for ever where a peer is gone. Not collective. Errors: FLM_E_DEVICE. */
 flm_status flm_comm_sync(flm_comm *comm, flm_backend *be);
 
-/* flm_err_mpi - turn an MPI code into a status with MPI's text. Use FLM_MPI. */
-flm_status flm_err_mpi(int code, const char *what, const char *file, int line);
+/* flm_comm_check_mpi - turn an MPI code into a status with MPI's text. Use FLM_MPI. */
+flm_status flm_comm_check_mpi(int code, const char *what, const char *file, int line);
 
-#define FLM_MPI(call)                                        \
-    do {                                                     \
-        rc = flm_err_mpi((call), #call, __FILE__, __LINE__); \
-        if (rc != FLM_OK) goto done;                         \
+#define FLM_MPI(call)                                               \
+    do {                                                            \
+        rc = flm_comm_check_mpi((call), #call, __FILE__, __LINE__); \
+        if (rc != FLM_OK) goto done;                                \
     } while (0)
 
 #endif

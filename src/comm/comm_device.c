@@ -13,7 +13,7 @@
 static bool is_gpu(const flm_backend *be) { return be->stream->handle != NULL && strcmp(be->name, "cuda") == 0; }
 
 /* This rank's MPI takes pointers of GPUs. */
-static bool mpi_reaches(const flm_backend *be)
+static bool mpi_is_cuda_aware(const flm_backend *be)
 {
 #if defined(MPIX_CUDA_AWARE_SUPPORT) && MPIX_CUDA_AWARE_SUPPORT
     return is_gpu(be) && MPIX_Query_cuda_support() == 1;
@@ -23,17 +23,17 @@ static bool mpi_reaches(const flm_backend *be)
 #endif
 }
 
-/* The same kind of device on every rank, or an error on all; then reachable is common, too. */
+/* The same kind of device on every rank, or an error on all; then cuda_aware is the same everywhere. */
 static flm_status compare(flm_comm *comm, const flm_backend *be)
 {
     flm_status rc = FLM_OK;
     const int64_t far = !be->host_memory, gpu = is_gpu(be);
-    int64_t max[5] = {far, -far, gpu, -gpu, -(int64_t)mpi_reaches(be)};
+    int64_t max[5] = {far, -far, gpu, -gpu, -(int64_t)mpi_is_cuda_aware(be)};
     FLM_TRY(flm_comm_max_i64(comm, max, 5));
     if (max[0] != -max[1] || max[2] != -max[3])
         FLM_FAIL(FLM_E_MISMATCH, "the ranks' devices are of different kinds; this rank's is %s (see --device)",
                  be->name);
-    comm->reachable = max[4] != 0;
+    comm->cuda_aware = max[4] != 0;
 done:
     return rc;
 }
@@ -41,11 +41,11 @@ done:
 static flm_status choose(flm_comm *comm)
 {
     flm_status rc = FLM_OK;
-    comm->device = &flm_comm_staged;
+    comm->device = &flm_transport_staged;
 #if FLM_HAVE_NCCL
     bool fits = false;
-    if (is_gpu(comm->be)) FLM_TRY(flm_comm_nccl_fits(comm, &fits));
-    if (fits) comm->device = &flm_comm_nccl;
+    if (is_gpu(comm->be)) FLM_TRY(flm_nccl_is_usable(comm, &fits));
+    if (fits) comm->device = &flm_transport_nccl;
 done:
 #endif
     return rc;
@@ -77,13 +77,13 @@ void flm_comm_detach(flm_comm *comm)
 const char *flm_comm_describe(const flm_comm *comm)
 {
     if (comm->device == NULL) return "in host memory";
-    if (comm->device != &flm_comm_staged) return "by NCCL";
-    return comm->reachable ? "by MPI, sums through pinned memory" : "by MPI through pinned memory";
+    if (comm->device != &flm_transport_staged) return "by NCCL";
+    return comm->cuda_aware ? "by MPI, sums through pinned memory" : "by MPI through pinned memory";
 }
 
 void flm_comm_abort(void)
 {
 #if FLM_HAVE_NCCL
-    flm_comm_nccl_abort();
+    flm_nccl_abort();
 #endif
 }

@@ -20,8 +20,8 @@ flm_status flm_comm_agree(flm_comm *comm, flm_status local)
     FLM_MPI(MPI_Iallreduce(MPI_IN_PLACE, &first, 1, MPI_2INT, MPI_MINLOC, comm->mpi, &request));
     FLM_TRY(comm->transport->finish(comm, &request));
     if (first.key == INT_MAX) return FLM_OK;
-    const int speaker = first.key % comm->size;
-    if (speaker != comm->rank && (local == FLM_OK || first.key < comm->size)) flm_err_set_remote(speaker);
+    const int reporter = first.key % comm->size;
+    if (reporter != comm->rank && (local == FLM_OK || first.key < comm->size)) flm_err_set_remote(reporter);
     return (flm_status)first.code;
 done:
     return rc;

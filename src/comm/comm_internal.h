@@ -6,7 +6,7 @@
 
 /* One collective under way: a transport's own begins with this. */
 struct flm_comm_request {
-    const struct flm_transport *of; /* who began it */
+    const struct flm_transport *transport; /* which carries it out */
 };
 
 typedef enum flm_comm_kind { FLM_COMM_SUM, FLM_COMM_REDUCE_SCATTER, FLM_COMM_ALL_GATHER } flm_comm_kind;
@@ -37,19 +37,19 @@ typedef struct flm_transport {
     /* finish - until one MPI request of a host collective is done. What is under way goes on meanwhile: other ranks may
      * need it to get as far as that collective. */
     flm_status (*finish)(flm_comm *comm, MPI_Request *request);
-    /* settle - until all that is queued on the attached device is done. NULL: its own sync serves. */
-    flm_status (*settle)(flm_comm *comm);
+    /* sync - wait until all that is queued on the attached device is done. NULL: the device's own sync is enough. */
+    flm_status (*sync)(flm_comm *comm);
 } flm_transport;
 
-extern const flm_transport flm_comm_self;   /* comm_self.c: one rank */
-extern const flm_transport flm_comm_mpi;    /* comm_mpi.c: any number, host memory */
-extern const flm_transport flm_comm_staged; /* comm_staged.c: device memory, through comm->transport */
-extern const flm_transport flm_comm_nccl;   /* comm_nccl.c, where it is built: between GPUs */
+extern const flm_transport flm_transport_self;   /* comm_self.c: one rank */
+extern const flm_transport flm_transport_mpi;    /* comm_mpi.c: any number, host memory */
+extern const flm_transport flm_transport_staged; /* comm_staged.c: device memory, through comm->transport */
+extern const flm_transport flm_transport_nccl;   /* comm_nccl.c, where it is built: between GPUs */
 
-/* flm_comm_nccl_fits - whether every rank of comm has a GPU of its own, the attached one. Collective.
- * flm_comm_nccl_abort - of every communicator of this process: let go of what is under way. */
-flm_status flm_comm_nccl_fits(flm_comm *comm, bool *fits);
-void flm_comm_nccl_abort(void);
+/* flm_nccl_is_usable - whether every rank of comm has a GPU of its own, the attached one. Collective.
+ * flm_nccl_abort - of every communicator of this process: let go of what is under way. */
+flm_status flm_nccl_is_usable(flm_comm *comm, bool *fits);
+void flm_nccl_abort(void);
 
 enum { FLM_COMM_SMALL = 64 }; /* elements: sums up to this go by one all-gather */
 
@@ -57,13 +57,13 @@ struct flm_comm {
     const flm_transport *transport;
     void *state; /* the transport's */
     MPI_Comm mpi;
-    int rank, size, local_rank, local_size;
+    int rank, size, local_rank;
     int node;                    /* the rank of this node's first */
     double *small;               /* [size, FLM_COMM_SMALL] */
     flm_backend *be;             /* the attached device; NULL: none, or one in host memory */
     const flm_transport *device; /* how its arrays travel; NULL with be */
     void *device_state;
-    bool reachable; /* MPI takes be's pointers */
+    bool cuda_aware; /* MPI accepts be's pointers */
 };
 
 #endif

@@ -250,7 +250,8 @@ static flm_status mpi_begin(flm_comm *comm, const flm_comm_work *work, flm_comm_
     mpi_request *q = s->unused;
     if (q == NULL) FLM_FAIL(FLM_E_ARG, "comm: more than %d collectives at once", FLM_COMM_REQUESTS);
     s->unused = q->next;
-    *q = (mpi_request){{&flm_comm_mpi}, *work, flm_dtype_size(work->dtype), (int)(s->sequence++ % TAGS), false, NULL};
+    *q = (mpi_request){{&flm_transport_mpi},        *work, flm_dtype_size(work->dtype),
+                       (int)(s->sequence++ % TAGS), false, NULL};
     if (s->first) {
         s->last->next = q;
         s->last = q;
@@ -302,4 +303,4 @@ done:
     return rc;
 }
 
-const flm_transport flm_comm_mpi = {mpi_open, mpi_close, mpi_begin, mpi_progress, mpi_wait, mpi_finish, NULL};
+const flm_transport flm_transport_mpi = {mpi_open, mpi_close, mpi_begin, mpi_progress, mpi_wait, mpi_finish, NULL};

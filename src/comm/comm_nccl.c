@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { GPU_BYTES = 48, SETTLE_NS = 50000 }; /* node and bus id */
+enum { GPU_BYTES = 48, POLL_NS = 50000 }; /* node and bus id */
 
 typedef struct nccl_request {
     flm_comm_request base; /* first */
@@ -64,7 +64,7 @@ static flm_status err_nccl(const nccl_state *s, ncclResult_t code, const char *w
         if (rc != FLM_OK) goto done;                               \
     } while (0)
 
-flm_status flm_comm_nccl_fits(flm_comm *comm, bool *fits)
+flm_status flm_nccl_is_usable(flm_comm *comm, bool *fits)
 {
     flm_status rc = FLM_OK;
     char mine[GPU_BYTES] = "", bus[24] = "", *all = NULL;
@@ -123,7 +123,7 @@ static flm_status make_local(flm_comm *comm)
     TRY_CUDA(cudaStreamCreateWithPriority(&s->stream, cudaStreamNonBlocking, greatest));
     TRY_CUDA(cudaEventCreateWithFlags(&s->ready, cudaEventDisableTiming));
     for (int i = FLM_COMM_REQUESTS - 1; i >= 0; i--) {
-        s->pool[i].base.of = &flm_comm_nccl;
+        s->pool[i].base.transport = &flm_transport_nccl;
         TRY_CUDA(cudaEventCreateWithFlags(&s->pool[i].done, cudaEventDisableTiming));
         s->pool[i].next = s->unused;
         s->unused = &s->pool[i];
@@ -176,7 +176,7 @@ done:
 
 /* What is queued may wait for a peer that is gone, which NCCL notices and the stream does not: both are asked in turn.
  */
-static flm_status nccl_settle(flm_comm *comm)
+static flm_status nccl_sync(flm_comm *comm)
 {
     flm_status rc = FLM_OK;
     nccl_state *s = comm->device_state;
@@ -185,7 +185,7 @@ static flm_status nccl_settle(flm_comm *comm)
     while ((state = cudaEventQuery(s->ready)) == cudaErrorNotReady) {
         cudaGetLastError(); /* "not ready" is not for the next launch to find */
         FLM_TRY(check(s));
-        nanosleep(&(struct timespec){0, SETTLE_NS}, NULL);
+        nanosleep(&(struct timespec){0, POLL_NS}, NULL);
     }
     TRY_CUDA(state);
 done:
@@ -246,7 +246,7 @@ done:
     return rc;
 }
 
-void flm_comm_nccl_abort(void)
+void flm_nccl_abort(void)
 {
     for (nccl_state *s = all_states; s; s = s->next) {
         if (s->nccl) ncclCommAbort(s->nccl);
@@ -254,11 +254,11 @@ void flm_comm_nccl_abort(void)
     }
 }
 
-const flm_transport flm_comm_nccl = {
+const flm_transport flm_transport_nccl = {
     .open = nccl_open,
     .close = nccl_close,
     .begin = nccl_begin,
     .progress = nccl_progress,
     .wait = nccl_wait,
-    .settle = nccl_settle,
+    .sync = nccl_sync,
 };

@@ -128,7 +128,7 @@ static flm_status staged_begin(flm_comm *comm, const flm_comm_work *work, flm_co
 {
     flm_status rc = FLM_OK;
     flm_comm_request *request = NULL;
-    if (work->kind == FLM_COMM_ALL_GATHER && comm->reachable) {
+    if (work->kind == FLM_COMM_ALL_GATHER && comm->cuda_aware) {
         FLM_TRY(comm->be->stream->sync(comm->be)); /* the own slice is written */
         FLM_TRY(comm->transport->begin(comm, work, &request));
     } else {
@@ -152,7 +152,7 @@ static flm_status staged_wait(flm_comm *comm, flm_comm_request *request)
     return FLM_OK;
 }
 
-const flm_transport flm_comm_staged = {
+const flm_transport flm_transport_staged = {
     .open = staged_open,
     .close = staged_close,
     .begin = staged_begin,

@@ -6,7 +6,7 @@
 #include "convert/convert_external.h"
 
 typedef struct flm_convert_options {
-    const char *tokenizer, *parent;
+    const char *tokenizer, *lineage;
     int kind, weights; /* 0 auto, 1 flm, 2 flow-map-1, 3 flow-map-2; 0 all, 1 ema, 2 raw */
     int64_t length, heads;
 } flm_convert_options;

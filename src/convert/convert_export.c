@@ -62,7 +62,7 @@ flm_status flm_convert_back(const flm_convert_options *options, const char *in, 
     for (int i = 0; i < 3; i++) snprintf(number[i], NUMBER_BYTES, "%" PRId64, numbers[i]);
     const flm_setting metadata[] = {{"flm.kind", info->kind},  {"flm.tokenizer", info->vocabulary.name},
                                     {"flm.length", number[0]}, {"flm.heads", number[1]},
-                                    {"flm.step", number[2]},   {"flm.parent", info->parent}};
+                                    {"flm.step", number[2]},   {"flm.parent", info->lineage}};
     FLM_TRY(flm_safetensors_write(out, e.datasets, e.count, metadata, sizeof metadata / sizeof metadata[0],
                                   weight_source, &e));
     printf("%s: safetensors, %d tensors of a checkpoint of kind %s\n", out, e.count, info->kind);

@@ -209,7 +209,7 @@ static flm_status kind_take(flm_import *m, const flm_convert_options *o, const c
     flm_status rc = FLM_OK;
     const bool two = find(m, second_time_names[0], false) >= 0;
     const char *kind = kinds[o->kind], *said = flm_foreign_metadata(m->from, "flm.kind");
-    const char *parent = flm_foreign_metadata(m->from, "flm.parent");
+    const char *lineage = flm_foreign_metadata(m->from, "flm.parent");
     if (!kind[0] && said) kind = said;
     if (!kind[0] && !two) kind = "flm";
     if (!kind[0])
@@ -219,7 +219,7 @@ static flm_status kind_take(flm_import *m, const flm_convert_options *o, const c
         FLM_FAIL(FLM_E_MISMATCH, "%s: has %s second time, so it is of another kind than %s", path, two ? "a" : "no",
                  kind);
     snprintf(m->info.kind, sizeof m->info.kind, "%s", kind);
-    snprintf(m->info.parent, sizeof m->info.parent, "%s", o->parent[0] ? o->parent : parent ? parent : "");
+    snprintf(m->info.lineage, sizeof m->info.lineage, "%s", o->lineage[0] ? o->lineage : lineage ? lineage : "");
 done:
     return rc;
 }

@@ -10,7 +10,7 @@
 
 #include "comm/comm.h"
 
-enum { FLM_NAME_BYTES = 96, FLM_PARENT_BYTES = 2304 };
+enum { FLM_NAME_BYTES = 96, FLM_LINEAGE_BYTES = 2304 };
 
 /* What tokens mean; the same record stands in shards, checkpoints and samples files. */
 typedef struct flm_vocabulary {
@@ -28,9 +28,9 @@ typedef struct flm_checkpoint_info {
     char kind[16]; /* "flm", "flow-map-1", "flow-map-2" */
     int64_t step, epoch, rows_read, tokens_seen, seed;
     flm_vocabulary vocabulary;
-    int64_t L, d, H, c, N;         /* the model: letters of model.md */
-    char program_version[48];      /* filled by the writer */
-    char parent[FLM_PARENT_BYTES]; /* distilled from: a line "teacher|flow-map SHA256 STEP PATH" each, or "" */
+    int64_t L, d, H, c, N;           /* the model: letters of model.md */
+    char program_version[48];        /* filled by the writer */
+    char lineage[FLM_LINEAGE_BYTES]; /* distilled from: a line "teacher|flow-map SHA256 STEP PATH" each, or "" */
 } flm_checkpoint_info;
 
 /* One dataset: "weights/vocab_embed.embedding", "ema/...", "optimizer/m/...", "optimizer/v/...". fp32, 1-D or 2-D. */

@@ -29,7 +29,7 @@ static flm_status attributes_write(hid_t file, const flm_checkpoint_info *info)
     FLM_TRY(flm_h5_set_i64(root, "format_version", 1));
     FLM_TRY(flm_h5_set_string(root, "program_version", version));
     FLM_TRY(flm_h5_set_string(root, "kind", info->kind));
-    FLM_TRY(flm_h5_set_string(root, "parent", info->parent));
+    FLM_TRY(flm_h5_set_string(root, "parent", info->lineage));
     FLM_TRY(flm_io_set_vocabulary(root, &info->vocabulary));
     FLM_TRY(flm_h5_set_i64(root, "L", info->L));
     FLM_TRY(flm_h5_set_i64(root, "d", info->d));

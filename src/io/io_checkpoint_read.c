@@ -38,7 +38,7 @@ static flm_status info_read(hid_t file, flm_checkpoint_info *info)
     FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
     FLM_TRY(flm_h5_get_string(root, "program_version", info->program_version, sizeof info->program_version));
     FLM_TRY(flm_h5_get_string(root, "kind", info->kind, sizeof info->kind));
-    FLM_TRY(flm_h5_get_string(root, "parent", info->parent, sizeof info->parent));
+    FLM_TRY(flm_h5_get_string(root, "parent", info->lineage, sizeof info->lineage));
     FLM_TRY(flm_io_get_vocabulary(root, &info->vocabulary));
     FLM_TRY(flm_h5_get_i64(root, "L", &info->L));
     FLM_TRY(flm_h5_get_i64(root, "d", &info->d));

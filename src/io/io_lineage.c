@@ -29,7 +29,7 @@ flm_status flm_checkpoint_find(const char *given, char *path)
             FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", tried, strerror(errno == 0 ? ENOENT : errno));
     }
     if (!real) FLM_FAIL(FLM_E_FORMAT, "%s: a directory without checkpoints/latest or latest", given);
-    if (snprintf(path, FLM_PARENT_PATH_BYTES, "%s", real) >= FLM_PARENT_PATH_BYTES)
+    if (snprintf(path, FLM_LINEAGE_PATH_BYTES, "%s", real) >= FLM_LINEAGE_PATH_BYTES)
         FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", real);
 done:
     free(real);
@@ -40,12 +40,12 @@ flm_status flm_checkpoint_find_common(flm_comm *comm, const char *given, char *p
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_checkpoint_find(given, path) : FLM_OK));
-    FLM_TRY(flm_comm_broadcast(comm, path, FLM_PARENT_PATH_BYTES, 0));
+    FLM_TRY(flm_comm_broadcast(comm, path, FLM_LINEAGE_PATH_BYTES, 0));
 done:
     return rc;
 }
 
-flm_status flm_parent_hash(const char *path, char *sha256)
+flm_status flm_lineage_hash(const char *path, char *sha256)
 {
     flm_status rc = FLM_OK;
     flm_sha256 *sum = NULL;
@@ -70,22 +70,22 @@ done:
     return rc;
 }
 
-flm_status flm_parent_add(char *parent, const char *role, const char *sha256, int64_t step, const char *path)
+flm_status flm_lineage_add(char *lineage, const char *role, const char *sha256, int64_t step, const char *path)
 {
     flm_status rc = FLM_OK;
-    const size_t used = strlen(parent), room = FLM_PARENT_BYTES - used;
-    if (snprintf(parent + used, room, "%s %s %" PRId64 " %s\n", role, sha256, step, path) >= (int)room) {
-        parent[used] = '\0';
+    const size_t used = strlen(lineage), room = FLM_LINEAGE_BYTES - used;
+    if (snprintf(lineage + used, room, "%s %s %" PRId64 " %s\n", role, sha256, step, path) >= (int)room) {
+        lineage[used] = '\0';
         FLM_FAIL(FLM_E_ARG, "%s: no room for the path in the record of what a checkpoint was distilled from", path);
     }
 done:
     return rc;
 }
 
-bool flm_parent_get(const char *parent, const char *role, char *sha256, char *path)
+bool flm_lineage_get(const char *lineage, const char *role, char *sha256, char *path)
 {
     const size_t length = strlen(role);
-    for (const char *line = parent; *line;) {
+    for (const char *line = lineage; *line;) {
         const char *end = strchr(line, '\n');
         int at = 0;
         if (!end) return false;
@@ -94,9 +94,9 @@ bool flm_parent_get(const char *parent, const char *role, char *sha256, char *pa
             if (strspn(sum, "0123456789abcdef") != FLM_SHA256_BYTES - 1) return false;
             if (sscanf(sum + FLM_SHA256_BYTES - 1, " %*[0-9] %n", &at) != 0 || at == 0) return false;
             const char *name = sum + FLM_SHA256_BYTES - 1 + at;
-            if (name >= end || end - name >= FLM_PARENT_PATH_BYTES) return false;
+            if (name >= end || end - name >= FLM_LINEAGE_PATH_BYTES) return false;
             snprintf(sha256, FLM_SHA256_BYTES, "%s", sum);
-            snprintf(path, FLM_PARENT_PATH_BYTES, "%.*s", (int)(end - name), name);
+            snprintf(path, FLM_LINEAGE_PATH_BYTES, "%.*s", (int)(end - name), name);
             return true;
         }
         line = end + 1;

@@ -79,7 +79,7 @@ static void add_head(layout *at)
     add(at, &w->Af, head, FLM_INIT_ZERO, 0, 2 * s->d, s->c, "output_layer.adaLN_modulation.weight");
     add(at, &w->af, head, FLM_INIT_ZERO, 0, 2 * s->d, 0, "output_layer.adaLN_modulation.bias");
     for (int i = first; i < at->weights->parameters; i++)
-        at->weights->parameter[i].fresh =
+        at->weights->parameter[i].reinit =
             s->network == FLM_NETWORK_RESIDUAL && at->weights->parameter[i].init == FLM_INIT_ZERO;
 }
 
@@ -112,7 +112,7 @@ static void add_two_time(layout *at)
         add(at, &w->weighting_W2, bucket, FLM_INIT_ZERO, 0, 1, width, "learnable_loss_weighting.mlp.2.weight");
         add(at, &w->weighting_b2, bucket, FLM_INIT_ZERO, 0, 1, 0, "learnable_loss_weighting.mlp.2.bias");
     }
-    for (int i = first; i < at->weights->parameters; i++) at->weights->parameter[i].fresh = true;
+    for (int i = first; i < at->weights->parameters; i++) at->weights->parameter[i].reinit = true;
 }
 
 static void add_all(layout *at)

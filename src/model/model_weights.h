@@ -23,7 +23,7 @@ typedef struct flm_parameter {
     int64_t dim[2]; /* [out, in], [V, d] or [n] */
     flm_init init;
     double bound; /* of FLM_INIT_UNIFORM: U(-bound, bound) */
-    bool fresh;   /* a distillation begins with the initial value, not with the teacher's */
+    bool reinit;  /* a distillation begins with the initial value, not with the teacher's */
     int bucket;
     int64_t offset, count; /* elements within the bucket */
 } flm_parameter;
@@ -99,7 +99,7 @@ flm_status flm_weights_get_grad(const flm_weights *weights, int index, float *va
 
 /* flm_parameter_initial - elements [first, first + count) of a parameter's initial values, a function of (seed, index,
  * element) alone: any rank makes any part. index: of the parameter. Host memory. A distillation's student begins with
- * the teacher's values but where parameter->fresh. Source: model.md sections 2, 6 and 7. */
+ * the teacher's values but where parameter->reinit. Source: model.md sections 2, 6 and 7. */
 void flm_parameter_initial(const flm_parameter *parameter, int index, uint64_t seed, int64_t first, int64_t count,
                            float *values);
 

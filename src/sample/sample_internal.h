@@ -12,8 +12,8 @@ typedef struct generation {
     flm_comm *comm;
     flm_backend *be;
     const flm_generate_options *o;
-    char path[FLM_PARENT_PATH_BYTES]; /* of the checkpoint */
-    int64_t *steps;                   /* [steps_count] */
+    char path[FLM_LINEAGE_PATH_BYTES]; /* of the checkpoint */
+    int64_t *steps;                    /* [steps_count] */
     int steps_count;
     flm_samples_info info;
     flm_checkpoint *checkpoint, *teacher_checkpoint; /* teacher: of a stage-one map alone */

@@ -57,10 +57,10 @@ done:
 static flm_status open_teacher(generation *g)
 {
     flm_status rc = FLM_OK;
-    char wanted[FLM_SHA256_BYTES], found[FLM_SHA256_BYTES], recorded[FLM_PARENT_PATH_BYTES],
-        path[FLM_PARENT_PATH_BYTES];
-    const char *parent = flm_checkpoint_get_info(g->checkpoint)->parent;
-    const bool known = flm_parent_get(parent, "teacher", wanted, recorded);
+    char wanted[FLM_SHA256_BYTES], found[FLM_SHA256_BYTES], recorded[FLM_LINEAGE_PATH_BYTES],
+        path[FLM_LINEAGE_PATH_BYTES];
+    const char *lineage = flm_checkpoint_get_info(g->checkpoint)->lineage;
+    const bool known = flm_lineage_get(lineage, "teacher", wanted, recorded);
     if (!known && !*g->o->teacher)
         FLM_FAIL(FLM_E_MISMATCH, "%s does not say what it was distilled from; give its teacher by --teacher", g->path);
     if (*g->o->teacher) {
@@ -69,7 +69,7 @@ static flm_status open_teacher(generation *g)
         FLM_FAIL(FLM_E_IO, "the teacher of %s is no longer %s; give it by --teacher (sha256 %.12s...)", g->path,
                  recorded, wanted);
     }
-    if (known) FLM_TRY(flm_parent_hash(path, found));
+    if (known) FLM_TRY(flm_lineage_hash(path, found));
     if (known && strcmp(found, wanted) != 0)
         FLM_FAIL(FLM_E_MISMATCH,
                  "%s was distilled from a teacher of sha256 %.12s...; %s has %.12s...: it changed, or is "

@@ -56,7 +56,7 @@ static flm_status staging_make(const flm_optimizer *o, float **staging)
     flm_status rc = FLM_OK;
     flm_backend *be = o->weights->be;
     void *data = NULL;
-    assert(!o->showing_ema);
+    assert(!o->ema_active);
     if (!be->host_memory) FLM_TRY(be->memory->host_alloc(be, FLM_CHECKPOINT_BLOCK * sizeof(float), &data));
     *staging = data;
 done:
@@ -73,7 +73,7 @@ flm_status flm_train_checkpoint_write(flm_optimizer *o, const char *directory, c
     int slices = 0;
     if (dataset == NULL || slice == NULL)
         rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the table of a checkpoint");
-    assert(!o->showing_ema);
+    assert(!o->ema_active);
     FLM_TRY(flm_comm_agree(o->comm, rc));
     for (int set = 0; set < SETS; set++)
         for (int i = 0; i < o->weights->parameters; i++) {
@@ -140,7 +140,7 @@ static flm_status begin_own(flm_optimizer *o, const flm_checkpoint *teacher, con
     float *staging = NULL;
     FLM_TRY(staging_make(o, &staging));
     for (int i = 0; i < o->weights->parameters; i++) {
-        if (o->weights->parameter[i].fresh) continue;
+        if (o->weights->parameter[i].reinit) continue;
         flm_checkpoint_dataset dataset = dataset_of(o, 0, i);
         const flm_checkpoint_slice master = own_part(o, MASTER, i), ema = own_part(o, EMA, i);
         snprintf(dataset.name, sizeof dataset.name, "%s/%s", set, o->weights->parameter[i].name);
@@ -154,7 +154,7 @@ done:
     return rc;
 }
 
-flm_status flm_train_checkpoint_begin(flm_optimizer *o, const flm_checkpoint *teacher, const char *set)
+flm_status flm_train_checkpoint_init_student(flm_optimizer *o, const flm_checkpoint *teacher, const char *set)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_comm_agree(o->comm, begin_own(o, teacher, set)));

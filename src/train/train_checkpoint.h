@@ -17,10 +17,10 @@ flm_status flm_train_checkpoint_write(flm_optimizer *optimizer, const char *dire
  * Errors: FLM_E_FORMAT, FLM_E_CHECKSUM; FLM_E_MISMATCH where a tensor is missing or has other sizes. */
 flm_status flm_train_checkpoint_read(flm_optimizer *optimizer, const flm_checkpoint *checkpoint);
 
-/* flm_train_checkpoint_begin - a student's first weights: those of the set ("ema", "weights") of its teacher's
- * checkpoint in master and EMA, where the parameter does not begin anew (flm_parameter.fresh: those keep what
+/* flm_train_checkpoint_init_student - a student's first weights: those of the set ("ema", "weights") of its teacher's
+ * checkpoint in master and EMA, where the parameter does not begin anew (flm_parameter.reinit: those keep what
  * flm_optimizer_initialise gave); then the compute weights. Collective. Errors: as flm_train_checkpoint_read. Source:
  * model.md sections 6 and 7. */
-flm_status flm_train_checkpoint_begin(flm_optimizer *optimizer, const flm_checkpoint *teacher, const char *set);
+flm_status flm_train_checkpoint_init_student(flm_optimizer *optimizer, const flm_checkpoint *teacher, const char *set);
 
 #endif

@@ -41,7 +41,7 @@ static flm_status join(char *path, const char *directory, const char *name)
     return flm_err_raise(FLM_E_USAGE, __FILE__, __LINE__, "--out %.100s...: the path is too long", directory);
 }
 
-flm_status flm_run_directory_make(flm_run *run)
+flm_status flm_run_make_directory(flm_run *run)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     FLM_TRY(join(run->checkpoints, run->o->out, "checkpoints"));
@@ -71,7 +71,7 @@ done:
     return rc;
 }
 
-flm_status flm_run_config_write(flm_run *run)
+flm_status flm_run_write_config(flm_run *run)
 {
     return flm_comm_agree(run->comm, flm_comm_rank(run->comm) == 0 ? write_config(run) : FLM_OK);
 }

@@ -9,12 +9,12 @@
 enum { FLM_RUN_PATH_BYTES = 4096 };
 
 /* A frozen network of a distillation, and the file it came from. */
-typedef struct flm_frozen {
+typedef struct flm_frozen_network {
     flm_checkpoint *checkpoint; /* NULL: there is none */
     flm_weights *weights;
-    char path[FLM_PARENT_PATH_BYTES];
+    char path[FLM_LINEAGE_PATH_BYTES];
     char sha256[FLM_SHA256_BYTES];
-} flm_frozen;
+} flm_frozen_network;
 
 typedef struct flm_run {
     flm_comm *comm;
@@ -24,8 +24,8 @@ typedef struct flm_run {
     char checkpoints[FLM_RUN_PATH_BYTES], metrics_path[FLM_RUN_PATH_BYTES], config_path[FLM_RUN_PATH_BYTES];
     flm_shards *train, *valid; /* valid NULL: the shards have none */
     flm_network network;       /* what is trained */
-    flm_frozen teacher, flow_map;
-    char parent[FLM_PARENT_BYTES]; /* what stands in the checkpoints */
+    flm_frozen_network teacher, flow_map;
+    char lineage[FLM_LINEAGE_BYTES]; /* what stands in the checkpoints */
     flm_trainer *trainer;
     flm_loader *loader;
     flm_metrics *metrics;
@@ -36,18 +36,18 @@ typedef struct flm_run {
     int64_t saved_step; /* of the newest whole checkpoint of this run, -1: none */
 } flm_run;
 
-/* flm_run_directory_make - the run directory and its checkpoints' directory, where missing; the paths. Collective.
+/* flm_run_make_directory - the run directory and its checkpoints' directory, where missing; the paths. Collective.
  * Errors: FLM_E_IO with errno. */
-flm_status flm_run_directory_make(flm_run *run);
+flm_status flm_run_make_directory(flm_run *run);
 
-/* flm_run_config_write - config.ini as resolved, in one rename. Rank 0 writes. Collective. Errors: FLM_E_IO. */
-flm_status flm_run_config_write(flm_run *run);
+/* flm_run_write_config - config.ini as resolved, in one rename. Rank 0 writes. Collective. Errors: FLM_E_IO. */
+flm_status flm_run_write_config(flm_run *run);
 
-/* flm_run_teachers - open the frozen networks of a distillation (stage 0: none), check that they fit the shards and
- * each other, load them, and fill parent. Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH saying what fits; those of
- * reading. */
-flm_status flm_run_teachers(flm_run *run, flm_dtype act);
-void flm_run_teachers_release(flm_run *run);
+/* flm_run_load_teachers - open the frozen networks of a distillation (stage 0: none), check that they fit the shards
+ * and each other, load them, and fill lineage. Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH saying what fits; those
+ * of reading. */
+flm_status flm_run_load_teachers(flm_run *run, flm_dtype act);
+void flm_run_release_teachers(flm_run *run);
 
 /* flm_run_teacher_set - the set of a frozen network's checkpoint that is taken, "ema" or "weights". */
 const char *flm_run_teacher_set(const flm_run *run);

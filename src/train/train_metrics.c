@@ -18,7 +18,7 @@
 struct flm_metrics {
     char *path;
     int fd;
-    bool speak; /* rank 0 */
+    bool is_root;
     flm_progress progress;
     double smooth, weight; /* running mean of the loss, for the bar alone */
     double shown_seconds;
@@ -104,12 +104,12 @@ flm_status flm_metrics_open(const flm_comm *comm, const char *path, int64_t step
     off_t keep = 0;
 
     if (m == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to write it", path);
-    *m = (flm_metrics){.fd = -1, .path = strdup(path), .speak = flm_comm_rank(comm) == 0};
-    m->progress = flm_progress_begin((double)step, m->speak);
+    *m = (flm_metrics){.fd = -1, .path = strdup(path), .is_root = flm_comm_rank(comm) == 0};
+    m->progress = flm_progress_begin((double)step, m->is_root);
     m->shown_seconds = flm_seconds();
     m->shown_step = step;
     if (m->path == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to write it", path);
-    if (m->speak) {
+    if (m->is_root) {
         if (step > 0) FLM_TRY(measure(path, step, &keep));
         m->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         if (m->fd < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
@@ -134,12 +134,12 @@ void flm_metrics_close(flm_metrics **metrics)
     *metrics = NULL;
 }
 
-flm_status flm_metrics_report(flm_metrics *m, const flm_report *r)
+flm_status flm_metrics_write_step(flm_metrics *m, const flm_metrics_step *r)
 {
     flm_status rc = FLM_OK;
     char utilisation[48] = "";
 
-    if (!m->speak) return FLM_OK;
+    if (!m->is_root) return FLM_OK;
     json_t *object =
         json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "step", (json_int_t)r->step, "epoch",
                   (json_int_t)r->epoch, "tokens_seen", (json_int_t)r->tokens_seen, "loss", r->loss, "grad_norm",
@@ -159,11 +159,11 @@ done:
     return rc;
 }
 
-flm_status flm_metrics_validation(flm_metrics *m, int64_t step, double loss, double error, int64_t rows)
+flm_status flm_metrics_write_validation(flm_metrics *m, int64_t step, double loss, double error, int64_t rows)
 {
     flm_status rc = FLM_OK;
 
-    if (!m->speak) return FLM_OK;
+    if (!m->is_root) return FLM_OK;
     json_t *object =
         json_pack("{s:I, s:f, s:I}", "step", (json_int_t)step, "valid_loss", loss, "valid_rows", (json_int_t)rows);
     if (object != NULL && !isnan(error)) json_object_set_new(object, "valid_error", json_real(error));
@@ -174,11 +174,12 @@ done:
     return rc;
 }
 
-flm_status flm_metrics_samples(flm_metrics *m, int64_t step, int64_t sample_steps, int64_t samples, double entropy)
+flm_status flm_metrics_write_samples(flm_metrics *m, int64_t step, int64_t sample_steps, int64_t samples,
+                                     double entropy)
 {
     flm_status rc = FLM_OK;
 
-    if (!m->speak) return FLM_OK;
+    if (!m->is_root) return FLM_OK;
     FLM_TRY(append(m, json_pack("{s:I, s:I, s:I, s:f}", "step", (json_int_t)step, "sample_steps",
                                 (json_int_t)sample_steps, "samples", (json_int_t)samples, "sample_entropy", entropy)));
     flm_progress_clear(&m->progress);
@@ -188,7 +189,7 @@ done:
     return rc;
 }
 
-void flm_metrics_progress(flm_metrics *m, int64_t step, int64_t steps, double loss, int64_t tokens_a_step)
+void flm_metrics_show_progress(flm_metrics *m, int64_t step, int64_t steps, double loss, int64_t tokens_a_step)
 {
     const double speed = (double)((step - m->shown_step) * tokens_a_step) / (flm_seconds() - m->shown_seconds);
     m->smooth = smoothing * m->smooth + (1 - smoothing) * loss;

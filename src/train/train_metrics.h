@@ -11,14 +11,14 @@
 
 typedef struct flm_metrics flm_metrics;
 
-typedef struct flm_report {
+typedef struct flm_metrics_step {
     int64_t step, epoch, tokens_seen;
     double loss, error, grad_norm, lr; /* error: see flm_step_result; NaN for an FLM, then not written */
     double tokens_per_second;          /* since the report before */
     double utilisation;                /* model FLOPs a second over the peak; 0: not known; of an FLM alone */
     double seconds_data, seconds_compute, seconds_communication; /* of rank 0 since the report before */
     int64_t memory_bytes;                                        /* the largest resident set of rank 0 so far */
-} flm_report;
+} flm_metrics_step;
 
 /* flm_metrics_open - the file for appending. step: lines of later steps are cut off, and an unfinished last one; 0: the
  * file begins anew. options: recorded in a first line of every start, with version and device (describe).
@@ -29,17 +29,17 @@ flm_status flm_metrics_open(const flm_comm *comm, const char *path, int64_t step
 /* flm_metrics_close - accepts NULL, nulls it. */
 void flm_metrics_close(flm_metrics **metrics);
 
-/* flm_metrics_report - a line of a training step. Errors: FLM_E_IO. */
-flm_status flm_metrics_report(flm_metrics *metrics, const flm_report *report);
+/* flm_metrics_write_step - a line of a training step. Errors: FLM_E_IO. */
+flm_status flm_metrics_write_step(flm_metrics *metrics, const flm_metrics_step *report);
 
-/* flm_metrics_validation - a line with the loss, and the error as above, on held-out rows. Errors: FLM_E_IO. */
-flm_status flm_metrics_validation(flm_metrics *metrics, int64_t step, double loss, double error, int64_t rows);
+/* flm_metrics_write_validation - a line with the loss, and the error as above, on held-out rows. Errors: FLM_E_IO. */
+flm_status flm_metrics_write_validation(flm_metrics *metrics, int64_t step, double loss, double error, int64_t rows);
 
-/* flm_metrics_samples - a line with the mean entropy of samples of `sample_steps` steps. Errors: FLM_E_IO. */
-flm_status flm_metrics_samples(flm_metrics *metrics, int64_t step, int64_t sample_steps, int64_t samples,
-                               double entropy);
+/* flm_metrics_write_samples - a line with the mean entropy of samples of `sample_steps` steps. Errors: FLM_E_IO. */
+flm_status flm_metrics_write_samples(flm_metrics *metrics, int64_t step, int64_t sample_steps, int64_t samples,
+                                     double entropy);
 
-/* flm_metrics_progress - on a terminal: redraw the bar of step `step` of `steps`. */
-void flm_metrics_progress(flm_metrics *metrics, int64_t step, int64_t steps, double loss, int64_t tokens_a_step);
+/* flm_metrics_show_progress - on a terminal: redraw the bar of step `step` of `steps`. */
+void flm_metrics_show_progress(flm_metrics *metrics, int64_t step, int64_t steps, double loss, int64_t tokens_a_step);
 
 #endif

@@ -13,7 +13,7 @@ static flm_tensor own_slice(const flm_optimizer *o, const flm_tensor *bucket, in
     return flm_tensor_slice(bucket, flm_comm_rank(o->comm) * slice, slice);
 }
 
-static void take_slices(flm_optimizer *o)
+static void layout(flm_optimizer *o)
 {
     for (int b = 0; b < o->weights->buckets; b++) {
         const flm_bucket *bucket = &o->weights->bucket[b];
@@ -46,9 +46,9 @@ flm_status flm_optimizer_create(flm_weights *weights, flm_comm *comm, const flm_
     }
     if (o == NULL || o->slice == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the optimiser's table");
     o->arena = flm_arena_begin(weights->be);
-    take_slices(o);
+    layout(o);
     FLM_TRY(flm_arena_commit(&o->arena, "optimiser state"));
-    take_slices(o);
+    layout(o);
     FLM_TRY(weights->be->memory->zero(weights->be, o->arena.base, o->arena.bytes));
     *out = o;
     o = NULL;
@@ -163,7 +163,7 @@ flm_status flm_optimizer_reduce(flm_optimizer *o, flm_noise_basis *basis, double
     flm_status rc = FLM_OK;
     flm_backend *be = o->weights->be;
     double all[MAX_SUMS + 1] = {0};
-    assert(count <= MAX_SUMS && !o->showing_ema);
+    assert(count <= MAX_SUMS && !o->ema_active);
     FLM_TRY(flm_noise_reduce(basis, o->comm, &o->waited));
     FLM_TRY(wait_all(o));
     FLM_TRY(add_noise_part(o, basis));
@@ -181,7 +181,7 @@ done:
     return rc;
 }
 
-double flm_optimizer_lr(const flm_lr_schedule *s, int64_t update)
+double flm_lr_schedule_rate(const flm_lr_schedule *s, int64_t update)
 {
     const int64_t left = s->steps - update;
     double lr = s->lr;
@@ -196,7 +196,7 @@ flm_status flm_optimizer_update(flm_optimizer *o, double lr, int64_t update)
     flm_backend *be = o->weights->be;
     const flm_optimizer_settings *s = &o->settings;
     const double n = (double)(update + 1), decay = (1 + n) / (10 + n);
-    assert(!o->showing_ema);
+    assert(!o->ema_active);
     for (int b = 0; b < o->weights->buckets; b++) {
         flm_optimizer_slice *own = &o->slice[b];
         const flm_adamw p = {.w = own->master,
@@ -239,13 +239,13 @@ done:
     return rc;
 }
 
-flm_status flm_optimizer_show_ema(flm_optimizer *o, bool show)
+flm_status flm_optimizer_swap_ema(flm_optimizer *o, bool ema)
 {
     flm_status rc = FLM_OK;
-    assert(show != o->showing_ema);
+    assert(ema != o->ema_active);
     for (int b = 0; b < o->weights->buckets; b++) FLM_TRY(swap(o, &o->slice[b].master, &o->slice[b].ema));
     FLM_TRY(flm_optimizer_gather(o));
-    o->showing_ema = show;
+    o->ema_active = ema;
 done:
     return rc;
 }

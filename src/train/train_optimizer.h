@@ -30,7 +30,7 @@ typedef struct flm_optimizer {
     flm_optimizer_slice *slice; /* [weights->buckets] */
     flm_tensor norm_sq;         /* f64 [1] on the backend */
     flm_tensor scratch;         /* f32: pieces of a swap */
-    bool showing_ema;
+    bool ema_active;
     double waited; /* seconds in communication, growing */
     flm_arena arena;
 } flm_optimizer;
@@ -59,9 +59,9 @@ flm_status flm_optimizer_reduce(flm_optimizer *optimizer, flm_noise_basis *basis
 /* flm_optimizer_update - AdamW, EMA and the new compute weights; update: 0 for the first. After _reduce. Collective. */
 flm_status flm_optimizer_update(flm_optimizer *optimizer, double lr, int64_t update);
 
-/* flm_optimizer_show_ema - let the compute weights be the EMA (true), or the master weights again (false): exact.
+/* flm_optimizer_swap_ema - let the compute weights be the EMA (true), or the master weights again (false): exact.
  * Collective. Until it is undone nothing else may be called. */
-flm_status flm_optimizer_show_ema(flm_optimizer *optimizer, bool show);
+flm_status flm_optimizer_swap_ema(flm_optimizer *optimizer, bool ema);
 
 /* The learning rate over the updates of a run. */
 typedef struct flm_lr_schedule {
@@ -71,8 +71,8 @@ typedef struct flm_lr_schedule {
     int64_t steps;
 } flm_lr_schedule;
 
-/* flm_optimizer_lr - the rate of an update (0 the first). Source: model.md section 5; the fall at the end is the
+/* flm_lr_schedule_rate - the rate of an update (0 the first). Source: model.md section 5; the fall at the end is the
  * suite's own, and not part of the published runs. */
-double flm_optimizer_lr(const flm_lr_schedule *schedule, int64_t update);
+double flm_lr_schedule_rate(const flm_lr_schedule *schedule, int64_t update);
 
 #endif

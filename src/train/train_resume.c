@@ -50,10 +50,10 @@ static flm_status check_parent(const flm_run *run, const flm_checkpoint_info *in
     flm_status rc = FLM_OK;
     static const char *const roles[] = {"teacher", "flow-map"};
     for (int i = 0; i < 2; i++) {
-        char then[FLM_SHA256_BYTES] = "", now[FLM_SHA256_BYTES] = "", from[FLM_PARENT_PATH_BYTES] = "",
-             to[FLM_PARENT_PATH_BYTES];
-        flm_parent_get(info->parent, roles[i], then, from);
-        flm_parent_get(run->parent, roles[i], now, to);
+        char then[FLM_SHA256_BYTES] = "", now[FLM_SHA256_BYTES] = "", from[FLM_LINEAGE_PATH_BYTES] = "",
+             to[FLM_LINEAGE_PATH_BYTES];
+        flm_lineage_get(info->lineage, roles[i], then, from);
+        flm_lineage_get(run->lineage, roles[i], now, to);
         if (strcmp(then, now) != 0)
             FLM_FAIL(FLM_E_MISMATCH,
                      "%s was distilled from %s %s (sha256 %.12s...); --%s %s has changed or is another file", path,
@@ -89,7 +89,7 @@ done:
 }
 
 /* Options that differ from the checkpoint's and may: said once. */
-static void tell_changes(const flm_run *run, const flm_checkpoint *checkpoint)
+static void log_changed_options(const flm_run *run, const flm_checkpoint *checkpoint)
 {
     static const char *const silent[] = {"resume", "out", "steps", "threads", "log-every", "eval-only", "config"};
     for (int i = 0; i < run->settings; i++) {
@@ -135,9 +135,9 @@ flm_status flm_run_resume(flm_run *run)
     if (checkpoint == NULL) {
         FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
         if (run->teacher.checkpoint != NULL)
-            FLM_TRY(flm_err_prefix(
-                flm_train_checkpoint_begin(run->trainer->optimizer, run->teacher.checkpoint, flm_run_teacher_set(run)),
-                run->teacher.path));
+            FLM_TRY(flm_err_prefix(flm_train_checkpoint_init_student(run->trainer->optimizer, run->teacher.checkpoint,
+                                                                     flm_run_teacher_set(run)),
+                                   run->teacher.path));
         goto done;
     }
     const int64_t step = flm_checkpoint_get_info(checkpoint)->step;
@@ -149,7 +149,7 @@ flm_status flm_run_resume(flm_run *run)
     FLM_TRY(flm_err_prefix(flm_train_checkpoint_read(run->trainer->optimizer, checkpoint), path));
     run->trainer->step = step;
     if (own) run->saved_step = step;
-    tell_changes(run, checkpoint);
+    log_changed_options(run, checkpoint);
     flm_log(FLM_LOG_INFO, "going on from step %" PRId64 " (%s)", step, own ? run->checkpoints : run->o->resume);
 done:
     flm_checkpoint_close(&checkpoint);
@@ -175,7 +175,7 @@ flm_status flm_run_save(flm_run *run)
                                 .c = shape->c,
                                 .N = shape->N};
     snprintf(info.kind, sizeof info.kind, "%s", flm_model_kind_name(run->network));
-    snprintf(info.parent, sizeof info.parent, "%s", run->parent);
+    snprintf(info.lineage, sizeof info.lineage, "%s", run->lineage);
     FLM_TRY(flm_train_checkpoint_write(trainer->optimizer, run->checkpoints, &info, run->setting, run->settings,
                                        (int)run->o->keep));
     run->saved_step = trainer->step;

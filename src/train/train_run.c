@@ -109,25 +109,25 @@ done:
 /* The most that any rank has: sequences at once, and bytes by part and in all. Batches are not always divided evenly.
  */
 typedef struct shares {
-    int64_t micro_batch, part[FLM_MEMORY_PARTS], all, samples;
+    int64_t micro_batch, part[FLM_TRAINER_MEMORY_PARTS], all, samples;
 } shares;
 
 static flm_status max_shares(const flm_run *run, shares *max_of)
 {
     flm_status rc = FLM_OK;
-    size_t part[FLM_MEMORY_PARTS];
+    size_t part[FLM_TRAINER_MEMORY_PARTS];
     flm_trainer_memory(run->trainer, part);
     max_of->micro_batch = run->trainer->settings.micro_batch;
-    for (int i = 0; i < FLM_MEMORY_PARTS; i++) max_of->part[i] = (int64_t)part[i];
+    for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++) max_of->part[i] = (int64_t)part[i];
     FLM_TRY(flm_comm_max_i64(run->comm, &max_of->micro_batch, 1));
-    FLM_TRY(flm_comm_max_i64(run->comm, max_of->part, FLM_MEMORY_PARTS));
+    FLM_TRY(flm_comm_max_i64(run->comm, max_of->part, FLM_TRAINER_MEMORY_PARTS));
     max_of->all = 0;
-    for (int i = 0; i < FLM_MEMORY_PARTS; i++) max_of->all += max_of->part[i];
+    for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++) max_of->all += max_of->part[i];
 done:
     return rc;
 }
 
-static void tell_plan(const flm_run *run, const shares *max_of)
+static void log_run_summary(const flm_run *run, const shares *max_of)
 {
     const flm_trainer *t = run->trainer;
     const flm_model_shape *s = &t->settings.shape;
@@ -154,8 +154,9 @@ static void print_memory(const flm_run *run, const shares *max_of)
     if (flm_comm_rank(run->comm) != 0) return;
     printf("%" PRId64 " x %" PRId64 " tokens at once a rank, %s: MiB of its device\n", max_of->micro_batch, s->shape.L,
            flm_dtype_name(s->act));
-    for (int i = 0; i < FLM_MEMORY_PARTS; i++)
-        if (max_of->part[i] > 0) printf("%10.1f  %s\n", (double)max_of->part[i] / (1 << 20), flm_trainer_part(i));
+    for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++)
+        if (max_of->part[i] > 0)
+            printf("%10.1f  %s\n", (double)max_of->part[i] / (1 << 20), flm_trainer_memory_name(i));
     printf("%10.1f  all\n", (double)max_of->all / (1 << 20));
     if (max_of->samples > 0) printf("%10.1f  more while a validation samples\n", (double)max_of->samples / (1 << 20));
 }
@@ -183,9 +184,9 @@ static flm_status prepare(flm_run *run, shares *max_of)
     if (run->sample_steps_count > EVAL_STEPS_MAX)
         FLM_FAIL(FLM_E_USAGE, "--eval-steps %s: more than %d numbers", run->o->eval_steps, EVAL_STEPS_MAX);
     FLM_TRY(open_shards(run));
-    FLM_TRY(flm_run_teachers(run, act));
+    FLM_TRY(flm_run_load_teachers(run, act));
     FLM_TRY(choose_settings(run, act, &settings));
-    if (!run->o->plan) FLM_TRY(flm_run_directory_make(run));
+    if (!run->o->plan) FLM_TRY(flm_run_make_directory(run));
     FLM_TRY(flm_trainer_create(run->be, run->comm, &settings, &run->trainer));
     FLM_TRY(max_shares(run, max_of));
     if (run->o->plan && run->o->eval_samples > 0) {
@@ -193,7 +194,7 @@ static flm_status prepare(flm_run *run, shares *max_of)
         FLM_TRY(flm_trainer_sample_bytes(run->trainer, &bytes));
         max_of->samples = (int64_t)bytes;
     }
-    tell_plan(run, max_of);
+    log_run_summary(run, max_of);
     if (!run->o->plan) FLM_TRY(flm_run_resume(run));
 done:
     return rc;
@@ -205,7 +206,8 @@ static flm_status validate(flm_run *run, double *loss, double *error)
     const int64_t all = flm_shards_rows(run->valid), rows = run->o->eval_rows;
     const int64_t used = rows > 0 && rows < all ? rows : all;
     FLM_TRY(flm_trainer_validate(run->trainer, run->valid, used, loss, error));
-    if (run->metrics != NULL) FLM_TRY(flm_metrics_validation(run->metrics, run->trainer->step, *loss, *error, used));
+    if (run->metrics != NULL)
+        FLM_TRY(flm_metrics_write_validation(run->metrics, run->trainer->step, *loss, *error, used));
 done:
     return rc;
 }
@@ -219,7 +221,7 @@ static flm_status sample(flm_run *run)
     if (samples == 0) goto done;
     FLM_TRY(flm_trainer_sample(run->trainer, run->sample_steps, run->sample_steps_count, samples, entropy));
     for (int i = 0; i < run->sample_steps_count; i++)
-        FLM_TRY(flm_metrics_samples(run->metrics, step, run->sample_steps[i], samples, entropy[i]));
+        FLM_TRY(flm_metrics_write_samples(run->metrics, step, run->sample_steps[i], samples, entropy[i]));
 done:
     return rc;
 }
@@ -239,12 +241,12 @@ done:
 }
 
 /* What was counted when the last report was made. */
-typedef struct marks {
+typedef struct report_baseline {
     double seconds, waited_data, waited_comm;
     int64_t step;
-} marks;
+} report_baseline;
 
-static flm_status report(flm_run *run, const flm_step_result *result, double waited_data, marks *last)
+static flm_status report(flm_run *run, const flm_step_result *result, double waited_data, report_baseline *last)
 {
     flm_status rc = FLM_OK;
     const flm_trainer *t = run->trainer;
@@ -255,22 +257,22 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
     const double flops = 3 * flm_model_flops(&t->settings.shape) * speed / flm_comm_size(run->comm);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    const flm_report r = {.step = t->step,
-                          .epoch = (sequences - 1) / flm_shards_rows(run->train),
-                          .tokens_seen = sequences * t->settings.shape.L,
-                          .loss = result->loss,
-                          .error = result->error,
-                          .grad_norm = result->grad_norm,
-                          .lr = result->lr,
-                          .tokens_per_second = speed,
-                          .utilisation =
-                              run->o->peak_tflops > 0 && run->o->stage == 0 ? flops / (run->o->peak_tflops * 1e12) : 0,
-                          .seconds_data = data,
-                          .seconds_compute = seconds - data - comm,
-                          .seconds_communication = comm,
-                          .memory_bytes = (int64_t)usage.ru_maxrss * 1024};
-    FLM_TRY(flm_metrics_report(run->metrics, &r));
-    *last = (marks){now, waited_data, t->optimizer->waited, t->step};
+    const flm_metrics_step r = {
+        .step = t->step,
+        .epoch = (sequences - 1) / flm_shards_rows(run->train),
+        .tokens_seen = sequences * t->settings.shape.L,
+        .loss = result->loss,
+        .error = result->error,
+        .grad_norm = result->grad_norm,
+        .lr = result->lr,
+        .tokens_per_second = speed,
+        .utilisation = run->o->peak_tflops > 0 && run->o->stage == 0 ? flops / (run->o->peak_tflops * 1e12) : 0,
+        .seconds_data = data,
+        .seconds_compute = seconds - data - comm,
+        .seconds_communication = comm,
+        .memory_bytes = (int64_t)usage.ru_maxrss * 1024};
+    FLM_TRY(flm_metrics_write_step(run->metrics, &r));
+    *last = (report_baseline){now, waited_data, t->optimizer->waited, t->step};
 done:
     return rc;
 }
@@ -285,23 +287,23 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
     const flm_train_options *o = run->o;
     const int64_t tokens = t->settings.batch * t->settings.shape.L;
     double waited = 0, loss, error;
-    marks marked = {flm_seconds(), 0, t->optimizer->waited, t->step};
+    report_baseline baseline = {flm_seconds(), 0, t->optimizer->waited, t->step};
     flm_step_result result = {0};
     while (t->step < o->steps && !result.stop) {
         const int32_t *ids = NULL;
         FLM_TRY(flm_loader_next(run->loader, &ids, &waited));
         FLM_TRY(flm_trainer_step(t, ids, stop_requested(), &result));
-        flm_metrics_progress(run->metrics, t->step, o->steps, result.loss, tokens);
+        flm_metrics_show_progress(run->metrics, t->step, o->steps, result.loss, tokens);
         const bool last = t->step == o->steps;
-        if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &marked));
+        if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &baseline));
         const double begin = flm_seconds(), begin_comm = t->optimizer->waited;
         /* What a step says of itself comes before its checkpoint: a run killed after that has nothing to make up for.
          */
         if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &loss, &error));
         if (due(t->step, o->eval_every) || last) FLM_TRY(sample(run));
         if (due(t->step, o->checkpoint_every) || last || result.stop) FLM_TRY(flm_run_save(run));
-        marked.seconds += flm_seconds() - begin; /* a report is of the steps alone */
-        marked.waited_comm += t->optimizer->waited - begin_comm;
+        baseline.seconds += flm_seconds() - begin; /* a report is of the steps alone */
+        baseline.waited_comm += t->optimizer->waited - begin_comm;
     }
     if (t->step < o->steps) {
         flm_log(FLM_LOG_INFO,
@@ -317,7 +319,7 @@ static flm_status train(flm_run *run, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
     flm_trainer *t = run->trainer;
-    FLM_TRY(flm_run_config_write(run));
+    FLM_TRY(flm_run_write_config(run));
     FLM_TRY(flm_comm_agree(run->comm, flm_metrics_open(run->comm, run->metrics_path, t->step, run->given,
                                                        flm_backend_describe(run->be), &run->metrics)));
     if (t->step == run->o->steps) {
@@ -348,7 +350,7 @@ done:
     flm_loader_stop(&run.loader);
     flm_metrics_close(&run.metrics);
     flm_trainer_destroy(&run.trainer);
-    flm_run_teachers_release(&run);
+    flm_run_release_teachers(&run);
     flm_shards_close(&run.valid);
     flm_shards_close(&run.train);
     free(run.setting);

@@ -62,7 +62,7 @@ flm_status flm_trainer_sample(flm_trainer *t, const int64_t *steps, int count, i
 {
     flm_status rc = FLM_OK;
     sampling s = {0};
-    FLM_TRY(flm_optimizer_show_ema(t->optimizer, true));
+    FLM_TRY(flm_optimizer_swap_ema(t->optimizer, true));
     FLM_TRY(flm_comm_agree(t->comm, make(t, &s)));
     FLM_TRY(flm_noise_update(s.basis, t->comm, &t->weights->w.E));
     for (int i = 0; i < count; i++) {
@@ -70,7 +70,7 @@ flm_status flm_trainer_sample(flm_trainer *t, const int64_t *steps, int count, i
         FLM_TRY(flm_comm_sum_f64(t->comm, &entropy[i], 1));
         entropy[i] /= (double)samples;
     }
-    FLM_TRY(flm_optimizer_show_ema(t->optimizer, false));
+    FLM_TRY(flm_optimizer_swap_ema(t->optimizer, false));
 done:
     release(&s);
     return rc;

@@ -108,30 +108,22 @@ void flm_trainer_destroy(flm_trainer **trainer)
 void flm_trainer_memory(const flm_trainer *t, size_t *bytes)
 {
     const flm_trainer_settings *s = &t->settings;
-    const size_t part[FLM_MEMORY_PARTS] = {t->weights->arena.bytes,
-                                           t->optimizer->arena.bytes,
-                                           t->dit->arena.bytes,
-                                           flm_objective_bytes(t->objective),
-                                           t->basis->arena.bytes,
-                                           (t->frozen != NULL ? t->frozen->arena.bytes : 0) +
-                                               (s->teacher != NULL ? s->teacher->arena.bytes : 0) +
-                                               (s->flow_map != NULL ? s->flow_map->arena.bytes : 0)};
-    for (int i = 0; i < FLM_MEMORY_PARTS; i++) bytes[i] = part[i];
+    const size_t part[FLM_TRAINER_MEMORY_PARTS] = {t->weights->arena.bytes,
+                                                   t->optimizer->arena.bytes,
+                                                   t->dit->arena.bytes,
+                                                   flm_objective_bytes(t->objective),
+                                                   t->basis->arena.bytes,
+                                                   (t->frozen != NULL ? t->frozen->arena.bytes : 0) +
+                                                       (s->teacher != NULL ? s->teacher->arena.bytes : 0) +
+                                                       (s->flow_map != NULL ? s->flow_map->arena.bytes : 0)};
+    for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++) bytes[i] = part[i];
 }
 
-const char *flm_trainer_part(int part)
+const char *flm_trainer_memory_name(int part)
 {
-    static const char *const name[FLM_MEMORY_PARTS] = {
+    static const char *const name[FLM_TRAINER_MEMORY_PARTS] = {
         "weights and gradients", "optimiser and EMA", "activations", "objective", "noise basis", "frozen networks"};
     return name[part];
-}
-
-size_t flm_trainer_bytes(const flm_trainer *t)
-{
-    size_t part[FLM_MEMORY_PARTS], all = 0;
-    flm_trainer_memory(t, part);
-    for (int i = 0; i < FLM_MEMORY_PARTS; i++) all += part[i];
-    return all;
 }
 
 /* The objective with the present weights: the first to meet an embedding that is not finite, on every rank alike. */
@@ -178,7 +170,7 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
 {
     flm_status rc = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
-    const double lr = flm_optimizer_lr(&s->lr, trainer->step);
+    const double lr = flm_lr_schedule_rate(&s->lr, trainer->step);
     double sums[3] = {0, 0, stop}, norm;
     FLM_TRY(flm_weights_zero_grad(trainer->weights));
     FLM_TRY(begin_objective(trainer));
@@ -232,14 +224,14 @@ flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, 
     flm_status rc = FLM_OK, local = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
     double sums[2] = {0, 0};
-    FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, true));
+    FLM_TRY(flm_optimizer_swap_ema(trainer->optimizer, true));
     FLM_TRY(begin_objective(trainer));
     for (int64_t begin = 0; begin < rows && local == FLM_OK; begin += s->batch)
         local = validate_batch(trainer, shards, begin, min(s->batch, rows - begin), (uint64_t)(begin / s->batch));
     if (local == FLM_OK) local = flm_objective_total(trainer->objective, &sums[0], &sums[1]);
     FLM_TRY(flm_comm_agree(trainer->comm, local));
     FLM_TRY(flm_comm_sum_f64(trainer->comm, sums, 2));
-    FLM_TRY(flm_optimizer_show_ema(trainer->optimizer, false));
+    FLM_TRY(flm_optimizer_swap_ema(trainer->optimizer, false));
     *loss = sums[0] / (double)(rows * s->shape.L);
     *error = s->teacher != NULL ? sums[1] / (double)(rows * s->shape.L) : NAN;
     if (!isfinite(*loss))

@@ -60,13 +60,12 @@ flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer
 /* flm_trainer_destroy - accepts NULL, nulls it. */
 void flm_trainer_destroy(flm_trainer **trainer);
 
-/* flm_trainer_memory - bytes of device memory that this rank's arenas hold, by part, into bytes[FLM_MEMORY_PARTS];
- * flm_trainer_part - a part in words. flm_trainer_bytes - all of it. Beside it a device has its libraries' own (a
- * workspace of 32 MiB and CUDA's context on a GPU) and an op's scratch of some MiB. */
-enum { FLM_MEMORY_PARTS = 6 };
+/* flm_trainer_memory - device memory of this rank's arenas in bytes [FLM_TRAINER_MEMORY_PARTS], one for each part;
+ * flm_trainer_memory_name names a part. Not counted: what the libraries allocate on a GPU (a workspace of 32 MiB and
+ * the CUDA context) and the scratch memory of the operations (some MiB). */
+enum { FLM_TRAINER_MEMORY_PARTS = 6 };
 void flm_trainer_memory(const flm_trainer *trainer, size_t *bytes);
-const char *flm_trainer_part(int part);
-size_t flm_trainer_bytes(const flm_trainer *trainer);
+const char *flm_trainer_memory_name(int part);
 
 /* flm_trainer_step - one update.   in  ids host i32 [count, L]: this rank's samples; stop: this rank was asked to stop.
  * Collective. Errors: FLM_E_NUMERIC naming the step where loss or gradient is not finite (weights are those before),

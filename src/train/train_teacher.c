@@ -13,7 +13,7 @@
 const char *flm_run_teacher_set(const flm_run *run) { return run->o->teacher_weights == 0 ? "ema" : "weights"; }
 
 /* An open checkpoint of the kind that `option` asks for, on the vocabulary and length of the shards. */
-static flm_status check_frozen(const flm_run *run, const flm_frozen *f, const char *option, const char *kind)
+static flm_status check_frozen(const flm_run *run, const flm_frozen_network *f, const char *option, const char *kind)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *info = flm_checkpoint_get_info(f->checkpoint);
@@ -32,12 +32,12 @@ done:
     return rc;
 }
 
-static flm_status open_frozen(const flm_run *run, flm_frozen *f, const char *option, const char *kind)
+static flm_status open_frozen(const flm_run *run, flm_frozen_network *f, const char *option, const char *kind)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_checkpoint_open(f->path, &f->checkpoint));
     FLM_TRY(check_frozen(run, f, option, kind));
-    if (flm_comm_rank(run->comm) == 0) FLM_TRY(flm_parent_hash(f->path, f->sha256));
+    if (flm_comm_rank(run->comm) == 0) FLM_TRY(flm_lineage_hash(f->path, f->sha256));
 done:
     return rc;
 }
@@ -48,14 +48,14 @@ static flm_status check_pair(const flm_run *run)
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *f = flm_checkpoint_get_info(run->teacher.checkpoint);
     const flm_checkpoint_info *g = flm_checkpoint_get_info(run->flow_map.checkpoint);
-    char sha256[FLM_SHA256_BYTES], path[FLM_PARENT_PATH_BYTES];
+    char sha256[FLM_SHA256_BYTES], path[FLM_LINEAGE_PATH_BYTES];
     if (f->d != g->d || f->H != g->H || f->c != g->c || f->N != g->N)
         FLM_FAIL(FLM_E_MISMATCH,
                  "--flow-map %s (d %lld, H %lld, c %lld, N %lld) has other sizes than --teacher %s (d %lld, "
                  "H %lld, c %lld, N %lld)",
                  run->flow_map.path, (long long)g->d, (long long)g->H, (long long)g->c, (long long)g->N,
                  run->teacher.path, (long long)f->d, (long long)f->H, (long long)f->c, (long long)f->N);
-    if (!flm_parent_get(g->parent, "teacher", sha256, path)) {
+    if (!flm_lineage_get(g->lineage, "teacher", sha256, path)) {
         if (flm_comm_rank(run->comm) == 0)
             flm_log(FLM_LOG_WARN,
                     "--flow-map %s does not say what it was distilled from: that %s is its teacher is taken on "
@@ -72,7 +72,7 @@ done:
     return rc;
 }
 
-static flm_status load_frozen(const flm_run *run, flm_frozen *f, flm_dtype act)
+static flm_status load_frozen(const flm_run *run, flm_frozen_network *f, flm_dtype act)
 {
     flm_status rc = FLM_OK;
     flm_model_shape shape;
@@ -83,17 +83,17 @@ done:
     return flm_err_prefix(rc, f->path);
 }
 
-static flm_status add_parent(flm_run *run, const flm_frozen *f, const char *role)
+static flm_status add_parent(flm_run *run, const flm_frozen_network *f, const char *role)
 {
     const int64_t step = flm_checkpoint_get_info(f->checkpoint)->step;
     flm_log(FLM_LOG_INFO, "%s: %s, step %" PRId64 ", %s weights", role, f->path, step, flm_run_teacher_set(run));
-    return flm_parent_add(run->parent, role, f->sha256, step, f->path);
+    return flm_lineage_add(run->lineage, role, f->sha256, step, f->path);
 }
 
-flm_status flm_run_teachers(flm_run *run, flm_dtype act)
+flm_status flm_run_load_teachers(flm_run *run, flm_dtype act)
 {
     flm_status rc = FLM_OK;
-    flm_frozen *f = &run->teacher, *g = &run->flow_map;
+    flm_frozen_network *f = &run->teacher, *g = &run->flow_map;
     const flm_train_options *o = run->o;
     if (o->stage == 0) goto done;
     if (o->stage == 1 && *o->flow_map) FLM_FAIL(FLM_E_USAGE, "--flow-map is for --stage 2");
@@ -117,13 +117,13 @@ done:
     return rc;
 }
 
-static void release(flm_frozen *f)
+static void release(flm_frozen_network *f)
 {
     flm_weights_destroy(&f->weights);
     flm_checkpoint_close(&f->checkpoint);
 }
 
-void flm_run_teachers_release(flm_run *run)
+void flm_run_release_teachers(flm_run *run)
 {
     release(&run->teacher);
     release(&run->flow_map);

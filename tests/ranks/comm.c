@@ -282,8 +282,7 @@ static void test_host(void)
     int64_t x[3] = {rank, -rank, INT64_MAX - rank};
     char text[8] = "other", *all = memory((int64_t)6 * size);
     bool right = true;
-    ranks_ok(flm_comm_rank(comm) == rank && flm_comm_size(comm) == size && flm_comm_local_size(comm) == size &&
-                 flm_comm_local_rank(comm) == rank,
+    ranks_ok(flm_comm_rank(comm) == rank && flm_comm_size(comm) == size && flm_comm_local_rank(comm) == rank,
              "ranks and sizes");
     ranks_ok(flm_comm_max_i64(comm, x, 3) == FLM_OK && x[0] == size - 1 && x[1] == 0 && x[2] == INT64_MAX,
              "maximum of i64");

@@ -254,10 +254,10 @@ static void test_ema(training *t, const reference *r, double tolerance)
 {
     size_t bytes;
     unsigned char *before = snapshot(t, &bytes);
-    must(flm_optimizer_show_ema(t->o, true));
+    must(flm_optimizer_swap_ema(t->o, true));
     const double off = off_compute(t, r, true);
     ranks_ok(off <= tolerance && !unchanged(t, before) && same_everywhere(t), "the EMA is shown: off by %.2g", off);
-    must(flm_optimizer_show_ema(t->o, false));
+    must(flm_optimizer_swap_ema(t->o, false));
     ranks_ok(unchanged(t, before), "and hidden again, every bit as before");
     free(before);
 }
@@ -299,7 +299,7 @@ static void test_adamw(int64_t V, flm_dtype compute)
         must(flm_noise_update(t.basis, world, &t.weights->w.E));
         backward(&t, k);
         must(flm_optimizer_reduce(t.o, t.basis, sums, 2, &norm));
-        must(flm_optimizer_update(t.o, flm_optimizer_lr(&(flm_lr_schedule){LR, WARMUP, DECAY, STEPS}, k), k));
+        must(flm_optimizer_update(t.o, flm_lr_schedule_rate(&(flm_lr_schedule){LR, WARMUP, DECAY, STEPS}, k), k));
         const int size = flm_comm_size(world);
         sums_right = sums_right && 2 * sums[0] == size * (size - 1) && sums[1] == size;
         const double want = reference_update(&r, &t, k), e = fabs(norm / want - 1);

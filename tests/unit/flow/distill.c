@@ -209,7 +209,7 @@ static void begin_from(flm_weights *to, const flm_weights *from)
         const flm_parameter *p = &to->parameter[i];
         float *values = must_alloc(p->count, sizeof *values);
         const int at = flm_weights_find(from, p->name);
-        if (p->fresh) {
+        if (p->reinit) {
             flm_parameter_initial(p, i, 3, 0, p->count, values);
         } else {
             const flm_parameter *q = &from->parameter[at];

@@ -36,7 +36,7 @@ static void test_contents(void)
     if (!tap_ok(flm_checkpoint_open(in_folder("step-00000020.h5"), &c) == FLM_OK, "opened")) return;
     have = flm_checkpoint_get_info(c);
     tap_ok(strcmp(have->kind, "flm") == 0 && have->step == 20 && have->epoch == 3 && have->rows_read == 100 &&
-               have->tokens_seen == 12800 && have->seed == -7 && have->parent[0] == '\0' &&
+               have->tokens_seen == 12800 && have->seed == -7 && have->lineage[0] == '\0' &&
                have->program_version[0] != '\0',
            "progress and origin");
     tap_ok(have->L == 16 && have->d == 5 && have->H == 1 && have->c == 3 && have->N == 1 &&

@@ -130,30 +130,30 @@ static void test_kinds(const flm_weights *flm)
                                        "learnable_loss_weighting.mlp.2.bias"};
     static const struct {
         flm_network network;
-        int more, fresh, zero;
+        int more, reinit, zero;
     } kinds[] = {{FLM_NETWORK_TWO_TIME, 4, 4, 2}, {FLM_NETWORK_RESIDUAL, 12, 16, 4}};
     for (int k = 0; k < 2; k++) {
         flm_weights *w = NULL;
         flm_model_shape two = shape;
-        int wrong = 0, fresh = 0, zero = 0;
+        int wrong = 0, reinit = 0, zero = 0;
         two.network = kinds[k].network;
         must(flm_weights_create(be, &two, FLM_DTYPE_F32, 3, true, &w));
         for (int i = 0; i < EXPECTED; i++) {
             const flm_parameter *a = &flm->parameter[i], *b = &w->parameter[i];
             wrong += strcmp(a->name, b->name) != 0 || a->init != b->init || a->bucket != b->bucket ||
-                     a->offset != b->offset || a->count != b->count || a->bound != b->bound || a->fresh;
+                     a->offset != b->offset || a->count != b->count || a->bound != b->bound || a->reinit;
         }
         for (int i = EXPECTED; i < w->parameters; i++) {
             const flm_parameter *p = &w->parameter[i];
-            wrong += strcmp(p->name, more[i - EXPECTED]) != 0 || p->bucket != flm_bucket_two_time(N) || !p->fresh ||
+            wrong += strcmp(p->name, more[i - EXPECTED]) != 0 || p->bucket != flm_bucket_two_time(N) || !p->reinit ||
                      p->offset % 16 != 0;
             zero += p->init == FLM_INIT_ZERO;
         }
-        for (int i = 0; i < w->parameters; i++) fresh += w->parameter[i].fresh;
+        for (int i = 0; i < w->parameters; i++) reinit += w->parameter[i].reinit;
         tap_ok(wrong == 0 && w->parameters == EXPECTED + kinds[k].more && w->buckets == flm->buckets + 1,
                "kind %d: an FLM's table, and %d parameters more", k + 1, kinds[k].more);
-        tap_ok(fresh == kinds[k].fresh && zero == kinds[k].zero,
-               "kind %d: %d begin anew in a distillation, %d of the new ones at zero", k + 1, fresh, zero);
+        tap_ok(reinit == kinds[k].reinit && zero == kinds[k].zero,
+               "kind %d: %d begin anew in a distillation, %d of the new ones at zero", k + 1, reinit, zero);
         tap_ok((char *)w->grad.until_b2.data - (char *)w->bucket[flm_bucket_two_time(N)].grad.data ==
                        w->parameter[EXPECTED + 3].offset * 4 &&
                    (w->w.weighting_W2.data != NULL) == (k == 1),
