@@ -15,10 +15,10 @@ typedef struct options {
     const char *json;
 } options;
 
-#define INT_OPTION(field, text, low, high, what, words)                                                       \
-    {                                                                                                         \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .min = low, \
-        .max = high, .group = "Benchmark", .unit = "N", .help = words                                         \
+#define INT_OPTION(field, text, low, high, what, words)                                                              \
+    {                                                                                                                \
+        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .default_value = text, .min = low, \
+        .max = high, .group = "Benchmark", .unit = "N", .help = words                                                \
     }
 
 static const flm_option table[] = {
@@ -28,7 +28,7 @@ static const flm_option table[] = {
     {.name = "json",
      .type = FLM_OPTION_STRING,
      .offset = offsetof(options, json),
-     .preset = "",
+     .default_value = "",
      .group = "Benchmark",
      .unit = "FILE",
      .help = "also write the figures there, a JSON object a line"},

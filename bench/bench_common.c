@@ -25,7 +25,7 @@ static int by_size(const void *a, const void *b)
 
 const char *const bench_devices[] = {"auto", "cpu", "cuda", NULL};
 
-int bench_threads(const flm_backend *be) { return strcmp(be->name, "cpu") == 0 ? flm_cpu_threads(be) : 1; }
+int bench_threads(const flm_backend *be) { return be->kind == FLM_BACKEND_CPU ? flm_cpu_threads(be) : 1; }
 
 /* Seconds of one of so many calls in a row. */
 static flm_status run_calls(flm_backend *be, bench_work work, void *arg, int calls, double *seconds)

@@ -18,10 +18,10 @@ typedef struct options {
 static const char *const precisions[] = {"both", "fp32", "bf16", NULL};
 enum { PRECISION_BOTH, PRECISION_FP32, PRECISION_BF16 };
 
-#define INT_OPTION(field, text, low, high, what, words)                                                       \
-    {                                                                                                         \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .min = low, \
-        .max = high, .group = "Benchmark", .unit = "N", .help = words                                         \
+#define INT_OPTION(field, text, low, high, what, words)                                                              \
+    {                                                                                                                \
+        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .default_value = text, .min = low, \
+        .max = high, .group = "Benchmark", .unit = "N", .help = words                                                \
     }
 
 static const flm_option table[] = {
@@ -35,21 +35,21 @@ static const flm_option table[] = {
     {.name = "device",
      .type = FLM_OPTION_CHOICE,
      .offset = offsetof(options, device),
-     .preset = "auto",
+     .default_value = "auto",
      .choices = bench_devices,
      .group = "Benchmark",
      .help = "where to compute"},
     {.name = "precision",
      .type = FLM_OPTION_CHOICE,
      .offset = offsetof(options, precision),
-     .preset = "both",
+     .default_value = "both",
      .choices = precisions,
      .group = "Benchmark",
      .help = "dtypes to measure"},
     {.name = "json",
      .type = FLM_OPTION_STRING,
      .offset = offsetof(options, json),
-     .preset = "",
+     .default_value = "",
      .group = "Benchmark",
      .unit = "FILE",
      .help = "also write the figures there, a JSON object a line"},

@@ -2,9 +2,6 @@
 #include "bench/bench_products.h"
 
 #include "backend/backend_ops.h"
-#include "backend/cpu/cpu_internal.h"
-
-#include <string.h>
 
 enum { LINEARS = 5 };
 
@@ -47,14 +44,7 @@ typedef struct work {
 static flm_status run_plain(void *arg)
 {
     work *w = arg;
-    return w->be->ops->matmul(w->be, &w->p);
-}
-
-static flm_status run_preferred(void *arg)
-{
-    work *w = arg;
-    if (strcmp(w->be->name, "cpu") != 0) return run_plain(w); /* the library's own layouts are the CPU's alone */
-    return flm_cpu_matmul_preferred(w->be, &w->p);
+    return flm_op_matmul(w->be, &w->p);
 }
 
 /* Memory for one operand, filled with normal numbers. */
@@ -67,7 +57,7 @@ static flm_status operand(flm_backend *be, flm_tensor *t, int64_t rows, int64_t 
 
     FLM_TRY(be->memory->alloc(be, elements * sizeof(float), &wide));
     normal = flm_tensor_3d(wide, FLM_DTYPE_F32, 1, rows, columns);
-    FLM_TRY(be->ops->normal(be, &normal, key, 0));
+    FLM_TRY(flm_op_normal(be, &normal, key, 0));
     if (dtype == FLM_DTYPE_F32) {
         data = wide;
         wide = NULL;
@@ -75,7 +65,7 @@ static flm_status operand(flm_backend *be, flm_tensor *t, int64_t rows, int64_t 
         flm_tensor from = flm_tensor_2d(wide, FLM_DTYPE_F32, rows, columns);
         FLM_TRY(be->memory->alloc(be, elements * flm_dtype_size(dtype), &data));
         flm_tensor to = flm_tensor_2d(data, dtype, rows, columns);
-        FLM_TRY(be->ops->cast(be, &to, &from));
+        FLM_TRY(flm_op_cast(be, &to, &from));
     }
     *t = flm_tensor_2d(data, dtype, rows, columns);
     data = NULL;
@@ -104,7 +94,10 @@ flm_status bench_product_measure(flm_backend *be, const bench_product *c, flm_dt
                        .transpose_b = c->transpose_b,
                        .accumulate = c->accumulate,
                        .bias = c->bias ? &bias : NULL};
-    FLM_TRY(bench_measure(be, run_preferred, &w, runs, preferred));
+    if (be->kind != FLM_BACKEND_CPU) /* the library's own layouts exist for the CPU alone */
+        FLM_TRY(bench_measure(be, run_plain, &w, runs, preferred));
+    else
+        FLM_TRY(bench_onednn_measure(be, c, dtype, runs, preferred));
     if (plain) FLM_TRY(bench_measure(be, run_plain, &w, runs, plain));
 done:
     be->memory->release(be, a.data);

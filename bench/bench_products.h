@@ -26,6 +26,11 @@ double bench_product_flops(const bench_product *product);
 flm_status bench_product_measure(flm_backend *be, const bench_product *product, flm_dtype dtype, int runs,
                                  bench_seconds *plain, bench_seconds *preferred);
 
+/* bench_onednn_measure - seconds of oneDNN itself on operands in its own layouts, without bias and accumulation
+ * (bench_onednn.c). Errors: FLM_E_DEVICE, FLM_E_NOMEM. */
+flm_status bench_onednn_measure(flm_backend *be, const bench_product *product, flm_dtype dtype, int runs,
+                                bench_seconds *out);
+
 /* bench_peak - the best rate over these products in preferred layouts, FLOPs a second, by the median of runs. *best:
  * its number in `products`. */
 flm_status bench_peak(flm_backend *be, const bench_product *products, int count, flm_dtype dtype, int runs,

@@ -136,59 +136,76 @@ static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
     return ended(active->ops->matmul(be, p), begin, now);
 }
 
-TIMED(column_sum, op_class, none, (IN out, IN x), (out, x), bytes_of(x), 0)
-TIMED(layernorm_modulate, op_class, none, (IN y, IN mean, IN rstd, IN x, IN w, IN mod, int64_t shift, int64_t scale),
-      (y, mean, rstd, x, w, mod, shift, scale), bytes_of(x) + bytes_of(y), 0)
-TIMED(layernorm_modulate_backward, op_class, none,
-      (IN dx, IN dw, IN dmod, IN dy, IN x, IN mean, IN rstd, IN w, IN mod, int64_t shift, int64_t scale),
-      (dx, dw, dmod, dy, x, mean, rstd, w, mod, shift, scale), 2 * bytes_of(dx) + bytes_of(dy) + bytes_of(x), 0)
-TIMED(gate_residual, op_class, none, (IN y, IN x, IN branch, IN mod, int64_t gate, const flm_dropout *dropout),
-      (y, x, branch, mod, gate, dropout), bytes_of(y) + bytes_of(x) + bytes_of(branch), 0)
-TIMED(gate_residual_backward, op_class, none,
-      (IN db, IN dmod, IN dy, IN branch, IN mod, int64_t gate, const flm_dropout *dropout),
-      (db, dmod, dy, branch, mod, gate, dropout), bytes_of(db) + bytes_of(dy) + bytes_of(branch), 0)
-TIMED(gelu_backward, op_class, none, (IN dx, IN db, IN x, IN dy), (dx, db, x, dy),
-      bytes_of(dx) + bytes_of(x) + bytes_of(dy), 0)
-TIMED(rope, op_class, none, (IN qkv, IN table), (qkv, table), 4.0 / 3 * bytes_of(qkv), 0)
-TIMED(attention, attention_class, dtype_of(o), (IN o, IN lse, IN qkv, int64_t H, float softcap),
-      (o, lse, qkv, H, softcap), bytes_of(o) + bytes_of(lse) + bytes_of(qkv), attention_flops(o, 4))
-TIMED(attention_backward, attention_class, dtype_of(o),
-      (IN dqkv, IN grad_o, IN o, IN qkv, IN lse, int64_t H, float softcap, IN table),
-      (dqkv, grad_o, o, qkv, lse, H, softcap, table),
-      bytes_of(dqkv) + bytes_of(grad_o) + bytes_of(o) + bytes_of(qkv) + bytes_of(lse), attention_flops(o, 10))
-TIMED(attention_causal, attention_class, dtype_of(o), (IN o, IN qkv, IN starts, int64_t H), (o, qkv, starts, H),
-      bytes_of(o) + bytes_of(qkv), 0) /* what sequences there are is on the device */
-TIMED(silu, op_class, none, (IN y, IN x), (y, x), bytes_of(y) + bytes_of(x), 0)
-TIMED(silu_backward, op_class, none, (IN dx, IN dy, IN x), (dx, dy, x), bytes_of(dx) + bytes_of(dy) + bytes_of(x), 0)
-TIMED(gelu_erf, op_class, none, (IN y, IN x), (y, x), bytes_of(y) + bytes_of(x), 0)
-TIMED(gelu_erf_backward, op_class, none, (IN dx, IN dy, IN x), (dx, dy, x), bytes_of(dx) + bytes_of(dy) + bytes_of(x),
-      0)
-TIMED(timestep_features, op_class, none, (IN out, IN t), (out, t), bytes_of(out), 0)
-TIMED(embed_state, op_class, none, (IN x, IN noise, IN E, IN tokens, IN g), (x, noise, E, tokens, g), 3 * bytes_of(x),
-      0)
-TIMED(embed_learned, op_class, none, (IN x, IN E, IN P, IN tokens, IN positions), (x, E, P, tokens, positions),
-      3 * bytes_of(x), 0)
-TIMED(embed_scatter, op_class, none, (IN dE, IN dx, IN tokens, IN g), (dE, dx, tokens, g), 3 * bytes_of(dx), 0)
-TIMED(sample_scale, op_class, none, (IN y, IN x, IN g), (y, x, g), bytes_of(y) + bytes_of(x), 0)
-TIMED(sample_combine, op_class, none, (IN y, IN coefficient, IN x, int count), (y, coefficient, x, count),
-      (1 + count) * bytes_of(y), 0)
-TIMED(normal, op_class, none, (IN out, uint64_t stream, int64_t first), (out, stream, first), bytes_of(out), 0)
-TIMED(softmax_xent, op_class, none, (IN loss, IN grad, IN logits, IN target, float scale),
-      (loss, grad, logits, target, scale), bytes_of(logits) + bytes_of(grad), 0)
-TIMED(softmax, op_class, none, (IN p, IN logits), (p, logits), bytes_of(p) + bytes_of(logits), 0)
-TIMED(argmax, op_class, none, (IN index, IN x), (index, x), bytes_of(x), 0)
-TIMED(distill_error, op_class, none, (const flm_distill_error *p), (p), distill_bytes(p), 0)
-TIMED(axpby, op_class, none, (IN y, float a, IN x, float b), (y, a, x, b), bytes_of(x) + (b != 0 ? 2 : 1) * bytes_of(y),
-      0)
-TIMED(cast, op_class, none, (IN to, IN from), (to, from), bytes_of(to) + bytes_of(from), 0)
-TIMED(sum, op_class, none, (IN out, IN x), (out, x), bytes_of(x), 0)
-TIMED(sum_squares, op_class, none, (IN out, IN x), (out, x), bytes_of(x), 0)
-TIMED(adamw, op_class, none, (const flm_adamw *p), (p), adamw_bytes(p), 0)
-TIMED(gram, algebra_class, none, (IN G, IN A, IN B), (G, A, B),
-      bytes_of(A) + (A->data == B->data ? 0 : bytes_of(B)) + 2 * bytes_of(G), 2 * elements(G) * (double)A->dim[0])
-TIMED(cholesky, algebra_class, none, (IN G), (G), 2 * bytes_of(G), elements(G) * (double)G->dim[0] / 3)
-TIMED(triangular_solve, algebra_class, none, (IN X, IN R, bool transpose), (X, R, transpose),
-      2 * bytes_of(X) + bytes_of(R), elements(X) * (double)R->dim[0])
+/* What an op reads and writes, and its floating-point operations, where more is known than its name. */
+#define FORMULAS(TIMED)                                                                                                \
+    TIMED(column_sum, op_class, none, (IN out, IN x), (out, x), bytes_of(x), 0)                                        \
+    TIMED(layernorm_modulate, op_class, none,                                                                          \
+          (IN y, IN mean, IN rstd, IN x, IN w, IN mod, int64_t shift, int64_t scale),                                  \
+          (y, mean, rstd, x, w, mod, shift, scale), bytes_of(x) + bytes_of(y), 0)                                      \
+    TIMED(layernorm_modulate_backward, op_class, none,                                                                 \
+          (IN dx, IN dw, IN dmod, IN dy, IN x, IN mean, IN rstd, IN w, IN mod, int64_t shift, int64_t scale),          \
+          (dx, dw, dmod, dy, x, mean, rstd, w, mod, shift, scale), 2 * bytes_of(dx) + bytes_of(dy) + bytes_of(x), 0)   \
+    TIMED(gate_residual, op_class, none, (IN y, IN x, IN branch, IN mod, int64_t gate, const flm_dropout *dropout),    \
+          (y, x, branch, mod, gate, dropout), bytes_of(y) + bytes_of(x) + bytes_of(branch), 0)                         \
+    TIMED(gate_residual_backward, op_class, none,                                                                      \
+          (IN db, IN dmod, IN dy, IN branch, IN mod, int64_t gate, const flm_dropout *dropout),                        \
+          (db, dmod, dy, branch, mod, gate, dropout), bytes_of(db) + bytes_of(dy) + bytes_of(branch), 0)               \
+    TIMED(gelu_backward, op_class, none, (IN dx, IN db, IN x, IN dy), (dx, db, x, dy),                                 \
+          bytes_of(dx) + bytes_of(x) + bytes_of(dy), 0)                                                                \
+    TIMED(rope, op_class, none, (IN qkv, IN table), (qkv, table), 4.0 / 3 * bytes_of(qkv), 0)                          \
+    TIMED(attention, attention_class, dtype_of(o), (IN o, IN lse, IN qkv, int64_t H, float softcap),                   \
+          (o, lse, qkv, H, softcap), bytes_of(o) + bytes_of(lse) + bytes_of(qkv), attention_flops(o, 4))               \
+    TIMED(attention_backward, attention_class, dtype_of(o),                                                            \
+          (IN dqkv, IN grad_o, IN o, IN qkv, IN lse, int64_t H, float softcap, IN table),                              \
+          (dqkv, grad_o, o, qkv, lse, H, softcap, table),                                                              \
+          bytes_of(dqkv) + bytes_of(grad_o) + bytes_of(o) + bytes_of(qkv) + bytes_of(lse), attention_flops(o, 10))     \
+    TIMED(attention_causal, attention_class, dtype_of(o), (IN o, IN qkv, IN starts, int64_t H), (o, qkv, starts, H),   \
+          bytes_of(o) + bytes_of(qkv), 0) /* what sequences there are is on the device */                              \
+    TIMED(silu, op_class, none, (IN y, IN x), (y, x), bytes_of(y) + bytes_of(x), 0)                                    \
+    TIMED(silu_backward, op_class, none, (IN dx, IN dy, IN x), (dx, dy, x), bytes_of(dx) + bytes_of(dy) + bytes_of(x), \
+          0)                                                                                                           \
+    TIMED(gelu_erf, op_class, none, (IN y, IN x), (y, x), bytes_of(y) + bytes_of(x), 0)                                \
+    TIMED(gelu_erf_backward, op_class, none, (IN dx, IN dy, IN x), (dx, dy, x),                                        \
+          bytes_of(dx) + bytes_of(dy) + bytes_of(x), 0)                                                                \
+    TIMED(timestep_features, op_class, none, (IN out, IN t), (out, t), bytes_of(out), 0)                               \
+    TIMED(embed_state, op_class, none, (IN x, IN noise, IN E, IN tokens, IN g), (x, noise, E, tokens, g),              \
+          3 * bytes_of(x), 0)                                                                                          \
+    TIMED(embed_learned, op_class, none, (IN x, IN E, IN P, IN tokens, IN positions), (x, E, P, tokens, positions),    \
+          3 * bytes_of(x), 0)                                                                                          \
+    TIMED(embed_scatter, op_class, none, (IN dE, IN dx, IN tokens, IN g), (dE, dx, tokens, g), 3 * bytes_of(dx), 0)    \
+    TIMED(sample_scale, op_class, none, (IN y, IN x, IN g), (y, x, g), bytes_of(y) + bytes_of(x), 0)                   \
+    TIMED(sample_combine, op_class, none, (IN y, IN coefficient, IN x, int count), (y, coefficient, x, count),         \
+          (1 + count) * bytes_of(y), 0)                                                                                \
+    TIMED(normal, op_class, none, (IN out, uint64_t stream, int64_t first), (out, stream, first), bytes_of(out), 0)    \
+    TIMED(softmax_xent, op_class, none, (IN loss, IN grad, IN logits, IN target, float scale),                         \
+          (loss, grad, logits, target, scale), bytes_of(logits) + bytes_of(grad), 0)                                   \
+    TIMED(softmax, op_class, none, (IN p, IN logits), (p, logits), bytes_of(p) + bytes_of(logits), 0)                  \
+    TIMED(argmax, op_class, none, (IN index, IN x), (index, x), bytes_of(x), 0)                                        \
+    TIMED(distill_error, op_class, none, (const flm_distill_error *p), (p), distill_bytes(p), 0)                       \
+    TIMED(axpby, op_class, none, (IN y, float a, IN x, float b), (y, a, x, b),                                         \
+          bytes_of(x) + (b != 0 ? 2 : 1) * bytes_of(y), 0)                                                             \
+    TIMED(cast, op_class, none, (IN to, IN from), (to, from), bytes_of(to) + bytes_of(from), 0)                        \
+    TIMED(sum, op_class, none, (IN out, IN x), (out, x), bytes_of(x), 0)                                               \
+    TIMED(sum_squares, op_class, none, (IN out, IN x), (out, x), bytes_of(x), 0)                                       \
+    TIMED(adamw, op_class, none, (const flm_adamw *p), (p), adamw_bytes(p), 0)                                         \
+    TIMED(gram, algebra_class, none, (IN G, IN A, IN B), (G, A, B),                                                    \
+          bytes_of(A) + (A->data == B->data ? 0 : bytes_of(B)) + 2 * bytes_of(G), 2 * elements(G) * (double)A->dim[0]) \
+    TIMED(cholesky, algebra_class, none, (IN G), (G), 2 * bytes_of(G), elements(G) * (double)G->dim[0] / 3)            \
+    TIMED(triangular_solve, algebra_class, none, (IN X, IN R, bool transpose), (X, R, transpose),                      \
+          2 * bytes_of(X) + bytes_of(R), elements(X) * (double)R->dim[0])
+
+FORMULAS(TIMED)
+
+/* Any other op: its time alone. */
+#define FLM_OP(op, parameters, arguments)                                 \
+    static flm_status default_##op(flm_backend *be, UNPACK parameters)    \
+    {                                                                     \
+        if (active->inside) return active->ops->op(be, UNPACK arguments); \
+        const double begin = began();                                     \
+        const flm_status rc = active->ops->op(be, UNPACK arguments);      \
+        return ended(rc, begin, (part){#op, op_class, none, 0, 0, 0, 0}); \
+    }
+#include "backend/backend_ops.def"
 
 #define TIMED_MOVE(slot, parameters, arguments, bytes_)                            \
     static flm_status timed_##slot(flm_backend *be, UNPACK parameters)             \
@@ -206,9 +223,11 @@ TIMED_MOVE(zero, (void *device, size_t bytes), (device, bytes), (double)bytes)
 static void replace_tables(bench_profile *p)
 {
     p->timed_memory = *p->memory;
-#define TAKE(op, ...) p->timed_ops.op = timed_##op;
-    FLM_OPS_LIST(TAKE)
-#undef TAKE
+#define FLM_OP(op, parameters, arguments) p->timed_ops.op = default_##op;
+#include "backend/backend_ops.def"
+#define TAKE_FORMULA(op, ...) p->timed_ops.op = timed_##op;
+    FORMULAS(TAKE_FORMULA)
+    p->timed_ops.matmul = timed_matmul;
     p->timed_memory.to_device = timed_to_device;
     p->timed_memory.to_host = timed_to_host;
     p->timed_memory.copy = timed_copy;

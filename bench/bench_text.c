@@ -20,15 +20,15 @@ typedef struct options {
     const char *name, *text, *vocab, *merges, *json;
 } options;
 
-#define STRING_OPTION(field, text, what, unit_, words)                                               \
-    {                                                                                                \
-        .name = what, .type = FLM_OPTION_STRING, .offset = offsetof(options, field), .preset = text, \
-        .group = "Benchmark", .unit = unit_, .help = words                                           \
+#define STRING_OPTION(field, text, what, unit_, words)                                                      \
+    {                                                                                                       \
+        .name = what, .type = FLM_OPTION_STRING, .offset = offsetof(options, field), .default_value = text, \
+        .group = "Benchmark", .unit = unit_, .help = words                                                  \
     }
-#define INT_OPTION(field, text, low, high, what, words)                                                       \
-    {                                                                                                         \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .preset = text, .min = low, \
-        .max = high, .group = "Benchmark", .unit = "N", .help = words                                         \
+#define INT_OPTION(field, text, low, high, what, words)                                                              \
+    {                                                                                                                \
+        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .default_value = text, .min = low, \
+        .max = high, .group = "Benchmark", .unit = "N", .help = words                                                \
     }
 
 static const flm_option table[] = {

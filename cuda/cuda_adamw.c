@@ -26,7 +26,6 @@ flm_status flm_cuda_adamw(flm_backend *be, const flm_adamw *p)
 {
     flm_status rc = FLM_OK;
     const flm_cuda *cuda = flm_cuda_of(be);
-    FLM_TRY(flm_check_adamw(p));
     const flm_cuda_adamw_memory memory = {p->w.data,    p->m.data,    p->v.data, p->ema.data,
                                           p->cast.data, p->grad.data, p->norm_sq};
     const flm_cuda_adamw_factors factors = factors_of(p);

@@ -45,7 +45,6 @@ static bool aligned(const flm_tensor *t) { return (uintptr_t)t->data % 16 == 0; 
 flm_status flm_cuda_rope(flm_backend *be, const flm_tensor *qkv, const flm_tensor *table)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_rope(qkv, table));
     if (qkv->dim[0] * qkv->dim[1] > INT32_MAX || qkv->dim[2] > INT32_MAX)
         FLM_FAIL(FLM_E_UNSUPPORTED, "rope: %lld rows of %lld columns are too many for one launch",
                  (long long)(qkv->dim[0] * qkv->dim[1]), (long long)qkv->dim[2]);
@@ -61,7 +60,6 @@ flm_status flm_cuda_attention(flm_backend *be, const flm_tensor *o, const flm_te
 {
     flm_status rc = FLM_OK;
     void *stream = flm_cuda_of(be)->stream;
-    FLM_TRY(flm_check_attention(o, lse, qkv, H, softcap));
     const int64_t B = qkv->dim[0], L = qkv->dim[1], h = qkv->dim[2] / 3 / H;
     FLM_TRY(kernels_fit("attention", H, h, L, blocks_of(qkv, H)));
     if (flm_tensor_elements(qkv) == 0) goto done;
@@ -81,7 +79,6 @@ flm_status flm_cuda_attention_backward(flm_backend *be, const flm_tensor *grad_q
 {
     flm_status rc = FLM_OK;
     void *pairs, *stream = flm_cuda_of(be)->stream;
-    FLM_TRY(flm_check_attention_backward(grad_qkv, grad_o, o, qkv, lse, H, softcap, rope));
     const int64_t B = qkv->dim[0], L = qkv->dim[1], h = qkv->dim[2] / 3 / H;
     const bool bf16 = qkv->dtype == FLM_DTYPE_BF16;
     const bool vector = bf16 && h % 8 == 0 && aligned(grad_qkv) && aligned(grad_o) && aligned(o) && aligned(qkv);
@@ -108,7 +105,6 @@ flm_status flm_cuda_attention_causal(flm_backend *be, const flm_tensor *o, const
 {
     flm_status rc = FLM_OK;
     void *stream = flm_cuda_of(be)->stream;
-    FLM_TRY(flm_check_attention_causal(o, qkv, starts, H));
     const int64_t R = qkv->dim[0], h = qkv->dim[1] / 3 / H, B = starts->dim[0] - 1;
     FLM_TRY(kernels_fit("attention_causal", H, h, R, flm_causal_slots(R, B, 64) * H));
     if (flm_tensor_elements(qkv) == 0) goto done;

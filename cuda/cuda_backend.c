@@ -17,8 +17,11 @@ static void *stream_handle_cuda(const flm_backend *be) { return flm_cuda_of(be)-
 
 static const flm_stream cuda_stream = {.sync = flm_cuda_sync, .handle = stream_handle_cuda};
 
-#define CUDA_OP(op, ...) .op = flm_cuda_##op,
-static const flm_ops cuda_ops = {FLM_OPS_LIST(CUDA_OP)};
+#define FLM_OP(op, parameters, arguments) .op = flm_cuda_##op,
+#define FLM_OP_CPU(...)
+static const flm_ops cuda_ops = {
+#include "backend/backend_ops.def"
+};
 
 static void cuda_close(flm_backend *be)
 {
@@ -106,7 +109,7 @@ flm_status flm_cuda_open(int local_rank, flm_backend **out)
     be = calloc(1, sizeof *be);
     cuda = calloc(1, sizeof *cuda);
     if (!be || !cuda) FLM_FAIL(FLM_E_NOMEM, "cuda backend: %zu bytes refused", sizeof *be + sizeof *cuda);
-    *be = (flm_backend){"cuda", &flm_cuda_memory, &cuda_stream, &cuda_ops, false, cuda, &cuda_driver};
+    *be = (flm_backend){FLM_BACKEND_CUDA, "cuda", &flm_cuda_memory, &cuda_stream, &cuda_ops, false, cuda, &cuda_driver};
     cuda->device = local_rank % devices;
     FLM_TRY(learn(cuda));
     FLM_CUDA(cudaSetDevice(cuda->device));

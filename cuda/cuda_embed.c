@@ -9,7 +9,6 @@ flm_status flm_cuda_embed_state(flm_backend *be, const flm_tensor *x, const flm_
                                 const flm_tensor *tokens, const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_embed_state(x, noise, E, tokens, g));
     FLM_CUDA(flm_cuda_launch_embed_state(x->data, noise->data, E->data, tokens->data, g->data, x->dim[0], x->dim[1],
                                          x->dim[2], E->dim[0], flm_cuda_of(be)->stream));
 done:
@@ -20,7 +19,6 @@ flm_status flm_cuda_embed_learned(flm_backend *be, const flm_tensor *x, const fl
                                   const flm_tensor *tokens, const flm_tensor *positions)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_embed_learned(x, E, P, tokens, positions));
     FLM_CUDA(flm_cuda_launch_embed_learned(x->data, E->data, P->data, tokens->data, positions->data, x->dim[0],
                                            x->dim[1], E->dim[0], P->dim[0], flm_cuda_of(be)->stream));
 done:
@@ -33,7 +31,6 @@ flm_status flm_cuda_embed_scatter(flm_backend *be, const flm_tensor *grad_E, con
     flm_status rc = FLM_OK;
     const int64_t rows = flm_tensor_rows(grad_x), d = flm_tensor_last(grad_x), V = grad_E->dim[0];
     void *scratch = NULL;
-    FLM_TRY(flm_check_embed_scatter(grad_E, grad_x, tokens, g));
     if (rows > INT32_MAX || V > INT32_MAX)
         FLM_FAIL(FLM_E_UNSUPPORTED, "embed_scatter: %lld tokens of %lld, at most %ld of each here", (long long)rows,
                  (long long)V, (long)INT32_MAX);
@@ -49,7 +46,6 @@ flm_status flm_cuda_sample_scale(flm_backend *be, const flm_tensor *y, const flm
     flm_status rc = FLM_OK;
     const flm_cuda *cuda = flm_cuda_of(be);
     const int64_t B = x->dim[0];
-    FLM_TRY(flm_check_sample_scale(y, x, g));
     FLM_CUDA(flm_cuda_launch_sample_scale(y->data, x->data, g->data, B, B ? flm_tensor_elements(x) / B : 0,
                                           cuda->processors, cuda->stream));
 done:
@@ -63,7 +59,6 @@ flm_status flm_cuda_sample_combine(flm_backend *be, const flm_tensor *y, const f
     const flm_cuda *cuda = flm_cuda_of(be);
     const int64_t B = y->dim[0];
     const void *from[FLM_COMBINE_MAX] = {NULL};
-    FLM_TRY(flm_check_sample_combine(y, coefficient, x, count));
     for (int k = 0; k < count; k++) from[k] = x[k].data;
     FLM_CUDA(flm_cuda_launch_sample_combine(y->data, y->dtype == FLM_DTYPE_BF16, coefficient->data, from, count, B,
                                             B ? flm_tensor_elements(y) / B : 0, cuda->processors, cuda->stream));
@@ -74,7 +69,6 @@ done:
 flm_status flm_cuda_normal(flm_backend *be, const flm_tensor *out, uint64_t stream, int64_t first_sample)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_normal(out, stream, first_sample));
     FLM_CUDA(flm_cuda_launch_normal(out->data, stream, first_sample, out->dim[0], out->dim[1], out->dim[2],
                                     flm_cuda_of(be)->stream));
 done:

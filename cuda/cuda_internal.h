@@ -45,8 +45,8 @@ flm_status flm_err_cuda(int code, const char *what, const char *file, int line);
     } while (0)
 
 /* The ops: backend_ops.h says what each does. */
-#define FLM_CUDA_DECLARE(op, ...) flm_status flm_cuda_##op(flm_backend *be, __VA_ARGS__);
-FLM_OPS_LIST(FLM_CUDA_DECLARE)
-#undef FLM_CUDA_DECLARE
+#define FLM_OP(op, parameters, arguments) flm_status flm_cuda_##op(flm_backend *be, FLM_OP_UNPACK parameters);
+#define FLM_OP_CPU(...)
+#include "backend/backend_ops.def"
 
 #endif

@@ -10,7 +10,6 @@ flm_status flm_cuda_layernorm_modulate(flm_backend *be, const flm_tensor *y, con
                                        const flm_tensor *mod, int64_t shift_at, int64_t scale_at)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_layernorm_modulate(y, mean, rstd, x, w, mod, shift_at, scale_at));
     FLM_CUDA(flm_cuda_launch_layernorm_modulate(y->data, y->dtype == FLM_DTYPE_BF16, mean->data, rstd->data, x->data,
                                                 w->data, mod->data, shift_at, scale_at, x->dim[0], x->dim[1], x->dim[2],
                                                 mod->dim[1], flm_cuda_of(be)->stream));
@@ -27,8 +26,6 @@ flm_status flm_cuda_layernorm_modulate_backward(flm_backend *be, const flm_tenso
     flm_status rc = FLM_OK;
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
     void *stream = flm_cuda_of(be)->stream, *scratch = NULL;
-    FLM_TRY(flm_check_layernorm_modulate_backward(grad_x, grad_w, grad_mod, grad_y, x, mean, rstd, w, mod, shift_at,
-                                                  scale_at));
     const int64_t sums = B * flm_cuda_parts(L, FLM_CUDA_SAMPLE_ROWS) * 2 * d;
     FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, (size_t)(sums + B * d) * sizeof(float), &scratch));
     float *part_w = scratch ? (float *)scratch + sums : NULL;
@@ -51,7 +48,6 @@ flm_status flm_cuda_gate_residual(flm_backend *be, const flm_tensor *y, const fl
                                   const flm_tensor *mod, int64_t gate_at, const flm_dropout *dropout)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_gate_residual(y, x, branch, mod, gate_at, dropout));
     const flm_cuda_dropout drop = dropout_of(dropout);
     FLM_CUDA(flm_cuda_launch_gate_residual(y->data, x->data, branch->data, branch->dtype == FLM_DTYPE_BF16, mod->data,
                                            gate_at, &drop, x->dim[0], x->dim[1], x->dim[2], mod->dim[1],
@@ -67,7 +63,6 @@ flm_status flm_cuda_gate_residual_backward(flm_backend *be, const flm_tensor *gr
     flm_status rc = FLM_OK;
     const int64_t B = grad_y->dim[0], L = grad_y->dim[1], d = grad_y->dim[2];
     void *scratch = NULL;
-    FLM_TRY(flm_check_gate_residual_backward(grad_branch, grad_mod, grad_y, branch, mod, gate_at, dropout));
     FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS,
                              (size_t)(B * flm_cuda_parts(L, FLM_CUDA_SAMPLE_ROWS) * d) * sizeof(float), &scratch));
     const flm_cuda_dropout drop = dropout_of(dropout);
@@ -83,7 +78,6 @@ flm_status flm_cuda_column_sum(flm_backend *be, const flm_tensor *out, const flm
     flm_status rc = FLM_OK;
     const int64_t M = x->dim[0], N = x->dim[1];
     void *scratch = NULL;
-    FLM_TRY(flm_check_column_sum(out, x));
     FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, (size_t)(flm_cuda_parts(M, FLM_CUDA_COLUMN_ROWS) * N) * sizeof(float),
                              &scratch));
     FLM_CUDA(flm_cuda_launch_column_sum(out->data, scratch, x->data, x->dtype == FLM_DTYPE_BF16, M, N,

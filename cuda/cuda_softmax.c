@@ -8,7 +8,6 @@ flm_status flm_cuda_softmax_xent(flm_backend *be, const flm_tensor *loss, const 
                                  const flm_tensor *logits, const flm_tensor *target, float scale)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_softmax_xent(loss, grad, logits, target, scale));
     FLM_CUDA(flm_cuda_launch_softmax_xent(loss->data, grad->data, grad->dtype == FLM_DTYPE_BF16,
                                           flm_tensor_row_stride(grad), logits->data, flm_tensor_row_stride(logits),
                                           target->data, scale, logits->dim[0], logits->dim[1],
@@ -20,7 +19,6 @@ done:
 flm_status flm_cuda_softmax(flm_backend *be, const flm_tensor *p, const flm_tensor *logits)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_softmax(p, logits));
     FLM_CUDA(flm_cuda_launch_softmax(p->data, p->dtype == FLM_DTYPE_BF16, flm_tensor_row_stride(p), logits->data,
                                      flm_tensor_row_stride(logits), logits->dim[0], logits->dim[1],
                                      flm_cuda_of(be)->max_shared, flm_cuda_of(be)->stream));
@@ -31,7 +29,6 @@ done:
 flm_status flm_cuda_argmax(flm_backend *be, const flm_tensor *index, const flm_tensor *x)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_argmax(index, x));
     FLM_CUDA(flm_cuda_launch_argmax(index->data, x->data, flm_tensor_row_stride(x), x->dim[0], x->dim[1],
                                     flm_cuda_of(be)->stream));
 done:
@@ -41,7 +38,6 @@ done:
 flm_status flm_cuda_distill_error(flm_backend *be, const flm_distill_error *p)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_distill_error(p));
     const flm_cuda_distill rows = {.loss = p->loss->data,
                                    .residual = p->residual->data,
                                    .from = p->from->data,

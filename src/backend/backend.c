@@ -79,13 +79,3 @@ done:
 }
 
 const char *flm_backend_describe(const flm_backend *be) { return be->driver->describe(be); }
-
-/* The placeholders look at none of their arguments. NOLINTBEGIN(misc-unused-parameters) */
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#define UNSUPPORTED_DEFINE(op, ...)                                                                            \
-    flm_status flm_unsupported_##op(flm_backend *be, __VA_ARGS__)                                              \
-    {                                                                                                          \
-        return flm_err_raise(FLM_E_UNSUPPORTED, __FILE__, __LINE__, "backend %s has no op %s", be->name, #op); \
-    }
-FLM_OPS_LIST(UNSUPPORTED_DEFINE)
-/* NOLINTEND(misc-unused-parameters) */

@@ -36,7 +36,10 @@ typedef struct flm_stream {
     void *(*handle)(const flm_backend *be);
 } flm_stream;
 
+typedef enum flm_backend_kind { FLM_BACKEND_CPU, FLM_BACKEND_CUDA, FLM_BACKEND_PLAN } flm_backend_kind;
+
 struct flm_backend {
+    flm_backend_kind kind;
     const char *name; /* "cpu", "cuda" */
     const flm_memory *memory;
     const flm_stream *stream;

@@ -7,9 +7,8 @@
 
 #include "backend/backend_internal.h"
 
-#define FLM_CHECK_DECLARE(op, ...) flm_status flm_check_##op(__VA_ARGS__);
-FLM_OPS_LIST(FLM_CHECK_DECLARE)
-#undef FLM_CHECK_DECLARE
+#define FLM_OP(op, parameters, arguments) flm_status flm_check_##op(FLM_OP_UNPACK parameters);
+#include "backend/backend_ops.def"
 
 /* flm_check_act - t is an activation, f32 or bf16, of these sizes (-1: any); flm_check_act_rows - whose rows may be
  * padded. Errors: FLM_E_SHAPE, naming what. */

@@ -67,9 +67,9 @@ static flm_status plan_available(flm_backend *be, size_t *bytes)
     return FLM_OK;
 }
 
-#define PLAN_DEFINE(op, ...) \
-    static flm_status plan_##op(flm_backend *be, __VA_ARGS__) { return FLM_OK; }
-FLM_OPS_LIST(PLAN_DEFINE)
+#define FLM_OP(op, parameters, arguments) \
+    static flm_status plan_##op(flm_backend *be, FLM_OP_UNPACK parameters) { return FLM_OK; }
+#include "backend/backend_ops.def"
 
 static bool plan_fast_bf16(const flm_backend *be) { return true; }
 static const char *plan_describe(const flm_backend *be) { return "a plan: nothing is allocated or computed"; }
@@ -87,8 +87,10 @@ static const flm_memory plan_memory = {.alloc = plan_alloc,
                                        .zero = plan_zero,
                                        .available = plan_available};
 static const flm_stream plan_stream = {.sync = plan_sync};
-#define PLAN_OP(op, ...) .op = plan_##op,
-static const flm_ops plan_ops = {FLM_OPS_LIST(PLAN_OP)};
+#define FLM_OP(op, parameters, arguments) .op = plan_##op,
+static const flm_ops plan_ops = {
+#include "backend/backend_ops.def"
+};
 static const flm_backend_driver plan_driver = {
     .close = plan_close, .fast_bf16 = plan_fast_bf16, .describe = plan_describe};
 
@@ -97,7 +99,7 @@ flm_status flm_plan_open(flm_backend **out)
     flm_status rc = FLM_OK;
     flm_backend *be = calloc(1, sizeof *be);
     if (!be) FLM_FAIL(FLM_E_NOMEM, "a plan: %zu bytes refused", sizeof *be);
-    *be = (flm_backend){"plan", &plan_memory, &plan_stream, &plan_ops, false, NULL, &plan_driver};
+    *be = (flm_backend){FLM_BACKEND_PLAN, "plan", &plan_memory, &plan_stream, &plan_ops, false, NULL, &plan_driver};
     *out = be;
 done:
     return rc;

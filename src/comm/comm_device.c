@@ -10,7 +10,7 @@
 #endif
 
 /* A stream of CUDA's, which the emulation of its kernels has not (tests/emulate/). */
-static bool is_gpu(const flm_backend *be) { return be->stream->handle != NULL && strcmp(be->name, "cuda") == 0; }
+static bool is_gpu(const flm_backend *be) { return be->kind == FLM_BACKEND_CUDA && be->stream->handle != NULL; }
 
 /* This rank's MPI takes pointers of GPUs. */
 static bool mpi_is_cuda_aware(const flm_backend *be)

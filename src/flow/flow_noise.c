@@ -105,7 +105,7 @@ static flm_status factor_rows(const flm_noise_basis *basis, int j, const flm_ten
     const flm_tensor base = embedding(basis, 0, E), base_rows = flm_tensor_slice(&base, first, rows);
     *out = flm_tensor_slice(&basis->piece[j - 1], 0, rows);
     FLM_TRY(be->memory->copy(be, out->data, own.data, flm_tensor_bytes(out)));
-    FLM_TRY(be->ops->axpby(be, out, -1.0f, &base_rows, 1.0f)); /* exact where they are near each other */
+    FLM_TRY(flm_op_axpby(be, out, -1.0f, &base_rows, 1.0f)); /* exact where they are near each other */
 done:
     return rc;
 }
@@ -136,7 +136,7 @@ static flm_status add_pairs(flm_noise_basis *basis, const flm_tensor *E, int64_t
     for (int j = 0; j < basis->networks; j++) FLM_TRY(factor_rows(basis, j, E, first, rows, &factor[j]));
     for (int b = 0; b < count; b++) {
         const flm_tensor G = flm_tensor_2d((double *)basis->R.data + b * d * d, FLM_DTYPE_F64, d, d);
-        FLM_TRY(basis->be->ops->gram(basis->be, &G, &factor[list[b].i], &factor[list[b].j]));
+        FLM_TRY(flm_op_gram(basis->be, &G, &factor[list[b].i], &factor[list[b].j]));
     }
 done:
     return rc;
@@ -205,7 +205,6 @@ done:
 static flm_status make_factors(flm_noise_basis *basis)
 {
     flm_status rc = FLM_OK;
-    const flm_ops *ops = basis->be->ops;
     const int64_t d = basis->d, kd = basis->networks * d;
     const flm_tensor *first = &basis->T[0][0];
     for (int j = 0; j < basis->networks; j++)
@@ -213,8 +212,8 @@ static flm_status make_factors(flm_noise_basis *basis)
             const flm_tensor *T = &basis->T[j][i];
             flm_tensor block = flm_tensor_2d((double *)basis->R.data + j * d * kd + i * d, FLM_DTYPE_F64, d, d);
             block.step = kd;
-            FLM_TRY(ops->cast(basis->be, T, &block));
-            if (j > 0) FLM_TRY(ops->axpby(basis->be, T, i == 0 ? 1 : 0, first, (float)basis->s[j]));
+            FLM_TRY(flm_op_cast(basis->be, T, &block));
+            if (j > 0) FLM_TRY(flm_op_axpby(basis->be, T, i == 0 ? 1 : 0, first, (float)basis->s[j]));
         }
 done:
     return rc;
@@ -232,7 +231,7 @@ flm_status flm_noise_update(flm_noise_basis *basis, flm_comm *comm, const flm_te
         FLM_TRY(gram_all(basis, comm, E));
         FLM_TRY(scale_gram(basis));
         FLM_TRY(be->memory->to_device(be, basis->R.data, basis->work, flm_tensor_bytes(&basis->R)));
-        FLM_TRY(be->ops->cholesky(be, &basis->R));
+        FLM_TRY(flm_op_cholesky(be, &basis->R));
         FLM_TRY(make_factors(basis));
     }
 done:
@@ -244,7 +243,7 @@ flm_status flm_noise_draw(const flm_noise_basis *basis, const flm_tensor *xi, ui
     flm_status rc = FLM_OK;
     for (int i = 0; i < basis->blocks; i++) {
         const uint64_t own = i == 0 ? stream : flm_philox_stream(stream, FLM_RANDOM_NOISE, (uint64_t)i, 0);
-        FLM_TRY(basis->be->ops->normal(basis->be, &xi[i], own, first_sample));
+        FLM_TRY(flm_op_normal(basis->be, &xi[i], own, first_sample));
     }
 done:
     return rc;
@@ -254,12 +253,12 @@ static flm_status product(flm_backend *be, const flm_tensor *a, bool transpose_a
                           const flm_tensor *c, bool accumulate)
 {
     const flm_tensor a2 = flm_tensor_flat(a), b2 = flm_tensor_flat(b), c2 = flm_tensor_flat(c);
-    return be->ops->matmul(be, &(flm_matmul){.a = &a2,
-                                             .b = &b2,
-                                             .c = &c2,
-                                             .transpose_a = transpose_a,
-                                             .transpose_b = transpose_b,
-                                             .accumulate = accumulate});
+    return flm_op_matmul(be, &(flm_matmul){.a = &a2,
+                                           .b = &b2,
+                                           .c = &c2,
+                                           .transpose_a = transpose_a,
+                                           .transpose_b = transpose_b,
+                                           .accumulate = accumulate});
 }
 
 flm_status flm_noise_embed(const flm_noise_basis *basis, int j, const flm_tensor *noise, const flm_tensor *xi)
@@ -291,15 +290,15 @@ flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm, double *seco
     FLM_TRY(flm_comm_sum_f32_begin(comm, be, basis->M.data, flm_tensor_elements(&basis->M), &request));
     FLM_TRY(flm_comm_wait(comm, &request, seconds));
     if (!basis->direct) {
-        FLM_TRY(be->ops->cast(be, &basis->P, &basis->M));
-        FLM_TRY(be->ops->triangular_solve(be, &basis->P, &basis->R, true));
-        FLM_TRY(be->ops->cast(be, &basis->P32, &basis->P));
+        FLM_TRY(flm_op_cast(be, &basis->P, &basis->M));
+        FLM_TRY(flm_op_triangular_solve(be, &basis->P, &basis->R, true));
+        FLM_TRY(flm_op_cast(be, &basis->P32, &basis->P));
     }
     for (int j = 1; j < basis->networks && !basis->direct; j++) {
         if (basis->s[j] == 0) continue; /* no part of it is used */
         const flm_tensor P = flm_tensor_slice(&basis->P32, j * basis->d, basis->d);
         const flm_tensor any = flm_tensor_slice(&basis->P32, 0, basis->d);
-        FLM_TRY(be->ops->axpby(be, &P, 0, &any, (float)(1 / basis->s[j])));
+        FLM_TRY(flm_op_axpby(be, &P, 0, &any, (float)(1 / basis->s[j])));
     }
 done:
     return rc;
@@ -329,7 +328,7 @@ flm_status flm_noise_gradient(const flm_noise_basis *basis, const flm_tensor *E,
     if (rows == 0) goto done;
     if (basis->direct) {
         const flm_tensor M = flm_tensor_slice(&basis->M, first, rows);
-        FLM_TRY(basis->be->ops->axpby(basis->be, grad, 1.0f, &M, 1.0f));
+        FLM_TRY(flm_op_axpby(basis->be, grad, 1.0f, &M, 1.0f));
         goto done;
     }
     const flm_tensor base = embedding(basis, 0, E), F = flm_tensor_slice(&base, first, rows);

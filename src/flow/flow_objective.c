@@ -156,7 +156,7 @@ flm_status flm_objective_state(flm_objective *o, int j, const flm_tensor *x, con
     flm_tensor xi[FLM_NOISE_NETWORKS];
     for (int i = 0; i < o->parts.basis->blocks; i++) xi[i] = flm_tensor_slice(&o->xi[i], 0, B);
     FLM_TRY(flm_noise_embed(o->parts.basis, j, &to, xi));
-    FLM_TRY(o->be->ops->embed_state(o->be, &to, &to, E, &tokens, &g));
+    FLM_TRY(flm_op_embed_state(o->be, &to, &to, E, &tokens, &g));
 done:
     return rc;
 }
@@ -171,8 +171,8 @@ flm_status flm_objective_embedding(flm_objective *o, const flm_weights *weights,
     const flm_tensor grad_noise = flm_tensor_slice(&o->noise, 0, B);
     flm_tensor xi[FLM_NOISE_NETWORKS];
     for (int i = 0; i < o->parts.basis->blocks; i++) xi[i] = flm_tensor_slice(&o->xi[i], 0, B);
-    FLM_TRY(be->ops->embed_scatter(be, &weights->grad.E, &grad_x, &tokens, &g));
-    FLM_TRY(be->ops->sample_scale(be, &grad_noise, &grad_x, &g));
+    FLM_TRY(flm_op_embed_scatter(be, &weights->grad.E, &grad_x, &tokens, &g));
+    FLM_TRY(flm_op_sample_scale(be, &grad_noise, &grad_x, &g));
     FLM_TRY(flm_noise_backward(o->parts.basis, xi, &grad_noise));
     if (batch->hook != NULL) FLM_TRY(batch->hook->ready(batch->hook->context, FLM_BUCKET_EMBEDDING));
 done:
@@ -211,7 +211,7 @@ flm_status flm_objective_head(flm_objective *o, const flm_weights *weights, cons
     const flm_tensor y = flm_objective_rows(&o->parts.dit->y, first, grad->dim[0]);
     const flm_tensor grad_y = flm_objective_rows(&o->parts.dit->grad_y, first, grad->dim[0]);
     FLM_TRY(flm_dit_matmul(be, grad, true, &y, false, &weights->grad.Wout, true, NULL, NULL));
-    FLM_TRY(be->ops->column_sum(be, &weights->grad.bout, grad));
+    FLM_TRY(flm_op_column_sum(be, &weights->grad.bout, grad));
     FLM_TRY(flm_dit_matmul(be, grad, false, &weights->w.Wout, false, &grad_y, false, NULL, NULL));
 done:
     return rc;
@@ -231,7 +231,7 @@ static flm_status flm_micro(flm_objective *o, const flm_weights *weights, const 
     FLM_TRY(flm_objective_state(o, 0, &dit->input, &weights->w.E, B));
     FLM_TRY(flm_dit_forward(dit, weights, B, batch->dropout));
     FLM_TRY(flm_dit_head_loss(dit, weights, &tokens, (float)batch->scale, &loss, batch->backward));
-    FLM_TRY(o->be->ops->sum(o->be, &o->total, &loss));
+    FLM_TRY(flm_op_sum(o->be, &o->total, &loss));
     if (batch->backward) {
         FLM_TRY(flm_dit_backward(dit, weights, batch->dropout, batch->hook));
         FLM_TRY(flm_objective_embedding(o, weights, batch));

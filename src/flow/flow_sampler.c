@@ -72,7 +72,7 @@ flm_status flm_sampler_create(flm_dit *dit, const flm_weights *weights, const fl
     take(s);
     for (int j = 0; j < networks(s); j++) {
         const flm_tensor *E = &weights_of(s, j)->w.E;
-        if (dit->act != FLM_DTYPE_F32) FLM_TRY(dit->be->ops->cast(dit->be, &s->E[j], E));
+        if (dit->act != FLM_DTYPE_F32) FLM_TRY(flm_op_cast(dit->be, &s->E[j], E));
         if (teacher != NULL) FLM_TRY(flm_residual_maps(dit->be, weights, E, &s->E[j], &s->map[j], &s->offset[j]));
     }
     *out = s;
@@ -126,12 +126,12 @@ static flm_status step(flm_sampler *s, int64_t B, double t, double until, bool l
     }
     for (int j = 0; j < networks(s) && !last; j++) {
         const flm_tensor z = flm_tensor_slice(&s->z[j], 0, B), mean = flm_tensor_slice(&s->mean[j], 0, B);
-        FLM_TRY(be->ops->axpby(be, &z, (float)k, &mean, (float)(1 - k)));
+        FLM_TRY(flm_op_axpby(be, &z, (float)k, &mean, (float)(1 - k)));
         if (s->teacher == NULL) continue;
         const flm_tensor y = flm_tensor_slice(&s->dit->y, 0, B), product = flm_tensor_slice(&s->product, 0, B);
         const flm_tensor offset = flm_tensor_1d(s->offset[j].data, FLM_DTYPE_F32, s->dit->shape.d);
         FLM_TRY(flm_dit_matmul(be, &y, false, &s->map[j], false, &product, false, &offset, NULL));
-        FLM_TRY(be->ops->axpby(be, &z, (float)s->jump, &product, 1.0f));
+        FLM_TRY(flm_op_axpby(be, &z, (float)s->jump, &product, 1.0f));
     }
 done:
     return rc;
@@ -145,7 +145,7 @@ static flm_status make_scores(flm_sampler *s, int64_t first, int64_t rows)
     const flm_tensor logits = flm_tensor_slice(&s->dit->logits, 0, rows);
     if (s->teacher == NULL) {
         FLM_TRY(flm_dit_head_logits(s->dit, s->weights, first, rows));
-        FLM_TRY(be->ops->softmax(be, &logits, &logits));
+        FLM_TRY(flm_op_softmax(be, &logits, &logits));
         goto done;
     }
     const flm_tensor residual = flm_tensor_slice(&s->residual, 0, rows), all = flm_tensor_flat(&s->y_teacher);
@@ -154,8 +154,8 @@ static flm_status make_scores(flm_sampler *s, int64_t first, int64_t rows)
     FLM_TRY(flm_dit_head_logits(s->dit, s->weights, first, rows));
     FLM_TRY(be->memory->copy(be, residual.data, logits.data, flm_tensor_bytes(&logits)));
     FLM_TRY(flm_dit_matmul(be, &y, false, &teacher->Wout, true, &logits, false, &teacher->bout, NULL));
-    FLM_TRY(be->ops->softmax(be, &logits, &logits));
-    FLM_TRY(be->ops->axpby(be, &logits, (float)s->jump, &residual, (float)s->k));
+    FLM_TRY(flm_op_softmax(be, &logits, &logits));
+    FLM_TRY(flm_op_axpby(be, &logits, (float)s->jump, &residual, (float)s->k));
 done:
     return rc;
 }
@@ -174,7 +174,7 @@ static flm_status choose(flm_sampler *s, const flm_tensor *tokens)
         const int64_t rows = total - first < s->dit->chunk ? total - first : s->dit->chunk;
         const flm_tensor scores = flm_tensor_slice(&s->dit->logits, 0, rows), to = flm_tensor_slice(&flat, first, rows);
         FLM_TRY(make_scores(s, first, rows));
-        FLM_TRY(s->be->ops->argmax(s->be, &to, &scores));
+        FLM_TRY(flm_op_argmax(s->be, &to, &scores));
     }
 done:
     return rc;

@@ -81,7 +81,7 @@ flm_status flm_stage_one_create(flm_objective *o, flm_stage_one **out)
     FLM_TRY(flm_arena_commit(&one->arena, "stage one"));
     take(one, o);
     if (dit->act != FLM_DTYPE_F32)
-        FLM_TRY(o->be->ops->cast(o->be, &one->E[TEACHER], &o->parts.teacher->w.E));
+        FLM_TRY(flm_op_cast(o->be, &one->E[TEACHER], &o->parts.teacher->w.E));
     else
         one->E[TEACHER] = o->parts.teacher->w.E;
     *out = one;
@@ -110,7 +110,7 @@ flm_status flm_stage_one_begin(flm_objective *o, const flm_weights *weights)
     flm_stage_one *one = o->one;
     const flm_tensor *const E[2] = {&o->parts.teacher->w.E, &weights->w.E};
     if (o->parts.dit->act != FLM_DTYPE_F32)
-        FLM_TRY(o->be->ops->cast(o->be, &one->E[STUDENT], &weights->w.E));
+        FLM_TRY(flm_op_cast(o->be, &one->E[STUDENT], &weights->w.E));
     else
         one->E[STUDENT] = weights->w.E;
     for (int j = 0; j < 2; j++)
@@ -192,7 +192,7 @@ static flm_status middle_state(flm_objective *o, int j, const flm_tensor *x, int
     const flm_tensor to = flm_tensor_slice(&o->parts.frozen->input, 0, B), c = flm_tensor_slice(&one->step, 0, B);
     const flm_tensor offset = flm_tensor_1d(one->offset[j].data, FLM_DTYPE_F32, o->parts.dit->shape.d);
     FLM_TRY(flm_dit_matmul(o->be, &y, false, &one->map[j], false, &product, false, &offset, NULL));
-    FLM_TRY(o->be->ops->sample_combine(o->be, &to, &c, from, PARTS));
+    FLM_TRY(flm_op_sample_combine(o->be, &to, &c, from, PARTS));
 done:
     return rc;
 }
@@ -230,7 +230,7 @@ static flm_status run_passes(flm_objective *o, const flm_weights *weights, const
     FLM_TRY(flm_dit_forward(dit, weights, B, batch->dropout));
     const flm_tensor y = flm_tensor_slice(&one->y_su, 0, B), c = flm_tensor_slice(&one->combine, 0, B);
     const flm_tensor from[PARTS] = {y, flm_tensor_slice(&frozen->y, 0, B), flm_tensor_slice(&dit->y, 0, B)};
-    FLM_TRY(o->be->ops->sample_combine(o->be, &y, &c, from, PARTS));
+    FLM_TRY(flm_op_sample_combine(o->be, &y, &c, from, PARTS));
 done:
     return rc;
 }
@@ -253,17 +253,17 @@ static flm_status run_head(flm_objective *o, const flm_weights *weights, const f
         FLM_TRY(flm_objective_logits(o, o->parts.teacher, &one->y_s, first, &from, true));
         FLM_TRY(flm_objective_logits(o, o->parts.teacher, &one->y_m, first, &to, true));
         FLM_TRY(flm_objective_logits(o, weights, &one->y_su, first, &residual, false));
-        FLM_TRY(o->be->ops->distill_error(o->be, &(flm_distill_error){.loss = &loss,
-                                                                      .grad = &grad,
-                                                                      .from = &from,
-                                                                      .to = &to,
-                                                                      .residual = &residual,
-                                                                      .bias = &weights->w.bout,
-                                                                      .coefficient = &coefficient}));
+        FLM_TRY(flm_op_distill_error(o->be, &(flm_distill_error){.loss = &loss,
+                                                                 .grad = &grad,
+                                                                 .from = &from,
+                                                                 .to = &to,
+                                                                 .residual = &residual,
+                                                                 .bias = &weights->w.bout,
+                                                                 .coefficient = &coefficient}));
         if (batch->backward) FLM_TRY(flm_objective_head(o, weights, &grad, first));
     }
     const flm_tensor loss = flm_tensor_slice(&o->loss, 0, total);
-    FLM_TRY(o->be->ops->sum(o->be, &o->total, &loss));
+    FLM_TRY(flm_op_sum(o->be, &o->total, &loss));
 done:
     return rc;
 }

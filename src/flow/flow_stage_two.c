@@ -127,18 +127,18 @@ static flm_status run_head(flm_objective *o, const flm_weights *weights, const f
         FLM_TRY(flm_objective_logits(o, weights, &dit->y, first, &from, true));
         FLM_TRY(flm_objective_logits(o, teacher, &two->y, first, &to, true));
         FLM_TRY(flm_objective_logits(o, flow_map, &frozen->y, first, &residual, false));
-        FLM_TRY(o->be->ops->distill_error(o->be, &(flm_distill_error){.loss = &loss,
-                                                                      .grad = &grad,
-                                                                      .from = &from,
-                                                                      .to = &to,
-                                                                      .residual = &residual,
-                                                                      .bias = &flow_map->w.bout,
-                                                                      .coefficient = &coefficient,
-                                                                      .through = true}));
+        FLM_TRY(flm_op_distill_error(o->be, &(flm_distill_error){.loss = &loss,
+                                                                 .grad = &grad,
+                                                                 .from = &from,
+                                                                 .to = &to,
+                                                                 .residual = &residual,
+                                                                 .bias = &flow_map->w.bout,
+                                                                 .coefficient = &coefficient,
+                                                                 .through = true}));
         if (batch->backward) FLM_TRY(flm_objective_head(o, weights, &grad, first));
     }
     const flm_tensor loss = flm_tensor_slice(&o->loss, 0, total);
-    FLM_TRY(o->be->ops->sum(o->be, &o->total, &loss));
+    FLM_TRY(flm_op_sum(o->be, &o->total, &loss));
 done:
     return rc;
 }

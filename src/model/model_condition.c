@@ -6,9 +6,9 @@ flm_status flm_time_embed(flm_backend *be, const flm_tensor *t, const flm_tensor
                           const flm_tensor *act, const flm_tensor *const w[4], const flm_tensor *out, bool accumulate)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(be->ops->timestep_features(be, features, t));
+    FLM_TRY(flm_op_timestep_features(be, features, t));
     FLM_TRY(flm_dit_matmul(be, features, false, w[0], true, h, false, w[1], NULL));
-    FLM_TRY(be->ops->silu(be, act, h));
+    FLM_TRY(flm_op_silu(be, act, h));
     FLM_TRY(flm_dit_matmul(be, act, false, w[2], true, out, accumulate, w[3], NULL));
 done:
     return rc;
@@ -30,7 +30,7 @@ flm_status flm_dit_condition(flm_dit *dit, const flm_weights *weights)
         const flm_tensor u_h = batch_of(dit, &dit->until_h), u_act = batch_of(dit, &dit->until_act);
         FLM_TRY(flm_time_embed(be, &u, &u_features, &u_h, &u_act, until, &out, true));
     }
-    FLM_TRY(be->ops->silu(be, &cond, &out));
+    FLM_TRY(flm_op_silu(be, &cond, &out));
 done:
     return rc;
 }
@@ -41,11 +41,11 @@ flm_status flm_time_embed_backward(flm_backend *be, const flm_tensor *grad_out, 
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_dit_matmul(be, grad_out, true, act, false, grad[2], true, NULL, NULL));
-    FLM_TRY(be->ops->column_sum(be, grad[3], grad_out));
+    FLM_TRY(flm_op_column_sum(be, grad[3], grad_out));
     FLM_TRY(flm_dit_matmul(be, grad_out, false, W2, false, grad_h, false, NULL, NULL));
-    FLM_TRY(be->ops->silu_backward(be, grad_h, grad_h, h));
+    FLM_TRY(flm_op_silu_backward(be, grad_h, grad_h, h));
     FLM_TRY(flm_dit_matmul(be, grad_h, true, features, false, grad[0], true, NULL, NULL));
-    FLM_TRY(be->ops->column_sum(be, grad[1], grad_h));
+    FLM_TRY(flm_op_column_sum(be, grad[1], grad_h));
 done:
     return rc;
 }
@@ -61,7 +61,7 @@ flm_status flm_dit_condition_backward(flm_dit *dit, const flm_weights *weights)
     const flm_tensor grad_out = batch_of(dit, &dit->grad_c1), grad_h = batch_of(dit, &dit->grad_c2);
     const flm_tensor *const time[] = {&grad->time_W1, &grad->time_b1, &grad->time_W2, &grad->time_b2};
     const flm_tensor *const until[] = {&grad->until_W1, &grad->until_b1, &grad->until_W2, &grad->until_b2};
-    FLM_TRY(be->ops->silu_backward(be, &grad_out, &grad_cond, &out));
+    FLM_TRY(flm_op_silu_backward(be, &grad_out, &grad_cond, &out));
     FLM_TRY(flm_time_embed_backward(be, &grad_out, &features, &h, &act, &w->time_W2, time, &grad_h));
     if (weights->shape.network != FLM_NETWORK_ONE_TIME) {
         const flm_tensor u_features = batch_of(dit, &dit->until_features), u_h = batch_of(dit, &dit->until_h);
@@ -84,7 +84,7 @@ flm_status flm_dit_modulation_backward(flm_dit *dit, const flm_tensor *grad_mod,
     flm_status rc = FLM_OK;
     const flm_tensor cond = batch_of(dit, &dit->cond), grad_cond = batch_of(dit, &dit->grad_cond);
     FLM_TRY(flm_dit_matmul(dit->be, grad_mod, true, &cond, false, grad_A, true, NULL, NULL));
-    FLM_TRY(dit->be->ops->column_sum(dit->be, grad_a, grad_mod));
+    FLM_TRY(flm_op_column_sum(dit->be, grad_a, grad_mod));
     FLM_TRY(flm_dit_matmul(dit->be, grad_mod, false, A, false, &grad_cond, true, NULL, NULL));
 done:
     return rc;

@@ -155,14 +155,14 @@ flm_status flm_dit_matmul(flm_backend *be, const flm_tensor *a, bool transpose_a
 {
     const flm_tensor a2 = flm_tensor_flat(a), b2 = flm_tensor_flat(b), c2 = flm_tensor_flat(c);
     const flm_tensor gelu2 = gelu != NULL ? flm_tensor_flat(gelu) : flm_tensor_none();
-    return be->ops->matmul(be, &(flm_matmul){.a = &a2,
-                                             .b = &b2,
-                                             .transpose_a = transpose_a,
-                                             .transpose_b = transpose_b,
-                                             .c = &c2,
-                                             .accumulate = accumulate,
-                                             .bias = bias,
-                                             .gelu = gelu != NULL ? &gelu2 : NULL});
+    return flm_op_matmul(be, &(flm_matmul){.a = &a2,
+                                           .b = &b2,
+                                           .transpose_a = transpose_a,
+                                           .transpose_b = transpose_b,
+                                           .c = &c2,
+                                           .accumulate = accumulate,
+                                           .bias = bias,
+                                           .gelu = gelu != NULL ? &gelu2 : NULL});
 }
 
 flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int branch)
@@ -203,22 +203,21 @@ flm_status flm_dit_block_forward(flm_dit *dit, const flm_block_weights *w, int64
 {
     flm_status rc = FLM_OK;
     flm_backend *be = dit->be;
-    const flm_ops *ops = be->ops;
     const int64_t d = dit->shape.d;
     const flm_dit_block b = flm_dit_block_view(dit, i);
     const flm_dropout first = flm_dit_site(dropout, i, 0), second = flm_dit_site(dropout, i, 1);
     const flm_tensor rope = dit->rope;
     FLM_TRY(flm_dit_modulation(dit, &b.mod, &w->A, &w->a));
-    FLM_TRY(ops->layernorm_modulate(be, &b.y1, &b.mean1, &b.rstd1, &b.x, &w->w1, &b.mod, SHIFT1 * d, SCALE1 * d));
+    FLM_TRY(flm_op_layernorm_modulate(be, &b.y1, &b.mean1, &b.rstd1, &b.x, &w->w1, &b.mod, SHIFT1 * d, SCALE1 * d));
     FLM_TRY(flm_dit_matmul(be, &b.y1, false, &w->Wqkv, true, &b.qkv, false, NULL, NULL));
-    FLM_TRY(ops->rope(be, &b.qkv, &rope));
-    FLM_TRY(ops->attention(be, &b.o, &b.lse, &b.qkv, dit->shape.H, (float)dit->shape.softcap));
+    FLM_TRY(flm_op_rope(be, &b.qkv, &rope));
+    FLM_TRY(flm_op_attention(be, &b.o, &b.lse, &b.qkv, dit->shape.H, (float)dit->shape.softcap));
     FLM_TRY(flm_dit_matmul(be, &b.o, false, &w->Wo, true, &b.proj, false, NULL, NULL));
-    FLM_TRY(ops->gate_residual(be, &b.x_mid, &b.x, &b.proj, &b.mod, GATE1 * d, &first));
-    FLM_TRY(ops->layernorm_modulate(be, &b.y2, &b.mean2, &b.rstd2, &b.x_mid, &w->w2, &b.mod, SHIFT2 * d, SCALE2 * d));
+    FLM_TRY(flm_op_gate_residual(be, &b.x_mid, &b.x, &b.proj, &b.mod, GATE1 * d, &first));
+    FLM_TRY(flm_op_layernorm_modulate(be, &b.y2, &b.mean2, &b.rstd2, &b.x_mid, &w->w2, &b.mod, SHIFT2 * d, SCALE2 * d));
     FLM_TRY(flm_dit_matmul(be, &b.y2, false, &w->W1, true, &b.h_pre, false, &w->b1, &b.h_act));
     FLM_TRY(flm_dit_matmul(be, &b.h_act, false, &w->W2, true, &b.out, false, &w->b2, NULL));
-    if (x_next != NULL) FLM_TRY(ops->gate_residual(be, x_next, &b.x_mid, &b.out, &b.mod, GATE2 * d, &second));
+    if (x_next != NULL) FLM_TRY(flm_op_gate_residual(be, x_next, &b.x_mid, &b.out, &b.mod, GATE2 * d, &second));
 done:
     return rc;
 }
@@ -241,7 +240,7 @@ flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, 
     const flm_tensor x = batch_of(dit, &dit->x_out), mod = batch_of(dit, &dit->mod_out), y = batch_of(dit, &dit->y);
     const flm_tensor mean = batch_of(dit, &dit->mean_out), rstd = batch_of(dit, &dit->rstd_out);
     FLM_TRY(flm_dit_modulation(dit, &mod, &w->Af, &w->af));
-    FLM_TRY(dit->be->ops->layernorm_modulate(dit->be, &y, &mean, &rstd, &x, &w->wf, &mod, 0, d));
+    FLM_TRY(flm_op_layernorm_modulate(dit->be, &y, &mean, &rstd, &x, &w->wf, &mod, 0, d));
 done:
     return rc;
 }

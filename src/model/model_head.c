@@ -34,11 +34,11 @@ flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm
         const flm_tensor target = flm_tensor_slice(&targets, first, rows), losses = flm_tensor_slice(loss, first, rows);
         const flm_tensor grad = backward ? flm_tensor_slice(&dit->probs, 0, rows) : flm_tensor_none();
         FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
-        FLM_TRY(be->ops->softmax_xent(be, &losses, &grad, &logits, &target, scale));
+        FLM_TRY(flm_op_softmax_xent(be, &losses, &grad, &logits, &target, scale));
         if (!backward) continue;
         const flm_tensor y = rows_of(dit, &dit->y, first, rows), grad_y = rows_of(dit, &dit->grad_y, first, rows);
         FLM_TRY(flm_dit_matmul(be, &grad, true, &y, false, &weights->grad.Wout, true, NULL, NULL));
-        FLM_TRY(be->ops->column_sum(be, &weights->grad.bout, &grad));
+        FLM_TRY(flm_op_column_sum(be, &weights->grad.bout, &grad));
         FLM_TRY(flm_dit_matmul(be, &grad, false, &weights->w.Wout, false, &grad_y, false, NULL, NULL));
     }
 done:
@@ -55,7 +55,7 @@ flm_status flm_dit_head_mean_embedding(flm_dit *dit, const flm_weights *weights,
         const int64_t rows = chunk_rows(dit, first);
         const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), p = flm_tensor_slice(&dit->probs, 0, rows);
         FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
-        FLM_TRY(be->ops->softmax(be, &p, &logits));
+        FLM_TRY(flm_op_softmax(be, &p, &logits));
         for (int k = 0; k < count; k++) {
             const flm_tensor to = rows_of(dit, &mean[k], first, rows);
             FLM_TRY(flm_dit_matmul(be, &p, false, &E[k], false, &to, false, NULL, NULL));
@@ -74,7 +74,7 @@ flm_status flm_dit_head_argmax(flm_dit *dit, const flm_weights *weights, const f
         const int64_t rows = chunk_rows(dit, first);
         const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), to = flm_tensor_slice(&flat, first, rows);
         FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
-        FLM_TRY(dit->be->ops->argmax(dit->be, &to, &logits));
+        FLM_TRY(flm_op_argmax(dit->be, &to, &logits));
     }
 done:
     return rc;

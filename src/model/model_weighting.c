@@ -61,7 +61,7 @@ flm_status flm_weighting_forward(flm_weighting *w, const flm_weights *weights, c
     const flm_tensor mid_act = of_batch(w, &w->mid_act), l = of_batch(w, &w->l);
     FLM_TRY(flm_time_embed(w->be, s, &features, &h, &act, time, &embedded, false));
     FLM_TRY(flm_dit_matmul(w->be, &embedded, false, &p->weighting_W1, true, &mid, false, &p->weighting_b1, NULL));
-    FLM_TRY(w->be->ops->gelu_erf(w->be, &mid_act, &mid));
+    FLM_TRY(flm_op_gelu_erf(w->be, &mid_act, &mid));
     FLM_TRY(flm_dit_matmul(w->be, &mid_act, false, &p->weighting_W2, true, &l, false, &p->weighting_b2, NULL));
 done:
     return rc;
@@ -79,11 +79,11 @@ flm_status flm_weighting_backward(flm_weighting *w, const flm_weights *weights, 
     const flm_tensor mid_act = of_batch(w, &w->mid_act), grad_mid = of_batch(w, &w->grad_mid);
     const flm_tensor grad_embedded = of_batch(w, &w->grad_embedded), grad_h = of_batch(w, &w->grad_h);
     FLM_TRY(flm_dit_matmul(be, grad_l, true, &mid_act, false, &grad->weighting_W2, true, NULL, NULL));
-    FLM_TRY(be->ops->column_sum(be, &grad->weighting_b2, grad_l));
+    FLM_TRY(flm_op_column_sum(be, &grad->weighting_b2, grad_l));
     FLM_TRY(flm_dit_matmul(be, grad_l, false, &p->weighting_W2, false, &grad_mid, false, NULL, NULL));
-    FLM_TRY(be->ops->gelu_erf_backward(be, &grad_mid, &grad_mid, &mid));
+    FLM_TRY(flm_op_gelu_erf_backward(be, &grad_mid, &grad_mid, &mid));
     FLM_TRY(flm_dit_matmul(be, &grad_mid, true, &embedded, false, &grad->weighting_W1, true, NULL, NULL));
-    FLM_TRY(be->ops->column_sum(be, &grad->weighting_b1, &grad_mid));
+    FLM_TRY(flm_op_column_sum(be, &grad->weighting_b1, &grad_mid));
     FLM_TRY(flm_dit_matmul(be, &grad_mid, false, &p->weighting_W1, false, &grad_embedded, false, NULL, NULL));
     FLM_TRY(flm_time_embed_backward(be, &grad_embedded, &features, &h, &act, &p->weighting_time_W2, time, &grad_h));
 done:

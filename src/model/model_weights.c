@@ -255,7 +255,7 @@ flm_status flm_weights_set(flm_weights *weights, int index, const float *values)
         from.data = staged;
         from.dtype = FLM_DTYPE_F32;
         FLM_TRY(be->memory->to_device(be, staged, values, (size_t)p->count * sizeof *values));
-        FLM_TRY(be->ops->cast(be, &to, &from));
+        FLM_TRY(flm_op_cast(be, &to, &from));
     }
     FLM_TRY(be->stream->sync(be));
 done:

@@ -83,7 +83,7 @@ static flm_status linear(flm_gpt2 *g, const flm_tensor *c, bool accumulate, cons
                          const flm_tensor *bias, const flm_tensor *gelu)
 {
     const flm_matmul p = {.a = a, .b = b, .c = c, .accumulate = accumulate, .bias = bias, .gelu = gelu};
-    return g->be->ops->matmul(g->be, &p);
+    return flm_op_matmul(g->be, &p);
 }
 
 /* y = LN(x) w + b. layernorm_modulate does it: one sample of R positions, shift b, scale 0. */
@@ -93,7 +93,7 @@ static flm_status layernorm(flm_gpt2 *g, int64_t R, const flm_tensor *w, const f
     const flm_tensor x = flm_tensor_3d(g->x.data, FLM_DTYPE_F32, 1, R, d);
     const flm_tensor y = flm_tensor_3d(g->y.data, g->act, 1, R, d);
     const flm_tensor mean = view(&g->mean, 1, R), rstd = view(&g->rstd, 1, R);
-    return g->be->ops->layernorm_modulate(g->be, &y, &mean, &rstd, &x, w, mod, 0, d);
+    return flm_op_layernorm_modulate(g->be, &y, &mean, &rstd, &x, w, mod, 0, d);
 }
 
 static flm_status block_forward(flm_gpt2 *g, const gpt2_block *b, int64_t R, const flm_tensor *starts)
@@ -105,7 +105,7 @@ static flm_status block_forward(flm_gpt2 *g, const gpt2_block *b, int64_t R, con
     const flm_tensor h = view(&g->wide, R, 4 * d), h_act = view(&g->wide_act, R, 4 * d), o = view(&g->wide_act, R, d);
     FLM_TRY(layernorm(g, R, &w[GPT2_LN1_W], &w[GPT2_LN1_B]));
     FLM_TRY(linear(g, &qkv, false, &y, &w[GPT2_QKV_W], &w[GPT2_QKV_B], NULL));
-    FLM_TRY(g->be->ops->attention_causal(g->be, &o, &qkv, starts, g->shape.H));
+    FLM_TRY(flm_op_attention_causal(g->be, &o, &qkv, starts, g->shape.H));
     FLM_TRY(linear(g, &x, true, &o, &w[GPT2_PROJ_W], &w[GPT2_PROJ_B], NULL));
     FLM_TRY(layernorm(g, R, &w[GPT2_LN2_W], &w[GPT2_LN2_B]));
     FLM_TRY(linear(g, &h, false, &y, &w[GPT2_FC_W], &w[GPT2_FC_B], &h_act));
@@ -125,8 +125,8 @@ static flm_status head_loss(flm_gpt2 *g, int64_t R)
         const flm_tensor part = flm_tensor_slice(&y, at, rows), logits = flm_tensor_slice(&g->logits, 0, rows);
         const flm_tensor loss = flm_tensor_slice(&g->loss, at, rows), target = flm_tensor_slice(&g->target, at, rows);
         const flm_matmul p = {.a = &part, .b = &g->head, .transpose_b = true, .c = &logits};
-        FLM_TRY(g->be->ops->matmul(g->be, &p));
-        FLM_TRY(g->be->ops->softmax_xent(g->be, &loss, &none, &logits, &target, 1));
+        FLM_TRY(flm_op_matmul(g->be, &p));
+        FLM_TRY(flm_op_softmax_xent(g->be, &loss, &none, &logits, &target, 1));
     }
 done:
     return rc;
@@ -181,7 +181,7 @@ flm_status flm_gpt2_nll(flm_gpt2 *g, const int32_t *ids, const int64_t *starts, 
     FLM_TRY(put_batch(g, ids, starts, B, R));
     const flm_tensor x = view(&g->x, R, g->shape.d), tokens = flm_tensor_slice(&g->tokens, 0, R);
     const flm_tensor positions = flm_tensor_slice(&g->positions, 0, R), at = flm_tensor_slice(&g->starts, 0, B + 1);
-    FLM_TRY(g->be->ops->embed_learned(g->be, &x, &g->E, &g->P, &tokens, &positions));
+    FLM_TRY(flm_op_embed_learned(g->be, &x, &g->E, &g->P, &tokens, &positions));
     for (int64_t i = 0; i < g->shape.N; i++) FLM_TRY(block_forward(g, &g->block[i], R, &at));
     FLM_TRY(layernorm(g, R, &g->final_w, &g->final_mod));
     FLM_TRY(head_loss(g, R));

@@ -121,7 +121,7 @@ flm_status flm_optimizer_gather(flm_optimizer *o)
     flm_backend *be = o->weights->be;
     for (int b = 0; b < o->weights->buckets; b++) {
         flm_optimizer_slice *s = &o->slice[b];
-        if (s->master.data != s->compute.data) FLM_TRY(be->ops->cast(be, &s->compute, &s->master));
+        if (s->master.data != s->compute.data) FLM_TRY(flm_op_cast(be, &s->compute, &s->master));
         FLM_TRY(gather_begin(o, b));
     }
     FLM_TRY(wait_all(o));
@@ -168,7 +168,7 @@ flm_status flm_optimizer_reduce(flm_optimizer *o, flm_noise_basis *basis, double
     FLM_TRY(wait_all(o));
     FLM_TRY(add_noise_part(o, basis));
     FLM_TRY(be->memory->zero(be, o->norm_sq.data, sizeof(double)));
-    for (int b = 0; b < o->weights->buckets; b++) FLM_TRY(be->ops->sum_squares(be, &o->norm_sq, &o->slice[b].grad));
+    for (int b = 0; b < o->weights->buckets; b++) FLM_TRY(flm_op_sum_squares(be, &o->norm_sq, &o->slice[b].grad));
     FLM_TRY(be->memory->to_host(be, &all[count], o->norm_sq.data, sizeof(double)));
     FLM_TRY(flm_comm_sync(o->comm, be)); /* the first wait behind the gradients' sums */
     memcpy(all, sums, (size_t)count * sizeof *sums);
@@ -214,7 +214,7 @@ flm_status flm_optimizer_update(flm_optimizer *o, double lr, int64_t update)
                              .weight_decay = (float)s->weight_decay,
                              .ema_decay = (float)(decay < s->ema_decay ? decay : s->ema_decay),
                              .update = update};
-        FLM_TRY(be->ops->adamw(be, &p));
+        FLM_TRY(flm_op_adamw(be, &p));
         FLM_TRY(gather_begin(o, b));
     }
     FLM_TRY(wait_all(o));

@@ -36,37 +36,37 @@ static void test_slopes(void)
 static flm_status gelu_backward(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->gelu_backward(be, &o[GRAD_X].t, &o[GRAD_B].t, &o[IN].t, &o[GRAD_Y].t);
+    return flm_op_gelu_backward(be, &o[GRAD_X].t, &o[GRAD_B].t, &o[IN].t, &o[GRAD_Y].t);
 }
 
 static flm_status gelu_backward_in_place(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->gelu_backward(be, &o[GRAD_Y].t, &o[GRAD_B].t, &o[IN].t, &o[GRAD_Y].t);
+    return flm_op_gelu_backward(be, &o[GRAD_Y].t, &o[GRAD_B].t, &o[IN].t, &o[GRAD_Y].t);
 }
 
 static flm_status silu_forward(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->silu(be, &o[GRAD_Y].t, &o[IN].t);
+    return flm_op_silu(be, &o[GRAD_Y].t, &o[IN].t);
 }
 
 static flm_status silu_backward(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->silu_backward(be, &o[GRAD_X].t, &o[GRAD_Y].t, &o[IN].t);
+    return flm_op_silu_backward(be, &o[GRAD_X].t, &o[GRAD_Y].t, &o[IN].t);
 }
 
 static flm_status silu_backward_in_place(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->silu_backward(be, &o[GRAD_Y].t, &o[GRAD_Y].t, &o[IN].t);
+    return flm_op_silu_backward(be, &o[GRAD_Y].t, &o[GRAD_Y].t, &o[IN].t);
 }
 
 static flm_status features(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->timestep_features(be, &o[1].t, &o[0].t);
+    return flm_op_timestep_features(be, &o[1].t, &o[0].t);
 }
 
 /* Some values no activation should have, beside ordinary ones. */

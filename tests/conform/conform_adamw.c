@@ -14,7 +14,7 @@ static flm_status update(flm_backend *be, const operand *o, const void *arg)
     p.grad = o[GRAD].t;
     p.cast = o[CAST].t;
     p.norm_sq = o[NORM].t.data;
-    return be->ops->adamw(be, &p);
+    return flm_op_adamw(be, &p);
 }
 
 typedef struct reference {

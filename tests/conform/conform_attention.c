@@ -22,20 +22,20 @@ typedef struct reference {
 static flm_status forward(flm_backend *be, const operand *o, const void *arg)
 {
     const problem *p = arg;
-    return be->ops->attention(be, &o[O].t, &o[LSE].t, &o[QKV].t, p->H, p->softcap);
+    return flm_op_attention(be, &o[O].t, &o[LSE].t, &o[QKV].t, p->H, p->softcap);
 }
 
 static flm_status backward(flm_backend *be, const operand *o, const void *arg)
 {
     const problem *p = arg;
-    return be->ops->attention_backward(be, &o[GRAD_QKV].t, &o[GRAD_O].t, &o[O].t, &o[QKV].t, &o[LSE].t, p->H,
-                                       p->softcap, &o[ROPE].t);
+    return flm_op_attention_backward(be, &o[GRAD_QKV].t, &o[GRAD_O].t, &o[O].t, &o[QKV].t, &o[LSE].t, p->H, p->softcap,
+                                     &o[ROPE].t);
 }
 
 /* Of queries and keys that are rotated first, where there is a table. */
 static flm_status rotated(flm_backend *be, const operand *o, const void *arg)
 {
-    const flm_status rc = o[ROPE].t.data ? be->ops->rope(be, &o[QKV].t, &o[ROPE].t) : FLM_OK;
+    const flm_status rc = o[ROPE].t.data ? flm_op_rope(be, &o[QKV].t, &o[ROPE].t) : FLM_OK;
     return rc == FLM_OK ? forward(be, o, arg) : rc;
 }
 
@@ -301,23 +301,22 @@ static void test_errors(void)
     operand t[COUNT];
     operands_make(t, &p, FLM_DTYPE_F32);
     flm_backend *be = conform_be[0];
-    const flm_ops *ops = be->ops;
     const flm_tensor *qkv = &t[QKV].t, *o = &t[O].t, *lse = &t[LSE].t;
     flm_tensor other = *o;
     const float caps[] = {0, -50, 65, INFINITY, NAN};
 
     conform_refuses(forward, t, FORWARD, &p, "attention");
     conform_refuses(backward, t, ROPE, &p, "attention_backward");
-    tap_ok(ops->attention(be, o, lse, qkv, 3, 50) == FLM_E_SHAPE, "16 columns are not 3 heads");
-    tap_ok(ops->attention(be, o, lse, qkv, 0, 50) == FLM_E_SHAPE, "no heads");
-    tap_ok(ops->attention(be, qkv, lse, qkv, 2, 50) == FLM_E_SHAPE, "o as wide as qkv");
-    tap_ok(ops->attention(be, o, lse, o, 2, 50) == FLM_E_SHAPE, "qkv of 16 columns");
+    tap_ok(flm_op_attention(be, o, lse, qkv, 3, 50) == FLM_E_SHAPE, "16 columns are not 3 heads");
+    tap_ok(flm_op_attention(be, o, lse, qkv, 0, 50) == FLM_E_SHAPE, "no heads");
+    tap_ok(flm_op_attention(be, qkv, lse, qkv, 2, 50) == FLM_E_SHAPE, "o as wide as qkv");
+    tap_ok(flm_op_attention(be, o, lse, o, 2, 50) == FLM_E_SHAPE, "qkv of 16 columns");
     other.dtype = FLM_DTYPE_BF16;
-    tap_ok(ops->attention(be, &other, lse, qkv, 2, 50) == FLM_E_SHAPE, "o of another dtype");
-    tap_ok(ops->attention_backward(be, &t[GRAD_QKV].t, &other, o, qkv, lse, 2, 50, &t[ROPE].t) == FLM_E_SHAPE,
+    tap_ok(flm_op_attention(be, &other, lse, qkv, 2, 50) == FLM_E_SHAPE, "o of another dtype");
+    tap_ok(flm_op_attention_backward(be, &t[GRAD_QKV].t, &other, o, qkv, lse, 2, 50, &t[ROPE].t) == FLM_E_SHAPE,
            "grad_o of another dtype");
     for (size_t i = 0; i < sizeof caps / sizeof caps[0]; i++)
-        tap_ok(ops->attention(be, o, lse, qkv, 2, caps[i]) == FLM_E_UNSUPPORTED, "a soft cap of %g", caps[i]);
+        tap_ok(flm_op_attention(be, o, lse, qkv, 2, caps[i]) == FLM_E_UNSUPPORTED, "a soft cap of %g", caps[i]);
     tap_ok(strstr(flm_err_message(), "attention") != NULL, "the message names the op: %s", flm_err_message());
     operands_free(t, COUNT);
 }

@@ -6,7 +6,7 @@ enum { O, QKV, STARTS, COUNT };
 
 static flm_status causal(flm_backend *be, const operand *o, const void *arg)
 {
-    return be->ops->attention_causal(be, &o[O].t, &o[QKV].t, &o[STARTS].t, *(const int64_t *)arg);
+    return flm_op_attention_causal(be, &o[O].t, &o[QKV].t, &o[STARTS].t, *(const int64_t *)arg);
 }
 
 typedef struct problem {

@@ -6,14 +6,14 @@ enum { LOSS, GRAD, FROM, TO, RESIDUAL, BIAS, COEFFICIENT, OPERANDS };
 
 static flm_status distill_error(flm_backend *be, const operand *o, const void *arg)
 {
-    return be->ops->distill_error(be, &(flm_distill_error){.loss = &o[LOSS].t,
-                                                           .grad = &o[GRAD].t,
-                                                           .from = &o[FROM].t,
-                                                           .to = &o[TO].t,
-                                                           .residual = &o[RESIDUAL].t,
-                                                           .bias = &o[BIAS].t,
-                                                           .coefficient = &o[COEFFICIENT].t,
-                                                           .through = *(const bool *)arg});
+    return flm_op_distill_error(be, &(flm_distill_error){.loss = &o[LOSS].t,
+                                                         .grad = &o[GRAD].t,
+                                                         .from = &o[FROM].t,
+                                                         .to = &o[TO].t,
+                                                         .residual = &o[RESIDUAL].t,
+                                                         .bias = &o[BIAS].t,
+                                                         .coefficient = &o[COEFFICIENT].t,
+                                                         .through = *(const bool *)arg});
 }
 
 static void probabilities(const double *x, int64_t V, double *p)
@@ -166,7 +166,7 @@ static flm_status combine(flm_backend *be, const operand *o, const void *arg)
     flm_tensor x[FLM_COMBINE_MAX];
     (void)arg;
     for (int k = 0; k < combined; k++) x[k] = o[2 + k].t;
-    return be->ops->sample_combine(be, &o[0].t, &o[1].t, x, combined);
+    return flm_op_sample_combine(be, &o[0].t, &o[1].t, x, combined);
 }
 
 static flm_status combine_in_place(flm_backend *be, const operand *o, const void *arg)
@@ -174,7 +174,7 @@ static flm_status combine_in_place(flm_backend *be, const operand *o, const void
     flm_tensor x[FLM_COMBINE_MAX];
     (void)arg;
     for (int k = 0; k < combined; k++) x[k] = o[2 + k].t;
-    return be->ops->sample_combine(be, &x[combined - 1], &o[1].t, x, combined);
+    return flm_op_sample_combine(be, &x[combined - 1], &o[1].t, x, combined);
 }
 
 static void test_combine(flm_dtype dtype, int64_t B, int64_t L, int64_t d, int count)
@@ -206,13 +206,13 @@ static void test_combine(flm_dtype dtype, int64_t B, int64_t L, int64_t d, int c
 static flm_status gelu(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->gelu_erf(be, &o[0].t, &o[1].t);
+    return flm_op_gelu_erf(be, &o[0].t, &o[1].t);
 }
 
 static flm_status gelu_backward(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->gelu_erf_backward(be, &o[0].t, &o[2].t, &o[1].t);
+    return flm_op_gelu_erf_backward(be, &o[0].t, &o[2].t, &o[1].t);
 }
 
 static double gelu_of(double x) { return 0.5 * x * (1 + erf(x * M_SQRT1_2)); }

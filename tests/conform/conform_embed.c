@@ -8,31 +8,31 @@ enum { STATE, NOISE, TABLE, TOKENS, G, OPERANDS }; /* STATE is grad_x in the sca
 static flm_status embed(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->embed_state(be, &o[STATE].t, &o[NOISE].t, &o[TABLE].t, &o[TOKENS].t, &o[G].t);
+    return flm_op_embed_state(be, &o[STATE].t, &o[NOISE].t, &o[TABLE].t, &o[TOKENS].t, &o[G].t);
 }
 
 static flm_status embed_in_place(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->embed_state(be, &o[NOISE].t, &o[NOISE].t, &o[TABLE].t, &o[TOKENS].t, &o[G].t);
+    return flm_op_embed_state(be, &o[NOISE].t, &o[NOISE].t, &o[TABLE].t, &o[TOKENS].t, &o[G].t);
 }
 
 static flm_status scatter(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->embed_scatter(be, &o[TABLE].t, &o[STATE].t, &o[TOKENS].t, &o[G].t);
+    return flm_op_embed_scatter(be, &o[TABLE].t, &o[STATE].t, &o[TOKENS].t, &o[G].t);
 }
 
 static flm_status scale(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->sample_scale(be, &o[0].t, &o[1].t, &o[2].t);
+    return flm_op_sample_scale(be, &o[0].t, &o[1].t, &o[2].t);
 }
 
 static flm_status scale_in_place(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->sample_scale(be, &o[1].t, &o[1].t, &o[2].t);
+    return flm_op_sample_scale(be, &o[1].t, &o[1].t, &o[2].t);
 }
 
 static void operands_make(operand *o, int64_t B, int64_t L, int64_t d, int64_t V, double state)
@@ -124,7 +124,7 @@ typedef struct draws {
 static flm_status normal(flm_backend *be, const operand *o, const void *arg)
 {
     const draws *from = arg;
-    return be->ops->normal(be, &o[0].t, from->stream, from->first);
+    return flm_op_normal(be, &o[0].t, from->stream, from->first);
 }
 
 /* Component i of position l by backend_ops.h, in double. */
@@ -232,7 +232,7 @@ static void test_outside(void)
 static flm_status learned(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->embed_learned(be, &o[0].t, &o[1].t, &o[2].t, &o[3].t, &o[4].t);
+    return flm_op_embed_learned(be, &o[0].t, &o[1].t, &o[2].t, &o[3].t, &o[4].t);
 }
 
 static void test_learned(int64_t R, int64_t d)

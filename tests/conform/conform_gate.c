@@ -14,27 +14,27 @@ typedef struct sizes {
 static flm_status forward(flm_backend *be, const operand *o, const void *arg)
 {
     const sizes *n = arg;
-    return be->ops->gate_residual(be, &o[Y].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t, n->gate, &n->dropout);
+    return flm_op_gate_residual(be, &o[Y].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t, n->gate, &n->dropout);
 }
 
 static flm_status forward_in_place(flm_backend *be, const operand *o, const void *arg)
 {
     const sizes *n = arg;
-    return be->ops->gate_residual(be, &o[XIN].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t, n->gate, &n->dropout);
+    return flm_op_gate_residual(be, &o[XIN].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t, n->gate, &n->dropout);
 }
 
 static flm_status backward(flm_backend *be, const operand *o, const void *arg)
 {
     const sizes *n = arg;
-    return be->ops->gate_residual_backward(be, &o[GRAD_BRANCH].t, &o[GRAD_MOD].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t,
-                                           n->gate, &n->dropout);
+    return flm_op_gate_residual_backward(be, &o[GRAD_BRANCH].t, &o[GRAD_MOD].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t,
+                                         n->gate, &n->dropout);
 }
 
 static flm_status backward_in_place(flm_backend *be, const operand *o, const void *arg)
 {
     const sizes *n = arg;
-    return be->ops->gate_residual_backward(be, &o[BRANCH].t, &o[GRAD_MOD].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t,
-                                           n->gate, &n->dropout);
+    return flm_op_gate_residual_backward(be, &o[BRANCH].t, &o[GRAD_MOD].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t, n->gate,
+                                         &n->dropout);
 }
 
 /* The factor of element (b, l, i): backend_ops.h, flm_dropout, by the counter's layout of base_philox.h. */

@@ -11,16 +11,16 @@ typedef struct sizes {
 static flm_status forward(flm_backend *be, const operand *o, const void *arg)
 {
     const sizes *n = arg;
-    return be->ops->layernorm_modulate(be, &o[Y].t, &o[MEAN].t, &o[RSTD].t, &o[X].t, &o[W].t, &o[MOD].t, n->shift,
-                                       n->scale);
+    return flm_op_layernorm_modulate(be, &o[Y].t, &o[MEAN].t, &o[RSTD].t, &o[X].t, &o[W].t, &o[MOD].t, n->shift,
+                                     n->scale);
 }
 
 /* Y is grad_y here. */
 static flm_status backward(flm_backend *be, const operand *o, const void *arg)
 {
     const sizes *n = arg;
-    return be->ops->layernorm_modulate_backward(be, &o[GRAD_X].t, &o[GRAD_W].t, &o[GRAD_MOD].t, &o[Y].t, &o[X].t,
-                                                &o[MEAN].t, &o[RSTD].t, &o[W].t, &o[MOD].t, n->shift, n->scale);
+    return flm_op_layernorm_modulate_backward(be, &o[GRAD_X].t, &o[GRAD_W].t, &o[GRAD_MOD].t, &o[Y].t, &o[X].t,
+                                              &o[MEAN].t, &o[RSTD].t, &o[W].t, &o[MOD].t, n->shift, n->scale);
 }
 
 static void statistics(const sizes *n, const double *x, double *mean, double *rstd)

@@ -175,7 +175,7 @@ static int product_wrong(const flags *f, const shape *s)
                         .accumulate = f->accumulate,
                         .bias = f->bias ? &dbias : NULL,
                         .gelu = f->gelu ? &dg : NULL};
-        if (be->ops->matmul(be, &p) != FLM_OK) {
+        if (flm_op_matmul(be, &p) != FLM_OK) {
             printf("# %s\n", flm_err_message());
             wrong++;
         }
@@ -216,7 +216,7 @@ static void test_products(flm_dtype in, flm_dtype out)
 
 static void refused(flm_status want, const flm_matmul *p, const char *what)
 {
-    flm_status have = be->ops->matmul(be, p);
+    flm_status have = flm_op_matmul(be, p);
     tap_ok(have == want, "%s: %s (%s)", what, flm_status_name(have), flm_err_message());
     flm_err_clear();
 }

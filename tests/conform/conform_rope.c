@@ -6,7 +6,7 @@ enum { QKV, TABLE, COUNT };
 static flm_status rotate(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->rope(be, &o[QKV].t, &o[TABLE].t);
+    return flm_op_rope(be, &o[QKV].t, &o[TABLE].t);
 }
 
 static double angle(int64_t position, int64_t i, int64_t h)

@@ -5,30 +5,30 @@ enum { LOGITS, TARGET, LOSS, GRAD, OPERANDS };
 
 static flm_status xent(flm_backend *be, const operand *o, const void *arg)
 {
-    return be->ops->softmax_xent(be, &o[LOSS].t, &o[GRAD].t, &o[LOGITS].t, &o[TARGET].t, *(const float *)arg);
+    return flm_op_softmax_xent(be, &o[LOSS].t, &o[GRAD].t, &o[LOGITS].t, &o[TARGET].t, *(const float *)arg);
 }
 
 static flm_status xent_in_place(flm_backend *be, const operand *o, const void *arg)
 {
-    return be->ops->softmax_xent(be, &o[LOSS].t, &o[LOGITS].t, &o[LOGITS].t, &o[TARGET].t, *(const float *)arg);
+    return flm_op_softmax_xent(be, &o[LOSS].t, &o[LOGITS].t, &o[LOGITS].t, &o[TARGET].t, *(const float *)arg);
 }
 
 static flm_status softmax(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->softmax(be, &o[0].t, &o[1].t);
+    return flm_op_softmax(be, &o[0].t, &o[1].t);
 }
 
 static flm_status softmax_in_place(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->softmax(be, &o[1].t, &o[1].t);
+    return flm_op_softmax(be, &o[1].t, &o[1].t);
 }
 
 static flm_status argmax(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
-    return be->ops->argmax(be, &o[0].t, &o[1].t);
+    return flm_op_argmax(be, &o[0].t, &o[1].t);
 }
 
 static double loss_of(const double *x, int64_t V, int64_t target)

@@ -39,7 +39,7 @@ int main(void)
     flm_tensor dbias = device(bias, FLM_DTYPE_F32, 1, N), dc = device(NULL, FLM_DTYPE_BF16, M, N), dg = dc;
     dbias = flm_tensor_1d(dbias.data, FLM_DTYPE_F32, N);
     dg = device(NULL, FLM_DTYPE_BF16, M, N);
-    must(be->ops->matmul(be, &(flm_matmul){.a = &da, .b = &db, .c = &dc, .bias = &dbias, .gelu = &dg}));
+    must(flm_op_matmul(be, &(flm_matmul){.a = &da, .b = &db, .c = &dc, .bias = &dbias, .gelu = &dg}));
     must(be->memory->to_host(be, c, dc.data, flm_tensor_bytes(&dc)));
     must(be->stream->sync(be));
     for (int64_t i = 0; i < M; i++)

@@ -153,7 +153,7 @@ flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
         FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, flm_tensor_bytes(&sum), &sum.data));
         plain.c = &sum;
     }
-    ON_HOST(host->ops->matmul(host, &plain));
+    ON_HOST(flm_op_matmul(host, &plain));
     if (p->bias || p->gelu)
         FLM_CUDA(flm_cuda_launch_epilogue(p->c->data, p->gelu ? p->gelu->data : NULL, bf16, apart ? sum.data : NULL,
                                           p->bias ? p->bias->data : NULL, p->c->dim[0], p->c->dim[1],
@@ -166,7 +166,7 @@ flm_status flm_cuda_gram(flm_backend *be, const flm_tensor *G, const flm_tensor 
 {
     flm_status rc = FLM_OK;
     flm_backend *host = host_of(be);
-    ON_HOST(host->ops->gram(host, G, A, B));
+    ON_HOST(flm_op_gram(host, G, A, B));
     if (A->data == B->data) FLM_CUDA(flm_cuda_launch_mirror(G->data, G->dim[0], flm_cuda_of(be)->stream));
 done:
     return rc;
@@ -177,7 +177,7 @@ flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G)
     flm_status rc = FLM_OK;
     flm_backend *host = host_of(be);
     int *bad = NULL, K = (int)G->dim[0];
-    ON_HOST(host->ops->cholesky(host, G));
+    ON_HOST(flm_op_cholesky(host, G));
     FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, sizeof *bad, (void **)&bad));
     FLM_TRY(be->memory->to_device(be, bad, &K, sizeof K));
     FLM_CUDA(flm_cuda_launch_cholesky_finish(G->data, K, bad, flm_cuda_of(be)->stream));
@@ -189,7 +189,7 @@ done:
 flm_status flm_cuda_triangular_solve(flm_backend *be, const flm_tensor *X, const flm_tensor *R, bool transpose)
 {
     flm_backend *host = host_of(be);
-    ON_HOST(host->ops->triangular_solve(host, X, R, transpose));
+    ON_HOST(flm_op_triangular_solve(host, X, R, transpose));
     return FLM_OK;
 }
 
@@ -247,8 +247,11 @@ static const flm_memory emulated_memory = {
     .available = emulated_available,
 };
 static const flm_stream emulated_stream = {.sync = emulated_sync};
-#define EMULATED_OP(op, ...) .op = flm_cuda_##op,
-static const flm_ops emulated_ops = {FLM_OPS_LIST(EMULATED_OP)};
+#define FLM_OP(op, parameters, arguments) .op = flm_cuda_##op,
+#define FLM_OP_CPU(...)
+static const flm_ops emulated_ops = {
+#include "backend/backend_ops.def"
+};
 
 static void emulated_close(flm_backend *be)
 {
@@ -283,7 +286,8 @@ flm_status flm_cuda_open(int local_rank, flm_backend **out)
     if (order) emulate_order = atoi(order);
     *cuda = (flm_cuda){.processors = 3, .max_shared = 163 * 1024, .blas = (struct flm_cublas *)(void *)host};
     strcpy(cuda->line, "cuda, emulated on the CPU: for tests of correctness alone");
-    *be = (flm_backend){"cuda", &emulated_memory, &emulated_stream, &emulated_ops, false, cuda, &emulated_driver};
+    *be = (flm_backend){FLM_BACKEND_CUDA, "cuda", &emulated_memory, &emulated_stream, &emulated_ops, false, cuda,
+                        &emulated_driver};
     *out = be;
     be = NULL;
     cuda = NULL;

@@ -63,7 +63,6 @@ flm_status flm_cpu_adamw(flm_backend *be, const flm_adamw *p)
 {
     flm_status rc = FLM_OK;
     const int64_t n = p->w.dim[0];
-    FLM_TRY(flm_check_adamw(p));
     if (!isfinite(*p->norm_sq)) goto done;
     const factors f = make_factors(p);
     float *w = p->w.data, *m = p->m.data, *v = p->v.data, *ema = p->ema.data;

@@ -120,7 +120,6 @@ flm_status flm_cpu_attention(flm_backend *be, const flm_tensor *o, const flm_ten
     flm_status rc = FLM_OK;
     void *scratch = NULL;
     int threads = flm_cpu_threads(be);
-    FLM_TRY(flm_check_attention(o, lse, qkv, H, softcap));
     const flm_attention_sizes n = flm_attention_sizes_of(qkv, H, softcap);
     if (flm_tensor_elements(qkv) == 0) goto done;
     int64_t floats = forward_scratch_floats(&n), parts = head_parts(&n, threads);

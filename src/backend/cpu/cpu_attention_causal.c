@@ -140,7 +140,6 @@ flm_status flm_cpu_attention_causal(flm_backend *be, const flm_tensor *o, const 
     causal_sizes n;
     void *scratch = NULL;
     const int threads = flm_cpu_threads(be);
-    FLM_TRY(flm_check_attention_causal(o, qkv, starts, H));
     FLM_TRY(causal_sizes_of(qkv, starts, H, &n));
     const int64_t floats = causal_scratch_floats(&n), end = n.starts[n.B];
     FLM_TRY(flm_cpu_scratch(be, 1, (size_t)threads * (size_t)floats * sizeof(float), &scratch));

@@ -44,41 +44,9 @@ static flm_status stream_sync_cpu(flm_backend *be)
 
 static const flm_stream cpu_stream = {.sync = stream_sync_cpu};
 
+#define FLM_OP(op, parameters, arguments) .op = flm_cpu_##op,
 static const flm_ops cpu_ops = {
-    .matmul = flm_cpu_matmul,
-    .column_sum = flm_cpu_column_sum,
-    .layernorm_modulate = flm_cpu_layernorm_modulate,
-    .layernorm_modulate_backward = flm_cpu_layernorm_modulate_backward,
-    .gate_residual = flm_cpu_gate_residual,
-    .gate_residual_backward = flm_cpu_gate_residual_backward,
-    .gelu_backward = flm_cpu_gelu_backward,
-    .rope = flm_cpu_rope,
-    .attention = flm_cpu_attention,
-    .attention_causal = flm_cpu_attention_causal,
-    .attention_backward = flm_cpu_attention_backward,
-    .silu = flm_cpu_silu,
-    .silu_backward = flm_cpu_silu_backward,
-    .gelu_erf = flm_cpu_gelu_erf,
-    .gelu_erf_backward = flm_cpu_gelu_erf_backward,
-    .timestep_features = flm_cpu_timestep_features,
-    .embed_state = flm_cpu_embed_state,
-    .embed_learned = flm_cpu_embed_learned,
-    .embed_scatter = flm_cpu_embed_scatter,
-    .sample_scale = flm_cpu_sample_scale,
-    .sample_combine = flm_cpu_sample_combine,
-    .normal = flm_cpu_normal,
-    .softmax_xent = flm_cpu_softmax_xent,
-    .softmax = flm_cpu_softmax,
-    .argmax = flm_cpu_argmax,
-    .distill_error = flm_cpu_distill_error,
-    .axpby = flm_cpu_axpby,
-    .cast = flm_cpu_cast,
-    .sum = flm_cpu_sum,
-    .sum_squares = flm_cpu_sum_squares,
-    .adamw = flm_cpu_adamw,
-    .gram = flm_cpu_gram,
-    .cholesky = flm_cpu_cholesky,
-    .triangular_solve = flm_cpu_triangular_solve,
+#include "backend/backend_ops.def"
 };
 
 static void cpu_close(flm_backend *be)
@@ -127,7 +95,7 @@ flm_status flm_cpu_open(int threads, flm_backend **out)
     char processor[96], onednn[96], lapack[96];
 
     if (!be || !cpu) FLM_FAIL(FLM_E_NOMEM, "cpu backend: %zu bytes refused", sizeof *be + sizeof *cpu);
-    *be = (flm_backend){"cpu", &flm_cpu_memory, &cpu_stream, &cpu_ops, true, cpu, &cpu_driver};
+    *be = (flm_backend){FLM_BACKEND_CPU, "cpu", &flm_cpu_memory, &cpu_stream, &cpu_ops, true, cpu, &cpu_driver};
     cpu->threads = threads ? threads : omp_get_max_threads();
     if (cpu->threads > MAX_THREADS) FLM_FAIL(FLM_E_ARG, "cpu backend: %d threads, at most %d", threads, MAX_THREADS);
     FLM_TRY(flm_cpu_onednn_create(&cpu->onednn));

@@ -35,7 +35,6 @@ flm_status flm_cpu_embed_state(flm_backend *be, const flm_tensor *x, const flm_t
                                const flm_tensor *tokens, const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_embed_state(x, noise, E, tokens, g));
     FLM_TRY(check_tokens(tokens, E, "embed_state"));
     const int64_t rows = flm_tensor_rows(x), L = x->dim[1], d = x->dim[2];
     const int32_t *token = tokens->data;
@@ -71,7 +70,6 @@ flm_status flm_cpu_embed_learned(flm_backend *be, const flm_tensor *x, const flm
 {
     flm_status rc = FLM_OK;
     const int64_t R = x->dim[0], d = x->dim[1];
-    FLM_TRY(flm_check_embed_learned(x, E, P, tokens, positions));
     FLM_TRY(check_index(tokens, R, E->dim[0], "embed_learned: token"));
     FLM_TRY(check_index(positions, R, P->dim[0], "embed_learned: position"));
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -97,7 +95,6 @@ flm_status flm_cpu_embed_scatter(flm_backend *be, const flm_tensor *grad_E, cons
                                  const flm_tensor *tokens, const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_embed_scatter(grad_E, grad_x, tokens, g));
     FLM_TRY(check_tokens(tokens, grad_E, "embed_scatter"));
     const int64_t rows = flm_tensor_rows(grad_x), L = grad_x->dim[1], d = grad_x->dim[2];
     /* A thread owns columns, so tokens that occur twice are added in order. */
@@ -117,8 +114,6 @@ FLM_SIMD static void scale_block(float *y, const float *x, float factor, int64_t
 
 flm_status flm_cpu_sample_scale(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g)
 {
-    flm_status rc = FLM_OK;
-    FLM_TRY(flm_check_sample_scale(y, x, g));
     const int64_t B = x->dim[0], n = B ? flm_tensor_elements(x) / B : 0, blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t task = 0; task < B * blocks; task++) {
@@ -126,8 +121,7 @@ flm_status flm_cpu_sample_scale(flm_backend *be, const flm_tensor *y, const flm_
         scale_block((float *)y->data + at, (const float *)x->data + at, 1 - ((const float *)g->data)[b],
                     n - first < FLM_BLOCK ? n - first : FLM_BLOCK);
     }
-done:
-    return rc;
+    return FLM_OK;
 }
 
 /* bf16 and count are constants of the callers'. */
@@ -167,10 +161,8 @@ FLM_SIMD static void combine_block(void *y, bool bf16, const float *c, const voi
 flm_status flm_cpu_sample_combine(flm_backend *be, const flm_tensor *y, const flm_tensor *coefficient,
                                   const flm_tensor *x, int count)
 {
-    flm_status rc = FLM_OK;
     const void *from[FLM_COMBINE_MAX] = {NULL};
     const int64_t B = y->dim[0];
-    FLM_TRY(flm_check_sample_combine(y, coefficient, x, count));
     for (int k = 0; k < count; k++) from[k] = x[k].data;
     const int64_t n = B ? flm_tensor_elements(y) / B : 0, blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -179,8 +171,7 @@ flm_status flm_cpu_sample_combine(flm_backend *be, const flm_tensor *y, const fl
         combine_block(y->data, y->dtype == FLM_DTYPE_BF16, (const float *)coefficient->data + b * count, from, count,
                       b * n + first, n - first < FLM_BLOCK ? n - first : FLM_BLOCK);
     }
-done:
-    return rc;
+    return FLM_OK;
 }
 
 /* Box and Muller, "A note on the generation of random normal deviates", 1958: sqrt(-2 ln u) times the cosine and sine
@@ -212,12 +203,9 @@ FLM_SIMD static void normal_row(float *row, uint64_t stream, uint64_t sample, ui
 
 flm_status flm_cpu_normal(flm_backend *be, const flm_tensor *out, uint64_t stream, int64_t first_sample)
 {
-    flm_status rc = FLM_OK;
     const int64_t B = out->dim[0], L = out->dim[1], K = out->dim[2];
-    FLM_TRY(flm_check_normal(out, stream, first_sample));
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t row = 0; row < B * L; row++)
         normal_row((float *)out->data + row * K, stream, (uint64_t)(first_sample + row / L), (uint32_t)(row % L), K);
-done:
-    return rc;
+    return FLM_OK;
 }

@@ -73,9 +73,7 @@ FLM_SIMD static void gate_row(float *y, const float *x, const void *branch, bool
 flm_status flm_cpu_gate_residual(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *branch,
                                  const flm_tensor *mod, int64_t gate_at, const flm_dropout *dropout)
 {
-    flm_status rc = FLM_OK;
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
-    FLM_TRY(flm_check_gate_residual(y, x, branch, mod, gate_at, dropout));
     const drop p = drop_make(dropout);
     const bool bf16 = branch->dtype == FLM_DTYPE_BF16;
     const size_t size = flm_dtype_size(branch->dtype);
@@ -85,8 +83,7 @@ flm_status flm_cpu_gate_residual(flm_backend *be, const flm_tensor *y, const flm
                  (const char *)branch->data + (size_t)(row * d) * size, bf16,
                  (const float *)mod->data + row / L * mod->dim[1] + gate_at, d, &p, p.first_sample + row / L,
                  (uint32_t)(row % L));
-done:
-    return rc;
+    return FLM_OK;
 }
 
 FLM_INLINE void backward_row(void *grad_branch, float *sum, const float *grad_y, const void *branch, bool bf16,
@@ -127,7 +124,6 @@ flm_status flm_cpu_gate_residual_backward(flm_backend *be, const flm_tensor *gra
     flm_status rc = FLM_OK;
     const int64_t B = grad_y->dim[0], L = grad_y->dim[1], d = grad_y->dim[2], blocks = flm_cpu_row_blocks(L);
     void *scratch = NULL;
-    FLM_TRY(flm_check_gate_residual_backward(grad_branch, grad_mod, grad_y, branch, mod, gate_at, dropout));
     const drop p = drop_make(dropout);
     FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(B * blocks * d) * sizeof(float), &scratch));
     float *sums = scratch;

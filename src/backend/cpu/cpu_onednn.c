@@ -5,14 +5,13 @@
  * strides: nothing is packed by hand. Products that oneDNN has no implementation for (bf16 on processors without
  * AVX-512) go through fp32 and say so once.
  * Refuses: calls on one backend from two threads at a time. SPDX-License-Identifier: Apache-2.0 */
+#include "backend/cpu/cpu_dnnl.h"
 #include "backend/cpu/cpu_internal.h"
 
 #include "base/base_log.h"
 
 #include <inttypes.h>
 #include <omp.h>
-#include <oneapi/dnnl/dnnl.h>
-#include <oneapi/dnnl/dnnl_debug.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +24,7 @@ enum {
     FLAG_TRANSPOSE_A = 4, /* a is stored [K, M] */
     FLAG_TRANSPOSE_B = 8, /* b is stored [N, K] */
     FLAG_ACCUMULATE = 16,
-    FLAG_BIAS = 32,
-    FLAG_ANY = 64 /* layouts of oneDNN's own choice: flm_cpu_matmul_preferred */
+    FLAG_BIAS = 32
 };
 
 typedef struct product_key {
@@ -43,7 +41,6 @@ typedef struct product {
     dnnl_primitive_t primitive;
     dnnl_memory_t a, b, bias, c, scratch;
     size_t scratch_bytes;
-    void *own[4]; /* FLAG_ANY: the memory of a, b, bias and c */
 } product;
 
 typedef struct flm_onednn {
@@ -53,73 +50,6 @@ typedef struct flm_onednn {
     bool told[2]; /* that products of f32, bf16 operands go through fp32: FLM_DTYPE_F32, FLM_DTYPE_BF16 */
 } flm_onednn;
 
-#define TRY_DNNL(call)                                                                             \
-    do {                                                                                           \
-        dnnl_status_t status_ = (call);                                                            \
-        if (status_ != dnnl_success)                                                               \
-            FLM_FAIL(status_ == dnnl_out_of_memory ? FLM_E_NOMEM : FLM_E_DEVICE, "oneDNN: %s: %s", \
-                     dnnl_status2str(status_), #call);                                             \
-    } while (0)
-
-/* ---- what 2.x and 3.x say differently: descriptors are structs there, handles here ---- */
-
-/* The layouts of one product's a, b, bias and c; one that is not used is all zeros, which both take for "none". */
-typedef struct product_layouts {
-    dnnl_memory_desc_t a, b, bias, c;
-} product_layouts;
-
-#if DNNL_VERSION_MAJOR >= 3
-
-typedef const_dnnl_memory_desc_t layout_ref;
-
-/* strides NULL: the library's choice. */
-static dnnl_status_t layout_make(dnnl_memory_desc_t *layout, const dnnl_dims_t dims, dnnl_data_type_t type,
-                                 const dnnl_dim_t *strides)
-{
-    return strides ? dnnl_memory_desc_create_with_strides(layout, 2, dims, type, strides)
-                   : dnnl_memory_desc_create_with_tag(layout, 2, dims, type, dnnl_format_tag_any);
-}
-
-static void layouts_release(product_layouts *l)
-{
-    dnnl_memory_desc_t all[] = {l->a, l->b, l->bias, l->c};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i]) dnnl_memory_desc_destroy(all[i]);
-}
-
-static dnnl_status_t append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_f32); }
-
-static dnnl_status_t describe_product(dnnl_primitive_desc_t *desc, dnnl_engine_t engine, const product_layouts *l,
-                                      const_dnnl_primitive_attr_t attr)
-{
-    return dnnl_matmul_primitive_desc_create(desc, engine, l->a, l->b, l->bias, l->c, attr);
-}
-
-#else
-
-typedef const dnnl_memory_desc_t *layout_ref;
-
-static dnnl_status_t layout_make(dnnl_memory_desc_t *layout, const dnnl_dims_t dims, dnnl_data_type_t type,
-                                 const dnnl_dim_t *strides)
-{
-    return strides ? dnnl_memory_desc_init_by_strides(layout, 2, dims, type, strides)
-                   : dnnl_memory_desc_init_by_tag(layout, 2, dims, type, dnnl_format_tag_any);
-}
-
-static void layouts_release(product_layouts *l) { (void)l; }
-
-static dnnl_status_t append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1.0f); }
-
-static dnnl_status_t describe_product(dnnl_primitive_desc_t *desc, dnnl_engine_t engine, const product_layouts *l,
-                                      const_dnnl_primitive_attr_t attr)
-{
-    dnnl_matmul_desc_t d;
-    dnnl_status_t status = dnnl_matmul_desc_init(&d, &l->a, &l->b, &l->bias, &l->c);
-    return status == dnnl_success ? dnnl_primitive_desc_create(desc, &d, attr, engine, NULL) : status;
-}
-
-#endif
-
 /* ---- the library ---- */
 
 static void product_destroy(product *p)
@@ -127,7 +57,6 @@ static void product_destroy(product *p)
     dnnl_memory_t memory[] = {p->a, p->b, p->bias, p->c, p->scratch};
     for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++)
         if (memory[i]) dnnl_memory_destroy(memory[i]);
-    for (size_t i = 0; i < sizeof p->own / sizeof p->own[0]; i++) flm_cpu_memory.release(NULL, p->own[i]);
     if (p->primitive) dnnl_primitive_destroy(p->primitive);
     free(p);
 }
@@ -138,8 +67,8 @@ flm_status flm_cpu_onednn_create(flm_onednn **out)
     flm_onednn *dnn = calloc(1, sizeof *dnn);
 
     if (!dnn) FLM_FAIL(FLM_E_NOMEM, "oneDNN: %zu bytes refused", sizeof *dnn);
-    TRY_DNNL(dnnl_engine_create(&dnn->engine, dnnl_cpu, 0));
-    TRY_DNNL(dnnl_stream_create(&dnn->stream, dnn->engine, dnnl_stream_default_flags));
+    FLM_DNNL(dnnl_engine_create(&dnn->engine, dnnl_cpu, 0));
+    FLM_DNNL(dnnl_stream_create(&dnn->stream, dnn->engine, dnnl_stream_default_flags));
     *out = dnn;
     dnn = NULL;
 done:
@@ -181,20 +110,19 @@ const char *flm_cpu_onednn_describe(char *text, size_t size)
 
 /* ---- the cache ---- */
 
-static flm_status layouts_make(const product_key *k, product_layouts *l)
+static flm_status layouts_make(const product_key *k, flm_dnnl_layouts *l)
 {
     flm_status rc = FLM_OK;
     dnnl_data_type_t type = k->flags & FLAG_BF16 ? dnnl_bf16 : dnnl_f32;
     dnnl_data_type_t type_c = k->flags & FLAG_BF16_C ? dnnl_bf16 : dnnl_f32;
-    bool any = k->flags & FLAG_ANY;
     dnnl_dims_t dims_a = {k->M, k->K}, dims_b = {k->K, k->N}, dims_bias = {1, k->N}, dims_c = {k->M, k->N};
     dnnl_dims_t rows_a = {k->step_a, 1}, columns_a = {1, k->step_a}, rows_b = {k->step_b, 1},
                 columns_b = {1, k->step_b}, rows_bias = {k->N, 1}, rows_c = {k->step_c, 1};
 
-    TRY_DNNL(layout_make(&l->a, dims_a, type, any ? NULL : k->flags & FLAG_TRANSPOSE_A ? columns_a : rows_a));
-    TRY_DNNL(layout_make(&l->b, dims_b, type, any ? NULL : k->flags & FLAG_TRANSPOSE_B ? columns_b : rows_b));
-    if (k->flags & FLAG_BIAS) TRY_DNNL(layout_make(&l->bias, dims_bias, dnnl_f32, rows_bias));
-    TRY_DNNL(layout_make(&l->c, dims_c, type_c, any ? NULL : rows_c));
+    FLM_DNNL(layout_make(&l->a, dims_a, type, k->flags & FLAG_TRANSPOSE_A ? columns_a : rows_a));
+    FLM_DNNL(layout_make(&l->b, dims_b, type, k->flags & FLAG_TRANSPOSE_B ? columns_b : rows_b));
+    if (k->flags & FLAG_BIAS) FLM_DNNL(layout_make(&l->bias, dims_bias, dnnl_f32, rows_bias));
+    FLM_DNNL(layout_make(&l->c, dims_c, type_c, rows_c));
 done:
     return rc;
 }
@@ -203,22 +131,22 @@ done:
 static flm_status product_describe(flm_onednn *dnn, const product_key *k, dnnl_primitive_desc_t *desc)
 {
     flm_status rc = FLM_OK;
-    product_layouts layouts = {0};
+    flm_dnnl_layouts layouts = {0};
     dnnl_primitive_attr_t attr = NULL;
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t status;
 
     FLM_TRY(layouts_make(k, &layouts));
-    TRY_DNNL(dnnl_primitive_attr_create(&attr));
-    TRY_DNNL(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user));
+    FLM_DNNL(dnnl_primitive_attr_create(&attr));
+    FLM_DNNL(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user));
     if (k->flags & FLAG_ACCUMULATE) {
-        TRY_DNNL(dnnl_post_ops_create(&ops));
-        TRY_DNNL(append_sum(ops));
-        TRY_DNNL(dnnl_primitive_attr_set_post_ops(attr, ops));
+        FLM_DNNL(dnnl_post_ops_create(&ops));
+        FLM_DNNL(append_sum(ops));
+        FLM_DNNL(dnnl_primitive_attr_set_post_ops(attr, ops));
     }
     *desc = NULL;
-    status = describe_product(desc, dnn->engine, &layouts, attr);
-    if (status != dnnl_unimplemented) TRY_DNNL(status);
+    status = describe_matmul(desc, dnn->engine, &layouts, attr);
+    if (status != dnnl_unimplemented) FLM_DNNL(status);
 done:
     if (ops) dnnl_post_ops_destroy(ops);
     if (attr) dnnl_primitive_attr_destroy(attr);
@@ -234,29 +162,7 @@ static flm_status product_memory(flm_onednn *dnn, const_dnnl_primitive_desc_t de
     layout_ref layout = dnnl_primitive_desc_query_md(desc, what, index);
 
     *bytes = dnnl_memory_desc_get_size(layout);
-    TRY_DNNL(dnnl_memory_create(memory, layout, dnn->engine, DNNL_MEMORY_NONE));
-done:
-    return rc;
-}
-
-/* FLAG_ANY: memory for one argument, filled with numbers in [-1, 1) so that the products are like those of a run. */
-static flm_status product_fill(dnnl_memory_t memory, size_t bytes, bool bf16, void **own)
-{
-    flm_status rc = FLM_OK;
-    uint32_t x = 2463534242u; /* Marsaglia's xorshift32, "Xorshift RNGs", 2003 */
-
-    FLM_TRY(flm_cpu_memory.alloc(NULL, bytes, own));
-    for (size_t i = 0; i < bytes / (bf16 ? 2 : 4); i++) {
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        float value = (float)(int32_t)x * 0x1p-31f;
-        if (bf16)
-            ((uint16_t *)*own)[i] = flm_bf16_from_f32(value);
-        else
-            ((float *)*own)[i] = value;
-    }
-    TRY_DNNL(dnnl_memory_set_data_handle(memory, *own));
+    FLM_DNNL(dnnl_memory_create(memory, layout, dnn->engine, DNNL_MEMORY_NONE));
 done:
     return rc;
 }
@@ -273,18 +179,12 @@ static flm_status product_create(flm_onednn *dnn, const product_key *k, product 
     FLM_TRY(product_describe(dnn, k, &desc));
     p->missing = !desc;
     if (desc) {
-        TRY_DNNL(dnnl_primitive_create(&p->primitive, desc));
+        FLM_DNNL(dnnl_primitive_create(&p->primitive, desc));
         FLM_TRY(product_memory(dnn, desc, dnnl_query_src_md, 0, &p->a, &bytes[0]));
         FLM_TRY(product_memory(dnn, desc, dnnl_query_weights_md, 0, &p->b, &bytes[1]));
         if (k->flags & FLAG_BIAS) FLM_TRY(product_memory(dnn, desc, dnnl_query_weights_md, 1, &p->bias, &bytes[2]));
         FLM_TRY(product_memory(dnn, desc, dnnl_query_dst_md, 0, &p->c, &bytes[3]));
         FLM_TRY(product_memory(dnn, desc, dnnl_query_scratchpad_md, 0, &p->scratch, &p->scratch_bytes));
-        if (k->flags & FLAG_ANY) {
-            FLM_TRY(product_fill(p->a, bytes[0], k->flags & FLAG_BF16, &p->own[0]));
-            FLM_TRY(product_fill(p->b, bytes[1], k->flags & FLAG_BF16, &p->own[1]));
-            if (p->bias) FLM_TRY(product_fill(p->bias, bytes[2], false, &p->own[2]));
-            FLM_TRY(product_fill(p->c, bytes[3], k->flags & FLAG_BF16_C, &p->own[3]));
-        }
     }
     *out = p;
     p = NULL;
@@ -324,10 +224,10 @@ static flm_status product_execute(flm_backend *be, const product *p)
     int count = 4;
 
     FLM_TRY(flm_cpu_scratch(be, SLOT_ONEDNN, p->scratch_bytes, &scratch));
-    TRY_DNNL(dnnl_memory_set_data_handle(p->scratch, scratch));
+    FLM_DNNL(dnnl_memory_set_data_handle(p->scratch, scratch));
     if (p->bias) args[count++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, p->bias};
-    TRY_DNNL(dnnl_primitive_execute(p->primitive, dnn->stream, count, args));
-    TRY_DNNL(dnnl_stream_wait(dnn->stream));
+    FLM_DNNL(dnnl_primitive_execute(p->primitive, dnn->stream, count, args));
+    FLM_DNNL(dnnl_stream_wait(dnn->stream));
 done:
     return rc;
 }
@@ -415,7 +315,6 @@ static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
     q.b = &to[1];
     q.c = &to[2];
     q.gelu = NULL;
-    FLM_TRY(flm_check_matmul(&q));
     describe_key(&q, &k);
     FLM_TRY(multiply(be, &q, &k));
     if (p->c->dtype != FLM_DTYPE_F32) FLM_TRY(flm_cpu_cast(be, p->c, &to[2]));
@@ -441,10 +340,10 @@ static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_k
         dnn->told[p->a->dtype] = true;
         FLM_TRY(multiply_converted(be, p));
     } else {
-        TRY_DNNL(dnnl_memory_set_data_handle(found->a, p->a->data));
-        TRY_DNNL(dnnl_memory_set_data_handle(found->b, p->b->data));
-        TRY_DNNL(dnnl_memory_set_data_handle(found->c, p->c->data));
-        if (found->bias) TRY_DNNL(dnnl_memory_set_data_handle(found->bias, p->bias->data));
+        FLM_DNNL(dnnl_memory_set_data_handle(found->a, p->a->data));
+        FLM_DNNL(dnnl_memory_set_data_handle(found->b, p->b->data));
+        FLM_DNNL(dnnl_memory_set_data_handle(found->c, p->c->data));
+        if (found->bias) FLM_DNNL(dnnl_memory_set_data_handle(found->bias, p->bias->data));
         FLM_TRY(product_execute(be, found));
     }
 done:
@@ -459,35 +358,14 @@ flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p)
     int threads = omp_get_max_threads();
 
     omp_set_num_threads(flm_cpu_threads(be));
-    FLM_TRY(flm_check_matmul(p));
     describe_key(p, &k);
     if (k.M > 0 && k.N > 0) {
         if (k.K == 0)
             multiply_nothing(p, k.M, k.N);
         else
             FLM_TRY(multiply(be, p, &k));
-        if (p->gelu) FLM_TRY(flm_cpu_gelu(be, p->gelu, p->c));
+        if (p->gelu) flm_cpu_gelu(be, p->gelu, p->c);
     }
-done:
-    omp_set_num_threads(threads);
-    return rc;
-}
-
-flm_status flm_cpu_matmul_preferred(flm_backend *be, const flm_matmul *p)
-{
-    flm_status rc = FLM_OK;
-    product_key k;
-    product *found = NULL;
-    int threads = omp_get_max_threads();
-
-    omp_set_num_threads(flm_cpu_threads(be));
-    FLM_TRY(flm_check_matmul(p));
-    describe_key(p, &k);
-    k.flags = (k.flags & ~(unsigned)(FLAG_TRANSPOSE_A | FLAG_TRANSPOSE_B)) | FLAG_ANY;
-    k.step_a = k.step_b = k.step_c = 0;
-    FLM_TRY(product_find(((flm_cpu *)be->state)->onednn, &k, &found));
-    if (found->missing) FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: oneDNN has no such product on this processor");
-    FLM_TRY(product_execute(be, found));
 done:
     omp_set_num_threads(threads);
     return rc;

@@ -67,7 +67,7 @@ static void test_draws(int64_t V)
     must(flm_noise_create(be, V, d, &basis));
     must(flm_noise_update(basis, comm, &E));
     flm_tensor xi = tensor_new(1, n, basis->K, 1);
-    must(be->ops->normal(be, &xi, flm_philox_stream(11, FLM_RANDOM_NOISE, 0, 0), 0));
+    must(flm_op_normal(be, &xi, flm_philox_stream(11, FLM_RANDOM_NOISE, 0, 0), 0));
     must(flm_noise_embed(basis, 0, &noise, &xi));
     for (int64_t i = 0; i < d; i++)
         for (int64_t j = 0; j < d; j++) {
