@@ -57,7 +57,7 @@ static flm_status run(void *arg)
         break;
     default: FLM_TRY(flm_comm_sum_f32_begin(w->world, w->be, w->x, w->slice * flm_comm_size(w->world), &request));
     }
-    FLM_TRY(flm_comm_wait(w->world, &request, NULL));
+    FLM_TRY(flm_comm_wait(w->world, &request));
 done:
     return rc;
 }

@@ -137,14 +137,16 @@ flm_status flm_comm_sync(flm_comm *comm, flm_backend *be)
     return comm->device && comm->device->sync ? comm->device->sync(comm) : be->stream->sync(be);
 }
 
-flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *seconds)
+double flm_comm_seconds_waited(const flm_comm *comm) { return comm->seconds_waited; }
+
+flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request)
 {
     flm_status rc = FLM_OK;
     if (*request == NULL) return FLM_OK;
     const double began = MPI_Wtime();
     FLM_TRY((*request)->transport->wait(comm, *request));
     *request = NULL;
-    if (seconds) *seconds += MPI_Wtime() - began;
+    comm->seconds_waited += MPI_Wtime() - began;
 done:
     return rc;
 }

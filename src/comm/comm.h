@@ -78,9 +78,13 @@ flm_status flm_comm_all_gather_begin(flm_comm *comm, flm_backend *be, void *x, f
  */
 flm_status flm_comm_progress(flm_comm *comm);
 
-/* flm_comm_wait - finish a request, null it; accepts NULL. Adds the seconds spent waiting to *seconds if not NULL: the
- * host's, so that of NCCL, which be's stream alone waits for, there are none. */
-flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request, double *seconds);
+/* flm_comm_wait - finish a request and set it to NULL; accepts NULL. */
+flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request);
+
+/* flm_comm_seconds_waited - seconds that the host of this rank has spent in collectives of comm so far, waiting for
+ * messages and for slower ranks. Staged transfers count from their begin, which waits. Collectives by NCCL do not
+ * count: the device waits for them, and the host does not see for how long. */
+double flm_comm_seconds_waited(const flm_comm *comm);
 
 /* flm_comm_sync - until all that is queued on be is done, collectives that were waited for included: be's sync, but
  * for one that would wait for ever where a peer is gone. Not collective. Errors: FLM_E_DEVICE. */

@@ -7,6 +7,17 @@
 
 static const int64_t PIECE = 1 << 30; /* elements or bytes a call: MPI counts are int */
 
+/* Waits for one MPI request of a collective on host memory. */
+static flm_status finish(flm_comm *comm, MPI_Request *request)
+{
+    flm_status rc = FLM_OK;
+    const double began = MPI_Wtime();
+    FLM_TRY(comm->transport->finish(comm, request));
+    comm->seconds_waited += MPI_Wtime() - began;
+done:
+    return rc;
+}
+
 flm_status flm_comm_agree(flm_comm *comm, flm_status local)
 {
     flm_status rc = FLM_OK;
@@ -18,7 +29,7 @@ flm_status flm_comm_agree(flm_comm *comm, flm_status local)
     /* A rank that already knows of a speaker comes after those that would speak themselves. */
     if (local != FLM_OK) first.key = flm_err_remote() < 0 ? comm->rank : comm->size + comm->rank;
     FLM_MPI(MPI_Iallreduce(MPI_IN_PLACE, &first, 1, MPI_2INT, MPI_MINLOC, comm->mpi, &request));
-    FLM_TRY(comm->transport->finish(comm, &request));
+    FLM_TRY(finish(comm, &request));
     if (first.key == INT_MAX) return FLM_OK;
     const int reporter = first.key % comm->size;
     if (reporter != comm->rank && (local == FLM_OK || first.key < comm->size)) flm_err_set_remote(reporter);
@@ -32,7 +43,7 @@ flm_status flm_comm_barrier(flm_comm *comm)
     flm_status rc = FLM_OK;
     MPI_Request request = MPI_REQUEST_NULL;
     FLM_MPI(MPI_Ibarrier(comm->mpi, &request));
-    FLM_TRY(comm->transport->finish(comm, &request));
+    FLM_TRY(finish(comm, &request));
 done:
     return rc;
 }
@@ -43,7 +54,7 @@ static flm_status sum_small(flm_comm *comm, double *x, int count)
     flm_status rc = FLM_OK;
     MPI_Request request = MPI_REQUEST_NULL;
     FLM_MPI(MPI_Iallgather(x, count, MPI_DOUBLE, comm->small, count, MPI_DOUBLE, comm->mpi, &request));
-    FLM_TRY(comm->transport->finish(comm, &request));
+    FLM_TRY(finish(comm, &request));
     memcpy(x, comm->small, (size_t)count * sizeof *x);
     for (int r = 1; r < comm->size; r++)
         for (int i = 0; i < count; i++) x[i] += comm->small[r * count + i];
@@ -60,7 +71,7 @@ flm_status flm_comm_sum_f64(flm_comm *comm, double *x, int64_t count)
     if (comm->size == 1 || count == 0) return FLM_OK;
     if (count <= FLM_COMM_SMALL) return sum_small(comm, x, (int)count);
     FLM_TRY(comm->transport->begin(comm, &(flm_comm_work){FLM_COMM_SUM, x, FLM_DTYPE_F64, count, slice}, &request));
-    FLM_TRY(flm_comm_wait(comm, &request, NULL));
+    FLM_TRY(flm_comm_wait(comm, &request));
 done:
     return rc;
 }
@@ -73,7 +84,7 @@ flm_status flm_comm_max_i64(flm_comm *comm, int64_t *x, int64_t count)
     for (int64_t at = 0; at < count; at += PIECE) {
         const int n = (int)(count - at < PIECE ? count - at : PIECE);
         FLM_MPI(MPI_Iallreduce(MPI_IN_PLACE, x + at, n, MPI_INT64_T, MPI_MAX, comm->mpi, &request));
-        FLM_TRY(comm->transport->finish(comm, &request));
+        FLM_TRY(finish(comm, &request));
     }
 done:
     return rc;
@@ -87,7 +98,7 @@ flm_status flm_comm_broadcast(flm_comm *comm, void *bytes, int64_t count, int ro
     for (int64_t at = 0; at < count; at += PIECE) {
         const int n = (int)(count - at < PIECE ? count - at : PIECE);
         FLM_MPI(MPI_Ibcast((char *)bytes + at, n, MPI_BYTE, root, comm->mpi, &request));
-        FLM_TRY(comm->transport->finish(comm, &request));
+        FLM_TRY(finish(comm, &request));
     }
 done:
     return rc;
@@ -103,7 +114,7 @@ static flm_status gather_piece(flm_comm *comm, const char *mine, int n, int64_t 
     FLM_MPI(MPI_Type_create_resized(bytes, 0, (MPI_Aint)count, &place));
     FLM_MPI(MPI_Type_commit(&place));
     FLM_MPI(MPI_Igather(mine, n, MPI_BYTE, all, 1, place, root, comm->mpi, &request));
-    FLM_TRY(comm->transport->finish(comm, &request));
+    FLM_TRY(finish(comm, &request));
 done:
     if (place != MPI_DATATYPE_NULL) MPI_Type_free(&place);
     if (bytes != MPI_DATATYPE_NULL) MPI_Type_free(&bytes);

@@ -63,6 +63,7 @@ struct flm_comm {
     flm_backend *be;             /* the attached device; NULL: none, or one in host memory */
     const flm_transport *device; /* how its arrays travel; NULL with be */
     void *device_state;
+    double seconds_waited;
     bool cuda_aware; /* MPI accepts be's pointers */
 };
 

@@ -95,7 +95,7 @@ done:
 static flm_status piece_end(flm_comm *comm, const flm_comm_work *work, piece *p)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_comm_wait(comm, &p->request, NULL));
+    FLM_TRY(flm_comm_wait(comm, &p->request));
     FLM_TRY(copy_parts(comm, work, p, false, work->kind != FLM_COMM_ALL_GATHER, work->kind != FLM_COMM_REDUCE_SCATTER));
 done:
     return rc;

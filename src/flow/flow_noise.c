@@ -282,13 +282,13 @@ done:
     return rc;
 }
 
-flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm, double *seconds)
+flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = basis->be;
     flm_comm_request *request = NULL;
     FLM_TRY(flm_comm_sum_f32_begin(comm, be, basis->M.data, flm_tensor_elements(&basis->M), &request));
-    FLM_TRY(flm_comm_wait(comm, &request, seconds));
+    FLM_TRY(flm_comm_wait(comm, &request));
     if (!basis->direct) {
         FLM_TRY(flm_op_cast(be, &basis->P, &basis->M));
         FLM_TRY(flm_op_triangular_solve(be, &basis->P, &basis->R, true));

@@ -62,9 +62,9 @@ flm_status flm_noise_embed(const flm_noise_basis *basis, int j, const flm_tensor
  * in xi: blocks, f32 [B, L, width]. Not collective. */
 flm_status flm_noise_backward(flm_noise_basis *basis, const flm_tensor *xi, const flm_tensor *grad_noise);
 
-/* flm_noise_reduce - sum M over the ranks and solve for R^-T M. Once a step, after the last micro-batch. *seconds, if
- * not NULL, gains those spent waiting. Collective. */
-flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm, double *seconds);
+/* flm_noise_reduce - sum M over the ranks and solve for R^-T M. Once a step, after the last micro-batch.
+ * Collective. */
+flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm);
 
 /* flm_noise_gradient - add the noise part F R^-T M to rows [first, first + rows) of the trained embedding's gradient.
  * in E [V, d], that of the update   out grad f32 [rows, d]. After flm_noise_reduce. Not collective. */

@@ -16,8 +16,10 @@ typedef struct flm_metrics_step {
     double loss, error, grad_norm, lr; /* error: see flm_step_result; NaN for an FLM, then not written */
     double tokens_per_second;          /* since the report before */
     double utilisation;                /* model FLOPs a second over the peak; 0: not known; of an FLM alone */
-    double seconds_data, seconds_compute, seconds_communication; /* of rank 0 since the report before */
-    int64_t memory_bytes;                                        /* the largest resident set of rank 0 so far */
+    /* Of rank 0 since the previous report. Communication: waiting in collectives (flm_comm_seconds_waited), which with
+     * NCCL is about 0: there the GPU waits, and that time is part of compute, the rest of the step's time. */
+    double seconds_data, seconds_compute, seconds_communication;
+    int64_t memory_bytes; /* the largest resident set of rank 0 so far */
 } flm_metrics_step;
 
 /* flm_metrics_open - the file for appending. step: lines of later steps are cut off, and an unfinished last one; 0: the

@@ -110,7 +110,7 @@ static flm_status gather_begin(flm_optimizer *o, int b)
 static flm_status wait_all(flm_optimizer *o)
 {
     flm_status rc = FLM_OK;
-    for (int b = 0; b < o->weights->buckets; b++) FLM_TRY(flm_comm_wait(o->comm, &o->slice[b].request, &o->waited));
+    for (int b = 0; b < o->weights->buckets; b++) FLM_TRY(flm_comm_wait(o->comm, &o->slice[b].request));
 done:
     return rc;
 }
@@ -164,7 +164,7 @@ flm_status flm_optimizer_reduce(flm_optimizer *o, flm_noise_basis *basis, double
     flm_backend *be = o->weights->be;
     double all[MAX_SUMS + 1] = {0};
     assert(count <= MAX_SUMS && !o->ema_active);
-    FLM_TRY(flm_noise_reduce(basis, o->comm, &o->waited));
+    FLM_TRY(flm_noise_reduce(basis, o->comm));
     FLM_TRY(wait_all(o));
     FLM_TRY(add_noise_part(o, basis));
     FLM_TRY(be->memory->zero(be, o->norm_sq.data, sizeof(double)));

@@ -31,7 +31,6 @@ typedef struct flm_optimizer {
     flm_tensor norm_sq;         /* f64 [1] on the backend */
     flm_tensor scratch;         /* f32: pieces of a swap */
     bool ema_active;
-    double waited; /* seconds in communication, growing */
     flm_arena arena;
 } flm_optimizer;
 

@@ -251,7 +251,7 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
     flm_status rc = FLM_OK;
     const flm_trainer *t = run->trainer;
     const double now = flm_seconds(), seconds = now - last->seconds, data = waited_data - last->waited_data;
-    const double comm = t->optimizer->waited - last->waited_comm;
+    const double comm = flm_comm_seconds_waited(run->comm) - last->waited_comm;
     const int64_t sequences = t->step * t->settings.batch;
     const double speed = (double)((t->step - last->step) * t->settings.batch * t->settings.shape.L) / seconds;
     const double flops = 3 * flm_model_flops(&t->settings.shape) * speed / flm_comm_size(run->comm);
@@ -272,7 +272,7 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
         .seconds_communication = comm,
         .memory_bytes = (int64_t)usage.ru_maxrss * 1024};
     FLM_TRY(flm_metrics_write_step(run->metrics, &r));
-    *last = (report_baseline){now, waited_data, t->optimizer->waited, t->step};
+    *last = (report_baseline){now, waited_data, flm_comm_seconds_waited(run->comm), t->step};
 done:
     return rc;
 }
@@ -287,7 +287,7 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
     const flm_train_options *o = run->o;
     const int64_t tokens = t->settings.batch * t->settings.shape.L;
     double waited = 0, loss, error;
-    report_baseline baseline = {flm_seconds(), 0, t->optimizer->waited, t->step};
+    report_baseline baseline = {flm_seconds(), 0, flm_comm_seconds_waited(run->comm), t->step};
     flm_step_result result = {0};
     while (t->step < o->steps && !result.stop) {
         const int32_t *ids = NULL;
@@ -296,14 +296,14 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
         flm_metrics_show_progress(run->metrics, t->step, o->steps, result.loss, tokens);
         const bool last = t->step == o->steps;
         if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &baseline));
-        const double begin = flm_seconds(), begin_comm = t->optimizer->waited;
+        const double begin = flm_seconds(), begin_comm = flm_comm_seconds_waited(run->comm);
         /* What a step says of itself comes before its checkpoint: a run killed after that has nothing to make up for.
          */
         if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &loss, &error));
         if (due(t->step, o->eval_every) || last) FLM_TRY(sample(run));
         if (due(t->step, o->checkpoint_every) || last || result.stop) FLM_TRY(flm_run_save(run));
         baseline.seconds += flm_seconds() - begin; /* a report is of the steps alone */
-        baseline.waited_comm += t->optimizer->waited - begin_comm;
+        baseline.waited_comm += flm_comm_seconds_waited(run->comm) - begin_comm;
     }
     if (t->step < o->steps) {
         flm_log(FLM_LOG_INFO,

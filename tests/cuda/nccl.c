@@ -62,7 +62,7 @@ static void test_sums(void)
         right = right && request[k] != NULL && flm_comm_progress(comm) == FLM_OK;
     }
     for (int k = AT_ONCE - 1; k >= 0; k--) {
-        right = right && flm_comm_wait(comm, &request[k], NULL) == FLM_OK && request[k] == NULL;
+        right = right && flm_comm_wait(comm, &request[k]) == FLM_OK && request[k] == NULL;
         back(x[k], device[k], (size_t)(size * SLICE) * sizeof(float));
         const int64_t begin = k % 2 ? 0 : rank * SLICE, end = k % 2 ? count : begin + SLICE;
         for (int64_t i = begin; i < end; i++) right = right && x[k][i] == total(i + k);
@@ -83,7 +83,7 @@ static void test_gather(flm_dtype dtype)
     memset(x + (size_t)rank * bytes, rank + 1, bytes);
     void *device = there(x, (size_t)size * bytes);
     right = flm_comm_all_gather_begin(comm, be, device, dtype, SLICE, &request) == FLM_OK &&
-            flm_comm_wait(comm, &request, NULL) == FLM_OK;
+            flm_comm_wait(comm, &request) == FLM_OK;
     back(x, device, (size_t)size * bytes);
     for (size_t i = 0; i < (size_t)size * bytes; i++) right = right && x[i] == i / bytes + 1;
     ranks_ok(right, "all-gather of %s", flm_dtype_name(dtype));
@@ -100,7 +100,7 @@ static void test_limits(void)
         for (int i = 0; i < FLM_COMM_REQUESTS; i++)
             right = right && flm_comm_sum_f32_begin(comm, be, device, 1, &request[i]) == FLM_OK;
         right = right && flm_comm_sum_f32_begin(comm, be, device, 1, &refused) == FLM_E_ARG && refused == NULL;
-        for (int i = 0; i < FLM_COMM_REQUESTS; i++) right = right && flm_comm_wait(comm, &request[i], NULL) == FLM_OK;
+        for (int i = 0; i < FLM_COMM_REQUESTS; i++) right = right && flm_comm_wait(comm, &request[i]) == FLM_OK;
     }
     ranks_ok(right, "%d at once and no more", FLM_COMM_REQUESTS);
     flm_err_clear();

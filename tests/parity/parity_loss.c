@@ -201,7 +201,7 @@ static flm_status run_loss(parity_run *run, const parity_file *file, const parit
         FLM_TRY(flm_objective_micro_batch(objective, network->weights, &batch));
         if (c->logits != NULL) FLM_TRY(compare_forward(run, network, c, first, B));
     }
-    FLM_TRY(flm_noise_reduce(network->basis, run->comm, NULL));
+    FLM_TRY(flm_noise_reduce(network->basis, run->comm));
     FLM_TRY(flm_noise_gradient(network->basis, &network->weights->w.E, 0, &network->weights->grad.E));
     FLM_TRY(flm_objective_total(objective, total, NULL));
 done:

@@ -20,17 +20,16 @@ static void test_divided(void)
     float x[7] = {1, 2, 3, 4, 5, 6, 7};
     const float want[7] = {1, 2, 3, 4, 5, 6, 7};
     flm_comm_request *a = NULL, *b = NULL, *c = NULL;
-    double seconds = 1;
     tap_ok(flm_comm_sum_f32_begin(comm, &host, x, 7, &a) == FLM_OK &&
                flm_comm_reduce_scatter_begin(comm, &host, x, 7, &b) == FLM_OK &&
                flm_comm_all_gather_begin(comm, &host, x, FLM_DTYPE_F32, 7, &c) == FLM_OK,
            "begin");
     tap_ok(flm_comm_progress(comm) == FLM_OK, "progress");
-    tap_ok(flm_comm_wait(comm, &b, &seconds) == FLM_OK && flm_comm_wait(comm, &c, NULL) == FLM_OK &&
-               flm_comm_wait(comm, &a, NULL) == FLM_OK && a == NULL && b == NULL && c == NULL && seconds >= 1,
+    tap_ok(flm_comm_wait(comm, &b) == FLM_OK && flm_comm_wait(comm, &c) == FLM_OK &&
+               flm_comm_wait(comm, &a) == FLM_OK && a == NULL && b == NULL && c == NULL,
            "wait in any order");
     tap_ok(memcmp(x, want, sizeof x) == 0, "a sum over one rank");
-    tap_ok(flm_comm_wait(comm, &a, NULL) == FLM_OK, "nothing to wait for");
+    tap_ok(flm_comm_wait(comm, &a) == FLM_OK, "nothing to wait for");
     host.host_memory = false;
     tap_ok(flm_comm_sum_f32_begin(comm, &host, x, 7, &a) == FLM_OK && a == NULL && memcmp(x, want, sizeof x) == 0 &&
                flm_comm_attach(comm, &host) == FLM_OK,

@@ -109,7 +109,7 @@ static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, floa
     }
     must(flm_objective_total(c->objective, &total, error));
     if (gradients == NULL) return total;
-    must(flm_noise_reduce(c->basis, comm, NULL));
+    must(flm_noise_reduce(c->basis, comm));
     must(flm_noise_gradient(c->basis, &c->weights->w.E, 0, &c->weights->grad.E));
     for (int i = 0; i < c->weights->parameters; i++) {
         must(flm_weights_get_grad(c->weights, i, gradients));

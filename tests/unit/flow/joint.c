@@ -160,7 +160,7 @@ static void test_gradient(int k, int64_t V, int64_t d, double distance)
         for (int i = 0; i < basis->blocks; i++) part[i] = flm_tensor_slice(&xi[i], first, B / 2);
         must(flm_noise_backward(basis, part, &own));
     }
-    must(flm_noise_reduce(basis, comm, NULL));
+    must(flm_noise_reduce(basis, comm));
     const flm_tensor head = flm_tensor_slice(&grad, 0, V / 3), tail = flm_tensor_slice(&grad, V / 3, V - V / 3);
     must(flm_noise_gradient(basis, &e.E[k - 1], 0, &head));
     must(flm_noise_gradient(basis, &e.E[k - 1], V / 3, &tail));

@@ -130,7 +130,7 @@ static void test_gradient(int64_t V, int64_t d)
         be->memory->release(be, xi.data);
         be->memory->release(be, y.data);
     }
-    must(flm_noise_reduce(basis, comm, NULL));
+    must(flm_noise_reduce(basis, comm));
     const flm_tensor head = flm_tensor_slice(&grad, 0, V / 3), tail = flm_tensor_slice(&grad, V / 3, V - V / 3);
     must(flm_noise_gradient(basis, &E, 0, &head));
     must(flm_noise_gradient(basis, &E, V / 3, &tail));

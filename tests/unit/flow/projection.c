@@ -55,7 +55,7 @@ static void projected(flow_network *n, flm_objective *objective, flm_noise_sourc
     const flm_tensor *grad = &n->weights->grad.E;
     must(flm_noise_update(n->basis, comm, &n->weights->w.E));
     must(flm_objective_micro_batch(objective, n->weights, &batch));
-    must(flm_noise_reduce(n->basis, comm, NULL));
+    must(flm_noise_reduce(n->basis, comm));
     must(be->memory->zero(be, grad->data, flm_tensor_bytes(grad)));
     must(flm_noise_gradient(n->basis, &n->weights->w.E, 0, grad));
     for (int i = 0; i < ENTRIES; i++) out[i] = ((float *)grad->data)[i];
