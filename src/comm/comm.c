@@ -1,4 +1,5 @@
-/* comm.c - see comm.h: making a group, MPI's errors, and the way to the transport. SPDX-License-Identifier: Apache-2.0
+/* comm.c - creates groups, checks arguments and hands collectives to the transport (comm.h). SPDX-License-Identifier:
+ * Apache-2.0
  */
 #include "comm/comm_internal.h"
 
@@ -13,7 +14,7 @@ flm_status flm_comm_check_mpi(int code, const char *what, const char *file, int 
     return flm_err_raise(FLM_E_MPI, file, line, "MPI: %.*s (code %d) in %s", length, text, code, what);
 }
 
-/* Who we are, in the group and on this node. */
+/* This rank in the group and on its node. */
 static flm_status identify(flm_comm *comm)
 {
     flm_status rc = FLM_OK;
@@ -53,10 +54,10 @@ flm_status flm_comm_create(MPI_Comm mpi, flm_comm **out)
     FLM_TRY(identify(comm));
     comm->transport = comm->size == 1 ? &flm_transport_self : &flm_transport_mpi;
     opened = open_transport(comm);
-    all = opened == FLM_OK; /* not by flm_comm_agree, which needs the transport */
+    all = opened == FLM_OK; /* flm_comm_agree needs the transport */
     FLM_MPI(MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, comm->mpi));
     FLM_TRY(opened);
-    if (!all) FLM_FAIL(FLM_E_NOMEM, "no memory for a group of %d ranks on one of them", comm->size);
+    if (!all) FLM_FAIL(FLM_E_NOMEM, "no memory for a group of %d ranks on another rank", comm->size);
     *out = comm;
     comm = NULL;
 done:
@@ -79,19 +80,19 @@ int flm_comm_rank(const flm_comm *comm) { return comm->rank; }
 int flm_comm_size(const flm_comm *comm) { return comm->size; }
 int flm_comm_local_rank(const flm_comm *comm) { return comm->local_rank; }
 
-/* Checked work goes to the transport of the memory that it is in. */
+/* Check the work and begin it on the transport that serves its memory. */
 static flm_status begin(flm_comm *comm, flm_backend *be, const flm_comm_work *work, flm_comm_request **out)
 {
     flm_status rc = FLM_OK;
     flm_comm_request *request = NULL;
     const int64_t max = (int64_t)(PTRDIFF_MAX / (ptrdiff_t)flm_dtype_size(work->dtype));
     if (work->slice < 0 || work->slice > max / comm->size || work->count < 0 || work->count > max)
-        FLM_FAIL(FLM_E_ARG, "comm: %lld elements in slices of %lld", (long long)work->count, (long long)work->slice);
+        FLM_FAIL(FLM_E_ARG, "comm: bad size: %lld elements in slices of %lld", (long long)work->count,
+                 (long long)work->slice);
     if (!be->host_memory && comm->size > 1 && be != comm->be)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "comm: the memory of device %s cannot be given to MPI, and it is not attached",
+        FLM_FAIL(FLM_E_UNSUPPORTED, "comm: device %s is not attached (flm_comm_attach), and MPI cannot read its memory",
                  be->name);
-    if (comm->size == 1 || work->count == 0)
-        goto done; /* the sum over one rank, and its own slice, are there already */
+    if (comm->size == 1 || work->count == 0) goto done; /* one rank: its array is the result */
     if (be->host_memory) {
         FLM_TRY(be->stream->sync(be));
         FLM_TRY(comm->transport->begin(comm, work, &request));

@@ -1,8 +1,9 @@
-/* comm.h - groups of ranks: agreement on failure, reductions, and the divided-optimiser collectives.
+/* comm.h - a group of ranks: agreement on failures, collectives on host memory, and the non-blocking collectives on a
+ * backend's arrays that the sharded optimiser needs.
  *
- * A transport fills the table in comm_internal.h: `self` (one rank) and `mpi` for host memory, `staged` and `nccl` for
- * a device's (flm_comm_attach). Counts are int64_t elements and are split below INT_MAX inside. MPI_ERRORS_RETURN is
- * set on every communicator made here. SPDX-License-Identifier: Apache-2.0 */
+ * Arrays in host memory are sent by MPI; arrays of a device by NCCL or through pinned host memory (flm_comm_attach).
+ * Counts are int64_t elements; calls to MPI are split below INT_MAX. Communicators made here return their errors
+ * (MPI_ERRORS_RETURN). Starting and ending MPI belongs to process/process.h. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_COMM_H
 #define FLM_COMM_H
 
@@ -11,71 +12,76 @@
 #include <mpi.h>
 
 typedef struct flm_comm flm_comm;
-typedef struct flm_comm_request flm_comm_request; /* one collective under way; at most FLM_COMM_REQUESTS at once */
+typedef struct flm_comm_request flm_comm_request; /* one collective in progress */
 
-enum { FLM_COMM_REQUESTS = 256 };
+enum { FLM_COMM_REQUESTS = 256 }; /* collectives that may be in progress at once */
 
 /* flm_comm_create - a group over a duplicate of mpi. Collective over mpi. Errors: FLM_E_MPI, FLM_E_NOMEM. */
 flm_status flm_comm_create(MPI_Comm mpi, flm_comm **out);
 
-/* flm_comm_destroy - collective; accepts NULL, nulls it. */
+/* flm_comm_destroy - accepts NULL, sets it to NULL. Collective. */
 void flm_comm_destroy(flm_comm **comm);
 
-/* flm_comm_attach - prepare for collectives on be's arrays, where the host cannot read them: by NCCL where it is built,
- * be is a GPU and every rank has one of its own; else through pinned host memory (gathers straight from the device,
- * where MPI says that it can), in the same order of sums as on host memory. At most one device; stays until
- * flm_comm_detach, which comes before be is destroyed. Both collective. Errors: FLM_E_NOMEM, FLM_E_DEVICE;
- * FLM_E_MISMATCH where the ranks' devices are of different kinds. */
+/* flm_comm_attach - prepare collectives on the arrays of be, where the host cannot read them. NCCL is used where it was
+ * built in, be is a GPU and no two ranks share a GPU. Otherwise arrays are staged in pinned host memory, with the same
+ * order of sums as in host memory; a CUDA-aware MPI gathers directly from the device. Nothing happens for a single rank
+ * or where be's memory is the host's. One device at a time. Collective.
+ * Errors: FLM_E_NOMEM, FLM_E_DEVICE, FLM_E_ARG (a device is attached already); FLM_E_MISMATCH where the ranks' devices
+ * are of different kinds.
+ * flm_comm_detach - undo it, before be is destroyed. Collective. */
 flm_status flm_comm_attach(flm_comm *comm, flm_backend *be);
 void flm_comm_detach(flm_comm *comm);
 
-/* flm_comm_describe - how arrays of the attached device travel, for logs: "in host memory", "by NCCL 2.28", ... */
+/* flm_comm_describe - how arrays of the attached device are sent, for logs: "in host memory", "by NCCL", ... */
 const char *flm_comm_describe(const flm_comm *comm);
 
-/* flm_comm_abort - for a job that fails: let go of what is under way on devices, which would wait for ever. Not
- * collective; nothing but the end of the process may follow. */
+/* flm_comm_abort - for a job that fails: give up the collectives in progress on devices, which would wait forever. Not
+ * collective. After it the process may only end. */
 void flm_comm_abort(void);
 
 int flm_comm_rank(const flm_comm *comm);
 int flm_comm_size(const flm_comm *comm);
 int flm_comm_local_rank(const flm_comm *comm); /* among the ranks of this node */
 
-/* flm_comm_agree - make a local failure common: every rank gets FLM_OK, or the code of the lowest failing rank, which
- * alone will speak (the others are marked by flm_err_set_remote). Collective. */
+/* flm_comm_agree - share a failure: every rank gets FLM_OK, or the code of the lowest failing rank. That rank reports
+ * the error; on the others flm_err_remote names it. Collective. */
 flm_status flm_comm_agree(flm_comm *comm, flm_status local);
 
 /* flm_comm_barrier - collective. */
 flm_status flm_comm_barrier(flm_comm *comm);
 
-/* flm_comm_sum_f64 / max_i64 - in place over all ranks; identical bits on every rank. Host memory. Collective. */
+/* flm_comm_sum_f64, flm_comm_max_i64 - in place over all ranks, in host memory; the same bits on every rank.
+ * Collective. */
 flm_status flm_comm_sum_f64(flm_comm *comm, double *x, int64_t count);
 flm_status flm_comm_max_i64(flm_comm *comm, int64_t *x, int64_t count);
 
-/* flm_comm_broadcast - bytes from root. Host memory. Collective. */
+/* flm_comm_broadcast - count bytes of host memory from root to all. Collective. */
 flm_status flm_comm_broadcast(flm_comm *comm, void *bytes, int64_t count, int root);
 
-/* flm_comm_gather - count bytes of every rank to root, in rank order: all is [size * count] on root, ignored
- * elsewhere. Host memory. Collective. */
+/* flm_comm_gather - count bytes of host memory from every rank to root, in rank order: all is [size * count] on root
+ * and ignored elsewhere. Collective. */
 flm_status flm_comm_gather(flm_comm *comm, const void *mine, int64_t count, void *all, int root);
 
-/* flm_comm_sum_f32_begin - in place sum over ranks of f32 x [count] on be's memory. Deterministic for a given number
- * of ranks (NCCL: and machines). Collective; the same order of begins on every rank. Ends with flm_comm_wait, after
- * which what is queued on be finds the sum. Errors also FLM_E_UNSUPPORTED: device memory of a device not attached. */
+/* The three collectives below are non-blocking and in place. Every rank begins them in the same order. After
+ * flm_comm_wait, work queued on be sees the result. Sums are the same bits at every run on the same number of ranks
+ * (NCCL: and on the same machines). Errors: FLM_E_ARG; FLM_E_UNSUPPORTED for the memory of a device that is not
+ * attached; FLM_E_MPI, FLM_E_DEVICE. */
+
+/* flm_comm_sum_f32_begin - f32 x [count] on be: the sum over ranks, on every rank. */
 flm_status flm_comm_sum_f32_begin(flm_comm *comm, flm_backend *be, float *x, int64_t count, flm_comm_request **out);
 
-/* flm_comm_reduce_scatter_begin - x is [size * slice] f32 on be; afterwards this rank's slice
- * x[rank * slice .. + slice) holds the sum over ranks; the rest of x is undefined. Deterministic for a given number of
- * ranks. Collective, as above. */
+/* flm_comm_reduce_scatter_begin - f32 x [size * slice] on be: x [rank * slice .. + slice) becomes the sum over ranks;
+ * the rest of x becomes undefined. */
 flm_status flm_comm_reduce_scatter_begin(flm_comm *comm, flm_backend *be, float *x, int64_t slice,
                                          flm_comm_request **out);
 
-/* flm_comm_all_gather_begin - x is [size * slice] of dtype on be; every rank's own slice is in place, afterwards all
- * are. Collective, as above. */
+/* flm_comm_all_gather_begin - x [size * slice] of dtype on be: every rank has written its own slice; all ranks get all
+ * slices. */
 flm_status flm_comm_all_gather_begin(flm_comm *comm, flm_backend *be, void *x, flm_dtype dtype, int64_t slice,
                                      flm_comm_request **out);
 
-/* flm_comm_progress - let collectives under way advance; cheap; call it between pieces of computation. Not collective.
- */
+/* flm_comm_progress - advance the collectives in progress; cheap. Call it between parts of a computation, because MPI
+ * advances only inside its calls. Not collective. */
 flm_status flm_comm_progress(flm_comm *comm);
 
 /* flm_comm_wait - finish a request and set it to NULL; accepts NULL. */
@@ -86,11 +92,11 @@ flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request);
  * count: the device waits for them, and the host does not see for how long. */
 double flm_comm_seconds_waited(const flm_comm *comm);
 
-/* flm_comm_sync - until all that is queued on be is done, collectives that were waited for included: be's sync, but
- * for one that would wait for ever where a peer is gone. Not collective. Errors: FLM_E_DEVICE. */
+/* flm_comm_sync - wait until everything queued on be is done, collectives included. Unlike be's own sync it returns an
+ * error where a collective can never finish because another rank has failed. Not collective. Errors: FLM_E_DEVICE. */
 flm_status flm_comm_sync(flm_comm *comm, flm_backend *be);
 
-/* flm_comm_check_mpi - turn an MPI code into a status with MPI's text. Use FLM_MPI. */
+/* flm_comm_check_mpi - the status of an MPI return code, with MPI's text as the message. Use FLM_MPI. */
 flm_status flm_comm_check_mpi(int code, const char *what, const char *file, int line);
 
 #define FLM_MPI(call)                                               \

@@ -1,18 +1,18 @@
-/* comm_device.c - which way the arrays of a device travel. The only file that asks whether NCCL was built, and whether
- * MPI takes device pointers. SPDX-License-Identifier: Apache-2.0 */
+/* comm_device.c - attaches a device and chooses the transport of its arrays. The only file that knows whether NCCL was
+ * built in and whether MPI accepts device pointers. SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
 #include "comm/comm_internal.h"
 
 #include <string.h>
 #if defined(OPEN_MPI) && OPEN_MPI
-#include <mpi-ext.h> /* MPIX_CUDA_AWARE_SUPPORT: what Open MPI was built with; the function: what runs */
+#include <mpi-ext.h> /* the macro: built with CUDA; the function: CUDA is usable at run time */
 #endif
 
-/* A stream of CUDA's, which the emulation of its kernels has not (tests/emulate/). */
+/* A backend with a CUDA stream. The emulated one (tests/emulate/) has none. */
 static bool is_gpu(const flm_backend *be) { return be->kind == FLM_BACKEND_CUDA && be->stream->handle != NULL; }
 
-/* This rank's MPI takes pointers of GPUs. */
+/* Whether MPI on this rank accepts pointers to be's memory. */
 static bool mpi_is_cuda_aware(const flm_backend *be)
 {
 #if defined(MPIX_CUDA_AWARE_SUPPORT) && MPIX_CUDA_AWARE_SUPPORT
@@ -23,15 +23,15 @@ static bool mpi_is_cuda_aware(const flm_backend *be)
 #endif
 }
 
-/* The same kind of device on every rank, or an error on all; then cuda_aware is the same everywhere. */
+/* Check that all ranks have the same kind of device; make cuda_aware the same on all. */
 static flm_status compare(flm_comm *comm, const flm_backend *be)
 {
     flm_status rc = FLM_OK;
-    const int64_t far = !be->host_memory, gpu = is_gpu(be);
-    int64_t max[5] = {far, -far, gpu, -gpu, -(int64_t)mpi_is_cuda_aware(be)};
+    const int64_t device = !be->host_memory, gpu = is_gpu(be);
+    int64_t max[5] = {device, -device, gpu, -gpu, -(int64_t)mpi_is_cuda_aware(be)};
     FLM_TRY(flm_comm_max_i64(comm, max, 5));
     if (max[0] != -max[1] || max[2] != -max[3])
-        FLM_FAIL(FLM_E_MISMATCH, "the ranks' devices are of different kinds; this rank's is %s (see --device)",
+        FLM_FAIL(FLM_E_MISMATCH, "the ranks use different kinds of devices; rank %d uses %s (set --device)", comm->rank,
                  be->name);
     comm->cuda_aware = max[4] != 0;
 done:
@@ -43,9 +43,9 @@ static flm_status choose(flm_comm *comm)
     flm_status rc = FLM_OK;
     comm->device = &flm_transport_staged;
 #if FLM_HAVE_NCCL
-    bool fits = false;
-    if (is_gpu(comm->be)) FLM_TRY(flm_nccl_is_usable(comm, &fits));
-    if (fits) comm->device = &flm_transport_nccl;
+    bool usable = false;
+    if (is_gpu(comm->be)) FLM_TRY(flm_nccl_is_usable(comm, &usable));
+    if (usable) comm->device = &flm_transport_nccl;
 done:
 #endif
     return rc;
@@ -55,7 +55,7 @@ flm_status flm_comm_attach(flm_comm *comm, flm_backend *be)
 {
     flm_status rc = FLM_OK;
     if (comm->be)
-        return flm_err_raise(FLM_E_ARG, __FILE__, __LINE__, "comm: device %s is attached already", comm->be->name);
+        return flm_err_raise(FLM_E_ARG, __FILE__, __LINE__, "comm: device %s is already attached", comm->be->name);
     if (comm->size == 1) goto done;
     FLM_TRY(compare(comm, be));
     if (be->host_memory) goto done;

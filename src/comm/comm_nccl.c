@@ -1,11 +1,11 @@
-/* comm_nccl.c - collectives between GPUs by NCCL, on a stream of its own beside the backend's.
+/* comm_nccl.c - collectives between GPUs by NCCL, on a stream of their own.
  *
- * A begin makes NCCL's stream wait for what is queued on the compute stream so far, and queues the collective there; a
- * wait makes the compute stream wait for that collective alone. The host waits for nothing, so the reduction of one
- * bucket runs beside the backward pass of the next.
- * Failures of a peer are seen by ncclCommGetAsyncError at every begin, progress and wait; a rank that hangs in a stream
- * meanwhile is ended with the job by the rank that failed (flm_process_fail).
- * Refuses: sums in the order of the ranks (NCCL's order depends on the machines), and two ranks on one GPU.
+ * begin makes that stream wait for the work queued on the backend's stream so far and queues the collective; wait makes
+ * the backend's stream wait for that collective. The host does not wait, so the reduction of one bucket overlaps the
+ * backward pass of the next.
+ * Failures of other ranks are found by ncclCommGetAsyncError at every begin, progress, wait and sync. A rank blocked
+ * elsewhere ends with the job, which the failing rank aborts (flm_process_fail).
+ * Not supported: sums in the order of the ranks (NCCL's order depends on the machines); two ranks on one GPU.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "comm/comm_internal.h"
 
@@ -18,7 +18,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { GPU_BYTES = 48, POLL_NS = 50000 }; /* node and bus id */
+enum {
+    GPU_BYTES = 48, /* text that identifies a GPU: node and bus id */
+    POLL_NS = 50000 /* between two queries of nccl_sync */
+};
 
 typedef struct nccl_request {
     flm_comm_request base; /* first */
@@ -28,19 +31,19 @@ typedef struct nccl_request {
 
 typedef struct nccl_state {
     ncclComm_t nccl;
-    cudaStream_t stream, compute; /* ours; the backend's */
-    cudaEvent_t ready;            /* what was queued on compute at a begin */
+    cudaStream_t stream, compute; /* of the collectives; of the backend */
+    cudaEvent_t ready;            /* the work queued on compute at a begin */
     nccl_request pool[FLM_COMM_REQUESTS], *unused;
     struct nccl_state *next;
 } nccl_state;
 
-/* Every communicator of this process, for the end of a job that fails. */
+/* Every communicator of this process, for flm_nccl_abort. */
 static nccl_state *all_states;
 
 static flm_status err_cuda(cudaError_t code, const char *what, const char *file, int line)
 {
     if (code == cudaSuccess) return FLM_OK;
-    cudaGetLastError(); /* not for the next launch to find */
+    cudaGetLastError(); /* reset it: the next launch must not report it */
     return flm_err_raise(FLM_E_DEVICE, file, line, "CUDA: %s (%s) in %s", cudaGetErrorString(code),
                          cudaGetErrorName(code), what);
 }
@@ -64,12 +67,12 @@ static flm_status err_nccl(const nccl_state *s, ncclResult_t code, const char *w
         if (rc != FLM_OK) goto done;                               \
     } while (0)
 
-flm_status flm_nccl_is_usable(flm_comm *comm, bool *fits)
+flm_status flm_nccl_is_usable(flm_comm *comm, bool *usable)
 {
     flm_status rc = FLM_OK;
     char mine[GPU_BYTES] = "", bus[24] = "", *all = NULL;
     int device = 0;
-    bool apart = true;
+    int64_t shared = 0;
 
     FLM_TRY(flm_comm_agree(comm, err_cuda(cudaGetDevice(&device), "cudaGetDevice", __FILE__, __LINE__)));
     FLM_TRY(flm_comm_agree(
@@ -77,17 +80,17 @@ flm_status flm_nccl_is_usable(flm_comm *comm, bool *fits)
     snprintf(mine, sizeof mine, "%d %s", comm->node, bus);
     all = malloc((size_t)comm->size * GPU_BYTES);
     if (all == NULL)
-        rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the GPUs of %d ranks", comm->size);
+        rc =
+            flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for a table of the GPUs of %d ranks", comm->size);
     FLM_TRY(flm_comm_agree(comm, rc));
     FLM_TRY(flm_comm_gather(comm, mine, GPU_BYTES, all, 0));
     FLM_TRY(flm_comm_broadcast(comm, all, (int64_t)comm->size * GPU_BYTES, 0));
     for (int r = 0; r < comm->size; r++)
-        if (r != comm->rank && strcmp(all + (size_t)r * GPU_BYTES, mine) == 0) apart = false;
-    int64_t shared = !apart; /* those that share none know of no other's */
-    FLM_TRY(flm_comm_max_i64(comm, &shared, 1));
+        if (r != comm->rank && strcmp(all + (size_t)r * GPU_BYTES, mine) == 0) shared = 1;
+    FLM_TRY(flm_comm_max_i64(comm, &shared, 1)); /* a rank sees only its own conflicts */
     if (shared)
-        flm_log(FLM_LOG_INFO, "some ranks share a GPU: NCCL does not serve them, sums go through the hosts' memory");
-    *fits = !shared;
+        flm_log(FLM_LOG_INFO, "some ranks share a GPU, which NCCL does not support: collectives use host memory");
+    *usable = !shared;
 done:
     free(all);
     return rc;
@@ -109,18 +112,18 @@ static void nccl_close(flm_comm *comm)
     comm->device_state = NULL;
 }
 
-/* Stream and events: what each rank makes for itself. */
+/* Stream, events and the pool of requests. */
 static flm_status make_local(flm_comm *comm)
 {
     flm_status rc = FLM_OK;
-    int min = 0, greatest = 0;
+    int lowest = 0, highest = 0;
     nccl_state *s = calloc(1, sizeof *s);
-    if (s == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the requests of a group");
+    if (s == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the requests of a group of ranks");
     comm->device_state = s;
     s->compute = comm->be->stream->handle(comm->be);
-    /* First in turn when multiprocessors come free: others wait for what a rank does not send. */
-    TRY_CUDA(cudaDeviceGetStreamPriorityRange(&min, &greatest));
-    TRY_CUDA(cudaStreamCreateWithPriority(&s->stream, cudaStreamNonBlocking, greatest));
+    /* High priority: other ranks wait for data that this one has not sent. */
+    TRY_CUDA(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
+    TRY_CUDA(cudaStreamCreateWithPriority(&s->stream, cudaStreamNonBlocking, highest));
     TRY_CUDA(cudaEventCreateWithFlags(&s->ready, cudaEventDisableTiming));
     for (int i = FLM_COMM_REQUESTS - 1; i >= 0; i--) {
         s->pool[i].base.transport = &flm_transport_nccl;
@@ -136,7 +139,7 @@ static flm_status nccl_open(flm_comm *comm)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     ncclUniqueId id;
-    ncclConfig_t config = NCCL_CONFIG_INITIALIZER; /* blocking: the call returns when all ranks have come */
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER; /* blocking: returns when all ranks have joined */
     int version = 0;
 
     memset(&id, 0, sizeof id);
@@ -145,27 +148,27 @@ static flm_status nccl_open(flm_comm *comm)
     if (comm->rank == 0) local = err_nccl(NULL, ncclGetUniqueId(&id), "ncclGetUniqueId", __FILE__, __LINE__);
     FLM_TRY(flm_comm_agree(comm, local));
     FLM_TRY(flm_comm_broadcast(comm, &id, sizeof id, 0));
-    /* Not agreed on: the others are inside, and a rank that fails here ends the job. */
+    /* No agreement is possible: the other ranks are inside the call. A rank that fails here ends the job. */
     TRY_NCCL(NULL, ncclCommInitRankConfig(&s->nccl, comm->size, id, comm->rank, &config));
     s->next = all_states;
     all_states = s;
     TRY_NCCL(NULL, ncclGetVersion(&version));
-    flm_log(FLM_LOG_INFO, "NCCL %d.%d.%d between %d GPUs", version / 10000, version % 10000 / 100, version % 100,
+    flm_log(FLM_LOG_INFO, "NCCL %d.%d.%d on %d GPUs", version / 10000, version % 10000 / 100, version % 100,
             comm->size);
 done:
     return rc;
 }
 
-/* A failure that came after the call that caused it, a peer's included. The communicator is given up at once: till then
- * its kernels wait on the device, and freeing memory would wait for them. */
+/* Check for asynchronous failures, also of other ranks. A failed communicator is aborted at once: until then its
+ * kernels wait on the device, and freeing memory would wait for them. */
 static flm_status check(nccl_state *s)
 {
     flm_status rc = FLM_OK;
     ncclResult_t state = ncclSuccess;
-    if (s->nccl == NULL) FLM_FAIL(FLM_E_DEVICE, "NCCL: the communicator was given up after a failure");
+    if (s->nccl == NULL) FLM_FAIL(FLM_E_DEVICE, "NCCL: the communicator was aborted after a failure");
     TRY_NCCL(s, ncclCommGetAsyncError(s->nccl, &state));
     if (state != ncclSuccess && state != ncclInProgress) {
-        rc = flm_err_raise(FLM_E_DEVICE, __FILE__, __LINE__, "NCCL: %s, found between calls: %s",
+        rc = flm_err_raise(FLM_E_DEVICE, __FILE__, __LINE__, "NCCL: asynchronous error: %s: %s",
                            ncclGetErrorString(state), ncclGetLastError(s->nccl));
         ncclCommAbort(s->nccl);
         s->nccl = NULL;
@@ -174,8 +177,7 @@ done:
     return rc;
 }
 
-/* What is queued may wait for a peer that is gone, which NCCL notices and the stream does not: both are asked in turn.
- */
+/* The queued work may wait for a rank that has failed. NCCL notices, the stream does not: query both in turn. */
 static flm_status nccl_sync(flm_comm *comm)
 {
     flm_status rc = FLM_OK;
@@ -183,7 +185,7 @@ static flm_status nccl_sync(flm_comm *comm)
     cudaError_t state;
     TRY_CUDA(cudaEventRecord(s->ready, s->compute));
     while ((state = cudaEventQuery(s->ready)) == cudaErrorNotReady) {
-        cudaGetLastError(); /* "not ready" is not for the next launch to find */
+        cudaGetLastError(); /* reset "not ready" */
         FLM_TRY(check(s));
         nanosleep(&(struct timespec){0, POLL_NS}, NULL);
     }
@@ -192,7 +194,7 @@ done:
     return rc;
 }
 
-/* The collective itself, in place; a gather moves bytes, whatever they are. */
+/* Queue the collective itself, in place. A gather sends bytes of any dtype. */
 static flm_status queue(const flm_comm *comm, const nccl_state *s, const flm_comm_work *work)
 {
     flm_status rc = FLM_OK;
@@ -205,7 +207,7 @@ static flm_status queue(const flm_comm *comm, const nccl_state *s, const flm_com
         goto done;
     }
     if (work->dtype != FLM_DTYPE_F32 && work->dtype != FLM_DTYPE_F64)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "comm: sums of %s", flm_dtype_name(work->dtype));
+        FLM_FAIL(FLM_E_UNSUPPORTED, "comm: no sum of %s; f32 or f64", flm_dtype_name(work->dtype));
     if (work->kind == FLM_COMM_REDUCE_SCATTER)
         TRY_NCCL(s, ncclReduceScatter(x, own, slice, type, ncclSum, s->nccl, s->stream));
     else
@@ -219,7 +221,7 @@ static flm_status nccl_begin(flm_comm *comm, const flm_comm_work *work, flm_comm
     flm_status rc = FLM_OK;
     nccl_state *s = comm->device_state;
     nccl_request *q = s->unused;
-    if (q == NULL) FLM_FAIL(FLM_E_ARG, "comm: more than %d collectives at once", FLM_COMM_REQUESTS);
+    if (q == NULL) FLM_FAIL(FLM_E_ARG, "comm: more than %d collectives in progress", FLM_COMM_REQUESTS);
     FLM_TRY(check(s));
     TRY_CUDA(cudaEventRecord(s->ready, s->compute));
     TRY_CUDA(cudaStreamWaitEvent(s->stream, s->ready, 0));
@@ -240,7 +242,7 @@ static flm_status nccl_wait(flm_comm *comm, flm_comm_request *base)
     nccl_request *q = (nccl_request *)base;
     TRY_CUDA(cudaStreamWaitEvent(s->compute, q->done, 0));
     FLM_TRY(check(s));
-    q->next = s->unused; /* its event is recorded anew only behind what waits for it now */
+    q->next = s->unused; /* its event may be reused: the stream's wait on it is queued already */
     s->unused = q;
 done:
     return rc;

@@ -1,4 +1,4 @@
-/* comm_self.c - the transport of a single rank: everything is done as soon as it is begun.
+/* comm_self.c - the transport of a single rank, whose arrays are the result already.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "comm/comm_internal.h"
 
@@ -13,7 +13,7 @@ static void self_close(flm_comm *comm) { (void)comm; }
 static flm_status self_begin(flm_comm *comm, const flm_comm_work *work, flm_comm_request **out)
 {
     (void)comm;
-    (void)work; /* the sum over one rank, and its own slice, are there already */
+    (void)work;
     *out = NULL;
     return FLM_OK;
 }

@@ -1,9 +1,11 @@
-/* comm_staged.c - device memory that neither the host nor MPI can read: through pinned host memory and comm->transport.
+/* comm_staged.c - collectives on device memory that the host cannot read, through pinned host memory and
+ * comm->transport.
  *
- * An array goes in pieces: of every rank's slice the elements [at, at + n), side by side in a staging buffer, which is
- * a smaller collective of the same kind; so sums have the same bits as in host memory. There are two buffers: while one
- * piece is under way between the ranks, the next comes from the device. A begin returns when its last piece is through;
- * the way back to the device is queued. Gathers go straight from the device where MPI takes its pointers.
+ * An array is processed in chunks. A chunk is the elements [at, at + n) of every rank's slice, next to each other in a
+ * staging buffer: a smaller collective of the same kind, so that sums have the same bits as in host memory. There are
+ * two buffers: while one chunk is exchanged between the ranks, the next is copied from the device. begin returns after
+ * the exchange of the last chunk, whose copy to the device is queued. Where MPI is CUDA-aware, all-gathers need no
+ * staging.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "comm/comm_internal.h"
 
@@ -16,19 +18,19 @@ typedef struct staged_state {
     size_t bytes; /* of each */
 } staged_state;
 
-/* One piece on its way. */
-typedef struct piece {
-    flm_comm_work work; /* on the buffer */
-    int64_t at;         /* in every slice */
+/* One chunk in progress. */
+typedef struct chunk {
+    flm_comm_work work; /* the collective on the buffer */
+    int64_t at;         /* offset in every slice */
     flm_comm_request *request;
-} piece;
+} chunk;
 
 static void staged_close(flm_comm *comm)
 {
     staged_state *s = comm->device_state;
     flm_backend *be = comm->be;
     if (s == NULL) return;
-    be->stream->sync(be); /* what is on its way from a buffer; an error was, or will be, another call's */
+    be->stream->sync(be); /* copies from a buffer; an error is reported by another call */
     for (int i = 0; i < BUFFERS; i++) be->memory->host_release(be, s->buffer[i]);
     free(s);
     comm->device_state = NULL;
@@ -39,7 +41,7 @@ static flm_status make_buffers(flm_comm *comm)
     flm_status rc = FLM_OK;
     flm_backend *be = comm->be;
     staged_state *s = calloc(1, sizeof *s);
-    if (s == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the staging of device %s", be->name);
+    if (s == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for staging the arrays of device %s", be->name);
     comm->device_state = s;
     s->bytes = BUFFER_BYTES;
     /* At least one element of the largest dtype of every rank. */
@@ -51,7 +53,7 @@ done:
 
 static flm_status staged_open(flm_comm *comm) { return flm_comm_agree(comm, make_buffers(comm)); }
 
-/* Elements that rank r has in [at, at + n) of its slice. */
+/* The number of elements in [at, at + n) of rank r's slice. */
 static int64_t count_of(const flm_comm_work *work, int r, int64_t at, int64_t n)
 {
     const int64_t first = r * work->slice + at;
@@ -60,17 +62,17 @@ static int64_t count_of(const flm_comm_work *work, int r, int64_t at, int64_t n)
     return end > first ? end - first : 0;
 }
 
-/* The ranks' parts of a piece, between the device's array and the buffer: own, others or both. */
-static flm_status copy_parts(flm_comm *comm, const flm_comm_work *work, const piece *p, bool to_host, bool own,
+/* Copy a chunk between the device's array and the buffer: this rank's slice, those of the other ranks, or both. */
+static flm_status copy_parts(flm_comm *comm, const flm_comm_work *work, const chunk *c, bool to_host, bool own,
                              bool others)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = comm->be;
     const size_t element = flm_dtype_size(work->dtype);
     for (int r = 0; r < comm->size; r++) {
-        const size_t bytes = (size_t)count_of(work, r, p->at, p->work.slice) * element;
-        char *device = (char *)work->x + (size_t)(r * work->slice + p->at) * element;
-        char *host = (char *)p->work.x + (size_t)(r * p->work.slice) * element;
+        const size_t bytes = (size_t)count_of(work, r, c->at, c->work.slice) * element;
+        char *device = (char *)work->x + (size_t)(r * work->slice + c->at) * element;
+        char *host = (char *)c->work.x + (size_t)(r * c->work.slice) * element;
         if (bytes == 0 || !(r == comm->rank ? own : others)) continue;
         if (to_host)
             FLM_TRY(be->memory->to_host(be, host, device, bytes));
@@ -81,44 +83,44 @@ done:
     return rc;
 }
 
-static flm_status piece_begin(flm_comm *comm, const flm_comm_work *work, piece *p)
+static flm_status begin_chunk(flm_comm *comm, const flm_comm_work *work, chunk *c)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(copy_parts(comm, work, p, true, true, work->kind != FLM_COMM_ALL_GATHER));
+    FLM_TRY(copy_parts(comm, work, c, true, true, work->kind != FLM_COMM_ALL_GATHER));
     FLM_TRY(comm->be->stream->sync(comm->be));
-    FLM_TRY(comm->transport->begin(comm, &p->work, &p->request));
+    FLM_TRY(comm->transport->begin(comm, &c->work, &c->request));
 done:
     return rc;
 }
 
-/* Through between the ranks, and queued on its way back. */
-static flm_status piece_end(flm_comm *comm, const flm_comm_work *work, piece *p)
+/* Finish the exchange and queue the copy to the device. */
+static flm_status end_chunk(flm_comm *comm, const flm_comm_work *work, chunk *c)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_comm_wait(comm, &p->request));
-    FLM_TRY(copy_parts(comm, work, p, false, work->kind != FLM_COMM_ALL_GATHER, work->kind != FLM_COMM_REDUCE_SCATTER));
+    FLM_TRY(flm_comm_wait(comm, &c->request));
+    FLM_TRY(copy_parts(comm, work, c, false, work->kind != FLM_COMM_ALL_GATHER, work->kind != FLM_COMM_REDUCE_SCATTER));
 done:
     return rc;
 }
 
-/* A device array of any size in pieces. A buffer's next copy from the device is queued behind its last one to it. */
-static flm_status run_pieces(flm_comm *comm, const flm_comm_work *work)
+/* All chunks of an array. A buffer may be reused at once: its next copy is queued behind its previous one. */
+static flm_status run_chunks(flm_comm *comm, const flm_comm_work *work)
 {
     flm_status rc = FLM_OK;
     const staged_state *s = comm->device_state;
     const int64_t max = (int64_t)(s->bytes / flm_dtype_size(work->dtype)) / comm->size;
-    const int64_t pieces = (work->slice + max - 1) / max;
-    piece p[BUFFERS];
-    for (int64_t i = 0; i <= pieces; i++) {
-        piece *next = &p[i % BUFFERS];
-        if (i < pieces) {
+    const int64_t chunks = (work->slice + max - 1) / max;
+    chunk ring[BUFFERS];
+    for (int64_t i = 0; i <= chunks; i++) {
+        chunk *next = &ring[i % BUFFERS];
+        if (i < chunks) {
             const int64_t at = i * max, n = work->slice - at < max ? work->slice - at : max;
             int64_t count = 0;
             for (int r = 0; r < comm->size; r++) count += count_of(work, r, at, n);
-            *next = (piece){{work->kind, s->buffer[i % BUFFERS], work->dtype, count, n}, at, NULL};
-            if (count > 0) FLM_TRY(piece_begin(comm, work, next));
+            *next = (chunk){{work->kind, s->buffer[i % BUFFERS], work->dtype, count, n}, at, NULL};
+            if (count > 0) FLM_TRY(begin_chunk(comm, work, next));
         }
-        if (i > 0 && p[(i - 1) % BUFFERS].work.count > 0) FLM_TRY(piece_end(comm, work, &p[(i - 1) % BUFFERS]));
+        if (i > 0 && ring[(i - 1) % BUFFERS].work.count > 0) FLM_TRY(end_chunk(comm, work, &ring[(i - 1) % BUFFERS]));
     }
 done:
     return rc;
@@ -129,10 +131,10 @@ static flm_status staged_begin(flm_comm *comm, const flm_comm_work *work, flm_co
     flm_status rc = FLM_OK;
     flm_comm_request *request = NULL;
     if (work->kind == FLM_COMM_ALL_GATHER && comm->cuda_aware) {
-        FLM_TRY(comm->be->stream->sync(comm->be)); /* the own slice is written */
+        FLM_TRY(comm->be->stream->sync(comm->be)); /* this rank's slice must be written */
         FLM_TRY(comm->transport->begin(comm, work, &request));
     } else {
-        FLM_TRY(run_pieces(comm, work));
+        FLM_TRY(run_chunks(comm, work));
     }
     *out = request;
 done:
@@ -141,14 +143,14 @@ done:
 
 static flm_status staged_progress(flm_comm *comm)
 {
-    (void)comm; /* nothing is under way but what comm->transport has */
+    (void)comm; /* only comm->transport has requests in progress */
     return FLM_OK;
 }
 
 static flm_status staged_wait(flm_comm *comm, flm_comm_request *request)
 {
     (void)comm;
-    (void)request; /* never: its requests are comm->transport's */
+    (void)request; /* never called: requests belong to comm->transport */
     return FLM_OK;
 }
 
