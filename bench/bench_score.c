@@ -54,7 +54,7 @@ static flm_status run(void *arg)
 {
     work *w = arg;
     const double begin = processor_seconds();
-    const flm_status rc = flm_gpt2_nll(w->gpt2, w->ids, w->starts, w->batch, w->nll);
+    const flm_status rc = flm_gpt2_compute_nll(w->gpt2, w->ids, w->starts, w->batch, w->nll);
     w->processor[w->runs++] = processor_seconds() - begin;
     return rc;
 }

@@ -1,10 +1,10 @@
 /* flm_convert.c - the program: published weights to the suite's files, and back. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
 #include "convert/convert.h"
+#include "io/io_h5.h"
 #include "process/process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,19 +29,6 @@ static const flm_option table[] = {
     {"weights", FLM_OPTION_CHOICE, AT(weights), "all", 0, 0, weights_choices, "To safetensors", "SET",
      "all: NAME and ema.NAME; ema or raw: that set alone, under the plain names", false},
 };
-
-/* Whether a file begins as HDF5 does. */
-static flm_status is_hdf5(const char *path, bool *hdf5)
-{
-    flm_status rc = FLM_OK;
-    char head[8] = "";
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || read(fd, head, sizeof head) < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
-    *hdf5 = memcmp(head, "\x89HDF\r\n\x1a\n", 8) == 0;
-done:
-    if (fd >= 0) close(fd);
-    return rc;
-}
 
 /* Whether a file is one of a Hugging Face folder's; then the folder's path. */
 static bool in_folder(const char *path, char *folder, size_t size)
@@ -71,8 +58,8 @@ static flm_status convert(const flm_convert_options *o, const char *in, const ch
         FLM_TRY(flm_convert_gpt2(folder, out));
         goto done;
     }
-    FLM_TRY(is_hdf5(in, &hdf5));
-    FLM_TRY(hdf5 ? flm_convert_back(o, in, out) : flm_convert_flm(o, in, out));
+    FLM_TRY(flm_h5_detect(in, &hdf5));
+    FLM_TRY(hdf5 ? flm_convert_export(o, in, out) : flm_convert_flm(o, in, out));
 done:
     return rc;
 }

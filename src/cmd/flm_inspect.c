@@ -14,34 +14,34 @@
 static const char *const no_yes[] = {"no", "yes", NULL};
 
 static const flm_option table[] = {
-    {"verify", FLM_OPTION_CHOICE, offsetof(inspect_options, verify), "yes", 0, 0, no_yes, "Inspection", "yes|no",
+    {"verify", FLM_OPTION_CHOICE, offsetof(flm_inspect_options, verify), "yes", 0, 0, no_yes, "Inspection", "yes|no",
      "Read all data and hold them against their checksums", false},
-    {"rows", FLM_OPTION_INT, offsetof(inspect_options, rows), "0", 0, 1e9, NULL, "Inspection", "N",
+    {"rows", FLM_OPTION_INT, offsetof(flm_inspect_options, rows), "0", 0, 1e9, NULL, "Inspection", "N",
      "Print the first N rows of tokens as text", false},
 };
 
 /* Whether a folder holds a name. */
 static bool holds(const char *directory, const char *name)
 {
-    char path[INSPECT_PATH_BYTES];
+    char path[FLM_INSPECT_PATH_BYTES];
     struct stat st;
     return snprintf(path, sizeof path, "%s/%s", directory, name) < (int)sizeof path && lstat(path, &st) == 0;
 }
 
-static flm_status inspect_directory(const char *path, const inspect_options *options)
+static flm_status inspect_directory(const char *path, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
-    char below[INSPECT_PATH_BYTES];
+    char below[FLM_INSPECT_PATH_BYTES];
 
     if (holds(path, "index.h5")) {
-        FLM_TRY(inspect_shards(path, options));
+        FLM_TRY(flm_inspect_shards(path, options));
     } else if (holds(path, "latest")) {
-        FLM_TRY(inspect_checkpoints(path, options));
+        FLM_TRY(flm_inspect_checkpoints(path, options));
     } else if (holds(path, "checkpoints") || holds(path, "config.ini")) {
         printf("%s: run directory\n", path);
         if (snprintf(below, sizeof below, "%s/checkpoints", path) >= (int)sizeof below)
             FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
-        if (holds(path, "checkpoints")) FLM_TRY(inspect_checkpoints(below, options));
+        if (holds(path, "checkpoints")) FLM_TRY(flm_inspect_checkpoints(below, options));
     } else {
         FLM_FAIL(
             FLM_E_FORMAT,
@@ -53,30 +53,30 @@ done:
     return rc;
 }
 
-static flm_status inspect_file(const char *path, const inspect_options *options)
+static flm_status inspect_file(const char *path, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
     const char *kind = NULL, *slash = strrchr(path, '/');
-    char directory[INSPECT_PATH_BYTES];
+    char directory[FLM_INSPECT_PATH_BYTES];
 
     FLM_TRY(flm_schema_kind(path, &kind));
     if (strcmp(kind, "checkpoint") == 0) {
-        FLM_TRY(inspect_checkpoint(path, options));
+        FLM_TRY(flm_inspect_checkpoint(path, options));
     } else if (strcmp(kind, "samples") == 0) {
-        FLM_TRY(inspect_samples(path, options));
+        FLM_TRY(flm_inspect_samples(path, options));
     } else if (strcmp(kind, "shard") == 0) {
-        FLM_TRY(inspect_shard(path, options));
+        FLM_TRY(flm_inspect_shard(path, options));
     } else { /* an index speaks for its folder */
         if (snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".") >=
             (int)sizeof directory)
             FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
-        FLM_TRY(inspect_shards(directory, options));
+        FLM_TRY(flm_inspect_shards(directory, options));
     }
 done:
     return rc;
 }
 
-static flm_status inspect(const flm_options *words, const inspect_options *options)
+static flm_status inspect(const flm_options *words, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
     struct stat st;
@@ -97,7 +97,7 @@ int main(int argc, char **argv)
     flm_status rc = FLM_OK;
     flm_comm *world = NULL;
     flm_options *words = NULL;
-    inspect_options options = {0};
+    flm_inspect_options options = {0};
     bool stop = false, first;
 
     FLM_TRY(flm_process_init(&argc, &argv, &world));

@@ -3,6 +3,7 @@
 #include "cmd/cmd_options.h"
 #include "process/process.h"
 #include "sample/sample_checkpoints.h"
+#include "score/score_files.h"
 
 #include <stdlib.h>
 
@@ -21,8 +22,8 @@ static const flm_option table[] = {
      false},
     {"samples-dir", FLM_OPTION_STRING, AT(samples_dir), "", 0, 0, NULL, "Files", "DIR",
      "Where samples of checkpoints that are compared go, and are found again", false},
-    {"keep", FLM_OPTION_STRING, AT(keep), "", 0, 0, NULL, "Files", "DIR",
-     "Keep the scores of texts there, a line a text, and go on with them (samples files keep their own)", false},
+    {"scores-dir", FLM_OPTION_STRING, AT(scores_dir), "", 0, 0, NULL, "Files", "DIR",
+     "Store the scores of texts there, and reuse those that are there (samples files hold their own)", false},
     {"steps", FLM_OPTION_LIST, AT(steps), "", 0, 0, NULL, "Files", "N[,N...]",
      "Of samples files these numbers of steps, all when not given; of checkpoints the steps to sample with", false},
     {"field", FLM_OPTION_STRING, AT(field), "text", 0, 0, NULL, "Files", "NAME", "Where the text is in a line of JSON",
@@ -63,8 +64,8 @@ int main(int argc, char **argv)
                            flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be)));
     files = calloc((size_t)count + 1, sizeof *files);
     FLM_TRY(flm_comm_agree(world, files ? FLM_OK : flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory")));
-    FLM_TRY(flm_sample_checkpoints(world, be, &o, paths, count, files, flm_process_stop_requested));
-    FLM_TRY(flm_score_run(world, be, &o, (const char *const *)files, count, flm_process_stop_requested));
+    FLM_TRY(flm_sample_checkpoints_generate(world, be, &o, paths, count, files, flm_process_stop_requested));
+    FLM_TRY(flm_score_files_run(world, be, &o, (const char *const *)files, count, flm_process_stop_requested));
 done:
     for (int i = 0; files && i < count; i++) free(files[i]);
     free(files);

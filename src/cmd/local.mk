@@ -12,6 +12,7 @@ flm_score_SOURCES = %D%/flm_score.c
 flm_score_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 flm_score_LDADD = libflm_cmd.a $(LINK_SAMPLE)
 flm_convert_SOURCES = %D%/flm_convert.c
+flm_convert_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
 flm_convert_LDADD = libflm_cmd.a $(LINK_CONVERT)
 flm_inspect_SOURCES = %D%/flm_inspect.c
 flm_inspect_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)

@@ -22,9 +22,9 @@ flm_status flm_convert_gpt2(const char *directory, const char *out);
  * stand in the options: FLM_E_USAGE naming the one that lacks. Errors also FLM_E_FORMAT, FLM_E_IO. */
 flm_status flm_convert_flm(const flm_convert_options *options, const char *in, const char *out);
 
-/* flm_convert_back - weights of any checkpoint of the suite to safetensors, bit for bit, under the published names; EMA
- * weights as "ema.NAME", or alone under the plain names. What flm_convert_flm needs to know stands in the metadata.
+/* flm_convert_export - weights of any checkpoint of the suite to safetensors, bit for bit, under the published names;
+ * EMA weights as "ema.NAME", or alone under the plain names. What flm_convert_flm needs to know stands in the metadata.
  * Errors: FLM_E_MISMATCH (no such weights in it), those of files. */
-flm_status flm_convert_back(const flm_convert_options *options, const char *in, const char *out);
+flm_status flm_convert_export(const flm_convert_options *options, const char *in, const char *out);
 
 #endif

@@ -49,7 +49,7 @@ done:
     return rc;
 }
 
-flm_status flm_convert_back(const flm_convert_options *options, const char *in, const char *out)
+flm_status flm_convert_export(const flm_convert_options *options, const char *in, const char *out)
 {
     flm_status rc = FLM_OK;
     export e = {.from = NULL};

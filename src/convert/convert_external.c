@@ -11,14 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
-int64_t flm_foreign_size(flm_foreign_dtype dtype) { return dtype == FLM_FOREIGN_F32 ? 4 : 2; }
+int64_t flm_external_element_size(flm_external_dtype dtype) { return dtype == FLM_EXTERNAL_F32 ? 4 : 2; }
 
-flm_status flm_foreign_add(flm_foreign *foreign, const char *name, flm_foreign_tensor **out)
+flm_status flm_external_add(flm_external *foreign, const char *name, flm_external_tensor **out)
 {
     flm_status rc = FLM_OK;
-    if (foreign->count == FLM_FOREIGN_TENSORS_MAX)
-        FLM_FAIL(FLM_E_FORMAT, "%s: has more than %d tensors", foreign->path, FLM_FOREIGN_TENSORS_MAX);
-    if (!name[0] || strlen(name) >= FLM_FOREIGN_NAME_BYTES)
+    if (foreign->count == FLM_EXTERNAL_TENSORS_MAX)
+        FLM_FAIL(FLM_E_FORMAT, "%s: has more than %d tensors", foreign->path, FLM_EXTERNAL_TENSORS_MAX);
+    if (!name[0] || strlen(name) >= FLM_EXTERNAL_NAME_BYTES)
         FLM_FAIL(FLM_E_FORMAT, "%s: tensor \"%.80s\": the name is empty or too long", foreign->path, name);
     if (foreign->count == foreign->capacity) {
         const int capacity = foreign->capacity ? 2 * foreign->capacity : 64;
@@ -34,7 +34,7 @@ done:
     return rc;
 }
 
-flm_status flm_foreign_count(flm_foreign_tensor *tensor)
+flm_status flm_external_count_elements(flm_external_tensor *tensor)
 {
     flm_status rc = FLM_OK;
     int64_t bytes = sizeof(double), elements = 1; /* of the largest dtype, so that any size fits afterwards */
@@ -66,10 +66,10 @@ static float half_value(uint16_t half)
     return v.f;
 }
 
-void flm_foreign_widen(flm_foreign_dtype dtype, const void *from, int64_t count, float *to)
+void flm_external_widen(flm_external_dtype dtype, const void *from, int64_t count, float *to)
 {
     const uint16_t *x = from;
-    if (dtype == FLM_FOREIGN_BF16)
+    if (dtype == FLM_EXTERNAL_BF16)
         for (int64_t i = 0; i < count; i++) to[i] = flm_bf16_to_f32(x[i]);
     else
         for (int64_t i = 0; i < count; i++) to[i] = half_value(x[i]);
@@ -88,11 +88,11 @@ done:
     return rc;
 }
 
-flm_status flm_foreign_open(const char *path, flm_foreign **out)
+flm_status flm_external_open(const char *path, flm_external **out)
 {
     flm_status rc = FLM_OK;
     unsigned char head[4];
-    flm_foreign *f = calloc(1, sizeof *f);
+    flm_external *f = calloc(1, sizeof *f);
 
     if (!f) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
     if (snprintf(f->path, sizeof f->path, "%s", path) >= (int)sizeof f->path)
@@ -108,13 +108,13 @@ flm_status flm_foreign_open(const char *path, flm_foreign **out)
     *out = f;
     f = NULL;
 done:
-    flm_foreign_close(&f);
+    flm_external_close(&f);
     return rc;
 }
 
-void flm_foreign_close(flm_foreign **foreign)
+void flm_external_close(flm_external **foreign)
 {
-    flm_foreign *f = *foreign;
+    flm_external *f = *foreign;
     if (!f) return;
     *foreign = NULL;
     for (int i = 0; i < f->files; i++) {
@@ -129,43 +129,43 @@ void flm_foreign_close(flm_foreign **foreign)
     free(f);
 }
 
-const flm_foreign_tensor *flm_foreign_tensors(const flm_foreign *foreign, int *count)
+const flm_external_tensor *flm_external_tensors(const flm_external *foreign, int *count)
 {
     *count = foreign->count;
     return foreign->tensors;
 }
 
-int flm_foreign_find(const flm_foreign *foreign, const char *name)
+int flm_external_find(const flm_external *foreign, const char *name)
 {
     for (int i = 0; i < foreign->count; i++)
         if (strcmp(foreign->tensors[i].name, name) == 0) return i;
     return -1;
 }
 
-const char *flm_foreign_metadata(const flm_foreign *foreign, const char *name)
+const char *flm_external_get_metadata(const flm_external *foreign, const char *name)
 {
     return json_string_value(json_object_get(foreign->metadata, name));
 }
 
-bool flm_foreign_integer(const flm_foreign *foreign, const char *name, int64_t *value)
+bool flm_external_get_integer(const flm_external *foreign, const char *name, int64_t *value)
 {
-    return foreign->torch && flm_torch_integer(foreign->torch, name, value);
+    return foreign->torch && flm_torch_get_integer(foreign->torch, name, value);
 }
 
-flm_status flm_foreign_read(flm_foreign *foreign, int index, float *data)
+flm_status flm_external_read(flm_external *foreign, int index, float *data)
 {
     flm_status rc = FLM_OK;
-    const flm_foreign_tensor *t = &foreign->tensors[index];
+    const flm_external_tensor *t = &foreign->tensors[index];
     void *narrow = NULL, *to = data;
 
-    if (t->dtype == FLM_FOREIGN_OTHER)
+    if (t->dtype == FLM_EXTERNAL_OTHER)
         FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s: is neither f32, f16 nor bf16", foreign->path, t->name);
-    if (t->dtype != FLM_FOREIGN_F32) {
+    if (t->dtype != FLM_EXTERNAL_F32) {
         to = narrow = malloc((size_t)t->elements * 2 + 1);
         if (!narrow) FLM_FAIL(FLM_E_NOMEM, "%s: %s: no memory to read it", foreign->path, t->name);
     }
     FLM_TRY(foreign->torch ? flm_torch_read(foreign, t, to) : flm_safetensors_read(foreign, t, to));
-    if (narrow) flm_foreign_widen(t->dtype, narrow, t->elements, data);
+    if (narrow) flm_external_widen(t->dtype, narrow, t->elements, data);
 done:
     free(narrow);
     return rc;

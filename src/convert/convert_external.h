@@ -10,51 +10,53 @@
 
 #include "io/io_checkpoint.h"
 
-enum { FLM_FOREIGN_DIMS = 8, FLM_FOREIGN_NAME_BYTES = 256, FLM_FOREIGN_TENSORS_MAX = 65536 };
+enum { FLM_EXTERNAL_DIMS = 8, FLM_EXTERNAL_NAME_BYTES = 256, FLM_EXTERNAL_TENSORS_MAX = 65536 };
 
-typedef enum flm_foreign_dtype {
-    FLM_FOREIGN_F32,
-    FLM_FOREIGN_F16,
-    FLM_FOREIGN_BF16,
-    FLM_FOREIGN_OTHER
-} flm_foreign_dtype;
+typedef enum flm_external_dtype {
+    FLM_EXTERNAL_F32,
+    FLM_EXTERNAL_F16,
+    FLM_EXTERNAL_BF16,
+    FLM_EXTERNAL_OTHER
+} flm_external_dtype;
 
-typedef struct flm_foreign_tensor {
-    char name[FLM_FOREIGN_NAME_BYTES]; /* of PyTorch's: keys joined by dots: "state_dict.NAME", "ema.shadow_params.0" */
-    flm_foreign_dtype dtype;           /* OTHER (integers, ...): is listed and cannot be read */
+typedef struct flm_external_tensor {
+    char
+        name[FLM_EXTERNAL_NAME_BYTES]; /* of PyTorch's: keys joined by dots: "state_dict.NAME", "ema.shadow_params.0" */
+    flm_external_dtype dtype;          /* OTHER (integers, ...): is listed and cannot be read */
     int ndim;                          /* 0: a scalar */
-    int64_t dim[FLM_FOREIGN_DIMS];
+    int64_t dim[FLM_EXTERNAL_DIMS];
     int64_t elements;
     int64_t part, offset; /* private: which file or member, where the data begin in it */
-} flm_foreign_tensor;
+} flm_external_tensor;
 
-typedef struct flm_foreign flm_foreign;
+typedef struct flm_external flm_external;
 
-/* flm_foreign_open - by what the file holds: a zip is PyTorch's, a name that ends in .json the index of safetensors
+/* flm_external_open - by what the file holds: a zip is PyTorch's, a name that ends in .json the index of safetensors
  * shards beside it, all else safetensors. Not collective.
  * Errors: FLM_E_IO; FLM_E_FORMAT naming path, tensor or member, and what is wrong; FLM_E_UNSUPPORTED (a zip where
  * libzip was not built in; files of PyTorch before 1.6); FLM_E_NOMEM. */
-flm_status flm_foreign_open(const char *path, flm_foreign **out);
+flm_status flm_external_open(const char *path, flm_external **out);
 
-/* flm_foreign_close - accepts NULL, nulls it. */
-void flm_foreign_close(flm_foreign **foreign);
+/* flm_external_close - accepts NULL, nulls it. */
+void flm_external_close(flm_external **foreign);
 
-/* flm_foreign_tensors - all of them: safetensors by name, PyTorch's in the order of the file. */
-const flm_foreign_tensor *flm_foreign_tensors(const flm_foreign *foreign, int *count);
+/* flm_external_tensors - all of them: safetensors by name, PyTorch's in the order of the file. */
+const flm_external_tensor *flm_external_tensors(const flm_external *foreign, int *count);
 
-/* flm_foreign_find - index by name, or -1. */
-int flm_foreign_find(const flm_foreign *foreign, const char *name);
+/* flm_external_find - index by name, or -1. */
+int flm_external_find(const flm_external *foreign, const char *name);
 
-/* flm_foreign_metadata - a text of safetensors' "__metadata__", or NULL. Owned by the file. */
-const char *flm_foreign_metadata(const flm_foreign *foreign, const char *name);
+/* flm_external_get_metadata - a text of safetensors' "__metadata__", or NULL. Owned by the file. */
+const char *flm_external_get_metadata(const flm_external *foreign, const char *name);
 
-/* flm_foreign_integer - a whole number that stands beside the tensors of a PyTorch file ("global_step"); false: none.
+/* flm_external_get_integer - a whole number that stands beside the tensors of a PyTorch file ("global_step"); false:
+ * none.
  */
-bool flm_foreign_integer(const flm_foreign *foreign, const char *name, int64_t *value);
+bool flm_external_get_integer(const flm_external *foreign, const char *name, int64_t *value);
 
-/* flm_foreign_read - tensor `index` as f32 [elements]; f16 and bf16 are widened, exactly. Not thread-safe.
+/* flm_external_read - tensor `index` as f32 [elements]; f16 and bf16 are widened, exactly. Not thread-safe.
  * Errors: FLM_E_UNSUPPORTED (dtype OTHER), FLM_E_IO, FLM_E_CHECKSUM (a member of a zip that changed), FLM_E_NOMEM. */
-flm_status flm_foreign_read(flm_foreign *foreign, int index, float *data);
+flm_status flm_external_read(flm_external *foreign, int index, float *data);
 
 /* ---- writing, one tensor after the other ---- */
 

@@ -7,9 +7,9 @@
 
 #include <jansson.h>
 
-struct flm_foreign {
+struct flm_external {
     char path[FLM_IO_PATH_BYTES];
-    flm_foreign_tensor *tensors; /* [count] */
+    flm_external_tensor *tensors; /* [count] */
     int count, capacity;
     json_t *metadata; /* NULL, or an object of texts */
     int *fd;          /* safetensors: [files] */
@@ -18,25 +18,26 @@ struct flm_foreign {
     struct flm_torch *torch; /* PyTorch's, NULL otherwise */
 };
 
-/* flm_foreign_add - one more tensor, zeroed but for its name. Errors: FLM_E_FORMAT (too many, too long a name),
+/* flm_external_add - one more tensor, zeroed but for its name. Errors: FLM_E_FORMAT (too many, too long a name),
  * FLM_E_NOMEM. */
-flm_status flm_foreign_add(flm_foreign *foreign, const char *name, flm_foreign_tensor **out);
+flm_status flm_external_add(flm_external *foreign, const char *name, flm_external_tensor **out);
 
-/* flm_foreign_size - bytes an element. flm_foreign_count - elements from dim [ndim], checked. Errors: FLM_E_FORMAT. */
-int64_t flm_foreign_size(flm_foreign_dtype dtype);
-flm_status flm_foreign_count(flm_foreign_tensor *tensor);
+/* flm_external_element_size - bytes an element. flm_external_count_elements - elements from dim [ndim], checked.
+ * Errors: FLM_E_FORMAT. */
+int64_t flm_external_element_size(flm_external_dtype dtype);
+flm_status flm_external_count_elements(flm_external_tensor *tensor);
 
-/* flm_foreign_widen - elements of dtype F16 or BF16 [count] as f32. */
-void flm_foreign_widen(flm_foreign_dtype dtype, const void *from, int64_t count, float *to);
+/* flm_external_widen - elements of dtype F16 or BF16 [count] as f32. */
+void flm_external_widen(flm_external_dtype dtype, const void *from, int64_t count, float *to);
 
 /* flm_safetensors_open - fill a zeroed foreign that has its path from one file or an index. */
-flm_status flm_safetensors_open(flm_foreign *foreign);
-flm_status flm_safetensors_read(flm_foreign *foreign, const flm_foreign_tensor *tensor, void *data);
+flm_status flm_safetensors_open(flm_external *foreign);
+flm_status flm_safetensors_read(flm_external *foreign, const flm_external_tensor *tensor, void *data);
 
 /* flm_torch_open, flm_torch_read, flm_torch_close - the same of a PyTorch file; close accepts NULL, nulls it. */
-flm_status flm_torch_open(flm_foreign *foreign);
-flm_status flm_torch_read(flm_foreign *foreign, const flm_foreign_tensor *tensor, void *data);
-bool flm_torch_integer(const struct flm_torch *torch, const char *name, int64_t *value);
+flm_status flm_torch_open(flm_external *foreign);
+flm_status flm_torch_read(flm_external *foreign, const flm_external_tensor *tensor, void *data);
+bool flm_torch_get_integer(const struct flm_torch *torch, const char *name, int64_t *value);
 void flm_torch_close(struct flm_torch **torch);
 
 #endif

@@ -31,8 +31,8 @@ static const char loss_weighting[] = "learnable_loss_weighting.", frequencies[] 
 #define COUNT(array) (int)(sizeof(array) / sizeof(array)[0])
 
 typedef struct flm_import {
-    flm_foreign *from;
-    const flm_foreign_tensor *all; /* [tensors] of the file */
+    flm_external *from;
+    const flm_external_tensor *all; /* [tensors] of the file */
     int tensors;
     char (*name)[FLM_NAME_BYTES];     /* [tensors] plain names; "": not of the network */
     bool *shadow;                     /* [tensors] averaged */
@@ -56,7 +56,7 @@ static void plain_name(const char *from, bool backbone, char name[FLM_NAME_BYTES
 {
     static const char wrapper[] = "_orig_mod.";
     const char *rest = skip(from, "state_dict.");
-    char text[FLM_FOREIGN_NAME_BYTES], *found;
+    char text[FLM_EXTERNAL_NAME_BYTES], *found;
     snprintf(text, sizeof text, "%s", rest ? rest : from);
     while ((found = strstr(text, wrapper)) != NULL)
         memmove(found, found + strlen(wrapper), strlen(found + strlen(wrapper)) + 1);
@@ -174,15 +174,15 @@ done:
 /* An option's number, else the file's own; 0: neither. */
 static int64_t number_of(const flm_import *m, int64_t option, const char *metadata)
 {
-    const char *text = option ? NULL : flm_foreign_metadata(m->from, metadata);
+    const char *text = option ? NULL : flm_external_get_metadata(m->from, metadata);
     return text ? strtoll(text, NULL, 10) : option;
 }
 
 static flm_status sizes_take(flm_import *m, const flm_convert_options *o, const char *path)
 {
     flm_status rc = FLM_OK;
-    const flm_foreign_tensor *E = &m->all[find(m, outer_names[0], false)];
-    const flm_foreign_tensor *time = &m->all[find(m, "sigma_map.mlp.2.bias", false)];
+    const flm_external_tensor *E = &m->all[find(m, outer_names[0], false)];
+    const flm_external_tensor *time = &m->all[find(m, "sigma_map.mlp.2.bias", false)];
     const int rotary = find(m, frequencies, false);
     if (E->ndim != 2 || time->ndim != 1)
         FLM_FAIL(FLM_E_MISMATCH, "%s: %s has %d axes, %s %d", path, E->name, E->ndim, time->name, time->ndim);
@@ -208,8 +208,8 @@ static flm_status kind_take(flm_import *m, const flm_convert_options *o, const c
     static const char *const kinds[] = {"", "flm", "flow-map-1", "flow-map-2"};
     flm_status rc = FLM_OK;
     const bool two = find(m, second_time_names[0], false) >= 0;
-    const char *kind = kinds[o->kind], *said = flm_foreign_metadata(m->from, "flm.kind");
-    const char *lineage = flm_foreign_metadata(m->from, "flm.parent");
+    const char *kind = kinds[o->kind], *said = flm_external_get_metadata(m->from, "flm.kind");
+    const char *lineage = flm_external_get_metadata(m->from, "flm.parent");
     if (!kind[0] && said) kind = said;
     if (!kind[0] && !two) kind = "flm";
     if (!kind[0])
@@ -229,7 +229,8 @@ static flm_status vocabulary_take(flm_import *m, const flm_convert_options *o, c
     flm_status rc = FLM_OK;
     flm_tokenizer *tokenizer = NULL;
     flm_vocabulary *v = &m->info.vocabulary;
-    const char *said = flm_foreign_metadata(m->from, "flm.tokenizer"), *name = o->tokenizer[0] ? o->tokenizer : said;
+    const char *said = flm_external_get_metadata(m->from, "flm.tokenizer"),
+               *name = o->tokenizer[0] ? o->tokenizer : said;
     if (!name) FLM_FAIL(FLM_E_USAGE, "--tokenizer is needed: %s does not say what its tokens are", path);
     if (strlen(name) >= sizeof v->name) FLM_FAIL(FLM_E_USAGE, "--tokenizer: the name is too long");
     snprintf(v->name, sizeof v->name, "%s", name);
@@ -259,13 +260,13 @@ static flm_status datasets_make(flm_import *m, const char *path)
     if (!m->datasets || !m->index) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the table of its tensors", path);
     for (int shadow = 0; shadow < 2; shadow++)
         for (int i = 0; i < m->tensors; i++) {
-            const flm_foreign_tensor *t = &m->all[i];
+            const flm_external_tensor *t = &m->all[i];
             flm_checkpoint_dataset *d = &m->datasets[m->count];
             if (m->shadow[i] != (shadow == 1) || !m->name[i][0] || strcmp(m->name[i], frequencies) == 0) continue;
             if (find(m, m->name[i], shadow == 1) != i)
                 FLM_FAIL(FLM_E_FORMAT, "%s: %s: stands there twice", path, m->name[i]);
             if (t->ndim < 1 || t->ndim > 2) FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has %d axes", path, t->name, t->ndim);
-            if (t->dtype == FLM_FOREIGN_OTHER)
+            if (t->dtype == FLM_EXTERNAL_OTHER)
                 FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s: is neither f32, f16 nor bf16", path, t->name);
             snprintf(d->name, sizeof d->name, "%s%.87s", shadow ? "ema/" : "weights/", m->name[i]);
             d->ndim = t->ndim;
@@ -279,7 +280,7 @@ done:
 static flm_status weight_source(void *context, int index, float *data)
 {
     const flm_import *m = context;
-    return flm_foreign_read(m->from, m->index[index], data);
+    return flm_external_read(m->from, m->index[index], data);
 }
 
 flm_status flm_convert_flm(const flm_convert_options *options, const char *in, const char *out)
@@ -289,8 +290,8 @@ flm_status flm_convert_flm(const flm_convert_options *options, const char *in, c
     const flm_setting setting = {"source", in};
     bool averaged = false;
 
-    FLM_TRY(flm_foreign_open(in, &m.from));
-    m.all = flm_foreign_tensors(m.from, &m.tensors);
+    FLM_TRY(flm_external_open(in, &m.from));
+    m.all = flm_external_tensors(m.from, &m.tensors);
     FLM_TRY(names_make(&m, in));
     FLM_TRY(shadows_name(&m, in));
     for (int i = 0; i < m.tensors; i++) averaged = averaged || m.shadow[i];
@@ -299,7 +300,7 @@ flm_status flm_convert_flm(const flm_convert_options *options, const char *in, c
     FLM_TRY(kind_take(&m, options, in));
     FLM_TRY(sizes_take(&m, options, in));
     FLM_TRY(vocabulary_take(&m, options, in));
-    if (!flm_foreign_integer(m.from, "global_step", &m.info.step)) m.info.step = number_of(&m, 0, "flm.step");
+    if (!flm_external_get_integer(m.from, "global_step", &m.info.step)) m.info.step = number_of(&m, 0, "flm.step");
     FLM_TRY(datasets_make(&m, in));
     FLM_TRY(flm_checkpoint_write_file(out, &m.info, &setting, 1, m.datasets, m.count, weight_source, &m));
     printf("%s: %s at step %" PRId64 ", %d tensors%s; L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64
@@ -307,7 +308,7 @@ flm_status flm_convert_flm(const flm_convert_options *options, const char *in, c
            out, m.info.kind, m.info.step, m.count, averaged ? ", averaged weights among them" : "", m.info.L,
            m.info.vocabulary.V, m.info.d, m.info.H, m.info.c, m.info.N);
 done:
-    flm_foreign_close(&m.from);
+    flm_external_close(&m.from);
     free(m.name);
     free(m.shadow);
     free(m.datasets);

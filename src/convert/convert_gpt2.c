@@ -14,7 +14,7 @@ enum { PATH_BYTES = 4096, END_OF_TEXT = 50256 };
 
 typedef struct gpt2_import {
     flm_gpt2_shape shape;
-    flm_foreign *from;
+    flm_external *from;
     flm_checkpoint_dataset *datasets; /* [count] */
     int *index;                       /* [count] of the tensor in the file */
     int count;
@@ -76,7 +76,7 @@ static flm_status config_read(const char *path, flm_gpt2_shape *shape)
     end = json_object_get(config, "eos_token_id");
     if (end && !json_is_integer(end)) FLM_FAIL(FLM_E_FORMAT, "eos_token_id is no whole number");
     shape->end_id = end ? json_integer_value(end) : END_OF_TEXT;
-    FLM_TRY(flm_gpt2_check(shape));
+    FLM_TRY(flm_gpt2_shape_check(shape));
     FLM_TRY(config_check(config, shape->d));
 done:
     json_decref(config);
@@ -85,21 +85,21 @@ done:
 }
 
 /* A weight by its name, with or without the prefix of the whole model; -1: missing. */
-static int weight_find(const flm_foreign *from, const char *name)
+static int weight_find(const flm_external *from, const char *name)
 {
-    char longer[FLM_FOREIGN_NAME_BYTES];
-    const int at = flm_foreign_find(from, name);
+    char longer[FLM_EXTERNAL_NAME_BYTES];
+    const int at = flm_external_find(from, name);
     if (at >= 0) return at;
     snprintf(longer, sizeof longer, "transformer.%s", name);
-    return flm_foreign_find(from, longer);
+    return flm_external_find(from, longer);
 }
 
 static flm_status weights_match(gpt2_import *g, const char *path)
 {
     flm_status rc = FLM_OK;
     int tensors;
-    const flm_foreign_tensor *all = flm_foreign_tensors(g->from, &tensors);
-    FLM_TRY(flm_gpt2_datasets(&g->shape, "", &g->datasets, &g->count));
+    const flm_external_tensor *all = flm_external_tensors(g->from, &tensors);
+    FLM_TRY(flm_gpt2_list_datasets(&g->shape, "", &g->datasets, &g->count));
     g->index = malloc((size_t)g->count * sizeof *g->index);
     if (!g->index) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the table of its tensors", path);
     for (int i = 0; i < g->count; i++) {
@@ -109,7 +109,7 @@ static flm_status weights_match(gpt2_import *g, const char *path)
         if (at < 0) FLM_FAIL(FLM_E_MISMATCH, "%s: %s: is missing", path, d->name);
         if (all[at].ndim != d->ndim || all[at].dim[0] != d->dim[0] || (d->ndim == 2 && all[at].dim[1] != d->dim[1]))
             FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has another shape than config.json wants", path, d->name);
-        if (all[at].dtype == FLM_FOREIGN_OTHER)
+        if (all[at].dtype == FLM_EXTERNAL_OTHER)
             FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s: is neither f32, f16 nor bf16", path, d->name);
         snprintf(name, sizeof name, "weights/%.*s", (int)sizeof name - 9, d->name);
         memcpy(d->name, name, sizeof name);
@@ -122,18 +122,18 @@ done:
 static flm_status head_check(gpt2_import *g, const char *path)
 {
     flm_status rc = FLM_OK;
-    const int head = flm_foreign_find(g->from, "lm_head.weight");
+    const int head = flm_external_find(g->from, "lm_head.weight");
     const int64_t elements = g->shape.V * g->shape.d;
     float *a = NULL, *b = NULL;
     int count;
     if (head < 0) goto done;
-    if (flm_foreign_tensors(g->from, &count)[head].elements != elements)
+    if (flm_external_tensors(g->from, &count)[head].elements != elements)
         FLM_FAIL(FLM_E_MISMATCH, "%s: lm_head.weight: has another shape than wte.weight", path);
     a = malloc((size_t)elements * sizeof *a);
     b = malloc((size_t)elements * sizeof *b);
     if (!a || !b) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its head", path);
-    FLM_TRY(flm_foreign_read(g->from, head, a));
-    FLM_TRY(flm_foreign_read(g->from, g->index[0], b));
+    FLM_TRY(flm_external_read(g->from, head, a));
+    FLM_TRY(flm_external_read(g->from, g->index[0], b));
     if (memcmp(a, b, (size_t)elements * sizeof *a) != 0)
         FLM_FAIL(FLM_E_UNSUPPORTED, "%s: lm_head.weight is not wte.weight; GPT-2's head is tied", path);
 done:
@@ -145,7 +145,7 @@ done:
 static flm_status weight_source(void *context, int index, float *data)
 {
     const gpt2_import *g = context;
-    return flm_foreign_read(g->from, g->index[index], data);
+    return flm_external_read(g->from, g->index[index], data);
 }
 
 flm_status flm_convert_gpt2(const char *directory, const char *out)
@@ -163,7 +163,7 @@ flm_status flm_convert_gpt2(const char *directory, const char *out)
     snprintf(path, sizeof path, "%s/%s", directory, files[0]);
     if (access(path, F_OK) != 0) snprintf(path, sizeof path, "%s/%s", directory, files[1]);
     if (access(path, F_OK) != 0) FLM_FAIL(FLM_E_IO, "%s: has neither %s nor %s", directory, files[0], files[1]);
-    FLM_TRY(flm_foreign_open(path, &g.from));
+    FLM_TRY(flm_external_open(path, &g.from));
     FLM_TRY(weights_match(&g, path));
     FLM_TRY(head_check(&g, path));
     /* No tokeniser's file was read: its hash is not known here, and not asked for by whoever scores. */
@@ -178,7 +178,7 @@ flm_status flm_convert_gpt2(const char *directory, const char *out)
     printf("%s: gpt2, %d tensors; L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", N %" PRId64 "\n", out,
            g.count, info.L, info.vocabulary.V, info.d, info.H, info.N);
 done:
-    flm_foreign_close(&g.from);
+    flm_external_close(&g.from);
     free(g.datasets);
     free(g.index);
     return rc;

@@ -17,17 +17,18 @@
 enum { HEADER_MAX = 100000000 }; /* the format's own limit */
 
 /* The bytes of an element and what it is; 0: unknown. */
-static int64_t dtype_parse(const char *text, flm_foreign_dtype *dtype)
+static int64_t dtype_parse(const char *text, flm_external_dtype *dtype)
 {
     static const struct {
         const char *text;
         int64_t bytes;
-        flm_foreign_dtype dtype;
-    } known[] = {{"F32", 4, FLM_FOREIGN_F32},    {"F16", 2, FLM_FOREIGN_F16},       {"BF16", 2, FLM_FOREIGN_BF16},
-                 {"F64", 8, FLM_FOREIGN_OTHER},  {"I64", 8, FLM_FOREIGN_OTHER},     {"U64", 8, FLM_FOREIGN_OTHER},
-                 {"I32", 4, FLM_FOREIGN_OTHER},  {"U32", 4, FLM_FOREIGN_OTHER},     {"I16", 2, FLM_FOREIGN_OTHER},
-                 {"U16", 2, FLM_FOREIGN_OTHER},  {"I8", 1, FLM_FOREIGN_OTHER},      {"U8", 1, FLM_FOREIGN_OTHER},
-                 {"BOOL", 1, FLM_FOREIGN_OTHER}, {"F8_E4M3", 1, FLM_FOREIGN_OTHER}, {"F8_E5M2", 1, FLM_FOREIGN_OTHER}};
+        flm_external_dtype dtype;
+    } known[] = {
+        {"F32", 4, FLM_EXTERNAL_F32},    {"F16", 2, FLM_EXTERNAL_F16},       {"BF16", 2, FLM_EXTERNAL_BF16},
+        {"F64", 8, FLM_EXTERNAL_OTHER},  {"I64", 8, FLM_EXTERNAL_OTHER},     {"U64", 8, FLM_EXTERNAL_OTHER},
+        {"I32", 4, FLM_EXTERNAL_OTHER},  {"U32", 4, FLM_EXTERNAL_OTHER},     {"I16", 2, FLM_EXTERNAL_OTHER},
+        {"U16", 2, FLM_EXTERNAL_OTHER},  {"I8", 1, FLM_EXTERNAL_OTHER},      {"U8", 1, FLM_EXTERNAL_OTHER},
+        {"BOOL", 1, FLM_EXTERNAL_OTHER}, {"F8_E4M3", 1, FLM_EXTERNAL_OTHER}, {"F8_E5M2", 1, FLM_EXTERNAL_OTHER}};
     for (size_t i = 0; text && i < sizeof known / sizeof known[0]; i++)
         if (strcmp(text, known[i].text) == 0) {
             *dtype = known[i].dtype;
@@ -37,7 +38,7 @@ static int64_t dtype_parse(const char *text, flm_foreign_dtype *dtype)
 }
 
 /* One entry of the header; *end: where its data end. */
-static flm_status tensor_parse(flm_foreign_tensor *t, json_t *entry, int64_t data_bytes, int64_t *end)
+static flm_status tensor_parse(flm_external_tensor *t, json_t *entry, int64_t data_bytes, int64_t *end)
 {
     flm_status rc = FLM_OK;
     json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
@@ -45,14 +46,14 @@ static flm_status tensor_parse(flm_foreign_tensor *t, json_t *entry, int64_t dat
     int64_t begin, bytes;
 
     if (size == 0) FLM_FAIL(FLM_E_FORMAT, "has no dtype, or one that is not known");
-    if (!json_is_array(shape) || json_array_size(shape) > FLM_FOREIGN_DIMS)
-        FLM_FAIL(FLM_E_FORMAT, "has no shape, or one of more than %d axes", FLM_FOREIGN_DIMS);
+    if (!json_is_array(shape) || json_array_size(shape) > FLM_EXTERNAL_DIMS)
+        FLM_FAIL(FLM_E_FORMAT, "has no shape, or one of more than %d axes", FLM_EXTERNAL_DIMS);
     t->ndim = (int)json_array_size(shape);
     for (int k = 0; k < t->ndim; k++) {
         if (!json_is_integer(json_array_get(shape, (size_t)k))) FLM_FAIL(FLM_E_FORMAT, "axis %d is no whole number", k);
         t->dim[k] = json_integer_value(json_array_get(shape, (size_t)k));
     }
-    FLM_TRY(flm_foreign_count(t));
+    FLM_TRY(flm_external_count_elements(t));
     if (json_array_size(offsets) != 2 || !json_is_integer(json_array_get(offsets, 0)) ||
         !json_is_integer(json_array_get(offsets, 1)))
         FLM_FAIL(FLM_E_FORMAT, "has no data_offsets of two whole numbers");
@@ -97,7 +98,7 @@ done:
     return rc;
 }
 
-static flm_status header_take(flm_foreign *f, json_t *header, int64_t part, int64_t data_at, int64_t data_bytes)
+static flm_status header_take(flm_external *f, json_t *header, int64_t part, int64_t data_at, int64_t data_bytes)
 {
     flm_status rc = FLM_OK;
     extent *all = calloc(json_object_size(header) + 1, sizeof *all);
@@ -108,13 +109,13 @@ static flm_status header_take(flm_foreign *f, json_t *header, int64_t part, int6
     if (!all) FLM_FAIL(FLM_E_NOMEM, "no memory for its header");
     json_object_foreach(header, name, entry)
     {
-        flm_foreign_tensor *t;
+        flm_external_tensor *t;
         if (strcmp(name, "__metadata__") == 0) {
             if (!json_is_object(entry)) FLM_FAIL(FLM_E_FORMAT, "__metadata__ is no object");
             if (!f->metadata) f->metadata = json_incref(entry);
             continue;
         }
-        FLM_TRY(flm_foreign_add(f, name, &t));
+        FLM_TRY(flm_external_add(f, name, &t));
         FLM_TRY(flm_err_prefix(tensor_parse(t, entry, data_bytes, &all[count].end), name));
         all[count].begin = t->offset;
         all[count++].name = name;
@@ -128,7 +129,7 @@ done:
 }
 
 /* One more file of tensors. */
-static flm_status file_open(flm_foreign *f, const char *path)
+static flm_status file_open(flm_external *f, const char *path)
 {
     flm_status rc = FLM_OK;
     const int part = f->files;
@@ -170,7 +171,7 @@ done:
 }
 
 /* A file beside the index; no way out of its folder. */
-static flm_status shard_open(flm_foreign *f, const char *name)
+static flm_status shard_open(flm_external *f, const char *name)
 {
     flm_status rc = FLM_OK;
     char path[FLM_IO_PATH_BYTES];
@@ -190,10 +191,10 @@ done:
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const flm_foreign_tensor *)a)->name, ((const flm_foreign_tensor *)b)->name);
+    return strcmp(((const flm_external_tensor *)a)->name, ((const flm_external_tensor *)b)->name);
 }
 
-static flm_status tensors_sort(flm_foreign *f)
+static flm_status tensors_sort(flm_external *f)
 {
     flm_status rc = FLM_OK;
     if (f->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: holds no tensors", f->path);
@@ -206,10 +207,10 @@ done:
 }
 
 /* Whether a tensor is in the file of that name. */
-static bool stands_in(const flm_foreign *f, const char *tensor, const char *file)
+static bool stands_in(const flm_external *f, const char *tensor, const char *file)
 {
-    flm_foreign_tensor key;
-    const flm_foreign_tensor *found;
+    flm_external_tensor key;
+    const flm_external_tensor *found;
     const char *path, *slash;
     if (snprintf(key.name, sizeof key.name, "%s", tensor) >= (int)sizeof key.name) return false;
     found = bsearch(&key, f->tensors, (size_t)f->count, sizeof key, by_name);
@@ -219,7 +220,7 @@ static bool stands_in(const flm_foreign *f, const char *tensor, const char *file
     return strcmp(slash ? slash + 1 : path, file) == 0;
 }
 
-static flm_status index_open(flm_foreign *f)
+static flm_status index_open(flm_external *f)
 {
     flm_status rc = FLM_OK;
     json_error_t error;
@@ -247,7 +248,7 @@ done:
     return rc;
 }
 
-flm_status flm_safetensors_open(flm_foreign *f)
+flm_status flm_safetensors_open(flm_external *f)
 {
     flm_status rc = FLM_OK;
     const size_t length = strlen(f->path);
@@ -258,8 +259,8 @@ done:
     return rc;
 }
 
-flm_status flm_safetensors_read(flm_foreign *f, const flm_foreign_tensor *t, void *data)
+flm_status flm_safetensors_read(flm_external *f, const flm_external_tensor *t, void *data)
 {
-    return flm_io_read_at(f->fd[t->part], f->file[t->part], data, (size_t)(t->elements * flm_foreign_size(t->dtype)),
-                          t->offset);
+    return flm_io_read_at(f->fd[t->part], f->file[t->part], data,
+                          (size_t)(t->elements * flm_external_element_size(t->dtype)), t->offset);
 }

@@ -21,7 +21,7 @@ struct flm_torch {
     char folder[MEMBER_BYTES]; /* "archive/": where the members are */
 };
 
-static flm_status zip_failure(const flm_foreign *f, const char *member)
+static flm_status zip_failure(const flm_external *f, const char *member)
 {
     const zip_error_t *error = zip_get_error(f->torch->zip);
     const flm_status code = zip_error_code_zip(error) == ZIP_ER_CRC ? FLM_E_CHECKSUM : FLM_E_FORMAT;
@@ -30,7 +30,7 @@ static flm_status zip_failure(const flm_foreign *f, const char *member)
 }
 
 /* Bytes [offset, offset + bytes) of a member, which is read to its end so that its CRC is seen; *size may be NULL. */
-static flm_status member_read(flm_foreign *f, zip_uint64_t index, const char *name, int64_t offset, int64_t bytes,
+static flm_status member_read(flm_external *f, zip_uint64_t index, const char *name, int64_t offset, int64_t bytes,
                               char *data)
 {
     flm_status rc = FLM_OK;
@@ -63,7 +63,7 @@ done:
 }
 
 /* A member by name: its index and size. */
-static flm_status member_find(const flm_foreign *f, const char *name, zip_uint64_t *index, int64_t *bytes)
+static flm_status member_find(const flm_external *f, const char *name, zip_uint64_t *index, int64_t *bytes)
 {
     flm_status rc = FLM_OK;
     zip_stat_t st;
@@ -80,7 +80,7 @@ done:
 }
 
 /* The pickle: the one member called FOLDER/data.pkl. */
-static flm_status pickle_find(flm_foreign *f)
+static flm_status pickle_find(flm_external *f)
 {
     flm_status rc = FLM_OK;
     struct flm_torch *t = f->torch;
@@ -110,7 +110,7 @@ done:
 }
 
 /* Newer files say how their numbers lie; ours must be little-endian. */
-static flm_status byte_order_check(flm_foreign *f)
+static flm_status byte_order_check(flm_external *f)
 {
     flm_status rc = FLM_OK;
     char name[MEMBER_BYTES + 16], order[8] = "";
@@ -125,17 +125,17 @@ done:
     return rc;
 }
 
-static int64_t storage_parse(const flm_pickle_value *type, flm_foreign_dtype *dtype)
+static int64_t storage_parse(const flm_pickle_value *type, flm_external_dtype *dtype)
 {
     static const struct {
         const char *type;
         int64_t bytes;
-        flm_foreign_dtype dtype;
-    } known[] = {{"torch FloatStorage", 4, FLM_FOREIGN_F32},     {"torch HalfStorage", 2, FLM_FOREIGN_F16},
-                 {"torch BFloat16Storage", 2, FLM_FOREIGN_BF16}, {"torch DoubleStorage", 8, FLM_FOREIGN_OTHER},
-                 {"torch LongStorage", 8, FLM_FOREIGN_OTHER},    {"torch IntStorage", 4, FLM_FOREIGN_OTHER},
-                 {"torch ShortStorage", 2, FLM_FOREIGN_OTHER},   {"torch CharStorage", 1, FLM_FOREIGN_OTHER},
-                 {"torch ByteStorage", 1, FLM_FOREIGN_OTHER},    {"torch BoolStorage", 1, FLM_FOREIGN_OTHER}};
+        flm_external_dtype dtype;
+    } known[] = {{"torch FloatStorage", 4, FLM_EXTERNAL_F32},     {"torch HalfStorage", 2, FLM_EXTERNAL_F16},
+                 {"torch BFloat16Storage", 2, FLM_EXTERNAL_BF16}, {"torch DoubleStorage", 8, FLM_EXTERNAL_OTHER},
+                 {"torch LongStorage", 8, FLM_EXTERNAL_OTHER},    {"torch IntStorage", 4, FLM_EXTERNAL_OTHER},
+                 {"torch ShortStorage", 2, FLM_EXTERNAL_OTHER},   {"torch CharStorage", 1, FLM_EXTERNAL_OTHER},
+                 {"torch ByteStorage", 1, FLM_EXTERNAL_OTHER},    {"torch BoolStorage", 1, FLM_EXTERNAL_OTHER}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (flm_pickle_is(type, known[i].type)) {
             *dtype = known[i].dtype;
@@ -145,7 +145,7 @@ static int64_t storage_parse(const flm_pickle_value *type, flm_foreign_dtype *dt
 }
 
 /* ('storage', torch.FloatStorage, '17', 'cpu', elements): the member, whose size must be the storage's. */
-static flm_status storage_take(const flm_foreign *f, const flm_pickle_value *persistent, flm_foreign_tensor *t,
+static flm_status storage_take(const flm_external *f, const flm_pickle_value *persistent, flm_external_tensor *t,
                                int64_t *elements)
 {
     flm_status rc = FLM_OK;
@@ -176,13 +176,13 @@ done:
 
 /* Sizes and strides: two tuples of the same length; strides must be those of a contiguous tensor. */
 static flm_status shape_take(const flm_pickle *p, const flm_pickle_value *sizes, const flm_pickle_value *strides,
-                             flm_foreign_tensor *t)
+                             flm_external_tensor *t)
 {
     flm_status rc = FLM_OK;
     int64_t stride = 1;
     if (sizes->kind != FLM_PICKLE_TUPLE || strides->kind != FLM_PICKLE_TUPLE || sizes->count != strides->count ||
-        sizes->count > FLM_FOREIGN_DIMS)
-        FLM_FAIL(FLM_E_FORMAT, "has no sizes and strides of at most %d axes", FLM_FOREIGN_DIMS);
+        sizes->count > FLM_EXTERNAL_DIMS)
+        FLM_FAIL(FLM_E_FORMAT, "has no sizes and strides of at most %d axes", FLM_EXTERNAL_DIMS);
     t->ndim = (int)sizes->count;
     for (uint32_t k = 0; k < sizes->count; k++) {
         if (flm_pickle_item(p, sizes, k)->kind != FLM_PICKLE_INT ||
@@ -190,7 +190,7 @@ static flm_status shape_take(const flm_pickle *p, const flm_pickle_value *sizes,
             FLM_FAIL(FLM_E_FORMAT, "has a size or stride that is no whole number");
         t->dim[k] = flm_pickle_item(p, sizes, k)->integer;
     }
-    FLM_TRY(flm_foreign_count(t));
+    FLM_TRY(flm_external_count_elements(t));
     for (int k = t->ndim - 1; k >= 0 && t->elements > 0; stride *= t->dim[k--])
         if (t->dim[k] != 1 && flm_pickle_item(p, strides, (uint32_t)k)->integer != stride)
             FLM_FAIL(FLM_E_UNSUPPORTED, "is not contiguous; save it again after .contiguous()");
@@ -199,12 +199,12 @@ done:
 }
 
 /* A CALL of _rebuild_tensor_v2, or of _rebuild_parameter around one; *is: whether it is. */
-static flm_status tensor_take(flm_foreign *f, const flm_pickle_value *value, const char *name, bool *is)
+static flm_status tensor_take(flm_external *f, const flm_pickle_value *value, const char *name, bool *is)
 {
     flm_status rc = FLM_OK;
     const flm_pickle *p = f->torch->pickle;
     const flm_pickle_value *arguments = NULL, *offset;
-    flm_foreign_tensor *t;
+    flm_external_tensor *t;
     int64_t held, size;
 
     *is = false;
@@ -219,7 +219,7 @@ static flm_status tensor_take(flm_foreign *f, const flm_pickle_value *value, con
         goto done;
     *is = true;
     arguments = flm_pickle_item(p, value, 1);
-    FLM_TRY(flm_foreign_add(f, name, &t));
+    FLM_TRY(flm_external_add(f, name, &t));
     if (arguments->count < 6 || flm_pickle_item(p, arguments, 0)->kind != FLM_PICKLE_PERSISTENT ||
         flm_pickle_item(p, arguments, 1)->kind != FLM_PICKLE_INT)
         FLM_FAIL(FLM_E_FORMAT, "%s: %s: is rebuilt from other arguments than are known", f->path, name);
@@ -236,11 +236,11 @@ done:
 }
 
 /* Every tensor among a dict's values; others are settings, and passed over. */
-static flm_status dict_take(flm_foreign *f, const flm_pickle_value *dict, const char *prefix)
+static flm_status dict_take(flm_external *f, const flm_pickle_value *dict, const char *prefix)
 {
     flm_status rc = FLM_OK;
     const flm_pickle *p = f->torch->pickle;
-    char name[FLM_FOREIGN_NAME_BYTES];
+    char name[FLM_EXTERNAL_NAME_BYTES];
     bool is;
     for (uint32_t i = 0; i + 1 < dict->count; i += 2) {
         const flm_pickle_value *key = flm_pickle_item(p, dict, i);
@@ -254,12 +254,12 @@ done:
     return rc;
 }
 
-static flm_status shadow_take(flm_foreign *f, const flm_pickle_value *ema)
+static flm_status shadow_take(flm_external *f, const flm_pickle_value *ema)
 {
     flm_status rc = FLM_OK;
     const flm_pickle *p = f->torch->pickle;
     const flm_pickle_value *list = flm_pickle_get(p, ema, "shadow_params");
-    char name[FLM_FOREIGN_NAME_BYTES];
+    char name[FLM_EXTERNAL_NAME_BYTES];
     bool is;
     if (!list) goto done;
     if (list->kind != FLM_PICKLE_LIST) FLM_FAIL(FLM_E_FORMAT, "%s: ema.shadow_params is no list", f->path);
@@ -272,7 +272,7 @@ done:
     return rc;
 }
 
-flm_status flm_torch_open(flm_foreign *f)
+flm_status flm_torch_open(flm_external *f)
 {
     flm_status rc = FLM_OK;
     const flm_pickle_value *root, *part;
@@ -303,7 +303,7 @@ done:
     return rc;
 }
 
-bool flm_torch_integer(const struct flm_torch *torch, const char *name, int64_t *value)
+bool flm_torch_get_integer(const struct flm_torch *torch, const char *name, int64_t *value)
 {
     const flm_pickle_value *v = flm_pickle_get(torch->pickle, flm_pickle_root(torch->pickle), name);
     if (!v || v->kind != FLM_PICKLE_INT) return false;
@@ -311,9 +311,10 @@ bool flm_torch_integer(const struct flm_torch *torch, const char *name, int64_t 
     return true;
 }
 
-flm_status flm_torch_read(flm_foreign *f, const flm_foreign_tensor *t, void *data)
+flm_status flm_torch_read(flm_external *f, const flm_external_tensor *t, void *data)
 {
-    return member_read(f, (zip_uint64_t)t->part, t->name, t->offset, t->elements * flm_foreign_size(t->dtype), data);
+    return member_read(f, (zip_uint64_t)t->part, t->name, t->offset, t->elements * flm_external_element_size(t->dtype),
+                       data);
 }
 
 void flm_torch_close(struct flm_torch **torch)

@@ -6,31 +6,31 @@
 
 #include "io/io_checkpoint.h"
 
-enum { INSPECT_PATH_BYTES = 4096 };
+enum { FLM_INSPECT_PATH_BYTES = 4096 };
 
-typedef struct inspect_options {
+typedef struct flm_inspect_options {
     int verify;   /* 0 or 1 */
     int64_t rows; /* to print, decoded; 0: none */
-} inspect_options;
+} flm_inspect_options;
 
-/* inspect_structure - "PATH: KIND, BYTES bytes", then every attribute and dataset of a file that fits the schema of its
- * kind. Errors: FLM_E_IO, FLM_E_FORMAT. */
-flm_status inspect_structure(const char *path, const char *kind);
+/* flm_inspect_structure - "PATH: KIND, BYTES bytes", then every attribute and dataset of a file that fits the schema of
+ * its kind. Errors: FLM_E_IO, FLM_E_FORMAT. */
+flm_status flm_inspect_structure(const char *path, const char *kind);
 
-/* inspect_checkpoint, inspect_samples, inspect_shard - one file whole: structure, and what the options ask for.
- * Errors: also FLM_E_CHECKSUM, FLM_E_UNSUPPORTED (rows of a tokeniser that is not here). */
-flm_status inspect_checkpoint(const char *path, const inspect_options *options);
-flm_status inspect_samples(const char *path, const inspect_options *options);
-flm_status inspect_shard(const char *path, const inspect_options *options);
+/* flm_inspect_checkpoint, flm_inspect_samples, flm_inspect_shard - one file whole: structure, and what the options ask
+ * for. Errors: also FLM_E_CHECKSUM, FLM_E_UNSUPPORTED (rows of a tokeniser that is not here). */
+flm_status flm_inspect_checkpoint(const char *path, const flm_inspect_options *options);
+flm_status flm_inspect_samples(const char *path, const flm_inspect_options *options);
+flm_status flm_inspect_shard(const char *path, const flm_inspect_options *options);
 
-/* inspect_shards - a shard directory, which holds index.h5; inspect_checkpoints - a folder with `latest` and step-*.h5.
- * Errors: as above. */
-flm_status inspect_shards(const char *directory, const inspect_options *options);
-flm_status inspect_checkpoints(const char *directory, const inspect_options *options);
+/* flm_inspect_shards - a shard directory, which holds index.h5; flm_inspect_checkpoints - a folder with `latest` and
+ * step-*.h5. Errors: as above. */
+flm_status flm_inspect_shards(const char *directory, const flm_inspect_options *options);
+flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_options *options);
 
-/* inspect_rows - decoded rows, a line each: "  row FIRST: text", with control characters escaped.
+/* flm_inspect_rows - decoded rows, a line each: "  row FIRST: text", with control characters escaped.
  * in  ids i32 [count, L], each in 0..V-1. Errors: FLM_E_UNSUPPORTED, FLM_E_MISMATCH (another vocabulary). */
-flm_status inspect_rows(const char *path, const flm_vocabulary *vocabulary, const int32_t *ids, int64_t first,
-                        int64_t count, int64_t L);
+flm_status flm_inspect_rows(const char *path, const flm_vocabulary *vocabulary, const int32_t *ids, int64_t first,
+                            int64_t count, int64_t L);
 
 #endif

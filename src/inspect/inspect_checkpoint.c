@@ -27,12 +27,12 @@ done:
     return rc;
 }
 
-flm_status inspect_checkpoint(const char *path, const inspect_options *options)
+flm_status flm_inspect_checkpoint(const char *path, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
 
     if (options->rows > 0) FLM_FAIL(FLM_E_USAGE, "%s: is a checkpoint: it has no rows to print", path);
-    FLM_TRY(inspect_structure(path, "checkpoint"));
+    FLM_TRY(flm_inspect_structure(path, "checkpoint"));
     if (options->verify) FLM_TRY(checkpoint_verify(path));
 done:
     return rc;
@@ -46,11 +46,11 @@ static int is_checkpoint(const struct dirent *entry)
 }
 
 /* Every checkpoint, the oldest first. */
-flm_status inspect_checkpoints(const char *directory, const inspect_options *options)
+flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
     struct dirent **entries = NULL;
-    char path[INSPECT_PATH_BYTES], target[256] = "";
+    char path[FLM_INSPECT_PATH_BYTES], target[256] = "";
     int count = scandir(directory, &entries, is_checkpoint, alphasort);
 
     if (count < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be listed: %s", directory, strerror(errno));
@@ -68,7 +68,7 @@ flm_status inspect_checkpoints(const char *directory, const inspect_options *opt
     for (int i = 0; i < count; i++) {
         if (snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name) >= (int)sizeof path)
             FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", directory);
-        FLM_TRY(inspect_checkpoint(path, options));
+        FLM_TRY(flm_inspect_checkpoint(path, options));
     }
 done:
     for (int i = 0; i < count; i++) free(entries[i]);

@@ -32,8 +32,8 @@ static void put_line(const char *text, size_t bytes)
     putchar('\n');
 }
 
-flm_status inspect_rows(const char *path, const flm_vocabulary *vocabulary, const int32_t *ids, int64_t first,
-                        int64_t count, int64_t L)
+flm_status flm_inspect_rows(const char *path, const flm_vocabulary *vocabulary, const int32_t *ids, int64_t first,
+                            int64_t count, int64_t L)
 {
     flm_status rc = FLM_OK;
     flm_tokenizer *tokenizer = NULL;
@@ -74,7 +74,7 @@ static flm_status samples_print(flm_samples *samples, const char *path, int64_t 
         FLM_TRY(flm_samples_present(samples, steps, i, 1, &present));
         if (!present) continue;
         FLM_TRY(flm_samples_read(samples, steps, i, 1, ids));
-        FLM_TRY(inspect_rows(path, &info->vocabulary, ids, i, 1, info->L));
+        FLM_TRY(flm_inspect_rows(path, &info->vocabulary, ids, i, 1, info->L));
         rows--;
     }
 done:
@@ -82,7 +82,7 @@ done:
     return rc;
 }
 
-flm_status inspect_samples(const char *path, const inspect_options *options)
+flm_status flm_inspect_samples(const char *path, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
     flm_samples *samples = NULL;
@@ -90,7 +90,7 @@ flm_status inspect_samples(const char *path, const inspect_options *options)
     int64_t rows;
     int count = 0;
 
-    FLM_TRY(inspect_structure(path, "samples"));
+    FLM_TRY(flm_inspect_structure(path, "samples"));
     FLM_TRY(flm_samples_open_read(path, &samples));
     steps = flm_samples_steps(samples, &count);
     for (int i = 0; i < count; i++) {
@@ -185,14 +185,14 @@ done:
     return rc;
 }
 
-flm_status inspect_shard(const char *path, const inspect_options *options)
+flm_status flm_inspect_shard(const char *path, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
     shard_file s = {.fd = -1};
     void *raw = NULL;
     int32_t *ids = NULL;
 
-    FLM_TRY(inspect_structure(path, "shard"));
+    FLM_TRY(flm_inspect_structure(path, "shard"));
     FLM_TRY(shard_open(path, &s));
     raw = malloc((size_t)(s.L * s.element));
     ids = malloc((size_t)s.L * sizeof *ids);
@@ -201,7 +201,7 @@ flm_status inspect_shard(const char *path, const inspect_options *options)
     if (options->verify) printf("  verified: %" PRId64 " rows fit their checksums\n", s.n);
     for (int64_t i = 0; i < options->rows && i < s.n; i++) {
         FLM_TRY(shard_row(&s, i, raw, ids));
-        FLM_TRY(inspect_rows(path, &s.vocabulary, ids, i, 1, s.L));
+        FLM_TRY(flm_inspect_rows(path, &s.vocabulary, ids, i, 1, s.L));
     }
 done:
     if (s.fd >= 0) close(s.fd);
@@ -213,7 +213,7 @@ done:
 /* ---- a shard directory ---- */
 
 /* One split: every shard opened and held against the index, then its rows. */
-static flm_status split_inspect(const char *directory, const char *split, const inspect_options *options)
+static flm_status split_inspect(const char *directory, const char *split, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
     flm_shards *shards = NULL;
@@ -234,7 +234,7 @@ static flm_status split_inspect(const char *directory, const char *split, const 
         for (int64_t i = 0; i < n; i++) number[i] = at + i;
         FLM_TRY(flm_shards_read(shards, number, options->verify || n < print ? n : print, ids));
         if (at == 0) printf("  %s: %" PRId64 " rows\n", split, rows);
-        if (print > 0) FLM_TRY(inspect_rows(directory, &info->vocabulary, ids, at, n < print ? n : print, info->L));
+        if (print > 0) FLM_TRY(flm_inspect_rows(directory, &info->vocabulary, ids, at, n < print ? n : print, info->L));
     }
     if (options->verify) printf("  verified: %s: %" PRId64 " rows fit their checksums\n", split, rows);
 done:
@@ -244,18 +244,18 @@ done:
     return rc;
 }
 
-flm_status inspect_shards(const char *directory, const inspect_options *options)
+flm_status flm_inspect_shards(const char *directory, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
     hid_t file = H5I_INVALID_HID, splits = H5I_INVALID_HID;
     H5G_info_t info;
-    char path[INSPECT_PATH_BYTES], name[NAME_BYTES];
+    char path[FLM_INSPECT_PATH_BYTES], name[NAME_BYTES];
     int64_t bytes;
 
     if (snprintf(path, sizeof path, "%s/index.h5", directory) >= (int)sizeof path)
         FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", directory);
     printf("%s: shard directory\n", directory);
-    FLM_TRY(inspect_structure(path, "index"));
+    FLM_TRY(flm_inspect_structure(path, "index"));
     FLM_TRY(flm_schema_open(path, "index", &file, &bytes));
     FLM_H5(splits = H5Gopen2(file, "/splits", H5P_DEFAULT));
     FLM_H5(H5Gget_info(splits, &info));

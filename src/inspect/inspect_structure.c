@@ -120,7 +120,7 @@ done:
     return rc;
 }
 
-flm_status inspect_structure(const char *path, const char *kind)
+flm_status flm_inspect_structure(const char *path, const char *kind)
 {
     flm_status rc = FLM_OK;
     hid_t file = H5I_INVALID_HID, root = H5I_INVALID_HID;

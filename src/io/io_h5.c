@@ -59,6 +59,18 @@ done:
     return rc;
 }
 
+flm_status flm_h5_detect(const char *path, bool *hdf5)
+{
+    flm_status rc = FLM_OK;
+    char head[8] = "";
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || read(fd, head, sizeof head) < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    *hdf5 = memcmp(head, "\x89HDF\r\n\x1a\n", 8) == 0;
+done:
+    if (fd >= 0) close(fd);
+    return rc;
+}
+
 flm_status flm_h5_create(const char *path, hid_t *file)
 {
     flm_status rc = FLM_OK;

@@ -27,6 +27,9 @@ void flm_h5_quiet(void);
  * empty value H5I_INVALID_HID, and sets it. */
 void flm_h5_close(hid_t *id);
 
+/* flm_h5_detect - whether a file begins with HDF5's signature. Errors: FLM_E_IO naming the path. */
+flm_status flm_h5_detect(const char *path, bool *hdf5);
+
 /* flm_h5_create - a new, empty file, replacing one of that name; its format is HDF5 1.8's, where every piece of
  * structure carries a checksum, and no times, so that the same content is the same file. Rooms that write create their
  * files with it. Errors: FLM_E_IO with errno, FLM_E_FORMAT. */

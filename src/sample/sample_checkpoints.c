@@ -3,6 +3,7 @@
 #include "sample/sample_checkpoints.h"
 
 #include "base/base_log.h"
+#include "io/io_h5.h"
 #include "io/io_schema.h"
 #include "sample/sample_generate.h"
 
@@ -27,7 +28,7 @@ static flm_status is_checkpoint(const char *path, bool *checkpoint)
         *checkpoint = true;
         goto done;
     }
-    FLM_TRY(score_is_hdf5(path, &hdf5));
+    FLM_TRY(flm_h5_detect(path, &hdf5));
     if (!hdf5) goto done;
     FLM_TRY(flm_schema_kind(path, &kind));
     *checkpoint = strcmp(kind, "checkpoint") == 0;
@@ -77,8 +78,9 @@ done:
     return rc;
 }
 
-flm_status flm_sample_checkpoints(flm_comm *comm, flm_backend *be, const flm_score_options *o, const char *const *paths,
-                                  int count, char **files, bool (*stop_requested)(void))
+flm_status flm_sample_checkpoints_generate(flm_comm *comm, flm_backend *be, const flm_score_options *o,
+                                           const char *const *paths, int count, char **files,
+                                           bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
     for (int i = 0; i < count; i++) {

@@ -5,11 +5,12 @@
 
 #include "score/score_files.h"
 
-/* flm_sample_checkpoints - for each checkpoint among paths [count], make samples as the options say and put the path of
- * the samples file in its place in files [count]; other paths are copied. The strings are malloc'd; the caller frees
- * them, after a failure too. Collective. Errors: FLM_E_USAGE (a checkpoint without --compare, or options missing),
- * those of flm_generate_run. */
-flm_status flm_sample_checkpoints(flm_comm *comm, flm_backend *be, const flm_score_options *options,
-                                  const char *const *paths, int count, char **files, bool (*stop_requested)(void));
+/* flm_sample_checkpoints_generate - for each checkpoint among paths [count], make samples as the options say and put
+ * the path of the samples file in its place in files [count]; other paths are copied. The strings are malloc'd; the
+ * caller frees them, after a failure too. Collective. Errors: FLM_E_USAGE (a checkpoint without --compare, or options
+ * missing), those of flm_generate_run. */
+flm_status flm_sample_checkpoints_generate(flm_comm *comm, flm_backend *be, const flm_score_options *options,
+                                           const char *const *paths, int count, char **files,
+                                           bool (*stop_requested)(void));
 
 #endif

@@ -5,7 +5,7 @@
 #include "base/base_philox.h"
 #include "base/base_progress.h"
 #include "sample/sample_internal.h"
-#include "score/score_entropy.h"
+#include "score/score_statistics.h"
 #include "text/text_tokenizer.h"
 
 #include <inttypes.h>
@@ -15,7 +15,7 @@
 
 enum { STEPS_MAX = 1 << 20 };
 
-static flm_status parse_steps(generation *g)
+static flm_status parse_steps(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_options_int_list("steps", g->o->steps, 1, STEPS_MAX, &g->steps, &g->steps_count));
@@ -28,7 +28,7 @@ done:
 }
 
 /* Numbers that are not finite come from the checkpoint: it is named. */
-static flm_status blame_weights(const generation *g, flm_status rc)
+static flm_status blame_weights(const flm_generation *g, flm_status rc)
 {
     char why[256];
     if (rc != FLM_E_NUMERIC) return rc;
@@ -37,7 +37,7 @@ static flm_status blame_weights(const generation *g, flm_status rc)
 }
 
 /* Samples [first, first + count) where one of them is missing. */
-static flm_status make_block(generation *g, int64_t steps, int64_t first, int64_t count)
+static flm_status make_block(flm_generation *g, int64_t steps, int64_t first, int64_t count)
 {
     flm_status rc = FLM_OK;
     bool whole = true;
@@ -64,7 +64,7 @@ done:
 
 /* Blocks are dealt out in rounds, one a rank; *stopped when asked to end before the last round. Collective; a rank that
  * fails ends the job at once: rows are whole by themselves. */
-static flm_status make_all(generation *g, bool (*stop_requested)(void), bool *stopped)
+static flm_status make_all(flm_generation *g, bool (*stop_requested)(void), bool *stopped)
 {
     flm_status rc = FLM_OK;
     const int64_t N = g->o->samples, batch = g->dit->max_batch, blocks = (N + batch - 1) / batch;
@@ -91,14 +91,14 @@ done:
 }
 
 /* The mean entropy of one number of steps, over all ranks. */
-static flm_status entropy_of(generation *g, int64_t steps, double *mean)
+static flm_status entropy_of(flm_generation *g, int64_t steps, double *mean)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     const int64_t N = g->o->samples, rank = flm_comm_rank(g->comm), size = flm_comm_size(g->comm);
     double sum = 0, part;
     for (int64_t i = N * rank / size; i < N * (rank + 1) / size && local == FLM_OK; i++) {
         local = flm_samples_read(g->file, steps, i, 1, g->ids);
-        if (local == FLM_OK) local = flm_score_entropy(g->ids, 1, g->info.L, &part);
+        if (local == FLM_OK) local = flm_statistics_sum_entropy(g->ids, 1, g->info.L, &part);
         if (local == FLM_OK) sum += part;
     }
     FLM_TRY(flm_comm_agree(g->comm, local));
@@ -108,7 +108,7 @@ done:
     return rc;
 }
 
-static flm_status print_text(generation *g)
+static flm_status print_text(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     flm_tokenizer *tokenizer = NULL;
@@ -134,7 +134,7 @@ done:
     return rc;
 }
 
-static flm_status report(generation *g)
+static flm_status report(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     const bool speak = flm_comm_rank(g->comm) == 0;
@@ -151,7 +151,7 @@ done:
 }
 
 /* What only comes after the samples must not fail then for what can be seen now. */
-static flm_status check_later(const generation *g)
+static flm_status check_later(const flm_generation *g)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     flm_checkpoint *gpt2 = NULL;
@@ -171,11 +171,11 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
                             bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
-    generation g = {.comm = comm, .be = be, .o = options};
+    flm_generation g = {.comm = comm, .be = be, .o = options};
     bool stopped = false;
     FLM_TRY(parse_steps(&g));
     FLM_TRY(check_later(&g));
-    FLM_TRY(generation_load(&g));
+    FLM_TRY(flm_generation_load(&g));
     flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
     FLM_TRY(flm_samples_open_write(comm, options->out, &g.info, g.steps, g.steps_count, &g.file));
     FLM_TRY(make_all(&g, stop_requested, &stopped));
@@ -187,10 +187,10 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
     FLM_TRY(flm_comm_barrier(comm)); /* the report reads every rank's rows */
     FLM_TRY(report(&g));
     FLM_TRY(flm_comm_agree(comm, flm_samples_close(&g.file)));
-    generation_release_network(&g); /* GPT-2 takes its place */
+    flm_generation_release_network(&g); /* GPT-2 takes its place */
     if (options->score[0] || options->json[0])
         FLM_TRY(flm_generate_score(comm, be, options, g.steps, g.steps_count, stop_requested));
 done:
-    generation_release(&g);
+    flm_generation_release(&g);
     return rc;
 }

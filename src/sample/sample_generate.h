@@ -28,7 +28,7 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
 
 /* flm_generate_score - of a finished samples file (options->out): scores by options->score into the file and a table on
  * stdout, and options->json: generative_ppl (null without a score), entropy and generated_seqs; of several numbers of
- * steps an object of such objects, "steps_N". Collective. Errors: those of flm_score_samples and of files. */
+ * steps an object of such objects, "steps_N". Collective. Errors: those of flm_score_samples_compute and of files. */
 flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generate_options *options,
                               const int64_t *steps, int count, bool (*stop_requested)(void));
 

@@ -8,7 +8,7 @@
 #include "io/io_samples.h"
 #include "sample/sample_generate.h"
 
-typedef struct generation {
+typedef struct flm_generation {
     flm_comm *comm;
     flm_backend *be;
     const flm_generate_options *o;
@@ -25,15 +25,15 @@ typedef struct generation {
     flm_sampler *sampler;
     int32_t *ids;  /* [batch, L] */
     bool *present; /* [batch] */
-} generation;
+} flm_generation;
 
-/* generation_load - open the checkpoint and, of a stage-one map, its teacher (where it says, or --teacher; by its
+/* flm_generation_load - open the checkpoint and, of a stage-one map, its teacher (where it says, or --teacher; by its
  * hash), load the weights, make what sampling needs, and fill info. Collective. Errors: FLM_E_MISMATCH (a teacher that
  * changed, or is another), those of reading and of memory. */
-flm_status generation_load(generation *g);
+flm_status flm_generation_load(flm_generation *g);
 
-/* generation_release_network - the networks and what sampling needs; generation_release - all that is held. */
-void generation_release_network(generation *g);
-void generation_release(generation *g);
+/* flm_generation_release_network - the networks and what sampling needs; flm_generation_release - all that is held. */
+void flm_generation_release_network(flm_generation *g);
+void flm_generation_release(flm_generation *g);
 
 #endif

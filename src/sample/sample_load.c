@@ -11,13 +11,13 @@
 
 static const char *set_of(const flm_generate_options *o) { return o->weights == 0 ? "ema" : "weights"; }
 
-static flm_dtype act_of(const generation *g)
+static flm_dtype act_of(const flm_generation *g)
 {
     const flm_precision precision = flm_backend_precision(g->be, (flm_precision)g->o->precision);
     return precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
 }
 
-static flm_status fill_info(generation *g)
+static flm_status fill_info(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *from = flm_checkpoint_get_info(g->checkpoint);
@@ -39,7 +39,7 @@ done:
 }
 
 /* An FLM of the map's own sizes and vocabulary. */
-static flm_status check_teacher(const generation *g, const char *path)
+static flm_status check_teacher(const flm_generation *g, const char *path)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *f = flm_checkpoint_get_info(g->teacher_checkpoint);
@@ -54,7 +54,7 @@ done:
 }
 
 /* The teacher of a stage-one map: the file it was distilled from, wherever that is now. */
-static flm_status open_teacher(generation *g)
+static flm_status open_teacher(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     char wanted[FLM_SHA256_BYTES], found[FLM_SHA256_BYTES], recorded[FLM_LINEAGE_PATH_BYTES],
@@ -84,7 +84,7 @@ done:
     return rc;
 }
 
-static flm_status load_weights(generation *g, const flm_checkpoint *checkpoint, const char *path, flm_weights **out)
+static flm_status load_weights(flm_generation *g, const flm_checkpoint *checkpoint, const char *path, flm_weights **out)
 {
     flm_status rc = FLM_OK;
     flm_model_shape shape;
@@ -95,7 +95,7 @@ done:
     return flm_err_prefix(rc, path);
 }
 
-static flm_status load_all(generation *g)
+static flm_status load_all(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_checkpoint_open(g->path, &g->checkpoint));
@@ -111,7 +111,7 @@ done:
     return rc;
 }
 
-static flm_status create_parts(generation *g)
+static flm_status create_parts(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     const flm_model_shape *shape = &g->weights->shape;
@@ -130,7 +130,7 @@ done:
 }
 
 /* Numbers that are not finite come from the checkpoint: it is named. */
-static flm_status update_basis(generation *g)
+static flm_status update_basis(flm_generation *g)
 {
     flm_status rc = flm_noise_update(g->basis, g->comm, &g->weights->w.E);
     if (rc == FLM_E_NUMERIC) {
@@ -142,7 +142,7 @@ done:
     return rc;
 }
 
-flm_status generation_load(generation *g)
+flm_status flm_generation_load(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_checkpoint_find_common(g->comm, g->o->checkpoint, g->path));
@@ -157,7 +157,7 @@ done:
     return rc;
 }
 
-void generation_release_network(generation *g)
+void flm_generation_release_network(flm_generation *g)
 {
     flm_sampler_destroy(&g->sampler);
     flm_dit_destroy(&g->dit);
@@ -167,10 +167,10 @@ void generation_release_network(generation *g)
     flm_gamma_destroy(&g->gamma);
 }
 
-void generation_release(generation *g)
+void flm_generation_release(flm_generation *g)
 {
     flm_samples_close(&g->file);
-    generation_release_network(g);
+    flm_generation_release_network(g);
     flm_checkpoint_close(&g->checkpoint);
     flm_checkpoint_close(&g->teacher_checkpoint);
     free(g->steps);

@@ -1,7 +1,9 @@
 /* sample_score.c - samples scored in the job that made them, and the published evaluation's JSON.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "sample/sample_generate.h"
-#include "score/score_files.h"
+#include "score/score_report.h"
+#include "score/score_samples.h"
+#include "text/text_tokenizer.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,7 +15,7 @@ enum { DRAWS = 1000 }; /* of the interval: flm_score's preset */
 
 /* Every number of steps, scored into the file. */
 static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_options *o, const int64_t *steps,
-                            int count, bool (*stop_requested)(void), score_entry *entries)
+                            int count, bool (*stop_requested)(void), flm_score_entry *entries)
 {
     flm_status rc = FLM_OK;
     const bool bf16 = flm_backend_precision(be, (flm_precision)o->precision) == FLM_PRECISION_BF16;
@@ -23,12 +25,12 @@ static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_
         comm, flm_scorer_create(be, o->score, bf16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, o->score_batch, 0, 0, &scorer)));
     FLM_TRY(flm_samples_open_scores(comm, o->out, &file));
     for (int i = 0; i < count; i++) {
-        FLM_TRY(flm_score_samples(comm, scorer, file, o->out, steps[i], 0, DRAWS, (uint64_t)o->seed, stop_requested,
-                                  &entries[i].result));
+        FLM_TRY(flm_score_samples_compute(comm, scorer, file, o->out, steps[i], 0, DRAWS, (uint64_t)o->seed,
+                                          stop_requested, &entries[i].result));
         entries[i].scored = true;
     }
     FLM_TRY(flm_comm_agree(comm, flm_samples_close(&file)));
-    if (flm_comm_rank(comm) == 0) score_table(entries, count);
+    if (flm_comm_rank(comm) == 0) flm_score_report_print(entries, count);
 done:
     flm_samples_close(&file);
     flm_scorer_destroy(&scorer);
@@ -36,7 +38,7 @@ done:
 }
 
 /* One number of steps as the published evaluation says it. */
-static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const score_entry *e, json_t **out)
+static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const flm_score_entry *e, json_t **out)
 {
     flm_status rc = FLM_OK;
     const flm_samples_info *info = flm_samples_get_info(file);
@@ -57,8 +59,8 @@ static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const 
     }
     FLM_TRY(flm_samples_result(file, e->steps, "entropy", &entropy, &there));
     *out = json_pack("{so so so}", "generative_ppl",
-                     e->scored && isfinite(e->result.perplexity) ? json_real(e->result.perplexity) : json_null(),
-                     "entropy", there && isfinite(entropy) ? json_real(entropy) : json_null(), "generated_seqs", texts);
+                     e->scored && isfinite(e->result.gen_ppl) ? json_real(e->result.gen_ppl) : json_null(), "entropy",
+                     there && isfinite(entropy) ? json_real(entropy) : json_null(), "generated_seqs", texts);
     texts = NULL; /* taken over, whatever came of it */
     if (!*out) FLM_FAIL(FLM_E_NOMEM, "no memory for the evaluation");
 done:
@@ -68,7 +70,7 @@ done:
     return rc;
 }
 
-static flm_status write_json(const flm_generate_options *o, const score_entry *entries, int count)
+static flm_status write_json(const flm_generate_options *o, const flm_score_entry *entries, int count)
 {
     flm_status rc = FLM_OK;
     flm_samples *file = NULL;
@@ -87,7 +89,7 @@ static flm_status write_json(const flm_generate_options *o, const score_entry *e
     }
     json_t *whole = count == 1 ? one : all;
     if (count > 1) all = NULL;
-    FLM_TRY(score_json_write(o->json, whole, JSON_INDENT(4)));
+    FLM_TRY(flm_score_report_write(o->json, whole, JSON_INDENT(4)));
 done:
     json_decref(all);
     flm_tokenizer_destroy(&tokenizer);
@@ -99,10 +101,10 @@ flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generat
                               int count, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK, local = FLM_OK;
-    score_entry *entries = calloc((size_t)count, sizeof *entries);
+    flm_score_entry *entries = calloc((size_t)count, sizeof *entries);
     if (!entries) local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for %d results", count);
     FLM_TRY(flm_comm_agree(comm, local));
-    for (int i = 0; i < count; i++) entries[i] = (score_entry){.path = o->out, .steps = steps[i]};
+    for (int i = 0; i < count; i++) entries[i] = (flm_score_entry){.path = o->out, .steps = steps[i]};
     if (o->score[0]) FLM_TRY(score_all(comm, be, o, steps, count, stop_requested, entries));
     if (o->json[0]) FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? write_json(o, entries, count) : FLM_OK));
 done:

@@ -1,36 +1,35 @@
-/* score_files.c - see score_files.h: files in, sets of texts one after the other, scored by all ranks.
- * SPDX-License-Identifier: Apache-2.0 */
+/* score_files.c - see score_files.h. SPDX-License-Identifier: Apache-2.0 */
 #include "score/score_files.h"
 
 #include "base/base_log.h"
+#include "io/io_h5.h"
+#include "score/score_report.h"
+#include "score/score_rows.h"
+#include "score/score_samples.h"
+#include "score/score_store.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct scoring {
     flm_comm *comm;
     const flm_score_options *o;
-    flm_scorer *scorer; /* NULL: files say what they were scored */
-    int64_t *steps;     /* [steps_count] wanted; none: all */
+    flm_scorer *scorer; /* NULL: report the figures that samples files have recorded */
+    int64_t *steps;     /* [steps_count] of --steps; none: all */
     int steps_count;
-    score_entry *entries; /* [count] */
+    flm_score_entry *entries; /* [count], the result of each set */
     int count;
     bool (*stop_requested)(void);
 } scoring;
 
-static flm_status entry_add(scoring *s, const char *path, int64_t steps, score_entry **out)
+static flm_status entry_add(scoring *s, const char *path, int64_t steps, flm_score_entry **out)
 {
     flm_status rc = FLM_OK;
-    score_entry *grown = realloc(s->entries, (size_t)(s->count + 1) * sizeof *grown);
+    flm_score_entry *grown = realloc(s->entries, (size_t)(s->count + 1) * sizeof *grown);
     if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for %d results", s->count);
     s->entries = grown;
-    s->entries[s->count] = (score_entry){.path = path, .steps = steps};
+    s->entries[s->count] = (flm_score_entry){.path = path, .steps = steps};
     *out = &s->entries[s->count++];
 done:
     return rc;
@@ -45,34 +44,12 @@ static bool is_wanted(const scoring *s, int64_t steps)
     return s->steps_count == 0;
 }
 
-/* What the file says of one number of steps. */
-static flm_status figures_read(const flm_samples *file, score_entry *e)
-{
-    flm_status rc = FLM_OK;
-    flm_score_result *r = &e->result;
-    const struct {
-        const char *name;
-        double *value;
-    } all[] = {{"gen_ppl", &r->perplexity},     {"gen_ppl_low", &r->low},        {"gen_ppl_high", &r->high},
-               {"entropy", &r->entropy},        {"distinct_1", &r->distinct[0]}, {"distinct_2", &r->distinct[1]},
-               {"distinct_3", &r->distinct[2]}, {"repetition_4", &r->repetition}};
-    bool there;
-    r->rows = flm_samples_get_info(file)->samples;
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        *all[i].value = NAN;
-        FLM_TRY(flm_samples_result(file, e->steps, all[i].name, all[i].value, &there));
-        e->scored = i == 0 ? there : e->scored;
-    }
-done:
-    return rc;
-}
-
 static flm_status samples_score(scoring *s, const char *path)
 {
     flm_status rc = FLM_OK, local;
     flm_samples *file = NULL;
-    score_entry *e = NULL;
-    int count = 0, taken = 0;
+    flm_score_entry *e = NULL;
+    int count = 0, used = 0;
 
     if (s->scorer)
         FLM_TRY(flm_samples_open_scores(s->comm, path, &file));
@@ -81,16 +58,16 @@ static flm_status samples_score(scoring *s, const char *path)
     const int64_t *steps = flm_samples_steps(file, &count);
     for (int i = 0; i < count; i++) {
         if (!is_wanted(s, steps[i])) continue;
-        taken++;
+        used++;
         local = entry_add(s, path, steps[i], &e);
-        if (local == FLM_OK && !s->scorer) local = figures_read(file, e);
+        if (local == FLM_OK && !s->scorer) local = flm_score_result_read(file, steps[i], &e->result, &e->scored);
         FLM_TRY(flm_comm_agree(s->comm, local));
         if (!s->scorer) continue;
-        FLM_TRY(flm_score_samples(s->comm, s->scorer, file, path, steps[i], s->o->length, s->o->bootstrap,
-                                  (uint64_t)s->o->seed, s->stop_requested, &e->result));
+        FLM_TRY(flm_score_samples_compute(s->comm, s->scorer, file, path, steps[i], s->o->length, s->o->bootstrap,
+                                          (uint64_t)s->o->seed, s->stop_requested, &e->result));
         e->scored = true;
     }
-    if (taken == 0) FLM_FAIL(FLM_E_USAGE, "%s: has none of the numbers of steps that --steps names", path);
+    if (used == 0) FLM_FAIL(FLM_E_USAGE, "%s: has no samples of the numbers of steps in --steps %s", path, s->o->steps);
     FLM_TRY(flm_comm_agree(s->comm, flm_samples_close(&file)));
 done:
     flm_samples_close(&file);
@@ -102,7 +79,7 @@ done:
 static flm_status text_get(void *context, int64_t row, char **text, size_t *bytes)
 {
     flm_status rc = FLM_OK;
-    const score_texts *t = ((const score_keep *)context)->texts;
+    const flm_score_texts *t = ((const flm_score_store *)context)->texts;
     *bytes = (size_t)(t->starts[row + 1] - t->starts[row]);
     *text = malloc(*bytes + 1);
     if (!*text) FLM_FAIL(FLM_E_NOMEM, "no memory for a text of %zu bytes", *bytes);
@@ -114,18 +91,18 @@ done:
 
 static flm_status text_store(void *context, int64_t row, const flm_text_score *score)
 {
-    return score_keep_store(context, row, score);
+    return flm_score_store_write(context, row, score);
 }
 
-/* Rank 0 reads what is kept; every rank gets it. nll, positions, present [count]. Collective. */
-static flm_status texts_kept(const scoring *s, score_keep *keep, const char *path, double *nll, int64_t *positions,
-                             bool *present)
+/* Rank 0 reads the stored scores; every rank gets them. nll, positions, present [count]. Collective. */
+static flm_status stored_scores_share(const scoring *s, flm_score_store *store, const char *path, double *nll,
+                                      int64_t *positions, bool *present)
 {
     flm_status rc = FLM_OK, local;
-    const int64_t n = keep->texts->count;
-    local = score_keep_open(keep, s->o->keep, path);
+    const int64_t n = store->texts->count;
+    local = flm_score_store_open(store, s->o->scores_dir, path);
     if (local == FLM_OK && flm_comm_rank(s->comm) == 0)
-        local = flm_err_prefix(score_keep_read(keep, nll, positions, present), path);
+        local = flm_err_prefix(flm_score_store_read(store, nll, positions, present), path);
     FLM_TRY(flm_comm_agree(s->comm, local));
     FLM_TRY(flm_comm_broadcast(s->comm, nll, n * (int64_t)sizeof *nll, 0));
     FLM_TRY(flm_comm_broadcast(s->comm, positions, n * (int64_t)sizeof *positions, 0));
@@ -134,9 +111,9 @@ done:
     return rc;
 }
 
-/* The figures of texts, of GPT-2's ids. */
-static flm_status texts_summarise(const scoring *s, const score_texts *t, const double *nll, const int64_t *positions,
-                                  flm_score_result *out)
+/* The figures; entropy and n-grams are those of GPT-2's ids. */
+static flm_status texts_result(const scoring *s, const flm_score_texts *t, const double *nll, const int64_t *positions,
+                               flm_score_result *out)
 {
     flm_status rc = FLM_OK;
     flm_ids ids = {0};
@@ -147,8 +124,8 @@ static flm_status texts_summarise(const scoring *s, const score_texts *t, const 
                                   s->o->length, &ids));
         starts[i + 1] = (int64_t)ids.count;
     }
-    FLM_TRY(flm_score_summarise(nll, positions, &(flm_id_rows){ids.ids, starts, t->count}, s->o->bootstrap,
-                                (uint64_t)s->o->seed, out));
+    FLM_TRY(flm_score_result_compute(nll, positions, &(flm_id_rows){ids.ids, starts, t->count}, s->o->bootstrap,
+                                     (uint64_t)s->o->seed, out));
 done:
     free(ids.ids);
     free(starts);
@@ -158,15 +135,15 @@ done:
 static flm_status texts_score(scoring *s, const char *path)
 {
     flm_status rc = FLM_OK, local;
-    score_texts texts = {0};
-    score_entry *e = NULL;
+    flm_score_texts texts = {0};
+    flm_score_entry *e = NULL;
     double *nll = NULL;
     int64_t *positions = NULL;
     bool *present = NULL;
-    score_keep keep = {.texts = &texts, .length = s->o->length, .fd = -1};
+    flm_score_store store = {.texts = &texts, .length = s->o->length, .fd = -1};
 
-    if (!s->scorer) FLM_FAIL(FLM_E_USAGE, "%s: is no samples file with figures; name a --gpt2 to score it with", path);
-    FLM_TRY(flm_comm_agree(s->comm, score_texts_read(path, s->o->field, s->o->documents == 1, &texts)));
+    if (!s->scorer) FLM_FAIL(FLM_E_USAGE, "%s: is not a samples file, so --gpt2 is needed to score it", path);
+    FLM_TRY(flm_comm_agree(s->comm, flm_score_texts_read(path, s->o->field, s->o->documents == 1, &texts)));
     nll = calloc((size_t)texts.count, sizeof *nll);
     positions = calloc((size_t)texts.count, sizeof *positions);
     present = calloc((size_t)texts.count, sizeof *present);
@@ -174,65 +151,53 @@ static flm_status texts_score(scoring *s, const char *path)
     if (!nll || !positions || !present)
         local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "%s: no memory for its scores", path);
     FLM_TRY(flm_comm_agree(s->comm, local));
-    flm_scorer_describe(s->scorer, &keep.scorer);
-    if (s->o->keep[0]) FLM_TRY(texts_kept(s, &keep, path, nll, positions, present));
-    const flm_score_source source = {&keep,        path,     texts.count,
-                                     s->o->length, text_get, s->o->keep[0] ? text_store : NULL};
-    FLM_TRY(flm_score_rows(s->comm, s->scorer, &source, nll, positions, present, s->stop_requested));
-    if (flm_comm_rank(s->comm) == 0)
-        local = flm_err_prefix(texts_summarise(s, &texts, nll, positions, &e->result), path);
+    flm_scorer_describe(s->scorer, &store.scorer);
+    if (s->o->scores_dir[0]) FLM_TRY(stored_scores_share(s, &store, path, nll, positions, present));
+    const flm_score_source source = {&store,       path,     texts.count,
+                                     s->o->length, text_get, s->o->scores_dir[0] ? text_store : NULL};
+    FLM_TRY(flm_score_rows_compute(s->comm, s->scorer, &source, nll, positions, present, s->stop_requested));
+    if (flm_comm_rank(s->comm) == 0) local = flm_err_prefix(texts_result(s, &texts, nll, positions, &e->result), path);
     FLM_TRY(flm_comm_agree(s->comm, local));
     e->scored = true;
 done:
     free(nll);
     free(positions);
     free(present);
-    score_keep_close(&keep);
-    score_texts_free(&texts);
+    flm_score_store_close(&store);
+    flm_score_texts_free(&texts);
     return rc;
 }
 
 /* ---- all files ---- */
 
-flm_status score_is_hdf5(const char *path, bool *hdf5)
-{
-    flm_status rc = FLM_OK;
-    char head[8] = "";
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || read(fd, head, sizeof head) < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
-    *hdf5 = memcmp(head, "\x89HDF\r\n\x1a\n", 8) == 0;
-done:
-    if (fd >= 0) close(fd);
-    return rc;
-}
-
 static flm_status report(const scoring *s)
 {
     flm_status rc = FLM_OK;
     uint32_t identity;
-    const char *words = s->scorer ? flm_scorer_describe(s->scorer, &identity) : NULL;
+    const char *scorer = s->scorer ? flm_scorer_describe(s->scorer, &identity) : NULL;
     if (s->o->compare)
-        score_compare(s->entries, s->count);
+        flm_score_report_print_comparison(s->entries, s->count);
     else
-        score_table(s->entries, s->count);
-    if (s->o->json[0]) FLM_TRY(score_json(s->o->json, words, s->entries, s->count));
+        flm_score_report_print(s->entries, s->count);
+    if (s->o->json[0]) FLM_TRY(flm_score_report_write_entries(s->o->json, scorer, s->entries, s->count));
     for (int i = 0; i < s->count; i++)
         if (s->entries[i].scored && s->scorer && s->entries[i].result.positions == 0)
-            FLM_FAIL(FLM_E_FORMAT, "%s: none of its texts has a position to score", s->entries[i].path);
+            FLM_FAIL(FLM_E_FORMAT, "%s: none of its texts has a token to score", s->entries[i].path);
 done:
     return rc;
 }
 
-flm_status flm_score_run(flm_comm *comm, flm_backend *be, const flm_score_options *o, const char *const *paths,
-                         int count, bool (*stop_requested)(void))
+flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_options *o, const char *const *paths,
+                               int count, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
     scoring s = {.comm = comm, .o = o, .stop_requested = stop_requested};
     const bool bf16 = flm_backend_precision(be, (flm_precision)o->precision) == FLM_PRECISION_BF16;
     bool hdf5 = false;
 
-    if (count == 0) FLM_FAIL(FLM_E_USAGE, "name files to score; see --help");
-    if (!o->gpt2[0] && !o->compare) FLM_FAIL(FLM_E_USAGE, "--gpt2 is needed: the checkpoint that scores");
+    if (count == 0) FLM_FAIL(FLM_E_USAGE, "no files to score; see --help");
+    if (!o->gpt2[0] && !o->compare)
+        FLM_FAIL(FLM_E_USAGE, "--gpt2 FILE is needed; flm_convert makes one (only --compare works without)");
     if (o->steps[0]) FLM_TRY(flm_options_int_list("steps", o->steps, 1, 1 << 20, &s.steps, &s.steps_count));
     if (o->gpt2[0]) {
         flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
@@ -240,7 +205,7 @@ flm_status flm_score_run(flm_comm *comm, flm_backend *be, const flm_score_option
                                                        o->length, o->chunk, &s.scorer)));
     }
     for (int i = 0; i < count; i++) {
-        FLM_TRY(flm_comm_agree(comm, score_is_hdf5(paths[i], &hdf5)));
+        FLM_TRY(flm_comm_agree(comm, flm_h5_detect(paths[i], &hdf5)));
         FLM_TRY(hdf5 ? samples_score(&s, paths[i]) : texts_score(&s, paths[i]));
     }
     FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? report(&s) : FLM_OK));

@@ -37,7 +37,7 @@ flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, fl
     if (strcmp(info->kind, "gpt2") != 0)
         FLM_FAIL(FLM_E_MISMATCH, "a checkpoint of kind %s, must be gpt2 (flm_convert makes one)", info->kind);
     g->shape = (flm_gpt2_shape){info->L, info->vocabulary.V, info->d, info->H, info->N, info->vocabulary.end_id};
-    FLM_TRY(flm_gpt2_check(&g->shape));
+    FLM_TRY(flm_gpt2_shape_check(&g->shape));
     if (max_rows < g->shape.L || max_rows > INT32_MAX / 4 || chunk < 1)
         FLM_FAIL(FLM_E_ARG, "gpt2: %" PRId64 " tokens at once, must be from %" PRId64 " on; chunk %" PRId64, max_rows,
                  g->shape.L, chunk);
@@ -171,7 +171,7 @@ done:
     return rc;
 }
 
-flm_status flm_gpt2_nll(flm_gpt2 *g, const int32_t *ids, const int64_t *starts, int64_t B, float *nll)
+flm_status flm_gpt2_compute_nll(flm_gpt2 *g, const int32_t *ids, const int64_t *starts, int64_t B, float *nll)
 {
     flm_status rc = FLM_OK;
     float *loss = (float *)g->host;

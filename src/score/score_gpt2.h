@@ -17,12 +17,13 @@ typedef struct flm_gpt2_shape {
     int64_t end_id;        /* <|endoftext|> */
 } flm_gpt2_shape;
 
-/* flm_gpt2_datasets - names and shapes of every weight, with `prefix` before them; *out is malloc'd.
+/* flm_gpt2_list_datasets - names and shapes of every weight, with `prefix` before them; *out is malloc'd.
  * Errors: FLM_E_ARG (a size), FLM_E_NOMEM. */
-flm_status flm_gpt2_datasets(const flm_gpt2_shape *shape, const char *prefix, flm_checkpoint_dataset **out, int *count);
+flm_status flm_gpt2_list_datasets(const flm_gpt2_shape *shape, const char *prefix, flm_checkpoint_dataset **out,
+                                  int *count);
 
-/* flm_gpt2_check - sizes within bounds, H divides d. Errors: FLM_E_ARG naming the size and what is allowed. */
-flm_status flm_gpt2_check(const flm_gpt2_shape *shape);
+/* flm_gpt2_shape_check - sizes within bounds, H divides d. Errors: FLM_E_ARG naming the size and what is allowed. */
+flm_status flm_gpt2_shape_check(const flm_gpt2_shape *shape);
 
 typedef struct flm_gpt2 flm_gpt2;
 
@@ -42,9 +43,10 @@ const flm_gpt2_shape *flm_gpt2_get_shape(const flm_gpt2 *gpt2);
  * does not depend on how many there are. */
 enum { FLM_GPT2_ROWS = 128 };
 
-/* flm_gpt2_nll - nll[i] = -log p(ids[i] | the ids of its sequence before it), in nats; 0 for the first of a sequence.
- * in  ids i32 [starts[B]], starts [B + 1] ascending from 0, at most max_rows and no sequence over L; host memory
- * out nll f32 [starts[B]], host memory. Errors: FLM_E_ARG (an id outside 0..V-1, sizes), those of the backend. */
-flm_status flm_gpt2_nll(flm_gpt2 *gpt2, const int32_t *ids, const int64_t *starts, int64_t B, float *nll);
+/* flm_gpt2_compute_nll - nll[i] = -log p(ids[i] | the ids of its sequence before it), in nats; 0 for the first of a
+ * sequence. in  ids i32 [starts[B]], starts [B + 1] ascending from 0, at most max_rows and no sequence over L; host
+ * memory out nll f32 [starts[B]], host memory. Errors: FLM_E_ARG (an id outside 0..V-1, sizes), those of the backend.
+ */
+flm_status flm_gpt2_compute_nll(flm_gpt2 *gpt2, const int32_t *ids, const int64_t *starts, int64_t B, float *nll);
 
 #endif

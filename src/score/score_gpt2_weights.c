@@ -20,7 +20,7 @@ static const struct {
     [GPT2_OUT_W] = {"mlp.c_proj.weight", 4, 1},   [GPT2_OUT_B] = {"mlp.c_proj.bias", 1, 0},
 };
 
-flm_status flm_gpt2_check(const flm_gpt2_shape *s)
+flm_status flm_gpt2_shape_check(const flm_gpt2_shape *s)
 {
     flm_status rc = FLM_OK;
     const struct {
@@ -47,13 +47,13 @@ static void dataset_set(flm_checkpoint_dataset *out, const char *prefix, const c
     out->dim[1] = columns;
 }
 
-flm_status flm_gpt2_datasets(const flm_gpt2_shape *s, const char *prefix, flm_checkpoint_dataset **out, int *count)
+flm_status flm_gpt2_list_datasets(const flm_gpt2_shape *s, const char *prefix, flm_checkpoint_dataset **out, int *count)
 {
     flm_status rc = FLM_OK;
     flm_checkpoint_dataset *all = NULL;
     char name[64];
     int n = 0;
-    FLM_TRY(flm_gpt2_check(s));
+    FLM_TRY(flm_gpt2_shape_check(s));
     all = calloc((size_t)(GPT2_OUTER_PARTS + s->N * GPT2_BLOCK_PARTS), sizeof *all);
     if (!all) FLM_FAIL(FLM_E_NOMEM, "gpt2: no memory for the table of its weights");
     dataset_set(&all[n++], prefix, "wte.weight", s->V, s->d);
@@ -71,8 +71,8 @@ done:
     return rc;
 }
 
-/* Memory of every weight, in the order of flm_gpt2_datasets; runs twice (backend_arena.h). An LN's bias lies before d
- * zeros: it is the shift, and they the scale, of layernorm_modulate. */
+/* Memory of every weight, in the order of flm_gpt2_list_datasets; runs twice (backend_arena.h). An LN's bias lies
+ * before d zeros: it is the shift, and they the scale, of layernorm_modulate. */
 static void take_weights(flm_gpt2 *g)
 {
     flm_arena *at = &g->arena;
@@ -151,7 +151,7 @@ flm_status flm_gpt2_load(flm_gpt2 *g, const flm_checkpoint *checkpoint)
 
     g->block = calloc((size_t)g->shape.N, sizeof *g->block);
     if (!g->block) FLM_FAIL(FLM_E_NOMEM, "gpt2: no memory for %" PRId64 " blocks", g->shape.N);
-    FLM_TRY(flm_gpt2_datasets(&g->shape, "weights/", &want, &count));
+    FLM_TRY(flm_gpt2_list_datasets(&g->shape, "weights/", &want, &count));
     if (max < 4 * g->shape.d * g->shape.d) max = 4 * g->shape.d * g->shape.d;
     values = malloc((size_t)max * sizeof *values);
     if (!values) FLM_FAIL(FLM_E_NOMEM, "gpt2: no memory for %" PRId64 " numbers", max);

@@ -1,5 +1,5 @@
-/* score_report.c - tables and JSON of scored sets. SPDX-License-Identifier: Apache-2.0 */
-#include "score/score_files.h"
+/* score_report.c - see score_report.h. SPDX-License-Identifier: Apache-2.0 */
+#include "score/score_report.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,17 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
-void score_table(const score_entry *entries, int count)
+void flm_score_report_print(const flm_score_entry *entries, int count)
 {
-    printf("== %7s %7s %9s %10s %21s %8s %6s %6s %6s %6s  %s\n", "steps", "texts", "positions", "gen-ppl", "95 %",
-           "entropy", "dist-1", "dist-2", "dist-3", "rep-4", "file");
+    printf("== %7s %7s %9s %10s %21s %8s %6s %6s %6s %6s  %s\n", "steps", "texts", "positions", "Gen-PPL",
+           "95 % interval", "entropy", "dist-1", "dist-2", "dist-3", "rep-4", "file");
     for (int i = 0; i < count; i++) {
         const flm_score_result *r = &entries[i].result;
         char steps[24] = "-";
         if (entries[i].steps > 0) snprintf(steps, sizeof steps, "%" PRId64, entries[i].steps);
         printf("== %7s %7" PRId64 " %9" PRId64 " %10.4g %10.4g %10.4g %8.4f %6.4f %6.4f %6.4f %6.4f  %s\n", steps,
-               r->rows, r->positions, r->perplexity, r->low, r->high, r->entropy, r->distinct[0], r->distinct[1],
-               r->distinct[2], r->repetition, entries[i].path);
+               r->rows, r->positions, r->gen_ppl, r->gen_ppl_low, r->gen_ppl_high, r->entropy, r->distinct[0],
+               r->distinct[1], r->distinct[2], r->repetition, entries[i].path);
     }
     for (int i = 0; i < count; i++)
         if (entries[i].result.unscored > 0)
@@ -32,7 +32,7 @@ static int by_steps(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void score_compare(const score_entry *entries, int count)
+void flm_score_report_print_comparison(const flm_score_entry *entries, int count)
 {
     int64_t *steps = malloc((size_t)(count + 1) * sizeof *steps);
     int columns = 0;
@@ -43,19 +43,19 @@ void score_compare(const score_entry *entries, int count)
         if (i == 0 || strcmp(entries[i].path, entries[i - 1].path) != 0)
             printf("== %d: %s\n", ++columns, entries[i].path);
     printf("== %7s", "steps");
-    for (int c = 1; c <= columns; c++) printf(" | %2d %10s %21s %8s", c, "gen-ppl", "95 %", "entropy");
+    for (int c = 1; c <= columns; c++) printf(" | %2d %10s %21s %8s", c, "Gen-PPL", "95 % interval", "entropy");
     putchar('\n');
     for (int k = 0; k < count; k++) {
         if (k > 0 && steps[k] == steps[k - 1]) continue;
         printf("== %7" PRId64, steps[k]);
         for (int i = 0; i < count;) {
             const char *path = entries[i].path;
-            const score_entry *found = NULL;
+            const flm_score_entry *found = NULL;
             for (; i < count && strcmp(entries[i].path, path) == 0; i++)
                 if (entries[i].steps == steps[k] && entries[i].scored) found = &entries[i];
             if (found)
-                printf(" |    %10.4g %10.4g %10.4g %8.4f", found->result.perplexity, found->result.low,
-                       found->result.high, found->result.entropy);
+                printf(" |    %10.4g %10.4g %10.4g %8.4f", found->result.gen_ppl, found->result.gen_ppl_low,
+                       found->result.gen_ppl_high, found->result.entropy);
             else
                 printf(" |    %10s %10s %10s %8s", "-", "-", "-", "-");
         }
@@ -64,22 +64,22 @@ void score_compare(const score_entry *entries, int count)
     free(steps);
 }
 
-/* A number that JSON can hold; null for none. */
+/* JSON has no NaN or infinity: null. */
 static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
-static json_t *entry_json(const char *scorer, const score_entry *e)
+static json_t *entry_json(const char *scorer, const flm_score_entry *e)
 {
     const flm_score_result *r = &e->result;
     return json_pack("{ss so so sI sI sI so so so so so so so so}", "file", e->path, "steps",
                      e->steps > 0 ? json_integer(e->steps) : json_null(), "scorer",
                      scorer ? json_string(scorer) : json_null(), "samples", (json_int_t)r->rows, "unscored",
-                     (json_int_t)r->unscored, "positions", (json_int_t)r->positions, "gen_ppl", number(r->perplexity),
-                     "gen_ppl_low", number(r->low), "gen_ppl_high", number(r->high), "entropy", number(r->entropy),
-                     "distinct_1", number(r->distinct[0]), "distinct_2", number(r->distinct[1]), "distinct_3",
-                     number(r->distinct[2]), "repetition_4", number(r->repetition));
+                     (json_int_t)r->unscored, "positions", (json_int_t)r->positions, "gen_ppl", number(r->gen_ppl),
+                     "gen_ppl_low", number(r->gen_ppl_low), "gen_ppl_high", number(r->gen_ppl_high), "entropy",
+                     number(r->entropy), "distinct_1", number(r->distinct[0]), "distinct_2", number(r->distinct[1]),
+                     "distinct_3", number(r->distinct[2]), "repetition_4", number(r->repetition));
 }
 
-/* Text to a file that is replaced when all is written. */
+/* Replaces the file at path once all of text is written. */
 static flm_status text_write(const char *path, const char *text)
 {
     flm_status rc = FLM_OK;
@@ -98,11 +98,11 @@ done:
     return rc;
 }
 
-flm_status score_json_write(const char *path, json_t *value, size_t flags)
+flm_status flm_score_report_write(const char *path, json_t *value, size_t flags)
 {
     flm_status rc = FLM_OK;
     char *text = value ? json_dumps(value, flags) : NULL;
-    if (!text) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its text", path);
+    if (!text) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its content", path);
     FLM_TRY(text_write(path, text));
 done:
     free(text);
@@ -110,22 +110,23 @@ done:
     return rc;
 }
 
-flm_status score_json(const char *path, const char *scorer, const score_entry *entries, int count)
+flm_status flm_score_report_write_entries(const char *path, const char *scorer, const flm_score_entry *entries,
+                                          int count)
 {
     flm_status rc = FLM_OK;
     char *text = NULL;
     size_t bytes = 0;
     FILE *memory = open_memstream(&text, &bytes);
-    bool whole = memory != NULL;
+    bool complete = memory != NULL;
     if (memory) fputs("[\n", memory);
-    for (int i = 0; i < count && whole; i++) {
+    for (int i = 0; i < count && complete; i++) {
         json_t *entry = entry_json(scorer, &entries[i]);
-        whole = entry && json_dumpf(entry, memory, JSON_REAL_PRECISION(10)) == 0;
+        complete = entry && json_dumpf(entry, memory, JSON_REAL_PRECISION(10)) == 0;
         fputs(i + 1 < count ? ",\n" : "\n", memory);
         json_decref(entry);
     }
     if (memory) fputs("]\n", memory);
-    if (!memory || fclose(memory) != 0 || !whole) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its text", path);
+    if (!memory || fclose(memory) != 0 || !complete) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its content", path);
     FLM_TRY(text_write(path, text));
 done:
     free(text);

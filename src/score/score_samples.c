@@ -1,9 +1,8 @@
-/* score_samples.c - a samples file's rows as texts, their scores back into the file. SPDX-License-Identifier:
- * Apache-2.0
- */
+/* score_samples.c - see score_samples.h. SPDX-License-Identifier: Apache-2.0 */
+#include "score/score_samples.h"
+
 #include "base/base_crc32c.h"
-#include "base/base_log.h"
-#include "score/score_run.h"
+#include "score/score_rows.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +13,7 @@ typedef struct samples_set {
     flm_samples *file;
     int64_t steps, L;
     uint32_t scorer;
-    flm_tokenizer *tokenizer; /* of the one that made them */
+    flm_tokenizer *tokenizer; /* of the model that made the samples */
     int32_t *ids;             /* [L] */
     double *nll;              /* [N] */
     int64_t *positions;       /* [N] */
@@ -48,10 +47,10 @@ static flm_status set_begin(samples_set *s, const flm_samples_info *info, const 
     s->present = calloc(N, sizeof *s->present);
     if (!s->ids || !s->nll || !s->positions || !s->present) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to score it", path);
     if (flm_tokenizer_create(info->vocabulary.name, &s->tokenizer) != FLM_OK)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: there is no tokeniser \"%s\" here to make texts of its tokens", path,
+        FLM_FAIL(FLM_E_MISMATCH, "%s: its tokens cannot be decoded: this release has no tokeniser \"%s\"", path,
                  info->vocabulary.name);
     if (strcmp(flm_tokenizer_sha256(s->tokenizer), info->vocabulary.sha256) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: its vocabulary %s (sha256 %.8s...) is not this release's", path,
+        FLM_FAIL(FLM_E_MISMATCH, "%s: its vocabulary %s (sha256 %.8s...) differs from this release's", path,
                  info->vocabulary.name, info->vocabulary.sha256);
 done:
     return rc;
@@ -66,7 +65,7 @@ static void set_end(samples_set *s)
     free(s->present);
 }
 
-/* Rank 0's view of what is scored already becomes everybody's. */
+/* Rank 0 reads the scores that the file has; every rank gets them. */
 static flm_status present_share(flm_comm *comm, samples_set *s, int64_t N)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
@@ -80,8 +79,8 @@ done:
     return rc;
 }
 
-/* The figures, of the ids of the tokeniser that made the samples. */
-static flm_status summarise(const samples_set *s, int64_t N, int64_t draws, uint64_t seed, flm_score_result *out)
+/* The figures; entropy and n-grams are those of the samples' own ids, not of GPT-2's. */
+static flm_status result_compute(const samples_set *s, int64_t N, int64_t draws, uint64_t seed, flm_score_result *out)
 {
     flm_status rc = FLM_OK;
     int32_t *ids = malloc((size_t)(N * s->L) * sizeof *ids);
@@ -89,53 +88,38 @@ static flm_status summarise(const samples_set *s, int64_t N, int64_t draws, uint
     if (!ids || !starts) FLM_FAIL(FLM_E_NOMEM, "no memory for %" PRId64 " rows", N);
     FLM_TRY(flm_samples_read(s->file, s->steps, 0, N, ids));
     for (int64_t i = 0; i <= N; i++) starts[i] = i * s->L;
-    FLM_TRY(flm_score_summarise(s->nll, s->positions, &(flm_id_rows){ids, starts, N}, draws, seed, out));
+    FLM_TRY(flm_score_result_compute(s->nll, s->positions, &(flm_id_rows){ids, starts, N}, draws, seed, out));
 done:
     free(starts);
     free(ids);
     return rc;
 }
 
-static flm_status results_store(flm_comm *comm, flm_samples *file, int64_t steps, const flm_score_result *r)
-{
-    flm_status rc = FLM_OK;
-    const struct {
-        const char *name;
-        double value;
-    } all[] = {{"gen_ppl", r->perplexity},     {"gen_ppl_low", r->low},        {"gen_ppl_high", r->high},
-               {"entropy", r->entropy},        {"distinct_1", r->distinct[0]}, {"distinct_2", r->distinct[1]},
-               {"distinct_3", r->distinct[2]}, {"repetition_4", r->repetition}};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        FLM_TRY(flm_samples_set_result(comm, file, steps, all[i].name, all[i].value));
-done:
-    return rc;
-}
-
-flm_status flm_score_samples(flm_comm *comm, flm_scorer *scorer, flm_samples *samples, const char *path, int64_t steps,
-                             int64_t length, int64_t draws, uint64_t seed, bool (*stop_requested)(void),
-                             flm_score_result *out)
+flm_status flm_score_samples_compute(flm_comm *comm, flm_scorer *scorer, flm_samples *samples, const char *path,
+                                     int64_t steps, int64_t length, int64_t draws, uint64_t seed,
+                                     bool (*stop_requested)(void), flm_score_result *out)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     const flm_samples_info *info = flm_samples_get_info(samples);
     samples_set s = {.file = samples, .steps = steps};
     flm_score_source source = {&s, NULL, info->samples, length, row_text, row_store};
     flm_score_result result = {0};
-    char name[512], words[256];
+    char name[512], description[256];
 
     snprintf(name, sizeof name, "%.450s, %" PRId64 " steps", path, steps);
     source.name = name;
     if (source.length == 0) source.length = info->L;
-    if (source.length > flm_scorer_length(scorer)) source.length = flm_scorer_length(scorer);
-    snprintf(words, sizeof words, "%s, at most %" PRId64 " tokens", flm_scorer_describe(scorer, &s.scorer),
+    if (source.length > flm_scorer_get_length(scorer)) source.length = flm_scorer_get_length(scorer);
+    snprintf(description, sizeof description, "%s, at most %" PRId64 " tokens", flm_scorer_describe(scorer, &s.scorer),
              source.length);
-    s.scorer = flm_crc32c(0, words, strlen(words));
+    s.scorer = flm_crc32c(0, description, strlen(description));
     FLM_TRY(flm_comm_agree(comm, set_begin(&s, info, path)));
     FLM_TRY(present_share(comm, &s, info->samples));
-    FLM_TRY(flm_score_rows(comm, scorer, &source, s.nll, s.positions, s.present, stop_requested));
-    if (flm_comm_rank(comm) == 0) local = flm_err_prefix(summarise(&s, info->samples, draws, seed, &result), path);
+    FLM_TRY(flm_score_rows_compute(comm, scorer, &source, s.nll, s.positions, s.present, stop_requested));
+    if (flm_comm_rank(comm) == 0) local = flm_err_prefix(result_compute(&s, info->samples, draws, seed, &result), path);
     FLM_TRY(flm_comm_agree(comm, local));
-    FLM_TRY(results_store(comm, samples, steps, &result));
-    FLM_TRY(flm_samples_set_scorer(comm, samples, steps, words));
+    FLM_TRY(flm_score_result_record(comm, samples, steps, &result));
+    FLM_TRY(flm_samples_set_scorer(comm, samples, steps, description));
     *out = result;
 done:
     set_end(&s);

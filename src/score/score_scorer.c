@@ -73,9 +73,9 @@ const char *flm_scorer_describe(const flm_scorer *scorer, uint32_t *identity)
     return scorer->words;
 }
 
-int64_t flm_scorer_length(const flm_scorer *scorer) { return scorer->length; }
+int64_t flm_scorer_get_length(const flm_scorer *scorer) { return scorer->length; }
 
-int64_t flm_scorer_batch(const flm_scorer *scorer) { return scorer->batch; }
+int64_t flm_scorer_get_batch(const flm_scorer *scorer) { return scorer->batch; }
 
 flm_status flm_scorer_encode(flm_scorer *scorer, const char *text, size_t bytes, int64_t length, flm_ids *ids)
 {
@@ -96,12 +96,12 @@ flm_status flm_scorer_score(flm_scorer *scorer, const int32_t *ids, const int64_
         if (starts[b + 1] - starts[b] > scorer->length)
             FLM_FAIL(FLM_E_ARG, "scorer: a text of %" PRId64 " tokens, at most %" PRId64, starts[b + 1] - starts[b],
                      scorer->length);
-    FLM_TRY(flm_gpt2_nll(scorer->gpt2, ids, starts, B, scorer->nll));
+    FLM_TRY(flm_gpt2_compute_nll(scorer->gpt2, ids, starts, B, scorer->nll));
     for (int64_t b = 0; b < B; b++) {
         const int64_t n = starts[b + 1] - starts[b];
         double sum = 0;
         score[b].positions =
-            flm_score_counted(ids + starts[b], n, flm_gpt2_get_shape(scorer->gpt2)->end_id, scorer->counted);
+            flm_statistics_count_targets(ids + starts[b], n, flm_gpt2_get_shape(scorer->gpt2)->end_id, scorer->counted);
         for (int64_t i = 0; i < n; i++)
             if (scorer->counted[i]) sum += (double)scorer->nll[starts[b] + i];
         if (!isfinite(sum)) FLM_FAIL(FLM_E_NUMERIC, "scorer: text %" PRId64 " of a batch has no finite score", b);

@@ -26,10 +26,10 @@ void flm_scorer_destroy(flm_scorer **scorer);
  * which callers may lower. Owned by the scorer. */
 const char *flm_scorer_describe(const flm_scorer *scorer, uint32_t *identity);
 
-int64_t flm_scorer_length(const flm_scorer *scorer); /* the most tokens a text has */
-int64_t flm_scorer_batch(const flm_scorer *scorer);
+int64_t flm_scorer_get_length(const flm_scorer *scorer); /* the most tokens a text has */
+int64_t flm_scorer_get_batch(const flm_scorer *scorer);
 
-/* flm_scorer_encode - append a text's GPT-2 ids, the first `length` (0: flm_scorer_length) of them.
+/* flm_scorer_encode - append a text's GPT-2 ids, the first `length` (0: flm_scorer_get_length) of them.
  * Errors: FLM_E_NOMEM, FLM_E_ARG (a text of over 2 GiB). */
 flm_status flm_scorer_encode(flm_scorer *scorer, const char *text, size_t bytes, int64_t length, flm_ids *ids);
 

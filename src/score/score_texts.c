@@ -1,22 +1,23 @@
-/* score_texts.c - texts out of plain files and JSONL. SPDX-License-Identifier: Apache-2.0 */
-#include "score/score_files.h"
+/* score_texts.c - see score_texts.h. SPDX-License-Identifier: Apache-2.0 */
+#include "score/score_texts.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct texts_growing {
-    score_texts texts;
+    flm_score_texts texts;
     size_t capacity;
-    int64_t max; /* room for starts */
+    int64_t max; /* entries of starts */
 } texts_growing;
 
 static flm_status text_add(texts_growing *g, const char *text, size_t bytes)
 {
     flm_status rc = FLM_OK;
-    score_texts *t = &g->texts;
+    flm_score_texts *t = &g->texts;
     const size_t used = (size_t)t->starts[t->count];
     if (used + bytes > g->capacity) {
         const size_t capacity = 2 * (used + bytes);
@@ -43,8 +44,8 @@ static flm_status json_line(texts_growing *g, const char *line, size_t bytes, co
     json_error_t error;
     json_t *object = json_loadb(line, bytes, JSON_ALLOW_NUL, &error);
     const json_t *text = json_object_get(object, field);
-    if (!object) FLM_FAIL(FLM_E_FORMAT, "is no JSON: %s", error.text);
-    if (!json_is_string(text)) FLM_FAIL(FLM_E_FORMAT, "has no text under \"%s\"", field);
+    if (!object) FLM_FAIL(FLM_E_FORMAT, "is not JSON: %s", error.text);
+    if (!json_is_string(text)) FLM_FAIL(FLM_E_FORMAT, "has no text in the field \"%s\"", field);
     if (json_string_length(text) == 0) FLM_FAIL(FLM_E_FORMAT, "its text is empty");
     FLM_TRY(text_add(g, json_string_value(text), json_string_length(text)));
 done:
@@ -74,7 +75,7 @@ done:
     return rc;
 }
 
-static flm_status whole_read(texts_growing *g, FILE *file, const char *path)
+static flm_status file_read(texts_growing *g, FILE *file, const char *path)
 {
     flm_status rc = FLM_OK;
     char *text = NULL;
@@ -101,7 +102,7 @@ static bool ends_in(const char *path, const char *ending)
     return length > more && strcmp(path + length - more, ending) == 0;
 }
 
-flm_status score_texts_read(const char *path, const char *field, bool whole, score_texts *out)
+flm_status flm_score_texts_read(const char *path, const char *field, bool whole_file, flm_score_texts *out)
 {
     flm_status rc = FLM_OK;
     texts_growing g = {.max = 64};
@@ -110,19 +111,19 @@ flm_status score_texts_read(const char *path, const char *field, bool whole, sco
     g.texts.starts = calloc((size_t)g.max, sizeof *g.texts.starts);
     if (!g.texts.starts) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
     const bool json = ends_in(path, ".jsonl") || ends_in(path, ".json");
-    FLM_TRY(!json && whole ? whole_read(&g, file, path) : lines_read(&g, file, path, json ? field : NULL));
-    if (g.texts.count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: holds no text", path);
+    FLM_TRY(!json && whole_file ? file_read(&g, file, path) : lines_read(&g, file, path, json ? field : NULL));
+    if (g.texts.count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: has no text", path);
     *out = g.texts;
-    g.texts = (score_texts){0};
+    g.texts = (flm_score_texts){0};
 done:
-    score_texts_free(&g.texts);
+    flm_score_texts_free(&g.texts);
     if (file) fclose(file);
     return rc;
 }
 
-void score_texts_free(score_texts *texts)
+void flm_score_texts_free(flm_score_texts *texts)
 {
     free(texts->data);
     free(texts->starts);
-    *texts = (score_texts){0};
+    *texts = (flm_score_texts){0};
 }

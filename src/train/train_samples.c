@@ -1,7 +1,7 @@
 /* train_samples.c - samples of the averaged weights while they are trained, and their entropy.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_sampler.h"
-#include "score/score_entropy.h"
+#include "score/score_statistics.h"
 #include "train/train_step.h"
 
 /* Memory of its own, made and released here: a validation is no step. */
@@ -51,7 +51,7 @@ static flm_status run(flm_trainer *t, const sampling *s, int64_t steps, int64_t 
         const int64_t B = end - at < max ? end - at : max;
         const flm_noise_source noise = {NULL, flm_philox_stream(t->settings.seed, FLM_RANDOM_SAMPLE, 0, 0), at};
         FLM_TRY(flm_sampler_run(s->sampler, B, steps, &noise, t->ids));
-        FLM_TRY(flm_score_entropy(t->ids, B, t->settings.shape.L, &part));
+        FLM_TRY(flm_statistics_sum_entropy(t->ids, B, t->settings.shape.L, &part));
         *sum += part;
     }
 done:

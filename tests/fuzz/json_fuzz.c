@@ -5,8 +5,8 @@
  * Apache-2.0
  */
 #include "convert/convert.h"
-#include "score/score_files.h"
-#include "tests/fuzz/foreign_fuzz.h"
+#include "score/score_texts.h"
+#include "tests/fuzz/external_fuzz.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -34,13 +34,13 @@ static size_t read_file(const char *top, const char *name, unsigned char *data)
 /* Texts come in order and lie inside the data, or the error names the file. */
 static int lines_sound(const char *path, int *read)
 {
-    score_texts texts = {0};
-    const flm_status rc = score_texts_read(path, "text", false, &texts);
+    flm_score_texts texts = {0};
+    const flm_status rc = flm_score_texts_read(path, "text", false, &texts);
     int sound = rc == FLM_OK || (rc == FLM_E_FORMAT && strncmp(flm_err_message(), path, strlen(path)) == 0);
     *read = rc == FLM_OK;
     for (int64_t i = 0; rc == FLM_OK && i < texts.count; i++) sound = sound && texts.starts[i] < texts.starts[i + 1];
     sound = sound && (rc != FLM_OK || texts.count > 0);
-    score_texts_free(&texts);
+    flm_score_texts_free(&texts);
     return sound;
 }
 

@@ -27,7 +27,7 @@ check_PROGRAMS += %D%/archive_fuzz.t %D%/jsonl_fuzz.t
 %C%_jsonl_fuzz_t_LDADD = $(LINK_PREP)
 
 # other programs' files
-EXTRA_DIST += %D%/foreign_fuzz.h
+EXTRA_DIST += %D%/external_fuzz.h
 check_PROGRAMS += %D%/safetensors_fuzz.t %D%/pickle_fuzz.t
 %C%_safetensors_fuzz_t_SOURCES = %D%/safetensors_fuzz.c
 %C%_safetensors_fuzz_t_LDADD = $(LINK_CONVERT)

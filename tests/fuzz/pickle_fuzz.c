@@ -4,7 +4,7 @@
  * mutated, the same for the same seed: as it is, and every so often in a good zip beside its tensors; and the bytes of
  * the zip itself. Run it in a sanitizer build to see more. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_pickle.h"
-#include "tests/fuzz/foreign_fuzz.h"
+#include "tests/fuzz/external_fuzz.h"
 
 #include <zip.h>
 

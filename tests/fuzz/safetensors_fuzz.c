@@ -3,7 +3,7 @@
  * safetensors_fuzz.t [ITERATIONS [SEED]]: a good file's bytes are mutated, the same for the same seed; half of the time
  * its length of the header is put right again, so that the header is read. Run it in a sanitizer build to see more.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "tests/fuzz/foreign_fuzz.h"
+#include "tests/fuzz/external_fuzz.h"
 
 enum { BYTES_MAX = 1 << 14 };
 

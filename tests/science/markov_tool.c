@@ -7,7 +7,7 @@
 #include "io/io_samples.h"
 #include "io/io_shard.h"
 #include "process/process.h"
-#include "score/score_entropy.h"
+#include "score/score_statistics.h"
 #include "tests/science/markov.h"
 
 #include <inttypes.h>
@@ -60,7 +60,7 @@ static flm_status corpus_entropy(const markov *source, uint64_t seed, int64_t ro
     double sum = 0, part;
     for (int64_t i = 0; i < rows; i++) {
         markov_draw(source, seed, i, ids);
-        FLM_TRY(flm_score_entropy(ids, 1, L, &part));
+        FLM_TRY(flm_statistics_sum_entropy(ids, 1, L, &part));
         sum += part;
     }
     *mean = sum / (double)rows;
@@ -84,7 +84,7 @@ static flm_status score(uint64_t seed, int64_t rows, const char *path)
         double nll = 0, entropy = 0, part;
         for (int64_t i = 0; i < samples; i++) {
             FLM_TRY(flm_samples_read(file, steps[s], i, 1, ids));
-            FLM_TRY(flm_score_entropy(ids, 1, L, &part));
+            FLM_TRY(flm_statistics_sum_entropy(ids, 1, L, &part));
             entropy += part / (double)samples;
             nll += markov_nll(&source, ids) / (double)(samples * L);
         }

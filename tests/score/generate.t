@@ -16,7 +16,7 @@ tap_ok $? "a checkpoint and a GPT-2"
 timeout -k 5 100 "$generate" --checkpoint run --samples 5 --steps 1,2 --batch 2 --precision fp32 --out a.h5 --score gpt2.h5 \
     --json a.json >out 2>err
 tap_ok $? "samples of two numbers of steps are made and scored"
-tap_has out "gen-ppl" "a table says Gen-PPL"
+tap_has out "Gen-PPL" "a table says Gen-PPL"
 tap_is "$(grep -c '"generative_ppl": [0-9]' a.json)" 2 "so does the JSON, for each"
 tap_lines a.json '"steps_2": {' 1 "by their numbers"
 "$abs_top_builddir/flm_score" --gpt2 gpt2.h5 --precision fp32 --json b.json a.h5 >out 2>err

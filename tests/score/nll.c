@@ -73,7 +73,7 @@ static flm_status score(flm_gpt2 *gpt2, const sequences *s, int64_t batch)
     for (int64_t at = 0; at < s->count; at += batch) {
         const int64_t B = s->count - at < batch ? s->count - at : batch;
         for (int64_t b = 0; b <= B; b++) starts[b] = s->starts[at + b] - s->starts[at];
-        FLM_TRY(flm_gpt2_nll(gpt2, s->ids + s->starts[at], starts, B, s->have + s->starts[at]));
+        FLM_TRY(flm_gpt2_compute_nll(gpt2, s->ids + s->starts[at], starts, B, s->have + s->starts[at]));
     }
 done:
     return rc;

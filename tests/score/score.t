@@ -70,43 +70,43 @@ tap_is "$(value plain.json samples 2)" 2 "a text a line, without the empty ones"
 "$score" --gpt2 gpt2.h5 --documents file --json plain.json plain.txt >out 2>err
 tap_is "$(value plain.json samples 2)" 1 "or the whole file"
 
-# Stopped by SIGTERM, and run again: texts with --keep, and samples.
+# Stopped by SIGTERM, and run again: texts with --scores-dir, and samples.
 awk 'BEGIN { for (i = 0; i < 4000; i++) print "text number " i ", of a few words and some more of them, in order" }' >many.txt
 "$score" --gpt2 gpt2.h5 --precision fp32 --json whole.json many.txt >out 2>err
 tap_ok $? "many texts, without a stop"
-# stopped KEPT ARGUMENT... - started, and sent SIGTERM when the file KEPT, growing, says that there is something to keep.
+# stopped FILE ARGUMENT... - started, and sent SIGTERM once FILE, where scores are stored, is not empty.
 stopped() {
-    kept=$1
+    scores=$1
     shift
     "$score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --batch 1 "$@" >out 2>err &
     pid=$!
     tries=0
-    until test -s "$kept" || test $tries -ge 1000; do
+    until test -s "$scores" || test $tries -ge 1000; do
         sleep 0.02
         tries=$((tries + 1))
     done
     kill -TERM $pid
     wait $pid
-    tap_is $? 75 "$kept: SIGTERM ends it with 75"
-    tap_has err "the same command goes on there" "$kept: and it says what to do"
+    tap_is $? 75 "$scores: SIGTERM ends it with 75"
+    tap_has err "the same command resumes there" "$scores: and it says what to do"
 }
-mkdir kept
-sum=$("$score" --gpt2 gpt2.h5 --precision fp32 --keep kept --json first.json plain.txt >out 2>err && ls kept)
-tap_is "$(wc -l <"kept/$sum")" 2 "kept scores are a line a text"
-"$score" --gpt2 gpt2.h5 --precision fp32 --keep kept --length 1 many.txt >out 2>err # makes the file, with no good line
-many=$(echo kept/many.txt-*.scores)
+mkdir stored
+name=$("$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir stored --json first.json plain.txt >out 2>err && ls stored)
+tap_is "$(wc -l <"stored/$name")" 2 "stored scores are a line a text"
+"$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir stored --length 1 many.txt >out 2>err # makes the file, with no good line
+many=$(echo stored/many.txt-*.scores)
 : >"$many"
-stopped "$many" --keep kept many.txt
-"$score" --gpt2 gpt2.h5 --precision fp32 --keep kept --json again.json many.txt >out 2>err
+stopped "$many" --scores-dir stored many.txt
+"$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir stored --json again.json many.txt >out 2>err
 left=$(sed -n 's/.*many.txt: \([0-9]*\) of 4000 texts to score/\1/p' err)
 test "${left:-4000}" -lt 4000 && test "$left" -gt 0
 tap_ok $? "the same command scores the rest: $left of 4000"
 near "$(value again.json gen_ppl 2)" "$(value whole.json gen_ppl 2)" 1e-6 "and Gen-PPL is that of a run that was not stopped"
 sed -i '7s/[0-9]/x/; 9s/.$/x/' "$many"
-"$score" --gpt2 gpt2.h5 --precision fp32 --keep kept --json again.json many.txt >out 2>err
+"$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir stored --json again.json many.txt >out 2>err
 tap_has err " 2 of 4000 texts to score" "lines that were changed are scored again"
-"$score" --gpt2 gpt2.h5 --precision fp32 --keep nowhere/here many.txt >out 2>err
-tap_is $? 1 "a --keep that is not there"
+"$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir nowhere/here many.txt >out 2>err
+tap_is $? 1 "a --scores-dir that does not exist"
 tap_has err "nowhere/here/many.txt" "is named"
 
 # refused STATUS TEXT NAME ARGUMENT...
@@ -120,20 +120,20 @@ refused() {
     tap_has err "$refused_text" "$refused_name: says why"
 }
 : >empty.txt
-refused 1 "empty.txt: holds no text" "an empty file" --gpt2 gpt2.h5 empty.txt
+refused 1 "empty.txt: has no text" "an empty file" --gpt2 gpt2.h5 empty.txt
 printf '{"text": "a b c"}\n{"text": ""}\n' >empty.jsonl
 refused 1 "empty.jsonl: line 2: its text is empty" "an empty text" --gpt2 gpt2.h5 empty.jsonl
 printf '{"text": "a b c"}\n{"other": "x"}\n' >other.jsonl
-refused 1 'other.jsonl: line 2: has no text under "text"' "a line without text" --gpt2 gpt2.h5 other.jsonl
+refused 1 'other.jsonl: line 2: has no text in the field "text"' "a line without text" --gpt2 gpt2.h5 other.jsonl
 printf '{"text": "a b\n' >broken.jsonl
-refused 1 "broken.jsonl: line 1: is no JSON" "a broken line" --gpt2 gpt2.h5 broken.jsonl
+refused 1 "broken.jsonl: line 1: is not JSON" "a broken line" --gpt2 gpt2.h5 broken.jsonl
 printf 'x\n' >short.txt
-refused 1 "none of its texts has a position" "texts of one token" --gpt2 gpt2.h5 short.txt
+refused 1 "none of its texts has a token to score" "texts of one token" --gpt2 gpt2.h5 short.txt
 "$files" gpt2 small.h5 1000 2>err
 refused 1 "is outside a vocabulary of 1000" "tokens that GPT-2 does not have" --gpt2 small.h5 plain.txt
 refused 1 "it takes up to 64 tokens" "a length beyond GPT-2's" --gpt2 gpt2.h5 --length 65 plain.txt
-refused 2 "--gpt2 is needed" "no GPT-2" plain.txt
-refused 2 "name files to score" "no files" --gpt2 gpt2.h5
+refused 2 "--gpt2 FILE is needed" "no GPT-2" plain.txt
+refused 2 "no files to score" "no files" --gpt2 gpt2.h5
 refused 1 "is a file of the kind samples, not checkpoint" "samples as GPT-2" --gpt2 samples.h5 plain.txt
 refused 2 "gpt2.h5 is a checkpoint" "GPT-2 as samples" --gpt2 gpt2.h5 gpt2.h5
 tap_end

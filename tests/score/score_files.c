@@ -44,7 +44,7 @@ static flm_status write_gpt2(const char *path, int64_t V)
     flm_checkpoint_dataset *datasets = NULL;
     int count = 0;
     memset(info.vocabulary.sha256, '0', 64);
-    FLM_TRY(flm_gpt2_datasets(&shape, "weights/", &datasets, &count));
+    FLM_TRY(flm_gpt2_list_datasets(&shape, "weights/", &datasets, &count));
     FLM_TRY(flm_checkpoint_write_file(path, &info, NULL, 0, datasets, count, formula, datasets));
 done:
     free(datasets);

@@ -14,7 +14,7 @@ static void counts(const int32_t *ids, int n, const char *want)
     bool counted[16];
     char have[17] = "";
     int64_t count = 0, said;
-    said = flm_score_counted(ids, n, END, counted);
+    said = flm_statistics_count_targets(ids, n, END, counted);
     for (int i = 0; i < n; i++) {
         have[i] = counted[i] ? '1' : '0';
         count += counted[i];
@@ -45,19 +45,20 @@ static void test_interval(void)
         mean += nll[i] / 10 / ROWS;
     }
     for (int i = 0; i < ROWS; i++) square += (nll[i] / 10 - mean) * (nll[i] / 10 - mean) / ROWS;
-    tap_close(flm_score_perplexity(nll, positions, ROWS), exp(mean), 1e-9, "Gen-PPL");
-    tap_ok(flm_score_bootstrap(nll, positions, ROWS, DRAWS, 1, &low, &high) == FLM_OK, "bootstrap runs");
+    tap_close(flm_statistics_gen_ppl(nll, positions, ROWS), exp(mean), 1e-9, "Gen-PPL");
+    tap_ok(flm_statistics_bootstrap(nll, positions, ROWS, DRAWS, 1, &low, &high) == FLM_OK, "bootstrap runs");
     /* 1.96 standard errors; the percentiles of 4000 draws are off by some 3 % of one. */
     tap_close(log(low), mean - 1.96 * sqrt(square / ROWS), 0.15 * sqrt(square / ROWS), "low end as of a normal mean");
     tap_close(log(high), mean + 1.96 * sqrt(square / ROWS), 0.15 * sqrt(square / ROWS), "high end");
-    flm_score_bootstrap(nll, positions, ROWS, DRAWS, 1, &again_low, &again_high);
+    flm_statistics_bootstrap(nll, positions, ROWS, DRAWS, 1, &again_low, &again_high);
     tap_ok(low == again_low && high == again_high, "the same seed gives the same interval");
-    flm_score_bootstrap(nll, positions, ROWS, DRAWS, 2, &again_low, &again_high);
+    flm_statistics_bootstrap(nll, positions, ROWS, DRAWS, 2, &again_low, &again_high);
     tap_ok(low != again_low, "another seed another");
     memset(positions, 0, sizeof positions);
-    tap_ok(isnan(flm_score_perplexity(nll, positions, ROWS)), "no positions: no Gen-PPL");
-    tap_ok(flm_score_bootstrap(nll, positions, ROWS, 10, 1, &low, &high) == FLM_OK && isnan(low), "and no interval");
-    tap_ok(flm_score_bootstrap(nll, positions, ROWS, 0, 1, &low, &high) == FLM_E_ARG, "no draws are refused");
+    tap_ok(isnan(flm_statistics_gen_ppl(nll, positions, ROWS)), "no positions: no Gen-PPL");
+    tap_ok(flm_statistics_bootstrap(nll, positions, ROWS, 10, 1, &low, &high) == FLM_OK && isnan(low),
+           "and no interval");
+    tap_ok(flm_statistics_bootstrap(nll, positions, ROWS, 0, 1, &low, &high) == FLM_E_ARG, "no draws are refused");
 }
 
 static void test_grams(void)
@@ -66,15 +67,15 @@ static void test_grams(void)
     const int64_t starts[] = {0, 6, 6, 7, 9};
     const flm_id_rows rows = {ids, starts, 4};
     double share;
-    flm_score_distinct(&rows, 1, &share);
+    flm_statistics_distinct(&rows, 1, &share);
     tap_close(share, 3.0 / 9, 1e-12, "distinct-1");
-    flm_score_distinct(&rows, 2, &share);
+    flm_statistics_distinct(&rows, 2, &share);
     tap_close(share, 2.0 / 6, 1e-12, "distinct-2: none across rows");
-    flm_score_distinct(&rows, 7, &share);
+    flm_statistics_distinct(&rows, 7, &share);
     tap_close(share, 0, 0, "distinct-7 of rows that are shorter");
-    flm_score_repetition(&rows, 2, &share);
+    flm_statistics_repetition(&rows, 2, &share);
     tap_close(share, (3.0 / 5 + 0) / 2, 1e-12, "repeated 2-grams, a mean over rows that have any");
-    flm_score_repetition(&rows, 7, &share);
+    flm_statistics_repetition(&rows, 7, &share);
     tap_close(share, 0, 0, "repeated 7-grams of rows that are shorter");
 }
 

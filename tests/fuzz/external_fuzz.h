@@ -1,7 +1,7 @@
-/* foreign_fuzz.h - what the fuzz drivers of other programs' files share: mutation, and reading whatever still opens.
+/* external_fuzz.h - what the fuzz drivers of other programs' files share: mutation, and reading whatever still opens.
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef FLM_TESTS_FOREIGN_FUZZ_H
-#define FLM_TESTS_FOREIGN_FUZZ_H
+#ifndef FLM_TESTS_EXTERNAL_FUZZ_H
+#define FLM_TESTS_EXTERNAL_FUZZ_H
 
 #include "base/base_philox.h"
 #include "convert/convert_external.h"
@@ -66,8 +66,8 @@ static inline int fuzz_put(const char *path, const void *data, size_t bytes)
 /* fuzz_sound - open and read all that can be read: it works, or it is an error that says something. *opened: it did. */
 static inline int fuzz_sound(const char *path, int *opened)
 {
-    flm_foreign *f = NULL;
-    flm_status rc = flm_foreign_open(path, &f);
+    flm_external *f = NULL;
+    flm_status rc = flm_external_open(path, &f);
     int count = 0, sound = 1;
     *opened = rc == FLM_OK;
     if (rc != FLM_OK) {
@@ -76,16 +76,16 @@ static inline int fuzz_sound(const char *path, int *opened)
                  rc == FLM_E_NOMEM);
         return sound;
     }
-    const flm_foreign_tensor *all = flm_foreign_tensors(f, &count);
+    const flm_external_tensor *all = flm_external_tensors(f, &count);
     for (int i = 0; sound && i < count; i++) {
         if (all[i].elements > 1 << 22) continue;
         float *data = malloc((size_t)all[i].elements * sizeof *data + 1);
         if (!data) abort();
-        rc = flm_foreign_read(f, i, data);
+        rc = flm_external_read(f, i, data);
         sound = rc == FLM_OK || flm_err_message()[0];
         free(data);
     }
-    flm_foreign_close(&f);
+    flm_external_close(&f);
     return sound;
 }
 

@@ -1,13 +1,11 @@
-/* score_run.c - see score_run.h: blocks of rows dealt over ranks. SPDX-License-Identifier: Apache-2.0 */
-#include "score/score_run.h"
+/* score_rows.c - see score_rows.h: block i is scored by rank i modulo the number of ranks.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "score/score_rows.h"
 
 #include "base/base_log.h"
 #include "base/base_progress.h"
-#include "score/score_entropy.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +22,7 @@ typedef struct rows_run {
 static flm_status run_begin(rows_run *r, const bool *present)
 {
     flm_status rc = FLM_OK;
-    const int64_t batch = flm_scorer_batch(r->scorer);
+    const int64_t batch = flm_scorer_get_batch(r->scorer);
     r->missing = malloc((size_t)(r->source->rows + 1) * sizeof *r->missing);
     r->starts = malloc((size_t)(batch + 1) * sizeof *r->starts);
     r->score = malloc((size_t)batch * sizeof *r->score);
@@ -71,7 +69,7 @@ static flm_status score_blocks(rows_run *r, int rank, int size, double *nll, int
                                bool (*stop_requested)(void), bool *stopped)
 {
     flm_status rc = FLM_OK;
-    const int64_t batch = flm_scorer_batch(r->scorer), blocks = (r->missing_count + batch - 1) / batch;
+    const int64_t batch = flm_scorer_get_batch(r->scorer), blocks = (r->missing_count + batch - 1) / batch;
     flm_progress progress = flm_progress_begin(0, rank == 0);
     for (int64_t block = rank; block < blocks; block += size) {
         *stopped = stop_requested();
@@ -86,7 +84,7 @@ done:
     return rc;
 }
 
-/* Every rank gets every rank's new rows: each number is one rank's, and zero elsewhere. */
+/* Every rank gets every rank's new rows: each row was scored by one rank and is zero on the others. */
 static flm_status rows_share(flm_comm *comm, const rows_run *r, double *nll, int64_t *positions)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
@@ -107,8 +105,8 @@ done:
     return rc;
 }
 
-flm_status flm_score_rows(flm_comm *comm, flm_scorer *scorer, const flm_score_source *source, double *nll,
-                          int64_t *positions, const bool *present, bool (*stop_requested)(void))
+flm_status flm_score_rows_compute(flm_comm *comm, flm_scorer *scorer, const flm_score_source *source, double *nll,
+                                  int64_t *positions, const bool *present, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
     rows_run r = {.scorer = scorer, .source = source};
@@ -124,8 +122,8 @@ flm_status flm_score_rows(flm_comm *comm, flm_scorer *scorer, const flm_score_so
     FLM_TRY(flm_comm_max_i64(comm, &stops, 1));
     if (stops) {
         flm_log(FLM_LOG_INFO, "stopped early; %s",
-                source->store ? "scored rows are kept, the same command goes on there"
-                              : "without --keep they are scored anew");
+                source->store ? "scores are stored; the same command resumes there"
+                              : "scores are lost; --scores-dir stores them");
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped early");
     }
     FLM_TRY(rows_share(comm, &r, nll, positions));
@@ -134,31 +132,5 @@ done:
     free(r.starts);
     free(r.score);
     free(r.ids.ids);
-    return rc;
-}
-
-flm_status flm_score_summarise(const double *nll, const int64_t *positions, const flm_id_rows *ids, int64_t draws,
-                               uint64_t seed, flm_score_result *out)
-{
-    flm_status rc = FLM_OK;
-    flm_score_result r = {.rows = ids->rows};
-    double sum = 0, part;
-    int64_t taken = 0;
-    for (int64_t i = 0; i < ids->rows; i++) {
-        const int64_t n = ids->starts[i + 1] - ids->starts[i];
-        r.positions += positions[i];
-        r.unscored += positions[i] == 0;
-        if (n == 0) continue;
-        FLM_TRY(flm_score_entropy(ids->ids + ids->starts[i], 1, n, &part));
-        sum += part;
-        taken++;
-    }
-    r.entropy = taken > 0 ? sum / (double)taken : NAN;
-    r.perplexity = flm_score_perplexity(nll, positions, ids->rows);
-    FLM_TRY(flm_score_bootstrap(nll, positions, ids->rows, draws, seed, &r.low, &r.high));
-    for (int n = 1; n <= FLM_SCORE_DISTINCT; n++) FLM_TRY(flm_score_distinct(ids, n, &r.distinct[n - 1]));
-    FLM_TRY(flm_score_repetition(ids, FLM_SCORE_REPETITION, &r.repetition));
-    *out = r;
-done:
     return rc;
 }

@@ -1,0 +1,32 @@
+/* score_report.h - what is printed and written of scored sets: tables on stdout, JSON files.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_SCORE_REPORT_H
+#define FLM_SCORE_REPORT_H
+
+#include "score/score_result.h"
+
+#include <jansson.h>
+
+/* One scored set: a number of steps of a samples file, or (steps 0) a file of texts. */
+typedef struct flm_score_entry {
+    const char *path;
+    int64_t steps;
+    bool scored; /* false: the samples file has no figures of it */
+    flm_score_result result;
+} flm_score_entry;
+
+/* flm_score_report_print - a table on stdout, a line an entry. flm_score_report_print_comparison - a line a number of
+ * steps and a column a file; entries of one file are neighbours. To be called by one rank. */
+void flm_score_report_print(const flm_score_entry *entries, int count);
+void flm_score_report_print_comparison(const flm_score_entry *entries, int count);
+
+/* flm_score_report_write_entries - write a JSON array with an object a line, an object an entry; the file at path is
+ * replaced once all is written. scorer: description of the scorer, or NULL. Errors: FLM_E_IO, FLM_E_NOMEM. */
+flm_status flm_score_report_write_entries(const char *path, const char *scorer, const flm_score_entry *entries,
+                                          int count);
+
+/* flm_score_report_write - write a JSON value with jansson's flags; the file at path is replaced once all is written.
+ * Takes ownership of value; NULL counts as out of memory. Errors: FLM_E_IO, FLM_E_NOMEM. */
+flm_status flm_score_report_write(const char *path, json_t *value, size_t flags);
+
+#endif

@@ -1,0 +1,74 @@
+/* score_store.c - see score_store.h. SPDX-License-Identifier: Apache-2.0 */
+#include "score/score_store.h"
+
+#include "base/base_crc32c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FIGURES = 38, LINE = FIGURES + 10, PATH_BYTES = 4096 }; /* bytes: "nll positions", and with " checksum\n" */
+
+static uint32_t line_checksum(const flm_score_store *store, int64_t row, const char *figures)
+{
+    const flm_score_texts *t = store->texts;
+    uint32_t crc = flm_crc32c(0, &store->scorer, sizeof store->scorer);
+    crc = flm_crc32c(crc, &store->length, sizeof store->length);
+    crc = flm_crc32c(crc, t->data + t->starts[row], (size_t)(t->starts[row + 1] - t->starts[row]));
+    return flm_crc32c(crc, figures, FIGURES);
+}
+
+flm_status flm_score_store_open(flm_score_store *store, const char *directory, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const char *slash = strrchr(path, '/');
+    char file[PATH_BYTES];
+    /* The checksum of the whole path keeps files of the same name in different directories apart. */
+    const int length = snprintf(file, sizeof file, "%s/%s-%08" PRIx32 ".scores", directory, slash ? slash + 1 : path,
+                                flm_crc32c(0, path, strlen(path)));
+    if (length >= (int)sizeof file) FLM_FAIL(FLM_E_USAGE, "--scores-dir: the path is too long");
+    store->fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (store->fd < 0) FLM_FAIL(FLM_E_IO, "%s: %s", file, strerror(errno));
+done:
+    return rc;
+}
+
+void flm_score_store_close(flm_score_store *store)
+{
+    if (store->fd >= 0) close(store->fd);
+    store->fd = -1;
+}
+
+flm_status flm_score_store_read(const flm_score_store *store, double *nll, int64_t *positions, bool *present)
+{
+    flm_status rc = FLM_OK;
+    char line[LINE + 1];
+    for (int64_t row = 0; row < store->texts->count; row++) {
+        uint32_t checksum;
+        const ssize_t got = pread(store->fd, line, LINE, row * LINE);
+        if (got < 0) FLM_FAIL(FLM_E_IO, "stored scores: %s", strerror(errno));
+        if (got < LINE) break; /* the file ends */
+        line[LINE] = '\0';
+        if (sscanf(line + FIGURES, "%8" SCNx32, &checksum) != 1 || checksum != line_checksum(store, row, line))
+            continue;
+        present[row] = sscanf(line, "%lf %" SCNd64, &nll[row], &positions[row]) == 2;
+    }
+done:
+    return rc;
+}
+
+flm_status flm_score_store_write(const flm_score_store *store, int64_t row, const flm_text_score *score)
+{
+    flm_status rc = FLM_OK;
+    char line[LINE + 1];
+    snprintf(line, sizeof line, "%24.17g %13" PRId64, score->nll, score->positions);
+    snprintf(line + FIGURES, sizeof line - FIGURES, " %08" PRIx32 "\n", line_checksum(store, row, line));
+    if (pwrite(store->fd, line, LINE, row * LINE) != LINE)
+        FLM_FAIL(FLM_E_IO, "stored scores: cannot be written: %s", strerror(errno));
+done:
+    return rc;
+}
