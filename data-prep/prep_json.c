@@ -1,6 +1,8 @@
 /* prep_json.c - one line of JSON to the text in it (prep_read.h), by Jansson. SPDX-License-Identifier: Apache-2.0 */
 #include "prep_read.h"
 
+#include "text/text_utf8.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

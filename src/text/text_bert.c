@@ -1,187 +1,176 @@
-/* text_bert.c - BERT's uncased WordPiece: cleaning, words, the cache, special tokens; decoding. The ids are those of
- * BertTokenizer, the slow class. What it does to a whole text one step after the other (lower case, control characters
- * out, blanks around ideographs, NFC, words, NFD, accents out, punctuation) is done here a code point at a time: NFD
- * after NFC is NFD, and no step looks across a blank, an ideograph or an ASCII punctuation.
- * Source: data.md section 2; transformers 4.49.0, models/bert/tokenization_bert.py. SPDX-License-Identifier: Apache-2.0
+/* text_bert.c - BERT's uncased WordPiece, with the ids of BertTokenizer, the slow class. That class takes the whole
+ * text through one step after the other: lower case, control characters removed, spaces around ideographs, NFC, words,
+ * NFD, accents removed, punctuation. Here every step is done for one code point at a time, which gives the same: NFD
+ * after NFC is NFD, and no step looks across a space, an ideograph or ASCII punctuation. Source: data.md section 2;
+ * transformers 4.49.0, models/bert/tokenization_bert.py. SPDX-License-Identifier: Apache-2.0
  */
 #include "base/base_sha256.h"
 #include "text/text_cache.h"
+#include "text/text_json.h"
 #include "text/text_unicode.h"
 #include "text/text_wordpiece.h"
 
 #include <stdlib.h>
 
-static const char VOCAB_SHA256[] = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3";
+static const flm_text_shipped vocab_shipped = {"bert-base-uncased/vocab.txt",
+                                               "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"};
 static const char *const specials[] = {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"};
 
-/* Letters, digits and all that is not ASCII make chunks, control characters too, which vanish from words. */
-enum { BYTE_CHUNK, BYTE_BLANK, BYTE_PUNCTUATION };
+/* What a byte is. A chunk is a run of letters, digits, non-ASCII bytes and control characters, which are dropped from
+ * words later; it is the unit of the cache. */
+enum { BYTE_CHUNK, BYTE_SPACE, BYTE_PUNCTUATION };
 
 typedef struct bert {
-    text_vocabulary vocabulary;
-    text_specials specials;
-    text_chars chars;
-    text_wordpiece pieces;
-    text_cache cache;
+    flm_text_vocabulary vocabulary;
+    flm_special_tokens specials;
+    flm_unicode_table unicode;
+    flm_wordpiece pieces;
+    flm_text_cache cache;
     unsigned char byte_kind[256];
-    int32_t punctuation[128]; /* ids of ASCII's */
-    flm_ids chunk;            /* of the chunk that is not in the cache */
+    int32_t punctuation[128]; /* ids of ASCII punctuation */
+    flm_ids chunk;            /* ids of the chunk being encoded */
 
-    /* The word under way; beyond 100 characters they are only counted. */
-    char word[TEXT_WORD_BYTES_MAX];
+    /* The current word. Of code points beyond the limit only the number is kept. */
+    char word[FLM_WORDPIECE_BYTES_MAX];
     size_t bytes, length;
 
-    /* Marks of a combining class other than 0, which NFD orders: parts as of text_unicode_decompose. */
+    /* Pending marks of a combining class other than 0, which NFD reorders: parts as of flm_unicode_decompose. */
     uint32_t *marks, *sorted;
-    size_t marked, marks_room;
+    size_t marks_count, marks_capacity;
 } bert;
 
-static flm_status word_end(bert *t)
+static flm_status end_word(bert *t)
 {
     flm_status rc = FLM_OK;
 
-    if (t->length > 0) FLM_TRY(text_wordpiece_word(&t->pieces, t->word, t->bytes, t->length, &t->chunk));
+    if (t->length > 0) FLM_TRY(flm_wordpiece_encode_word(&t->pieces, t->word, t->bytes, t->length, &t->chunk));
     t->bytes = t->length = 0;
 done:
     return rc;
 }
 
-static inline void word_add(bert *t, uint32_t code)
+static inline void add_to_word(bert *t, uint32_t code)
 {
-    if (t->length++ < TEXT_WORD_CHARS_MAX) t->bytes += text_utf8_put(code, (unsigned char *)t->word + t->bytes);
+    if (t->length++ < FLM_WORDPIECE_CHARS_MAX) t->bytes += flm_utf8_put(code, (unsigned char *)t->word + t->bytes);
 }
 
-static flm_status word_alone(bert *t, uint32_t code)
+/* A code point that is a word by itself. */
+static flm_status add_single(bert *t, uint32_t code)
 {
     flm_status rc = FLM_OK;
 
-    FLM_TRY(word_end(t));
-    word_add(t, code);
-    FLM_TRY(word_end(t));
+    FLM_TRY(end_word(t));
+    add_to_word(t, code);
+    FLM_TRY(end_word(t));
 done:
     return rc;
 }
 
-/* The marks that wait, in NFD's order, stable; accents among them were left out, which changes nothing for others. */
-static void marks_end(bert *t)
+/* Add the pending marks in the order of NFD: by combining class, stable. Removed accents are not among them, which does
+ * not change the order of the others. */
+static void flush_marks(bert *t)
 {
     size_t begin[257] = {0};
 
-    if (t->marked == 0) return;
-    for (size_t i = 0; i < t->marked; i++) begin[(t->marks[i] & 0xff) + 1]++;
+    if (t->marks_count == 0) return;
+    for (size_t i = 0; i < t->marks_count; i++) begin[(t->marks[i] & 0xff) + 1]++;
     for (size_t i = 1; i < 257; i++) begin[i] += begin[i - 1];
-    for (size_t i = 0; i < t->marked; i++) t->sorted[begin[t->marks[i] & 0xff]++] = t->marks[i];
-    for (size_t i = 0; i < t->marked; i++) word_add(t, t->sorted[i] >> 11);
-    t->marked = 0;
+    for (size_t i = 0; i < t->marks_count; i++) t->sorted[begin[t->marks[i] & 0xff]++] = t->marks[i];
+    for (size_t i = 0; i < t->marks_count; i++) add_to_word(t, t->sorted[i] >> 11);
+    t->marks_count = 0;
 }
 
-static flm_status mark_add(bert *t, uint32_t part)
+static flm_status add_mark(bert *t, uint32_t part)
 {
     flm_status rc = FLM_OK;
 
-    if (t->marked == t->marks_room) {
-        size_t room = t->marks_room ? 2 * t->marks_room : 64;
-        uint32_t *marks = realloc(t->marks, room * sizeof *marks), *sorted;
-        if (!marks) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu marks", room);
+    if (t->marks_count == t->marks_capacity) {
+        size_t capacity = t->marks_capacity ? 2 * t->marks_capacity : 64;
+        uint32_t *marks = realloc(t->marks, capacity * sizeof *marks), *sorted;
+        if (!marks) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu combining marks", capacity);
         t->marks = marks;
-        sorted = realloc(t->sorted, room * sizeof *sorted);
-        if (!sorted) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu marks", room);
+        sorted = realloc(t->sorted, capacity * sizeof *sorted);
+        if (!sorted) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu combining marks", capacity);
         t->sorted = sorted;
-        t->marks_room = room;
+        t->marks_capacity = capacity;
     }
-    t->marks[t->marked++] = part;
+    t->marks[t->marks_count++] = part;
 done:
     return rc;
 }
 
-static flm_status several(bert *t, uint32_t code)
+/* A code point that decomposes into several or takes part in reordering. */
+static flm_status add_decomposed(bert *t, uint32_t code)
 {
     flm_status rc = FLM_OK;
     uint32_t parts[8];
-    size_t n = text_unicode_decompose(code, parts);
+    size_t n = flm_unicode_decompose(code, parts);
 
     for (size_t i = 0; i < n; i++) {
         uint32_t kind = parts[i] >> 8 & 7;
-        if (kind == TEXT_MARK) continue;
+        if (kind == FLM_BERT_MARK) continue;
         if ((parts[i] & 0xff) != 0) {
-            FLM_TRY(mark_add(t, parts[i]));
+            FLM_TRY(add_mark(t, parts[i]));
             continue;
         }
-        marks_end(t);
-        if (kind == TEXT_PUNCTUATION)
-            FLM_TRY(word_alone(t, parts[i] >> 11));
-        else if (kind == TEXT_WORD)
-            word_add(t, parts[i] >> 11);
+        flush_marks(t);
+        if (kind == FLM_BERT_PUNCTUATION)
+            FLM_TRY(add_single(t, parts[i] >> 11));
+        else if (kind == FLM_BERT_WORD)
+            add_to_word(t, parts[i] >> 11);
     }
 done:
     return rc;
 }
 
-/* The ids of a stretch without ASCII blanks and punctuation to t->chunk. */
-static flm_status encode_chunk(bert *t, const unsigned char *text, size_t bytes)
+/* The ids of a chunk; see flm_text_encode_word. */
+static flm_status encode_chunk(void *state, const char *chunk, size_t bytes, const int32_t **ids, size_t *count)
 {
     flm_status rc = FLM_OK;
+    bert *t = state;
+    const unsigned char *text = (const unsigned char *)chunk;
 
-    t->chunk.count = t->bytes = t->length = t->marked = 0;
+    t->chunk.count = t->bytes = t->length = t->marks_count = 0;
     for (size_t at = 0; at < bytes;) {
         uint32_t code, what, kind;
-        at += text_utf8_next(text + at, &code);
-        what = text_chars_get(&t->chars, code);
+        at += flm_utf8_next(text + at, &code);
+        what = flm_unicode_table_get(&t->unicode, code);
         kind = what & 7;
-        if (kind == TEXT_DROPPED || kind == TEXT_MARK) continue;
-        if (kind != TEXT_SEVERAL) marks_end(t);
+        if (kind == FLM_BERT_DROPPED || kind == FLM_BERT_MARK) continue;
+        if (kind != FLM_BERT_SEVERAL) flush_marks(t);
         switch (kind) {
-        case TEXT_WORD: word_add(t, what >> 3); break;
-        case TEXT_SEVERAL: FLM_TRY(several(t, code)); break;
-        case TEXT_PUNCTUATION:
-        case TEXT_IDEOGRAPH: FLM_TRY(word_alone(t, what >> 3)); break;
-        case TEXT_BLANK: FLM_TRY(word_end(t)); break;
-        default: break; /* TEXT_MARK_BASE */
+        case FLM_BERT_WORD: add_to_word(t, what >> 3); break;
+        case FLM_BERT_SEVERAL: FLM_TRY(add_decomposed(t, code)); break;
+        case FLM_BERT_PUNCTUATION:
+        case FLM_BERT_IDEOGRAPH: FLM_TRY(add_single(t, what >> 3)); break;
+        case FLM_BERT_SPACE: FLM_TRY(end_word(t)); break;
+        default: break; /* FLM_BERT_MARK_BASE */
         }
     }
-    marks_end(t);
-    FLM_TRY(word_end(t));
-done:
-    return rc;
-}
-
-static flm_status encode_cached(bert *t, const char *text, size_t bytes, flm_ids *ids)
-{
-    flm_status rc = FLM_OK;
-    const int32_t *known = NULL;
-    size_t count = 0;
-    uint32_t hash = 0;
-
-    if (bytes <= TEXT_CACHE_KEY_MAX) {
-        hash = text_cache_hash(text, bytes);
-        known = text_cache_find(&t->cache, hash, text, bytes, &count);
-    }
-    if (!known) {
-        FLM_TRY(encode_chunk(t, (const unsigned char *)text, bytes));
-        known = t->chunk.ids;
-        count = t->chunk.count;
-        if (bytes <= TEXT_CACHE_KEY_MAX) text_cache_add(&t->cache, hash, text, bytes, known, count);
-    }
-    FLM_TRY(text_ids_push(ids, known, count));
+    flush_marks(t);
+    FLM_TRY(end_word(t));
+    *ids = t->chunk.ids;
+    *count = t->chunk.count;
 done:
     return rc;
 }
 
 /* The ids of a text without special tokens. */
-static flm_status encode_plain(bert *t, const char *text, size_t bytes, flm_ids *ids)
+static flm_status encode_plain(void *state, const char *text, size_t bytes, flm_ids *ids)
 {
     flm_status rc = FLM_OK;
+    bert *t = state;
 
     for (size_t at = 0, end; at < bytes; at = end) {
         unsigned char byte = (unsigned char)text[at];
         end = at + 1;
-        if (t->byte_kind[byte] == BYTE_BLANK) continue;
+        if (t->byte_kind[byte] == BYTE_SPACE) continue;
         if (t->byte_kind[byte] == BYTE_PUNCTUATION) {
-            FLM_TRY(text_ids_push(ids, &t->punctuation[byte], 1));
+            FLM_TRY(flm_ids_push(ids, &t->punctuation[byte], 1));
             continue;
         }
         while (end < bytes && t->byte_kind[(unsigned char)text[end]] == BYTE_CHUNK) end++;
-        FLM_TRY(encode_cached(t, text + at, end - at, ids));
+        FLM_TRY(flm_text_cache_encode(&t->cache, encode_chunk, t, text + at, end - at, ids));
     }
 done:
     return rc;
@@ -189,37 +178,22 @@ done:
 
 static flm_status bert_encode(void *state, const char *text, size_t bytes, flm_ids *ids)
 {
-    flm_status rc = FLM_OK;
-    bert *t = state;
-
-    while (bytes > 0) {
-        size_t at;
-        const text_special *special = text_specials_find(&t->specials, text, bytes, &at);
-        FLM_TRY(encode_plain(t, text, at, ids));
-        if (!special) break;
-        FLM_TRY(text_ids_push(ids, &special->id, 1));
-        text += at + special->bytes;
-        bytes -= at + special->bytes;
-    }
-done:
-    return rc;
+    return flm_special_tokens_encode(&((bert *)state)->specials, encode_plain, state, text, bytes, ids);
 }
 
-/* vocab.txt: a token a line, the line's number its id. */
-static flm_status read_lines(text_vocabulary *v, const char *text, size_t bytes)
+/* vocab.txt: one token a line; the ids are the line numbers, from 0. */
+static flm_status read_lines(flm_text_vocabulary *v, const char *text, size_t bytes)
 {
     flm_status rc = FLM_OK;
-    const char *p = text, *end = text + bytes, *next;
+    const char *p = text, *end = text + bytes;
 
-    if (text_utf8_valid(text, bytes) < bytes) FLM_FAIL(FLM_E_FORMAT, "%s: not UTF-8", v->path);
-    for (int64_t id = 0; p < end; p = next, id++) {
-        const char *stop = memchr(p, '\n', (size_t)(end - p));
-        next = stop ? stop + 1 : end;
-        if (!stop) stop = end;
-        if (stop > p && stop[-1] == '\r') stop--;
-        FLM_TRY(text_vocabulary_put(v, id, p, (size_t)(stop - p)));
+    FLM_TRY(flm_text_check_utf8(v->path, text, bytes));
+    for (int64_t id = 0; p < end; id++) {
+        size_t length;
+        const char *token = flm_text_next_line(&p, end, &length);
+        FLM_TRY(flm_text_vocabulary_add(v, id, token, length));
     }
-    FLM_TRY(text_vocabulary_finish(v));
+    FLM_TRY(flm_text_vocabulary_finish(v));
 done:
     return rc;
 }
@@ -231,7 +205,7 @@ static bool is_json(const char *path)
     return length > 5 && strcmp(path + length - 5, ".json") == 0;
 }
 
-static flm_status read_source(bert *t, const text_source *source, char *sha256)
+static flm_status read_files(bert *t, const flm_tokenizer_files *files, char *sha256)
 {
     flm_status rc = FLM_OK;
     char *data = NULL;
@@ -239,21 +213,18 @@ static flm_status read_source(bert *t, const text_source *source, char *sha256)
     json_t *root = NULL;
     const json_t *model;
 
-    t->vocabulary.path = source->vocab ? source->vocab : "bert-base-uncased/vocab.txt";
-    if (source->vocab)
-        FLM_TRY(text_file_read(source->vocab, &data, &bytes));
-    else
-        FLM_TRY(text_file_shipped("bert-base-uncased/vocab.txt", VOCAB_SHA256, &data, &bytes));
+    t->vocabulary.path = files->vocab ? files->vocab : vocab_shipped.name;
+    FLM_TRY(flm_text_read_vocabulary(files->vocab, &vocab_shipped, &data, &bytes));
     FLM_TRY(flm_sha256_of(data, bytes, sha256));
-    if (source->vocab && is_json(source->vocab)) {
-        FLM_TRY(text_json_load(source->vocab, data, bytes, &root));
-        FLM_TRY(text_json_model(root, "WordPiece", &t->vocabulary, &t->specials, &model));
+    if (files->vocab && is_json(files->vocab)) {
+        FLM_TRY(flm_text_json_load(files->vocab, data, bytes, &root));
+        FLM_TRY(flm_text_json_read_model(root, "WordPiece", &t->vocabulary, &t->specials, &model));
     } else {
         FLM_TRY(read_lines(&t->vocabulary, data, bytes));
         for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++) {
             int32_t id = -1;
-            FLM_TRY(text_vocabulary_id(&t->vocabulary, "bert-base-uncased", specials[i], &id));
-            FLM_TRY(text_specials_add(&t->specials, specials[i], strlen(specials[i]), id));
+            FLM_TRY(flm_text_vocabulary_require(&t->vocabulary, "bert-base-uncased", specials[i], &id));
+            FLM_TRY(flm_special_tokens_add(&t->specials, specials[i], strlen(specials[i]), id));
         }
     }
 done:
@@ -262,18 +233,18 @@ done:
     return rc;
 }
 
-/* What each byte does, by the table of its code point; ids of ASCII's punctuation. */
-static flm_status find_bytes(bert *t)
+/* Classify the bytes by their code points, and find the ids of ASCII punctuation. */
+static flm_status classify_bytes(bert *t)
 {
     flm_status rc = FLM_OK;
 
     for (uint32_t byte = 0; byte < 128; byte++) {
-        uint32_t kind = text_chars_get(&t->chars, byte) & 7;
-        if (kind == TEXT_BLANK) t->byte_kind[byte] = BYTE_BLANK;
-        if (kind != TEXT_PUNCTUATION) continue;
+        uint32_t kind = flm_unicode_table_get(&t->unicode, byte) & 7;
+        if (kind == FLM_BERT_SPACE) t->byte_kind[byte] = BYTE_SPACE;
+        if (kind != FLM_BERT_PUNCTUATION) continue;
         t->byte_kind[byte] = BYTE_PUNCTUATION;
         t->chunk.count = 0;
-        FLM_TRY(text_wordpiece_word(&t->pieces, (char[]){(char)byte}, 1, 1, &t->chunk));
+        FLM_TRY(flm_wordpiece_encode_word(&t->pieces, (char[]){(char)byte}, 1, 1, &t->chunk));
         t->punctuation[byte] = t->chunk.ids[0];
     }
 done:
@@ -285,35 +256,35 @@ static void bert_destroy(void *state)
     bert *t = state;
 
     if (!t) return;
-    text_vocabulary_free(&t->vocabulary);
-    text_specials_free(&t->specials);
-    text_chars_free(&t->chars);
-    text_wordpiece_free(&t->pieces);
-    text_cache_free(&t->cache);
+    flm_text_vocabulary_free(&t->vocabulary);
+    flm_special_tokens_free(&t->specials);
+    flm_unicode_table_free(&t->unicode);
+    flm_wordpiece_free(&t->pieces);
+    flm_text_cache_free(&t->cache);
     free(t->chunk.ids);
     free(t->marks);
     free(t->sorted);
     free(t);
 }
 
-static flm_status bert_create(const text_source *source, void **state, text_facts *facts)
+static flm_status bert_create(const flm_tokenizer_files *files, void **state, flm_tokenizer_info *info)
 {
     flm_status rc = FLM_OK;
     bert *t = calloc(1, sizeof *t);
     int32_t begin, end;
 
     if (!t) FLM_FAIL(FLM_E_NOMEM, "no memory for the tokeniser bert-base-uncased");
-    t->chars.make = text_unicode_bert;
-    FLM_TRY(read_source(t, source, facts->sha256));
-    FLM_TRY(text_vocabulary_id(&t->vocabulary, "bert-base-uncased", "[CLS]", &begin));
-    FLM_TRY(text_vocabulary_id(&t->vocabulary, "bert-base-uncased", "[SEP]", &end));
-    FLM_TRY(text_wordpiece_create(&t->vocabulary, &t->pieces));
-    FLM_TRY(find_bytes(t));
-    FLM_TRY(text_cache_create(&t->cache));
-    facts->begin_id = begin;
-    facts->end_id = end;
-    facts->V = (int64_t)t->vocabulary.count;
-    t->vocabulary.path = NULL; /* the caller's string */
+    t->unicode.make = flm_unicode_bert_class;
+    FLM_TRY(read_files(t, files, info->sha256));
+    FLM_TRY(flm_text_vocabulary_require(&t->vocabulary, "bert-base-uncased", "[CLS]", &begin));
+    FLM_TRY(flm_text_vocabulary_require(&t->vocabulary, "bert-base-uncased", "[SEP]", &end));
+    FLM_TRY(flm_wordpiece_create(&t->vocabulary, &t->pieces));
+    FLM_TRY(classify_bytes(t));
+    FLM_TRY(flm_text_cache_create(&t->cache));
+    info->begin_id = begin;
+    info->end_id = end;
+    info->V = (int64_t)t->vocabulary.count;
+    t->vocabulary.path = NULL; /* it is the caller's string */
     *state = t;
     t = NULL;
 done:
@@ -321,11 +292,12 @@ done:
     return rc;
 }
 
-/* Source: transformers 4.49.0, BertTokenizer.convert_tokens_to_string: tokens with blanks between, " ##" gone. */
+/* Source: transformers 4.49.0, BertTokenizer.convert_tokens_to_string: tokens joined by
+ * spaces, " ##" removed. */
 static flm_status bert_decode(void *state, const int32_t *ids, size_t count, char **text, size_t *bytes)
 {
     flm_status rc = FLM_OK;
-    const text_vocabulary *v = &((const bert *)state)->vocabulary;
+    const flm_text_vocabulary *v = &((const bert *)state)->vocabulary;
     size_t size = 0;
     char *out, *p;
 
@@ -353,7 +325,7 @@ done:
     return rc;
 }
 
-const text_kind text_bert = {
+const flm_tokenizer_ops flm_tokenizer_bert = {
     .name = "bert-base-uncased",
     .takes_vocab = true,
     .clean_up = true,

@@ -1,19 +1,19 @@
-/* text_bpe.c - merges by rank, with a heap of candidates over a linked list of symbols; see text_gpt2.h. A candidate
- * is (rank, place); one whose pair has changed since is dropped when it comes up, unless its pair makes the same token,
- * as in the source. Source: Sennrich et al., arXiv:1508.07909; tokenizers 0.21.2, models/bpe/word.rs (merge_all), whose
- * order this is. SPDX-License-Identifier: Apache-2.0 */
+/* text_bpe.c - merges by rank (text_gpt2.h), with a heap of candidates over a linked list of symbols. A candidate is a
+ * pair (rank, symbol). When it is taken from the heap and its symbols have changed meanwhile, it is dropped, unless
+ * they make the same token, as in the source. Sources: Sennrich et al., arXiv:1508.07909; tokenizers 0.21.2,
+ * models/bpe/word.rs (merge_all), whose order of merges this is. SPDX-License-Identifier: Apache-2.0 */
 #include "text/text_gpt2.h"
 
 #include <stdlib.h>
 
-typedef struct bpe_pair {
+typedef struct flm_bpe_pair {
     int32_t left, right, rank;
-} bpe_pair;
-typedef struct bpe_symbol {
+} flm_bpe_pair;
+typedef struct flm_bpe_symbol {
     int32_t id, before, after;
-} bpe_symbol; /* id -1: swallowed by the one before */
+} flm_bpe_symbol; /* id -1: merged into the symbol before */
 
-flm_status text_bpe_create(size_t max, text_bpe *bpe)
+flm_status flm_bpe_create(size_t max, flm_bpe *bpe)
 {
     flm_status rc = FLM_OK;
     size_t slots = 16;
@@ -22,25 +22,25 @@ flm_status text_bpe_create(size_t max, text_bpe *bpe)
     bpe->pairs = malloc(slots * sizeof *bpe->pairs);
     bpe->made = malloc((max + 1) * sizeof *bpe->made);
     if (!bpe->pairs || !bpe->made) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu merges", max);
-    for (size_t i = 0; i < slots; i++) bpe->pairs[i] = (bpe_pair){0, 0, -1};
+    for (size_t i = 0; i < slots; i++) bpe->pairs[i] = (flm_bpe_pair){0, 0, -1};
     bpe->mask = slots - 1;
     bpe->max_ranks = max;
 done:
     return rc;
 }
 
-void text_bpe_free(text_bpe *bpe)
+void flm_bpe_free(flm_bpe *bpe)
 {
     free(bpe->pairs);
     free(bpe->made);
     free(bpe->symbols);
     free(bpe->heap);
     free(bpe->ids);
-    *bpe = (text_bpe){0};
+    *bpe = (flm_bpe){0};
 }
 
-/* The pair's slot, or the free one where it would go. */
-static inline bpe_pair *pair_slot(const text_bpe *bpe, int32_t left, int32_t right)
+/* The slot of a pair, or the free slot for it. */
+static inline flm_bpe_pair *pair_slot(const flm_bpe *bpe, int32_t left, int32_t right)
 {
     uint64_t hash = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
     size_t at = (size_t)(hash >> 32) & bpe->mask;
@@ -50,32 +50,32 @@ static inline bpe_pair *pair_slot(const text_bpe *bpe, int32_t left, int32_t rig
     return &bpe->pairs[at];
 }
 
-void text_bpe_add(text_bpe *bpe, int32_t left, int32_t right, int32_t made)
+void flm_bpe_add_merge(flm_bpe *bpe, int32_t left, int32_t right, int32_t made)
 {
-    *pair_slot(bpe, left, right) = (bpe_pair){left, right, (int32_t)bpe->ranks};
+    *pair_slot(bpe, left, right) = (flm_bpe_pair){left, right, (int32_t)bpe->ranks};
     bpe->made[bpe->ranks++] = made;
 }
 
-static flm_status make_room(text_bpe *bpe, size_t bytes)
+static flm_status reserve(flm_bpe *bpe, size_t bytes)
 {
     flm_status rc = FLM_OK;
-    size_t room = bytes < 256 ? 256 : bytes + bytes / 2;
+    size_t capacity = bytes < 256 ? 256 : bytes + bytes / 2;
 
-    if (bytes <= bpe->room) goto done;
+    if (bytes <= bpe->capacity) goto done;
     free(bpe->symbols);
     free(bpe->heap);
     free(bpe->ids);
-    bpe->room = 0;
-    bpe->symbols = malloc(room * sizeof *bpe->symbols);
-    bpe->heap = malloc(3 * room * sizeof *bpe->heap); /* at most one a pair and two a merge */
-    bpe->ids = malloc(room * sizeof *bpe->ids);
+    bpe->capacity = 0;
+    bpe->symbols = malloc(capacity * sizeof *bpe->symbols);
+    bpe->heap = malloc(3 * capacity * sizeof *bpe->heap); /* at most one for each pair and two for each merge */
+    bpe->ids = malloc(capacity * sizeof *bpe->ids);
     if (!bpe->symbols || !bpe->heap || !bpe->ids) FLM_FAIL(FLM_E_NOMEM, "no memory for a word of %zu bytes", bytes);
-    bpe->room = room;
+    bpe->capacity = capacity;
 done:
     return rc;
 }
 
-/* Let heap[at] sink to its place among count. */
+/* Sift heap[at] down. */
 static void heap_sink(uint64_t *heap, size_t count, size_t at)
 {
     uint64_t value = heap[at];
@@ -96,19 +96,19 @@ static void heap_push(uint64_t *heap, size_t *count, uint64_t value)
     heap[at] = value;
 }
 
-/* The candidate of the symbol at `at` and the one after it, where that is a merge. */
-static inline bool candidate(const text_bpe *bpe, int32_t at, uint64_t *value)
+/* The candidate made of a symbol and the one after it; false if they have no merge. */
+static inline bool candidate(const flm_bpe *bpe, int32_t at, uint64_t *value)
 {
-    const bpe_symbol *s = bpe->symbols;
+    const flm_bpe_symbol *s = bpe->symbols;
     int32_t rank = s[at].after < 0 ? -1 : pair_slot(bpe, s[at].id, s[s[at].after].id)->rank;
 
     *value = (uint64_t)(uint32_t)rank << 32 | (uint32_t)at;
     return rank >= 0;
 }
 
-static void merge_all(text_bpe *bpe, size_t count)
+static void merge_all(flm_bpe *bpe, size_t count)
 {
-    bpe_symbol *s = bpe->symbols;
+    flm_bpe_symbol *s = bpe->symbols;
     uint64_t *heap = bpe->heap, value;
 
     for (size_t i = count / 2; i-- > 0;) heap_sink(heap, count, i);
@@ -129,16 +129,16 @@ static void merge_all(text_bpe *bpe, size_t count)
     }
 }
 
-flm_status text_bpe_word(text_bpe *bpe, const char *word, size_t bytes, const int32_t **ids, size_t *count)
+flm_status flm_bpe_encode_word(flm_bpe *bpe, const char *word, size_t bytes, const int32_t **ids, size_t *count)
 {
     flm_status rc = FLM_OK;
     size_t candidates = 0, n = 0;
     uint64_t value;
 
-    FLM_TRY(make_room(bpe, bytes));
+    FLM_TRY(reserve(bpe, bytes));
     for (size_t i = 0; i < bytes; i++)
-        bpe->symbols[i] =
-            (bpe_symbol){bpe->byte_ids[(unsigned char)word[i]], (int32_t)i - 1, i + 1 < bytes ? (int32_t)i + 1 : -1};
+        bpe->symbols[i] = (flm_bpe_symbol){bpe->byte_ids[(unsigned char)word[i]], (int32_t)i - 1,
+                                           i + 1 < bytes ? (int32_t)i + 1 : -1};
     for (size_t i = 0; i + 1 < bytes; i++)
         if (candidate(bpe, (int32_t)i, &value)) bpe->heap[candidates++] = value;
     if (candidates > 0) merge_all(bpe, candidates);

@@ -1,5 +1,5 @@
-/* text_bytes.c - the tokeniser of bytes: an id is a byte's value, 256 begins and ends. No vocabulary file: its sum is
- * that of its name. Source: data.md section 2. SPDX-License-Identifier: Apache-2.0 */
+/* text_bytes.c - the tokeniser of bytes: an id is the value of a byte; 256 is begin and end. It has no vocabulary file;
+ * its digest is that of its name. Source: data.md section 2. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_sha256.h"
 #include "text/text_internal.h"
 
@@ -10,13 +10,13 @@ enum { BYTES_END = 256, BYTES_V = 257 };
 
 static const char END_TEXT[] = "<|end|>";
 
-static flm_status bytes_create(const text_source *source, void **state, text_facts *facts)
+static flm_status bytes_create(const flm_tokenizer_files *files, void **state, flm_tokenizer_info *info)
 {
-    (void)source;
+    (void)files;
     *state = NULL;
-    facts->V = BYTES_V;
-    facts->begin_id = facts->end_id = BYTES_END;
-    return flm_sha256_of("bytes", strlen("bytes"), facts->sha256);
+    info->V = BYTES_V;
+    info->begin_id = info->end_id = BYTES_END;
+    return flm_sha256_of("bytes", strlen("bytes"), info->sha256);
 }
 
 static void bytes_destroy(void *state) { (void)state; }
@@ -27,7 +27,7 @@ static flm_status bytes_encode(void *state, const char *text, size_t bytes, flm_
     const unsigned char *byte = (const unsigned char *)text;
 
     (void)state;
-    FLM_TRY(text_ids_reserve(ids, bytes));
+    FLM_TRY(flm_ids_reserve(ids, bytes));
     for (size_t i = 0; i < bytes; i++) ids->ids[ids->count + i] = byte[i];
     ids->count += bytes;
 done:
@@ -58,7 +58,7 @@ done:
     return rc;
 }
 
-const text_kind text_bytes = {
+const flm_tokenizer_ops flm_tokenizer_bytes = {
     .name = "bytes",
     .create = bytes_create,
     .destroy = bytes_destroy,

@@ -1,6 +1,5 @@
-/* text_files.c - the files of vocabularies: read whole, and found. The places of shipped ones are compiled in as
- * FLM_DATA_PATH (src/text/local.mk); FLM_DATA_DIR in the environment stands for all of them.
- * SPDX-License-Identifier: Apache-2.0 */
+/* text_files.c - reading vocabulary files, and finding the shipped ones. Their folders are compiled in as FLM_DATA_PATH
+ * (src/text/local.mk); FLM_DATA_DIR in the environment replaces them. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_sha256.h"
 #include "text/text_internal.h"
 
@@ -12,7 +11,7 @@
 
 enum { FILE_MAX = 256 << 20 };
 
-flm_status text_file_read(const char *path, char **data, size_t *bytes)
+static flm_status read_file(const char *path, char **data, size_t *bytes)
 {
     flm_status rc = FLM_OK;
     FILE *file = fopen(path, "rb");
@@ -27,7 +26,8 @@ flm_status text_file_read(const char *path, char **data, size_t *bytes)
         size += fread(all + size, 1, capacity - size, file);
         if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
         if (size < capacity) break;
-        if (capacity >= FILE_MAX) FLM_FAIL(FLM_E_FORMAT, "%s: too large for a vocabulary", path);
+        if (capacity >= FILE_MAX)
+            FLM_FAIL(FLM_E_FORMAT, "%s: more than %d MiB, which is too large for a vocabulary", path, FILE_MAX >> 20);
         capacity *= 2;
     }
     all[size] = '\0';
@@ -40,43 +40,70 @@ done:
     return rc;
 }
 
-/* The file's path in the next folder of the list at *places, which moves on; false: none is left. */
-static bool next_place(const char **places, const char *name, char *path, size_t room)
+/* The file's path in the first folder of the list at *folders, which moves to the next one; false at its end. */
+static bool next_path(const char **folders, const char *name, char *path, size_t capacity)
 {
-    size_t length = strcspn(*places, ":");
+    size_t length = strcspn(*folders, ":");
     int n;
 
     if (length == 0) return false;
-    n = snprintf(path, room, "%.*s/vocabularies/%s", (int)length, *places, name);
-    *places += length + ((*places)[length] == ':');
-    return n > 0 && (size_t)n < room;
+    n = snprintf(path, capacity, "%.*s/vocabularies/%s", (int)length, *folders, name);
+    *folders += length + ((*folders)[length] == ':');
+    return n > 0 && (size_t)n < capacity;
 }
 
-flm_status text_file_shipped(const char *name, const char *sha256, char **data, size_t *bytes)
+static flm_status read_shipped(const flm_text_shipped *shipped, char **data, size_t *bytes)
 {
     flm_status rc = FLM_OK;
-    const char *chosen = getenv("FLM_DATA_DIR"), *places = FLM_DATA_PATH;
-    char path[PATH_MAX], sum[FLM_SHA256_BYTES], *all = NULL;
+    const char *chosen = getenv("FLM_DATA_DIR"), *folders = FLM_DATA_PATH;
+    char path[PATH_MAX], digest[FLM_SHA256_BYTES], *all = NULL;
     size_t size = 0;
     bool found = false;
 
     if (chosen && chosen[0]) {
-        int n = snprintf(path, sizeof path, "%s/vocabularies/%s", chosen, name);
-        found = n > 0 && (size_t)n < sizeof path; /* no other place is tried: it was asked for */
+        int n = snprintf(path, sizeof path, "%s/vocabularies/%s", chosen, shipped->name);
+        found = n > 0 && (size_t)n < sizeof path; /* no other folder is tried: the user asked for this one */
     } else {
-        while (!found && next_place(&places, name, path, sizeof path)) found = access(path, F_OK) == 0;
+        while (!found && next_path(&folders, shipped->name, path, sizeof path)) found = access(path, F_OK) == 0;
     }
     if (!found)
-        FLM_FAIL(FLM_E_IO, "vocabularies/%s is not below any of %s; FLM_DATA_DIR names the folder that holds it", name,
-                 chosen && chosen[0] ? chosen : FLM_DATA_PATH);
-    FLM_TRY(text_file_read(path, &all, &size));
-    FLM_TRY(flm_sha256_of(all, size, sum));
-    if (strcmp(sum, sha256) != 0)
-        FLM_FAIL(FLM_E_CHECKSUM, "%s: not the published file: its sha256 is %s, not %s", path, sum, sha256);
+        FLM_FAIL(FLM_E_IO, "vocabularies/%s: not found in %s; set FLM_DATA_DIR to the folder that contains it",
+                 shipped->name, chosen && chosen[0] ? chosen : FLM_DATA_PATH);
+    FLM_TRY(read_file(path, &all, &size));
+    FLM_TRY(flm_sha256_of(all, size, digest));
+    if (strcmp(digest, shipped->sha256) != 0)
+        FLM_FAIL(FLM_E_CHECKSUM, "%s: SHA-256 mismatch: found %s, expected %s, that of the published file", path,
+                 digest, shipped->sha256);
     *data = all;
     *bytes = size;
     all = NULL;
 done:
     free(all);
     return rc;
+}
+
+flm_status flm_text_read_vocabulary(const char *path, const flm_text_shipped *shipped, char **data, size_t *bytes)
+{
+    return path ? read_file(path, data, bytes) : read_shipped(shipped, data, bytes);
+}
+
+flm_status flm_text_check_utf8(const char *path, const char *text, size_t bytes)
+{
+    flm_status rc = FLM_OK;
+    const size_t valid = flm_utf8_valid(text, bytes);
+
+    if (valid < bytes) FLM_FAIL(FLM_E_FORMAT, "%s: not UTF-8 at byte %zu", path, valid);
+done:
+    return rc;
+}
+
+const char *flm_text_next_line(const char **p, const char *end, size_t *length)
+{
+    const char *line = *p, *stop = memchr(line, '\n', (size_t)(end - line));
+
+    *p = stop ? stop + 1 : end;
+    if (!stop) stop = end;
+    if (stop > line && stop[-1] == '\r') stop--;
+    *length = (size_t)(stop - line);
+    return line;
 }

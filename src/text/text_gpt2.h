@@ -1,36 +1,37 @@
-/* text_gpt2.h - private to the text room: GPT-2's pieces and their merges. SPDX-License-Identifier: Apache-2.0 */
+/* text_gpt2.h - private to the text module: GPT-2's chunks and their merges. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TEXT_GPT2_H
 #define FLM_TEXT_GPT2_H
 
 #include "text/text_unicode.h"
 
-/* text_gpt2_piece - where the piece that begins at `at` < bytes ends, in valid UTF-8. chars is of text_unicode_gpt2.
- * The same as the published pattern, which tests/unit/text/gpt2.c runs in PCRE2 beside it:
+/* flm_text_gpt2_next_chunk - the end of the chunk that begins at offset at < bytes, in valid UTF-8. The table is made
+ * by flm_unicode_gpt2_class. Chunks are the matches of the published pattern, which tests/unit/text/gpt2.c runs in
+ * PCRE2 for comparison:
  * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-size_t text_gpt2_piece(text_chars *chars, const char *text, size_t bytes, size_t at);
+size_t flm_text_gpt2_next_chunk(flm_unicode_table *table, const char *text, size_t bytes, size_t at);
 
-/* Merges of pairs of ids by rank. Zero it first. */
-typedef struct text_bpe {
-    int32_t byte_ids[256];  /* the tokens that words begin as */
-    struct bpe_pair *pairs; /* a hash table; a pair of 0, 0 with rank -1 is free */
+/* Byte-pair encoding: merges of pairs of ids by rank. Zero it first. */
+typedef struct flm_bpe {
+    int32_t byte_ids[256];      /* the id of each byte's own token; set by the caller */
+    struct flm_bpe_pair *pairs; /* a hash table; a free slot has rank -1 */
     size_t mask;
     int32_t *made; /* [rank]: the id that the merge makes */
     size_t ranks, max_ranks;
-    struct bpe_symbol *symbols; /* scratch of one word */
+    struct flm_bpe_symbol *symbols; /* scratch for one word of at most `capacity` bytes: symbols, heap, ids */
     uint64_t *heap;
     int32_t *ids;
-    size_t room;
-} text_bpe;
+    size_t capacity;
+} flm_bpe;
 
-/* text_bpe_create - room for `most` merges. Errors: FLM_E_NOMEM. */
-flm_status text_bpe_create(size_t max, text_bpe *bpe);
-void text_bpe_free(text_bpe *bpe);
+/* flm_bpe_create - for at most max merges. Errors: FLM_E_NOMEM. */
+flm_status flm_bpe_create(size_t max, flm_bpe *bpe);
+void flm_bpe_free(flm_bpe *bpe);
 
-/* text_bpe_add - the next merge, of which there are at most `most`; the same pair again takes the later rank. */
-void text_bpe_add(text_bpe *bpe, int32_t left, int32_t right, int32_t made);
+/* flm_bpe_add_merge - add the merge of the next rank. A pair that is added again takes the later rank. */
+void flm_bpe_add_merge(flm_bpe *bpe, int32_t left, int32_t right, int32_t made);
 
-/* text_bpe_word - the ids of a word, valid until the next call. 0 < bytes < 2^31. Time bytes log bytes.
+/* flm_bpe_encode_word - the ids of a word, valid until the next call. 0 < bytes < 2^31; time O(bytes log bytes).
  * Errors: FLM_E_NOMEM. */
-flm_status text_bpe_word(text_bpe *bpe, const char *word, size_t bytes, const int32_t **ids, size_t *count);
+flm_status flm_bpe_encode_word(flm_bpe *bpe, const char *word, size_t bytes, const int32_t **ids, size_t *count);
 
 #endif

@@ -1,104 +1,107 @@
-/* text_internal.h - private to the text room: what a tokeniser fills in, and the parts that several of them use: UTF-8,
- * files, special tokens. SPDX-License-Identifier: Apache-2.0 */
+/* text_internal.h - private to the text module: the interface that a tokeniser implements, and what several of them
+ * use: vocabulary files, lines, edits of text, special tokens. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TEXT_INTERNAL_H
 #define FLM_TEXT_INTERNAL_H
 
 #include "text/text_tokenizer.h"
+#include "text/text_utf8.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-/* Where the vocabulary comes from; NULL: the shipped one. */
-typedef struct text_source {
+/* Paths of the vocabulary files; NULL: the shipped ones. */
+typedef struct flm_tokenizer_files {
     const char *vocab, *merges;
-} text_source;
+} flm_tokenizer_files;
 
-/* What create finds out. */
-typedef struct text_facts {
+/* What create learns from the vocabulary. */
+typedef struct flm_tokenizer_info {
     char sha256[65];
     int64_t V, begin_id, end_id;
-} text_facts;
+} flm_tokenizer_info;
 
-/* One tokeniser: a row of the table in text_tokenizer.c. `state` is what create made, NULL where it needs none. */
-typedef struct text_kind {
+/* One tokeniser: a row of the table in text_tokenizer.c. `state` is what create returned, NULL if it needs none. */
+typedef struct flm_tokenizer_ops {
     const char *name;
-    bool takes_merges; /* else a source with merges is refused */
-    bool takes_vocab;
-    bool clean_up; /* flm_tokenizer_set_clean_up's preset */
+    bool takes_vocab, takes_merges; /* whether it accepts files of these kinds */
+    bool clean_up;                  /* the default of flm_tokenizer_set_clean_up */
 
-    /* create - the vocabulary read and checked; facts are filled. */
-    flm_status (*create)(const text_source *source, void **state, text_facts *facts);
+    /* create - read and check the vocabulary, fill info. */
+    flm_status (*create)(const flm_tokenizer_files *files, void **state, flm_tokenizer_info *info);
     void (*destroy)(void *state);
 
-    /* encode - append the ids of valid UTF-8, room for which is made by text_ids_reserve. */
+    /* encode - append the ids of valid UTF-8. */
     flm_status (*encode)(void *state, const char *text, size_t bytes, flm_ids *ids);
 
-    /* decode - ids [count], all in 0..V-1, as bytes that need not be valid UTF-8; *text malloc'd, NUL-terminated. */
+    /* decode - ids [count], all in 0..V-1, to bytes that need not be valid UTF-8; *text malloc'd, NUL-terminated. */
     flm_status (*decode)(void *state, const int32_t *ids, size_t count, char **text, size_t *bytes);
-} text_kind;
+} flm_tokenizer_ops;
 
-extern const text_kind text_bytes, text_gpt2, text_bert;
+extern const flm_tokenizer_ops flm_tokenizer_bytes, flm_tokenizer_gpt2, flm_tokenizer_bert;
 
-/* text_ids_reserve - make room for `more` further ids. Errors: FLM_E_NOMEM. */
-flm_status text_ids_reserve(flm_ids *ids, size_t more);
+/* flm_ids_reserve - make space for `more` further ids. Errors: FLM_E_NOMEM. */
+flm_status flm_ids_reserve(flm_ids *ids, size_t more);
 
-/* text_utf8_valid - how many bytes from the beginning are valid UTF-8. */
-size_t text_utf8_valid(const char *text, size_t bytes);
-
-/* text_utf8_next - the code point at p, where valid UTF-8 goes on; returns its bytes. */
-static inline size_t text_utf8_next(const unsigned char *p, uint32_t *code)
+/* flm_ids_push - append a few ids. Errors: FLM_E_NOMEM. */
+static inline flm_status flm_ids_push(flm_ids *ids, const int32_t *more, size_t count)
 {
-    if (p[0] < 0x80) return *code = p[0], 1;
-    if (p[0] < 0xe0) return *code = (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu), 2;
-    if (p[0] < 0xf0) return *code = (p[0] & 0xfu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu), 3;
-    return *code = (p[0] & 7u) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu), 4;
+    flm_status rc = FLM_OK;
+
+    if (ids->capacity - ids->count < count) FLM_TRY(flm_ids_reserve(ids, count));
+    for (size_t i = 0; i < count; i++) ids->ids[ids->count + i] = more[i];
+    ids->count += count;
+done:
+    return rc;
 }
 
-/* text_utf8_put - a code point to out [4]; returns its bytes. */
-static inline size_t text_utf8_put(uint32_t code, unsigned char *out)
-{
-    size_t more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-    static const unsigned char lead[] = {0, 0xc0, 0xe0, 0xf0};
+/* ---- text_files.c ---- */
 
-    out[0] = (unsigned char)(lead[more] | code >> 6 * more);
-    for (size_t i = 1; i <= more; i++) out[i] = (unsigned char)(0x80 | (code >> 6 * (more - i) & 0x3f));
-    return more + 1;
-}
+/* A file that the suite ships, named relative to vocabularies/. */
+typedef struct flm_text_shipped {
+    const char *name, *sha256;
+} flm_text_shipped;
 
-/* text_file_read - a whole file, malloc'd, a NUL after it. Errors: FLM_E_IO, FLM_E_FORMAT when it is larger than any
- * vocabulary (256 MiB), FLM_E_NOMEM. */
-flm_status text_file_read(const char *path, char **data, size_t *bytes);
+/* flm_text_read_vocabulary - read the whole file at path or, where path is NULL, the shipped file: from FLM_DATA_DIR if
+ * that is set, else from where it was installed, else from the source tree. *data is malloc'd, with a NUL after it.
+ * Errors: FLM_E_IO; FLM_E_FORMAT above 256 MiB; FLM_E_CHECKSUM for a shipped file that was changed; FLM_E_NOMEM. */
+flm_status flm_text_read_vocabulary(const char *path, const flm_text_shipped *shipped, char **data, size_t *bytes);
 
-/* text_file_shipped - the same of a file that the suite ships, named below vocabularies/ and known by its sum: from
- * FLM_DATA_DIR where that is set, else from where it was installed, else from the source tree.
- * Errors: also FLM_E_CHECKSUM. */
-flm_status text_file_shipped(const char *name, const char *sha256, char **data, size_t *bytes);
+/* flm_text_check_utf8 - Errors: FLM_E_FORMAT, naming the file at path, for text that is not UTF-8. */
+flm_status flm_text_check_utf8(const char *path, const char *text, size_t bytes);
 
-/* text_replace - in place, every `from` (from the left, not overlapping) becomes `to`, which is shorter. *bytes may
- * exclude a NUL; none is written. */
-void text_replace(char *text, size_t *bytes, const char *from, const char *to);
+/* flm_text_next_line - the line at *p < end, without its LF or CR LF; *p moves behind it. Returns the line. */
+const char *flm_text_next_line(const char **p, const char *end, size_t *length);
 
-/* text_clean_up - in place, text NUL-terminated, what the option of flm_tokenizer_set_clean_up does. */
-void text_clean_up(char *text, size_t *bytes);
+/* ---- text_special.c ---- */
 
-/* Special tokens, taken literally out of a text: the leftmost, of several there the longest. */
-typedef struct text_special {
+/* flm_text_replace - in place, from the left, replace every `from` by `to`, which is shorter. *bytes may exclude a NUL;
+ * none is written. */
+void flm_text_replace(char *text, size_t *bytes, const char *from, const char *to);
+
+/* flm_text_clean_up - in place, on a NUL-terminated text, what flm_tokenizer_set_clean_up describes. */
+void flm_text_clean_up(char *text, size_t *bytes);
+
+/* Special tokens, which are recognised literally in a text: the leftmost, and of several at one offset the longest. */
+typedef struct flm_special_token {
     char *text;
     size_t bytes;
     int32_t id;
-} text_special;
+} flm_special_token;
 
-typedef struct text_specials {
-    text_special *list;
+typedef struct flm_special_tokens {
+    flm_special_token *list;
     size_t count;
-    bool first[256]; /* the bytes that one of them begins with */
-} text_specials;
+    bool first[256]; /* the bytes that begin one of them */
+} flm_special_tokens;
 
-/* text_specials_add - a copy of text [bytes > 0]. Errors: FLM_E_NOMEM. */
-flm_status text_specials_add(text_specials *specials, const char *text, size_t bytes, int32_t id);
-void text_specials_free(text_specials *specials);
+/* flm_special_tokens_add - add a copy of text [bytes > 0]. Errors: FLM_E_NOMEM. */
+flm_status flm_special_tokens_add(flm_special_tokens *specials, const char *text, size_t bytes, int32_t id);
+void flm_special_tokens_free(flm_special_tokens *specials);
 
-/* text_specials_find - the first one in text; *at its place, `bytes` and NULL where there is none. */
-const text_special *text_specials_find(const text_specials *specials, const char *text, size_t bytes, size_t *at);
+/* flm_special_tokens_encode - append the ids of a text: of special tokens their own, of the text between them those
+ * that plain(state, ...) appends. Errors: FLM_E_NOMEM; those of plain. */
+flm_status flm_special_tokens_encode(const flm_special_tokens *specials,
+                                     flm_status (*plain)(void *state, const char *text, size_t bytes, flm_ids *ids),
+                                     void *state, const char *text, size_t bytes, flm_ids *ids);
 
 #endif

@@ -1,11 +1,11 @@
-/* text_json.c - vocabularies in JSON: GPT-2's vocab.json and Hugging Face's tokenizer.json. A tokenizer.json whose
- * settings would give other ids than GPT2TokenizerFast's or BertTokenizer's is refused, not read past.
- * Source: the files as tokenizers 0.21.2 writes them. SPDX-License-Identifier: Apache-2.0 */
-#include "text/text_vocabulary.h"
+/* text_json.c - vocabularies in JSON (text_json.h). A tokenizer.json whose settings would give other ids than those of
+ * GPT2TokenizerFast or BertTokenizer is refused. Source: the files as tokenizers 0.21.2 writes them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "text/text_json.h"
 
 #include <stdlib.h>
 
-flm_status text_json_load(const char *path, const char *data, size_t bytes, json_t **root)
+flm_status flm_text_json_load(const char *path, const char *data, size_t bytes, json_t **root)
 {
     flm_status rc = FLM_OK;
     json_error_t error;
@@ -20,23 +20,23 @@ done:
     return rc;
 }
 
-flm_status text_json_vocabulary(const json_t *object, text_vocabulary *v)
+flm_status flm_text_json_read_vocabulary(const json_t *object, flm_text_vocabulary *v)
 {
     flm_status rc = FLM_OK;
     const char *token;
     json_t *id;
 
-    if (!json_is_object(object)) FLM_FAIL(FLM_E_FORMAT, "%s: its vocabulary is not an object of ids", v->path);
+    if (!json_is_object(object)) FLM_FAIL(FLM_E_FORMAT, "%s: the vocabulary is not an object of ids", v->path);
     json_object_foreach((json_t *)object, token, id)
     {
-        if (!json_is_integer(id)) FLM_FAIL(FLM_E_FORMAT, "%s: the id of \"%.64s\" is not a number", v->path, token);
-        FLM_TRY(text_vocabulary_put(v, json_integer_value(id), token, strlen(token)));
+        if (!json_is_integer(id)) FLM_FAIL(FLM_E_FORMAT, "%s: the id of \"%.64s\" is not an integer", v->path, token);
+        FLM_TRY(flm_text_vocabulary_add(v, json_integer_value(id), token, strlen(token)));
     }
 done:
     return rc;
 }
 
-/* Whether a setting is there and not as it must be; absent and null are the preset. */
+/* Whether a setting is present and differs from what it must be; absent and null mean the default. */
 static bool differs(const json_t *object, const char *key, const json_t *want)
 {
     const json_t *value = json_object_get(object, key);
@@ -44,7 +44,7 @@ static bool differs(const json_t *object, const char *key, const json_t *want)
     return value && !json_is_null(value) && !json_equal(value, want);
 }
 
-/* One row: a setting of a part and the only value that is understood. */
+/* A setting of a part of tokenizer.json and the only supported value. */
 typedef struct setting {
     const char *part, *key, *json;
 } setting;
@@ -82,14 +82,15 @@ static flm_status check_settings(const json_t *root, bool wordpiece, const char 
     json_t *want = NULL;
 
     if (!wordpiece && json_is_object(json_object_get(root, "normalizer")))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: its normalizer would change the text; GPT-2 has none", path);
+        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: normalizer: must be null for GPT-2, as it would change the text", path);
     for (size_t i = 0; i < count; i++) {
         const json_t *part = json_object_get(root, rows[i].part);
-        if (!json_is_object(part)) FLM_FAIL(FLM_E_UNSUPPORTED, "%s: it has no %s", path, rows[i].part);
+        if (!json_is_object(part)) FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s: missing", path, rows[i].part);
         want = json_loads(rows[i].json, JSON_DECODE_ANY, NULL);
-        if (!want) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to check it", path);
+        if (!want) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to check its settings", path);
         if (differs(part, rows[i].key, want))
-            FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s.%s is not %s", path, rows[i].part, rows[i].key, rows[i].json);
+            FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s.%s: only %s is supported", path, rows[i].part, rows[i].key,
+                     rows[i].json);
         json_decref(want);
         want = NULL;
     }
@@ -98,8 +99,9 @@ done:
     return rc;
 }
 
-/* Added tokens are in the model's vocabulary too, or follow it. */
-static flm_status read_added(const json_t *token, bool specials_alone, text_vocabulary *v, text_specials *specials)
+/* An added token is in the model's vocabulary already, or has an id after it. */
+static flm_status read_added(const json_t *token, bool specials_only, flm_text_vocabulary *v,
+                             flm_special_tokens *specials)
 {
     flm_status rc = FLM_OK;
     const json_t *content = json_object_get(token, "content"), *id = json_object_get(token, "id");
@@ -108,35 +110,38 @@ static flm_status read_added(const json_t *token, bool specials_alone, text_voca
     json_int_t number = json_integer_value(id);
 
     if (!text || bytes == 0 || !json_is_integer(id) || number < 0)
-        FLM_FAIL(FLM_E_FORMAT, "%s: one of added_tokens has no content or id", v->path);
+        FLM_FAIL(FLM_E_FORMAT, "%s: an entry of added_tokens has no content or no id", v->path);
     if (json_is_true(json_object_get(token, "single_word")) || json_is_true(json_object_get(token, "lstrip")) ||
         json_is_true(json_object_get(token, "rstrip")) ||
-        (specials_alone && !json_is_true(json_object_get(token, "special"))))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: the added token \"%.64s\" is not of the plain kind", v->path, text);
+        (specials_only && !json_is_true(json_object_get(token, "special"))))
+        FLM_FAIL(
+            FLM_E_UNSUPPORTED,
+            "%s: the added token \"%.64s\" has single_word, lstrip or rstrip, or is not special; this is not supported",
+            v->path, text);
     if ((size_t)number >= v->count || !v->tokens[number])
-        FLM_TRY(text_vocabulary_put(v, number, text, bytes));
+        FLM_TRY(flm_text_vocabulary_add(v, number, text, bytes));
     else if (v->bytes[number] != bytes || memcmp(v->tokens[number], text, bytes) != 0)
-        FLM_FAIL(FLM_E_FORMAT, "%s: the added token \"%.64s\" has another token's id", v->path, text);
-    FLM_TRY(text_specials_add(specials, text, bytes, (int32_t)number));
+        FLM_FAIL(FLM_E_FORMAT, "%s: the added token \"%.64s\" has the id of another token", v->path, text);
+    FLM_TRY(flm_special_tokens_add(specials, text, bytes, (int32_t)number));
 done:
     return rc;
 }
 
-flm_status text_json_model(const json_t *root, const char *kind, text_vocabulary *v, text_specials *specials,
-                           const json_t **model)
+flm_status flm_text_json_read_model(const json_t *root, const char *type, flm_text_vocabulary *v,
+                                    flm_special_tokens *specials, const json_t **model)
 {
     flm_status rc = FLM_OK;
     const json_t *found = json_object_get(root, "model"), *added = json_object_get(root, "added_tokens");
-    const char *type = json_string_value(json_object_get(found, "type"));
-    bool wordpiece = strcmp(kind, "WordPiece") == 0;
+    const char *found_type = json_string_value(json_object_get(found, "type"));
+    bool wordpiece = strcmp(type, "WordPiece") == 0;
 
-    if (!type || strcmp(type, kind) != 0)
-        FLM_FAIL(FLM_E_FORMAT, "%s: not a tokenizer.json with a model of the type %s", v->path, kind);
+    if (!found_type || strcmp(found_type, type) != 0)
+        FLM_FAIL(FLM_E_FORMAT, "%s: not a tokenizer.json with a model of type %s", v->path, type);
     FLM_TRY(check_settings(root, wordpiece, v->path));
-    FLM_TRY(text_json_vocabulary(json_object_get(found, "vocab"), v));
+    FLM_TRY(flm_text_json_read_vocabulary(json_object_get(found, "vocab"), v));
     for (size_t i = 0; i < json_array_size(added); i++)
         FLM_TRY(read_added(json_array_get(added, i), wordpiece, v, specials));
-    FLM_TRY(text_vocabulary_finish(v));
+    FLM_TRY(flm_text_vocabulary_finish(v));
     *model = found;
 done:
     return rc;

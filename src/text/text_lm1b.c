@@ -1,11 +1,11 @@
-/* text_lm1b.c - see text_lm1b.h. Every rule shortens the text or leaves it, so each works in place from the left.
+/* text_lm1b.c - LM1B's detokeniser (text_lm1b.h). No rule makes the text longer, so each works in place from the left.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "text/text_lm1b.h"
 
 #include "text/text_internal.h"
 #include "text/text_unicode.h"
 
-/* Where the run of Python's \w (letters, numbers, _) from `at` on ends. */
+/* The end of the run of Python's \w (letters, numbers, _) that begins at offset at. */
 static size_t word_end(const char *text, size_t bytes, size_t at)
 {
     while (at < bytes) {
@@ -13,10 +13,10 @@ static size_t word_end(const char *text, size_t bytes, size_t at)
         size_t left = bytes - at, n = 1;
         uint32_t code = *p;
         if (code >= 0x80) {
-            if (text_utf8_valid(text + at, left < 4 ? left : 4) == 0) break;
-            n = text_utf8_next(p, &code);
+            if (flm_utf8_valid(text + at, left < 4 ? left : 4) == 0) break;
+            n = flm_utf8_next(p, &code);
         }
-        if (!text_unicode_word(code)) break;
+        if (!flm_unicode_is_word(code)) break;
         at += n;
     }
     return at;
@@ -69,7 +69,7 @@ static void join_stops(char *text, size_t *bytes)
     *bytes = out;
 }
 
-/* " X$" -> "X"; $ is the end, or before a newline that ends the text. With `word`, only after " \w+". */
+/* " X$" -> "X", where $ matches at the end and before a final newline. With `word`, only after " \w+". */
 static void join_last(char *text, size_t *bytes, char mark, bool word)
 {
     size_t end = *bytes, begin;
@@ -84,7 +84,7 @@ static void join_last(char *text, size_t *bytes, char mark, bool word)
     --*bytes;
 }
 
-/* "X ([^XY]+) Y" -> "X\1Y": the inner blanks of a pair that holds no other of its kind. */
+/* "X ([^XY]+) Y" -> "X\1Y": remove the inner spaces of a pair that contains no other of its kind. */
 static void join_pairs(char *text, size_t *bytes, char open, char close)
 {
     size_t in = 0, out = 0, end;
@@ -107,23 +107,23 @@ static void join_pairs(char *text, size_t *bytes, char open, char close)
 
 void flm_text_lm1b_detokenize(char *text, size_t *bytes)
 {
-    text_replace(text, bytes, "http : / / ", "http://");
-    text_replace(text, bytes, "https : / / ", "https://");
+    flm_text_replace(text, bytes, "http : / / ", "http://");
+    flm_text_replace(text, bytes, "https : / / ", "https://");
     join_apostrophes(text, bytes);
     join_stops(text, bytes);
     join_last(text, bytes, '.', true);
-    text_replace(text, bytes, " ? ", "? ");
+    flm_text_replace(text, bytes, " ? ", "? ");
     join_last(text, bytes, '?', false);
-    text_replace(text, bytes, " ! ", "! ");
+    flm_text_replace(text, bytes, " ! ", "! ");
     join_last(text, bytes, '!', false);
-    text_replace(text, bytes, " , ", ", ");
-    text_replace(text, bytes, " : ", ": ");
-    text_replace(text, bytes, " ; ", "; ");
-    text_replace(text, bytes, " / ", "/");
+    flm_text_replace(text, bytes, " , ", ", ");
+    flm_text_replace(text, bytes, " : ", ": ");
+    flm_text_replace(text, bytes, " ; ", "; ");
+    flm_text_replace(text, bytes, " / ", "/");
     join_pairs(text, bytes, '"', '"');
     join_pairs(text, bytes, '\'', '\'');
     join_pairs(text, bytes, '(', ')');
     join_pairs(text, bytes, '[', ']');
-    text_replace(text, bytes, "$ ", "$");
-    text_replace(text, bytes, "\xc2\xa3 ", "\xc2\xa3");
+    flm_text_replace(text, bytes, "$ ", "$");
+    flm_text_replace(text, bytes, "\xc2\xa3 ", "\xc2\xa3");
 }

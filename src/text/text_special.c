@@ -1,14 +1,14 @@
-/* text_special.c - special tokens and text edits; see text_internal.h. SPDX-License-Identifier: Apache-2.0 */
+/* text_special.c - special tokens and edits of text (text_internal.h). SPDX-License-Identifier: Apache-2.0 */
 #include "config.h" /* first: memmem is a GNU extension */
 
 #include "text/text_internal.h"
 
 #include <stdlib.h>
 
-flm_status text_specials_add(text_specials *specials, const char *text, size_t bytes, int32_t id)
+flm_status flm_special_tokens_add(flm_special_tokens *specials, const char *text, size_t bytes, int32_t id)
 {
     flm_status rc = FLM_OK;
-    text_special *grown = realloc(specials->list, (specials->count + 1) * sizeof *grown);
+    flm_special_token *grown = realloc(specials->list, (specials->count + 1) * sizeof *grown);
     char *copy;
 
     if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for a special token");
@@ -17,33 +17,34 @@ flm_status text_specials_add(text_specials *specials, const char *text, size_t b
     if (!copy) FLM_FAIL(FLM_E_NOMEM, "no memory for a special token");
     memcpy(copy, text, bytes);
     copy[bytes] = '\0';
-    specials->list[specials->count++] = (text_special){copy, bytes, id};
+    specials->list[specials->count++] = (flm_special_token){copy, bytes, id};
     specials->first[(unsigned char)text[0]] = true;
 done:
     return rc;
 }
 
-void text_specials_free(text_specials *specials)
+void flm_special_tokens_free(flm_special_tokens *specials)
 {
     for (size_t i = 0; i < specials->count; i++) free(specials->list[i].text);
     free(specials->list);
-    *specials = (text_specials){0};
+    *specials = (flm_special_tokens){0};
 }
 
-static const text_special *longest_at(const text_specials *specials, const char *text, size_t bytes)
+static const flm_special_token *longest_at(const flm_special_tokens *specials, const char *text, size_t bytes)
 {
-    const text_special *best = NULL;
+    const flm_special_token *best = NULL;
 
     for (size_t i = 0; i < specials->count; i++) {
-        const text_special *s = &specials->list[i];
+        const flm_special_token *s = &specials->list[i];
         if (s->bytes <= bytes && memcmp(s->text, text, s->bytes) == 0 && (!best || s->bytes > best->bytes)) best = s;
     }
     return best;
 }
 
-const text_special *text_specials_find(const text_specials *specials, const char *text, size_t bytes, size_t *at)
+/* The first special token in text, with its offset; NULL and `bytes` if there is none. */
+static const flm_special_token *find(const flm_special_tokens *specials, const char *text, size_t bytes, size_t *at)
 {
-    const text_special *found = NULL;
+    const flm_special_token *found = NULL;
     size_t i = 0;
 
     for (; i < bytes; i++)
@@ -52,7 +53,26 @@ const text_special *text_specials_find(const text_specials *specials, const char
     return found;
 }
 
-void text_replace(char *text, size_t *bytes, const char *from, const char *to)
+flm_status flm_special_tokens_encode(const flm_special_tokens *specials,
+                                     flm_status (*plain)(void *state, const char *text, size_t bytes, flm_ids *ids),
+                                     void *state, const char *text, size_t bytes, flm_ids *ids)
+{
+    flm_status rc = FLM_OK;
+
+    while (bytes > 0) {
+        size_t at;
+        const flm_special_token *special = find(specials, text, bytes, &at);
+        FLM_TRY(plain(state, text, at, ids));
+        if (!special) break;
+        FLM_TRY(flm_ids_push(ids, &special->id, 1));
+        text += at + special->bytes;
+        bytes -= at + special->bytes;
+    }
+done:
+    return rc;
+}
+
+void flm_text_replace(char *text, size_t *bytes, const char *from, const char *to)
 {
     size_t n = strlen(from), m = strlen(to), left = *bytes;
     char *in = text, *out = text, *hit;
@@ -71,12 +91,12 @@ void text_replace(char *text, size_t *bytes, const char *from, const char *to)
 }
 
 /* Source: transformers 4.49.0, PreTrainedTokenizerBase.clean_up_tokenization, in its order. */
-void text_clean_up(char *text, size_t *bytes)
+void flm_text_clean_up(char *text, size_t *bytes)
 {
     static const char *const edits[][2] = {{" .", "."},     {" ?", "?"},     {" !", "!"},   {" ,", ","},
                                            {" ' ", "'"},    {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"},
                                            {" 've", "'ve"}, {" 're", "'re"}};
 
-    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) text_replace(text, bytes, edits[i][0], edits[i][1]);
+    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) flm_text_replace(text, bytes, edits[i][0], edits[i][1]);
     text[*bytes] = '\0';
 }

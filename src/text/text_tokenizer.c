@@ -1,18 +1,18 @@
-/* text_tokenizer.c - see text_tokenizer.h: the table of tokenisers, and what all of them share: repair of UTF-8 before
- * encoding and after decoding, checks of ids, clean-up. SPDX-License-Identifier: Apache-2.0 */
+/* text_tokenizer.c - the table of tokenisers (text_tokenizer.h) and what all of them share: repair of UTF-8 before
+ * encoding and after decoding, range checks of ids, clean-up. SPDX-License-Identifier: Apache-2.0 */
 #include "text/text_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const text_kind *const kinds[] = {&text_bytes, &text_bert, &text_gpt2};
+static const flm_tokenizer_ops *const tokenizers[] = {&flm_tokenizer_bytes, &flm_tokenizer_bert, &flm_tokenizer_gpt2};
 
-enum { KINDS = sizeof kinds / sizeof kinds[0] };
+enum { TOKENIZERS = sizeof tokenizers / sizeof tokenizers[0] };
 
 struct flm_tokenizer {
-    const text_kind *kind;
+    const flm_tokenizer_ops *ops;
     void *state;
-    text_facts facts;
+    flm_tokenizer_info info;
     bool clean_up;
 };
 
@@ -25,25 +25,24 @@ flm_status flm_tokenizer_create_from(const char *name, const char *vocab, const 
 {
     flm_status rc = FLM_OK;
     flm_tokenizer *tokenizer = NULL;
-    text_source source = {vocab && vocab[0] ? vocab : NULL, merges && merges[0] ? merges : NULL};
-    const text_kind *kind = NULL;
+    flm_tokenizer_files files = {vocab && vocab[0] ? vocab : NULL, merges && merges[0] ? merges : NULL};
+    const flm_tokenizer_ops *ops = NULL;
     char known[256] = "";
 
-    for (int i = 0; i < KINDS; i++) {
-        if (strcmp(kinds[i]->name, name) == 0) kind = kinds[i];
+    for (int i = 0; i < TOKENIZERS; i++) {
+        if (strcmp(tokenizers[i]->name, name) == 0) ops = tokenizers[i];
         if (i > 0) strncat(known, ", ", sizeof known - strlen(known) - 1);
-        strncat(known, kinds[i]->name, sizeof known - strlen(known) - 1);
+        strncat(known, tokenizers[i]->name, sizeof known - strlen(known) - 1);
     }
-    if (!kind) FLM_FAIL(FLM_E_ARG, "unknown tokeniser \"%.64s\"; known: %s", name, known);
-    if (source.vocab && !kind->takes_vocab) FLM_FAIL(FLM_E_ARG, "the tokeniser %s takes no vocabulary file", name);
-    if (source.merges && !kind->takes_merges) FLM_FAIL(FLM_E_ARG, "the tokeniser %s takes no file of merges", name);
-    if (source.merges && !source.vocab)
-        FLM_FAIL(FLM_E_ARG, "%s: merges without the vocabulary that they belong to", source.merges);
+    if (!ops) FLM_FAIL(FLM_E_ARG, "unknown tokeniser \"%.64s\"; known: %s", name, known);
+    if (files.vocab && !ops->takes_vocab) FLM_FAIL(FLM_E_ARG, "the tokeniser %s has no vocabulary file", name);
+    if (files.merges && !ops->takes_merges) FLM_FAIL(FLM_E_ARG, "the tokeniser %s has no merges file", name);
+    if (files.merges && !files.vocab) FLM_FAIL(FLM_E_ARG, "%s: a merges file needs its vocabulary file", files.merges);
     tokenizer = calloc(1, sizeof *tokenizer);
     if (!tokenizer) FLM_FAIL(FLM_E_NOMEM, "no memory for the tokeniser %s", name);
-    tokenizer->kind = kind;
-    tokenizer->clean_up = kind->clean_up;
-    FLM_TRY(kind->create(&source, &tokenizer->state, &tokenizer->facts));
+    tokenizer->ops = ops;
+    tokenizer->clean_up = ops->clean_up;
+    FLM_TRY(ops->create(&files, &tokenizer->state, &tokenizer->info));
     *out = tokenizer;
     tokenizer = NULL;
 done:
@@ -54,19 +53,19 @@ done:
 void flm_tokenizer_destroy(flm_tokenizer **tokenizer)
 {
     if (!*tokenizer) return;
-    (*tokenizer)->kind->destroy((*tokenizer)->state);
+    (*tokenizer)->ops->destroy((*tokenizer)->state);
     free(*tokenizer);
     *tokenizer = NULL;
 }
 
-const char *flm_tokenizer_name(const flm_tokenizer *tokenizer) { return tokenizer->kind->name; }
-const char *flm_tokenizer_sha256(const flm_tokenizer *tokenizer) { return tokenizer->facts.sha256; }
-int64_t flm_tokenizer_size(const flm_tokenizer *tokenizer) { return tokenizer->facts.V; }
-int64_t flm_tokenizer_begin_id(const flm_tokenizer *tokenizer) { return tokenizer->facts.begin_id; }
-int64_t flm_tokenizer_end_id(const flm_tokenizer *tokenizer) { return tokenizer->facts.end_id; }
+const char *flm_tokenizer_name(const flm_tokenizer *tokenizer) { return tokenizer->ops->name; }
+const char *flm_tokenizer_sha256(const flm_tokenizer *tokenizer) { return tokenizer->info.sha256; }
+int64_t flm_tokenizer_size(const flm_tokenizer *tokenizer) { return tokenizer->info.V; }
+int64_t flm_tokenizer_begin_id(const flm_tokenizer *tokenizer) { return tokenizer->info.begin_id; }
+int64_t flm_tokenizer_end_id(const flm_tokenizer *tokenizer) { return tokenizer->info.end_id; }
 void flm_tokenizer_set_clean_up(flm_tokenizer *tokenizer, bool clean_up) { tokenizer->clean_up = clean_up; }
 
-flm_status text_ids_reserve(flm_ids *ids, size_t more)
+flm_status flm_ids_reserve(flm_ids *ids, size_t more)
 {
     flm_status rc = FLM_OK;
     size_t want, capacity = ids->capacity;
@@ -90,11 +89,11 @@ flm_status flm_tokenizer_encode(flm_tokenizer *tokenizer, const char *text, size
     flm_status rc = FLM_OK;
     char *repaired = NULL;
 
-    if (text_utf8_valid(text, bytes) < bytes) { /* rarely: valid text is not copied */
+    if (flm_utf8_valid(text, bytes) < bytes) { /* rare; valid text is not copied */
         FLM_TRY(flm_utf8_repair(text, bytes, &repaired, &bytes, replaced));
         text = repaired;
     }
-    FLM_TRY(tokenizer->kind->encode(tokenizer->state, text, bytes, ids));
+    FLM_TRY(tokenizer->ops->encode(tokenizer->state, text, bytes, ids));
 done:
     free(repaired);
     return rc;
@@ -107,12 +106,12 @@ flm_status flm_tokenizer_decode(flm_tokenizer *tokenizer, const int32_t *ids, si
     size_t raw_bytes = 0;
 
     for (size_t i = 0; i < count; i++)
-        if (ids[i] < 0 || ids[i] >= tokenizer->facts.V)
-            FLM_FAIL(FLM_E_ARG, "id %d at place %zu is not in 0..%lld, the ids of %s", ids[i], i,
-                     (long long)tokenizer->facts.V - 1, tokenizer->kind->name);
-    FLM_TRY(tokenizer->kind->decode(tokenizer->state, ids, count, &raw, &raw_bytes));
+        if (ids[i] < 0 || ids[i] >= tokenizer->info.V)
+            FLM_FAIL(FLM_E_ARG, "id %d at index %zu is out of range 0..%lld of %s", ids[i], i,
+                     (long long)tokenizer->info.V - 1, tokenizer->ops->name);
+    FLM_TRY(tokenizer->ops->decode(tokenizer->state, ids, count, &raw, &raw_bytes));
     FLM_TRY(flm_utf8_repair(raw, raw_bytes, text, bytes, NULL));
-    if (tokenizer->clean_up) text_clean_up(*text, bytes);
+    if (tokenizer->clean_up) flm_text_clean_up(*text, bytes);
 done:
     free(raw);
     return rc;

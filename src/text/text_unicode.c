@@ -1,19 +1,20 @@
-/* text_unicode.c - see text_unicode.h. utf8proc has the tables; where Unicode's version matters, the difference is the
- * code points assigned since 14.0, listed below. SPDX-License-Identifier: Apache-2.0 */
+/* text_unicode.c - properties of code points (text_unicode.h), from the tables of utf8proc. Where the version of
+ * Unicode matters, it does so for the code points assigned since 14.0, which are listed below. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "text/text_unicode.h"
 
 #include <stdlib.h>
 #include <utf8proc.h>
 
-#define O TEXT_OTHER
-#define L TEXT_LETTER
-#define N TEXT_NUMBER
+#define O FLM_UNICODE_OTHER
+#define L FLM_UNICODE_LETTER
+#define N FLM_UNICODE_NUMBER
 
-/* Assigned in Unicode 15.0 to 18.0, unassigned in 14.0; the class is that of Unicode 16.0. Sources: unicodedata 14.0.0
- * of Python 3.11 against regex 2026.11.19 (Unicode 18.0); classes measured on ByteLevel of tokenizers 0.21.2. */
-static const struct newcomers {
+/* Code points assigned in Unicode 15.0 to 18.0, with their class in 16.0. Sources: unicodedata 14.0.0 of Python 3.11
+ * compared with regex 2026.11.19 (Unicode 18.0); classes measured on ByteLevel of tokenizers 0.21.2. */
+static const struct added_codepoints {
     uint32_t first, last, class;
-} newcomers[] = {
+} added_codepoints[] = {
     {0x558, 0x558, O},     {0x58b, 0x58c, O},     {0x5c8, 0x5c9, O},     {0x88f, 0x88f, O},     {0x897, 0x897, O},
     {0xb53, 0xb54, O},     {0xc5c, 0xc5c, O},     {0xcdc, 0xcdc, O},     {0xcf3, 0xcf3, O},     {0xece, 0xece, O},
     {0x1acf, 0x1af0, O},   {0x1b4e, 0x1b4f, O},   {0x1b7f, 0x1b7f, O},   {0x1c89, 0x1c8a, L},   {0x208f, 0x208f, O},
@@ -55,74 +56,75 @@ static const struct newcomers {
 #undef L
 #undef N
 
-uint32_t text_chars_page(text_chars *chars, uint32_t code)
+uint32_t flm_unicode_table_make_page(flm_unicode_table *table, uint32_t code)
 {
     uint32_t *page = malloc(256 * sizeof *page), first = code & ~0xffu;
 
-    if (!page) return chars->make(code);
-    for (uint32_t i = 0; i < 256; i++) page[i] = chars->make(first + i);
-    chars->pages[code >> 8] = page;
+    if (!page) return table->make(code);
+    for (uint32_t i = 0; i < 256; i++) page[i] = table->make(first + i);
+    table->pages[code >> 8] = page;
     return page[code & 0xff];
 }
 
-void text_chars_free(text_chars *chars)
+void flm_unicode_table_free(flm_unicode_table *table)
 {
-    for (size_t i = 0; i < sizeof chars->pages / sizeof chars->pages[0]; i++) {
-        free(chars->pages[i]);
-        chars->pages[i] = NULL;
+    for (size_t i = 0; i < sizeof table->pages / sizeof table->pages[0]; i++) {
+        free(table->pages[i]);
+        table->pages[i] = NULL;
     }
 }
 
-static const struct newcomers *newcomer(uint32_t code)
+static const struct added_codepoints *added_codepoint(uint32_t code)
 {
-    size_t low = 0, high = sizeof newcomers / sizeof newcomers[0];
+    size_t low = 0, high = sizeof added_codepoints / sizeof added_codepoints[0];
 
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (code > newcomers[middle].last)
+        if (code > added_codepoints[middle].last)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == sizeof newcomers / sizeof newcomers[0] || code < newcomers[low].first) return NULL;
-    return &newcomers[low];
+    if (low == sizeof added_codepoints / sizeof added_codepoints[0] || code < added_codepoints[low].first) return NULL;
+    return &added_codepoints[low];
 }
 
-uint32_t text_unicode_gpt2(uint32_t code)
+uint32_t flm_unicode_gpt2_class(uint32_t code)
 {
-    const struct newcomers *n = newcomer(code);
+    const struct added_codepoints *n = added_codepoint(code);
 
     if (n) return n->class;
     /* White_Space */
     if ((code >= 9 && code <= 13) || code == 0x20 || code == 0x85 || code == 0xa0 || code == 0x1680 ||
         (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f ||
         code == 0x3000)
-        return TEXT_SPACE;
+        return FLM_UNICODE_SPACE;
     switch (utf8proc_category((utf8proc_int32_t)code)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT:
     case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO: return TEXT_LETTER;
+    case UTF8PROC_CATEGORY_LO: return FLM_UNICODE_LETTER;
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO: return TEXT_NUMBER;
-    default: return TEXT_OTHER;
+    case UTF8PROC_CATEGORY_NO: return FLM_UNICODE_NUMBER;
+    default: return FLM_UNICODE_OTHER;
     }
 }
 
-bool text_unicode_word(uint32_t code)
+bool flm_unicode_is_word(uint32_t code)
 {
     uint32_t class;
 
     if (code < 0x80)
         return (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z') || (code >= '0' && code <= '9') ||
                code == '_';
-    class = newcomer(code) ? TEXT_OTHER : text_unicode_gpt2(code);
-    return class == TEXT_LETTER || class == TEXT_NUMBER;
+    class = added_codepoint(code) ? FLM_UNICODE_OTHER : flm_unicode_gpt2_class(code);
+    return class == FLM_UNICODE_LETTER || class == FLM_UNICODE_NUMBER;
 }
 
-/* Source: transformers 4.49.0, _is_punctuation: all of ASCII that is neither letter nor digit, and category P. */
+/* Source: transformers 4.49.0, _is_punctuation: printable ASCII other than letters, digits and space, and category P.
+ */
 static bool is_punctuation(uint32_t code, utf8proc_category_t category)
 {
     if (code < 0x80)
@@ -142,22 +144,22 @@ static bool is_ideograph(uint32_t c)
 static uint32_t part_of(utf8proc_int32_t code)
 {
     utf8proc_category_t category = utf8proc_category(code);
-    uint32_t class = (uint32_t)utf8proc_get_property(code)->combining_class, kind = TEXT_WORD;
+    uint32_t class = (uint32_t)utf8proc_get_property(code)->combining_class, kind = FLM_BERT_WORD;
 
     if (category == UTF8PROC_CATEGORY_MN)
-        kind = class ? TEXT_MARK : TEXT_MARK_BASE;
+        kind = class ? FLM_BERT_MARK : FLM_BERT_MARK_BASE;
     else if (is_punctuation((uint32_t)code, category))
-        kind = TEXT_PUNCTUATION;
+        kind = FLM_BERT_PUNCTUATION;
     return (uint32_t)code << 11 | kind << 8 | class;
 }
 
-size_t text_unicode_decompose(uint32_t code, uint32_t parts[8])
+size_t flm_unicode_decompose(uint32_t code, uint32_t parts[8])
 {
     utf8proc_int32_t lower = utf8proc_tolower((utf8proc_int32_t)code), nfd[8];
     int boundary = 0;
     utf8proc_ssize_t n = utf8proc_decompose_char(lower, nfd, 8, UTF8PROC_DECOMPOSE, &boundary);
 
-    /* U+0130 becomes i and a dot above, by Unicode's SpecialCasing; utf8proc leaves out the dot, an accent */
+    /* Unicode's SpecialCasing makes i and a dot above of U+0130. utf8proc omits the dot, an accent that BERT drops. */
     if (n < 0 || n > 8) {
         nfd[0] = lower;
         n = 1;
@@ -166,30 +168,30 @@ size_t text_unicode_decompose(uint32_t code, uint32_t parts[8])
     return (size_t)n;
 }
 
-uint32_t text_unicode_bert(uint32_t code)
+uint32_t flm_unicode_bert_class(uint32_t code)
 {
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
     uint32_t parts[8], kind;
     size_t n;
 
-    if (code == '\t' || code == '\n' || code == '\r') return TEXT_BLANK;
-    if (code == 0xfffd || newcomer(code)) return TEXT_DROPPED;
+    if (code == '\t' || code == '\n' || code == '\r') return FLM_BERT_SPACE;
+    if (code == 0xfffd || added_codepoint(code)) return FLM_BERT_DROPPED;
     switch (category) {
     case UTF8PROC_CATEGORY_CN:
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CS:
-    case UTF8PROC_CATEGORY_CO: return TEXT_DROPPED;
+    case UTF8PROC_CATEGORY_CO: return FLM_BERT_DROPPED;
     case UTF8PROC_CATEGORY_ZS:
     case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP: return TEXT_BLANK;
+    case UTF8PROC_CATEGORY_ZP: return FLM_BERT_SPACE;
     default: break;
     }
-    n = text_unicode_decompose(code, parts);
-    /* accents that follow a part of class 0 may go at once; anything else waits for its turn */
-    while (n > 1 && (parts[n - 1] >> 8 & 7) == TEXT_MARK) n--;
+    n = flm_unicode_decompose(code, parts);
+    /* accents at the end can be dropped here; other parts may take part in reordering */
+    while (n > 1 && (parts[n - 1] >> 8 & 7) == FLM_BERT_MARK) n--;
     kind = parts[0] >> 8 & 7;
-    if (n > 1 || (kind != TEXT_MARK && (parts[0] & 0xff) != 0)) return TEXT_SEVERAL;
-    if (is_ideograph(code)) kind = TEXT_IDEOGRAPH;
+    if (n > 1 || (kind != FLM_BERT_MARK && (parts[0] & 0xff) != 0)) return FLM_BERT_SEVERAL;
+    if (is_ideograph(code)) kind = FLM_BERT_IDEOGRAPH;
     return parts[0] >> 11 << 3 | kind;
 }

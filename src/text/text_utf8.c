@@ -1,7 +1,7 @@
-/* text_utf8.c - what is valid UTF-8, and what becomes of the rest: each maximal subpart of an ill-formed sequence is
- * one U+FFFD. Source: Unicode 15, section 3.9, table 3-7 and "U+FFFD Substitution of Maximal Subparts"; WHATWG
- * Encoding, UTF-8 decoder, which does the same. SPDX-License-Identifier: Apache-2.0 */
-#include "text/text_internal.h"
+/* text_utf8.c - validity and repair of UTF-8 (text_utf8.h): each maximal subpart of an ill-formed sequence becomes one
+ * U+FFFD. Source: Unicode 15, section 3.9, table 3-7 and "U+FFFD Substitution of Maximal Subparts"; WHATWG
+ * Encoding, UTF-8 decoder, which gives the same. SPDX-License-Identifier: Apache-2.0 */
+#include "text/text_utf8.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 static const char REPLACEMENT[] = "\xef\xbf\xbd";
 
-/* The bytes a lead byte asks for after it, and the range of the first of them; -1: no lead byte. */
+/* The number of bytes that follow a lead byte, and the range of the first of them; -1 if it is not a lead byte. */
 static int following(unsigned char lead, unsigned char *min, unsigned char *max)
 {
     *min = 0x80;
@@ -23,7 +23,7 @@ static int following(unsigned char lead, unsigned char *min, unsigned char *max)
     return lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
 }
 
-/* The bytes of the sequence, or maximal subpart of one, at text; bytes > 0. */
+/* The length in bytes of the sequence at text [bytes > 0], or of its maximal subpart if it is ill-formed. */
 static size_t sequence(const unsigned char *text, size_t bytes, bool *valid)
 {
     unsigned char min, max;
@@ -38,7 +38,7 @@ static size_t sequence(const unsigned char *text, size_t bytes, bool *valid)
     return n;
 }
 
-size_t text_utf8_valid(const char *text, size_t bytes)
+size_t flm_utf8_valid(const char *text, size_t bytes)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t at = 0;
@@ -66,12 +66,12 @@ flm_status flm_utf8_repair(const char *text, size_t bytes, char **out, size_t *o
 
     /* at worst every byte becomes three */
     if (bytes > (SIZE_MAX / 2 - 1) / 3) FLM_FAIL(FLM_E_NOMEM, "no memory to repair %zu bytes", bytes);
-    capacity = text_utf8_valid(text, bytes) == bytes ? bytes : 3 * bytes;
+    capacity = flm_utf8_valid(text, bytes) == bytes ? bytes : 3 * bytes;
     copy = malloc(capacity + 1);
     if (!copy) FLM_FAIL(FLM_E_NOMEM, "no memory to repair %zu bytes", bytes);
     while (at < bytes) {
         bool valid;
-        size_t n = text_utf8_valid(text + at, bytes - at);
+        size_t n = flm_utf8_valid(text + at, bytes - at);
         memcpy(copy + size, text + at, n);
         size += n;
         at += n;

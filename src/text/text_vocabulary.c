@@ -1,4 +1,5 @@
-/* text_vocabulary.c - see text_vocabulary.h: open addressing with linear probes, at most half full.
+/* text_vocabulary.c - vocabularies and their hash table (text_vocabulary.h): open addressing with linear probing, at
+ * most half full.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "text/text_vocabulary.h"
 
@@ -6,50 +7,50 @@
 
 enum { IDS_MAX = 1 << 24 };
 
-flm_status text_words_create(size_t max, text_words *words)
+flm_status flm_token_map_create(size_t max, flm_token_map *map)
 {
     flm_status rc = FLM_OK;
     size_t slots = 16;
 
     while (slots < 2 * max) slots *= 2;
-    words->slots = calloc(slots, sizeof *words->slots);
-    if (!words->slots) FLM_FAIL(FLM_E_NOMEM, "no memory for a table of %zu tokens", max);
-    words->mask = slots - 1;
+    map->slots = calloc(slots, sizeof *map->slots);
+    if (!map->slots) FLM_FAIL(FLM_E_NOMEM, "no memory for a hash table of %zu tokens", max);
+    map->mask = slots - 1;
 done:
     return rc;
 }
 
-void text_words_free(text_words *words)
+void flm_token_map_free(flm_token_map *map)
 {
-    free(words->slots);
-    *words = (text_words){NULL, 0};
+    free(map->slots);
+    *map = (flm_token_map){NULL, 0};
 }
 
 static uint64_t hash_of(const char *text, size_t bytes)
 {
-    uint64_t hash = TEXT_HASH_BEGIN;
+    uint64_t hash = FLM_TOKEN_HASH_BEGIN;
 
-    for (size_t i = 0; i < bytes; i++) hash = text_hash_add(hash, (unsigned char)text[i]);
+    for (size_t i = 0; i < bytes; i++) hash = flm_token_hash_add(hash, (unsigned char)text[i]);
     return hash;
 }
 
-bool text_words_add(text_words *words, const char *text, size_t bytes, int32_t id)
+bool flm_token_map_add(flm_token_map *map, const char *text, size_t bytes, int32_t id)
 {
     uint64_t hash = hash_of(text, bytes);
-    size_t at = (size_t)(hash ^ hash >> 29) & words->mask;
+    size_t slot = (size_t)(hash ^ hash >> 29) & map->mask;
 
-    if (text_words_find_hash(words, hash, text, bytes) >= 0) return false;
-    while (words->slots[at].text) at = (at + 1) & words->mask;
-    words->slots[at] = (text_word){hash, text, (uint32_t)bytes, id};
+    if (flm_token_map_find_hash(map, hash, text, bytes) >= 0) return false;
+    while (map->slots[slot].text) slot = (slot + 1) & map->mask;
+    map->slots[slot] = (flm_token_entry){hash, text, (uint32_t)bytes, id};
     return true;
 }
 
-int32_t text_words_find(const text_words *words, const char *text, size_t bytes)
+int32_t flm_token_map_find(const flm_token_map *map, const char *text, size_t bytes)
 {
-    return text_words_find_hash(words, hash_of(text, bytes), text, bytes);
+    return flm_token_map_find_hash(map, hash_of(text, bytes), text, bytes);
 }
 
-static flm_status vocabulary_grow(text_vocabulary *v, size_t min)
+static flm_status vocabulary_grow(flm_text_vocabulary *v, size_t min)
 {
     flm_status rc = FLM_OK;
     size_t capacity = v->capacity ? v->capacity : 1024;
@@ -70,12 +71,12 @@ done:
     return rc;
 }
 
-flm_status text_vocabulary_put(text_vocabulary *v, int64_t id, const char *token, size_t bytes)
+flm_status flm_text_vocabulary_add(flm_text_vocabulary *v, int64_t id, const char *token, size_t bytes)
 {
     flm_status rc = FLM_OK;
 
     if (id < 0 || id >= IDS_MAX)
-        FLM_FAIL(FLM_E_FORMAT, "%s: the id %lld of \"%.64s\" is not in 0..%d", v->path, (long long)id, token,
+        FLM_FAIL(FLM_E_FORMAT, "%s: the id %lld of \"%.64s\" is out of range 0..%d", v->path, (long long)id, token,
                  IDS_MAX - 1);
     FLM_TRY(vocabulary_grow(v, (size_t)id + 1));
     if (v->tokens[id]) FLM_FAIL(FLM_E_FORMAT, "%s: two tokens have the id %lld", v->path, (long long)id);
@@ -89,37 +90,37 @@ done:
     return rc;
 }
 
-flm_status text_vocabulary_finish(text_vocabulary *v)
+flm_status flm_text_vocabulary_finish(flm_text_vocabulary *v)
 {
     flm_status rc = FLM_OK;
 
-    if (v->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: a vocabulary without tokens", v->path);
-    for (size_t id = 0; id < v->count; id++) /* first: then the table is no larger than the file asks for */
+    if (v->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: the vocabulary has no tokens", v->path);
+    for (size_t id = 0; id < v->count; id++) /* first, so that one huge id cannot make the table huge */
         if (!v->tokens[id])
-            FLM_FAIL(FLM_E_FORMAT, "%s: no token has the id %zu, though there are larger ids", v->path, id);
-    FLM_TRY(text_words_create(v->count, &v->by_text));
+            FLM_FAIL(FLM_E_FORMAT, "%s: no token has the id %zu, but some have larger ids", v->path, id);
+    FLM_TRY(flm_token_map_create(v->count, &v->by_text));
     for (size_t id = 0; id < v->count; id++)
-        if (!text_words_add(&v->by_text, v->tokens[id], v->bytes[id], (int32_t)id))
-            FLM_FAIL(FLM_E_FORMAT, "%s: the token \"%.64s\" stands there twice", v->path, v->tokens[id]);
+        if (!flm_token_map_add(&v->by_text, v->tokens[id], v->bytes[id], (int32_t)id))
+            FLM_FAIL(FLM_E_FORMAT, "%s: the token \"%.64s\" occurs twice", v->path, v->tokens[id]);
 done:
     return rc;
 }
 
-void text_vocabulary_free(text_vocabulary *v)
+void flm_text_vocabulary_free(flm_text_vocabulary *v)
 {
     for (size_t id = 0; id < v->count; id++) free(v->tokens[id]);
     free(v->tokens);
     free(v->bytes);
-    text_words_free(&v->by_text);
-    *v = (text_vocabulary){0};
+    flm_token_map_free(&v->by_text);
+    *v = (flm_text_vocabulary){0};
 }
 
-flm_status text_vocabulary_id(const text_vocabulary *v, const char *kind, const char *token, int32_t *id)
+flm_status flm_text_vocabulary_require(const flm_text_vocabulary *v, const char *name, const char *token, int32_t *id)
 {
     flm_status rc = FLM_OK;
-    int32_t found = text_words_find(&v->by_text, token, strlen(token));
+    int32_t found = flm_token_map_find(&v->by_text, token, strlen(token));
 
-    if (found < 0) FLM_FAIL(FLM_E_FORMAT, "%s: not a vocabulary for %s: it lacks the token %s", v->path, kind, token);
+    if (found < 0) FLM_FAIL(FLM_E_FORMAT, "%s: not a vocabulary for %s: the token %s is missing", v->path, name, token);
     *id = found;
 done:
     return rc;

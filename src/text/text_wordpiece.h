@@ -1,27 +1,31 @@
-/* text_wordpiece.h - private to the text room: BERT's words and their pieces. SPDX-License-Identifier: Apache-2.0 */
+/* text_wordpiece.h - private to the text module: BERT's words cut into word pieces.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TEXT_WORDPIECE_H
 #define FLM_TEXT_WORDPIECE_H
 
 #include "text/text_vocabulary.h"
 
 /* Source: transformers 4.49.0, WordpieceTokenizer. */
-enum { TEXT_WORD_CHARS_MAX = 100, TEXT_WORD_BYTES_MAX = 4 * TEXT_WORD_CHARS_MAX };
+enum { FLM_WORDPIECE_CHARS_MAX = 100, FLM_WORDPIECE_BYTES_MAX = 4 * FLM_WORDPIECE_CHARS_MAX };
 
-/* Pieces that begin a word, and those that go on ("##" left off). Strings belong to the vocabulary. */
-typedef struct text_wordpiece {
-    text_words first, more;
-    size_t longest; /* bytes of the longest piece */
-    int32_t unknown;
-} text_wordpiece;
+/* The word pieces of a vocabulary, whose strings it borrows. */
+typedef struct flm_wordpiece {
+    flm_token_map first; /* pieces that begin a word */
+    flm_token_map more;  /* pieces that continue a word, without their "##" */
+    size_t longest;      /* bytes of the longest piece */
+    int32_t unknown;     /* the id of [UNK] */
+} flm_wordpiece;
 
-/* text_wordpiece_create - of a finished vocabulary. Errors: FLM_E_NOMEM, FLM_E_FORMAT without "[UNK]". */
-flm_status text_wordpiece_create(const text_vocabulary *v, text_wordpiece *pieces);
-void text_wordpiece_free(text_wordpiece *pieces);
+/* flm_wordpiece_create - from a finished vocabulary. Errors: FLM_E_NOMEM; FLM_E_FORMAT without "[UNK]". */
+flm_status flm_wordpiece_create(const flm_text_vocabulary *v, flm_wordpiece *pieces);
+void flm_wordpiece_free(flm_wordpiece *pieces);
 
-/* text_wordpiece_word - append a word's pieces, the longest first; [UNK] alone where there is no way, or where chars is
- * over 100. word [bytes <= TEXT_WORD_BYTES_MAX, valid UTF-8] of `chars` > 0 code points; it is not looked at when
- * there are too many. Errors: FLM_E_NOMEM. */
-flm_status text_wordpiece_word(const text_wordpiece *pieces, const char *word, size_t bytes, size_t chars,
-                               flm_ids *ids);
+/* flm_wordpiece_encode_word - append the ids of a word's pieces, by longest match from the left; [UNK] alone if there
+ * is no match or the word has more than FLM_WORDPIECE_CHARS_MAX code points.
+ * in   word [bytes <= FLM_WORDPIECE_BYTES_MAX], valid UTF-8 of chars > 0 code points; with more code points than the
+ *      limit it may hold only the first ones, as it is not read.
+ * Errors: FLM_E_NOMEM. */
+flm_status flm_wordpiece_encode_word(const flm_wordpiece *pieces, const char *word, size_t bytes, size_t chars,
+                                     flm_ids *ids);
 
 #endif

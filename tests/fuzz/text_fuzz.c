@@ -8,6 +8,7 @@
 #include "base/base_philox.h"
 #include "tests/text_pairs.h"
 #include "text/text_lm1b.h"
+#include "text/text_utf8.h"
 
 #include <time.h>
 #include <unistd.h>

@@ -3,6 +3,7 @@
 #include "base/base_sha256.h"
 #include "tests/tap.h"
 #include "text/text_tokenizer.h"
+#include "text/text_utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -37,7 +37,7 @@ static int matches(pcre2_code *code, pcre2_match_data *match, const char *text, 
 }
 
 /* Every code point's class, but for those that the tables of the two versions of Unicode have apart: usable[] is 0. */
-static void test_classes(text_chars *chars, unsigned char *usable)
+static void test_classes(flm_unicode_table *chars, unsigned char *usable)
 {
     static const char *const patterns[] = {"[^" WHITE "\\p{L}\\p{N}]", "\\p{L}", "\\p{N}", "[" WHITE "]"};
     pcre2_code *codes[4];
@@ -47,12 +47,13 @@ static void test_classes(text_chars *chars, unsigned char *usable)
     for (int i = 0; i < 4; i++) codes[i] = compile(patterns[i]);
     for (uint32_t code = 0; code < 0x110000; code++) {
         char text[4];
-        size_t end, bytes = text_utf8_put(code, (unsigned char *)text);
+        size_t end, bytes = flm_utf8_put(code, (unsigned char *)text);
         if (code >= 0xd800 && code < 0xe000) continue;
-        usable[code] = matches(codes[text_chars_get(chars, code)], match, text, bytes, 0, &end) != 0;
+        usable[code] = matches(codes[flm_unicode_table_get(chars, code)], match, text, bytes, 0, &end) != 0;
         if (usable[code]) continue;
         apart++;
-        wrong += !matches(codes[TEXT_OTHER], match, text, bytes, 0, &end) && text_chars_get(chars, code) != TEXT_OTHER;
+        wrong += !matches(codes[FLM_UNICODE_OTHER], match, text, bytes, 0, &end) &&
+                 flm_unicode_table_get(chars, code) != FLM_UNICODE_OTHER;
     }
     for (int i = 0; i < 4; i++) pcre2_code_free(codes[i]);
     pcre2_match_data_free(match);
@@ -75,7 +76,7 @@ static uint32_t draw_code(const unsigned char *usable)
 }
 
 /* The pieces of drawn texts, one by one. */
-static void test_pieces(text_chars *chars, const unsigned char *usable)
+static void test_pieces(flm_unicode_table *chars, const unsigned char *usable)
 {
     enum { TEXTS = 20000 };
     pcre2_code *pattern = compile(PATTERN);
@@ -87,10 +88,9 @@ static void test_pieces(text_chars *chars, const unsigned char *usable)
     for (int i = 0; i < TEXTS; i++) {
         char text[4 * 32];
         size_t bytes = 0, at = 0, end = 0;
-        for (uint32_t n = draw(32); n > 0; n--)
-            bytes += text_utf8_put(draw_code(usable), (unsigned char *)text + bytes);
+        for (uint32_t n = draw(32); n > 0; n--) bytes += flm_utf8_put(draw_code(usable), (unsigned char *)text + bytes);
         for (; at < bytes && matches(pattern, match, text, bytes, at, &end); at = end, pieces++)
-            if (text_gpt2_piece(chars, text, bytes, at) != end) break;
+            if (flm_text_gpt2_next_chunk(chars, text, bytes, at) != end) break;
         same += at == bytes;
     }
     tap_ok(same == TEXTS, "%d of %d texts (%ld pieces) are split as by PCRE2", same, TEXTS, pieces);
@@ -100,14 +100,14 @@ static void test_pieces(text_chars *chars, const unsigned char *usable)
 
 static void test_splitter(void)
 {
-    text_chars *chars = calloc(1, sizeof *chars);
+    flm_unicode_table *chars = calloc(1, sizeof *chars);
     unsigned char *usable = calloc(0x110000, 1);
 
     if (!chars || !usable) abort();
-    chars->make = text_unicode_gpt2;
+    chars->make = flm_unicode_gpt2_class;
     test_classes(chars, usable);
     test_pieces(chars, usable);
-    text_chars_free(chars);
+    flm_unicode_table_free(chars);
     free(chars);
     free(usable);
 }
@@ -159,7 +159,7 @@ static char *small_vocabulary(void)
     for (int byte = 0, other = 0; byte < 256; byte++) {
         unsigned char token[5] = "";
         bool prints = (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad);
-        token[text_utf8_put(prints ? (uint32_t)byte : 0x100u + (uint32_t)other++, token)] = '\0';
+        token[flm_utf8_put(prints ? (uint32_t)byte : 0x100u + (uint32_t)other++, token)] = '\0';
         n += sprintf(text + n, "\"%s%s\": %d, ", byte == '"' || byte == '\\' ? "\\" : "", (char *)token, byte);
     }
     sprintf(text + n, "\"ab\": 256, \"<|endoftext|>\": 257}");
