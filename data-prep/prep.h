@@ -1,145 +1,150 @@
-/* prep.h - flm_shard, the program: what it was asked for and the inputs. Its parts: prep_options.c (options and what
- * they allow), prep_corpus.h (what differs by corpus), prep_read.h (documents of one input), prep_source.h (members of
- * archives), prep_survey.c (pass 1), prep_groups.c (passes 2 and 3), prep_state.c (the output directory), prep_run.c
- * (their order), prep_report.c, prep_verify.c.
+/* prep.h - flm_shard: the job (options, inputs, results) and the passes over the inputs.
  *
- * Three passes over the inputs, each shared by the ranks. 1, survey: an input a rank; sums, documents counted, every
- * few MiB a mark (document number, offset). 2, count: runs of groups dealt to the ranks, each group encoded, its ids
- * counted; then every row's place is known. 3, write: the same groups encoded again, their rows written where they
- * belong. An archive cannot be read from the middle: in passes 2 and 3 every rank streams it whole, and encodes its own
- * groups alone.
- * SPDX-License-Identifier: Apache-2.0 */
-#ifndef PREP_H
-#define PREP_H
+ * Files: prep_options.c (options and their checks), prep_corpus.h (what differs by corpus), prep_read.h (documents of
+ * one input), prep_source.h (members of archives), prep_survey.c (pass 1), prep_groups.c (passes 2 and 3), prep_state.c
+ * (the output directory), prep_run.c (the order of all this), prep_report.c, prep_verify.c.
+ *
+ * There are three passes over the inputs, each shared by the ranks:
+ * 1. survey: each input is read by one rank, which computes its digest, counts its documents and sets a mark (document
+ *    number, offset) every few MiB.
+ * 2. count: runs of groups of documents are distributed over the ranks; each group is encoded and its ids are counted.
+ *    This determines the position of every row.
+ * 3. write: the same groups are encoded again and their rows are written.
+ * An archive cannot be read from the middle: in passes 2 and 3 each rank streams all of it, but encodes only its own
+ * groups. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_PREP_H
+#define FLM_PREP_H
 
 #include "base/base_options.h"
 #include "comm/comm.h"
 #include "io/io_shard.h"
 #include "text/text_tokenizer.h"
 
-typedef enum prep_documents { PREP_LINE, PREP_BLANK, PREP_FILE } prep_documents;
+typedef struct flm_prep_tally {         /* counts of one reading of an input */
+    int64_t members, skipped, escaping; /* members read, skipped, and with names that escape the archive */
+    int64_t bad_lines, text_bytes;      /* of JSON; in documents */
+} flm_prep_tally;
 
-typedef struct prep_tally {           /* what a reading met; five words of int64_t */
-    int64_t members, passed, leaving; /* members read, passed over, with names that leave the archive */
-    int64_t bad_lines, text_bytes;
-} prep_tally;
-
-typedef struct prep_input {
+typedef struct flm_prep_input {
     const char *path;
-    int kind, part;                   /* prep_kind of the file's own bytes, prep_part */
-    int64_t bytes, mtime_s, mtime_ns; /* as rank 0 saw it first; a file that differs later has changed */
-    int64_t documents, first;         /* how many, the first one's number among all; since the survey */
-    int64_t marks_first, marks;       /* its part of prep_job.marks; from its size alone, 1 where it is streamed */
-    prep_tally tally;                 /* since the survey */
-} prep_input;
+    int container, part;              /* flm_container of the file itself, flm_corpus_part */
+    int64_t bytes, mtime_s, mtime_ns; /* as rank 0 first saw them; a later difference means that the file has changed */
+    int64_t marks_first, marks;       /* its range of flm_prep_job.marks; 1 mark where the file must be streamed */
+    /* after the survey */
+    int64_t documents, first; /* number of documents, and the number of the first one among those of all inputs */
+    flm_prep_tally tally;
+} flm_prep_input;
 
-typedef struct prep_mark { /* a document and where it begins */
+typedef struct flm_prep_mark { /* a document of an input and the offset where it begins */
     int64_t document, offset;
-} prep_mark;
+} flm_prep_mark;
 
-enum { PREP_TRAIN, PREP_VALID, PREP_SPLITS };
+enum { FLM_PREP_TRAIN, FLM_PREP_VALID, FLM_PREP_SPLITS };
 
 /* A group: documents [first_document, + documents) of a split, packed together. */
-typedef struct prep_group {
+typedef struct flm_prep_group {
     int split;
     int64_t first_document, documents, first_row, rows;
-} prep_group;
+} flm_prep_group;
 
-typedef struct prep_job {
-    /* as asked, prep_options.c */
+typedef struct flm_prep_job {
+    /* options */
     const char *tokenizer_name, *vocab, *merges, *corpus, *out, *verify, *valid, *field, *members;
-    int documents, clean, format, on_bad_line; /* prep_documents; the others: prep_corpus.h */
+    int documents, clean, format, on_bad_line; /* flm_corpus_documents, _clean, _format, _bad_line */
     int64_t length, valid_last, group_docs, shard_bytes, document_bytes, ratio, nesting;
-    prep_input *inputs; /* [inputs_count], those for validation last, from valid_inputs on */
-    char *valid_words;  /* --valid, taken apart */
-    int inputs_count, valid_inputs, manifest_count; /* manifest: without second parts of the same file */
+    flm_prep_input *inputs; /* [inputs_count]; validation inputs last, from index valid_inputs on */
+    char *valid_words;      /* --valid, split at its commas */
+    int inputs_count, valid_inputs, manifest_count; /* manifest: without second entries of files that are read twice */
     flm_tokenizer *tokenizer;
 
     /* after the survey */
-    bool surveying, valid_last_preset;
-    flm_shard_input *manifest; /* [manifest_count] */
-    prep_mark *marks;
-    int64_t marks_count, bytes, text_bytes; /* text_bytes: of the documents */
-    int64_t split_first[PREP_SPLITS + 1];   /* document numbers */
-    int64_t groups, split_groups[PREP_SPLITS];
+    bool surveying, valid_last_default; /* valid_last_default: --valid-last is the default of the corpus */
+    flm_shard_input *manifest;          /* [manifest_count] */
+    flm_prep_mark *marks;
+    int64_t marks_count, bytes, text_bytes;   /* bytes of the files, and of text in documents */
+    int64_t split_first[FLM_PREP_SPLITS + 1]; /* document numbers */
+    int64_t groups, split_groups[FLM_PREP_SPLITS];
 
     /* after the count */
-    int64_t *group_ids, *group_sums; /* [groups]: ids, end ids included; CRC-32C of them */
-    int64_t *group_rows;             /* [groups]: the first row in the split */
-    int64_t *commonness;             /* [V] */
-    int64_t replaced, ids;
-    flm_shard_split splits[PREP_SPLITS];
+    int64_t *group_ids, *group_checksums; /* [groups]: number of ids with end ids, and the CRC-32C of these ids */
+    int64_t *group_rows;                  /* [groups]: first row in the split */
+    int64_t *token_counts;                /* [V] */
+    int64_t replaced, ids;                /* invalid UTF-8 sequences replaced; ids with end ids */
+    flm_shard_split splits[FLM_PREP_SPLITS];
     int splits_count;
     flm_shard_info info;
-} prep_job;
+} flm_prep_job;
 
 /* ---- prep_options.c ---- */
 
-extern const flm_option prep_options[];
-extern const int prep_options_count;
+extern const flm_option flm_prep_options[];
+extern const int flm_prep_options_count;
 
-/* prep_job_check - what the table cannot say: options that belong together, the tokeniser, the list of inputs.
- * Errors: FLM_E_USAGE naming the option. */
-flm_status prep_job_check(prep_job *job, const flm_options *options);
+/* flm_prep_job_check - apply the defaults of the corpus, check options that depend on each other, create the tokeniser
+ * and the list of inputs. Errors: FLM_E_USAGE naming the option; those of flm_tokenizer_create_from. */
+flm_status flm_prep_job_check(flm_prep_job *job, const flm_options *options);
 
-/* prep_job_release - everything the job owns. */
-void prep_job_release(prep_job *job);
+/* flm_prep_job_release - free everything that the job owns. */
+void flm_prep_job_release(flm_prep_job *job);
 
-/* ---- the passes. Collective. All: FLM_E_INTERRUPTED when asked to stop, FLM_E_NOMEM, the reader's and comm's. ---- */
+/* ---- The passes. Collective. All return FLM_E_INTERRUPTED when a stop is requested, FLM_E_NOMEM, and the errors of
+ * flm_reader_next and of the communicator. ---- */
 
-/* prep_survey - documents and marks of every input, the manifest, splits and groups. Errors: FLM_E_FORMAT (no
- * documents), FLM_E_USAGE (--valid-last). */
-flm_status prep_survey(prep_job *job, flm_comm *comm);
+/* flm_prep_survey - documents, digests and marks of every input; the manifest, the splits and the groups.
+ * Errors: FLM_E_FORMAT without documents; FLM_E_USAGE if --valid-last leaves nothing for training. */
+flm_status flm_prep_survey(flm_prep_job *job, flm_comm *comm);
 
-/* prep_count - ids and sum of every group, commonness, replaced. */
-flm_status prep_count(prep_job *job, flm_comm *comm);
+/* flm_prep_count - ids and checksum of every group, token_counts, replaced. */
+flm_status flm_prep_count(flm_prep_job *job, flm_comm *comm);
 
-/* prep_places - from the counts: rows of every group, splits, shards. Not collective. Errors: FLM_E_FORMAT (no rows),
- * FLM_E_USAGE (too many shards). */
-flm_status prep_places(prep_job *job);
+/* flm_prep_layout - from the counts: rows of every group, splits, shards. Not collective. Errors: FLM_E_FORMAT for a
+ * split without rows; FLM_E_USAGE for too many shards. */
+flm_status flm_prep_layout(flm_prep_job *job);
 
-/* prep_write - every row that is not there yet. Errors: FLM_E_IO, FLM_E_MISMATCH (inputs changed since the count). */
-flm_status prep_write(const prep_job *job, flm_comm *comm);
+/* flm_prep_write - write every row that is not written yet. Errors: FLM_E_IO; FLM_E_MISMATCH if an input has changed
+ * since the count. */
+flm_status flm_prep_write(const flm_prep_job *job, flm_comm *comm);
 
-/* prep_pass_end - a pass is over: an interruption on any rank is every rank's; other failures end the job at once. */
-flm_status prep_pass_end(flm_comm *comm, flm_status local);
+/* flm_prep_end_pass - agree on the end of a pass: an interruption on one rank becomes one on every rank. Other failures
+ * are returned at once, and end the job. */
+flm_status flm_prep_end_pass(flm_comm *comm, flm_status local);
 
-/* prep_group_get - group number g of the job; rows when they are known. */
-prep_group prep_group_get(const prep_job *job, int64_t g);
+/* flm_prep_group_get - group g of the job; its rows only after flm_prep_layout. */
+flm_prep_group flm_prep_group_get(const flm_prep_job *job, int64_t g);
 
-/* ---- prep_state.c: the output directory; rank 0 alone ---- */
+/* ---- prep_state.c: the output directory. Rank 0 only. ---- */
 
-typedef enum prep_standing { PREP_BEGUN, PREP_FINISHED } prep_standing;
+typedef enum flm_prep_state { FLM_PREP_BEGUN, FLM_PREP_FINISHED } flm_prep_state;
 
-/* prep_state_open - make the directory, or see that it is this job's to go on with: before the survey by its options,
- * surveyed: by the inputs' sums too, and then say where it stands. Errors: FLM_E_MISMATCH (somebody else's; made with
- * other options or inputs: which), FLM_E_IO. */
-flm_status prep_state_open(const prep_job *job, bool surveyed, prep_standing *standing);
+/* flm_prep_state_open - create the output directory, or check that an existing one belongs to this job: before the
+ * survey by its options, afterwards (surveyed) also by the digests of the inputs. Errors: FLM_E_IO; FLM_E_MISMATCH for
+ * a directory with other files, or made with other options or inputs, which the message names. */
+flm_status flm_prep_state_open(const flm_prep_job *job, bool surveyed, flm_prep_state *state);
 
-/* prep_state_load - the counts of an earlier run into the job, if it left them. prep_state_save - leave them. */
-flm_status prep_state_load(prep_job *job, bool *loaded);
-flm_status prep_state_save(const prep_job *job);
-
-/* prep_state_end - the counts are no longer needed. */
-flm_status prep_state_end(const prep_job *job);
+/* flm_prep_state_load_counts, _save_counts, _remove_counts - the results of pass 2 in the output directory; *loaded is
+ * false if they are absent or do not fit. Errors: FLM_E_IO, FLM_E_NOMEM. */
+flm_status flm_prep_state_load_counts(flm_prep_job *job, bool *loaded);
+flm_status flm_prep_state_save_counts(const flm_prep_job *job);
+flm_status flm_prep_state_remove_counts(const flm_prep_job *job);
 
 /* ---- prep_report.c ---- */
 
-/* prep_progress_begin, _add, _end - of a pass of this rank's `bytes`: rank 0 shows a line on a terminal, and logs the
- * end. _add: a document of so many bytes is done. _read: so many seconds of it went into reading and decompressing.
- */
-void prep_progress_begin(const char *pass, int64_t bytes, flm_comm *comm);
-void prep_progress_add(int64_t bytes);
-void prep_progress_read(double seconds);
-void prep_progress_end(void);
+/* flm_prep_progress_begin, _add, _end - progress of a pass in which this rank processes `bytes`; rank 0 shows a bar on
+ * a terminal and logs the end. _add: one more document of so many bytes is done. _add_reading: so many seconds were
+ * spent on reading and decompressing. */
+void flm_prep_progress_begin(const char *pass, int64_t bytes, flm_comm *comm);
+void flm_prep_progress_add(int64_t bytes);
+void flm_prep_progress_add_reading(double seconds);
+void flm_prep_progress_end(void);
 
-/* prep_report - what was made, on stdout. Errors: FLM_E_NOMEM. */
-flm_status prep_report(const prep_job *job);
+/* flm_prep_report - print what was made to stdout. Errors: FLM_E_NOMEM. */
+flm_status flm_prep_report(const flm_prep_job *job);
 
 /* ---- prep_run.c, prep_verify.c. Collective. ---- */
-flm_status prep_run(prep_job *job, flm_comm *comm);
+flm_status flm_prep_run(flm_prep_job *job, flm_comm *comm);
 
-/* prep_verify - every row of a directory against its checksum. Errors: those of flm_shards_open and flm_shards_read. */
-flm_status prep_verify(const char *directory, flm_comm *comm);
+/* flm_prep_verify - check every row of a shard directory against its checksum. Errors: those of flm_shards_open and
+ * flm_shards_read. */
+flm_status flm_prep_verify(const char *directory, flm_comm *comm);
 
 #endif

@@ -1,11 +1,11 @@
-/* prep_clean.c - texts as corpora's publishers clean them (prep_read.h). LM1B's is src/text/text_lm1b.h.
- * SPDX-License-Identifier: Apache-2.0 */
+/* prep_clean.c - cleaning of documents as the publishers of corpora do it (prep_read.h). LM1B's is
+ * src/text/text_lm1b.h. SPDX-License-Identifier: Apache-2.0 */
 #include "prep_read.h"
 
 #include <string.h>
 
-/* Bytes of the white space at p [bytes > 0], 0 where there is none. Source: Python's str.isspace, which is the white
- * space of Unicode and the four separators U+001C to U+001F. */
+/* The length in bytes of the white space character at p [bytes > 0]; 0 if it is none. Source: Python's str.isspace:
+ * the white space of Unicode and the four separators U+001C to U+001F. */
 static size_t white(const unsigned char *p, size_t bytes)
 {
     if (p[0] == ' ' || (p[0] >= 0x09 && p[0] <= 0x0d) || (p[0] >= 0x1c && p[0] <= 0x1f)) return 1;
@@ -35,7 +35,7 @@ static void strip(char **text, size_t *bytes)
     *bytes = (size_t)(end - p);
 }
 
-void prep_clean_owt(char **text, size_t *bytes)
+void flm_document_clean_owt(char **text, size_t *bytes)
 {
     char *p = *text;
     size_t to = 0, run = 0;
@@ -48,7 +48,7 @@ void prep_clean_owt(char **text, size_t *bytes)
     strip(text, bytes);
 }
 
-bool prep_is_white(const char *text, size_t bytes, bool unicode)
+bool flm_document_is_white(const char *text, size_t bytes, bool unicode)
 {
     for (size_t i = 0, n; i < bytes; i += n) {
         const char c = text[i];

@@ -1,4 +1,4 @@
-/* prep_corpus.c - what differs by corpus: LM1B, OpenWebText, anybody's (prep_corpus.h). Source: data.md section 1.
+/* prep_corpus.c - what differs by corpus (prep_corpus.h). Source: data.md section 1.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "prep_corpus.h"
 #include "prep_source.h"
@@ -6,7 +6,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
-/* LM1B's two folders, in one archive. */
+/* The two folders of LM1B's archive. */
 #define LM1B_TRAIN   "training-monolingual.tokenized.shuffled/"
 #define LM1B_HELDOUT "heldout-monolingual.tokenized.shuffled/"
 
@@ -15,11 +15,11 @@ static const struct corpus {
     int documents, clean;
     int64_t length, valid_last;
 } corpora[] = {
-    {"lm1b", "bert-base-uncased", PREP_LINE, PREP_CLEAN_LM1B, 128, 0},
-    {"owt", "gpt2", PREP_FILE, PREP_CLEAN_OWT, 1024, 100000},
+    {"lm1b", "bert-base-uncased", FLM_CORPUS_LINE, FLM_CORPUS_CLEAN_LM1B, 128, 0},
+    {"owt", "gpt2", FLM_CORPUS_FILE, FLM_CORPUS_CLEAN_OWT, 1024, 100000},
 };
 
-void prep_corpus_presets(prep_job *job, const flm_options *options)
+void flm_corpus_apply_defaults(flm_prep_job *job, const flm_options *options)
 {
     for (size_t i = 0; i < sizeof corpora / sizeof corpora[0]; i++) {
         const struct corpus *c = &corpora[i];
@@ -28,14 +28,14 @@ void prep_corpus_presets(prep_job *job, const flm_options *options)
         if (!flm_options_given(options, "documents")) job->documents = c->documents;
         if (!flm_options_given(options, "clean")) job->clean = c->clean;
         if (!flm_options_given(options, "length")) job->length = c->length;
-        job->valid_last_preset = !flm_options_given(options, "valid-last") && !*job->valid;
-        if (job->valid_last_preset) job->valid_last = c->valid_last;
+        job->valid_last_default = !flm_options_given(options, "valid-last") && !*job->valid;
+        if (job->valid_last_default) job->valid_last = c->valid_last;
     }
 }
 
-static bool is_lm1b(const prep_job *job) { return strcmp(job->corpus, "lm1b") == 0 && !*job->members; }
+static bool is_lm1b(const flm_prep_job *job) { return strcmp(job->corpus, "lm1b") == 0 && !*job->members; }
 
-bool prep_corpus_parts(const prep_job *job) { return is_lm1b(job) && !*job->valid && job->valid_last == 0; }
+bool flm_corpus_has_parts(const flm_prep_job *job) { return is_lm1b(job) && !*job->valid && job->valid_last == 0; }
 
 static bool in_folder(const char *name, const char *folder)
 {
@@ -43,34 +43,35 @@ static bool in_folder(const char *name, const char *folder)
     return p && (p == name || p[-1] == '/');
 }
 
-/* A text by itself that lies in neither folder is for training. */
-static prep_member lm1b_choose(const prep_input *input, const char *name, bool packed)
+/* A file that is not in an archive and in neither folder is for training. */
+static flm_corpus_member lm1b_choose(const flm_prep_input *input, const char *name, bool packed)
 {
     const bool heldout = in_folder(name, LM1B_HELDOUT), train = in_folder(name, LM1B_TRAIN) || (!packed && !heldout);
 
-    if (!train && !heldout) return PREP_MEMBER_PASSED;
-    if (input->part == PREP_PART_ALL || heldout == (input->part == PREP_PART_HELDOUT)) return PREP_MEMBER_TEXT;
-    return PREP_MEMBER_OTHER;
+    if (!train && !heldout) return FLM_CORPUS_MEMBER_SKIPPED;
+    if (input->part == FLM_CORPUS_ALL || heldout == (input->part == FLM_CORPUS_HELDOUT)) return FLM_CORPUS_MEMBER_TEXT;
+    return FLM_CORPUS_MEMBER_OTHER_PART;
 }
 
-/* What archives of text also hold: pictures, licences, a Mac's "._NAME". */
+/* Archives of text also have pictures, licences and the "._NAME" files of macOS, which are not text. */
 static bool is_text_by_name(const char *name)
 {
     const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
 
     if (strncmp(base, "._", 2) == 0) return false;
-    return prep_ends_in(name, ".txt") || prep_ends_in(name, ".text") || prep_ends_in(name, ".jsonl") ||
-           prep_ends_in(name, ".ndjson");
+    return flm_source_name_ends_in(name, ".txt") || flm_source_name_ends_in(name, ".text") ||
+           flm_source_name_ends_in(name, ".jsonl") || flm_source_name_ends_in(name, ".ndjson");
 }
 
-prep_member prep_member_choose(const prep_job *job, const prep_input *input, const char *name, bool packed)
+flm_corpus_member flm_corpus_member_choose(const flm_prep_job *job, const flm_prep_input *input, const char *name,
+                                           bool packed)
 {
-    const bool json = prep_ends_in(name, ".jsonl") || prep_ends_in(name, ".ndjson");
-    const prep_member chosen = is_lm1b(job) ? lm1b_choose(input, name, packed) : PREP_MEMBER_TEXT;
+    const bool json = flm_source_name_ends_in(name, ".jsonl") || flm_source_name_ends_in(name, ".ndjson");
+    const flm_corpus_member chosen = is_lm1b(job) ? lm1b_choose(input, name, packed) : FLM_CORPUS_MEMBER_TEXT;
 
-    if (chosen != PREP_MEMBER_TEXT) return chosen;
+    if (chosen != FLM_CORPUS_MEMBER_TEXT) return chosen;
     if (packed && !is_lm1b(job) && !(*job->members ? fnmatch(job->members, name, 0) == 0 : is_text_by_name(name)))
-        return PREP_MEMBER_PASSED;
-    if (job->format == PREP_FORMAT_AUTO) return json ? PREP_MEMBER_JSONL : PREP_MEMBER_TEXT;
-    return job->format == PREP_FORMAT_JSONL ? PREP_MEMBER_JSONL : PREP_MEMBER_TEXT;
+        return FLM_CORPUS_MEMBER_SKIPPED;
+    if (job->format == FLM_CORPUS_FORMAT_AUTO) return json ? FLM_CORPUS_MEMBER_JSONL : FLM_CORPUS_MEMBER_TEXT;
+    return job->format == FLM_CORPUS_FORMAT_JSONL ? FLM_CORPUS_MEMBER_JSONL : FLM_CORPUS_MEMBER_TEXT;
 }

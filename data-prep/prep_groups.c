@@ -1,6 +1,7 @@
-/* prep_groups.c - passes 2 and 3 (prep.h): groups of documents, encoded; counted, then packed into rows and written.
- * Packing: every document's ids and the end id; a group's are cut into pieces of L - 2, what is left over is dropped;
- * a row is begin, piece, end. Source: data.md section 4. SPDX-License-Identifier: Apache-2.0 */
+/* prep_groups.c - passes 2 and 3 (prep.h): groups of documents are encoded and counted, then encoded again, packed into
+ * rows and written. Packing: the ids of all documents of a group, each followed by the end id, are cut into chunks of
+ * L - 2 ids, and the remainder is dropped; a row is begin id, chunk, end id. Source: data.md section 4.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "prep_read.h"
 #include "prep_source.h"
 
@@ -11,24 +12,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 8 }; /* runs of groups dealt to each rank: evens out documents of different sizes */
+enum { RUNS = 8 }; /* runs of groups for each rank, to balance documents of different sizes */
 
-static const char *const split_names[PREP_SPLITS] = {"train", "valid"};
+static const char *const split_names[FLM_PREP_SPLITS] = {"train", "valid"};
 
 /* The documents of all inputs as one sequence. */
 typedef struct walk {
-    const prep_job *job;
-    prep_reader *reader;
+    const flm_prep_job *job;
+    flm_reader *reader;
     int input;
-    int64_t next; /* number of the document that comes */
+    int64_t next; /* number of the next document */
 } walk;
 
-/* Before document number `first`: from the last mark before it. */
-static flm_status walk_begin(walk *w, const prep_job *job, int64_t first)
+/* Begin at the last mark at or before document number `first`. */
+static flm_status walk_begin(walk *w, const flm_prep_job *job, int64_t first)
 {
     flm_status rc = FLM_OK;
-    const prep_input *input;
-    const prep_mark *marks;
+    const flm_prep_input *input;
+    const flm_prep_mark *marks;
     int64_t low = 0, high;
 
     w->job = job;
@@ -44,65 +45,67 @@ static flm_status walk_begin(walk *w, const prep_job *job, int64_t first)
             high = middle - 1;
     }
     w->next = input->first + marks[low].document;
-    FLM_TRY(prep_reader_open(job, w->input, marks[low].offset, false, &w->reader));
+    FLM_TRY(flm_reader_open(job, w->input, marks[low].offset, false, &w->reader));
 done:
     return rc;
 }
 
-/* Whether going on is the way to document number `first`: it is the next one, or further on in an archive, which would
- * be streamed from its beginning otherwise. */
-static bool walk_comes_to(const walk *w, int64_t first)
+/* Whether to reach document number `first` by reading on: if it is the next one, or later in the same archive, which
+ * would otherwise be streamed from its beginning. */
+static bool walk_continues(const walk *w, int64_t first)
 {
-    const prep_input *input;
+    const flm_prep_input *input;
 
     if (!w->reader || w->next == first) return w->reader != NULL;
     input = &w->job->inputs[w->input];
-    return input->kind != PREP_PLAIN && first > w->next && first < input->first + input->documents;
+    return input->container != FLM_CONTAINER_NONE && first > w->next && first < input->first + input->documents;
 }
 
-/* Document number w->next, which there is by the survey. */
-static flm_status walk_next(walk *w, prep_document *document)
+/* Document number w->next, which exists according to the survey. */
+static flm_status walk_next(walk *w, flm_document *document)
 {
     flm_status rc = FLM_OK;
     bool end = false;
 
     while (w->next == w->job->inputs[w->input].first + w->job->inputs[w->input].documents) {
-        prep_reader_close(&w->reader);
+        flm_reader_close(&w->reader);
         w->input++;
-        if (w->job->inputs[w->input].documents > 0) FLM_TRY(prep_reader_open(w->job, w->input, 0, false, &w->reader));
+        if (w->job->inputs[w->input].documents > 0) FLM_TRY(flm_reader_open(w->job, w->input, 0, false, &w->reader));
     }
-    FLM_TRY(prep_reader_next(w->reader, document, &end));
+    FLM_TRY(flm_reader_next(w->reader, document, &end));
     if (end)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: has fewer documents than when it was surveyed", w->job->inputs[w->input].path);
+        FLM_FAIL(FLM_E_MISMATCH, "%s: the file has changed: it has fewer documents than in the survey",
+                 w->job->inputs[w->input].path);
     w->next++;
 done:
     return rc;
 }
 
-/* Rows as they fill up, and the shard they go to. */
+/* The rows being filled, and the shard that they go to. */
 typedef struct packer {
-    const prep_job *job;
-    int64_t L, row_ids, rows, max_rows, first_row; /* ids in the row begun; whole rows held, from first_row on */
-    int32_t *ids;                                  /* [max_rows + 1, L] */
-    int split, number;                             /* of the open shard */
+    const flm_prep_job *job;
+    int64_t L, row_ids;                /* row_ids: ids in the incomplete row, begin id included */
+    int64_t rows, max_rows, first_row; /* complete rows held, from first_row on */
+    int32_t *ids;                      /* [max_rows + 1, L] */
+    int split, number;                 /* of the open shard */
     flm_shard_writer *writer;
 } packer;
 
-static flm_status packer_make(packer *p, const prep_job *job)
+static flm_status packer_make(packer *p, const flm_prep_job *job)
 {
     flm_status rc = FLM_OK;
 
     p->job = job;
     p->L = job->length;
-    p->max_rows = (1 << 18) / p->L + 1; /* a MiB of ids, or one row */
+    p->max_rows = (1 << 18) / p->L + 1; /* 1 MiB of ids, or one row */
     p->ids = malloc((size_t)(p->max_rows + 1) * (size_t)p->L * sizeof *p->ids);
     if (!p->ids) FLM_FAIL(FLM_E_NOMEM, "no memory for rows of %lld ids", (long long)p->L);
 done:
     return rc;
 }
 
-/* The shard of a row of the split; *left: rows from there to the shard's end. */
-static flm_status packer_turn(packer *p, int split, int64_t row, int64_t *left)
+/* Open the shard of a row of the split; *left: rows from there to the shard's end. */
+static flm_status packer_select(packer *p, int split, int64_t row, int64_t *left)
 {
     flm_status rc = FLM_OK;
     const flm_shard_split *s = &p->job->splits[split];
@@ -126,7 +129,7 @@ static flm_status packer_flush(packer *p, int split)
     for (int64_t at = 0, n; at < p->rows; at += n) {
         const int64_t row = p->first_row + at, inside = row % p->job->splits[split].rows_a_shard;
         int64_t left;
-        FLM_TRY(packer_turn(p, split, row, &left));
+        FLM_TRY(packer_select(p, split, row, &left));
         n = p->rows - at < left ? p->rows - at : left;
         FLM_TRY(flm_shard_write_rows(p->writer, inside, n, p->ids + at * p->L));
     }
@@ -137,8 +140,8 @@ done:
     return rc;
 }
 
-/* Further ids of the group. row_ids counts the begin id too; a row is closed as soon as its piece is whole. */
-static flm_status packer_add(packer *p, const prep_group *group, const int32_t *ids, size_t count)
+/* Add further ids of the group. A row is closed as soon as its chunk is complete. */
+static flm_status packer_add(packer *p, const flm_prep_group *group, const int32_t *ids, size_t count)
 {
     flm_status rc = FLM_OK;
 
@@ -158,54 +161,54 @@ done:
     return rc;
 }
 
-/* Whether every row of the group is there already, from a run that was cut off. */
-static flm_status group_there(packer *p, const prep_group *group, bool *there)
+/* Whether an interrupted run has written every row of the group. */
+static flm_status group_is_written(packer *p, const flm_prep_group *group, bool *written)
 {
     flm_status rc = FLM_OK;
-    bool whole = true;
+    bool valid = true;
 
-    for (int64_t row = group->first_row, n; whole && row < group->first_row + group->rows; row += n) {
+    for (int64_t row = group->first_row, n; valid && row < group->first_row + group->rows; row += n) {
         int64_t left;
-        FLM_TRY(packer_turn(p, group->split, row, &left));
+        FLM_TRY(packer_select(p, group->split, row, &left));
         n = group->first_row + group->rows - row;
         if (n > left) n = left;
-        FLM_TRY(flm_shard_rows_whole(p->writer, row % p->job->splits[group->split].rows_a_shard, n, &whole));
+        FLM_TRY(flm_shard_rows_whole(p->writer, row % p->job->splits[group->split].rows_a_shard, n, &valid));
     }
-    *there = whole;
+    *written = valid;
 done:
     return rc;
 }
 
-/* What a rank does with its groups. */
+/* What a rank does with its groups: count them, or pack and write them. */
 typedef struct work {
-    const prep_job *job;
-    flm_ids ids;    /* of the document at hand */
+    const flm_prep_job *job;
+    flm_ids ids;    /* of the current document */
     packer *packer; /* NULL: count */
-    double *sums;   /* count: [1 + V] replaced, commonness */
+    double *totals; /* count: [1 + V] replaced, token_counts */
     int64_t *found; /* count: [2 * groups] ids, then CRC-32C */
     walk walk;
 } work;
 
-static flm_status encode_group(work *w, const prep_group *group, int64_t *count, int64_t *sum)
+static flm_status encode_group(work *w, const flm_prep_group *group, int64_t *count, int64_t *checksum)
 {
     flm_status rc = FLM_OK;
     const int32_t end_id = (int32_t)w->job->info.vocabulary.end_id;
     uint32_t crc = 0;
     int64_t replaced = 0, ids = 0;
 
-    if (!walk_comes_to(&w->walk, group->first_document)) {
-        prep_reader_close(&w->walk.reader);
+    if (!walk_continues(&w->walk, group->first_document)) {
+        flm_reader_close(&w->walk.reader);
         FLM_TRY(walk_begin(&w->walk, w->job, group->first_document));
     }
     while (w->walk.next < group->first_document + group->documents) {
         const bool skip = w->walk.next < group->first_document;
-        prep_document document;
+        flm_document document;
         int64_t bytes;
-        if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
+        if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
         FLM_TRY(walk_next(&w->walk, &document));
         if (skip) continue;
         bytes = (int64_t)document.bytes;
-        prep_reader_clean(w->walk.reader, &document);
+        flm_reader_clean(w->walk.reader, &document);
         replaced += document.replaced;
         w->ids.count = 0;
         FLM_TRY(flm_tokenizer_encode(w->job->tokenizer, document.text, document.bytes, &w->ids, &replaced));
@@ -216,14 +219,14 @@ static flm_status encode_group(work *w, const prep_group *group, int64_t *count,
             FLM_TRY(packer_add(w->packer, group, w->ids.ids, w->ids.count));
             FLM_TRY(packer_add(w->packer, group, &end_id, 1));
         } else {
-            for (size_t i = 0; i < w->ids.count; i++) w->sums[1 + w->ids.ids[i]]++;
-            w->sums[1 + end_id]++;
+            for (size_t i = 0; i < w->ids.count; i++) w->totals[1 + w->ids.ids[i]]++;
+            w->totals[1 + end_id]++;
         }
-        prep_progress_add(bytes);
+        flm_prep_progress_add(bytes);
     }
-    if (!w->packer) w->sums[0] += (double)replaced;
+    if (!w->packer) w->totals[0] += (double)replaced;
     *count = ids;
-    *sum = crc;
+    *checksum = crc;
 done:
     return rc;
 }
@@ -231,17 +234,19 @@ done:
 static flm_status write_group(work *w, int64_t number)
 {
     flm_status rc = FLM_OK;
-    const prep_group group = prep_group_get(w->job, number);
-    int64_t ids = 0, sum = 0;
-    bool there = false;
+    const flm_prep_group group = flm_prep_group_get(w->job, number);
+    int64_t ids = 0, checksum = 0;
+    bool written = false;
 
-    FLM_TRY(group_there(w->packer, &group, &there));
-    if (there) goto done;
+    FLM_TRY(group_is_written(w->packer, &group, &written));
+    if (written) goto done;
     w->packer->first_row = group.first_row;
     w->packer->rows = w->packer->row_ids = 0;
-    FLM_TRY(encode_group(w, &group, &ids, &sum));
-    if (ids != w->job->group_ids[number] || sum != w->job->group_sums[number])
-        FLM_FAIL(FLM_E_MISMATCH, "the inputs have changed while they were read, at document %lld or after it",
+    FLM_TRY(encode_group(w, &group, &ids, &checksum));
+    if (ids != w->job->group_ids[number] || checksum != w->job->group_checksums[number])
+        FLM_FAIL(FLM_E_MISMATCH,
+                 "the inputs have changed while they were read, at or after document %lld; run the command again with "
+                 "a new --out",
                  (long long)group.first_document);
     w->packer->row_ids = 0; /* the remainder is dropped */
     FLM_TRY(packer_flush(w->packer, group.split));
@@ -251,7 +256,7 @@ done:
 
 static flm_status count_group(work *w, int64_t number)
 {
-    const prep_group group = prep_group_get(w->job, number);
+    const flm_prep_group group = flm_prep_group_get(w->job, number);
 
     return encode_group(w, &group, &w->found[number], &w->found[w->job->groups + number]);
 }
@@ -263,25 +268,25 @@ static flm_status work_share(work *w, const char *pass, flm_comm *comm)
     const int64_t groups = w->job->groups, size = flm_comm_size(comm), rank = flm_comm_rank(comm);
     const int64_t run = groups / (size * RUNS) + 1;
 
-    prep_progress_begin(pass, w->job->text_bytes / size, comm);
+    flm_prep_progress_begin(pass, w->job->text_bytes / size, comm);
     for (int64_t begin = rank * run; begin < groups; begin += size * run)
         for (int64_t g = begin; g < begin + run && g < groups; g++) {
-            if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
+            if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
             FLM_TRY(w->packer ? write_group(w, g) : count_group(w, g));
         }
-    prep_progress_end();
+    flm_prep_progress_end();
 done:
-    prep_reader_close(&w->walk.reader);
+    flm_reader_close(&w->walk.reader);
     free(w->ids.ids);
     return rc;
 }
 
-prep_group prep_group_get(const prep_job *job, int64_t g)
+flm_prep_group flm_prep_group_get(const flm_prep_job *job, int64_t g)
 {
-    const int split = g >= job->split_groups[PREP_TRAIN];
-    const int64_t inside = split ? g - job->split_groups[PREP_TRAIN] : g, first = job->split_first[split];
+    const int split = g >= job->split_groups[FLM_PREP_TRAIN];
+    const int64_t inside = split ? g - job->split_groups[FLM_PREP_TRAIN] : g, first = job->split_first[split];
     const int64_t documents = job->split_first[split + 1] - first, size = job->group_docs ? job->group_docs : documents;
-    prep_group group = {.split = split, .first_document = first + inside * size};
+    flm_prep_group group = {.split = split, .first_document = first + inside * size};
 
     group.documents = documents - inside * size < size ? documents - inside * size : size;
     if (job->group_rows) {
@@ -291,40 +296,41 @@ prep_group prep_group_get(const prep_job *job, int64_t g)
     return group;
 }
 
-flm_status prep_pass_end(flm_comm *comm, flm_status local)
+flm_status flm_prep_end_pass(flm_comm *comm, flm_status local)
 {
-    if (local != FLM_OK && local != FLM_E_INTERRUPTED) return local; /* flm_process_fail takes the others down */
+    if (local != FLM_OK && local != FLM_E_INTERRUPTED) return local; /* flm_process_fail ends the other ranks */
     return flm_comm_agree(comm, local);
 }
 
-flm_status prep_count(prep_job *job, flm_comm *comm)
+flm_status flm_prep_count(flm_prep_job *job, flm_comm *comm)
 {
     flm_status rc = FLM_OK;
     const int64_t V = job->info.vocabulary.V;
     work w = {.job = job};
 
-    w.sums = calloc((size_t)V + 1, sizeof *w.sums);
+    w.totals = calloc((size_t)V + 1, sizeof *w.totals);
     w.found = calloc((size_t)job->groups, 2 * sizeof *w.found);
-    job->commonness = calloc((size_t)V, sizeof *job->commonness);
+    job->token_counts = calloc((size_t)V, sizeof *job->token_counts);
     job->group_ids = calloc((size_t)job->groups, sizeof *job->group_ids);
-    job->group_sums = calloc((size_t)job->groups, sizeof *job->group_sums);
-    if (!w.sums || !w.found || !job->commonness || !job->group_ids || !job->group_sums)
+    job->group_checksums = calloc((size_t)job->groups, sizeof *job->group_checksums);
+    if (!w.totals || !w.found || !job->token_counts || !job->group_ids || !job->group_checksums)
         FLM_FAIL(FLM_E_NOMEM, "no memory for %lld groups", (long long)job->groups);
     rc = work_share(&w, "count", comm);
-    FLM_TRY(prep_pass_end(comm, rc));
+    FLM_TRY(flm_prep_end_pass(comm, rc));
+    /* each group was counted by one rank and is zero on the others, so the maximum is its value */
     FLM_TRY(flm_comm_max_i64(comm, w.found, 2 * job->groups));
-    FLM_TRY(flm_comm_sum_f64(comm, w.sums, V + 1));
+    FLM_TRY(flm_comm_sum_f64(comm, w.totals, V + 1));
     memcpy(job->group_ids, w.found, (size_t)job->groups * sizeof *w.found);
-    memcpy(job->group_sums, w.found + job->groups, (size_t)job->groups * sizeof *w.found);
-    job->replaced = (int64_t)w.sums[0];
-    for (int64_t i = 0; i < V; i++) job->commonness[i] = (int64_t)w.sums[1 + i];
+    memcpy(job->group_checksums, w.found + job->groups, (size_t)job->groups * sizeof *w.found);
+    job->replaced = (int64_t)w.totals[0];
+    for (int64_t i = 0; i < V; i++) job->token_counts[i] = (int64_t)w.totals[1 + i];
 done:
     free(w.found);
-    free(w.sums);
+    free(w.totals);
     return rc;
 }
 
-flm_status prep_places(prep_job *job)
+flm_status flm_prep_layout(flm_prep_job *job)
 {
     flm_status rc = FLM_OK;
     const int64_t row_bytes = job->length * (job->info.vocabulary.V <= 65536 ? 2 : 4) + 4;
@@ -333,7 +339,7 @@ flm_status prep_places(prep_job *job)
     job->group_rows = calloc((size_t)job->groups, sizeof *job->group_rows);
     if (!job->group_rows) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld groups", (long long)job->groups);
     for (int64_t g = 0; g < job->groups; g++) {
-        flm_shard_split *s = &job->splits[g >= job->split_groups[PREP_TRAIN]];
+        flm_shard_split *s = &job->splits[g >= job->split_groups[FLM_PREP_TRAIN]];
         job->group_rows[g] = s->rows;
         s->rows += job->group_ids[g] / (job->length - 2);
         s->dropped += job->group_ids[g] % (job->length - 2);
@@ -347,10 +353,12 @@ flm_status prep_places(prep_job *job)
         s->documents = job->split_first[i + 1] - job->split_first[i];
         s->rows_a_shard = rows_a_shard;
         if (s->rows == 0)
-            FLM_FAIL(FLM_E_FORMAT, "%s: %lld documents give no row: none of their groups has the %lld ids of one",
+            FLM_FAIL(FLM_E_FORMAT,
+                     "%s: %lld documents give no row: no group has the %lld ids of a row; reduce --length or increase "
+                     "--group-docs",
                      s->name, (long long)s->documents, (long long)job->length - 2);
         if (shards > 99999)
-            FLM_FAIL(FLM_E_USAGE, "--shard-bytes %lld makes %lld shards of %s; 99999 are the most",
+            FLM_FAIL(FLM_E_USAGE, "--shard-bytes %lld gives %lld shards of %s; the maximum is 99999",
                      (long long)job->shard_bytes, (long long)shards, s->name);
         s->shards = (int)shards;
     }
@@ -358,7 +366,7 @@ done:
     return rc;
 }
 
-flm_status prep_write(const prep_job *job, flm_comm *comm)
+flm_status flm_prep_write(const flm_prep_job *job, flm_comm *comm)
 {
     flm_status rc = FLM_OK, closed;
     packer p = {.writer = NULL};
@@ -367,7 +375,7 @@ flm_status prep_write(const prep_job *job, flm_comm *comm)
     FLM_TRY(packer_make(&p, job));
     rc = work_share(&w, "write", comm);
     closed = flm_shard_close_rows(&p.writer);
-    FLM_TRY(prep_pass_end(comm, rc == FLM_OK ? closed : rc));
+    FLM_TRY(flm_prep_end_pass(comm, rc == FLM_OK ? closed : rc));
 done:
     free(p.ids);
     return rc;

@@ -1,5 +1,5 @@
-/* prep_gzip.c - gzip by zlib, because libarchive does not hold the data against gzip's sums (prep_source.h). Parts one
- * after the other are one, as RFC 1952 has it; zeros may follow, as tapes leave them. SPDX-License-Identifier:
+/* prep_gzip.c - gzip by zlib, because libarchive does not verify gzip's checksums (prep_source.h). Several gzip members
+ * in a row are one stream, as in RFC 1952; zeros may follow, as tapes pad files with them. SPDX-License-Identifier:
  * Apache-2.0 */
 #include "prep_source.h"
 
@@ -9,18 +9,18 @@
 
 enum { CHUNK = 1 << 16 };
 
-struct prep_gzip {
-    prep_pull *pull;
+struct flm_gzip {
+    flm_layer_pull *pull;
     void *from;
     z_stream z;
-    bool begun, between, over; /* between: two parts, or behind the last */
+    bool begun, between, over; /* between: after one gzip member, before the next one or the end */
     unsigned char chunk[CHUNK];
 };
 
-flm_status prep_gzip_open(prep_pull *pull, void *from, prep_gzip **out)
+flm_status flm_gzip_open(flm_layer_pull *pull, void *from, flm_gzip **out)
 {
     flm_status rc = FLM_OK;
-    prep_gzip *g = calloc(1, sizeof *g);
+    flm_gzip *g = calloc(1, sizeof *g);
 
     if (!g) FLM_FAIL(FLM_E_NOMEM, "no memory to read gzip");
     g->pull = pull;
@@ -30,11 +30,11 @@ flm_status prep_gzip_open(prep_pull *pull, void *from, prep_gzip **out)
     *out = g;
     g = NULL;
 done:
-    prep_gzip_close(&g);
+    flm_gzip_close(&g);
     return rc;
 }
 
-void prep_gzip_close(prep_gzip **gzip)
+void flm_gzip_close(flm_gzip **gzip)
 {
     if (!*gzip) return;
     if ((*gzip)->begun) inflateEnd(&(*gzip)->z);
@@ -42,7 +42,7 @@ void prep_gzip_close(prep_gzip **gzip)
     *gzip = NULL;
 }
 
-static flm_status more(prep_gzip *g, size_t *got)
+static flm_status fill(flm_gzip *g, size_t *got)
 {
     flm_status rc = FLM_OK;
 
@@ -53,8 +53,8 @@ done:
     return rc;
 }
 
-/* Behind a part: zeros are passed over; another part, or the end. */
-static flm_status next_part(prep_gzip *g, const char *where)
+/* After a gzip member: skip zeros, then begin the next member, or find the end. */
+static flm_status next_member(flm_gzip *g, const char *where)
 {
     flm_status rc = FLM_OK;
     size_t got = 1;
@@ -62,18 +62,18 @@ static flm_status next_part(prep_gzip *g, const char *where)
     for (;;) {
         while (g->z.avail_in > 0 && *g->z.next_in == 0) g->z.next_in++, g->z.avail_in--;
         if (g->z.avail_in > 0) break;
-        FLM_TRY(more(g, &got));
+        FLM_TRY(fill(g, &got));
         g->over = got == 0;
         if (g->over) goto done;
     }
-    if (*g->z.next_in != 0x1f) FLM_FAIL(FLM_E_FORMAT, "%s: something that is not gzip follows the gzip data", where);
-    if (inflateReset(&g->z) != Z_OK) FLM_FAIL(FLM_E_FORMAT, "%s: zlib: cannot begin again", where);
+    if (*g->z.next_in != 0x1f) FLM_FAIL(FLM_E_FORMAT, "%s: data that is not gzip follows the gzip data", where);
+    if (inflateReset(&g->z) != Z_OK) FLM_FAIL(FLM_E_FORMAT, "%s: zlib cannot be reset", where);
     g->between = false;
 done:
     return rc;
 }
 
-flm_status prep_gzip_read(prep_gzip *gzip, const char *where, void *buffer, size_t bytes, size_t *got)
+flm_status flm_gzip_read(flm_gzip *gzip, const char *where, void *buffer, size_t bytes, size_t *got)
 {
     flm_status rc = FLM_OK;
     z_stream *z = &gzip->z;
@@ -84,17 +84,17 @@ flm_status prep_gzip_read(prep_gzip *gzip, const char *where, void *buffer, size
     while (z->next_out == buffer && !gzip->over) {
         int code;
         if (gzip->between) {
-            FLM_TRY(next_part(gzip, where));
+            FLM_TRY(next_member(gzip, where));
             continue;
         }
-        if (z->avail_in == 0) FLM_TRY(more(gzip, &n));
-        if (n == 0) FLM_FAIL(FLM_E_FORMAT, "%s: the gzip data is cut off", where);
+        if (z->avail_in == 0) FLM_TRY(fill(gzip, &n));
+        if (n == 0) FLM_FAIL(FLM_E_FORMAT, "%s: the gzip data is truncated", where);
         code = inflate(z, Z_NO_FLUSH);
         if (code == Z_MEM_ERROR) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read gzip", where);
         if (code == Z_STREAM_END)
             gzip->between = true;
         else if (code != Z_OK && code != Z_BUF_ERROR)
-            FLM_FAIL(FLM_E_FORMAT, "%s: the gzip data is damaged: %s", where, z->msg ? z->msg : "unknown to zlib");
+            FLM_FAIL(FLM_E_FORMAT, "%s: the gzip data is damaged: %s", where, z->msg ? z->msg : "unknown zlib error");
     }
     *got = (size_t)(z->next_out - (Bytef *)buffer);
 done:

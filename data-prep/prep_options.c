@@ -1,4 +1,4 @@
-/* prep_options.c - flm_shard's options. SPDX-License-Identifier: Apache-2.0 */
+/* prep_options.c - flm_shard's options and their checks (prep.h). SPDX-License-Identifier: Apache-2.0 */
 #include "prep_corpus.h"
 
 #include <stdlib.h>
@@ -9,9 +9,9 @@ static const char *const clean_names[] = {"none", "lm1b", "owt", NULL};
 static const char *const format_names[] = {"auto", "text", "jsonl", NULL};
 static const char *const on_bad_line_names[] = {"skip", "fail", NULL};
 
-#define AT(member) offsetof(prep_job, member)
+#define AT(member) offsetof(flm_prep_job, member)
 
-const flm_option prep_options[] = {
+const flm_option flm_prep_options[] = {
     {"out", FLM_OPTION_STRING, AT(out), NULL, 0, 0, NULL, "Output", "DIR",
      "Shard directory to make, or to go on with after an interruption", false},
     {"shard-bytes", FLM_OPTION_INT, AT(shard_bytes), "268435456", 1, 1099511627776.0, NULL, "Output", "N",
@@ -56,71 +56,66 @@ const flm_option prep_options[] = {
     {"verify", FLM_OPTION_STRING, AT(verify), NULL, 0, 0, NULL, "Checking", "DIR",
      "Read every row of a shard directory against its checksum, and do nothing else", false},
 };
-const int prep_options_count = sizeof prep_options / sizeof prep_options[0];
+const int flm_prep_options_count = sizeof flm_prep_options / sizeof flm_prep_options[0];
 
-const char *prep_documents_name(int documents) { return documents_names[documents]; }
-const char *prep_clean_name(int clean) { return clean_names[clean]; }
-const char *prep_format_name(int format) { return format_names[format]; }
-const char *prep_on_bad_line_name(int on_bad_line) { return on_bad_line_names[on_bad_line]; }
+const char *flm_corpus_documents_name(int documents) { return documents_names[documents]; }
+const char *flm_corpus_clean_name(int clean) { return clean_names[clean]; }
+const char *flm_corpus_format_name(int format) { return format_names[format]; }
+const char *flm_corpus_bad_line_name(int on_bad_line) { return on_bad_line_names[on_bad_line]; }
 
-/* The positional arguments, then those of --valid, or the held-out parts of the former. */
-static flm_status list_inputs(prep_job *job, const flm_options *options)
+/* The inputs: the positional arguments; then the files of --valid or, where inputs have parts, the held-out part of each
+ * positional argument. */
+static flm_status list_inputs(flm_prep_job *job, const flm_options *options)
 {
     flm_status rc = FLM_OK;
     const char *const *words = flm_options_positional(options, &job->valid_inputs);
-    char *place = NULL;
-    size_t commas = 1;
+    char *rest = NULL;
+    size_t max_words = 1;
 
-    const bool parts = prep_corpus_parts(job);
+    const bool parts = flm_corpus_has_parts(job);
 
-    for (const char *p = job->valid; *p; p++) commas += *p == ',';
-    job->inputs = calloc(2 * (size_t)job->valid_inputs + commas, sizeof *job->inputs);
+    for (const char *p = job->valid; *p; p++) max_words += *p == ',';
+    job->inputs = calloc(2 * (size_t)job->valid_inputs + max_words, sizeof *job->inputs);
     job->valid_words = strdup(job->valid);
     if (!job->inputs || !job->valid_words) FLM_FAIL(FLM_E_NOMEM, "no memory for %d inputs", job->valid_inputs);
     for (; job->inputs_count < job->valid_inputs; job->inputs_count++) {
-        prep_input *input = &job->inputs[job->inputs_count];
+        flm_prep_input *input = &job->inputs[job->inputs_count];
         input->path = words[job->inputs_count];
-        input->part = parts ? PREP_PART_TRAIN : PREP_PART_ALL;
+        input->part = parts ? FLM_CORPUS_TRAIN : FLM_CORPUS_ALL;
     }
-    for (char *word = strtok_r(job->valid_words, ",", &place); word; word = strtok_r(NULL, ",", &place))
+    for (char *word = strtok_r(job->valid_words, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
         job->inputs[job->inputs_count++].path = word;
     job->manifest_count = job->inputs_count;
     for (int i = 0; parts && i < job->valid_inputs; i++)
-        job->inputs[job->inputs_count++] = (prep_input){.path = words[i], .part = PREP_PART_HELDOUT};
+        job->inputs[job->inputs_count++] = (flm_prep_input){.path = words[i], .part = FLM_CORPUS_HELDOUT};
 done:
     return rc;
 }
 
-flm_status prep_job_check(prep_job *job, const flm_options *options)
+flm_status flm_prep_job_check(flm_prep_job *job, const flm_options *options)
 {
     flm_status rc = FLM_OK;
 
-    prep_corpus_presets(job, options);
+    flm_corpus_apply_defaults(job, options);
     FLM_TRY(list_inputs(job, options));
     if (*job->verify) {
-        if (job->inputs_count > 0 || *job->out) FLM_FAIL(FLM_E_USAGE, "--verify DIR takes neither --out nor files");
+        if (job->inputs_count > 0 || *job->out) FLM_FAIL(FLM_E_USAGE, "--verify cannot be combined with --out or input files");
         goto done;
     }
-    if (!*job->out) FLM_FAIL(FLM_E_USAGE, "--out DIR is missing");
-    if (job->valid_inputs == 0) FLM_FAIL(FLM_E_USAGE, "no text: name the files to read");
-    if (*job->valid && job->valid_last > 0) FLM_FAIL(FLM_E_USAGE, "--valid and --valid-last exclude each other");
+    if (!*job->out) FLM_FAIL(FLM_E_USAGE, "--out DIR is required");
+    if (job->valid_inputs == 0) FLM_FAIL(FLM_E_USAGE, "no input: name the files to read");
+    if (*job->valid && job->valid_last > 0) FLM_FAIL(FLM_E_USAGE, "--valid cannot be combined with --valid-last");
     if (!*job->corpus || strlen(job->corpus) >= sizeof job->info.corpus || strpbrk(job->corpus, "\n\r"))
-        FLM_FAIL(FLM_E_USAGE, "--corpus: a name has 1 to %zu bytes on one line", sizeof job->info.corpus - 1);
-    if (!*job->field || strpbrk(job->field, "\n\r")) FLM_FAIL(FLM_E_USAGE, "--field: a name on one line");
-    if (strpbrk(job->members, "\n\r")) FLM_FAIL(FLM_E_USAGE, "--members: a pattern on one line");
+        FLM_FAIL(FLM_E_USAGE, "--corpus: expected a name of 1 to %zu bytes without line ends", sizeof job->info.corpus - 1);
+    if (!*job->field || strpbrk(job->field, "\n\r")) FLM_FAIL(FLM_E_USAGE, "--field: expected a name without line ends");
+    if (strpbrk(job->members, "\n\r")) FLM_FAIL(FLM_E_USAGE, "--members: expected a pattern without line ends");
     rc = flm_tokenizer_create_from(job->tokenizer_name, job->vocab, job->merges, &job->tokenizer);
-    if (rc == FLM_E_ARG) {
-        char text[512];
-        strncpy(text, flm_err_message(), sizeof text - 1);
-        text[sizeof text - 1] = '\0';
-        FLM_FAIL(FLM_E_USAGE, "--tokenizer: %s", text);
-    }
-    FLM_TRY(rc);
+    FLM_TRY(rc == FLM_E_ARG ? flm_err_prefix(FLM_E_USAGE, "--tokenizer") : rc);
 done:
     return rc;
 }
 
-void prep_job_release(prep_job *job)
+void flm_prep_job_release(flm_prep_job *job)
 {
     flm_tokenizer_destroy(&job->tokenizer);
     free(job->inputs);
@@ -128,7 +123,7 @@ void prep_job_release(prep_job *job)
     free(job->manifest);
     free(job->marks);
     free(job->group_ids);
-    free(job->group_sums);
+    free(job->group_checksums);
     free(job->group_rows);
-    free(job->commonness);
+    free(job->token_counts);
 }

@@ -1,4 +1,4 @@
-/* prep_raw.c - an input's file, read in order and held against what it was (prep_source.h).
+/* prep_raw.c - an input's file, read in order; fails if the file changes meanwhile (prep_source.h).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "prep_source.h"
 
@@ -11,32 +11,32 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct prep_raw {
-    const prep_input *input;
+struct flm_raw_file {
+    const flm_prep_input *input;
     int fd;
     int64_t position;
-    flm_sha256 *sum;
+    flm_sha256 *digest;
 };
 
-/* Asked at both ends of every reading. */
-static flm_status check_unchanged(const prep_raw *raw)
+/* Called at the beginning and at the end of every reading. */
+static flm_status check_unchanged(const flm_raw_file *raw)
 {
     flm_status rc = FLM_OK;
-    const prep_input *input = raw->input;
+    const flm_prep_input *input = raw->input;
     struct stat st;
 
-    if (fstat(raw->fd, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", input->path, strerror(errno));
+    if (fstat(raw->fd, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", input->path, strerror(errno));
     if (st.st_size != input->bytes || st.st_mtim.tv_sec != input->mtime_s || st.st_mtim.tv_nsec != input->mtime_ns)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: has changed while it was read; run the command again with an --out of its own",
+        FLM_FAIL(FLM_E_MISMATCH, "%s: the file has changed while it was read; run the command again with a new --out",
                  input->path);
 done:
     return rc;
 }
 
-flm_status prep_raw_open(const prep_input *input, int64_t offset, bool sum_wanted, prep_raw **out)
+flm_status flm_raw_file_open(const flm_prep_input *input, int64_t offset, bool want_digest, flm_raw_file **out)
 {
     flm_status rc = FLM_OK;
-    prep_raw *raw = calloc(1, sizeof *raw);
+    flm_raw_file *raw = calloc(1, sizeof *raw);
 
     if (!raw) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", input->path);
     raw->input = input;
@@ -44,25 +44,25 @@ flm_status prep_raw_open(const prep_input *input, int64_t offset, bool sum_wante
     do raw->fd = open(input->path, O_RDONLY | O_CLOEXEC);
     while (raw->fd < 0 && errno == EINTR);
     if (raw->fd < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", input->path, strerror(errno));
-    if (sum_wanted) FLM_TRY(flm_sha256_begin(&raw->sum));
+    if (want_digest) FLM_TRY(flm_sha256_begin(&raw->digest));
     FLM_TRY(check_unchanged(raw));
     *out = raw;
     raw = NULL;
 done:
-    prep_raw_close(&raw);
+    flm_raw_file_close(&raw);
     return rc;
 }
 
-void prep_raw_close(prep_raw **raw)
+void flm_raw_file_close(flm_raw_file **raw)
 {
     if (!*raw) return;
     if ((*raw)->fd >= 0) close((*raw)->fd);
-    flm_sha256_destroy(&(*raw)->sum);
+    flm_sha256_destroy(&(*raw)->digest);
     free(*raw);
     *raw = NULL;
 }
 
-flm_status prep_raw_read(prep_raw *raw, void *buffer, size_t bytes, size_t *got)
+flm_status flm_raw_file_read(flm_raw_file *raw, void *buffer, size_t bytes, size_t *got)
 {
     flm_status rc = FLM_OK;
     ssize_t n;
@@ -70,27 +70,27 @@ flm_status prep_raw_read(prep_raw *raw, void *buffer, size_t bytes, size_t *got)
     do n = pread(raw->fd, buffer, bytes, raw->position);
     while (n < 0 && errno == EINTR);
     if (n < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", raw->input->path, strerror(errno));
-    if (raw->sum && n > 0) FLM_TRY(flm_sha256_add(raw->sum, buffer, (size_t)n));
+    if (raw->digest && n > 0) FLM_TRY(flm_sha256_add(raw->digest, buffer, (size_t)n));
     raw->position += n;
     if (n == 0) FLM_TRY(check_unchanged(raw));
     if (n == 0 && raw->position != raw->input->bytes)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: ends at byte %lld, where it had %lld", raw->input->path, (long long)raw->position,
-                 (long long)raw->input->bytes);
+        FLM_FAIL(FLM_E_MISMATCH, "%s: the file ends at byte %lld; it had %lld bytes before", raw->input->path,
+                 (long long)raw->position, (long long)raw->input->bytes);
     *got = (size_t)n;
 done:
     return rc;
 }
 
-int64_t prep_raw_position(const prep_raw *raw) { return raw->position; }
+int64_t flm_raw_file_position(const flm_raw_file *raw) { return raw->position; }
 
-flm_status prep_raw_sum(prep_raw *raw, char *text)
+flm_status flm_raw_file_digest(flm_raw_file *raw, char *text)
 {
     flm_status rc = FLM_OK;
     char rest[1 << 14];
     size_t got = 1;
 
-    while (got > 0) FLM_TRY(prep_raw_read(raw, rest, sizeof rest, &got));
-    FLM_TRY(flm_sha256_end(&raw->sum, text));
+    while (got > 0) FLM_TRY(flm_raw_file_read(raw, rest, sizeof rest, &got));
+    FLM_TRY(flm_sha256_end(&raw->digest, text));
 done:
     return rc;
 }

@@ -1,57 +1,59 @@
-/* prep_read.h - the documents of one input, in order: what prep_source.h gives, taken apart into lines, blocks, files
- * or the texts of JSON lines. A document is given in one piece; the memory held is bounded by --document-bytes.
+/* prep_read.h - the documents of one input, in order: the members that prep_source.h gives, divided into lines, blocks,
+ * files or the texts of JSON lines. A document is held in memory as a whole, limited by --document-bytes.
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef PREP_READ_H
-#define PREP_READ_H
+#ifndef FLM_PREP_READ_H
+#define FLM_PREP_READ_H
 
 #include "prep_corpus.h"
 
-typedef struct prep_reader prep_reader;
+typedef struct flm_reader flm_reader;
 
-typedef struct prep_document {
-    char *text; /* until the next call */
+typedef struct flm_document {
+    char *text; /* valid until the next call */
     size_t bytes;
-    int64_t offset;   /* where it begins in the member: of a plain file, a place to begin from */
-    int64_t position; /* how much of the file has been read */
-    int64_t replaced; /* sequences that were not UTF-8, replaced already so that JSON could be read */
-} prep_document;
+    int64_t offset;   /* where it begins in its member; in a plain file, an offset for flm_reader_open */
+    int64_t position; /* bytes of the input file that have been read */
+    int64_t replaced; /* invalid UTF-8 sequences that were replaced so that JSON could be parsed */
+} flm_document;
 
-/* prep_inputs_stat - sizes, times and kinds of every input, by rank 0, to all. Collective. Errors: FLM_E_IO,
- * FLM_E_FORMAT (not a regular file, a kind that is not read). */
-flm_status prep_inputs_stat(prep_job *job, flm_comm *comm);
+/* flm_reader_stat_inputs - sizes, times and containers of every input, by rank 0 for all. Collective. Errors: FLM_E_IO;
+ * FLM_E_FORMAT for what is not a regular file or cannot be text. */
+flm_status flm_reader_stat_inputs(flm_prep_job *job, flm_comm *comm);
 
-/* prep_reader_open - from a document's beginning at offset, 0 but for a plain file. sum_wanted: a SHA-256 sum of the
- * file. Errors: FLM_E_IO, FLM_E_MISMATCH (the file has changed), FLM_E_NOMEM. */
-flm_status prep_reader_open(const prep_job *job, int input, int64_t offset, bool sum_wanted, prep_reader **out);
+/* flm_reader_open - read an input from the beginning of a document at offset, which is 0 unless the file is plain.
+ * want_digest: compute the SHA-256 of the file. Errors: FLM_E_IO; FLM_E_MISMATCH for a file that has changed;
+ * FLM_E_NOMEM. */
+flm_status flm_reader_open(const flm_prep_job *job, int input, int64_t offset, bool want_digest, flm_reader **out);
 
-/* prep_reader_next - the next document, as it stands there; *end instead when there is none: the file has been read to
- * the end it had. Errors: FLM_E_IO; FLM_E_FORMAT: larger than --document-bytes, a line that is no JSON with
- * --on-bad-line fail, and what prep_source.h refuses; FLM_E_MISMATCH; FLM_E_NOMEM. */
-flm_status prep_reader_next(prep_reader *reader, prep_document *document, bool *end);
+/* flm_reader_next - the next document, as it is in the input, or *end after the last one; the file has then been read
+ * to its end. Errors: FLM_E_IO; FLM_E_FORMAT for a document larger than --document-bytes, for a bad line of JSON with
+ * --on-bad-line fail, and as in prep_source.h; FLM_E_MISMATCH for a file that has changed; FLM_E_NOMEM. */
+flm_status flm_reader_next(flm_reader *reader, flm_document *document, bool *end);
 
-/* prep_reader_clean - the document at hand as --clean wants it, in place. */
-void prep_reader_clean(const prep_reader *reader, prep_document *document);
+/* flm_reader_clean - clean the current document in place, as --clean asks. */
+void flm_reader_clean(const flm_reader *reader, flm_document *document);
 
-/* prep_reader_sum - after the end: the sum, to text [65]. prep_reader_tally - after the end: what there was. */
-flm_status prep_reader_sum(prep_reader *reader, char *text);
-void prep_reader_tally(const prep_reader *reader, prep_tally *tally);
-void prep_reader_close(prep_reader **reader);
+/* flm_reader_digest - after the end: the SHA-256 in hex, to text [FLM_SHA256_BYTES]. */
+flm_status flm_reader_digest(flm_reader *reader, char *text);
+
+/* flm_reader_tally - after the end: counts of this reading. */
+void flm_reader_tally(const flm_reader *reader, flm_prep_tally *tally);
+void flm_reader_close(flm_reader **reader);
 
 /* ---- prep_clean.c ---- */
 
-/* prep_clean_owt - in place: runs of 3 or more newlines become 2, white space at both ends goes (*text moves); what is
- * white is as Python's str.strip has it. It never grows. Source: data.md section 1. */
-void prep_clean_owt(char **text, size_t *bytes);
+/* flm_document_clean_owt - in place: runs of 3 or more newlines become 2, and white space (as of Python's str.strip) is
+ * removed at both ends, which moves *text. It never grows. Source: data.md section 1. */
+void flm_document_clean_owt(char **text, size_t *bytes);
 
-/* prep_is_white - nothing but white space: of ASCII, or of Unicode. */
-bool prep_is_white(const char *text, size_t bytes, bool unicode);
+/* flm_document_is_white - whether the text is nothing but white space, of ASCII or of Unicode. */
+bool flm_document_is_white(const char *text, size_t bytes, bool unicode);
 
 /* ---- prep_json.c ---- */
 
-/* prep_json_text - the string `field` of a line of JSON, an object: *text malloc'd, and how many sequences were
- * replaced that were not UTF-8. *why, 128 bytes: what is wrong with the line; "" when nothing is.
- * Errors: FLM_E_NOMEM. */
-flm_status prep_json_text(const char *line, size_t bytes, const char *field, char **text, size_t *text_bytes,
-                          int64_t *replaced, char *why);
+/* flm_document_parse_json - replace a document that is a line of JSON by the string `field` of its object. *text is
+ * malloc'd; the document borrows it. Errors: FLM_E_FORMAT for a line that is not JSON, not an object or without this
+ * string ("line at byte N: ..."); FLM_E_NOMEM. */
+flm_status flm_document_parse_json(flm_document *document, const char *field, char **text);
 
 #endif

@@ -1,5 +1,5 @@
-/* prep_report.c - what flm_shard says: a line while it works, a report at the end. SPDX-License-Identifier: Apache-2.0
- */
+/* prep_report.c - what flm_shard prints: a progress bar during a pass, a report at the end.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "prep.h"
 
 #include "base/base_log.h"
@@ -8,22 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { COMMONEST = 10 };
+enum { MOST_FREQUENT = 10, SHOW_DOCUMENTS = 64 };
 
-static const double SHOW_SECONDS = 0.25;
-
-/* Of the pass under way: this rank's share, which rank 0 takes for everybody's. */
-static struct progress {
-    const char *pass;
+/* The current pass, on this rank. Rank 0 shows its own share, which is representative of all. */
+static struct pass {
+    const char *name;
     int64_t bytes_all, bytes, documents;
-    double begun, shown, reading;
+    double begin, reading; /* seconds: when it began; spent on reading and decompressing */
     int ranks;
-    bool first, terminal;
-} progress;
+    flm_progress bar;
+} pass;
 
-/* What the passes of this rank took, for the report. */
+/* The times of this rank's passes, for the report. */
 enum { PASSES = 3 };
 typedef struct pass_time {
     const char *name;
@@ -32,59 +29,43 @@ typedef struct pass_time {
 static pass_time passes[PASSES];
 static int passes_count;
 
-void prep_progress_begin(const char *pass, int64_t bytes, flm_comm *comm)
+void flm_prep_progress_begin(const char *name, int64_t bytes, flm_comm *comm)
 {
-    const double now = flm_seconds();
-
-    progress = (struct progress){.pass = pass,
-                                 .bytes_all = bytes,
-                                 .begun = now,
-                                 .shown = now,
-                                 .ranks = flm_comm_size(comm),
-                                 .first = flm_comm_rank(comm) == 0,
-                                 .terminal = isatty(STDERR_FILENO) == 1};
+    pass = (struct pass){.name = name,
+                         .bytes_all = bytes,
+                         .begin = flm_seconds(),
+                         .ranks = flm_comm_size(comm),
+                         .bar = flm_progress_begin(0, flm_comm_rank(comm) == 0)};
 }
 
-static void show(double now)
+void flm_prep_progress_add(int64_t bytes)
 {
-    enum { WIDTH = 20 };
-    const double seconds = now - progress.begun, rate = (double)progress.bytes / seconds;
-    double part = progress.bytes_all > 0 ? (double)progress.bytes / (double)progress.bytes_all : 1;
-    char bar[WIDTH + 1];
+    double seconds;
 
-    if (part > 1) part = 1;
-    for (int i = 0; i < WIDTH; i++) bar[i] = i < (int)(part * WIDTH) ? '#' : '.';
-    bar[WIDTH] = '\0';
-    fprintf(stderr, "\r%-6s [%s] %3.0f %%  %.1f MB/s  %.0f documents/s  %.0f s left \033[K", progress.pass, bar,
-            100 * part, rate * progress.ranks / 1e6, (double)progress.documents * progress.ranks / seconds,
-            rate > 0 ? (double)(progress.bytes_all - progress.bytes) / rate : 0);
-    progress.shown = now;
+    pass.bytes += bytes;
+    pass.documents++;
+    if (!pass.bar.terminal || pass.documents % SHOW_DOCUMENTS != 0) return;
+    seconds = flm_seconds() - pass.begin;
+    flm_progress_show(&pass.bar, (double)(pass.bytes < pass.bytes_all ? pass.bytes : pass.bytes_all),
+                      (double)pass.bytes_all, "%s: %.1f MB/s, %.0f documents/s", pass.name,
+                      (double)pass.bytes * pass.ranks / seconds / 1e6, (double)pass.documents * pass.ranks / seconds);
 }
 
-void prep_progress_add(int64_t bytes)
+void flm_prep_progress_add_reading(double seconds) { pass.reading += seconds; }
+
+void flm_prep_progress_end(void)
 {
-    progress.bytes += bytes;
-    progress.documents++;
-    if (!progress.first || !progress.terminal || progress.documents % 64 != 0) return;
-    const double now = flm_seconds();
-    if (now - progress.shown > SHOW_SECONDS) show(now);
-}
+    const double seconds = flm_seconds() - pass.begin;
 
-void prep_progress_read(double seconds) { progress.reading += seconds; }
-
-void prep_progress_end(void)
-{
-    const double seconds = flm_seconds() - progress.begun;
-
-    if (progress.first && progress.terminal) fputs("\r\033[K", stderr);
+    flm_progress_clear(&pass.bar);
     flm_log(FLM_LOG_INFO,
-            "%s: %lld documents, %.1f MB by this rank in %.2f s, %.2f s of them reading and decompressing",
-            progress.pass, (long long)progress.documents, (double)progress.bytes / 1e6, seconds, progress.reading);
-    if (passes_count < PASSES) passes[passes_count++] = (pass_time){progress.pass, seconds, progress.reading};
+            "%s: this rank processed %lld documents, %.1f MB, in %.2f s, of which reading and decompressing %.2f s",
+            pass.name, (long long)pass.documents, (double)pass.bytes / 1e6, seconds, pass.reading);
+    if (passes_count < PASSES) passes[passes_count++] = (pass_time){pass.name, seconds, pass.reading};
 }
 
-/* A token as it can be printed: quoted, control characters and quotes as \xNN. */
-static flm_status print_token(const prep_job *job, int32_t id, double share)
+/* Print a token quoted, with control characters, quotes and backslashes as \xNN. */
+static flm_status print_token(const flm_prep_job *job, int32_t id, double share)
 {
     flm_status rc = FLM_OK;
     char *text = NULL;
@@ -105,47 +86,49 @@ done:
     return rc;
 }
 
-static flm_status print_commonest(const prep_job *job)
+static flm_status print_most_frequent(const flm_prep_job *job)
 {
     flm_status rc = FLM_OK;
     const int64_t V = job->info.vocabulary.V;
-    int32_t best[COMMONEST];
+    int32_t best[MOST_FREQUENT];
     int count = 0;
 
-    for (int32_t id = 0; id < V; id++) { /* insertion into the few best; the lower id first among equals */
+    for (int32_t id = 0; id < V;
+         id++) { /* insertion sort into the few best; of equal counts the lower id comes first */
         int at = count;
-        if (job->commonness[id] == 0) continue;
-        while (at > 0 && job->commonness[best[at - 1]] < job->commonness[id]) at--;
-        if (at == COMMONEST) continue;
-        if (count < COMMONEST) count++;
+        if (job->token_counts[id] == 0) continue;
+        while (at > 0 && job->token_counts[best[at - 1]] < job->token_counts[id]) at--;
+        if (at == MOST_FREQUENT) continue;
+        if (count < MOST_FREQUENT) count++;
         memmove(best + at + 1, best + at, (size_t)(count - 1 - at) * sizeof *best);
         best[at] = id;
     }
-    printf("  commonest tokens\n");
+    printf("  most frequent tokens\n");
     for (int i = 0; i < count; i++)
-        FLM_TRY(print_token(job, best[i], (double)job->commonness[best[i]] / (double)job->ids));
+        FLM_TRY(print_token(job, best[i], (double)job->token_counts[best[i]] / (double)job->ids));
 done:
     return rc;
 }
 
-/* Of all inputs; what there is nothing of is not mentioned. */
-static void print_tally(const prep_job *job)
+/* The counts of all inputs, without those that are zero. */
+static void print_tally(const flm_prep_job *job)
 {
-    prep_tally sum = {0};
+    flm_prep_tally total = {0};
 
     for (int i = 0; i < job->inputs_count; i++) {
-        const prep_tally *t = &job->inputs[i].tally;
-        sum.members += t->members;
-        sum.bad_lines += t->bad_lines;
-        if (i >= job->manifest_count) continue; /* the same file again */
-        sum.passed += t->passed;
-        sum.leaving += t->leaving;
+        const flm_prep_tally *t = &job->inputs[i].tally;
+        total.members += t->members;
+        total.bad_lines += t->bad_lines;
+        if (i >= job->manifest_count) continue; /* the second part of a file that was counted already */
+        total.skipped += t->skipped;
+        total.escaping += t->escaping;
     }
-    printf("  text        %lld files, %lld bytes\n", (long long)sum.members, (long long)job->text_bytes);
-    if (sum.passed > 0) printf("  passed over %lld members that are no text by name\n", (long long)sum.passed);
-    if (sum.leaving > 0)
-        printf("  names       %lld members are named as if outside the archive\n", (long long)sum.leaving);
-    if (sum.bad_lines > 0) printf("  bad lines   %lld passed over\n", (long long)sum.bad_lines);
+    printf("  text        %lld files, %lld bytes\n", (long long)total.members, (long long)job->text_bytes);
+    if (total.skipped > 0)
+        printf("  skipped     %lld members whose names are not those of text\n", (long long)total.skipped);
+    if (total.escaping > 0)
+        printf("  names       %lld members have names that escape the archive\n", (long long)total.escaping);
+    if (total.bad_lines > 0) printf("  bad lines   %lld skipped\n", (long long)total.bad_lines);
 }
 
 static void print_times(void)
@@ -156,18 +139,18 @@ static void print_times(void)
                i + 1 < passes_count ? "," : "\n");
 }
 
-flm_status prep_report(const prep_job *job)
+flm_status flm_prep_report(const flm_prep_job *job)
 {
     flm_status rc = FLM_OK;
-    const int64_t documents = job->split_first[PREP_SPLITS];
+    const int64_t documents = job->split_first[FLM_PREP_SPLITS];
 
-    printf("flm_shard: %s is whole\n", job->out);
+    printf("flm_shard: %s is complete\n", job->out);
     printf("  inputs      %d, %lld bytes\n", job->manifest_count, (long long)job->bytes);
     print_tally(job);
     printf("  documents   %lld\n", (long long)documents);
-    printf("  tokens      %lld, %.1f a document, its end included\n", (long long)job->ids,
+    printf("  tokens      %lld, %.1f a document, end ids included\n", (long long)job->ids,
            (double)job->ids / (double)documents);
-    printf("  replaced    %lld sequences that were not UTF-8\n", (long long)job->replaced);
+    printf("  replaced    %lld invalid UTF-8 sequences\n", (long long)job->replaced);
     for (int i = 0; i < job->splits_count; i++) {
         const flm_shard_split *s = &job->splits[i];
         printf("  %-9s   %lld documents, %lld rows of %lld, %d shards, %lld tokens dropped at the ends of groups\n",
@@ -175,7 +158,7 @@ flm_status prep_report(const prep_job *job)
                (long long)s->dropped);
     }
     print_times();
-    FLM_TRY(print_commonest(job));
+    FLM_TRY(print_most_frequent(job));
 done:
     return rc;
 }

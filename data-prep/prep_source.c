@@ -1,4 +1,4 @@
-/* prep_source.c - see prep_source.h: the stack of layers, what is taken of them, and their limits.
+/* prep_source.c - the stack of layers, the choice of members, and the limits (prep_source.h).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "prep_source.h"
 
@@ -10,36 +10,36 @@
 
 enum { NAME_BYTES = 1024, WHERE_BYTES = 2048 };
 
-static const int64_t RATIO_FREE = 16 << 20;      /* bytes out of a file before their ratio is looked at */
-static const uint64_t MEMORY_MAX = 128ull << 20; /* of a decompressor */
+static const int64_t RATIO_FREE = 16 << 20;      /* --ratio applies only to bytes beyond these */
+static const uint64_t MEMORY_MAX = 128ull << 20; /* bytes, for a decompressor */
 
 typedef struct level {
-    prep_source *source;
-    prep_layer *layer; /* NULL: the file */
-    prep_kind kind;
-    char name[NAME_BYTES];               /* of the member at hand */
-    unsigned char head[PREP_HEAD_BYTES]; /* its first bytes, looked at before they are read */
+    flm_source *source;
+    flm_layer *layer; /* NULL: the file */
+    flm_container container;
+    char name[NAME_BYTES];                        /* of the current member */
+    unsigned char head[FLM_CONTAINER_HEAD_BYTES]; /* its first bytes, which were read to detect its container */
     size_t head_bytes, head_at;
-    bool open;   /* there is a member at hand */
-    int64_t out; /* bytes that came out of this layer */
+    bool open;   /* there is a current member */
+    int64_t out; /* bytes read from this layer */
 } level;
 
-struct prep_source {
-    const prep_job *job;
-    const prep_input *input;
-    prep_raw *raw;
+struct flm_source {
+    const flm_prep_job *job;
+    const flm_prep_input *input;
+    flm_raw_file *raw;
     level *levels; /* [nesting + 1] */
     int top, deepest;
-    bool begun, warned_name, warned_passed;
-    prep_tally tally;
+    bool begun, warned_name, warned_skipped;
+    flm_prep_tally tally;
     char where[WHERE_BYTES];
 };
 
-flm_status prep_source_open(const prep_job *job, const prep_input *input, int64_t offset, bool sum_wanted,
-                            prep_source **out)
+flm_status flm_source_open(const flm_prep_job *job, const flm_prep_input *input, int64_t offset, bool want_digest,
+                           flm_source **out)
 {
     flm_status rc = FLM_OK;
-    prep_source *s = calloc(1, sizeof *s);
+    flm_source *s = calloc(1, sizeof *s);
 
     if (!s) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", input->path);
     s->job = job;
@@ -48,28 +48,28 @@ flm_status prep_source_open(const prep_job *job, const prep_input *input, int64_
     s->levels = calloc((size_t)s->deepest + 1, sizeof *s->levels);
     if (!s->levels) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", input->path);
     for (int i = 0; i <= s->deepest; i++) s->levels[i].source = s;
-    FLM_TRY(prep_raw_open(input, offset, sum_wanted, &s->raw));
+    FLM_TRY(flm_raw_file_open(input, offset, want_digest, &s->raw));
     *out = s;
     s = NULL;
 done:
-    prep_source_close(&s);
+    flm_source_close(&s);
     return rc;
 }
 
-void prep_source_close(prep_source **source)
+void flm_source_close(flm_source **source)
 {
     if (!*source) return;
-    for (int i = (*source)->top; i > 0; i--) prep_layer_close(&(*source)->levels[i].layer);
-    prep_raw_close(&(*source)->raw);
+    for (int i = (*source)->top; i > 0; i--) flm_layer_close(&(*source)->levels[i].layer);
+    flm_raw_file_close(&(*source)->raw);
     free((*source)->levels);
     free(*source);
     *source = NULL;
 }
 
-prep_raw *prep_source_raw(prep_source *source) { return source->raw; }
-const prep_tally *prep_source_tally(const prep_source *source) { return &source->tally; }
+flm_raw_file *flm_source_raw_file(flm_source *source) { return source->raw; }
+const flm_prep_tally *flm_source_tally(const flm_source *source) { return &source->tally; }
 
-const char *prep_source_where(prep_source *source)
+const char *flm_source_where(flm_source *source)
 {
     char *p = source->where, *end = p + WHERE_BYTES;
 
@@ -85,11 +85,11 @@ const char *prep_source_where(prep_source *source)
     return source->where;
 }
 
-/* Bytes of the member at hand of a level. */
+/* Bytes of the current member of a level. */
 static flm_status level_read(level *l, void *buffer, size_t bytes, size_t *got)
 {
     flm_status rc = FLM_OK;
-    prep_source *s = l->source;
+    flm_source *s = l->source;
     const size_t left = l->head_bytes - l->head_at;
 
     if (left > 0) {
@@ -99,14 +99,14 @@ static flm_status level_read(level *l, void *buffer, size_t bytes, size_t *got)
         goto done;
     }
     if (!l->layer) {
-        FLM_TRY(prep_raw_read(s->raw, buffer, bytes, got));
+        FLM_TRY(flm_raw_file_read(s->raw, buffer, bytes, got));
         goto done;
     }
-    FLM_TRY(prep_layer_read(l->layer, prep_source_where(s), buffer, bytes, got));
+    FLM_TRY(flm_layer_read(l->layer, flm_source_where(s), buffer, bytes, got));
     l->out += (int64_t)*got;
-    if (l->out > RATIO_FREE && l->out / s->job->ratio > prep_raw_position(s->raw))
-        FLM_FAIL(FLM_E_FORMAT, "%s: more than --ratio %lld bytes have come out of every byte of the file",
-                 prep_source_where(s), (long long)s->job->ratio);
+    if (l->out > RATIO_FREE && l->out / s->job->ratio > flm_raw_file_position(s->raw))
+        FLM_FAIL(FLM_E_FORMAT, "%s: expands to more than %lld bytes for each byte of the file (--ratio)",
+                 flm_source_where(s), (long long)s->job->ratio);
 done:
     return rc;
 }
@@ -116,11 +116,11 @@ static flm_status pull(void *from, void *buffer, size_t bytes, size_t *got)
     return level_read(from, buffer, bytes, got);
 }
 
-/* The first bytes of a member just begun. */
-static flm_status look(level *l)
+/* Read the first bytes of a new member. */
+static flm_status read_head(level *l)
 {
     flm_status rc = FLM_OK;
-    unsigned char head[PREP_HEAD_BYTES];
+    unsigned char head[FLM_CONTAINER_HEAD_BYTES];
     size_t have = 0, got = 1;
 
     l->head_bytes = l->head_at = 0;
@@ -134,60 +134,58 @@ done:
     return rc;
 }
 
-/* What the member is; a name that promises something else is an error. */
-static flm_status kind_of(level *l, prep_kind *kind)
+/* The container that the current member is. */
+static flm_status find_container(level *l, flm_container *container)
 {
     flm_status rc = FLM_OK;
-    prep_source *s = l->source;
-    const prep_kind named = prep_kind_named(l->layer ? l->name : s->input->path);
+    flm_source *s = l->source;
+    uint64_t memory;
 
-    *kind = prep_kind_of(l->head, l->head_bytes);
-    if (*kind == PREP_PLAIN && named == PREP_TAR && prep_kind_tar_empty(l->head, l->head_bytes)) *kind = PREP_TAR;
-    if (*kind == PREP_PLAIN && named != PREP_PLAIN)
-        FLM_FAIL(FLM_E_FORMAT, "%s: is named as %s and is none: it is damaged or something else", prep_source_where(s),
-                 prep_kind_name(named));
-    if (prep_kind_memory(*kind, l->head, l->head_bytes) > MEMORY_MAX)
-        FLM_FAIL(FLM_E_FORMAT, "%s: needs %llu MiB of memory to decompress; %llu are the most", prep_source_where(s),
-                 (unsigned long long)prep_kind_memory(*kind, l->head, l->head_bytes) >> 20,
-                 (unsigned long long)MEMORY_MAX >> 20);
+    FLM_TRY(flm_container_identify(l->layer ? l->name : s->input->path, flm_source_where(s), l->head, l->head_bytes,
+                                   container));
+    memory = flm_container_memory(*container, l->head, l->head_bytes);
+    if (memory > MEMORY_MAX)
+        FLM_FAIL(FLM_E_FORMAT, "%s: needs %llu MiB of memory to decompress; at most %llu MiB are allowed",
+                 flm_source_where(s), (unsigned long long)memory >> 20, (unsigned long long)MEMORY_MAX >> 20);
 done:
     return rc;
 }
 
-/* A further layer over the member of the topmost. */
-static flm_status push(prep_source *s, prep_kind kind)
+/* A new layer over the current member. */
+static flm_status push(flm_source *s, flm_container container)
 {
     flm_status rc = FLM_OK;
 
     if (s->top == s->deepest)
-        FLM_FAIL(FLM_E_FORMAT, "%s: is packed more than --nesting %d times", prep_source_where(s), s->deepest);
-    FLM_TRY(prep_layer_open(kind, pull, &s->levels[s->top], &s->levels[s->top + 1].layer));
+        FLM_FAIL(FLM_E_FORMAT, "%s: more than %d layers of compression or archives (--nesting)", flm_source_where(s),
+                 s->deepest);
+    FLM_TRY(flm_layer_open(container, pull, &s->levels[s->top], &s->levels[s->top + 1].layer));
     s->top++;
-    s->levels[s->top].kind = kind;
+    s->levels[s->top].container = container;
     s->levels[s->top].open = false;
     s->levels[s->top].out = 0;
 done:
     return rc;
 }
 
-/* The topmost layer is over, and so is the member that it was in. */
-static void pop(prep_source *s)
+/* The top layer has ended, and so has the member that it was in. */
+static void pop(flm_source *s)
 {
-    prep_layer_close(&s->levels[s->top].layer);
+    flm_layer_close(&s->levels[s->top].layer);
     s->top--;
     s->levels[s->top].open = false;
 }
 
 /* Whether an archive is among the layers. */
-static bool packed(const prep_source *s)
+static bool packed(const flm_source *s)
 {
     for (int i = 1; i <= s->top; i++)
-        if (s->levels[i].kind >= PREP_TAR) return true;
+        if (s->levels[i].container >= FLM_CONTAINER_TAR) return true;
     return false;
 }
 
-/* The rest of the member at hand. */
-static flm_status pass_over(level *l)
+/* Skip the rest of the current member. */
+static flm_status skip_rest(level *l)
 {
     flm_status rc = FLM_OK;
     char rest[1 << 14];
@@ -199,8 +197,9 @@ done:
     return rc;
 }
 
-/* Nothing is unpacked, so that such a name does no harm; but it is not what an honest archive has. */
-static bool leaves(const char *name)
+/* Whether a name would leave the folder where the archive is unpacked. Nothing is unpacked here, so it does no harm,
+ * but ordinary archives have no such names. */
+static bool escapes_archive(const char *name)
 {
     if (name[0] == '/') return true;
     for (const char *p = name; p; p = strchr(p, '/'), p += p != NULL)
@@ -208,72 +207,77 @@ static bool leaves(const char *name)
     return false;
 }
 
-/* The topmost layer's next member, or its end. */
-static flm_status advance(prep_source *s, prep_entry *entry, bool *end)
+/* The top layer's next member, or its end. */
+static flm_status advance(flm_source *s, flm_layer_entry *entry, bool *end)
 {
     flm_status rc = FLM_OK;
     level *l = &s->levels[s->top];
 
     if (s->top == 0) {
         *end = s->begun;
-        *entry = (prep_entry){.regular = true};
+        *entry = (flm_layer_entry){.regular = true};
         l->open = true;
         s->begun = true;
         goto done;
     }
-    FLM_TRY(prep_layer_next(l->layer, prep_source_where(s), entry, end));
+    FLM_TRY(flm_layer_next(l->layer, flm_source_where(s), entry, end));
     if (*end) goto done;
     snprintf(l->name, sizeof l->name, "%s", entry->name ? entry->name : "");
     l->open = true;
-    if (s->top + prep_layer_filters(l->layer) > s->deepest)
-        FLM_FAIL(FLM_E_FORMAT, "%s: is packed more than --nesting %d times", prep_source_where(s), s->deepest);
-    if (entry->encrypted) FLM_FAIL(FLM_E_FORMAT, "%s: is encrypted", prep_source_where(s));
-    if (leaves(l->name)) {
+    if (s->top + flm_layer_filters(l->layer) > s->deepest)
+        FLM_FAIL(FLM_E_FORMAT, "%s: more than %d layers of compression or archives (--nesting)", flm_source_where(s),
+                 s->deepest);
+    if (entry->encrypted)
+        FLM_FAIL(FLM_E_FORMAT, "%s: the member is encrypted, which is not supported", flm_source_where(s));
+    if (escapes_archive(l->name)) {
         if (!s->warned_name && s->job->surveying)
-            flm_log(FLM_LOG_WARN, "%s: a name that leaves the archive; it is read as any other, nothing is unpacked",
-                    prep_source_where(s));
+            flm_log(FLM_LOG_WARN,
+                    "%s: the name of this member escapes the archive; the member is read like any other, as nothing is "
+                    "unpacked",
+                    flm_source_where(s));
         s->warned_name = true;
-        s->tally.leaving++;
+        s->tally.escaping++;
     }
 done:
     return rc;
 }
 
-/* The name by which the member at hand is judged: its own, less what its compressions add. */
-static void judged_name(const prep_source *s, char *name)
+/* The name that decides whether the current member is text: without the endings of compressions. */
+static void plain_name(const flm_source *s, char *name)
 {
     int at = s->top;
 
-    while (at > 0 && s->levels[at].kind < PREP_TAR) at--;
+    while (at > 0 && s->levels[at].container < FLM_CONTAINER_TAR) at--;
     snprintf(name, NAME_BYTES, "%s", at > 0 ? s->levels[at].name : s->input->path);
     for (char inner[NAME_BYTES]; at < s->top; at++) {
-        prep_kind_inner_name(name, inner, sizeof inner);
+        flm_container_inner_name(name, inner, sizeof inner);
         memcpy(name, inner, sizeof inner);
     }
 }
 
-static void count_passed(prep_source *s)
+static void count_skipped(flm_source *s)
 {
-    s->tally.passed++;
-    if (!s->warned_passed && s->job->surveying)
-        flm_log(FLM_LOG_INFO, "%s: is passed over, and so are others that are no text by name", prep_source_where(s));
-    s->warned_passed = true;
+    s->tally.skipped++;
+    if (!s->warned_skipped && s->job->surveying)
+        flm_log(FLM_LOG_INFO, "%s: skipped, like all other members whose names are not those of text",
+                flm_source_where(s));
+    s->warned_skipped = true;
 }
 
-flm_status prep_source_next(prep_source *source, bool *jsonl, bool *end)
+flm_status flm_source_next(flm_source *source, bool *jsonl, bool *end)
 {
     flm_status rc = FLM_OK;
-    prep_source *s = source;
+    flm_source *s = source;
 
     for (*end = false;;) {
         level *l = &s->levels[s->top];
         char name[NAME_BYTES];
-        prep_entry entry;
-        prep_kind kind = PREP_PLAIN;
-        prep_member chosen;
+        flm_layer_entry entry;
+        flm_container container = FLM_CONTAINER_NONE;
+        flm_corpus_member chosen;
         bool over;
 
-        if (l->open) FLM_TRY(pass_over(l));
+        if (l->open) FLM_TRY(skip_rest(l));
         FLM_TRY(advance(s, &entry, &over));
         if (over && s->top == 0) break;
         if (over) {
@@ -281,20 +285,20 @@ flm_status prep_source_next(prep_source *source, bool *jsonl, bool *end)
             continue;
         }
         if (!entry.regular) continue;
-        if (s->top > 0 || s->input->kind != PREP_PLAIN) {
-            FLM_TRY(look(l));
-            FLM_TRY(kind_of(l, &kind));
+        if (s->top > 0 || s->input->container != FLM_CONTAINER_NONE) {
+            FLM_TRY(read_head(l));
+            FLM_TRY(find_container(l, &container));
         }
-        if (kind != PREP_PLAIN) {
-            FLM_TRY(push(s, kind));
+        if (container != FLM_CONTAINER_NONE) {
+            FLM_TRY(push(s, container));
             continue;
         }
-        judged_name(s, name);
-        chosen = prep_member_choose(s->job, s->input, name, packed(s));
-        if (chosen == PREP_MEMBER_PASSED) count_passed(s);
-        if (chosen == PREP_MEMBER_PASSED || chosen == PREP_MEMBER_OTHER) continue;
+        plain_name(s, name);
+        chosen = flm_corpus_member_choose(s->job, s->input, name, packed(s));
+        if (chosen == FLM_CORPUS_MEMBER_SKIPPED) count_skipped(s);
+        if (chosen == FLM_CORPUS_MEMBER_SKIPPED || chosen == FLM_CORPUS_MEMBER_OTHER_PART) continue;
         s->tally.members++;
-        *jsonl = chosen == PREP_MEMBER_JSONL;
+        *jsonl = chosen == FLM_CORPUS_MEMBER_JSONL;
         goto done;
     }
     *end = true;
@@ -302,7 +306,7 @@ done:
     return rc;
 }
 
-flm_status prep_source_read(prep_source *source, void *buffer, size_t bytes, size_t *got)
+flm_status flm_source_read(flm_source *source, void *buffer, size_t bytes, size_t *got)
 {
     return level_read(&source->levels[source->top], buffer, bytes, got);
 }

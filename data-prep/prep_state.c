@@ -1,6 +1,6 @@
-/* prep_state.c - the output directory (prep.h). `.flm-shard` says for whom it is: the options and inputs, a line each;
- * `.flm-shard.counts` keeps pass 2. Which rows are written is seen from their checksums, so that a kill at any moment
- * leaves nothing to mend. SPDX-License-Identifier: Apache-2.0 */
+/* prep_state.c - the state of an incomplete job in the output directory (prep.h). `.flm-shard` records the options and
+ * inputs of the job, one a line; `.flm-shard.counts` has the results of pass 2. Which rows have been written follows
+ * from their checksums, so a job that is killed at any moment can be resumed. SPDX-License-Identifier: Apache-2.0 */
 #include "prep_corpus.h"
 
 #include "base/base_crc32c.h"
@@ -20,13 +20,13 @@
 
 enum { PATH_BYTES = 4096 };
 
-static flm_status join(const prep_job *job, const char *name, char *path)
+static flm_status join(const flm_prep_job *job, const char *name, char *path)
 {
     if (snprintf(path, PATH_BYTES, "%s/%s", job->out, name) < PATH_BYTES) return FLM_OK;
     return flm_err_raise(FLM_E_USAGE, __FILE__, __LINE__, "--out %.64s...: the path is too long", job->out);
 }
 
-/* A whole small file; *text is malloc'd and ends in a NUL beyond *bytes, NULL when there is no such file. */
+/* Read a small file; *text is malloc'd, with a NUL after *bytes, and NULL if there is no such file. */
 static flm_status file_read(const char *path, char **text, size_t *bytes)
 {
     flm_status rc = FLM_OK;
@@ -37,7 +37,7 @@ static flm_status file_read(const char *path, char **text, size_t *bytes)
     *text = NULL;
     if (!file && errno == ENOENT) goto done;
     if (!file || fstat(fileno(file), &st) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_MISMATCH, "%s: is not a regular file", path);
+    if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_MISMATCH, "%s: not a regular file", path);
     read = malloc((size_t)st.st_size + 1);
     if (!read) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for %lld bytes", path, (long long)st.st_size);
     *bytes = fread(read, 1, (size_t)st.st_size, file);
@@ -51,7 +51,7 @@ done:
     return rc;
 }
 
-/* A file whole or not at all: written beside it, synced, renamed. */
+/* Write a file atomically: under another name, synced, renamed. */
 static flm_status file_write(const char *path, const void *data, size_t bytes)
 {
     flm_status rc = FLM_OK;
@@ -60,7 +60,7 @@ static flm_status file_write(const char *path, const void *data, size_t bytes)
 
     snprintf(fresh, sizeof fresh, "%s.tmp", path);
     file = fopen(fresh, "wbe");
-    if (!file) FLM_FAIL(FLM_E_IO, "%s: cannot be made: %s", fresh, strerror(errno));
+    if (!file) FLM_FAIL(FLM_E_IO, "%s: cannot be created: %s", fresh, strerror(errno));
     if (fwrite(data, 1, bytes, file) != bytes || fflush(file) != 0 || fsync(fileno(file)) != 0)
         FLM_FAIL(FLM_E_IO, "%s: cannot be written: %s", fresh, strerror(errno));
     if (rename(fresh, path) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be renamed: %s", fresh, strerror(errno));
@@ -70,8 +70,9 @@ done:
     return rc;
 }
 
-/* What the directory's content is a function of, a line each: options; surveyed: inputs too. malloc'd. */
-static flm_status record_make(const prep_job *job, bool surveyed, char **out)
+/* Everything that determines the content of the directory, one a line: options and, after the survey, inputs. malloc'd.
+ */
+static flm_status record_make(const flm_prep_job *job, bool surveyed, char **out)
 {
     flm_status rc = FLM_OK;
     size_t bytes = 0;
@@ -81,12 +82,12 @@ static flm_status record_make(const prep_job *job, bool surveyed, char **out)
     if (!stream) FLM_FAIL(FLM_E_NOMEM, "no memory for a record");
     fprintf(stream, "flm-shard 1\ntokenizer = %s %s\nlength = %lld\ndocuments = %s\ngroup-docs = %lld\n",
             flm_tokenizer_name(job->tokenizer), flm_tokenizer_sha256(job->tokenizer), (long long)job->length,
-            prep_documents_name(job->documents), (long long)job->group_docs);
+            flm_corpus_documents_name(job->documents), (long long)job->group_docs);
     fprintf(stream, "shard-bytes = %lld\nvalid-last = %lld\ncorpus = %s\ninputs = %d for training, %d in all\n",
             (long long)job->shard_bytes, (long long)job->valid_last, job->corpus, job->valid_inputs, job->inputs_count);
     fprintf(stream, "clean = %s\nformat = %s\nfield = %s\nmembers = %s\non-bad-line = %s\n",
-            prep_clean_name(job->clean), prep_format_name(job->format), job->field, job->members,
-            prep_on_bad_line_name(job->on_bad_line));
+            flm_corpus_clean_name(job->clean), flm_corpus_format_name(job->format), job->field, job->members,
+            flm_corpus_bad_line_name(job->on_bad_line));
     for (int i = 0; surveyed && i < job->manifest_count; i++) {
         fprintf(stream, "input = %s %lld ", job->manifest[i].sha256, (long long)job->manifest[i].bytes);
         for (const char *p = job->manifest[i].name; *p; p++) fputc(*p == '\n' ? '?' : *p, stream);
@@ -100,8 +101,8 @@ done:
     return rc;
 }
 
-/* Held against the record that is there, the first line that differs is named. */
-static flm_status record_compare(const prep_job *job, const char *have, const char *want)
+/* Compare with the record in the directory; the error names the first line that differs. */
+static flm_status record_compare(const flm_prep_job *job, const char *have, const char *want)
 {
     flm_status rc = FLM_OK;
 
@@ -109,7 +110,8 @@ static flm_status record_compare(const prep_job *job, const char *have, const ch
         int a = (int)strcspn(have, "\n"), b = (int)strcspn(want, "\n");
         if (a != b || memcmp(have, want, (size_t)a) != 0)
             FLM_FAIL(FLM_E_MISMATCH,
-                     "--out %s: is of another command, with \"%.*s\" where this one has \"%.*s\"; choose another place",
+                     "--out %s: belongs to another command: it has \"%.*s\", this command has \"%.*s\"; choose another "
+                     "directory",
                      job->out, a < 160 ? a : 160, have, b < 160 ? b : 160, want);
         have += a + (have[a] == '\n');
         want += b + 1;
@@ -118,7 +120,7 @@ done:
     return rc;
 }
 
-/* ".train-00000-of-00004.h5.tmp" and its like. */
+/* Names such as ".train-00000-of-00004.h5.tmp". */
 static bool is_shard(const char *name)
 {
     char split[16];
@@ -129,21 +131,22 @@ static bool is_shard(const char *name)
     return !name[used] || strcmp(name + used, ".tmp") == 0 || strcmp(name + used, ".tmp.new") == 0;
 }
 
-/* Everything in the directory is flm_shard's own; without a record, at most the beginning of one. What a kill left of a
- * shard that was being laid out is removed. */
-static flm_status look_around(const prep_job *job, bool recorded)
+/* Check that the directory contains only files of flm_shard; without a record, at most an unfinished record. Shards
+ * that were being created when a job was killed are removed. */
+static flm_status check_directory(const flm_prep_job *job, bool recorded)
 {
     static const char *const own[] = {RECORD, RECORD ".tmp", COUNTS, COUNTS ".tmp", "index.h5", ".index.h5.tmp"};
     flm_status rc = FLM_OK;
     DIR *directory = opendir(job->out);
 
-    if (!directory) FLM_FAIL(FLM_E_IO, "--out %s: %s", job->out, strerror(errno));
+    if (!directory) FLM_FAIL(FLM_E_IO, "--out %s: cannot be read: %s", job->out, strerror(errno));
     for (const struct dirent *entry; (entry = readdir(directory));) {
         const char *name = entry->d_name;
         bool known = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, RECORD ".tmp") == 0;
         for (size_t i = 0; recorded && i < sizeof own / sizeof own[0]; i++) known = known || strcmp(name, own[i]) == 0;
         if (!known && !(recorded && is_shard(name)))
-            FLM_FAIL(FLM_E_MISMATCH, "--out %s: is not empty: it holds %.128s; choose another place", job->out, name);
+            FLM_FAIL(FLM_E_MISMATCH, "--out %s: the directory contains other files (%.128s); choose another one",
+                     job->out, name);
         if (recorded && strlen(name) > 4 && strcmp(name + strlen(name) - 4, ".new") == 0)
             unlinkat(dirfd(directory), name, 0);
     }
@@ -152,7 +155,7 @@ done:
     return rc;
 }
 
-flm_status prep_state_open(const prep_job *job, bool surveyed, prep_standing *standing)
+flm_status flm_prep_state_open(const flm_prep_job *job, bool surveyed, flm_prep_state *state)
 {
     flm_status rc = FLM_OK;
     char path[PATH_BYTES], *have = NULL, *want = NULL;
@@ -161,33 +164,33 @@ flm_status prep_state_open(const prep_job *job, bool surveyed, prep_standing *st
 
     FLM_TRY(record_make(job, surveyed, &want));
     if (mkdir(job->out, 0777) != 0 && errno != EEXIST)
-        FLM_FAIL(FLM_E_IO, "--out %s: cannot be made: %s", job->out, strerror(errno));
+        FLM_FAIL(FLM_E_IO, "--out %s: cannot be created: %s", job->out, strerror(errno));
     FLM_TRY(join(job, "index.h5", path));
     finished = access(path, F_OK) == 0;
     FLM_TRY(join(job, RECORD, path));
     FLM_TRY(file_read(path, &have, &bytes));
     if (have) FLM_TRY(record_compare(job, have, want));
-    if (!finished || !have) FLM_TRY(look_around(job, have != NULL));
+    if (!finished || !have) FLM_TRY(check_directory(job, have != NULL));
     if (surveyed && !have) FLM_TRY(file_write(path, want, strlen(want)));
-    *standing = finished ? PREP_FINISHED : PREP_BEGUN;
+    *state = finished ? FLM_PREP_FINISHED : FLM_PREP_BEGUN;
 done:
     free(want);
     free(have);
     return rc;
 }
 
-/* The counts: words of int64_t - magic, groups, V, replaced; commonness; ids and sums of the groups; CRC-32C of it all.
- */
+/* The counts file, words of int64_t: magic, groups, V, replaced; token_counts; ids and checksums of the groups; CRC-32C
+ * of everything before it. */
 static const int64_t COUNTS_MAGIC = 0x31544e43544c46; /* "FLTCNT1" */
 
 enum { COUNTS_HEAD = 4 };
 
-static size_t counts_words(const prep_job *job)
+static size_t counts_words(const flm_prep_job *job)
 {
     return COUNTS_HEAD + (size_t)job->info.vocabulary.V + 2 * (size_t)job->groups + 1;
 }
 
-flm_status prep_state_save(const prep_job *job)
+flm_status flm_prep_state_save_counts(const flm_prep_job *job)
 {
     flm_status rc = FLM_OK;
     char path[PATH_BYTES];
@@ -200,9 +203,9 @@ flm_status prep_state_save(const prep_job *job)
     all[1] = job->groups;
     all[2] = job->info.vocabulary.V;
     all[3] = job->replaced;
-    memcpy(all + COUNTS_HEAD, job->commonness, V * sizeof *all);
+    memcpy(all + COUNTS_HEAD, job->token_counts, V * sizeof *all);
     memcpy(all + COUNTS_HEAD + V, job->group_ids, groups * sizeof *all);
-    memcpy(all + COUNTS_HEAD + V + groups, job->group_sums, groups * sizeof *all);
+    memcpy(all + COUNTS_HEAD + V + groups, job->group_checksums, groups * sizeof *all);
     all[words - 1] = flm_crc32c(0, all, (words - 1) * sizeof *all);
     FLM_TRY(file_write(path, all, words * sizeof *all));
 done:
@@ -210,8 +213,8 @@ done:
     return rc;
 }
 
-/* Counts that do not fit are as good as none: they are made again. */
-flm_status prep_state_load(prep_job *job, bool *loaded)
+/* Counts that do not fit this job are ignored; the count is then repeated. */
+flm_status flm_prep_state_load_counts(flm_prep_job *job, bool *loaded)
 {
     flm_status rc = FLM_OK;
     char path[PATH_BYTES], *text = NULL;
@@ -227,20 +230,21 @@ flm_status prep_state_load(prep_job *job, bool *loaded)
         all[2] != job->info.vocabulary.V || all[words - 1] != flm_crc32c(0, all, (words - 1) * sizeof *all))
         goto done;
     job->replaced = all[3];
-    job->commonness = calloc(V, sizeof *all);
+    job->token_counts = calloc(V, sizeof *all);
     job->group_ids = calloc(groups, sizeof *all);
-    job->group_sums = calloc(groups, sizeof *all);
-    if (!job->commonness || !job->group_ids || !job->group_sums) FLM_FAIL(FLM_E_NOMEM, "no memory for the counts");
-    memcpy(job->commonness, all + COUNTS_HEAD, V * sizeof *all);
+    job->group_checksums = calloc(groups, sizeof *all);
+    if (!job->token_counts || !job->group_ids || !job->group_checksums)
+        FLM_FAIL(FLM_E_NOMEM, "no memory for the counts");
+    memcpy(job->token_counts, all + COUNTS_HEAD, V * sizeof *all);
     memcpy(job->group_ids, all + COUNTS_HEAD + V, groups * sizeof *all);
-    memcpy(job->group_sums, all + COUNTS_HEAD + V + groups, groups * sizeof *all);
+    memcpy(job->group_checksums, all + COUNTS_HEAD + V + groups, groups * sizeof *all);
     *loaded = true;
 done:
     free(text);
     return rc;
 }
 
-flm_status prep_state_end(const prep_job *job)
+flm_status flm_prep_state_remove_counts(const flm_prep_job *job)
 {
     flm_status rc = FLM_OK;
     char path[PATH_BYTES];

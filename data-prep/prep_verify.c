@@ -1,4 +1,4 @@
-/* prep_verify.c - flm_shard --verify: every row of a directory is read. SPDX-License-Identifier: Apache-2.0 */
+/* prep_verify.c - flm_shard --verify: reads every row of a shard directory. SPDX-License-Identifier: Apache-2.0 */
 #include "prep.h"
 
 #include "process/process.h"
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* This rank's rows, some at once. */
+/* Read this rank's rows, a few at a time. */
 static flm_status read_share(const flm_shards *shards, flm_comm *comm)
 {
     flm_status rc = FLM_OK;
@@ -18,7 +18,7 @@ static flm_status read_share(const flm_shards *shards, flm_comm *comm)
     if (!ids) FLM_FAIL(FLM_E_NOMEM, "no memory for rows of %lld ids", (long long)L);
     for (int64_t row = flm_comm_rank(comm) * (int64_t)ROWS; row < rows; row += size * ROWS) {
         const int64_t count = rows - row < ROWS ? rows - row : ROWS;
-        if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "asked to stop");
+        if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
         for (int64_t i = 0; i < count; i++) numbers[i] = row + i;
         FLM_TRY(flm_shards_read(shards, numbers, count, ids));
     }
@@ -27,7 +27,7 @@ done:
     return rc;
 }
 
-/* optional: a directory without this split is good too. */
+/* optional: a directory without this split is valid too. */
 static flm_status verify_split(const char *directory, const char *split, bool optional, flm_comm *comm)
 {
     flm_status rc = FLM_OK;
@@ -41,16 +41,16 @@ static flm_status verify_split(const char *directory, const char *split, bool op
     FLM_TRY(flm_comm_agree(comm, rc));
     if (!shards) goto done;
     rc = read_share(shards, comm);
-    FLM_TRY(prep_pass_end(comm, rc));
+    FLM_TRY(flm_prep_end_pass(comm, rc));
     if (flm_comm_rank(comm) == 0)
-        printf("%s: %s: %lld rows of %lld ids, every one whole\n", directory, split, (long long)flm_shards_rows(shards),
+        printf("%s: %s: %lld rows of %lld ids, all valid\n", directory, split, (long long)flm_shards_rows(shards),
                (long long)flm_shards_info(shards)->L);
 done:
     flm_shards_close(&shards);
     return rc;
 }
 
-flm_status prep_verify(const char *directory, flm_comm *comm)
+flm_status flm_prep_verify(const char *directory, flm_comm *comm)
 {
     flm_status rc = FLM_OK;
 

@@ -91,15 +91,15 @@ tap_has out "valid: " "both splits"
 cp -R line.1 kept
 run "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 tap_is $? 0 "a second run of a finished directory"
-tap_has out "whole already" "says so"
+tap_has out "is complete already" "says so"
 same line.1 kept "and changes nothing"
-refused 1 'with "length = 33" where this one has "length = 34"' "other options" --length 34 --group-docs 100 \
+refused 1 'it has "length = 33", this command has "length = 34"' "other options" --length 34 --group-docs 100 \
     --shard-bytes 300000 --valid-last 500 --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 sed 's/word1/word2/' tiny.txt >tiny.new && printf 'more\n' >>tiny.new && mv tiny.new tiny.txt
-refused 1 'is of another command' "other inputs" "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
+refused 1 'belongs to another command' "other inputs" "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 same line.1 kept "neither changes anything"
 mkdir foreign && : >foreign/thesis.txt
-refused 1 "holds thesis.txt" "somebody else's directory" "$@" --out foreign many.txt
+refused 1 "contains other files (thesis.txt)" "somebody else's directory" "$@" --out foreign many.txt
 tap_is "$(ls -A foreign)" thesis.txt "is left alone"
 
 # Killed at any moment, taken up again. Delays grow until a run comes through.
@@ -150,7 +150,7 @@ done
 kill -TERM $pid
 wait $pid
 tap_is $? 75 "SIGTERM is 75"
-tap_has err "the same command goes on" "and says what to do"
+tap_has err "run the same command to resume" "and says what to do"
 run "$@" --documents line --out stopped large.txt
 tap_is $? 0 "the same command goes on"
 run "$@" --documents line --out unstopped large.txt
@@ -168,7 +168,7 @@ done
 echo more >>growing.txt
 wait $pid
 tap_is "$? $(grep -c 'flm_shard: error:' err)" "1 1" "a text that changes while it is read: one message"
-tap_has err "growing.txt: has changed" "that names it"
+tap_has err "growing.txt: the file has changed" "that names it"
 test ! -e grown/index.h5
 tap_ok $? "and nothing whole"
 
@@ -178,20 +178,20 @@ mkdir folder
 refused 1 "no documents" "white space alone" --out bad white.txt
 refused 1 "no documents" "an empty text" --out bad2 empty.txt
 refused 1 "none.txt: cannot be read: No such file" "a missing file" --out bad3 none.txt
-refused 1 "folder: is not a regular file" "a folder" --out bad4 folder
+refused 1 "folder: not a regular file" "a folder" --out bad4 folder
 printf "no gzip\n" >fake.txt.gz
-refused 1 "is named as gzip and is none" "a text named as a compressed one" --out bad5 fake.txt.gz
+refused 1 "fake.txt.gz: named as gzip, but the content is not" "a text named as a compressed one" --out bad5 fake.txt.gz
 refused 1 "give no row" "too few ids for a row" --length 500 --out bad6 tiny.txt
-refused 1 "more than --document-bytes 10" "a document too large" --document-bytes 10 --out bad7 many.txt
+refused 1 "more than 10 bytes (--document-bytes)" "a document too large" --document-bytes 10 --out bad7 many.txt
 refused 2 "--length" "rows that hold nothing" --length 2 --out bad8 tiny.txt
 refused 2 'unknown tokeniser "elvish"; known: bytes' "an unknown tokeniser" --tokenizer elvish --out bad9 tiny.txt
 refused 2 "--documents" "an unknown kind of document" --documents lines --out bad10 tiny.txt
-refused 2 "leaves nothing to train on" "all for validation" --valid-last 4 --out bad11 tiny.txt
-refused 2 "exclude each other" "two ways of validation" --valid-last 1 --valid second.txt --out bad12 tiny.txt
-refused 2 "--out DIR is missing" "no place" tiny.txt
+refused 2 "leaves nothing for training" "all for validation" --valid-last 4 --out bad11 tiny.txt
+refused 2 "--valid cannot be combined with --valid-last" "two ways of validation" --valid-last 1 --valid second.txt --out bad12 tiny.txt
+refused 2 "--out DIR is required" "no place" tiny.txt
 refused 2 "name the files" "no text" --out bad13
-refused 2 "99999 are the most" "shards beyond number" --length 3 --shard-bytes 1 --out bad14 many.txt
-refused 1 "cannot be made" "a place in a file" --out tiny.txt/shards tiny.txt
+refused 2 "the maximum is 99999" "shards beyond number" --length 3 --shard-bytes 1 --out bad14 many.txt
+refused 1 "cannot be created" "a place in a file" --out tiny.txt/shards tiny.txt
 tap_is "$(find . -path './bad*' -name index.h5 | wc -l)" 0 "none of them left an index"
 
 # A full disk, shown by a limit on the size of files. The MPI library's own files need some.

@@ -45,7 +45,7 @@ static void vary(fuzz *f)
     f->job.documents = (int)fuzz_draw(f, 3);
     f->job.clean = (int)fuzz_draw(f, 3);
     f->job.on_bad_line = (int)fuzz_draw(f, 2);
-    f->job.format = fuzz_draw(f, 16) ? PREP_FORMAT_JSONL : PREP_FORMAT_TEXT;
+    f->job.format = fuzz_draw(f, 16) ? FLM_CORPUS_FORMAT_JSONL : FLM_CORPUS_FORMAT_TEXT;
 }
 
 int main(int argc, char **argv)

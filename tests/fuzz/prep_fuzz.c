@@ -52,15 +52,15 @@ void fuzz_begin(fuzz *f, const char *name, int argc, char **argv)
         f->fd = mkstemp(f->path);
     }
     for (int i = 3; i < argc; i++) add_file(f, argv[i]);
-    f->job = (prep_job){.corpus = "text",
-                        .valid = "",
-                        .field = "text",
-                        .members = "",
-                        .document_bytes = 1 << 16,
-                        .ratio = 20,
-                        .nesting = 4,
-                        .inputs = &f->input,
-                        .inputs_count = 1};
+    f->job = (flm_prep_job){.corpus = "text",
+                            .valid = "",
+                            .field = "text",
+                            .members = "",
+                            .document_bytes = 1 << 16,
+                            .ratio = 20,
+                            .nesting = 4,
+                            .inputs = &f->input,
+                            .inputs_count = 1};
 }
 
 /* One change in place; the new length. */
@@ -102,22 +102,22 @@ static size_t mutate(fuzz *f, char *data, size_t length)
 static flm_status read_all(fuzz *f)
 {
     flm_status rc = FLM_OK;
-    prep_reader *reader = NULL;
-    prep_document document;
+    flm_reader *reader = NULL;
+    flm_document document;
     bool end = false;
-    char sum[65];
+    char digest[65];
 
-    FLM_TRY(prep_reader_open(&f->job, 0, 0, true, &reader));
+    FLM_TRY(flm_reader_open(&f->job, 0, 0, true, &reader));
     for (;;) {
-        FLM_TRY(prep_reader_next(reader, &document, &end));
+        FLM_TRY(flm_reader_next(reader, &document, &end));
         if (end) break;
-        prep_reader_clean(reader, &document);
+        flm_reader_clean(reader, &document);
         f->documents++;
         if (document.bytes > (size_t)f->job.document_bytes) f->unsound++;
     }
-    FLM_TRY(prep_reader_sum(reader, sum));
+    FLM_TRY(flm_reader_digest(reader, digest));
 done:
-    prep_reader_close(&reader);
+    flm_reader_close(&reader);
     return rc;
 }
 
@@ -143,11 +143,11 @@ void fuzz_run(fuzz *f, void (*vary)(fuzz *f))
         for (uint32_t n = fuzz_draw(f, 5); n > 0; n--) length = mutate(f, data, length);
         if (ftruncate(f->fd, 0) != 0 || pwrite(f->fd, data, length, 0) != (ssize_t)length || fstat(f->fd, &st) != 0)
             break;
-        f->input = (prep_input){.path = f->path,
-                                .kind = (int)prep_kind_of((unsigned char *)data, length),
-                                .bytes = st.st_size,
-                                .mtime_s = st.st_mtim.tv_sec,
-                                .mtime_ns = st.st_mtim.tv_nsec};
+        f->input = (flm_prep_input){.path = f->path,
+                                    .container = (int)flm_container_detect((unsigned char *)data, length),
+                                    .bytes = st.st_size,
+                                    .mtime_s = st.st_mtim.tv_sec,
+                                    .mtime_ns = st.st_mtim.tv_nsec};
         vary(f);
         rc = read_all(f);
         f->accepted += rc == FLM_OK;

@@ -21,8 +21,8 @@ typedef struct fuzz {
     fuzz_seed seeds[FUZZ_SEEDS];
     int seeds_count;
     const char *const *pieces; /* what matters to the grammar, NULL-terminated */
-    prep_job job;
-    prep_input input;
+    flm_prep_job job;
+    flm_prep_input input;
     int64_t files, accepted, unsound, documents;
 } fuzz;
 
