@@ -4,14 +4,14 @@
 
 /* Sizes of x f32 [B, L, d] with tokens i32 [B, L], E f32 [V, d] and g f32 [B]. */
 static flm_status check_embedding(const flm_tensor *x, const flm_tensor *E, const flm_tensor *tokens,
-                                  const flm_tensor *g, const char *what)
+                                  const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2], V = E->dim[0];
-    FLM_TRY(flm_tensor_expect(x, what, FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
-    FLM_TRY(flm_tensor_expect(E, what, FLM_DTYPE_F32, 2, (const int64_t[]){V, d}));
-    FLM_TRY(flm_tensor_expect(tokens, what, FLM_DTYPE_I32, 2, x->dim));
-    FLM_TRY(flm_tensor_expect(g, what, FLM_DTYPE_F32, 1, x->dim));
+    FLM_TRY(flm_tensor_expect(x, "x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
+    FLM_TRY(flm_tensor_expect(E, "E", FLM_DTYPE_F32, 2, (const int64_t[]){V, d}));
+    FLM_TRY(flm_tensor_expect(tokens, "tokens", FLM_DTYPE_I32, 2, x->dim));
+    FLM_TRY(flm_tensor_expect(g, "g", FLM_DTYPE_F32, 1, x->dim));
 done:
     return rc;
 }
@@ -20,8 +20,8 @@ flm_status flm_check_embed_state(const flm_tensor *x, const flm_tensor *noise, c
                                  const flm_tensor *tokens, const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(check_embedding(x, E, tokens, g, "embed_state"));
-    FLM_TRY(flm_tensor_expect(noise, "embed_state: noise", FLM_DTYPE_F32, 3, x->dim));
+    FLM_TRY(check_embedding(x, E, tokens, g));
+    FLM_TRY(flm_tensor_expect(noise, "noise", FLM_DTYPE_F32, 3, x->dim));
 done:
     return rc;
 }
@@ -31,11 +31,11 @@ flm_status flm_check_embed_learned(const flm_tensor *x, const flm_tensor *E, con
 {
     flm_status rc = FLM_OK;
     const int64_t R = x->dim[0], d = x->dim[1];
-    FLM_TRY(flm_tensor_expect(x, "embed_learned: x", FLM_DTYPE_F32, 2, (const int64_t[]){R, d}));
-    FLM_TRY(flm_tensor_expect(E, "embed_learned: E", FLM_DTYPE_F32, 2, (const int64_t[]){-1, d}));
-    FLM_TRY(flm_tensor_expect(P, "embed_learned: P", FLM_DTYPE_F32, 2, (const int64_t[]){-1, d}));
-    FLM_TRY(flm_tensor_expect(tokens, "embed_learned: token", FLM_DTYPE_I32, 1, &R));
-    FLM_TRY(flm_tensor_expect(positions, "embed_learned: position", FLM_DTYPE_I32, 1, &R));
+    FLM_TRY(flm_tensor_expect(x, "x", FLM_DTYPE_F32, 2, (const int64_t[]){R, d}));
+    FLM_TRY(flm_tensor_expect(E, "E", FLM_DTYPE_F32, 2, (const int64_t[]){-1, d}));
+    FLM_TRY(flm_tensor_expect(P, "P", FLM_DTYPE_F32, 2, (const int64_t[]){-1, d}));
+    FLM_TRY(flm_tensor_expect(tokens, "tokens", FLM_DTYPE_I32, 1, &R));
+    FLM_TRY(flm_tensor_expect(positions, "positions", FLM_DTYPE_I32, 1, &R));
 done:
     return rc;
 }
@@ -43,15 +43,15 @@ done:
 flm_status flm_check_embed_scatter(const flm_tensor *grad_E, const flm_tensor *grad_x, const flm_tensor *tokens,
                                    const flm_tensor *g)
 {
-    return check_embedding(grad_x, grad_E, tokens, g, "embed_scatter");
+    return check_embedding(grad_x, grad_E, tokens, g);
 }
 
 flm_status flm_check_sample_scale(const flm_tensor *y, const flm_tensor *x, const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect(x, "sample_scale: x", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(y, "sample_scale: y", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(g, "sample_scale: g", FLM_DTYPE_F32, 1, x->dim));
+    FLM_TRY(flm_tensor_expect(x, "x", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(y, "y", FLM_DTYPE_F32, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(g, "g", FLM_DTYPE_F32, 1, x->dim));
 done:
     return rc;
 }
@@ -60,11 +60,10 @@ flm_status flm_check_sample_combine(const flm_tensor *y, const flm_tensor *coeff
 {
     flm_status rc = FLM_OK;
     if (count < 1 || count > FLM_COMBINE_MAX)
-        FLM_FAIL(FLM_E_SHAPE, "sample_combine: %d tensors, must be 1 to %d", count, (int)FLM_COMBINE_MAX);
-    FLM_TRY(flm_check_act(y, "sample_combine: y", y->ndim, y->dim));
-    FLM_TRY(flm_tensor_expect(coefficient, "sample_combine: coefficient", FLM_DTYPE_F32, 2,
-                              (const int64_t[]){y->dim[0], count}));
-    for (int k = 0; k < count; k++) FLM_TRY(flm_tensor_expect(&x[k], "sample_combine: x", y->dtype, y->ndim, y->dim));
+        FLM_FAIL(FLM_E_SHAPE, "%d tensors, must be 1 to %d", count, (int)FLM_COMBINE_MAX);
+    FLM_TRY(flm_check_act(y, "y", y->ndim, y->dim));
+    FLM_TRY(flm_tensor_expect(coefficient, "coefficient", FLM_DTYPE_F32, 2, (const int64_t[]){y->dim[0], count}));
+    for (int k = 0; k < count; k++) FLM_TRY(flm_tensor_expect(&x[k], "x", y->dtype, y->ndim, y->dim));
 done:
     return rc;
 }
@@ -73,5 +72,5 @@ flm_status flm_check_normal(const flm_tensor *out, uint64_t stream, int64_t firs
 {
     (void)stream;
     (void)first_sample;
-    return flm_tensor_expect(out, "normal: out", FLM_DTYPE_F32, 3, out->dim);
+    return flm_tensor_expect(out, "out", FLM_DTYPE_F32, 3, out->dim);
 }

@@ -1,13 +1,13 @@
-/* backend_check_softmax.c - arguments of what is made over the vocabulary. See backend_check.h.
+/* backend_check_softmax.c - arguments of operations over the vocabulary. See backend_check.h.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 
-/* What is written over its operand has its rows where that has them. */
+/* An output in place of its operand must have the operand's row stride. */
 static flm_status check_in_place(const flm_tensor *to, const flm_tensor *from, const char *what)
 {
     flm_status rc = FLM_OK;
     if (to->data != NULL && to->data == from->data && flm_tensor_row_stride(to) != flm_tensor_row_stride(from))
-        FLM_FAIL(FLM_E_SHAPE, "%s has rows %lld apart, in place of rows %lld apart", what,
+        FLM_FAIL(FLM_E_SHAPE, "%s has row stride %lld but is in place of a tensor with row stride %lld", what,
                  (long long)flm_tensor_row_stride(to), (long long)flm_tensor_row_stride(from));
 done:
     return rc;
@@ -19,11 +19,11 @@ flm_status flm_check_softmax_xent(const flm_tensor *loss, const flm_tensor *grad
     flm_status rc = FLM_OK;
     const int64_t R = logits->dim[0], V = logits->dim[1];
     (void)scale;
-    FLM_TRY(flm_tensor_expect_rows(logits, "softmax_xent: logits", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
-    FLM_TRY(flm_tensor_expect(target, "softmax_xent: target", FLM_DTYPE_I32, 1, &R));
-    FLM_TRY(flm_tensor_expect(loss, "softmax_xent: loss", FLM_DTYPE_F32, 1, &R));
-    if (grad->data) FLM_TRY(flm_check_act_rows(grad, "softmax_xent: grad", 2, logits->dim));
-    FLM_TRY(check_in_place(grad, logits, "softmax_xent: grad"));
+    FLM_TRY(flm_tensor_expect_rows(logits, "logits", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
+    FLM_TRY(flm_tensor_expect(target, "target", FLM_DTYPE_I32, 1, &R));
+    FLM_TRY(flm_tensor_expect(loss, "loss", FLM_DTYPE_F32, 1, &R));
+    if (grad->data) FLM_TRY(flm_check_act_rows(grad, "grad", 2, logits->dim));
+    FLM_TRY(check_in_place(grad, logits, "grad"));
 done:
     return rc;
 }
@@ -31,9 +31,9 @@ done:
 flm_status flm_check_softmax(const flm_tensor *p, const flm_tensor *logits)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_tensor_expect_rows(logits, "softmax: logits", FLM_DTYPE_F32, 2, logits->dim));
-    FLM_TRY(flm_check_act_rows(p, "softmax: p", 2, logits->dim));
-    FLM_TRY(check_in_place(p, logits, "softmax: p"));
+    FLM_TRY(flm_tensor_expect_rows(logits, "logits", FLM_DTYPE_F32, 2, logits->dim));
+    FLM_TRY(flm_check_act_rows(p, "p", 2, logits->dim));
+    FLM_TRY(check_in_place(p, logits, "p"));
 done:
     return rc;
 }
@@ -42,10 +42,10 @@ flm_status flm_check_argmax(const flm_tensor *index, const flm_tensor *x)
 {
     flm_status rc = FLM_OK;
     const int64_t R = x->dim[0], V = x->dim[1];
-    FLM_TRY(flm_tensor_expect_rows(x, "argmax: x", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
-    FLM_TRY(flm_tensor_expect(index, "argmax: index", FLM_DTYPE_I32, 1, &R));
+    FLM_TRY(flm_tensor_expect_rows(x, "x", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
+    FLM_TRY(flm_tensor_expect(index, "index", FLM_DTYPE_I32, 1, &R));
     if (R > 0 && (V < 1 || V > INT32_MAX))
-        FLM_FAIL(FLM_E_SHAPE, "argmax: rows of %lld, must be of 1 to %ld", (long long)V, (long)INT32_MAX);
+        FLM_FAIL(FLM_E_SHAPE, "rows have %lld entries, must have 1 to %ld", (long long)V, (long)INT32_MAX);
 done:
     return rc;
 }
@@ -55,16 +55,16 @@ flm_status flm_check_distill_error(const flm_distill_error *p)
     flm_status rc = FLM_OK;
     const int64_t R = p->from->dim[0], V = p->from->dim[1];
     const int64_t logits[] = {R, V}, coefficients[] = {R, FLM_DISTILL_COEFFICIENTS};
-    FLM_TRY(flm_tensor_expect_rows(p->from, "distill_error: from", FLM_DTYPE_F32, 2, logits));
-    FLM_TRY(flm_tensor_expect_rows(p->to, "distill_error: to", FLM_DTYPE_F32, 2, logits));
-    FLM_TRY(flm_tensor_expect_rows(p->residual, "distill_error: residual", FLM_DTYPE_F32, 2, logits));
-    FLM_TRY(flm_tensor_expect(p->bias, "distill_error: bias", FLM_DTYPE_F32, 1, &V));
-    FLM_TRY(flm_tensor_expect(p->coefficient, "distill_error: coefficient", FLM_DTYPE_F32, 2, coefficients));
-    FLM_TRY(flm_tensor_expect(p->loss, "distill_error: loss", FLM_DTYPE_F32, 1, &R));
-    if (p->grad->data) FLM_TRY(flm_check_act_rows(p->grad, "distill_error: grad", 2, logits));
-    FLM_TRY(check_in_place(p->grad, p->residual, "distill_error: grad"));
-    FLM_TRY(check_in_place(p->grad, p->from, "distill_error: grad"));
-    if (R > 0 && V < 1) FLM_FAIL(FLM_E_SHAPE, "distill_error: rows without entries");
+    FLM_TRY(flm_tensor_expect_rows(p->from, "from", FLM_DTYPE_F32, 2, logits));
+    FLM_TRY(flm_tensor_expect_rows(p->to, "to", FLM_DTYPE_F32, 2, logits));
+    FLM_TRY(flm_tensor_expect_rows(p->residual, "residual", FLM_DTYPE_F32, 2, logits));
+    FLM_TRY(flm_tensor_expect(p->bias, "bias", FLM_DTYPE_F32, 1, &V));
+    FLM_TRY(flm_tensor_expect(p->coefficient, "coefficient", FLM_DTYPE_F32, 2, coefficients));
+    FLM_TRY(flm_tensor_expect(p->loss, "loss", FLM_DTYPE_F32, 1, &R));
+    if (p->grad->data) FLM_TRY(flm_check_act_rows(p->grad, "grad", 2, logits));
+    FLM_TRY(check_in_place(p->grad, p->residual, "grad"));
+    FLM_TRY(check_in_place(p->grad, p->from, "grad"));
+    if (R > 0 && V < 1) FLM_FAIL(FLM_E_SHAPE, "V is 0");
 done:
     return rc;
 }

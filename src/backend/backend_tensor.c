@@ -30,7 +30,7 @@ flm_tensor flm_tensor_make(void *data, flm_dtype dtype, int ndim, const int64_t 
 flm_tensor flm_tensor_2d_padded(void *data, flm_dtype dtype, int64_t a, int64_t b)
 {
     flm_tensor t = flm_tensor_2d(data, dtype, a, b);
-    if (b % FLM_TENSOR_PAD != 0) t.step = b + FLM_TENSOR_PAD - b % FLM_TENSOR_PAD;
+    if (b % FLM_TENSOR_PAD != 0) t.row_stride = b + FLM_TENSOR_PAD - b % FLM_TENSOR_PAD;
     return t;
 }
 
@@ -38,7 +38,7 @@ flm_tensor flm_tensor_none(void) { return (flm_tensor){NULL, FLM_DTYPE_F32, 1, {
 
 int64_t flm_tensor_elements(const flm_tensor *t) { return t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3]; }
 int64_t flm_tensor_last(const flm_tensor *t) { return t->dim[t->ndim - 1]; }
-int64_t flm_tensor_row_stride(const flm_tensor *t) { return t->step ? t->step : flm_tensor_last(t); }
+int64_t flm_tensor_row_stride(const flm_tensor *t) { return t->row_stride ? t->row_stride : flm_tensor_last(t); }
 bool flm_tensor_padded(const flm_tensor *t) { return flm_tensor_row_stride(t) != flm_tensor_last(t); }
 
 size_t flm_tensor_bytes(const flm_tensor *t)
@@ -65,7 +65,7 @@ flm_tensor flm_tensor_slice(const flm_tensor *t, int64_t first, int64_t count)
     flm_tensor s = *t;
     int64_t row = t->ndim == 1 ? 1 : t->dim[0] ? flm_tensor_rows(t) / t->dim[0] * flm_tensor_row_stride(t) : 0;
     assert(first >= 0 && count >= 0 && first + count <= t->dim[0]);
-    assert(t->ndim > 1 || t->step == 0);
+    assert(t->ndim > 1 || t->row_stride == 0);
     s.data = (char *)t->data + (size_t)(first * row) * flm_dtype_size(t->dtype);
     s.dim[0] = count;
     return s;
@@ -74,7 +74,7 @@ flm_tensor flm_tensor_slice(const flm_tensor *t, int64_t first, int64_t count)
 flm_tensor flm_tensor_flat(const flm_tensor *t)
 {
     flm_tensor flat = flm_tensor_2d(t->data, t->dtype, flm_tensor_rows(t), flm_tensor_last(t));
-    flat.step = t->step;
+    flat.row_stride = t->row_stride;
     return flat;
 }
 
@@ -84,7 +84,7 @@ const char *flm_tensor_describe(const flm_tensor *t, char *text, size_t size)
     for (int i = 0; i < t->ndim && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%" PRId64, i ? ", " : "", t->dim[i]);
     if (used < size && flm_tensor_padded(t))
-        used += (size_t)snprintf(text + used, size - used, "; step %" PRId64, t->step);
+        used += (size_t)snprintf(text + used, size - used, "; row stride %" PRId64, t->row_stride);
     if (used < size) snprintf(text + used, size - used, "]");
     return text;
 }
@@ -114,8 +114,7 @@ flm_status flm_tensor_expect(const flm_tensor *t, const char *what, flm_dtype dt
 
     FLM_TRY(flm_tensor_expect_rows(t, what, dtype, ndim, dim));
     if (flm_tensor_padded(t))
-        FLM_FAIL(FLM_E_SHAPE, "%s is %s: its rows must lie side by side", what,
-                 flm_tensor_describe(t, have, sizeof have));
+        FLM_FAIL(FLM_E_SHAPE, "%s is %s: its rows must be contiguous", what, flm_tensor_describe(t, have, sizeof have));
 done:
     return rc;
 }

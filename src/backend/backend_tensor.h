@@ -25,7 +25,7 @@ typedef struct flm_tensor {
     flm_dtype dtype;
     int ndim;                     /* 1..4; a tensor with data == NULL is "absent" where a prototype allows it */
     int64_t dim[FLM_TENSOR_DIMS]; /* elements; unused entries are 1 */
-    int64_t step;                 /* elements from one row of the last axis to the next; 0: they lie side by side */
+    int64_t row_stride;           /* elements from one row of the last axis to the next; 0: rows are contiguous */
 } flm_tensor;
 
 /* flm_dtype_size - bytes an element. */
@@ -75,7 +75,7 @@ flm_tensor flm_tensor_slice(const flm_tensor *t, int64_t first, int64_t count);
 /* flm_tensor_flat - the same elements as rows x last, padded alike. */
 flm_tensor flm_tensor_flat(const flm_tensor *t);
 
-/* flm_tensor_describe - "f32[2, 3, 4]", of padded rows "f32[2, 5; step 64]", into text (at most size bytes); returns
+/* flm_tensor_describe - "f32[2, 3, 4]", of padded rows "f32[2, 5; row stride 64]", into text (at most size bytes); returns
  * text. */
 const char *flm_tensor_describe(const flm_tensor *t, char *text, size_t size);
 

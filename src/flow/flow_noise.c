@@ -211,7 +211,7 @@ static flm_status make_factors(flm_noise_basis *basis)
         for (int i = 0; i <= j; i++) {
             const flm_tensor *T = &basis->T[j][i];
             flm_tensor block = flm_tensor_2d((double *)basis->R.data + j * d * kd + i * d, FLM_DTYPE_F64, d, d);
-            block.step = kd;
+            block.row_stride = kd;
             FLM_TRY(flm_op_cast(basis->be, T, &block));
             if (j > 0) FLM_TRY(flm_op_axpby(basis->be, T, i == 0 ? 1 : 0, first, (float)basis->s[j]));
         }

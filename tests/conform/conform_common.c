@@ -77,7 +77,7 @@ operand operand_rows(flm_dtype dtype, double size, int64_t a, int64_t b)
     const int odd = made++ % 2;
     flm_tensor t = flm_tensor_2d(NULL, dtype, a, b);
     if (conform_rows == CONFORM_NAN || (conform_rows == CONFORM_SOME && odd))
-        t.step = (b / FLM_TENSOR_PAD + 1 + odd) * FLM_TENSOR_PAD;
+        t.row_stride = (b / FLM_TENSOR_PAD + 1 + odd) * FLM_TENSOR_PAD;
     return operand_make(t, size);
 }
 
@@ -207,7 +207,7 @@ bool conform_refused(conform_call call, operand *o, int k, const void *arg)
         if (fault == 1) t->dtype = good.dtype == FLM_DTYPE_I32 ? FLM_DTYPE_F32 : FLM_DTYPE_I32;
         if (fault == 2) t->ndim += 1;
         if (fault == 3) t->dim[0] += 1;
-        if (fault == 4) t->step = -1;
+        if (fault == 4) t->row_stride = -1;
         refused = refused && call(conform_be[0], o, arg) == FLM_E_SHAPE;
         *t = good;
     }
@@ -218,7 +218,7 @@ bool conform_refused(conform_call call, operand *o, int k, const void *arg)
 bool conform_refused_padded(conform_call call, operand *o, int k, const void *arg)
 {
     const flm_tensor good = o[k].t;
-    o[k].t.step = (flm_tensor_last(&good) / FLM_TENSOR_PAD + 1) * FLM_TENSOR_PAD;
+    o[k].t.row_stride = (flm_tensor_last(&good) / FLM_TENSOR_PAD + 1) * FLM_TENSOR_PAD;
     const bool refused = call(conform_be[0], o, arg) == FLM_E_SHAPE;
     o[k].t = good;
     flm_err_clear();

@@ -52,7 +52,7 @@ double draw(void);
 /* Where element i of the tensor's own lies. */
 static inline int64_t place(const flm_tensor *t, int64_t i)
 {
-    return t->step == 0 ? i : i / flm_tensor_last(t) * t->step + i % flm_tensor_last(t);
+    return t->row_stride == 0 ? i : i / flm_tensor_last(t) * t->row_stride + i % flm_tensor_last(t);
 }
 
 static inline double get(const flm_tensor *t, int64_t i)

@@ -275,7 +275,7 @@ static void test_errors(void)
                conform_refused_padded(distill_error, moved, LOSS, &through),
            "distill_error: refuses padded coefficients, bias and losses");
     moved[GRAD].t = o[RESIDUAL].t;
-    moved[GRAD].t.step = FLM_TENSOR_PAD;
+    moved[GRAD].t.row_stride = FLM_TENSOR_PAD;
     tap_ok(distill_error(conform_be[0], moved, &through) == FLM_E_SHAPE,
            "distill_error: a gradient in place of errors whose rows lie elsewhere");
     operands_free(o, OPERANDS);

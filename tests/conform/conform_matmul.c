@@ -67,7 +67,7 @@ static int64_t raw_count(const flm_tensor *t) { return t->dim[0] * flm_tensor_ro
 static flm_tensor host_rows(flm_dtype dtype, int64_t rows, int64_t columns, double value, bool padded)
 {
     flm_tensor t = flm_tensor_2d(NULL, dtype, rows, columns);
-    if (padded) t.step = (columns / FLM_TENSOR_PAD + 1) * FLM_TENSOR_PAD;
+    if (padded) t.row_stride = (columns / FLM_TENSOR_PAD + 1) * FLM_TENSOR_PAD;
     t.data = malloc((size_t)raw_count(&t) * flm_dtype_size(dtype));
     if (!t.data) abort();
     for (int64_t i = 0; i < raw_count(&t); i++) put_raw(&t, i, value);
@@ -251,7 +251,7 @@ static void test_errors(void)
     p = good, p.gelu = &half;
     refused(FLM_E_SHAPE, &p, "gelu of another dtype than c");
     flm_tensor padded = square;
-    padded.step = FLM_TENSOR_PAD;
+    padded.row_stride = FLM_TENSOR_PAD;
     p = good, p.b = &padded;
     refused(FLM_E_SHAPE, &p, "b padded");
     p = good, p.c = &padded, p.gelu = &result;

@@ -206,7 +206,7 @@ static void test_errors(void)
     conform_refuses(softmax, s, 2, NULL, "softmax");
     const flm_tensor p = s[0].t;
     s[0].t = s[1].t;
-    s[0].t.step = FLM_TENSOR_PAD;
+    s[0].t.row_stride = FLM_TENSOR_PAD;
     tap_ok(softmax(conform_be[0], s, NULL) == FLM_E_SHAPE, "softmax: p in place of logits whose rows lie elsewhere");
     s[0].t = p;
     flm_err_clear();

@@ -149,7 +149,7 @@ flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
     plain.bias = plain.gelu = NULL;
     if (apart) {
         sum.dtype = FLM_DTYPE_F32;
-        sum.step = 0;
+        sum.row_stride = 0;
         FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, flm_tensor_bytes(&sum), &sum.data));
         plain.c = &sum;
     }

@@ -307,7 +307,7 @@ static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
         to[i] = *from[i];
         if (from[i]->dtype == FLM_DTYPE_F32) continue;
         to[i].dtype = FLM_DTYPE_F32;
-        to[i].step = 0;
+        to[i].row_stride = 0;
         to[i].data = (char *)scratch + at[i];
         if (i < 2) FLM_TRY(flm_cpu_cast(be, &to[i], from[i]));
     }

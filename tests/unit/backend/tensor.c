@@ -66,7 +66,7 @@ static void test_padded(void)
            "a slice begins at its row and stays padded");
     s = flm_tensor_slice(&t, 7, 0);
     tap_ok(s.data == data + 7 * 128 && flm_tensor_bytes(&s) == 0, "an empty slice at the end");
-    tap_ok(strcmp(flm_tensor_describe(&t, text, sizeof text), "f32[7, 65; step 128]") == 0, "described: %s", text);
+    tap_ok(strcmp(flm_tensor_describe(&t, text, sizeof text), "f32[7, 65; row stride 128]") == 0, "described: %s", text);
     int64_t count, n;
     const flm_tensor bare = flm_tensor_2d(data, FLM_DTYPE_F32, 7, 65);
     flm_tensor_runs(&bare, &bare, &count, &n);
@@ -76,13 +76,13 @@ static void test_padded(void)
     flm_tensor_runs(&t, &bare, &count, &n);
     tap_ok(count == 7 && n == 65, "either of them");
     even = flm_tensor_2d_padded(data, FLM_DTYPE_BF16, 7, 128);
-    tap_ok(flm_tensor_row_stride(&even) == 128 && !flm_tensor_padded(&even) && even.step == 0 &&
+    tap_ok(flm_tensor_row_stride(&even) == 128 && !flm_tensor_padded(&even) && even.row_stride == 0 &&
                flm_tensor_bytes(&even) == 1792,
            "a multiple of %d needs no padding", FLM_TENSOR_PAD);
     even = flm_tensor_2d_padded(NULL, FLM_DTYPE_F32, 7, 0);
     tap_ok(flm_tensor_bytes(&even) == 0 && !flm_tensor_padded(&even), "nor do rows of nothing");
     wide = flm_tensor_3d(data, FLM_DTYPE_F32, 2, 3, 65);
-    wide.step = 128;
+    wide.row_stride = 128;
     s = flm_tensor_slice(&wide, 1, 1);
     flat = flm_tensor_flat(&wide);
     tap_ok(s.data == data + 3 * 128 && flat.dim[0] == 6 && flat.dim[1] == 65 && flm_tensor_row_stride(&flat) == 128 &&
@@ -90,17 +90,17 @@ static void test_padded(void)
            "three axes: sliced and flat");
     tap_ok(flm_tensor_expect_rows(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_OK, "expected where rows may be padded");
     tap_ok(flm_tensor_expect(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_E_SHAPE &&
-               strstr(flm_err_message(), "x is f32[7, 65; step 128]: its rows must lie side by side"),
+               strstr(flm_err_message(), "x is f32[7, 65; row stride 128]: its rows must be contiguous"),
            "refused elsewhere: %s", flm_err_message());
-    t.step = 65;
+    t.row_stride = 65;
     tap_ok(flm_tensor_expect(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_OK && !flm_tensor_padded(&t) &&
                strcmp(flm_tensor_describe(&t, text, sizeof text), "f32[7, 65]") == 0,
            "a step of a row's size is none");
-    t.step = 64;
+    t.row_stride = 64;
     tap_ok(flm_tensor_expect_rows(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_E_SHAPE &&
                flm_tensor_expect(&t, "x", FLM_DTYPE_F32, 2, same) == FLM_E_SHAPE,
            "rows that overlap: %s", flm_err_message());
-    t.step = 128;
+    t.row_stride = 128;
     tap_ok(flm_tensor_expect_rows(&t, "x", FLM_DTYPE_BF16, 2, same) == FLM_E_SHAPE &&
                flm_tensor_expect_rows(&t, "x", FLM_DTYPE_F32, 2, (const int64_t[]){7, 128}) == FLM_E_SHAPE,
            "padded rows of another dtype or size");
