@@ -1,38 +1,39 @@
-/* backend.h - a device: its memory, its stream and its ops, as three const tables.
+/* backend.h - a device: its memory, its stream and its operations.
  *
- * Model and flow code is written once against these tables; the dtype is a run-time value. Everything is queued in
- * order on the backend's one compute stream; host code that reads a result calls stream->sync first. (On the CPU
- * calls complete before they return and sync does nothing.)
- * Refuses: knowledge of networks, files or ranks. SPDX-License-Identifier: Apache-2.0 */
+ * Model and flow code is written once against this interface; the dtype is a run-time value. Everything is queued in
+ * order on the backend's one compute stream; host code calls stream->sync before it reads a result. (On the CPU, calls
+ * complete before they return and sync does nothing.) The operations are called as flm_op_<name> (backend_ops.h).
+ * Leaves to others: networks, files, ranks. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BACKEND_H
 #define FLM_BACKEND_H
 
 #include "backend/backend_tensor.h"
 
 typedef struct flm_backend flm_backend;
-struct flm_ops; /* backend_ops.h */
+struct flm_ops; /* backend_internal.h */
 
 typedef struct flm_memory {
-    /* alloc - bytes aligned to 64, undefined contents. Errors: FLM_E_NOMEM saying how much was asked and is free. */
+    /* alloc - memory aligned to 64 bytes, contents undefined. Errors: FLM_E_NOMEM with the bytes asked for and free. */
     flm_status (*alloc)(flm_backend *be, size_t bytes, void **out);
     /* release - accepts NULL. */
     void (*release)(flm_backend *be, void *data);
-    /* host_alloc, host_release - host memory that copies fastest (pinned, where that means something); accepts NULL. */
+    /* host_alloc, host_release - host memory that copies fastest (pinned, where the device has that); release accepts
+     * NULL. */
     flm_status (*host_alloc)(flm_backend *be, size_t bytes, void **out);
     void (*host_release)(flm_backend *be, void *data);
-    /* to_device, to_host, copy - queued; host buffers must stay until sync unless they came from host_alloc and the
-     * caller syncs itself. zero - bytes of zeros. */
+    /* to_device, to_host, copy - queued; a host buffer must stay unchanged until the next sync, whether it came from
+     * host_alloc or not. zero - set to zero bytes. */
     flm_status (*to_device)(flm_backend *be, void *device, const void *host, size_t bytes);
     flm_status (*to_host)(flm_backend *be, void *host, const void *device, size_t bytes);
     flm_status (*copy)(flm_backend *be, void *to, const void *from, size_t bytes);
     flm_status (*zero)(flm_backend *be, void *device, size_t bytes);
-    /* available - bytes free now, for reports and messages. */
+    /* available - bytes free now, for reports and error messages. */
     flm_status (*available)(flm_backend *be, size_t *bytes);
 } flm_memory;
 
 typedef struct flm_stream {
     flm_status (*sync)(flm_backend *be); /* wait until everything queued is done; reports late errors */
-    /* handle - the device's own name of the stream (cudaStream_t), for its transport; a slot left NULL: it has none. */
+    /* handle - the device's own stream (cudaStream_t), for its transport; NULL where there is none. */
     void *(*handle)(const flm_backend *be);
 } flm_stream;
 
@@ -44,35 +45,35 @@ struct flm_backend {
     const flm_memory *memory;
     const flm_stream *stream;
     const struct flm_ops *ops;
-    bool host_memory;                        /* device pointers can be read by the host, and given to MPI */
+    bool host_memory;                        /* the host may read device pointers and pass them to MPI */
     void *state;                             /* the implementation's own */
     const struct flm_backend_driver *driver; /* the registry's: backend_internal.h */
 };
 
-/* PLAN stands for a GPU that is not there: memory on it is counted and never used, ops do nothing and succeed, values
- * cannot be fetched (FLM_E_UNSUPPORTED), AUTO precision is bf16. */
+/* PLAN is the dry run of a GPU: memory is counted and never used, operations do nothing and succeed, values cannot be
+ * copied back (FLM_E_UNSUPPORTED), AUTO precision is bf16. */
 typedef enum flm_device { FLM_DEVICE_AUTO, FLM_DEVICE_CPU, FLM_DEVICE_CUDA, FLM_DEVICE_PLAN } flm_device;
 typedef enum flm_precision { FLM_PRECISION_AUTO, FLM_PRECISION_BF16, FLM_PRECISION_FP32 } flm_precision;
 
-/* flm_backend_create - open a device. threads: OpenMP threads of the CPU backend, 0 = as the environment says;
- * local_rank: this rank's number on its node, which chooses among several devices. AUTO: a GPU where there is one,
+/* flm_backend_create - open a device. threads: OpenMP threads of the CPU backend, 0 = OMP_NUM_THREADS or all cores;
+ * local_rank: this rank's number on its node, which selects one of several devices. AUTO: a GPU if there is one,
  * else the CPU.
  * Collective: no. Errors: FLM_E_UNSUPPORTED for a device that is not built in or not there; FLM_E_DEVICE. */
 flm_status flm_backend_create(flm_device device, int threads, int local_rank, flm_backend **out);
 
-/* flm_backend_destroy - accepts NULL, nulls it. */
+/* flm_backend_destroy - accepts NULL; sets *be to NULL. */
 void flm_backend_destroy(flm_backend **be);
 
-/* flm_backend_precision - resolve AUTO: BF16 where the device multiplies bf16 faster than fp32, else FP32. */
+/* flm_backend_precision - resolve AUTO: BF16 where matmuls of bf16 are faster than of fp32, else FP32. */
 flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);
 
-/* flm_backend_chunk - rows of V logits to hold at once where nobody says. On the host about 16 M logits, at least 64
- * rows. On a GPU about 256 M, a multiple of 128 rows (1.5 GiB with their bf16 gradient): every chunk reads the V x d
- * matrix twice and reads and writes its f32 gradient, 460 MB at V = 50258, d = 768; so that is little beside the
- * logits. */
+/* flm_backend_chunk - default number of rows of V logits to hold at once. On the host about 16 M logits, at least 64
+ * rows. On a GPU about 256 M logits (1.5 GiB with their bf16 gradient), a multiple of 128 rows: each chunk reads the
+ * V x d matrix twice and reads and writes its f32 gradient (460 MB at V = 50258, d = 768), which should be little
+ * beside the logits. */
 int64_t flm_backend_chunk(const flm_backend *be, int64_t V);
 
-/* flm_backend_to_host - memory->to_host of a tensor's elements, rows side by side: without the padding. */
+/* flm_backend_to_host - memory->to_host of a tensor's elements without the padding of its rows. */
 flm_status flm_backend_to_host(flm_backend *be, void *host, const flm_tensor *t);
 
 /* flm_backend_describe - one line for logs: device, threads, instruction sets, library versions. */

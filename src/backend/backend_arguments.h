@@ -1,18 +1,18 @@
-/* backend_arguments.h - the arguments of those ops that take many: see backend_ops.h, whose conventions hold here.
+/* backend_arguments.h - argument structs of the operations that take many; the conventions of backend_ops.h apply.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BACKEND_ARGUMENTS_H
 #define FLM_BACKEND_ARGUMENTS_H
 
 #include "backend/backend.h"
 
-/* A matrix product and what is fused to it. C = op(A) op(B) [+ C] [+ bias], then optionally GELU. Padded rows: a, and c
- * where there is no gelu. */
+/* A matmul with its fused epilogue: C = op(A) op(B) [+ C] [+ bias], then optionally GELU. Rows of a may be padded, and
+ * rows of c if there is no gelu. */
 typedef struct flm_matmul {
-    const flm_tensor *a, *b;       /* act, 2-D: op(a) is [M, K], op(b) is [K, N]; f32 or bf16, both the same */
+    const flm_tensor *a, *b;       /* act, 2-D, of the same dtype: op(a) is [M, K], op(b) is [K, N] */
     bool transpose_a, transpose_b; /* stored as [K, M], [N, K] */
     const flm_tensor *c;           /* [M, N] f32 or bf16; accumulation is always fp32 */
     bool accumulate;               /* C += (f32 C only) */
-    const flm_tensor *bias;        /* NULL or f32 [N], added to every row; a backend may round it to c's dtype first */
+    const flm_tensor *bias;        /* NULL, or f32 [N] added to every row; a backend may round it to c's dtype first */
     const flm_tensor *gelu;        /* NULL, or [M, N] like c: gelu = gelu_tanh(c, rounded or not), c keeps the value
                                       before it */
 } flm_matmul;

@@ -70,7 +70,7 @@ flm_status flm_cpu_gelu_backward(flm_backend *be, const flm_tensor *grad_x, cons
     flm_status rc = FLM_OK;
     const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M);
     void *scratch = NULL;
-    FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
     float *sums = scratch;
     const size_t size = flm_dtype_size(x->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))

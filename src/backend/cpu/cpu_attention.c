@@ -124,7 +124,7 @@ flm_status flm_cpu_attention(flm_backend *be, const flm_tensor *o, const flm_ten
     if (flm_tensor_elements(qkv) == 0) goto done;
     int64_t floats = forward_scratch_floats(&n), parts = head_parts(&n, threads);
     int64_t tiles = (n.L + QUERIES - 1) / QUERIES;
-    FLM_TRY(flm_cpu_scratch(be, 1, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ATTENTION, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
     for (int64_t task = 0; task < n.B * H * parts; task++) {
         int64_t part = task % parts, head = task / parts % H, b = task / parts / H;

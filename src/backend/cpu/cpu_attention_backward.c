@@ -136,7 +136,7 @@ flm_status flm_cpu_attention_backward(flm_backend *be, const flm_tensor *grad_qk
     const float *angles = rope->data;
     if (flm_tensor_elements(qkv) == 0) goto done;
     int64_t floats = backward_scratch_floats(&n);
-    FLM_TRY(flm_cpu_scratch(be, 1, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ATTENTION, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
     for (int64_t task = 0; task < n.B * H; task++) {
         int64_t head = task % H, b = task / H;

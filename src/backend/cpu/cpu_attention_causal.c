@@ -142,7 +142,7 @@ flm_status flm_cpu_attention_causal(flm_backend *be, const flm_tensor *o, const 
     const int threads = flm_cpu_threads(be);
     FLM_TRY(causal_sizes_of(qkv, starts, H, &n));
     const int64_t floats = causal_scratch_floats(&n), end = n.starts[n.B];
-    FLM_TRY(flm_cpu_scratch(be, 1, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ATTENTION, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
     if (end < n.R) memset(row_at(o, end, 0), 0, (size_t)((n.R - end) * n.d) * flm_dtype_size(n.dtype));
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
     for (int64_t task = 0; task < n.B * H; task++) {

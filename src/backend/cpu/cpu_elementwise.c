@@ -26,7 +26,7 @@ flm_status flm_cpu_column_sum(flm_backend *be, const flm_tensor *out, const flm_
     const int64_t M = x->dim[0], N = x->dim[1], blocks = flm_cpu_row_blocks(M), parts = (N + COLUMNS - 1) / COLUMNS,
                   step = flm_tensor_row_stride(x);
     void *scratch = NULL;
-    FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_SUMS, (size_t)(blocks * N) * sizeof(float), &scratch));
     float *sums = scratch;
     const size_t size = flm_dtype_size(x->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -142,7 +142,7 @@ static flm_status sum_all(flm_backend *be, const flm_tensor *out, const flm_tens
     flm_status rc = FLM_OK;
     const int64_t n = flm_tensor_elements(x), blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
     void *scratch = NULL;
-    FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)blocks * sizeof(double), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_SUMS, (size_t)blocks * sizeof(double), &scratch));
     double *sums = scratch, total = *(const double *)out->data;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t block = 0; block < blocks; block++) {

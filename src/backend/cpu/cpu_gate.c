@@ -125,7 +125,7 @@ flm_status flm_cpu_gate_residual_backward(flm_backend *be, const flm_tensor *gra
     const int64_t B = grad_y->dim[0], L = grad_y->dim[1], d = grad_y->dim[2], blocks = flm_cpu_row_blocks(L);
     void *scratch = NULL;
     const drop p = drop_make(dropout);
-    FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(B * blocks * d) * sizeof(float), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_SUMS, (size_t)(B * blocks * d) * sizeof(float), &scratch));
     float *sums = scratch;
     const bool bf16 = branch->dtype == FLM_DTYPE_BF16;
     const size_t size = flm_dtype_size(branch->dtype);

@@ -11,7 +11,6 @@
 #include <string.h>
 
 enum {
-    SLOT_ALGEBRA = 3,
     STRIP = 8,        /* columns of a strip: one register of AVX-512 */
     PANEL_ROWS = 256, /* a strip of a panel is 16 KiB: two and a third fit the first-level cache */
     PAIR = 2 * STRIP  /* columns of G's blocks */
@@ -118,7 +117,7 @@ flm_status flm_cpu_gram(flm_backend *be, const flm_tensor *G, const flm_tensor *
     void *scratch = NULL;
 
     const int64_t of_a = strips_of(p.Ka) * STRIP * PANEL_ROWS, of_b = strips_of(p.Kb) * STRIP * PANEL_ROWS;
-    FLM_TRY(flm_cpu_scratch(be, SLOT_ALGEBRA, (size_t)(of_a + (same ? 0 : of_b)) * sizeof(double), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ALGEBRA, (size_t)(of_a + (same ? 0 : of_b)) * sizeof(double), &scratch));
     p.a = scratch;
     p.b = same ? p.a : p.a + of_a;
 

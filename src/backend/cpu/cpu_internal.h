@@ -18,7 +18,15 @@
 #define FLM_SIMD
 #endif
 
-enum { FLM_CPU_SLOTS = 6 };
+/* Scratch memory by what it is for. */
+enum {
+    FLM_CPU_SUMS,      /* partial sums of a reduction */
+    FLM_CPU_ATTENTION, /* tiles of attention */
+    FLM_CPU_ALGEBRA,   /* packed operands of gram */
+    FLM_CPU_ONEDNN,    /* oneDNN's own scratchpad */
+    FLM_CPU_CONVERTED, /* operands converted for oneDNN */
+    FLM_CPU_SLOTS
+};
 
 /* The backend's state, flm_backend.state. */
 typedef struct flm_cpu {
@@ -34,9 +42,8 @@ typedef struct flm_cpu {
 /* cpu_memory.c; needs no state, so it also serves a backend that is not whole yet. */
 extern const flm_memory flm_cpu_memory;
 
-/* flm_cpu_scratch - bytes of 64-aligned memory that stays until the next call with the same slot; grows when first
- * asked for more, never shrinks. Slot 0: reductions; 1: attention; 2: softmax; 3: linear algebra; 4: oneDNN's own;
- * 5: operands converted for oneDNN. Errors: FLM_E_NOMEM. */
+/* flm_cpu_scratch - bytes of 64-aligned memory that stay valid until the next call with the same slot. A slot grows
+ * when more is asked for and never shrinks. Errors: FLM_E_NOMEM. */
 flm_status flm_cpu_scratch(flm_backend *be, int slot, size_t bytes, void **out);
 
 /* flm_cpu_threads - OpenMP threads of this backend; every parallel region says num_threads(flm_cpu_threads(be)). */

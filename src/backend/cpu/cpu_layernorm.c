@@ -138,7 +138,7 @@ flm_status flm_cpu_layernorm_modulate_backward(flm_backend *be, const flm_tensor
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2], blocks = flm_cpu_row_blocks(L);
     const int threads = flm_cpu_threads(be);
     void *scratch = NULL;
-    FLM_TRY(flm_cpu_scratch(be, FLM_SLOT_SUMS, (size_t)(B * blocks * 2 * d) * sizeof(float), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_SUMS, (size_t)(B * blocks * 2 * d) * sizeof(float), &scratch));
     float *sums = scratch;
     const size_t size = flm_dtype_size(grad_y->dtype);
 #pragma omp parallel for num_threads(threads)

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 64, SLOT_ONEDNN = 4, SLOT_CONVERTED = 5 };
+enum { BUCKETS = 64 };
 
 enum {
     FLAG_BF16 = 1,        /* a and b are bf16, else f32 */
@@ -223,7 +223,7 @@ static flm_status product_execute(flm_backend *be, const product *p)
         {DNNL_ARG_SRC, p->a}, {DNNL_ARG_WEIGHTS, p->b}, {DNNL_ARG_DST, p->c}, {DNNL_ARG_SCRATCHPAD, p->scratch}};
     int count = 4;
 
-    FLM_TRY(flm_cpu_scratch(be, SLOT_ONEDNN, p->scratch_bytes, &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ONEDNN, p->scratch_bytes, &scratch));
     FLM_DNNL(dnnl_memory_set_data_handle(p->scratch, scratch));
     if (p->bias) args[count++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, p->bias};
     FLM_DNNL(dnnl_primitive_execute(p->primitive, dnn->stream, count, args));
@@ -302,7 +302,7 @@ static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
         size_t bytes = from[i]->dtype == FLM_DTYPE_F32 ? 0 : (size_t)flm_tensor_elements(from[i]) * sizeof(float);
         at[i + 1] = at[i] + (bytes + 63) / 64 * 64;
     }
-    FLM_TRY(flm_cpu_scratch(be, SLOT_CONVERTED, at[3], &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_CONVERTED, at[3], &scratch));
     for (int i = 0; i < 3; i++) {
         to[i] = *from[i];
         if (from[i]->dtype == FLM_DTYPE_F32) continue;

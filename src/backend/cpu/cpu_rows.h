@@ -7,7 +7,6 @@
 #include "backend/cpu/cpu_math.h"
 
 enum {
-    FLM_SLOT_SUMS = 0,  /* scratch slot of partial sums */
     FLM_ROW_BLOCK = 64, /* rows summed in fp32 by one task; the blocks' sums are added in fp64 and in order */
     FLM_BLOCK = 16384   /* elements a task of the elementwise ops takes */
 };
