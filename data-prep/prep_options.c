@@ -13,48 +13,54 @@ static const char *const on_bad_line_names[] = {"skip", "fail", NULL};
 
 const flm_option flm_prep_options[] = {
     {"out", FLM_OPTION_STRING, AT(out), NULL, 0, 0, NULL, "Output", "DIR",
-     "Shard directory to make, or to go on with after an interruption", false},
+     "Shard directory to create, or to resume after an interruption", false},
     {"shard-bytes", FLM_OPTION_INT, AT(shard_bytes), "268435456", 1, 1099511627776.0, NULL, "Output", "N",
-     "Bytes of tokens and checksums a shard", false},
+     "Maximum size in bytes of the tokens and checksums of a shard file", false},
     {"corpus", FLM_OPTION_STRING, AT(corpus), "text", 0, 0, NULL, "Corpus", "NAME",
-     "lm1b: an archive of LM1B's layout, its held-out part for validation; owt: one of OpenWebText's, its last 100000 "
-     "documents for validation; any other name is for the record",
+     "Name of the corpus, recorded in the shards. lm1b: an archive with LM1B's layout, whose held-out files become the "
+     "validation split. owt: an archive with OpenWebText's layout. These two change the defaults of other options, as "
+     "noted there",
      false},
     {"documents", FLM_OPTION_CHOICE, AT(documents), "line", 0, 0, documents_names, "Corpus", "KIND",
-     "What a document is: a line, what stands between blank lines, or a file; white space alone is none (owt: file)",
+     "What a document is: a line, a block of lines between blank lines, or a file; one of only white space is ignored "
+     "(--corpus owt: file)",
      false},
     {"clean", FLM_OPTION_CHOICE, AT(clean), "none", 0, 0, clean_names, "Corpus", "KIND",
-     "Clean a document as that corpus's publisher does (lm1b: lm1b; owt: owt)", false},
+     "Clean documents as the publisher of this corpus does (--corpus lm1b: lm1b; owt: owt)", false},
     {"format", FLM_OPTION_CHOICE, AT(format), "auto", 0, 0, format_names, "Corpus", "KIND",
-     "What a text file is; auto: lines of JSON where its name ends in .jsonl or .ndjson", false},
-    {"field", FLM_OPTION_STRING, AT(field), "text", 0, 0, NULL, "Corpus", "NAME", "Where a line of JSON has its text",
-     false},
+     "Format of text files; auto: jsonl if the name ends in .jsonl or .ndjson, else text", false},
+    {"field", FLM_OPTION_STRING, AT(field), "text", 0, 0, NULL, "Corpus", "NAME",
+     "Field of a line of JSON that contains the text", false},
     {"members", FLM_OPTION_STRING, AT(members), "", 0, 0, NULL, "Corpus", "PATTERN",
-     "Members of archives that are text, as the shell matches names, * also over /; empty: .txt, .text, .jsonl, "
-     ".ndjson",
+     "Members of archives to read, as a shell pattern whose * also matches /; empty: names that end in .txt, .text, "
+     ".jsonl or .ndjson",
      false},
     {"on-bad-line", FLM_OPTION_CHOICE, AT(on_bad_line), "fail", 0, 0, on_bad_line_names, "Corpus", "WHAT",
-     "With a line that is no JSON or has no such text: pass it over and count it, or fail", false},
+     "How to treat a line that is not JSON or lacks the field: skip (and count) or fail", false},
     {"tokenizer", FLM_OPTION_STRING, AT(tokenizer_name), "bytes", 0, 0, NULL, "Tokeniser", "NAME",
-     "bytes, bert-base-uncased or gpt2 (lm1b: bert-base-uncased; owt: gpt2)", false},
+     "Tokeniser: bytes, bert-base-uncased or gpt2 (--corpus lm1b: bert-base-uncased; owt: gpt2)", false},
     {"vocab", FLM_OPTION_STRING, AT(vocab), "", 0, 0, NULL, "Tokeniser", "FILE",
-     "Another vocabulary of it: vocab.txt, vocab.json with --merges, or tokenizer.json", false},
-    {"merges", FLM_OPTION_STRING, AT(merges), "", 0, 0, NULL, "Tokeniser", "FILE", "The merges of a vocab.json", false},
+     "Vocabulary instead of the published one: vocab.txt, vocab.json (with --merges) or tokenizer.json", false},
+    {"merges", FLM_OPTION_STRING, AT(merges), "", 0, 0, NULL, "Tokeniser", "FILE",
+     "merges.txt that belongs to the vocab.json of --vocab", false},
     {"document-bytes", FLM_OPTION_INT, AT(document_bytes), "16777216", 1, 1073741824, NULL, "Limits", "N",
-     "Bytes of the largest document allowed; a rank may need 25 times as much memory", false},
+     "Maximum size of a document in bytes; a rank may need 25 times as much memory", false},
     {"ratio", FLM_OPTION_INT, AT(ratio), "1000", 1, 1000000000, NULL, "Limits", "N",
-     "Bytes allowed to come out of a byte of a compressed file, the first 16 MiB aside", false},
+     "Maximum expansion of compressed input, in bytes of output per byte of the file; the first 16 MiB of output are "
+     "exempt",
+     false},
     {"nesting", FLM_OPTION_INT, AT(nesting), "8", 1, 32, NULL, "Limits", "N",
-     "Compressions and archives allowed one in another; a .tar.gz is two", false},
+     "Maximum number of compressions and archives inside one another; a .tar.gz is two", false},
     {"length", FLM_OPTION_INT, AT(length), "128", 3, 1048576, NULL, "Packing", "L",
-     "Ids a row, its begin and end included (owt: 1024)", false},
+     "Length of a row in ids, begin and end ids included (--corpus owt: 1024)", false},
     {"group-docs", FLM_OPTION_INT, AT(group_docs), "1000", 0, 2147483647, NULL, "Packing", "N",
-     "Documents packed together and the unit of parallel work; 0: all", false},
+     "Number of documents that are packed together, the unit of parallel work; 0: all of them", false},
     {"valid-last", FLM_OPTION_INT, AT(valid_last), "0", 0, 9007199254740992.0, NULL, "Validation", "N",
-     "Set the last N documents apart (owt: 100000)", false},
-    {"valid", FLM_OPTION_LIST, AT(valid), "", 0, 0, NULL, "Validation", "FILE[,FILE]", "Or take these files", false},
+     "Use the last N documents for validation (--corpus owt: 100000)", false},
+    {"valid", FLM_OPTION_LIST, AT(valid), "", 0, 0, NULL, "Validation", "FILE[,FILE]", "Use these files for validation",
+     false},
     {"verify", FLM_OPTION_STRING, AT(verify), NULL, 0, 0, NULL, "Checking", "DIR",
-     "Read every row of a shard directory against its checksum, and do nothing else", false},
+     "Only verify the checksum of every row of this shard directory", false},
 };
 const int flm_prep_options_count = sizeof flm_prep_options / sizeof flm_prep_options[0];
 
@@ -63,8 +69,8 @@ const char *flm_corpus_clean_name(int clean) { return clean_names[clean]; }
 const char *flm_corpus_format_name(int format) { return format_names[format]; }
 const char *flm_corpus_bad_line_name(int on_bad_line) { return on_bad_line_names[on_bad_line]; }
 
-/* The inputs: the positional arguments; then the files of --valid or, where inputs have parts, the held-out part of each
- * positional argument. */
+/* The inputs: the positional arguments; then the files of --valid or, where inputs have parts, the held-out part of
+ * each positional argument. */
 static flm_status list_inputs(flm_prep_job *job, const flm_options *options)
 {
     flm_status rc = FLM_OK;
@@ -99,15 +105,18 @@ flm_status flm_prep_job_check(flm_prep_job *job, const flm_options *options)
     flm_corpus_apply_defaults(job, options);
     FLM_TRY(list_inputs(job, options));
     if (*job->verify) {
-        if (job->inputs_count > 0 || *job->out) FLM_FAIL(FLM_E_USAGE, "--verify cannot be combined with --out or input files");
+        if (job->inputs_count > 0 || *job->out)
+            FLM_FAIL(FLM_E_USAGE, "--verify cannot be combined with --out or input files");
         goto done;
     }
     if (!*job->out) FLM_FAIL(FLM_E_USAGE, "--out DIR is required");
     if (job->valid_inputs == 0) FLM_FAIL(FLM_E_USAGE, "no input: name the files to read");
     if (*job->valid && job->valid_last > 0) FLM_FAIL(FLM_E_USAGE, "--valid cannot be combined with --valid-last");
     if (!*job->corpus || strlen(job->corpus) >= sizeof job->info.corpus || strpbrk(job->corpus, "\n\r"))
-        FLM_FAIL(FLM_E_USAGE, "--corpus: expected a name of 1 to %zu bytes without line ends", sizeof job->info.corpus - 1);
-    if (!*job->field || strpbrk(job->field, "\n\r")) FLM_FAIL(FLM_E_USAGE, "--field: expected a name without line ends");
+        FLM_FAIL(FLM_E_USAGE, "--corpus: expected a name of 1 to %zu bytes without line ends",
+                 sizeof job->info.corpus - 1);
+    if (!*job->field || strpbrk(job->field, "\n\r"))
+        FLM_FAIL(FLM_E_USAGE, "--field: expected a name without line ends");
     if (strpbrk(job->members, "\n\r")) FLM_FAIL(FLM_E_USAGE, "--members: expected a pattern without line ends");
     rc = flm_tokenizer_create_from(job->tokenizer_name, job->vocab, job->merges, &job->tokenizer);
     FLM_TRY(rc == FLM_E_ARG ? flm_err_prefix(FLM_E_USAGE, "--tokenizer") : rc);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_FREQUENT = 10, SHOW_DOCUMENTS = 64 };
+enum { TOP_TOKENS = 10, SHOW_DOCUMENTS = 64 };
 
 /* The current pass, on this rank. Rank 0 shows its own share, which is representative of all. */
 static struct pass {
@@ -86,11 +86,11 @@ done:
     return rc;
 }
 
-static flm_status print_most_frequent(const flm_prep_job *job)
+static flm_status print_top_tokens(const flm_prep_job *job)
 {
     flm_status rc = FLM_OK;
     const int64_t V = job->info.vocabulary.V;
-    int32_t best[MOST_FREQUENT];
+    int32_t best[TOP_TOKENS];
     int count = 0;
 
     for (int32_t id = 0; id < V;
@@ -98,8 +98,8 @@ static flm_status print_most_frequent(const flm_prep_job *job)
         int at = count;
         if (job->token_counts[id] == 0) continue;
         while (at > 0 && job->token_counts[best[at - 1]] < job->token_counts[id]) at--;
-        if (at == MOST_FREQUENT) continue;
-        if (count < MOST_FREQUENT) count++;
+        if (at == TOP_TOKENS) continue;
+        if (count < TOP_TOKENS) count++;
         memmove(best + at + 1, best + at, (size_t)(count - 1 - at) * sizeof *best);
         best[at] = id;
     }
@@ -158,7 +158,7 @@ flm_status flm_prep_report(const flm_prep_job *job)
                (long long)s->dropped);
     }
     print_times();
-    FLM_TRY(print_most_frequent(job));
+    FLM_TRY(print_top_tokens(job));
 done:
     return rc;
 }
