@@ -30,13 +30,17 @@ flm_status flm_cuda_embed_scatter(flm_backend *be, const flm_tensor *grad_E, con
 {
     flm_status rc = FLM_OK;
     const int64_t rows = flm_tensor_rows(grad_x), d = flm_tensor_last(grad_x), V = grad_E->dim[0];
+    size_t sort_bytes = 0;
     void *scratch = NULL;
     if (rows > INT32_MAX || V > INT32_MAX)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "embed_scatter: %lld tokens of %lld, at most %ld of each here", (long long)rows,
-                 (long long)V, (long)INT32_MAX);
-    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, flm_cuda_scatter_layout(rows, d).bytes, &scratch));
-    FLM_CUDA(flm_cuda_launch_embed_scatter(grad_E->data, grad_x->data, tokens->data, g->data, scratch, grad_x->dim[0],
-                                           grad_x->dim[1], d, V, flm_cuda_of(be)->stream));
+        FLM_FAIL(FLM_E_UNSUPPORTED,
+                 "embed_scatter: %lld tokens of a vocabulary of %lld; the cuda backend takes at most %ld of each",
+                 (long long)rows, (long long)V, (long)INT32_MAX);
+    if (rows == 0 || d == 0 || V == 0) goto done;
+    FLM_CUDA(flm_cuda_sort_scratch(&sort_bytes, rows, flm_cuda_bits(V)));
+    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, flm_cuda_scatter_layout(rows, d, sort_bytes).bytes, &scratch));
+    FLM_CUDA(flm_cuda_launch_embed_scatter(grad_E->data, grad_x->data, tokens->data, g->data, scratch, sort_bytes,
+                                           grad_x->dim[0], grad_x->dim[1], d, V, flm_cuda_of(be)->stream));
 done:
     return rc;
 }

@@ -1,7 +1,7 @@
-# FLM_CHECK_CUDA: optional; the CUDA backend. 11.8, 12 and 13 serve. Probes = a kernel compiles with the flags of the
-# build, and a C program links with cudaStreamCreateWithFlags (cudart), cublasDsyrk_v2 (cublas),
-# cublasLtMatmulAlgoGetHeuristic (cublasLt) and cusolverDnDpotrf (cusolver). None of them needs a driver to load, so a
-# CUDA build starts on a machine without a GPU; libcuda itself is never linked.
+# FLM_CHECK_CUDA: optional; the CUDA backend. CUDA 11.8, 12 and 13 are supported. Probes = a kernel compiles with the
+# flags of the build, CUB's headers exist, and a C program links with cudaStreamCreateWithFlags (cudart), cublasDsyrk_v2
+# (cublas), cublasLtMatmulAlgoGetHeuristic (cublasLt) and cusolverDnDpotrf (cusolver). None of them needs a driver to load,
+# so a CUDA build starts on a machine without a GPU; libcuda itself is never linked.
 # --with-cuda=auto looks beside nvcc in PATH, then in /usr/local/cuda; no is no; yes and DIR are errors where it is missing.
 # Sets CUDA_CPPFLAGS, CUDA_LIBS, NVCC, NVCC_GENCODE, NVCCFLAGS (the user's), FLM_NVCCFLAGS (ours), flm_cuda_ok and
 # flm_cuda_version; defines FLM_HAVE_CUDA, always 0 or 1.
@@ -58,6 +58,9 @@ AC_DEFUN([FLM_CUDA_PROBE],[
   cat >conftest.cu <<'_FLM_CU'
 #include <cuda_runtime.h>
 #include <cuda_bf16.h>
+#if !__has_include(<cub/device/device_radix_sort.cuh>)
+#error no CUB
+#endif
 __global__ static void fill(__nv_bfloat16 *p, float v) { if constexpr (sizeof(v) == 4) p[[threadIdx.x]] = __float2bfloat16(v); }
 extern "C" int fill_launch(void *p) { fill<<<1, 1>>>((__nv_bfloat16 *)p, 1.0f); return (int)cudaGetLastError(); }
 _FLM_CU
@@ -68,7 +71,7 @@ _FLM_CU
     [AC_RUN_LOG([$NVCC $NVCC_GENCODE $FLM_NVCCFLAGS $NVCCFLAGS -c -o conftest_cu.o conftest.cu >&2])],[flm_cuda_compiles=yes])
   flm_save_CPPFLAGS=$CPPFLAGS flm_save_LIBS=$LIBS
   CPPFLAGS="$CPPFLAGS $CUDA_CPPFLAGS" LIBS="conftest_cu.o $CUDA_LIBS $LIBS"
-  AS_IF([test $flm_cuda_compiles = no],[flm_cuda_why="$NVCC does not compile a kernel with $NVCC_GENCODE"],[
+  AS_IF([test $flm_cuda_compiles = no],[flm_cuda_why="$NVCC does not compile a kernel with $NVCC_GENCODE, or its toolkit has no CUB"],[
     AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <cuda_runtime_api.h>
 #include <cublas_v2.h>
 #include <cublasLt.h>

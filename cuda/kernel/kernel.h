@@ -113,9 +113,20 @@ int flm_cuda_launch_embed_learned(float *x, const float *E, const float *P, cons
                                   void *stream);
 
 /* ---- scatter.cu ---- */
-/* B L and V at most INT32_MAX. scratch: as flm_cuda_scatter_layout(B L, d) says. */
+/* 0 < B L, V <= INT32_MAX, d > 0. sort_bytes: of flm_cuda_sort_scratch for B L keys of flm_cuda_bits(V) bits.
+ * scratch: of flm_cuda_scatter_layout(B L, d, sort_bytes). */
 int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int32_t *tokens, const float *g,
-                                  void *scratch, int64_t B, int64_t L, int64_t d, int64_t V, void *stream);
+                                  void *scratch, size_t sort_bytes, int64_t B, int64_t L, int64_t d, int64_t V,
+                                  void *stream);
+
+/* ---- sort.cu; on the emulated device tests/emulate/emulate_sort.c ---- */
+/* flm_cuda_sort_scratch - *bytes of temporary memory that sorting n keys takes. Queues nothing. */
+int flm_cuda_sort_scratch(size_t *bytes, int64_t n, int bits);
+/* flm_cuda_launch_sort - the pairs (key, row) [n] in ascending order of the keys' lowest `bits` bits, the others being
+ * 0; pairs of equal keys keep their order. 0 < n <= INT32_MAX; temporary: `bytes` from flm_cuda_sort_scratch; no
+ * aliasing. */
+int flm_cuda_launch_sort(uint32_t *key, uint32_t *row, const uint32_t *from_key, const uint32_t *from_row, int64_t n,
+                         int bits, void *temporary, size_t bytes, void *stream);
 
 /* ---- normal.cu ---- */
 int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K,

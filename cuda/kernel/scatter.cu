@@ -1,149 +1,44 @@
 /* scatter.cu - the gradient of an embedding: rows added by token, always in the same order (model.md section 4).
  *
- * The tokens are sorted with the places they stood at, by a radix sort that keeps the order of equals; equal tokens are
- * then neighbours: runs. A warp adds FLM_CUDA_RUN_BLOCK sorted rows; the runs that lie within them go straight to the
- * gradient, of the first and last, which may go on in other blocks, the sums are kept and joined in order afterwards.
- * No atomics: the order of all additions depends on the tokens alone. Tokens outside the vocabulary sort behind all
- * others and are not added; where there is one, row 0 of the gradient becomes NaN, which the training step's check
- * finds. SPDX-License-Identifier: Apache-2.0 */
+ * The tokens are sorted together with their row numbers by a stable sort (sort.cu), so that equal tokens form runs. A
+ * warp adds FLM_CUDA_RUN_BLOCK sorted rows. Runs that lie within such a block are added to the gradient at once; the
+ * sums of its first and last run, which neighbouring blocks may share, are stored and joined in order afterwards.
+ * There are no atomics: the order of all additions depends on the tokens alone. Tokens outside the vocabulary sort
+ * behind all others and are not added; if there is one, row 0 of the gradient becomes NaN, which the training step's
+ * check for finite values finds. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace
 {
 
-constexpr int TILE = FLM_CUDA_SORT_TILE, BINS = FLM_CUDA_SORT_BINS, DIGIT = 8, RUN = FLM_CUDA_RUN_BLOCK;
-constexpr int SORT_WARPS = 4, SCAN = 1024, EACH = 4;
-constexpr int W = 4, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, BATCH = 4;
-static_assert(1 << DIGIT == BINS && RUN % BATCH == 0, "bins of a digit; whole batches");
+constexpr int RUN = FLM_CUDA_RUN_BLOCK, W = 4, SPAN = W * FLM_WARP, BATCH = 4;
+constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP;
+static_assert(RUN % BATCH == 0, "a block is a multiple of a batch");
 
-/* A pass of the sort: what it reads. The first reads tokens, later ones what the pass before wrote. */
-struct pass {
-    const int32_t *tokens;
-    const uint32_t *key, *row; /* NULL in the first */
-    uint32_t *count;           /* [BINS, tiles] */
-    int64_t n, tiles;
-    uint32_t outside; /* the key of a token that is outside the vocabulary: V */
-    int shift;
-};
-
-FLM_DEVICE uint32_t key_of(const pass &p, int64_t i)
+/* key[i] = token i, or V for one outside the vocabulary; row[i] = i. */
+__global__ void __launch_bounds__(THREADS)
+    make_keys(uint32_t *key, uint32_t *row, const int32_t *tokens, int64_t n, uint32_t V)
 {
-    if (p.key) return p.key[i];
-    const int32_t token = p.tokens[i];
-    return token >= 0 && (uint32_t)token < p.outside ? (uint32_t)token : p.outside;
-}
-
-/* The lanes that have this lane's digit; none for a lane without one. */
-FLM_DEVICE unsigned peers_of(unsigned digit, bool there)
-{
-    unsigned peers = __ballot_sync(FLM_ALL, there);
-#pragma unroll
-    for (int bit = 0; bit < DIGIT; bit++) {
-        const unsigned set = __ballot_sync(FLM_ALL, digit >> bit & 1);
-        peers &= digit >> bit & 1 ? set : ~set;
-    }
-    return there ? peers : 0;
-}
-
-/* A warp goes over its tile 32 tokens at a time. Counting, bin holds how many there were of each digit; placing, where
- * the next goes. */
-template <bool PLACE>
-FLM_DEVICE void sort_tile(uint32_t *bin, const pass &p, int64_t tile, uint32_t *key_to, uint32_t *row_to)
-{
-    const int64_t end = (tile + 1) * TILE < p.n ? (tile + 1) * TILE : p.n;
-    for (int64_t from = tile * TILE; from < end; from += FLM_WARP) {
-        const int64_t i = from + flm_lane();
-        const uint32_t key = i < end ? key_of(p, i) : 0, digit = key >> p.shift & (BINS - 1);
-        const unsigned peers = peers_of(digit, i < end), below = peers & ((1u << flm_lane()) - 1);
-        if (PLACE && peers) {
-            const uint32_t at = bin[digit] + (uint32_t)__popc(below);
-            key_to[at] = key;
-            row_to[at] = p.row ? p.row[i] : (uint32_t)i;
-        }
-        __syncwarp(); /* bin has been read */
-        if (peers && !below) bin[digit] += (uint32_t)__popc(peers);
-        __syncwarp();
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < n; i += (int64_t)gridDim.x * THREADS) {
+        const uint32_t token = (uint32_t)tokens[i]; /* a negative one is above V */
+        key[i] = token < V ? token : V;
+        row[i] = (uint32_t)i;
     }
 }
 
-__global__ void __launch_bounds__(SORT_WARPS *FLM_WARP) sort_count(pass p)
-{
-    __shared__ uint32_t bins[SORT_WARPS][BINS];
-    uint32_t *bin = bins[flm_warp()];
-    for (int64_t tile = (int64_t)blockIdx.x * SORT_WARPS + flm_warp(); tile < p.tiles;
-         tile += (int64_t)gridDim.x * SORT_WARPS) {
-        for (int b = flm_lane(); b < BINS; b += FLM_WARP) bin[b] = 0;
-        __syncwarp();
-        sort_tile<false>(bin, p, tile, nullptr, nullptr);
-        for (int b = flm_lane(); b < BINS; b += FLM_WARP) p.count[b * p.tiles + tile] = bin[b];
-        __syncwarp();
-    }
-}
-
-__global__ void __launch_bounds__(SORT_WARPS *FLM_WARP) sort_place(pass p, uint32_t *key_to, uint32_t *row_to)
-{
-    __shared__ uint32_t bins[SORT_WARPS][BINS];
-    uint32_t *bin = bins[flm_warp()];
-    for (int64_t tile = (int64_t)blockIdx.x * SORT_WARPS + flm_warp(); tile < p.tiles;
-         tile += (int64_t)gridDim.x * SORT_WARPS) {
-        for (int b = flm_lane(); b < BINS; b += FLM_WARP) bin[b] = p.count[b * p.tiles + tile];
-        __syncwarp();
-        sort_tile<true>(bin, p, tile, key_to, row_to);
-    }
-}
-
-FLM_DEVICE uint32_t warp_scan(uint32_t x)
-{
-#pragma unroll
-    for (unsigned step = 1; step < FLM_WARP; step *= 2) {
-        const uint32_t other = __shfl_up_sync(FLM_ALL, x, step);
-        if (flm_lane() >= (int)step) x += other;
-    }
-    return x;
-}
-
-/* count[i] becomes the sum of all before it. One block. */
-__global__ void __launch_bounds__(SCAN) sort_scan(uint32_t *count, int64_t n)
-{
-    __shared__ uint32_t of_warp[FLM_WARP];
-    uint32_t before = 0;
-    for (int64_t from = 0; from < n; from += SCAN * EACH) {
-        const int64_t at = from + (int64_t)threadIdx.x * EACH;
-        flm_vector<uint32_t, EACH> v = flm_load<EACH>(count + at, n - at, true);
-        uint32_t own = 0;
-#pragma unroll
-        for (int k = 0; k < EACH; k++) own += v.at[k];
-        const uint32_t through = warp_scan(own);
-        if (flm_lane() == FLM_WARP - 1) of_warp[flm_warp()] = through;
-        __syncthreads();
-        const uint32_t warps = warp_scan(of_warp[flm_lane()]);
-        uint32_t sum = before + through - own;
-        if (flm_warp()) sum += __shfl_sync(FLM_ALL, warps, flm_warp() - 1);
-        before += __shfl_sync(FLM_ALL, warps, FLM_WARP - 1);
-#pragma unroll
-        for (int k = 0; k < EACH; k++) {
-            const uint32_t here = v.at[k];
-            v.at[k] = sum;
-            sum += here;
-        }
-        flm_store(count + at, v, n - at, true);
-        __syncthreads(); /* of_warp has been read */
-    }
-}
-static_assert(SCAN / FLM_WARP == FLM_WARP, "a warp scans the sums of all");
-
-/* What the additions read: sorted keys, and the rows they came from. */
+/* The input of the additions: sorted keys and the rows that they came from. */
 struct runs {
     const uint32_t *key, *row;
     const float *grad_x, *g;
-    float *grad_E,
-        *part; /* part [blocks, 2, d]: of the first run, where it began before; of the last, where it goes on */
+    float *grad_E;
+    float *part; /* [blocks, 2, d]: sums of the first run, if it began in an earlier block, and of the last, if it
+                    continues in the next */
     int64_t n, L, d;
-    uint32_t outside;
+    uint32_t outside; /* the key of tokens outside the vocabulary: V */
     bool aligned;
 };
 
-/* grad_E[key] += sum, elements [j, d). The caller alone has this key. */
+/* grad_E[key] += sum, elements [j, j + W) of d. No other thread has this key and these elements. */
 FLM_DEVICE void add_to_row(const runs &p, uint32_t key, int64_t j, const float (&sum)[W])
 {
     float v[W];
@@ -154,7 +49,7 @@ FLM_DEVICE void add_to_row(const runs &p, uint32_t key, int64_t j, const float (
     flm_write(p.grad_E + key * p.d + j, v, p.d - j, p.aligned);
 }
 
-/* The tokens of a warp's block: key[1..RUN], neighbours before and behind (or what no key is), rows and factors. */
+/* The tokens of a warp's block: their keys in key[1..RUN], between those of its neighbours (or NONE), rows, factors. */
 struct run_block {
     uint32_t key[RUN + 2], row[RUN];
     float factor[RUN];
@@ -175,7 +70,7 @@ FLM_DEVICE void run_block_read(run_block &s, const runs &p, int64_t first)
     __syncwarp();
 }
 
-/* A warp takes 32 W columns of a block. */
+/* A warp adds SPAN columns of a block. */
 __global__ void __launch_bounds__(THREADS) runs_add(runs p)
 {
     __shared__ run_block blocks[WARPS];
@@ -187,7 +82,7 @@ __global__ void __launch_bounds__(THREADS) runs_add(runs p)
         const int count = p.n - first < RUN ? (int)(p.n - first) : RUN;
         run_block_read(s, p, first);
         float sum[W] = {0};
-        bool begun = s.key[0] != s.key[1]; /* here */
+        bool begun = s.key[0] != s.key[1]; /* whether the current run began in this block */
         for (int i = 0; i < count; i += BATCH) {
             float v[BATCH][W];
 #pragma unroll
@@ -214,7 +109,7 @@ __global__ void __launch_bounds__(THREADS) runs_add(runs p)
     }
 }
 
-/* Runs of several blocks: the warp of the block where one begins adds what all of them left. */
+/* Runs that span several blocks: the warp of the block where one begins adds the stored sums of all of them. */
 __global__ void __launch_bounds__(THREADS) runs_join(runs p)
 {
     const int64_t tiles = flm_cuda_parts(p.d, SPAN), blocks = flm_cuda_parts(p.n, RUN);
@@ -242,37 +137,24 @@ __global__ void __launch_bounds__(THREADS) poison(runs p)
     for (int64_t j = threadIdx.x; j < p.d; j += THREADS) p.grad_E[j] = flm_nan();
 }
 
-int sort(pass p, const flm_cuda_scatter &at, char *scratch, int passes, void *stream)
-{
-    const dim3 grid(flm_cuda_grid(flm_cuda_parts(p.tiles, SORT_WARPS), 0)), block(SORT_WARPS * FLM_WARP);
-    int code = 0;
-    for (int k = 0; k < passes && !code; k++) {
-        p.shift = DIGIT * k;
-        code = flm_launch(sort_count, grid, block, 0, stream, p);
-        if (!code) code = flm_launch(sort_scan, dim3(1), dim3(SCAN), 0, stream, p.count, BINS * p.tiles);
-        uint32_t *key = (uint32_t *)(scratch + at.key[k % 2]), *row = (uint32_t *)(scratch + at.row[k % 2]);
-        if (!code) code = flm_launch(sort_place, grid, block, 0, stream, p, key, row);
-        p.key = key;
-        p.row = row;
-    }
-    return code;
-}
-
 } // namespace
 
 int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int32_t *tokens, const float *g,
-                                  void *scratch, int64_t B, int64_t L, int64_t d, int64_t V, void *stream)
+                                  void *scratch, size_t sort_bytes, int64_t B, int64_t L, int64_t d, int64_t V,
+                                  void *stream)
 {
     const int64_t n = B * L;
-    const int passes = flm_cuda_sort_passes(V);
-    const flm_cuda_scatter at = flm_cuda_scatter_layout(n, d);
+    const flm_cuda_scatter at = flm_cuda_scatter_layout(n, d, sort_bytes);
     char *memory = (char *)scratch;
-    if (n == 0 || d == 0 || V == 0) return 0;
-    const pass first = {tokens,      nullptr, nullptr, (uint32_t *)(memory + at.count), n, flm_cuda_parts(n, TILE),
-                        (uint32_t)V, 0};
-    int code = sort(first, at, memory, passes, stream);
-    const runs p = {(uint32_t *)(memory + at.key[(passes - 1) % 2]),
-                    (uint32_t *)(memory + at.row[(passes - 1) % 2]),
+    uint32_t *key[2], *row[2];
+    for (int k = 0; k < 2; k++) {
+        key[k] = (uint32_t *)(memory + at.key[k]);
+        row[k] = (uint32_t *)(memory + at.row[k]);
+    }
+    const dim3 block(THREADS), token_grid(flm_cuda_grid(flm_cuda_parts(n, THREADS), 0)),
+        run_grid(flm_cuda_grid(flm_cuda_parts(flm_cuda_parts(n, RUN) * flm_cuda_parts(d, SPAN), WARPS), 0));
+    const runs p = {key[1],
+                    row[1],
                     grad_x,
                     g,
                     grad_E,
@@ -282,9 +164,11 @@ int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int3
                     d,
                     (uint32_t)V,
                     flm_aligned(grad_x, grad_E) && flm_whole(W, d)};
-    const dim3 grid(flm_cuda_grid(flm_cuda_parts(flm_cuda_parts(n, RUN) * flm_cuda_parts(d, SPAN), WARPS), 0)),
-        block(THREADS);
-    if (!code) code = flm_launch(runs_add, grid, block, 0, stream, p);
-    if (!code) code = flm_launch(runs_join, grid, block, 0, stream, p);
+    int code = flm_launch(make_keys, token_grid, block, 0, stream, key[0], row[0], tokens, n, (uint32_t)V);
+    if (!code)
+        code = flm_cuda_launch_sort(key[1], row[1], key[0], row[0], n, flm_cuda_bits(V), memory + at.sort, sort_bytes,
+                                    stream);
+    if (!code) code = flm_launch(runs_add, run_grid, block, 0, stream, p);
+    if (!code) code = flm_launch(runs_join, run_grid, block, 0, stream, p);
     return code ? code : flm_launch(poison, dim3(1), block, 0, stream, p);
 }

@@ -25,8 +25,6 @@ enum {
     FLM_CUDA_SAMPLE_ROWS = 16,  /* rows of a sample summed together, where samples are summed apart */
     FLM_CUDA_COLUMN_ROWS = 64,  /* rows summed together, where all are summed */
     FLM_CUDA_SUM_BLOCK = 16384, /* elements summed together */
-    FLM_CUDA_SORT_TILE = 1024,  /* tokens that a warp of the sort places */
-    FLM_CUDA_SORT_BINS = 256,   /* values of the digit that a pass of the sort looks at */
     FLM_CUDA_RUN_BLOCK = 64     /* sorted tokens whose gradients a warp adds */
 };
 
@@ -67,33 +65,27 @@ FLM_SHAPE size_t flm_cuda_kept(int64_t n, size_t max_value)
 /* flm_cuda_align - bytes rounded up to CUDA's 256. */
 FLM_SHAPE size_t flm_cuda_align(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
-/* flm_cuda_sort_passes - passes of the sort of numbers in [0, most]: their digits. */
-FLM_SHAPE int flm_cuda_sort_passes(int64_t max_value)
+/* flm_cuda_bits - binary digits of the numbers in [0, max_value], at least 1. */
+FLM_SHAPE int flm_cuda_bits(int64_t max_value)
 {
-    int passes = 1;
-    while (max_value >= FLM_CUDA_SORT_BINS) {
-        max_value /= FLM_CUDA_SORT_BINS;
-        passes++;
-    }
-    return passes;
+    int bits = 1;
+    while (max_value >>= 1) bits++;
+    return bits;
 }
 
 /* Scratch of embed_scatter for n tokens of width d: byte offsets, each aligned to 256. */
 typedef struct flm_cuda_scatter {
-    size_t key[2], row[2]; /* uint32 [n]: tokens and where they stood, as they came from a pass and as they go to it */
-    size_t count;          /* uint32 [bins, tiles] */
-    size_t part;           /* f32 [blocks, 2, d]: sums of runs that go on in other blocks */
+    size_t key[2], row[2]; /* uint32 [n]: tokens and their row numbers; [0] before the sort, [1] sorted */
+    size_t sort;           /* the sort's temporary memory */
+    size_t part;           /* f32 [blocks, 2, d]: sums of runs that neighbouring blocks share */
     size_t bytes;
 } flm_cuda_scatter;
 
-FLM_SHAPE flm_cuda_scatter flm_cuda_scatter_layout(int64_t n, int64_t d)
+FLM_SHAPE flm_cuda_scatter flm_cuda_scatter_layout(int64_t n, int64_t d, size_t sort_bytes)
 {
-    const size_t words = flm_cuda_align((size_t)n * sizeof(uint32_t));
-    const size_t counts =
-        flm_cuda_align((size_t)flm_cuda_parts(n, FLM_CUDA_SORT_TILE) * FLM_CUDA_SORT_BINS * sizeof(uint32_t));
+    const size_t words = flm_cuda_align((size_t)n * sizeof(uint32_t)), part = 4 * words + flm_cuda_align(sort_bytes);
     const size_t parts = flm_cuda_align((size_t)(flm_cuda_parts(n, FLM_CUDA_RUN_BLOCK) * 2 * d) * sizeof(float));
-    const flm_cuda_scatter s = {
-        {0, words}, {2 * words, 3 * words}, 4 * words, 4 * words + counts, 4 * words + counts + parts};
+    const flm_cuda_scatter s = {{0, words}, {2 * words, 3 * words}, 4 * words, part, part + parts};
     return s;
 }
 
@@ -101,7 +93,6 @@ FLM_SHAPE flm_cuda_scatter flm_cuda_scatter_layout(int64_t n, int64_t d)
 static_assert(FLM_CUDA_THREADS % FLM_CUDA_WARP == 0 && FLM_CUDA_THREADS <= 1024,
               "a block is of whole warps, 1024 threads at most");
 static_assert(FLM_CUDA_THREADS * FLM_CUDA_WAVES == 2048, "threads a multiprocessor holds: sm_80 and sm_90");
-static_assert(FLM_CUDA_SORT_BINS % FLM_CUDA_WARP == 0 && FLM_CUDA_SORT_TILE % FLM_CUDA_WARP == 0, "whole warps");
 static_assert(FLM_CUDA_RUN_BLOCK % FLM_CUDA_WARP == 0, "a warp reads the tokens of its block together");
 static_assert(flm_cuda_row_threads(1) == 64 && flm_cuda_row_threads(513) == 96 && flm_cuda_row_threads(4095) == 512,
               "rows");

@@ -5,7 +5,7 @@ EMULATE_CXXFLAGS = -std=c++17 -O1 -g -fno-exceptions -fno-rtti -fno-threadsafe-s
   -U_FORTIFY_SOURCE -fsanitize=alignment,shift,signed-integer-overflow,bounds -fsanitize-undefined-trap-on-error
 
 check_LIBRARIES += libflm_emulate.a
-libflm_emulate_a_SOURCES = %D%/emulate.cc %D%/emulate_backend.c %D%/emulate_late.c src/backend/backend.c $(CUDA_OPS) \
+libflm_emulate_a_SOURCES = %D%/emulate.cc %D%/emulate_backend.c %D%/emulate_late.c %D%/emulate_sort.c src/backend/backend.c $(CUDA_OPS) \
   $(CONFORM_COMMON)
 libflm_emulate_a_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
 libflm_emulate_a_CXXFLAGS = $(EMULATE_CXXFLAGS)

@@ -37,24 +37,22 @@ static void test_row_threads(void)
     tap_ok(right, "threads of a row: whole warps, within bounds, enough");
 }
 
-static void test_sort_passes(void)
+static void test_bits(void)
 {
     static const struct {
         int64_t max;
-        int passes;
-    } cases[] = {{0, 1}, {255, 1}, {256, 2}, {50258, 2}, {65535, 2}, {65536, 3}, {1 << 24, 4}, {INT32_MAX, 4}};
+        int bits;
+    } cases[] = {{0, 1}, {1, 1}, {2, 2}, {255, 8}, {256, 9}, {50258, 16}, {65536, 17}, {INT32_MAX, 31}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        tap_ok(flm_cuda_sort_passes(cases[i].max) == cases[i].passes, "passes of a sort of 0..%lld",
-               (long long)cases[i].max);
+        tap_ok(flm_cuda_bits(cases[i].max) == cases[i].bits, "bits of the numbers in 0..%lld", (long long)cases[i].max);
 }
 
-static void test_scatter(int64_t n, int64_t d)
+static void test_scatter(int64_t n, int64_t d, size_t sort_bytes)
 {
-    const flm_cuda_scatter s = flm_cuda_scatter_layout(n, d);
-    const size_t words = (size_t)n * 4, tiles = (size_t)(n + FLM_CUDA_SORT_TILE - 1) / FLM_CUDA_SORT_TILE;
-    const size_t blocks = (size_t)(n + FLM_CUDA_RUN_BLOCK - 1) / FLM_CUDA_RUN_BLOCK;
-    const size_t at[] = {s.key[0], s.key[1], s.row[0], s.row[1], s.count, s.part, s.bytes};
-    const size_t need[] = {words, words, words, words, tiles * FLM_CUDA_SORT_BINS * 4, blocks * 2 * (size_t)d * 4};
+    const flm_cuda_scatter s = flm_cuda_scatter_layout(n, d, sort_bytes);
+    const size_t words = (size_t)n * 4, blocks = (size_t)(n + FLM_CUDA_RUN_BLOCK - 1) / FLM_CUDA_RUN_BLOCK;
+    const size_t at[] = {s.key[0], s.key[1], s.row[0], s.row[1], s.sort, s.part, s.bytes};
+    const size_t need[] = {words, words, words, words, sort_bytes, blocks * 2 * (size_t)d * 4};
     bool right = at[0] == 0;
     for (int k = 0; k < 6; k++) right = right && at[k] % 256 == 0 && at[k + 1] >= at[k] + need[k];
     tap_ok(right, "scratch of a scatter of %lld x %lld: aligned, and nothing overlaps", (long long)n, (long long)d);
@@ -66,11 +64,11 @@ int main(void)
     test_parts();
     test_grid();
     test_row_threads();
-    test_sort_passes();
-    test_scatter(0, 5);
-    test_scatter(1, 1);
-    test_scatter(1025, 7);
-    test_scatter(65536, 768);
-    test_scatter((int64_t)3 << 29, 4096); /* beyond 32 bits */
+    test_bits();
+    test_scatter(0, 5, 0);
+    test_scatter(1, 1, 1);
+    test_scatter(1025, 7, 5000);
+    test_scatter(65536, 768, 65536);
+    test_scatter((int64_t)3 << 29, 4096, (size_t)3 << 32); /* beyond 32 bits */
     return tap_end();
 }
