@@ -1,5 +1,5 @@
-/* sample_checkpoints.c - checkpoints among the files to compare: samples of them are made first, as flm_generate makes
- * them. SPDX-License-Identifier: Apache-2.0 */
+/* sample_checkpoints.c - see sample_checkpoints.h. The samples are those that flm_generate makes with the same options.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "sample/sample_checkpoints.h"
 
 #include "base/base_log.h"
@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { NAME_MAX_BYTES = 200, PATH_BYTES = 4096 };
+enum { NAME_BYTES = 200, PATH_BYTES = 4096 };
 
-/* A run directory, or a file whose format says so. */
-static flm_status is_checkpoint(const char *path, bool *checkpoint)
+/* Whether a path is a checkpoint, or a directory, which can only be a run directory. */
+static flm_status detect_checkpoint(const char *path, bool *checkpoint)
 {
     flm_status rc = FLM_OK;
     struct stat st;
@@ -36,8 +36,9 @@ done:
     return rc;
 }
 
-/* A file's name for what a path names: its parts joined, so that different checkpoints have different names. */
-static void name_of(const char *path, char *name, size_t size)
+/* The name of a checkpoint's samples file: the path with '-' for '/', so that different checkpoints have different
+ * names. Of a longer path the end is used. */
+static void make_name(const char *path, char *name, size_t size)
 {
     const size_t length = strlen(path), skip = length >= size ? length - size + 1 : 0;
     snprintf(name, size, "%s", path + skip);
@@ -49,14 +50,15 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
                                     char **samples, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
-    char name[NAME_MAX_BYTES], out[PATH_BYTES];
-    if (!o->compare) FLM_FAIL(FLM_E_USAGE, "%s is a checkpoint: --compare makes samples of it, or flm_generate", path);
+    char name[NAME_BYTES], out[PATH_BYTES];
+    if (!o->compare)
+        FLM_FAIL(FLM_E_USAGE, "%s is a checkpoint, not samples: make samples of it with flm_generate, or use --compare",
+                 path);
     if (!o->samples_dir[0] || !o->gpt2[0] || !o->steps[0])
         FLM_FAIL(FLM_E_USAGE,
-                 "%s is a checkpoint: to compare it name --gpt2, --steps and, for its samples, "
-                 "--samples-dir",
+                 "%s is a checkpoint: to compare it, --gpt2, --steps and --samples-dir (for its samples) are needed",
                  path);
-    name_of(path, name, sizeof name);
+    make_name(path, name, sizeof name);
     if (snprintf(out, sizeof out, "%s/%s.samples.h5", o->samples_dir, name) >= (int)sizeof out)
         FLM_FAIL(FLM_E_USAGE, "--samples-dir: the path is too long");
     const flm_generate_options generate = {.checkpoint = path,
@@ -71,7 +73,7 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
                                            .precision = o->precision,
                                            .seed = o->seed,
                                            .threads = o->threads};
-    flm_log(FLM_LOG_INFO, "%s: samples into %s", path, out);
+    flm_log(FLM_LOG_INFO, "%s: samples go to %s", path, out);
     FLM_TRY(flm_generate_run(comm, be, &generate, stop_requested));
     *samples = strdup(out);
 done:
@@ -85,7 +87,7 @@ flm_status flm_sample_checkpoints_generate(flm_comm *comm, flm_backend *be, cons
     flm_status rc = FLM_OK;
     for (int i = 0; i < count; i++) {
         bool checkpoint = false;
-        FLM_TRY(flm_comm_agree(comm, is_checkpoint(paths[i], &checkpoint)));
+        FLM_TRY(flm_comm_agree(comm, detect_checkpoint(paths[i], &checkpoint)));
         if (checkpoint)
             FLM_TRY(checkpoint_sample(comm, be, o, paths[i], &files[i], stop_requested));
         else

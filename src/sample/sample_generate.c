@@ -1,4 +1,4 @@
-/* sample_generate.c - see cmd_generate.h. SPDX-License-Identifier: Apache-2.0 */
+/* sample_generate.c - see sample_generate.h. SPDX-License-Identifier: Apache-2.0 */
 #include "sample/sample_generate.h"
 
 #include "base/base_log.h"
@@ -22,48 +22,39 @@ static flm_status parse_steps(flm_generation *g)
     for (int i = 0; i < g->steps_count; i++)
         for (int k = 0; k < i; k++)
             if (g->steps[k] == g->steps[i])
-                FLM_FAIL(FLM_E_USAGE, "--steps %s: %" PRId64 " stands there twice", g->o->steps, g->steps[i]);
+                FLM_FAIL(FLM_E_USAGE, "--steps %s: %" PRId64 " is given twice", g->o->steps, g->steps[i]);
 done:
     return rc;
 }
 
-/* Numbers that are not finite come from the checkpoint: it is named. */
-static flm_status blame_weights(const flm_generation *g, flm_status rc)
-{
-    char why[256];
-    if (rc != FLM_E_NUMERIC) return rc;
-    snprintf(why, sizeof why, "%s", flm_err_message());
-    return flm_err_raise(rc, __FILE__, __LINE__, "%s, %s weights: %s", g->path, g->info.weights, why);
-}
-
-/* Samples [first, first + count) where one of them is missing. */
+/* Makes samples [first, first + count) unless all of them are present. */
 static flm_status make_block(flm_generation *g, int64_t steps, int64_t first, int64_t count)
 {
     flm_status rc = FLM_OK;
-    bool whole = true;
+    bool complete = true;
     const flm_noise_source noise = {NULL, flm_philox_stream((uint64_t)g->o->seed, FLM_RANDOM_SAMPLE, 0, 0), first};
     FLM_TRY(flm_samples_present(g->file, steps, first, count, g->present));
-    for (int64_t i = 0; i < count; i++) whole = whole && g->present[i];
-    if (whole) goto done;
-    FLM_TRY(blame_weights(g, flm_sampler_run(g->sampler, count, steps, &noise, g->ids)));
+    for (int64_t i = 0; i < count; i++) complete = complete && g->present[i];
+    if (complete) goto done;
+    FLM_TRY(flm_generation_name_weights(g, flm_sampler_run(g->sampler, count, steps, &noise, g->ids)));
     FLM_TRY(flm_samples_write(g->file, steps, first, count, g->ids));
 done:
     return rc;
 }
 
-/* Whether some rank was asked to stop. Collective. */
-static flm_status stop_common(flm_comm *comm, bool (*stop_requested)(void), bool *stopped)
+/* Whether a stop is requested on any rank. Collective. */
+static flm_status any_stop_requested(flm_comm *comm, bool (*stop_requested)(void), bool *stopped)
 {
     flm_status rc = FLM_OK;
-    int64_t asked = stop_requested();
-    FLM_TRY(flm_comm_max_i64(comm, &asked, 1));
-    *stopped = asked != 0;
+    int64_t requested = stop_requested();
+    FLM_TRY(flm_comm_max_i64(comm, &requested, 1));
+    *stopped = requested != 0;
 done:
     return rc;
 }
 
-/* Blocks are dealt out in rounds, one a rank; *stopped when asked to end before the last round. Collective; a rank that
- * fails ends the job at once: rows are whole by themselves. */
+/* Blocks are distributed in rounds, one a rank; *stopped: a stop was requested before the last round. Collective. Ranks
+ * do not agree on failures here: a rank that fails ends the job at once, and the rows in the file are valid. */
 static flm_status make_all(flm_generation *g, bool (*stop_requested)(void), bool *stopped)
 {
     flm_status rc = FLM_OK;
@@ -74,11 +65,11 @@ static flm_status make_all(flm_generation *g, bool (*stop_requested)(void), bool
     for (int s = 0; s < g->steps_count; s++) total += (double)(g->steps[s] * ((blocks + size - 1) / size));
     if (blocks < size)
         flm_log(FLM_LOG_INFO,
-                "%" PRId64 " samples in blocks of --batch %" PRId64 ": %" PRId64 " of %" PRId64 " ranks have work", N,
-                batch, blocks, size);
+                "%" PRId64 " samples in blocks of --batch %" PRId64 ": only %" PRId64 " of %" PRId64 " ranks have work",
+                N, batch, blocks, size);
     for (int s = 0; s < g->steps_count; s++)
         for (int64_t block = rank; block - rank < blocks; block += size) {
-            FLM_TRY(stop_common(g->comm, stop_requested, stopped));
+            FLM_TRY(any_stop_requested(g->comm, stop_requested, stopped));
             if (*stopped) goto done;
             const int64_t first = block * batch, count = N - first < batch ? N - first : batch;
             if (block < blocks) FLM_TRY(make_block(g, g->steps[s], first, count));
@@ -90,8 +81,8 @@ done:
     return rc;
 }
 
-/* The mean entropy of one number of steps, over all ranks. */
-static flm_status entropy_of(flm_generation *g, int64_t steps, double *mean)
+/* The mean entropy of the samples of one number of steps. Collective. */
+static flm_status compute_entropy(flm_generation *g, int64_t steps, double *mean)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     const int64_t N = g->o->samples, rank = flm_comm_rank(g->comm), size = flm_comm_size(g->comm);
@@ -116,7 +107,7 @@ static flm_status print_text(flm_generation *g)
     size_t bytes;
     FLM_TRY(flm_tokenizer_create(g->info.vocabulary.name, &tokenizer));
     if (strcmp(flm_tokenizer_sha256(tokenizer), g->info.vocabulary.sha256) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "the checkpoint's vocabulary %s (sha256 %.8s...) is not this release's",
+        FLM_FAIL(FLM_E_MISMATCH, "%s: its vocabulary %s (sha256 %.8s...) differs from this release's", g->path,
                  g->info.vocabulary.name, g->info.vocabulary.sha256);
     for (int s = 0; s < g->steps_count; s++)
         for (int64_t i = 0; i < g->o->samples; i++) {
@@ -137,29 +128,28 @@ done:
 static flm_status report(flm_generation *g)
 {
     flm_status rc = FLM_OK;
-    const bool speak = flm_comm_rank(g->comm) == 0;
+    const bool is_root = flm_comm_rank(g->comm) == 0;
     double entropy;
-    if (g->o->text) FLM_TRY(flm_comm_agree(g->comm, speak ? print_text(g) : FLM_OK));
-    if (speak) printf("== %8s %8s %18s\n", "steps", "samples", "entropy (nats)");
+    if (g->o->text) FLM_TRY(flm_comm_agree(g->comm, is_root ? print_text(g) : FLM_OK));
+    if (is_root) printf("== %8s %8s %18s\n", "steps", "samples", "entropy (nats)");
     for (int s = 0; s < g->steps_count; s++) {
-        FLM_TRY(entropy_of(g, g->steps[s], &entropy));
+        FLM_TRY(compute_entropy(g, g->steps[s], &entropy));
         FLM_TRY(flm_samples_set_result(g->comm, g->file, g->steps[s], "entropy", entropy));
-        if (speak) printf("== %8" PRId64 " %8" PRId64 " %18.4f\n", g->steps[s], g->o->samples, entropy);
+        if (is_root) printf("== %8" PRId64 " %8" PRId64 " %18.4f\n", g->steps[s], g->o->samples, entropy);
     }
 done:
     return rc;
 }
 
-/* What only comes after the samples must not fail then for what can be seen now. */
-static flm_status check_later(const flm_generation *g)
+/* Checks the scorer's checkpoint before the samples are made, not after. */
+static flm_status check_scorer(const flm_generation *g)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     flm_checkpoint *gpt2 = NULL;
     if (g->o->score[0] && flm_comm_rank(g->comm) == 0) local = flm_checkpoint_open(g->o->score, &gpt2);
     if (local == FLM_OK && gpt2 != NULL && strcmp(flm_checkpoint_get_info(gpt2)->kind, "gpt2") != 0)
         local = flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__,
-                              "--score %s is a checkpoint of kind %s; it takes one of kind "
-                              "gpt2",
+                              "--score %s: expected a checkpoint of kind gpt2 (flm_convert makes one), found kind %s",
                               g->o->score, flm_checkpoint_get_info(gpt2)->kind);
     FLM_TRY(flm_comm_agree(g->comm, local));
 done:
@@ -174,20 +164,21 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
     flm_generation g = {.comm = comm, .be = be, .o = options};
     bool stopped = false;
     FLM_TRY(parse_steps(&g));
-    FLM_TRY(check_later(&g));
+    FLM_TRY(check_scorer(&g));
     FLM_TRY(flm_generation_load(&g));
     flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
     FLM_TRY(flm_samples_open_write(comm, options->out, &g.info, g.steps, g.steps_count, &g.file));
     FLM_TRY(make_all(&g, stop_requested, &stopped));
     if (stopped) {
         FLM_TRY(flm_comm_agree(comm, flm_samples_close(&g.file)));
-        flm_log(FLM_LOG_INFO, "stopped early; %s keeps what was made, the same command makes the rest", options->out);
+        flm_log(FLM_LOG_INFO, "stopped early; %s has the samples made so far, run the same command to make the rest",
+                options->out);
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped early");
     }
-    FLM_TRY(flm_comm_barrier(comm)); /* the report reads every rank's rows */
+    FLM_TRY(flm_comm_barrier(comm)); /* the report reads the rows of all ranks */
     FLM_TRY(report(&g));
     FLM_TRY(flm_comm_agree(comm, flm_samples_close(&g.file)));
-    flm_generation_release_network(&g); /* GPT-2 takes its place */
+    flm_generation_release_network(&g); /* makes memory free for GPT-2 */
     if (options->score[0] || options->json[0])
         FLM_TRY(flm_generate_score(comm, be, options, g.steps, g.steps_count, stop_requested));
 done:

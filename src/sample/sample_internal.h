@@ -1,4 +1,4 @@
-/* sample_internal.h - what a generation holds while it lasts; for cmd_generate*.c alone.
+/* sample_internal.h - private to sample/: the networks and buffers of one call of flm_generate_run.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_SAMPLE_INTERNAL_H
 #define FLM_SAMPLE_INTERNAL_H
@@ -16,7 +16,7 @@ typedef struct flm_generation {
     int64_t *steps;                    /* [steps_count] */
     int steps_count;
     flm_samples_info info;
-    flm_checkpoint *checkpoint, *teacher_checkpoint; /* teacher: of a stage-one map alone */
+    flm_checkpoint *checkpoint, *teacher_checkpoint; /* teacher: NULL unless the network is a residual one */
     flm_samples *file;
     flm_weights *weights, *teacher;
     flm_noise_basis *basis;
@@ -27,12 +27,17 @@ typedef struct flm_generation {
     bool *present; /* [batch] */
 } flm_generation;
 
-/* flm_generation_load - open the checkpoint and, of a stage-one map, its teacher (where it says, or --teacher; by its
- * hash), load the weights, make what sampling needs, and fill info. Collective. Errors: FLM_E_MISMATCH (a teacher that
- * changed, or is another), those of reading and of memory. */
+/* flm_generation_load - open the checkpoint, load its weights, create what sampling needs, and fill info. A residual
+ * network also needs its teacher: --teacher, or the file that the checkpoint records; its SHA-256 must be the recorded
+ * one. Collective. Errors: FLM_E_MISMATCH (the teacher is missing in the record, or is another file), those of reading
+ * and of memory. */
 flm_status flm_generation_load(flm_generation *g);
 
-/* flm_generation_release_network - the networks and what sampling needs; flm_generation_release - all that is held. */
+/* flm_generation_name_weights - put the checkpoint and the set of weights before the message of a failure
+ * FLM_E_NUMERIC, since values that are not finite come from there; returns rc. */
+flm_status flm_generation_name_weights(const flm_generation *g, flm_status rc);
+
+/* flm_generation_release_network - release the networks and the sampler; flm_generation_release - everything. */
 void flm_generation_release_network(flm_generation *g);
 void flm_generation_release(flm_generation *g);
 

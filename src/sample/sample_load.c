@@ -1,4 +1,4 @@
-/* sample_load.c - the networks that samples are made with. SPDX-License-Identifier: Apache-2.0 */
+/* sample_load.c - checkpoint, teacher and networks of a generation. SPDX-License-Identifier: Apache-2.0 */
 #include "sample/sample_internal.h"
 
 #include "base/base_log.h"
@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *set_of(const flm_generate_options *o) { return o->weights == 0 ? "ema" : "weights"; }
-
-static flm_dtype act_of(const flm_generation *g)
+static flm_dtype compute_dtype(const flm_generation *g)
 {
     const flm_precision precision = flm_backend_precision(g->be, (flm_precision)g->o->precision);
     return precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
@@ -29,31 +27,40 @@ static flm_status fill_info(flm_generation *g)
                                  .checkpoint_identity = flm_checkpoint_identity(g->checkpoint)};
     snprintf(g->info.kind, sizeof g->info.kind, "%s", from->kind);
     snprintf(g->info.weights, sizeof g->info.weights, "%s", g->o->weights == 0 ? "ema" : "raw");
-    snprintf(g->info.precision, sizeof g->info.precision, "%s", act_of(g) == FLM_DTYPE_BF16 ? "bf16" : "fp32");
+    snprintf(g->info.precision, sizeof g->info.precision, "%s", compute_dtype(g) == FLM_DTYPE_BF16 ? "bf16" : "fp32");
     if (strlen(g->o->checkpoint) >= sizeof g->info.checkpoint)
-        FLM_FAIL(FLM_E_USAGE, "--checkpoint: a path of %zu bytes; the samples file has room for %zu",
+        FLM_FAIL(FLM_E_USAGE, "--checkpoint: the path has %zu bytes; the samples file can record %zu",
                  strlen(g->o->checkpoint), sizeof g->info.checkpoint - 1);
     snprintf(g->info.checkpoint, sizeof g->info.checkpoint, "%s", g->o->checkpoint);
 done:
     return rc;
 }
 
-/* An FLM of the map's own sizes and vocabulary. */
+/* The teacher must be an FLM of the checkpoint's shape and vocabulary. */
 static flm_status check_teacher(const flm_generation *g, const char *path)
 {
     flm_status rc = FLM_OK;
-    const flm_checkpoint_info *f = flm_checkpoint_get_info(g->teacher_checkpoint);
+    const flm_checkpoint_info *t = flm_checkpoint_get_info(g->teacher_checkpoint);
     const flm_checkpoint_info *m = flm_checkpoint_get_info(g->checkpoint);
-    if (strcmp(f->kind, "flm") != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "the teacher %s is of kind %s; a stage-one map needs one of kind flm", path, f->kind);
-    if (f->L != m->L || f->d != m->d || f->H != m->H || f->c != m->c || f->N != m->N ||
-        f->vocabulary.V != m->vocabulary.V || strcmp(f->vocabulary.sha256, m->vocabulary.sha256) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "the teacher %s has other sizes, or another vocabulary, than %s", path, g->path);
+    if (strcmp(t->kind, "flm") != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "teacher %s: expected kind flm, found kind %s", path, t->kind);
+    const struct {
+        const char *name;
+        int64_t teacher, student;
+    } sizes[] = {{"L", t->L, m->L}, {"d", t->d, m->d}, {"H", t->H, m->H},
+                 {"c", t->c, m->c}, {"N", t->N, m->N}, {"V", t->vocabulary.V, m->vocabulary.V}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (sizes[i].teacher != sizes[i].student)
+            FLM_FAIL(FLM_E_MISMATCH, "teacher %s and %s have different shapes (%s = %" PRId64 " and %" PRId64 ")", path,
+                     g->path, sizes[i].name, sizes[i].teacher, sizes[i].student);
+    if (strcmp(t->vocabulary.sha256, m->vocabulary.sha256) != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "teacher %s and %s have different vocabularies (%s and %s)", path, g->path,
+                 t->vocabulary.name, m->vocabulary.name);
 done:
     return rc;
 }
 
-/* The teacher of a stage-one map: the file it was distilled from, wherever that is now. */
+/* The teacher is the file that the checkpoint was distilled from, wherever it is now. */
 static flm_status open_teacher(flm_generation *g)
 {
     flm_status rc = FLM_OK;
@@ -62,22 +69,23 @@ static flm_status open_teacher(flm_generation *g)
     const char *lineage = flm_checkpoint_get_info(g->checkpoint)->lineage;
     const bool known = flm_lineage_get(lineage, "teacher", wanted, recorded);
     if (!known && !*g->o->teacher)
-        FLM_FAIL(FLM_E_MISMATCH, "%s does not say what it was distilled from; give its teacher by --teacher", g->path);
+        FLM_FAIL(FLM_E_MISMATCH, "%s does not record its teacher; name it with --teacher", g->path);
     if (*g->o->teacher) {
         FLM_TRY(flm_checkpoint_find(g->o->teacher, path));
     } else if (flm_checkpoint_find(recorded, path) != FLM_OK) {
-        FLM_FAIL(FLM_E_IO, "the teacher of %s is no longer %s; give it by --teacher (sha256 %.12s...)", g->path,
-                 recorded, wanted);
+        FLM_FAIL(FLM_E_IO, "the teacher of %s is no longer at %s; name its new path with --teacher (sha256 %.12s...)",
+                 g->path, recorded, wanted);
     }
     if (known) FLM_TRY(flm_lineage_hash(path, found));
     if (known && strcmp(found, wanted) != 0)
-        FLM_FAIL(FLM_E_MISMATCH,
-                 "%s was distilled from a teacher of sha256 %.12s...; %s has %.12s...: it changed, or is "
-                 "another file",
-                 g->path, wanted, path, found);
+        FLM_FAIL(
+            FLM_E_MISMATCH,
+            "%s was distilled from a teacher with sha256 %.12s..., but %s has %.12s...: it is another file, or was "
+            "changed",
+            g->path, wanted, path, found);
     if (!known && flm_comm_rank(g->comm) == 0)
-        flm_log(FLM_LOG_WARN, "%s does not say what it was distilled from: that %s is its teacher is taken on trust",
-                g->path, path);
+        flm_log(FLM_LOG_WARN, "%s does not record its teacher, so that %s is its teacher cannot be checked", g->path,
+                path);
     FLM_TRY(flm_checkpoint_open(path, &g->teacher_checkpoint));
     FLM_TRY(check_teacher(g, path));
 done:
@@ -89,8 +97,8 @@ static flm_status load_weights(flm_generation *g, const flm_checkpoint *checkpoi
     flm_status rc = FLM_OK;
     flm_model_shape shape;
     FLM_TRY(flm_model_load_shape(checkpoint, &shape));
-    FLM_TRY(flm_weights_create(g->be, &shape, act_of(g), 1, false, out));
-    FLM_TRY(flm_model_load(*out, checkpoint, set_of(g->o)));
+    FLM_TRY(flm_weights_create(g->be, &shape, compute_dtype(g), 1, false, out));
+    FLM_TRY(flm_model_load(*out, checkpoint, g->o->weights == 0 ? "ema" : "weights"));
 done:
     return flm_err_prefix(rc, path);
 }
@@ -105,13 +113,13 @@ static flm_status load_all(flm_generation *g)
         FLM_TRY(open_teacher(g));
         FLM_TRY(load_weights(g, g->teacher_checkpoint, "the teacher", &g->teacher));
     } else if (*g->o->teacher) {
-        FLM_FAIL(FLM_E_USAGE, "--teacher: %s is of kind %s, which needs none", g->path, g->info.kind);
+        FLM_FAIL(FLM_E_USAGE, "--teacher: %s is of kind %s, which has no teacher", g->path, g->info.kind);
     }
 done:
     return rc;
 }
 
-static flm_status create_parts(flm_generation *g)
+static flm_status create_sampling(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     const flm_model_shape *shape = &g->weights->shape;
@@ -121,7 +129,7 @@ static flm_status create_parts(flm_generation *g)
     FLM_TRY(flm_gamma_create(shape->V, &g->gamma));
     FLM_TRY(flm_noise_create_joint(g->be, shape->V, shape->d, g->teacher != NULL,
                                    g->teacher != NULL ? &g->teacher->w.E : NULL, &g->basis));
-    FLM_TRY(flm_dit_create(g->be, shape, act_of(g), batch, chunk, FLM_DIT_INFERENCE, &g->dit));
+    FLM_TRY(flm_dit_create(g->be, shape, compute_dtype(g), batch, chunk, FLM_DIT_INFERENCE, &g->dit));
     g->ids = malloc((size_t)(batch * shape->L) * sizeof *g->ids);
     g->present = malloc((size_t)batch * sizeof *g->present);
     if (g->ids == NULL || g->present == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld samples", (long long)batch);
@@ -129,17 +137,12 @@ done:
     return rc;
 }
 
-/* Numbers that are not finite come from the checkpoint: it is named. */
-static flm_status update_basis(flm_generation *g)
+flm_status flm_generation_name_weights(const flm_generation *g, flm_status rc)
 {
-    flm_status rc = flm_noise_update(g->basis, g->comm, &g->weights->w.E);
-    if (rc == FLM_E_NUMERIC) {
-        char why[256];
-        snprintf(why, sizeof why, "%s", flm_err_message());
-        FLM_FAIL(rc, "%s, %s weights: %s", g->path, g->info.weights, why);
-    }
-done:
-    return rc;
+    char weights[FLM_LINEAGE_PATH_BYTES + 32];
+    if (rc != FLM_E_NUMERIC) return rc;
+    snprintf(weights, sizeof weights, "%s, %s weights", g->path, g->info.weights);
+    return flm_err_prefix(rc, weights);
 }
 
 flm_status flm_generation_load(flm_generation *g)
@@ -149,8 +152,8 @@ flm_status flm_generation_load(flm_generation *g)
     FLM_TRY(flm_comm_agree(g->comm, load_all(g)));
     flm_log(FLM_LOG_INFO, "%s: kind %s, step %" PRId64 ", %s weights", g->path, g->info.kind, g->info.checkpoint_step,
             g->info.weights);
-    FLM_TRY(flm_comm_agree(g->comm, create_parts(g)));
-    FLM_TRY(update_basis(g));
+    FLM_TRY(flm_comm_agree(g->comm, create_sampling(g)));
+    FLM_TRY(flm_generation_name_weights(g, flm_noise_update(g->basis, g->comm, &g->weights->w.E)));
     FLM_TRY(
         flm_comm_agree(g->comm, flm_sampler_create(g->dit, g->weights, g->teacher, g->basis, g->gamma, &g->sampler)));
 done:

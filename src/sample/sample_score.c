@@ -1,4 +1,4 @@
-/* sample_score.c - samples scored in the job that made them, and the published evaluation's JSON.
+/* sample_score.c - samples scored by the job that made them, and the JSON of the published evaluation.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "sample/sample_generate.h"
 #include "score/score_report.h"
@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRAWS = 1000 }; /* of the interval: flm_score's preset */
+enum { DRAWS = 1000 }; /* of the bootstrap: the default of flm_score */
 
-/* Every number of steps, scored into the file. */
+/* Scores every number of steps into the samples file. */
 static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_options *o, const int64_t *steps,
                             int count, bool (*stop_requested)(void), flm_score_entry *entries)
 {
@@ -37,7 +37,7 @@ done:
     return rc;
 }
 
-/* One number of steps as the published evaluation says it. */
+/* One number of steps in the format of the published evaluation. */
 static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const flm_score_entry *e, json_t **out)
 {
     flm_status rc = FLM_OK;
@@ -61,7 +61,7 @@ static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const 
     *out = json_pack("{so so so}", "generative_ppl",
                      e->scored && isfinite(e->result.gen_ppl) ? json_real(e->result.gen_ppl) : json_null(), "entropy",
                      there && isfinite(entropy) ? json_real(entropy) : json_null(), "generated_seqs", texts);
-    texts = NULL; /* taken over, whatever came of it */
+    texts = NULL; /* json_pack owns it, even if it fails */
     if (!*out) FLM_FAIL(FLM_E_NOMEM, "no memory for the evaluation");
 done:
     json_decref(texts);
@@ -80,16 +80,17 @@ static flm_status write_json(const flm_generate_options *o, const flm_score_entr
     FLM_TRY(flm_samples_open_read(o->out, &file));
     FLM_TRY(flm_tokenizer_create(flm_samples_get_info(file)->vocabulary.name, &tokenizer));
     if (strcmp(flm_tokenizer_sha256(tokenizer), flm_samples_get_info(file)->vocabulary.sha256) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: its vocabulary is not this release's", o->out);
+        FLM_FAIL(FLM_E_MISMATCH, "%s: its vocabulary %s differs from this release's", o->out,
+                 flm_samples_get_info(file)->vocabulary.name);
     for (int i = 0; i < count; i++) {
         FLM_TRY(evaluation(file, tokenizer, &entries[i], &one));
         if (count == 1) break;
         snprintf(name, sizeof name, "steps_%" PRId64, entries[i].steps);
         if (json_object_set_new(all, name, one) != 0) FLM_FAIL(FLM_E_NOMEM, "no memory for the evaluation");
     }
-    json_t *whole = count == 1 ? one : all;
+    json_t *value = count == 1 ? one : all;
     if (count > 1) all = NULL;
-    FLM_TRY(flm_score_report_write(o->json, whole, JSON_INDENT(4)));
+    FLM_TRY(flm_score_report_write(o->json, value, JSON_INDENT(4)));
 done:
     json_decref(all);
     flm_tokenizer_destroy(&tokenizer);

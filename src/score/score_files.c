@@ -176,7 +176,7 @@ static flm_status report(const scoring *s)
     uint32_t identity;
     const char *scorer = s->scorer ? flm_scorer_describe(s->scorer, &identity) : NULL;
     if (s->o->compare)
-        flm_score_report_print_comparison(s->entries, s->count);
+        FLM_TRY(flm_score_report_print_comparison(s->entries, s->count));
     else
         flm_score_report_print(s->entries, s->count);
     if (s->o->json[0]) FLM_TRY(flm_score_report_write_entries(s->o->json, scorer, s->entries, s->count));

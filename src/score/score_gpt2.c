@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void take_work(flm_gpt2 *g)
+/* Runs twice (backend_arena.h): to measure, then to set the pointers. */
+static void layout_activations(flm_gpt2 *g)
 {
     flm_arena *at = &g->work;
     const flm_dtype f32 = FLM_DTYPE_F32, i32 = FLM_DTYPE_I32;
@@ -31,16 +32,19 @@ flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, fl
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     flm_gpt2 *g = calloc(1, sizeof *g);
 
-    if (!g) FLM_FAIL(FLM_E_NOMEM, "gpt2: %zu bytes refused", sizeof *g);
+    if (!g) FLM_FAIL(FLM_E_NOMEM, "gpt2: no memory for %zu bytes", sizeof *g);
     g->be = be;
     g->act = act;
     if (strcmp(info->kind, "gpt2") != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "a checkpoint of kind %s, must be gpt2 (flm_convert makes one)", info->kind);
+        FLM_FAIL(FLM_E_MISMATCH, "expected a checkpoint of kind gpt2 (flm_convert makes one), found kind %s",
+                 info->kind);
     g->shape = (flm_gpt2_shape){info->L, info->vocabulary.V, info->d, info->H, info->N, info->vocabulary.end_id};
     FLM_TRY(flm_gpt2_shape_check(&g->shape));
     if (max_rows < g->shape.L || max_rows > INT32_MAX / 4 || chunk < 1)
-        FLM_FAIL(FLM_E_ARG, "gpt2: %" PRId64 " tokens at once, must be from %" PRId64 " on; chunk %" PRId64, max_rows,
-                 g->shape.L, chunk);
+        FLM_FAIL(FLM_E_ARG,
+                 "gpt2: %" PRId64 " tokens at once, must be at least %" PRId64 "; chunk %" PRId64
+                 ", must be at least 1",
+                 max_rows, g->shape.L, chunk);
     g->max_rows = (max_rows + FLM_GPT2_ROWS - 1) / FLM_GPT2_ROWS * FLM_GPT2_ROWS;
     g->chunk = chunk < g->max_rows ? chunk : g->max_rows;
     void *host = NULL;
@@ -48,9 +52,9 @@ flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, fl
     g->host = host;
     FLM_TRY(flm_gpt2_load(g, checkpoint));
     g->work = flm_arena_begin(be);
-    take_work(g);
+    layout_activations(g);
     FLM_TRY(flm_arena_commit(&g->work, "GPT-2's activations"));
-    take_work(g);
+    layout_activations(g);
     *out = g;
     g = NULL;
 done:
@@ -72,13 +76,13 @@ void flm_gpt2_destroy(flm_gpt2 **gpt2)
 
 const flm_gpt2_shape *flm_gpt2_get_shape(const flm_gpt2 *gpt2) { return &gpt2->shape; }
 
-/* rows x columns of a tensor's memory. */
+/* The beginning of t's memory as a tensor [rows, columns]. */
 static flm_tensor view(const flm_tensor *t, int64_t rows, int64_t columns)
 {
     return flm_tensor_2d(t->data, t->dtype, rows, columns);
 }
 
-/* C = A B + bias, or with accumulate C += that; gelu: NULL, or gets its GELU. */
+/* C = A B + bias, or with accumulate C += A B + bias; gelu: NULL, or receives gelu(C). */
 static flm_status linear(flm_gpt2 *g, const flm_tensor *c, bool accumulate, const flm_tensor *a, const flm_tensor *b,
                          const flm_tensor *bias, const flm_tensor *gelu)
 {
@@ -86,7 +90,7 @@ static flm_status linear(flm_gpt2 *g, const flm_tensor *c, bool accumulate, cons
     return flm_op_matmul(g->be, &p);
 }
 
-/* y = LN(x) w + b. layernorm_modulate does it: one sample of R positions, shift b, scale 0. */
+/* y = LN(x) w + b, by layernorm_modulate of one sample of R positions with shift b and scale 0. */
 static flm_status layernorm(flm_gpt2 *g, int64_t R, const flm_tensor *w, const flm_tensor *mod)
 {
     const int64_t d = g->shape.d;
@@ -103,19 +107,19 @@ static flm_status block_forward(flm_gpt2 *g, const gpt2_block *b, int64_t R, con
     const int64_t d = g->shape.d;
     const flm_tensor x = view(&g->x, R, d), y = view(&g->y, R, d), qkv = view(&g->wide, R, 3 * d);
     const flm_tensor h = view(&g->wide, R, 4 * d), h_act = view(&g->wide_act, R, 4 * d), o = view(&g->wide_act, R, d);
-    FLM_TRY(layernorm(g, R, &w[GPT2_LN1_W], &w[GPT2_LN1_B]));
-    FLM_TRY(linear(g, &qkv, false, &y, &w[GPT2_QKV_W], &w[GPT2_QKV_B], NULL));
+    FLM_TRY(layernorm(g, R, &w[FLM_GPT2_LN1_W], &w[FLM_GPT2_LN1_B]));
+    FLM_TRY(linear(g, &qkv, false, &y, &w[FLM_GPT2_QKV_W], &w[FLM_GPT2_QKV_B], NULL));
     FLM_TRY(flm_op_attention_causal(g->be, &o, &qkv, starts, g->shape.H));
-    FLM_TRY(linear(g, &x, true, &o, &w[GPT2_PROJ_W], &w[GPT2_PROJ_B], NULL));
-    FLM_TRY(layernorm(g, R, &w[GPT2_LN2_W], &w[GPT2_LN2_B]));
-    FLM_TRY(linear(g, &h, false, &y, &w[GPT2_FC_W], &w[GPT2_FC_B], &h_act));
-    FLM_TRY(linear(g, &x, true, &h_act, &w[GPT2_OUT_W], &w[GPT2_OUT_B], NULL));
+    FLM_TRY(linear(g, &x, true, &o, &w[FLM_GPT2_PROJ_W], &w[FLM_GPT2_PROJ_B], NULL));
+    FLM_TRY(layernorm(g, R, &w[FLM_GPT2_LN2_W], &w[FLM_GPT2_LN2_B]));
+    FLM_TRY(linear(g, &h, false, &y, &w[FLM_GPT2_FC_W], &w[FLM_GPT2_FC_B], &h_act));
+    FLM_TRY(linear(g, &x, true, &h_act, &w[FLM_GPT2_OUT_W], &w[FLM_GPT2_OUT_B], NULL));
 done:
     return rc;
 }
 
-/* The loss of rows [0, R), a chunk at a time: every chunk but the last is whole, and they begin at the same places
- * whatever R is. */
+/* The loss of rows [0, R), a chunk at a time. Chunks begin at the same rows for every R, so that a row's result does
+ * not depend on R. */
 static flm_status head_loss(flm_gpt2 *g, int64_t R)
 {
     flm_status rc = FLM_OK;
@@ -136,19 +140,20 @@ static flm_status check_batch(const flm_gpt2 *g, const int32_t *ids, const int64
 {
     flm_status rc = FLM_OK;
     const flm_gpt2_shape *s = &g->shape;
-    if (B < 1 || starts[0] != 0 || B > g->max_rows) FLM_FAIL(FLM_E_ARG, "gpt2: a batch of %" PRId64 " sequences", B);
+    if (B < 1 || starts[0] != 0 || B > g->max_rows)
+        FLM_FAIL(FLM_E_ARG, "gpt2: a batch of %" PRId64 " sequences, must be 1..%" PRId64, B, g->max_rows);
     for (int64_t b = 0; b < B; b++)
         if (starts[b + 1] < starts[b] || starts[b + 1] - starts[b] > s->L || starts[b + 1] > g->max_rows)
-            FLM_FAIL(FLM_E_ARG, "gpt2: sequence %" PRId64 " has %" PRId64 " tokens, at most %" PRId64 " are allowed", b,
-                     starts[b + 1] - starts[b], s->L);
+            FLM_FAIL(FLM_E_ARG, "gpt2: sequence %" PRId64 " has %" PRId64 " tokens, at most %" PRId64 " are possible",
+                     b, starts[b + 1] - starts[b], s->L);
     for (int64_t i = 0; i < starts[B]; i++)
         if (ids[i] < 0 || ids[i] >= s->V)
-            FLM_FAIL(FLM_E_ARG, "gpt2: token %" PRId32 " is outside a vocabulary of %" PRId64, ids[i], s->V);
+            FLM_FAIL(FLM_E_ARG, "gpt2: token %" PRId32 " is outside the vocabulary (V = %" PRId64 ")", ids[i], s->V);
 done:
     return rc;
 }
 
-/* Tokens, positions, targets and starts to the backend; rows of no sequence are token 0 at position 0. */
+/* Copies tokens, positions, targets and starts to the backend; padding rows have token 0 at position 0. */
 static flm_status put_batch(flm_gpt2 *g, const int32_t *ids, const int64_t *starts, int64_t B, int64_t R)
 {
     flm_status rc = FLM_OK;

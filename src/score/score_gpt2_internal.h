@@ -1,30 +1,30 @@
-/* score_gpt2_internal.h - private: an open GPT-2. SPDX-License-Identifier: Apache-2.0 */
+/* score_gpt2_internal.h - private to score_gpt2*.c: the loaded network. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_SCORE_GPT2_INTERNAL_H
 #define FLM_SCORE_GPT2_INTERNAL_H
 
 #include "backend/backend_arena.h"
 #include "score/score_gpt2.h"
 
-/* A block's weights. */
+/* The weights of a block, in the order of the checkpoint. */
 enum {
-    GPT2_LN1_W,
-    GPT2_LN1_B, /* f32 [1, 2d]: the bias, and zeros */
-    GPT2_QKV_W,
-    GPT2_QKV_B,
-    GPT2_PROJ_W,
-    GPT2_PROJ_B,
-    GPT2_LN2_W,
-    GPT2_LN2_B,
-    GPT2_FC_W,
-    GPT2_FC_B,
-    GPT2_OUT_W,
-    GPT2_OUT_B,
-    GPT2_BLOCK_PARTS
+    FLM_GPT2_LN1_W,
+    FLM_GPT2_LN1_B, /* f32 [1, 2d]: the bias, then zeros */
+    FLM_GPT2_QKV_W,
+    FLM_GPT2_QKV_B,
+    FLM_GPT2_PROJ_W,
+    FLM_GPT2_PROJ_B,
+    FLM_GPT2_LN2_W,
+    FLM_GPT2_LN2_B,
+    FLM_GPT2_FC_W,
+    FLM_GPT2_FC_B,
+    FLM_GPT2_OUT_W,
+    FLM_GPT2_OUT_B,
+    FLM_GPT2_BLOCK_PARTS
 };
-enum { GPT2_OUTER_PARTS = 4 };
+enum { FLM_GPT2_OUTER_PARTS = 4 };
 
 typedef struct gpt2_block {
-    flm_tensor part[GPT2_BLOCK_PARTS]; /* matrices act [in, out], vectors f32 */
+    flm_tensor part[FLM_GPT2_BLOCK_PARTS]; /* matrices act [in, out], vectors f32 */
 } gpt2_block;
 
 struct flm_gpt2 {
@@ -40,11 +40,11 @@ struct flm_gpt2 {
     flm_tensor x, mean, rstd;                     /* f32 [rows, d], [rows] */
     flm_tensor y, wide, wide_act;                 /* act [rows, d | 4d | 4d]; wide: also qkv and o */
     flm_tensor logits, loss;                      /* f32 [chunk, V], padded rows; [rows] */
-    flm_arena work;                               /* of what a pass needs */
-    int32_t *host;                                /* [4 rows + 1]: tokens, positions, target, starts on their way */
+    flm_arena work;                               /* of tokens .. loss */
+    int32_t *host; /* [4 rows + 1], pinned: staging of tokens, positions, target, starts, and of the loss */
 };
 
-/* flm_gpt2_load - allocate and fill the weights of a gpt2 that has be, shape and act. */
+/* flm_gpt2_load - allocate and fill the weights; be, shape and act are set. Errors: as flm_gpt2_create. */
 flm_status flm_gpt2_load(flm_gpt2 *gpt2, const flm_checkpoint *checkpoint);
 
 #endif

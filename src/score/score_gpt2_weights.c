@@ -1,4 +1,4 @@
-/* score_gpt2_weights.c - GPT-2's weights: their names and shapes, and their way from a checkpoint to the backend.
+/* score_gpt2_weights.c - GPT-2's weights: names, shapes, and loading them from a checkpoint to the backend.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "score/score_gpt2_internal.h"
 
@@ -7,17 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one block has, in Hugging Face's names; sizes in units of d, 0: an axis that is not there. */
+/* The weights of a block by Hugging Face's names; sizes in units of d, 0: the tensor has no second axis. */
 static const struct {
     const char *name;
     int in, out;
-} block_parts[GPT2_BLOCK_PARTS] = {
-    [GPT2_LN1_W] = {"ln_1.weight", 1, 0},         [GPT2_LN1_B] = {"ln_1.bias", 1, 0},
-    [GPT2_QKV_W] = {"attn.c_attn.weight", 1, 3},  [GPT2_QKV_B] = {"attn.c_attn.bias", 3, 0},
-    [GPT2_PROJ_W] = {"attn.c_proj.weight", 1, 1}, [GPT2_PROJ_B] = {"attn.c_proj.bias", 1, 0},
-    [GPT2_LN2_W] = {"ln_2.weight", 1, 0},         [GPT2_LN2_B] = {"ln_2.bias", 1, 0},
-    [GPT2_FC_W] = {"mlp.c_fc.weight", 1, 4},      [GPT2_FC_B] = {"mlp.c_fc.bias", 4, 0},
-    [GPT2_OUT_W] = {"mlp.c_proj.weight", 4, 1},   [GPT2_OUT_B] = {"mlp.c_proj.bias", 1, 0},
+} block_parts[FLM_GPT2_BLOCK_PARTS] = {
+    [FLM_GPT2_LN1_W] = {"ln_1.weight", 1, 0},         [FLM_GPT2_LN1_B] = {"ln_1.bias", 1, 0},
+    [FLM_GPT2_QKV_W] = {"attn.c_attn.weight", 1, 3},  [FLM_GPT2_QKV_B] = {"attn.c_attn.bias", 3, 0},
+    [FLM_GPT2_PROJ_W] = {"attn.c_proj.weight", 1, 1}, [FLM_GPT2_PROJ_B] = {"attn.c_proj.bias", 1, 0},
+    [FLM_GPT2_LN2_W] = {"ln_2.weight", 1, 0},         [FLM_GPT2_LN2_B] = {"ln_2.bias", 1, 0},
+    [FLM_GPT2_FC_W] = {"mlp.c_fc.weight", 1, 4},      [FLM_GPT2_FC_B] = {"mlp.c_fc.bias", 4, 0},
+    [FLM_GPT2_OUT_W] = {"mlp.c_proj.weight", 4, 1},   [FLM_GPT2_OUT_B] = {"mlp.c_proj.bias", 1, 0},
 };
 
 flm_status flm_gpt2_shape_check(const flm_gpt2_shape *s)
@@ -30,8 +30,8 @@ flm_status flm_gpt2_shape_check(const flm_gpt2_shape *s)
                  {"heads", s->H, 1, 1 << 12},     {"blocks", s->N, 1, 4096},        {"end id", s->end_id, 0, s->V - 1}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].value < sizes[i].min || sizes[i].value > sizes[i].max)
-            FLM_FAIL(FLM_E_ARG, "gpt2: %s: %" PRId64 ", must be in %" PRId64 "..%" PRId64, sizes[i].name,
-                     sizes[i].value, sizes[i].min, sizes[i].max);
+            FLM_FAIL(FLM_E_ARG, "gpt2: %s is %" PRId64 ", must be %" PRId64 "..%" PRId64, sizes[i].name, sizes[i].value,
+                     sizes[i].min, sizes[i].max);
     if (s->d % s->H != 0)
         FLM_FAIL(FLM_E_ARG, "gpt2: hidden size %" PRId64 " is not a multiple of %" PRId64 " heads", s->d, s->H);
 done:
@@ -54,14 +54,14 @@ flm_status flm_gpt2_list_datasets(const flm_gpt2_shape *s, const char *prefix, f
     char name[64];
     int n = 0;
     FLM_TRY(flm_gpt2_shape_check(s));
-    all = calloc((size_t)(GPT2_OUTER_PARTS + s->N * GPT2_BLOCK_PARTS), sizeof *all);
+    all = calloc((size_t)(FLM_GPT2_OUTER_PARTS + s->N * FLM_GPT2_BLOCK_PARTS), sizeof *all);
     if (!all) FLM_FAIL(FLM_E_NOMEM, "gpt2: no memory for the table of its weights");
     dataset_set(&all[n++], prefix, "wte.weight", s->V, s->d);
     dataset_set(&all[n++], prefix, "wpe.weight", s->L, s->d);
     dataset_set(&all[n++], prefix, "ln_f.weight", s->d, 0);
     dataset_set(&all[n++], prefix, "ln_f.bias", s->d, 0);
     for (int64_t i = 0; i < s->N; i++)
-        for (int k = 0; k < GPT2_BLOCK_PARTS; k++) {
+        for (int k = 0; k < FLM_GPT2_BLOCK_PARTS; k++) {
             snprintf(name, sizeof name, "h.%" PRId64 ".%s", i, block_parts[k].name);
             dataset_set(&all[n++], prefix, name, block_parts[k].in * s->d, block_parts[k].out * s->d);
         }
@@ -73,7 +73,7 @@ done:
 
 /* Memory of every weight, in the order of flm_gpt2_list_datasets; runs twice (backend_arena.h). An LN's bias lies
  * before d zeros: it is the shift, and they the scale, of layernorm_modulate. */
-static void take_weights(flm_gpt2 *g)
+static void layout_weights(flm_gpt2 *g)
 {
     flm_arena *at = &g->arena;
     const flm_dtype f32 = FLM_DTYPE_F32;
@@ -84,18 +84,18 @@ static void take_weights(flm_gpt2 *g)
     g->final_w = flm_arena_1d(at, f32, d);
     g->final_mod = flm_arena_2d(at, f32, 1, 2 * d);
     for (int64_t i = 0; i < g->shape.N; i++)
-        for (int k = 0; k < GPT2_BLOCK_PARTS; k++) {
+        for (int k = 0; k < FLM_GPT2_BLOCK_PARTS; k++) {
             const int64_t rows = block_parts[k].in * d, columns = block_parts[k].out * d;
             flm_tensor *t = &g->block[i].part[k];
-            if (k == GPT2_LN1_B || k == GPT2_LN2_B)
+            if (k == FLM_GPT2_LN1_B || k == FLM_GPT2_LN2_B)
                 *t = flm_arena_2d(at, f32, 1, 2 * d);
             else
                 *t = columns ? flm_arena_2d(at, g->act, rows, columns) : flm_arena_1d(at, f32, rows);
         }
 }
 
-/* Values f32 [elements] from host to the beginning of t, in t's dtype. */
-static flm_status put(flm_gpt2 *g, const flm_tensor *t, const float *values, int64_t elements)
+/* Copies values f32 [elements] from host memory to the beginning of t, in t's dtype. */
+static flm_status copy_to_device(flm_gpt2 *g, const flm_tensor *t, const float *values, int64_t elements)
 {
     flm_status rc = FLM_OK;
     const void *from = values;
@@ -121,22 +121,23 @@ static const flm_checkpoint_dataset *find(const flm_checkpoint *checkpoint, cons
     return NULL;
 }
 
-/* One weight into t; values: room for the largest. */
+/* Loads one weight into t; values: a buffer for the largest weight. */
 static flm_status load(flm_gpt2 *g, const flm_checkpoint *checkpoint, const flm_checkpoint_dataset *want,
                        const flm_tensor *t, float *values)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_dataset *have = find(checkpoint, want->name);
     const int64_t elements = want->ndim == 2 ? want->dim[0] * want->dim[1] : want->dim[0];
-    if (!have) FLM_FAIL(FLM_E_MISMATCH, "gpt2: %s: is missing", want->name);
+    if (!have) FLM_FAIL(FLM_E_MISMATCH, "gpt2: %s is missing", want->name);
     if (have->ndim != want->ndim || have->dim[0] != want->dim[0] || (want->ndim == 2 && have->dim[1] != want->dim[1]))
-        FLM_FAIL(FLM_E_MISMATCH, "gpt2: %s: has another shape than its sizes want", want->name);
+        FLM_FAIL(FLM_E_MISMATCH, "gpt2: %s does not have the shape that the attributes of the file require",
+                 want->name);
     FLM_TRY(flm_checkpoint_read(checkpoint, want->name, 0, elements, values));
     if (t == &g->head) {
-        FLM_TRY(put(g, &g->E, values, elements));
+        FLM_TRY(copy_to_device(g, &g->E, values, elements));
         if (g->head.data == g->E.data) goto done;
     }
-    FLM_TRY(put(g, t, values, elements));
+    FLM_TRY(copy_to_device(g, t, values, elements));
 done:
     return rc;
 }
@@ -156,18 +157,18 @@ flm_status flm_gpt2_load(flm_gpt2 *g, const flm_checkpoint *checkpoint)
     values = malloc((size_t)max * sizeof *values);
     if (!values) FLM_FAIL(FLM_E_NOMEM, "gpt2: no memory for %" PRId64 " numbers", max);
     g->arena = flm_arena_begin(g->be);
-    take_weights(g);
+    layout_weights(g);
     FLM_TRY(flm_arena_commit(&g->arena, "GPT-2's weights"));
-    take_weights(g);
+    layout_weights(g);
     FLM_TRY(g->be->memory->zero(g->be, g->arena.base, g->arena.bytes));
     FLM_TRY(load(g, checkpoint, &want[0], &g->head, values));
     FLM_TRY(load(g, checkpoint, &want[1], &g->P, values));
     FLM_TRY(load(g, checkpoint, &want[2], &g->final_w, values));
     FLM_TRY(load(g, checkpoint, &want[3], &g->final_mod, values));
     for (int64_t i = 0; i < g->shape.N; i++)
-        for (int k = 0; k < GPT2_BLOCK_PARTS; k++)
-            FLM_TRY(
-                load(g, checkpoint, &want[GPT2_OUTER_PARTS + i * GPT2_BLOCK_PARTS + k], &g->block[i].part[k], values));
+        for (int k = 0; k < FLM_GPT2_BLOCK_PARTS; k++)
+            FLM_TRY(load(g, checkpoint, &want[FLM_GPT2_OUTER_PARTS + i * FLM_GPT2_BLOCK_PARTS + k],
+                         &g->block[i].part[k], values));
 done:
     free(values);
     free(want);

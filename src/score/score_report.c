@@ -23,7 +23,7 @@ void flm_score_report_print(const flm_score_entry *entries, int count)
     }
     for (int i = 0; i < count; i++)
         if (entries[i].result.unscored > 0)
-            printf("== %s: %" PRId64 " texts have no position to score\n", entries[i].path, entries[i].result.unscored);
+            printf("== %s: %" PRId64 " texts have no token to score\n", entries[i].path, entries[i].result.unscored);
 }
 
 static int by_steps(const void *a, const void *b)
@@ -32,11 +32,12 @@ static int by_steps(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void flm_score_report_print_comparison(const flm_score_entry *entries, int count)
+flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int count)
 {
+    flm_status rc = FLM_OK;
     int64_t *steps = malloc((size_t)(count + 1) * sizeof *steps);
     int columns = 0;
-    if (!steps) return;
+    if (!steps) FLM_FAIL(FLM_E_NOMEM, "no memory for a table of %d results", count);
     for (int i = 0; i < count; i++) steps[i] = entries[i].steps;
     qsort(steps, (size_t)count, sizeof *steps, by_steps);
     for (int i = 0; i < count; i++)
@@ -61,7 +62,9 @@ void flm_score_report_print_comparison(const flm_score_entry *entries, int count
         }
         putchar('\n');
     }
+done:
     free(steps);
+    return rc;
 }
 
 /* JSON has no NaN or infinity: null. */

@@ -15,10 +15,12 @@ typedef struct flm_score_entry {
     flm_score_result result;
 } flm_score_entry;
 
-/* flm_score_report_print - a table on stdout, a line an entry. flm_score_report_print_comparison - a line a number of
- * steps and a column a file; entries of one file are neighbours. To be called by one rank. */
+/* flm_score_report_print - a table on stdout with a line an entry. To be called by one rank. */
 void flm_score_report_print(const flm_score_entry *entries, int count);
-void flm_score_report_print_comparison(const flm_score_entry *entries, int count);
+
+/* flm_score_report_print_comparison - a table on stdout with a line a number of steps and a column a file; the entries
+ * of a file must be neighbours. To be called by one rank. Errors: FLM_E_NOMEM. */
+flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int count);
 
 /* flm_score_report_write_entries - write a JSON array with an object a line, an object an entry; the file at path is
  * replaced once all is written. scorer: description of the scorer, or NULL. Errors: FLM_E_IO, FLM_E_NOMEM. */

@@ -34,7 +34,7 @@ done:
     return rc;
 }
 
-/* Rows missing[first] .. missing[first + count - 1]. */
+/* Scores rows missing[first] .. missing[first + count - 1]. */
 static flm_status score_block(rows_run *r, int64_t first, int64_t count, double *nll, int64_t *positions)
 {
     flm_status rc = FLM_OK;
@@ -122,8 +122,8 @@ flm_status flm_score_rows_compute(flm_comm *comm, flm_scorer *scorer, const flm_
     FLM_TRY(flm_comm_max_i64(comm, &stops, 1));
     if (stops) {
         flm_log(FLM_LOG_INFO, "stopped early; %s",
-                source->store ? "scores are stored; the same command resumes there"
-                              : "scores are lost; --scores-dir stores them");
+                source->store ? "the scores so far are stored, run the same command to compute the rest"
+                              : "the scores so far are lost, --scores-dir would store them");
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped early");
     }
     FLM_TRY(rows_share(comm, &r, nll, positions));

@@ -14,7 +14,7 @@ struct flm_scorer {
     flm_gpt2 *gpt2;
     flm_tokenizer *tokenizer;
     int64_t batch, length;
-    char words[160];
+    char description[160]; /* part of stored scores' identity: a change makes them invalid */
     uint32_t identity;
     float *nll;    /* [batch * length] */
     bool *counted; /* [length] */
@@ -27,11 +27,13 @@ flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, i
     flm_checkpoint *checkpoint = NULL;
     flm_scorer *s = calloc(1, sizeof *s);
 
-    if (!s) FLM_FAIL(FLM_E_NOMEM, "scorer: %zu bytes refused", sizeof *s);
+    if (!s) FLM_FAIL(FLM_E_NOMEM, "scorer: no memory for %zu bytes", sizeof *s);
     FLM_TRY(flm_checkpoint_open(path, &checkpoint));
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     if (batch < 1 || length < 0 || length > info->L)
-        FLM_FAIL(FLM_E_ARG, "%s: %" PRId64 " texts of %" PRId64 " tokens at once; it takes up to %" PRId64 " tokens",
+        FLM_FAIL(FLM_E_ARG,
+                 "%s: cannot score %" PRId64 " texts of %" PRId64 " tokens at once: at least 1 text, at most %" PRId64
+                 " tokens",
                  path, batch, length, info->L);
     s->batch = batch;
     s->length = length ? length : info->L;
@@ -43,10 +45,10 @@ flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, i
     s->nll = malloc((size_t)rows * sizeof *s->nll);
     s->counted = malloc((size_t)s->length * sizeof *s->counted);
     if (!s->nll || !s->counted) FLM_FAIL(FLM_E_NOMEM, "scorer: no memory for %" PRId64 " tokens", rows);
-    snprintf(s->words, sizeof s->words,
+    snprintf(s->description, sizeof s->description,
              "gpt2 d %" PRId64 " N %" PRId64 " V %" PRId64 " crc32c %08" PRIx32 ", %s, data.md 6", info->d, info->N,
              info->vocabulary.V, flm_checkpoint_identity(checkpoint), act == FLM_DTYPE_BF16 ? "bf16" : "fp32");
-    s->identity = flm_crc32c(0, s->words, strlen(s->words));
+    s->identity = flm_crc32c(0, s->description, strlen(s->description));
     *out = s;
     s = NULL;
 done:
@@ -70,7 +72,7 @@ void flm_scorer_destroy(flm_scorer **scorer)
 const char *flm_scorer_describe(const flm_scorer *scorer, uint32_t *identity)
 {
     *identity = scorer->identity;
-    return scorer->words;
+    return scorer->description;
 }
 
 int64_t flm_scorer_get_length(const flm_scorer *scorer) { return scorer->length; }
@@ -91,11 +93,12 @@ flm_status flm_scorer_score(flm_scorer *scorer, const int32_t *ids, const int64_
                             flm_text_score *score)
 {
     flm_status rc = FLM_OK;
-    if (B > scorer->batch) FLM_FAIL(FLM_E_ARG, "scorer: %" PRId64 " texts, at most %" PRId64, B, scorer->batch);
+    if (B > scorer->batch)
+        FLM_FAIL(FLM_E_ARG, "scorer: %" PRId64 " texts at once, at most %" PRId64 " are possible", B, scorer->batch);
     for (int64_t b = 0; b < B; b++)
         if (starts[b + 1] - starts[b] > scorer->length)
-            FLM_FAIL(FLM_E_ARG, "scorer: a text of %" PRId64 " tokens, at most %" PRId64, starts[b + 1] - starts[b],
-                     scorer->length);
+            FLM_FAIL(FLM_E_ARG, "scorer: a text of %" PRId64 " tokens, at most %" PRId64 " are possible",
+                     starts[b + 1] - starts[b], scorer->length);
     FLM_TRY(flm_gpt2_compute_nll(scorer->gpt2, ids, starts, B, scorer->nll));
     for (int64_t b = 0; b < B; b++) {
         const int64_t n = starts[b + 1] - starts[b];
@@ -104,7 +107,8 @@ flm_status flm_scorer_score(flm_scorer *scorer, const int32_t *ids, const int64_
             flm_statistics_count_targets(ids + starts[b], n, flm_gpt2_get_shape(scorer->gpt2)->end_id, scorer->counted);
         for (int64_t i = 0; i < n; i++)
             if (scorer->counted[i]) sum += (double)scorer->nll[starts[b] + i];
-        if (!isfinite(sum)) FLM_FAIL(FLM_E_NUMERIC, "scorer: text %" PRId64 " of a batch has no finite score", b);
+        if (!isfinite(sum))
+            FLM_FAIL(FLM_E_NUMERIC, "scorer: the score of text %" PRId64 " of a batch is not finite", b);
         score[b].nll = sum;
     }
 done:

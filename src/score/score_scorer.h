@@ -1,5 +1,6 @@
-/* score_scorer.h - texts scored as published: GPT-2 with its tokeniser and the rules of data.md section 6.
- * Refuses: files of samples, ranks. SPDX-License-Identifier: Apache-2.0 */
+/* score_scorer.h - texts scored by the published procedure: GPT-2 with its tokeniser and the rules of data.md
+ * section 6. Owns tokenising and which positions count; leaves samples files and ranks to others.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_SCORE_SCORER_H
 #define FLM_SCORE_SCORER_H
 
@@ -10,11 +11,11 @@ typedef struct flm_scorer flm_scorer;
 
 typedef struct flm_text_score {
     double nll;        /* sum over counted positions, in nats */
-    int64_t positions; /* counted */
+    int64_t positions; /* number of counted positions */
 } flm_text_score;
 
-/* flm_scorer_create - GPT-2 from a checkpoint of kind gpt2, for up to `batch` texts at once, each of at most `length`
- * tokens (0: as many as GPT-2 takes). chunk: rows of logits at once, 0: as flm_backend_chunk has it. Not collective.
+/* flm_scorer_create - load GPT-2 from the checkpoint of kind gpt2 at path, for up to `batch` texts at once of at most
+ * `length` tokens each (0: GPT-2's own maximum). chunk: rows of logits at once, 0: flm_backend_chunk. Not collective.
  * Errors: FLM_E_ARG (length, batch), those of flm_gpt2_create and of the tokeniser; naming the file. */
 flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, int64_t batch, int64_t length,
                              int64_t chunk, flm_scorer **out);
@@ -22,19 +23,20 @@ flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, i
 /* flm_scorer_destroy - accepts NULL, nulls it. */
 void flm_scorer_destroy(flm_scorer **scorer);
 
-/* flm_scorer_describe - in words, and as a number: GPT-2's weights, the precision and the protocol; `length` apart,
- * which callers may lower. Owned by the scorer. */
+/* flm_scorer_describe - a text, owned by the scorer, and a number (*identity) that both identify GPT-2's weights, the
+ * precision and the procedure: what a score depends on apart from the text and the length. */
 const char *flm_scorer_describe(const flm_scorer *scorer, uint32_t *identity);
 
-int64_t flm_scorer_get_length(const flm_scorer *scorer); /* the most tokens a text has */
-int64_t flm_scorer_get_batch(const flm_scorer *scorer);
+int64_t flm_scorer_get_length(const flm_scorer *scorer); /* tokens of a text, at most */
+int64_t flm_scorer_get_batch(const flm_scorer *scorer);  /* texts at once, at most */
 
-/* flm_scorer_encode - append a text's GPT-2 ids, the first `length` (0: flm_scorer_get_length) of them.
+/* flm_scorer_encode - append the first `length` GPT-2 ids of a text (0: flm_scorer_get_length).
  * Errors: FLM_E_NOMEM, FLM_E_ARG (a text of over 2 GiB). */
 flm_status flm_scorer_encode(flm_scorer *scorer, const char *text, size_t bytes, int64_t length, flm_ids *ids);
 
-/* flm_scorer_score - texts as ids, one after the other: number b is ids[starts[b]] .. ids[starts[b + 1] - 1].
- * out score [B], B at most the batch. A text of fewer than two ids has no position.
+/* flm_scorer_score - score B texts, at most the batch: text b is ids[starts[b]] .. ids[starts[b + 1] - 1]. A text of
+ * fewer than two ids has no position. Not collective.
+ * in  ids i32 [starts[B]], starts [B + 1]   out score [B]; host memory
  * Errors: FLM_E_ARG (an id that GPT-2 does not have, a text too long), FLM_E_NUMERIC, those of the backend. */
 flm_status flm_scorer_score(flm_scorer *scorer, const int32_t *ids, const int64_t *starts, int64_t B,
                             flm_text_score *score);

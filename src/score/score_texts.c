@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A list that grows. */
 typedef struct texts_growing {
     flm_score_texts texts;
     size_t capacity;
@@ -56,7 +57,7 @@ done:
 static flm_status lines_read(texts_growing *g, FILE *file, const char *path, const char *field)
 {
     flm_status rc = FLM_OK;
-    char *line = NULL, where[4200];
+    char *line = NULL, where[4200]; /* "PATH: line N" */
     size_t capacity = 0;
     ssize_t length;
     int64_t number = 0;
@@ -69,7 +70,7 @@ static flm_status lines_read(texts_growing *g, FILE *file, const char *path, con
         FLM_TRY(field ? flm_err_prefix(json_line(g, line, (size_t)length, field), where)
                       : text_add(g, line, (size_t)length));
     }
-    if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+    if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: reading failed: %s", path, strerror(errno));
 done:
     free(line);
     return rc;
@@ -89,7 +90,7 @@ static flm_status file_read(texts_growing *g, FILE *file, const char *path)
         got = fread(text + used, 1, capacity - used, file);
         used += got;
     } while (got > 0);
-    if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+    if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: reading failed: %s", path, strerror(errno));
     if (used > 0) FLM_TRY(text_add(g, text, used));
 done:
     free(text);

@@ -95,7 +95,7 @@ for kind in flm one two; do
     tap_is "$("$tool" ids $kind-2.h5 2)" "$("$tool" ids $kind.h5 2)" "$kind: the same on two ranks, in other batches"
 done
 mv flm moved
-refused 1 "give it by --teacher" "a teacher that is gone" "$bin/flm_generate" --checkpoint one --out gone.h5
+refused 1 "name its new path with --teacher" "a teacher that is gone" "$bin/flm_generate" --checkpoint one --out gone.h5
 on_ranks 1 "$bin/flm_generate" --checkpoint one --teacher moved --out one-moved.h5 --samples 5 --steps 2 --batch 5 \
     --precision fp32
 tap_is "$("$tool" ids one-moved.h5 2)" "$("$tool" ids one.h5 2)" "a teacher that moved is given by --teacher"
@@ -113,14 +113,14 @@ common="--data shards --out refused $small --steps 5"
     refused 1 "cannot be opened" "no teacher" "$bin/flm_distill" $common --teacher nowhere
     refused 1 "this run goes on from kind flm" "a map for flm_train" "$bin/flm_train" --data shards --out refused2 $tiny \
         --steps 5 --resume one/checkpoints/latest
-    refused 2 "which needs none" "a teacher for an FLM" "$bin/flm_generate" --checkpoint flm --teacher flm --out no.h5
+    refused 2 "which has no teacher" "a teacher for an FLM" "$bin/flm_generate" --checkpoint flm --teacher flm --out no.h5
     shards_make shards24 24
     refused 1 "is of length L 32" "shards of another length" "$bin/flm_distill" --data shards24 --out refused3 $small \
         --steps 5 --teacher flm
     on_ranks 1 "$bin/flm_train" --data shards --out flm2 $tiny --steps 3
     refused 1 "was distilled from" "a map of another teacher" "$bin/flm_distill" $common --teacher flm2 --stage 2 \
         --flow-map one
-    refused 1 "it changed, or is another file" "samples with another teacher" "$bin/flm_generate" --checkpoint one \
+    refused 1 "it is another file, or was changed" "samples with another teacher" "$bin/flm_generate" --checkpoint one \
         --teacher flm2 --out no.h5
     refused 1 "has changed or is another file" "going on with another teacher" "$bin/flm_distill" --data shards \
         --out one $small --steps $steps --teacher flm2

@@ -102,7 +102,7 @@ for signal in KILL TERM USR1; do
         *) test $status = 75 ;;
     esac
     tap_ok $? "SIG$signal: status $status"
-    test $signal = KILL || tap_lines err "stopped early; cut.h5 keeps what was made" 1 "SIG$signal: said once"
+    test $signal = KILL || tap_lines err "stopped early; cut.h5 has the samples made so far" 1 "SIG$signal: said once"
 done
 generate 2 --samples $samples --steps 300,4,1 --batch 2 --out cut.h5
 tap_is $? 0 "the same command finishes it"
@@ -146,7 +146,7 @@ refused 1 "shards/index.h5: is a file of the kind index, not checkpoint" "shards
 refused 1 "shards: a directory without checkpoints/latest" "a directory of something else" --steps 4 --out x.h5 \
     --checkpoint shards
 refused 1 "nowhere: cannot be opened: No such file" "no checkpoint" --steps 4 --out x.h5 --checkpoint nowhere
-refused 2 "--steps 4,4: 4 stands there twice" "steps twice" --steps 4,4 --out x.h5
+refused 2 "--steps 4,4: 4 is given twice" "steps twice" --steps 4,4 --out x.h5
 refused 2 "--steps: '0' in '4,0' is not allowed" "no steps" --steps 4,0 --out x.h5
 refused 2 "unknown option --step" "unknown option" --step 4 --out x.h5
 refused 1 "nodir/" "no such directory" --steps 4 --out nodir/x.h5

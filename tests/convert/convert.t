@@ -125,5 +125,5 @@ refused folder "activation_function is not gelu_new" "another activation"
 sed 's/"n_layer": 2/"n_layer": 3/' "$gpt2/config.json" >folder/config.json
 refused folder "h.2.ln_1.weight: is missing" "a block too few"
 sed 's/"n_head": 3/"n_head": 0/' "$gpt2/config.json" >folder/config.json
-refused folder "config.json: gpt2: heads: 0" "no heads"
+refused folder "config.json: gpt2: heads is 0, must be 1..4096" "no heads"
 tap_end

@@ -50,7 +50,7 @@ timeout -k 5 100 "$score" --compare --gpt2 gpt2.h5 --precision fp32 --samples 5 
 tap_lines err " 0 of 5 texts to score" 4 "a second time nothing is left to score"
 "$score" --compare --gpt2 gpt2.h5 run >out 2>err
 tap_is $? 2 "a checkpoint without --samples-dir"
-tap_has err "--steps and, for its samples, --samples-dir" "says what is missing"
+tap_has err "--steps and --samples-dir (for its samples) are needed" "says what is missing"
 "$score" --gpt2 gpt2.h5 run >out 2>err
-tap_has err "run is a checkpoint: --compare makes samples of it, or flm_generate" "and without --compare, what makes samples"
+tap_has err "run is a checkpoint, not samples: make samples of it with flm_generate, or use --compare" "and without --compare, what makes samples"
 tap_end

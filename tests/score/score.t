@@ -25,7 +25,7 @@ tap_ok $? "a GPT-2 and samples to score"
 tap_ok $? "texts are scored"
 near "$(value texts.json gen_ppl 2)" "$(value "$golden/texts-expected.json" gen_ppl 1)" 1e-5 "Gen-PPL as the published procedure"
 tap_is "$(value texts.json positions 2)" "$(value "$golden/texts-expected.json" positions 1)" "of as many positions"
-tap_has out "1 texts have no position to score" "a text of one token is spoken of"
+tap_has out "1 texts have no token to score" "a text of one token is reported"
 near "$(value texts.json gen_ppl_low 2)" "$(awk -v x="$(value texts.json gen_ppl 2)" 'BEGIN { print x / 2 }')" 1 "the interval's low end is a number"
 "$score" --gpt2 gpt2.h5 --precision bf16 --json bf16.json "$golden/texts.jsonl" >out 2>err
 near "$(value bf16.json gen_ppl 2)" "$(value texts.json gen_ppl 2)" 2e-2 "bf16"
@@ -88,7 +88,7 @@ stopped() {
     kill -TERM $pid
     wait $pid
     tap_is $? 75 "$scores: SIGTERM ends it with 75"
-    tap_has err "the same command resumes there" "$scores: and it says what to do"
+    tap_has err "are stored, run the same command" "$scores: and it says what to do"
 }
 mkdir stored
 name=$("$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir stored --json first.json plain.txt >out 2>err && ls stored)
@@ -130,8 +130,8 @@ refused 1 "broken.jsonl: line 1: is not JSON" "a broken line" --gpt2 gpt2.h5 bro
 printf 'x\n' >short.txt
 refused 1 "none of its texts has a token to score" "texts of one token" --gpt2 gpt2.h5 short.txt
 "$files" gpt2 small.h5 1000 2>err
-refused 1 "is outside a vocabulary of 1000" "tokens that GPT-2 does not have" --gpt2 small.h5 plain.txt
-refused 1 "it takes up to 64 tokens" "a length beyond GPT-2's" --gpt2 gpt2.h5 --length 65 plain.txt
+refused 1 "is outside the vocabulary (V = 1000)" "tokens that GPT-2 does not have" --gpt2 small.h5 plain.txt
+refused 1 "at most 64 tokens" "a length beyond GPT-2's" --gpt2 gpt2.h5 --length 65 plain.txt
 refused 2 "--gpt2 FILE is needed" "no GPT-2" plain.txt
 refused 2 "no files to score" "no files" --gpt2 gpt2.h5
 refused 1 "is a file of the kind samples, not checkpoint" "samples as GPT-2" --gpt2 samples.h5 plain.txt
