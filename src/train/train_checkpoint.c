@@ -1,4 +1,5 @@
-/* train_checkpoint.c - see train_checkpoint.h. SPDX-License-Identifier: Apache-2.0 */
+/* train_checkpoint.c - the sharded state as slices of datasets (train_checkpoint.h). SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "train/train_checkpoint.h"
 
 #include <assert.h>
@@ -9,7 +10,7 @@
 enum { MASTER = 0, EMA = 1, SETS = 4 };
 static const char *const prefix[SETS] = {"weights", "ema", "optimizer/m", "optimizer/v"};
 
-/* This rank's part of parameter i of one set; count 0 where it has none. */
+/* The part of parameter i of one set that is in this rank's slice; count 0 where there is none. */
 static flm_checkpoint_slice own_part(const flm_optimizer *o, int set, int i)
 {
     const flm_parameter *p = &o->weights->parameter[i];
@@ -31,8 +32,8 @@ static flm_checkpoint_dataset dataset_of(const flm_optimizer *o, int set, int i)
     return dataset;
 }
 
-/* Elements [part->first, + count) of a dataset to this rank's slice: straight, or a staging buffer at a time, cut where
- * the file's blocks end, so that each is read and its sum checked once. */
+/* Read elements [part->first, + count) of a dataset into this rank's slice. On a device a staging buffer holds one
+ * block of the file at a time, so that each block is read and its checksum verified once. */
 static flm_status read_part(const flm_checkpoint *checkpoint, const char *name, const flm_checkpoint_slice *part,
                             float *staging)
 {
@@ -50,8 +51,8 @@ done:
     return rc;
 }
 
-/* A block of host memory for read_part, where it needs one. */
-static flm_status staging_make(const flm_optimizer *o, float **staging)
+/* The staging buffer of read_part: one block of host memory, NULL where the slices are in host memory. */
+static flm_status make_staging(const flm_optimizer *o, float **staging)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = o->weights->be;
@@ -72,7 +73,7 @@ flm_status flm_train_checkpoint_write(flm_optimizer *o, const char *directory, c
     flm_checkpoint_slice *slice = calloc((size_t)datasets, sizeof *slice);
     int slices = 0;
     if (dataset == NULL || slice == NULL)
-        rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the table of a checkpoint");
+        rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the checkpoint's list of tensors");
     assert(!o->ema_active);
     FLM_TRY(flm_comm_agree(o->comm, rc));
     for (int set = 0; set < SETS; set++)
@@ -89,7 +90,7 @@ done:
     return rc;
 }
 
-/* The file holds a tensor of this name and these sizes. */
+/* Check that the file has a tensor of this name and shape. */
 static flm_status check_dataset(const flm_checkpoint *checkpoint, const flm_checkpoint_dataset *needed)
 {
     flm_status rc = FLM_OK;
@@ -99,10 +100,10 @@ static flm_status check_dataset(const flm_checkpoint *checkpoint, const flm_chec
         if (strcmp(all[i].name, needed->name) != 0) continue;
         if (all[i].ndim != needed->ndim || all[i].dim[0] != needed->dim[0] ||
             (needed->ndim == 2 && all[i].dim[1] != needed->dim[1]))
-            FLM_FAIL(FLM_E_MISMATCH, "the checkpoint's %s has other sizes than the network's", needed->name);
+            FLM_FAIL(FLM_E_MISMATCH, "the shape of %s differs from the network's", needed->name);
         goto done;
     }
-    FLM_FAIL(FLM_E_MISMATCH, "the checkpoint has no %s, which the network needs", needed->name);
+    FLM_FAIL(FLM_E_MISMATCH, "tensor %s is missing", needed->name);
 done:
     return rc;
 }
@@ -111,7 +112,7 @@ static flm_status read_own(flm_optimizer *o, const flm_checkpoint *checkpoint)
 {
     flm_status rc = FLM_OK;
     float *staging = NULL;
-    FLM_TRY(staging_make(o, &staging));
+    FLM_TRY(make_staging(o, &staging));
     for (int set = 0; set < SETS; set++)
         for (int i = 0; i < o->weights->parameters; i++) {
             const flm_checkpoint_dataset dataset = dataset_of(o, set, i);
@@ -138,7 +139,7 @@ static flm_status begin_own(flm_optimizer *o, const flm_checkpoint *teacher, con
     flm_status rc = FLM_OK;
     flm_backend *be = o->weights->be;
     float *staging = NULL;
-    FLM_TRY(staging_make(o, &staging));
+    FLM_TRY(make_staging(o, &staging));
     for (int i = 0; i < o->weights->parameters; i++) {
         if (o->weights->parameter[i].reinit) continue;
         flm_checkpoint_dataset dataset = dataset_of(o, 0, i);

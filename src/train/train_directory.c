@@ -1,4 +1,5 @@
-/* train_directory.c - a run's directory and its configuration file. SPDX-License-Identifier: Apache-2.0 */
+/* train_directory.c - creates the run directory and writes config.ini (train_internal.h). SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "train/train_internal.h"
 
 #include <errno.h>
@@ -12,14 +13,14 @@ static flm_status make_directory(const char *path)
     flm_status rc = FLM_OK;
     struct stat status;
     if (mkdir(path, 0777) == 0) return FLM_OK;
-    if (errno != EEXIST) FLM_FAIL(FLM_E_IO, "%s: cannot be made: %s", path, strerror(errno));
-    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) FLM_FAIL(FLM_E_IO, "%s: is no directory", path);
-    if (access(path, W_OK | X_OK) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be written in: %s", path, strerror(errno));
+    if (errno != EEXIST) FLM_FAIL(FLM_E_IO, "%s: cannot be created: %s", path, strerror(errno));
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) FLM_FAIL(FLM_E_IO, "%s: is not a directory", path);
+    if (access(path, W_OK | X_OK) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be written to: %s", path, strerror(errno));
 done:
     return rc;
 }
 
-/* The directory itself and those above it that are missing. */
+/* mkdir -p. */
 static flm_status make_directories(const char *path)
 {
     flm_status rc = FLM_OK;
@@ -38,7 +39,7 @@ done:
 static flm_status join(char *path, const char *directory, const char *name)
 {
     if (snprintf(path, FLM_RUN_PATH_BYTES, "%s/%s", directory, name) < FLM_RUN_PATH_BYTES) return FLM_OK;
-    return flm_err_raise(FLM_E_USAGE, __FILE__, __LINE__, "--out %.100s...: the path is too long", directory);
+    return flm_err_raise(FLM_E_USAGE, __FILE__, __LINE__, "--out %.100s...: path too long", directory);
 }
 
 flm_status flm_run_make_directory(flm_run *run)

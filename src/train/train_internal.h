@@ -1,4 +1,5 @@
-/* train_internal.h - private to the train room: what a run holds while it lasts. SPDX-License-Identifier: Apache-2.0 */
+/* train_internal.h - private to the train module: the state of a run and the steps that prepare and save it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TRAIN_INTERNAL_H
 #define FLM_TRAIN_INTERNAL_H
 
@@ -8,9 +9,9 @@
 
 enum { FLM_RUN_PATH_BYTES = 4096 };
 
-/* A frozen network of a distillation, and the file it came from. */
+/* A frozen network of a distillation and its file. */
 typedef struct flm_frozen_network {
-    flm_checkpoint *checkpoint; /* NULL: there is none */
+    flm_checkpoint *checkpoint; /* NULL: not used */
     flm_weights *weights;
     char path[FLM_LINEAGE_PATH_BYTES];
     char sha256[FLM_SHA256_BYTES];
@@ -22,43 +23,43 @@ typedef struct flm_run {
     const flm_train_options *o;
     const flm_options *given;
     char checkpoints[FLM_RUN_PATH_BYTES], metrics_path[FLM_RUN_PATH_BYTES], config_path[FLM_RUN_PATH_BYTES];
-    flm_shards *train, *valid; /* valid NULL: the shards have none */
-    flm_network network;       /* what is trained */
+    flm_shards *train, *valid; /* valid: NULL where there is none */
+    flm_network network;       /* kind of the trained network */
     flm_frozen_network teacher, flow_map;
-    char lineage[FLM_LINEAGE_BYTES]; /* what stands in the checkpoints */
+    char lineage[FLM_LINEAGE_BYTES]; /* attribute "parent" of the checkpoints */
     flm_trainer *trainer;
     flm_loader *loader;
     flm_metrics *metrics;
-    flm_setting *setting; /* the options as name and value, for checkpoints */
+    flm_setting *setting; /* [settings]: the options by name and value, for checkpoints */
     int settings;
     int64_t *sample_steps; /* [sample_steps_count]: --eval-steps */
     int sample_steps_count;
-    int64_t saved_step; /* of the newest whole checkpoint of this run, -1: none */
+    int64_t saved_step; /* of the newest valid checkpoint in the run directory; -1: none */
 } flm_run;
 
-/* flm_run_make_directory - the run directory and its checkpoints' directory, where missing; the paths. Collective.
- * Errors: FLM_E_IO with errno. */
+/* flm_run_make_directory - set the paths; create the run directory and its checkpoints directory where missing.
+ * Collective. Errors: FLM_E_IO with errno, FLM_E_USAGE (path too long). */
 flm_status flm_run_make_directory(flm_run *run);
 
-/* flm_run_write_config - config.ini as resolved, in one rename. Rank 0 writes. Collective. Errors: FLM_E_IO. */
+/* flm_run_write_config - replace config.ini with the resolved options. Rank 0 writes. Collective. Errors: FLM_E_IO. */
 flm_status flm_run_write_config(flm_run *run);
 
-/* flm_run_load_teachers - open the frozen networks of a distillation (stage 0: none), check that they fit the shards
- * and each other, load them, and fill lineage. Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH saying what fits; those
- * of reading. */
+/* flm_run_load_teachers - open the frozen networks of a distillation (stage 0: none), check them against the
+ * shards and each other, load them with compute dtype act, and fill lineage. Collective.
+ * Errors: FLM_E_USAGE, FLM_E_MISMATCH; those of flm_checkpoint_open and flm_model_load. */
 flm_status flm_run_load_teachers(flm_run *run, flm_dtype act);
 void flm_run_release_teachers(flm_run *run);
 
-/* flm_run_teacher_set - the set of a frozen network's checkpoint that is taken, "ema" or "weights". */
+/* flm_run_teacher_set - which weights of the frozen networks are used, by --teacher-weights: "ema" or "weights". */
 const char *flm_run_teacher_set(const flm_run *run);
 
-/* flm_run_resume - the state to begin with: initial weights, or a checkpoint by --resume. Collective.
- * Errors: FLM_E_MISMATCH naming what differs; FLM_E_USAGE (--resume no, and there are checkpoints); those of reading.
- */
+/* flm_run_resume - set the initial state of the trainer: initial weights, or the checkpoint that --resume selects.
+ * Collective. Errors: FLM_E_MISMATCH naming what differs; FLM_E_USAGE (--resume no in a directory with checkpoints);
+ * those of flm_train_checkpoint_read. */
 flm_status flm_run_resume(flm_run *run);
 
-/* flm_run_save - a checkpoint of the present step, unless it is there already. Collective. Errors: those of
- * flm_checkpoint_write. */
+/* flm_run_save - write a checkpoint of the current step, unless it is written already. Collective.
+ * Errors: those of flm_checkpoint_write. */
 flm_status flm_run_save(flm_run *run);
 
 #endif

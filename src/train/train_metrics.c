@@ -1,4 +1,4 @@
-/* train_metrics.c - see train_metrics.h. SPDX-License-Identifier: Apache-2.0 */
+/* train_metrics.c - metrics.jsonl and the progress bar (train_metrics.h). SPDX-License-Identifier: Apache-2.0 */
 #include "train/train_metrics.h"
 
 #include "base/base_log.h"
@@ -20,39 +20,39 @@ struct flm_metrics {
     int fd;
     bool is_root;
     flm_progress progress;
-    double smooth, weight; /* running mean of the loss, for the bar alone */
-    double shown_seconds;
-    int64_t shown_step;
+    double smooth, weight; /* running mean of the loss, shown by the bar */
+    double begin_seconds;
+    int64_t begin_step;
 };
 
-/* What the running mean of the bar keeps of itself at every step. */
+/* Weight of the previous value in the running mean. */
 static const double smoothing = 0.98;
 
-/* The step of a whole line of ours, or -1: lines without one (the record of a start) belong to the line before. */
-static int64_t step_of(const char *line, size_t length, bool *whole)
+/* The step of a line, -1 where it has none (a line about a start). *valid: the line is a JSON object. */
+static int64_t step_of(const char *line, size_t length, bool *valid)
 {
     json_t *object = json_loadb(line, length, 0, NULL);
     const json_t *step = json_object_get(object, "step");
     const int64_t value = json_is_integer(step) ? (int64_t)json_integer_value(step) : -1;
-    *whole = json_is_object(object);
+    *valid = json_is_object(object);
     json_decref(object);
     return value;
 }
 
-/* How many bytes of the file stay: whole lines up to the first of a later step. */
-static flm_status measure(const char *path, int64_t step, off_t *keep)
+/* The bytes to keep of the file: complete lines up to the first of a later step. */
+static flm_status find_end(const char *path, int64_t step, off_t *keep)
 {
     flm_status rc = FLM_OK;
     FILE *file = fopen(path, "r");
     char *line = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     ssize_t length;
-    bool whole;
+    bool valid;
 
     *keep = 0;
     if (file == NULL && errno != ENOENT) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    while (file != NULL && (length = getline(&line, &room, file)) > 0) {
-        if (line[length - 1] != '\n' || step_of(line, (size_t)length, &whole) > step || !whole) break;
+    while (file != NULL && (length = getline(&line, &capacity, file)) > 0) {
+        if (line[length - 1] != '\n' || step_of(line, (size_t)length, &valid) > step || !valid) break;
         *keep += length;
     }
     if (file != NULL && ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
@@ -62,7 +62,7 @@ done:
     return rc;
 }
 
-/* One line, in one write where the system allows: a reader never sees half of one for long. Takes the object over. */
+/* Append a line with one write, so that readers see complete lines. Releases the object; NULL: no memory for it. */
 static flm_status append(flm_metrics *m, json_t *object)
 {
     flm_status rc = FLM_OK;
@@ -103,17 +103,17 @@ flm_status flm_metrics_open(const flm_comm *comm, const char *path, int64_t step
     flm_metrics *m = calloc(1, sizeof *m);
     off_t keep = 0;
 
-    if (m == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to write it", path);
+    if (m == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory", path);
     *m = (flm_metrics){.fd = -1, .path = strdup(path), .is_root = flm_comm_rank(comm) == 0};
     m->progress = flm_progress_begin((double)step, m->is_root);
-    m->shown_seconds = flm_seconds();
-    m->shown_step = step;
-    if (m->path == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to write it", path);
+    m->begin_seconds = flm_seconds();
+    m->begin_step = step;
+    if (m->path == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory", path);
     if (m->is_root) {
-        if (step > 0) FLM_TRY(measure(path, step, &keep));
+        if (step > 0) FLM_TRY(find_end(path, step, &keep));
         m->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         if (m->fd < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
-        if (ftruncate(m->fd, keep) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be cut back: %s", path, strerror(errno));
+        if (ftruncate(m->fd, keep) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be truncated: %s", path, strerror(errno));
         FLM_TRY(record_start(m, step, options, describe, flm_comm_size(comm)));
     }
     *out = m;
@@ -183,15 +183,15 @@ flm_status flm_metrics_write_samples(flm_metrics *m, int64_t step, int64_t sampl
     FLM_TRY(append(m, json_pack("{s:I, s:I, s:I, s:f}", "step", (json_int_t)step, "sample_steps",
                                 (json_int_t)sample_steps, "samples", (json_int_t)samples, "sample_entropy", entropy)));
     flm_progress_clear(&m->progress);
-    flm_log(FLM_LOG_INFO, "step %" PRId64 ": %" PRId64 " samples of %" PRId64 " steps, entropy %.4f", step, samples,
-            sample_steps, entropy);
+    flm_log(FLM_LOG_INFO, "step %" PRId64 ": entropy %.4f of %" PRId64 " samples in %" PRId64 " steps", step, entropy,
+            samples, sample_steps);
 done:
     return rc;
 }
 
-void flm_metrics_show_progress(flm_metrics *m, int64_t step, int64_t steps, double loss, int64_t tokens_a_step)
+void flm_metrics_show_progress(flm_metrics *m, int64_t step, int64_t steps, double loss, int64_t tokens_per_step)
 {
-    const double speed = (double)((step - m->shown_step) * tokens_a_step) / (flm_seconds() - m->shown_seconds);
+    const double speed = (double)((step - m->begin_step) * tokens_per_step) / (flm_seconds() - m->begin_seconds);
     m->smooth = smoothing * m->smooth + (1 - smoothing) * loss;
     m->weight = smoothing * m->weight + (1 - smoothing);
     flm_progress_show(&m->progress, (double)step, (double)steps,

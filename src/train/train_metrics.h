@@ -1,8 +1,8 @@
-/* train_metrics.h - what a run says of itself: metrics.jsonl, and a progress bar or lines of log.
+/* train_metrics.h - reports the progress of a run: metrics.jsonl, and a progress bar or log lines.
  *
- * Rank 0 alone writes; on the others every call does nothing. A report is one JSON object a line, written whole with
- * one write(2); a resume cuts the file back to its checkpoint's step, so that the file is that of an uninterrupted run.
- * SPDX-License-Identifier: Apache-2.0 */
+ * Only rank 0 writes; on other ranks every call does nothing. metrics.jsonl has one JSON object per line, appended by
+ * one write(2). Resuming truncates the file to the step of the checkpoint, so that it equals that of an uninterrupted
+ * run. When to report is decided by train_run.c. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TRAIN_METRICS_H
 #define FLM_TRAIN_METRICS_H
 
@@ -13,35 +13,37 @@ typedef struct flm_metrics flm_metrics;
 
 typedef struct flm_metrics_step {
     int64_t step, epoch, tokens_seen;
-    double loss, error, grad_norm, lr; /* error: see flm_step_result; NaN for an FLM, then not written */
-    double tokens_per_second;          /* since the report before */
-    double utilisation;                /* model FLOPs a second over the peak; 0: not known; of an FLM alone */
+    double loss, error, grad_norm, lr; /* as in flm_step_result; a NaN error is not written */
+    double tokens_per_second;          /* since the previous report */
+    double utilisation;                /* model FLOP/s over the peak; 0: unknown, and for distillation */
     /* Of rank 0 since the previous report. Communication: waiting in collectives (flm_comm_seconds_waited), which with
      * NCCL is about 0: there the GPU waits, and that time is part of compute, the rest of the step's time. */
     double seconds_data, seconds_compute, seconds_communication;
-    int64_t memory_bytes; /* the largest resident set of rank 0 so far */
+    int64_t memory_bytes; /* largest resident set of rank 0 so far */
 } flm_metrics_step;
 
-/* flm_metrics_open - the file for appending. step: lines of later steps are cut off, and an unfinished last one; 0: the
- * file begins anew. options: recorded in a first line of every start, with version and device (describe).
+/* flm_metrics_open - open the file for appending, without the lines of steps after `step` and an incomplete last line;
+ * step 0 starts a new file. Appends a line about this start: options, version, device (describe), ranks.
  * Not collective. Errors: FLM_E_IO, FLM_E_NOMEM. */
 flm_status flm_metrics_open(const flm_comm *comm, const char *path, int64_t step, const flm_options *options,
                             const char *describe, flm_metrics **out);
 
-/* flm_metrics_close - accepts NULL, nulls it. */
+/* flm_metrics_close - accepts NULL, sets it to NULL. */
 void flm_metrics_close(flm_metrics **metrics);
 
-/* flm_metrics_write_step - a line of a training step. Errors: FLM_E_IO. */
+/* flm_metrics_write_step - append the report of a training step. Errors: FLM_E_IO, FLM_E_NOMEM. */
 flm_status flm_metrics_write_step(flm_metrics *metrics, const flm_metrics_step *report);
 
-/* flm_metrics_write_validation - a line with the loss, and the error as above, on held-out rows. Errors: FLM_E_IO. */
+/* flm_metrics_write_validation - append loss and error (as above) on `rows` held-out rows. Errors: FLM_E_IO,
+ * FLM_E_NOMEM. */
 flm_status flm_metrics_write_validation(flm_metrics *metrics, int64_t step, double loss, double error, int64_t rows);
 
-/* flm_metrics_write_samples - a line with the mean entropy of samples of `sample_steps` steps. Errors: FLM_E_IO. */
+/* flm_metrics_write_samples - append the mean entropy of samples drawn with `sample_steps` steps. Errors: FLM_E_IO,
+ * FLM_E_NOMEM. */
 flm_status flm_metrics_write_samples(flm_metrics *metrics, int64_t step, int64_t sample_steps, int64_t samples,
                                      double entropy);
 
-/* flm_metrics_show_progress - on a terminal: redraw the bar of step `step` of `steps`. */
-void flm_metrics_show_progress(flm_metrics *metrics, int64_t step, int64_t steps, double loss, int64_t tokens_a_step);
+/* flm_metrics_show_progress - redraw the progress bar, if stderr is a terminal. */
+void flm_metrics_show_progress(flm_metrics *metrics, int64_t step, int64_t steps, double loss, int64_t tokens_per_step);
 
 #endif

@@ -1,4 +1,4 @@
-/* train_optimizer.c - see train_optimizer.h. SPDX-License-Identifier: Apache-2.0 */
+/* train_optimizer.c - the sharded AdamW (train_optimizer.h). SPDX-License-Identifier: Apache-2.0 */
 #include "train/train_optimizer.h"
 
 #include <assert.h>
@@ -35,16 +35,16 @@ flm_status flm_optimizer_create(flm_weights *weights, flm_comm *comm, const flm_
 {
     flm_status rc = FLM_OK;
     flm_optimizer *o = NULL;
-    if (weights->buckets >= FLM_COMM_REQUESTS) /* one more for the noise's sum */
-        FLM_FAIL(FLM_E_UNSUPPORTED, "a network of %d buckets; at most %d can be reduced at once", weights->buckets,
-                 FLM_COMM_REQUESTS);
+    if (weights->buckets >= FLM_COMM_REQUESTS) /* the noise basis needs one request */
+        FLM_FAIL(FLM_E_UNSUPPORTED, "the network has %d buckets of weights; at most %d are supported", weights->buckets,
+                 FLM_COMM_REQUESTS - 1);
     assert(weights->size == flm_comm_size(comm));
     o = calloc(1, sizeof *o);
     if (o != NULL) {
         *o = (flm_optimizer){.weights = weights, .comm = comm, .settings = *settings};
         o->slice = calloc((size_t)weights->buckets, sizeof *o->slice);
     }
-    if (o == NULL || o->slice == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the optimiser's table");
+    if (o == NULL || o->slice == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the optimiser's list of slices");
     o->arena = flm_arena_begin(weights->be);
     layout(o);
     FLM_TRY(flm_arena_commit(&o->arena, "optimiser state"));
@@ -66,7 +66,7 @@ void flm_optimizer_destroy(flm_optimizer **optimizer)
     *optimizer = NULL;
 }
 
-/* Each rank makes its own part of a parameter, a function of the seed and the element. */
+/* An initial value is a function of seed and element, so each rank computes those of its slice. */
 flm_status flm_optimizer_initialise(flm_optimizer *o, uint64_t seed)
 {
     flm_status rc = FLM_OK;
@@ -143,7 +143,7 @@ done:
 
 flm_dit_hook flm_optimizer_hook(flm_optimizer *o) { return (flm_dit_hook){bucket_ready, o}; }
 
-/* The rows of E in this rank's slice: the last slices may hold fewer, or none. */
+/* Add the noise part to the rows of E in this rank's slice; the last slices may have fewer rows or none. */
 static flm_status add_noise_part(flm_optimizer *o, flm_noise_basis *basis)
 {
     flm_status rc = FLM_OK;
@@ -170,7 +170,7 @@ flm_status flm_optimizer_reduce(flm_optimizer *o, flm_noise_basis *basis, double
     FLM_TRY(be->memory->zero(be, o->norm_sq.data, sizeof(double)));
     for (int b = 0; b < o->weights->buckets; b++) FLM_TRY(flm_op_sum_squares(be, &o->norm_sq, &o->slice[b].grad));
     FLM_TRY(be->memory->to_host(be, &all[count], o->norm_sq.data, sizeof(double)));
-    FLM_TRY(flm_comm_sync(o->comm, be)); /* the first wait behind the gradients' sums */
+    FLM_TRY(flm_comm_sync(o->comm, be)); /* first wait after the reductions were queued */
     memcpy(all, sums, (size_t)count * sizeof *sums);
     FLM_TRY(flm_comm_sum_f64(o->comm, all, count + 1));
     memcpy(sums, all, (size_t)count * sizeof *sums);
@@ -222,7 +222,7 @@ done:
     return rc;
 }
 
-/* Contents change places, a piece at a time. */
+/* Exchange the contents of a and b through the scratch buffer. */
 static flm_status swap(flm_optimizer *o, const flm_tensor *a, const flm_tensor *b)
 {
     flm_status rc = FLM_OK;

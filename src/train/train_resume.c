@@ -1,4 +1,5 @@
-/* train_resume.c - where a run begins, and the checkpoints it leaves. SPDX-License-Identifier: Apache-2.0 */
+/* train_resume.c - initial weights or a checkpoint to resume from, and writing checkpoints (train_internal.h).
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "train/train_internal.h"
 
 #include "base/base_log.h"
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a run cannot change on its way: it would no longer be the same sequence of rows and random numbers. */
+/* Options that a resumed run cannot change: rows and random numbers depend on them. */
 static const char *const fixed_settings[] = {"seed", "batch"};
 
 static flm_status check_vocabulary(const flm_vocabulary *file, const flm_vocabulary *data, const char *path)
@@ -18,7 +19,7 @@ static flm_status check_vocabulary(const flm_vocabulary *file, const flm_vocabul
     flm_status rc = FLM_OK;
     if (strcmp(file->name, data->name) != 0 || file->V != data->V || strcmp(file->sha256, data->sha256) != 0)
         FLM_FAIL(FLM_E_MISMATCH,
-                 "%s was trained on tokeniser %s (%lld ids, sha256 %.8s...), the shards are of %s (%lld ids, sha256 "
+                 "%s was trained with tokeniser %s (V = %lld, sha256 %.8s...), the shards have %s (V = %lld, sha256 "
                  "%.8s...)",
                  path, file->name, (long long)file->V, file->sha256, data->name, (long long)data->V, data->sha256);
 done:
@@ -44,8 +45,8 @@ done:
     return rc;
 }
 
-/* The same teachers by their hashes; where they lie may have changed. */
-static flm_status check_parent(const flm_run *run, const flm_checkpoint_info *info, const char *path)
+/* Check by hash that the teachers are the same; their paths may differ. */
+static flm_status check_lineage(const flm_run *run, const flm_checkpoint_info *info, const char *path)
 {
     flm_status rc = FLM_OK;
     static const char *const roles[] = {"teacher", "flow-map"};
@@ -69,40 +70,40 @@ static flm_status check_fits(const flm_run *run, const flm_checkpoint *checkpoin
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     const char *kind = flm_model_kind_name(run->network);
     if (strcmp(info->kind, kind) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "%s is a checkpoint of kind %s; this run goes on from kind %s", path, info->kind,
+        FLM_FAIL(FLM_E_MISMATCH, "%s is a checkpoint of kind %s; this run resumes from kind %s", path, info->kind,
                  kind);
-    FLM_TRY(check_parent(run, info, path));
+    FLM_TRY(check_lineage(run, info, path));
     FLM_TRY(check_vocabulary(&info->vocabulary, &flm_shards_info(run->train)->vocabulary, path));
     FLM_TRY(check_shape(info, &run->trainer->settings.shape, path));
     for (size_t i = 0; i < sizeof fixed_settings / sizeof fixed_settings[0]; i++) {
         const char *name = fixed_settings[i], *then = flm_checkpoint_setting(checkpoint, name);
         const char *now = flm_options_value(run->given, name);
         if (then == NULL || strcmp(then, now) != 0)
-            FLM_FAIL(FLM_E_MISMATCH, "%s was trained with --%s %s, which cannot change on the way to %s", path, name,
+            FLM_FAIL(FLM_E_MISMATCH, "%s was trained with --%s %s, which a resumed run cannot change to %s", path, name,
                      then != NULL ? then : "(not recorded)", now);
     }
     if (info->step > run->o->steps)
-        FLM_FAIL(FLM_E_MISMATCH, "%s stands at step %lld, beyond --steps %lld", path, (long long)info->step,
+        FLM_FAIL(FLM_E_MISMATCH, "%s is at step %lld, beyond --steps %lld", path, (long long)info->step,
                  (long long)run->o->steps);
 done:
     return rc;
 }
 
-/* Options that differ from the checkpoint's and may: said once. */
+/* Log the options that differ from those of the checkpoint, apart from those without influence on the result. */
 static void log_changed_options(const flm_run *run, const flm_checkpoint *checkpoint)
 {
-    static const char *const silent[] = {"resume", "out", "steps", "threads", "log-every", "eval-only", "config"};
+    static const char *const unimportant[] = {"resume", "out", "steps", "threads", "log-every", "eval-only", "config"};
     for (int i = 0; i < run->settings; i++) {
         const char *name = run->setting[i].name, *then = flm_checkpoint_setting(checkpoint, name);
-        bool quiet = then == NULL || strcmp(then, run->setting[i].value) == 0;
-        for (size_t k = 0; k < sizeof silent / sizeof silent[0]; k++) quiet |= strcmp(name, silent[k]) == 0;
-        if (!quiet)
-            flm_log(FLM_LOG_INFO, "--%s was %s until now and is %s from here on", name, then, run->setting[i].value);
+        bool skip = then == NULL || strcmp(then, run->setting[i].value) == 0;
+        for (size_t k = 0; k < sizeof unimportant / sizeof unimportant[0]; k++)
+            skip |= strcmp(name, unimportant[k]) == 0;
+        if (!skip) flm_log(FLM_LOG_INFO, "--%s changes from %s to %s", name, then, run->setting[i].value);
     }
 }
 
-/* The checkpoint to begin with, NULL for none. *own: it is this run directory's. With --resume FILE that is one too,
- * where the run began with the same FILE: the same command again goes on. */
+/* The checkpoint to resume from, NULL for none. *own: it is in the run directory. That is also the case with
+ * --resume FILE if the run was started from the same FILE, so that the same command again resumes the run. */
 static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out, bool *own)
 {
     flm_status rc = FLM_OK;
@@ -111,11 +112,11 @@ static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out, bool *own)
     *own = *out != NULL;
     if (strcmp(resume, "auto") == 0) goto done;
     if (*own && strcmp(resume, "no") == 0)
-        FLM_FAIL(FLM_E_USAGE, "--resume no: %s has checkpoints already; choose another --out, or --resume auto",
+        FLM_FAIL(FLM_E_USAGE, "--resume no: %s has checkpoints already; use another --out or --resume auto",
                  run->checkpoints);
     before = *own ? flm_checkpoint_setting(*out, "resume") : NULL;
     if (*own && (before == NULL || strcmp(before, resume) != 0))
-        FLM_FAIL(FLM_E_USAGE, "--resume %s: %s has checkpoints of its own; choose another --out, or --resume auto",
+        FLM_FAIL(FLM_E_USAGE, "--resume %s: %s has checkpoints of another run; use another --out or --resume auto",
                  resume, run->checkpoints);
     if (!*own && strcmp(resume, "no") != 0) FLM_TRY(flm_comm_agree(run->comm, flm_checkpoint_open(resume, out)));
 done:
@@ -131,7 +132,7 @@ flm_status flm_run_resume(flm_run *run)
     run->saved_step = -1;
     FLM_TRY(find_checkpoint(run, &checkpoint, &own));
     if (checkpoint == NULL && run->o->eval_only)
-        FLM_FAIL(FLM_E_USAGE, "--eval-only: %s has no checkpoint to measure", run->checkpoints);
+        FLM_FAIL(FLM_E_USAGE, "--eval-only: %s has no checkpoint to evaluate", run->checkpoints);
     if (checkpoint == NULL) {
         FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
         if (run->teacher.checkpoint != NULL)
@@ -150,7 +151,7 @@ flm_status flm_run_resume(flm_run *run)
     run->trainer->step = step;
     if (own) run->saved_step = step;
     log_changed_options(run, checkpoint);
-    flm_log(FLM_LOG_INFO, "going on from step %" PRId64 " (%s)", step, own ? run->checkpoints : run->o->resume);
+    flm_log(FLM_LOG_INFO, "resuming from step %" PRId64 " (%s)", step, own ? run->checkpoints : run->o->resume);
 done:
     flm_checkpoint_close(&checkpoint);
     return rc;

@@ -1,4 +1,5 @@
-/* train_run.c - see train_run.h. SPDX-License-Identifier: Apache-2.0 */
+/* train_run.c - prepares a run, and the loop of steps, reports, validations and checkpoints (train_run.h).
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "train/train_run.h"
 
 #include "base/base_log.h"
@@ -13,30 +14,26 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* Sequences a rank holds at once when --micro-batch does not say: as many as have about so many tokens. A GPU is not
- * full of work with fewer; `small` takes 11 GiB with as many, 15 in distillation. */
+/* Tokens of a micro-batch where --micro-batch is 0. Fewer do not fill a GPU; with so many `small` uses 11 GiB, 15 GiB
+ * in distillation. */
 enum { MICRO_TOKENS = 8192, MICRO_TOKENS_GPU = 16384 };
-/* Numbers of steps to sample with at a validation, and the most of them. */
+/* --eval-steps: how many numbers, and the largest number. */
 enum { EVAL_STEPS_MAX = 16, SAMPLE_STEPS_MAX = 1 << 20 };
 
 static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* A student has its teacher's sizes; an FLM those of the options. */
+/* A student has the shape of its teacher, an FLM that of the options. */
 static flm_status choose_shape(const flm_run *run, flm_model_shape *shape)
 {
-    flm_status rc = FLM_OK;
+    char given[128];
     const flm_train_options *o = run->o;
     const flm_shard_info *data = flm_shards_info(run->train);
-    char why[256];
     if (run->teacher.weights != NULL) {
         *shape = run->teacher.weights->shape;
         shape->network = run->network;
-        goto done;
+        return FLM_OK;
     }
-    if (flm_model_preset(o->preset, shape) != FLM_OK) {
-        snprintf(why, sizeof why, "%s", flm_err_message());
-        FLM_FAIL(FLM_E_USAGE, "--preset: %s", why);
-    }
+    if (flm_model_preset(o->preset, shape) != FLM_OK) return flm_err_prefix(FLM_E_USAGE, "--preset");
     shape->L = data->L;
     shape->V = data->vocabulary.V;
     if (o->hidden_size) shape->d = o->hidden_size;
@@ -44,11 +41,10 @@ static flm_status choose_shape(const flm_run *run, flm_model_shape *shape)
     if (o->cond_size) shape->c = o->cond_size;
     if (o->blocks) shape->N = o->blocks;
     if (flm_model_check(shape) != FLM_OK) {
-        snprintf(why, sizeof why, "%s", flm_err_message());
-        FLM_FAIL(FLM_E_USAGE, "--preset %s with the sizes given: %s", o->preset, why);
+        snprintf(given, sizeof given, "--preset %s with the given sizes", o->preset);
+        return flm_err_prefix(FLM_E_USAGE, given);
     }
-done:
-    return rc;
+    return FLM_OK;
 }
 
 static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer_settings *s)
@@ -72,21 +68,21 @@ done:
     return rc;
 }
 
-/* The split that training needs, and the held-out one where the directory has it. */
+/* Open the training split, and the validation split where there is one. */
 static flm_status open_shards(flm_run *run)
 {
     flm_status rc = FLM_OK, local;
     FLM_TRY(flm_comm_agree(run->comm, flm_shards_open(run->o->data, "train", &run->train)));
     local = flm_shards_open(run->o->data, "valid", &run->valid);
-    if (local == FLM_E_MISMATCH && !run->o->eval_only) { /* no held-out rows: training does without */
+    if (local == FLM_E_MISMATCH && !run->o->eval_only) { /* training needs no held-out rows */
         flm_err_clear();
         local = FLM_OK;
     }
     if (local == FLM_OK && run->valid != NULL && flm_shards_rows(run->valid) == 0) flm_shards_close(&run->valid);
     if (local == FLM_OK && run->valid == NULL && run->o->eval_only)
-        local =
-            flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__,
-                          "--eval-only: %s has no held-out rows (flm_shard --valid-last N makes some)", run->o->data);
+        local = flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__,
+                              "--eval-only: %s has no held-out rows; make some with flm_shard --valid-last N",
+                              run->o->data);
     FLM_TRY(flm_comm_agree(run->comm, local));
 done:
     return rc;
@@ -97,7 +93,7 @@ static flm_status collect_settings(flm_run *run)
     flm_status rc = FLM_OK;
     run->settings = flm_options_count(run->given);
     run->setting = calloc((size_t)run->settings + 1, sizeof *run->setting);
-    if (run->setting == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the table of settings");
+    if (run->setting == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the list of options");
     for (int i = 0; i < run->settings; i++) {
         const char *name = flm_options_name(run->given, i), *value = flm_options_value(run->given, name);
         run->setting[i] = (flm_setting){name, value != NULL ? value : ""};
@@ -106,10 +102,11 @@ done:
     return rc;
 }
 
-/* The most that any rank has: sequences at once, and bytes by part and in all. Batches are not always divided evenly.
+/* Maxima over the ranks, whose shares of a batch may differ: micro-batch, bytes by part and in total, bytes of
+ * sampling.
  */
 typedef struct shares {
-    int64_t micro_batch, part[FLM_TRAINER_MEMORY_PARTS], all, samples;
+    int64_t micro_batch, part[FLM_TRAINER_MEMORY_PARTS], total, sampling;
 } shares;
 
 static flm_status max_shares(const flm_run *run, shares *max_of)
@@ -121,8 +118,8 @@ static flm_status max_shares(const flm_run *run, shares *max_of)
     for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++) max_of->part[i] = (int64_t)part[i];
     FLM_TRY(flm_comm_max_i64(run->comm, &max_of->micro_batch, 1));
     FLM_TRY(flm_comm_max_i64(run->comm, max_of->part, FLM_TRAINER_MEMORY_PARTS));
-    max_of->all = 0;
-    for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++) max_of->all += max_of->part[i];
+    max_of->total = 0;
+    for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++) max_of->total += max_of->part[i];
 done:
     return rc;
 }
@@ -136,37 +133,38 @@ static void log_run_summary(const flm_run *run, const shares *max_of)
     flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(run->be));
     flm_log(FLM_LOG_INFO,
             "%s: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
-            "; %.1f M weights; products in %s",
+            "; %.1f M parameters; compute dtype %s",
             flm_model_kind_name(s->network), s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6,
             flm_dtype_name(t->settings.act));
     if (flm_comm_size(run->comm) > 1 && !run->be->host_memory && !run->o->plan)
-        flm_log(FLM_LOG_INFO, "gradients and weights travel %s", flm_comm_describe(run->comm));
+        flm_log(FLM_LOG_INFO, "gradients and weights are exchanged %s", flm_comm_describe(run->comm));
     flm_log(FLM_LOG_INFO,
-            "%d rank%s, batch %" PRId64 " (at most %" PRId64 " at once a rank), %" PRId64
-            " rows an epoch; %.0f MiB a rank",
+            "%d rank%s, batch %" PRId64 " (micro-batches of at most %" PRId64 "), %" PRId64
+            " rows per epoch; %.0f MiB per rank",
             flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch, max_of->micro_batch,
-            flm_shards_rows(run->train), (double)max_of->all / (1 << 20));
+            flm_shards_rows(run->train), (double)max_of->total / (1 << 20));
 }
 
 static void print_memory(const flm_run *run, const shares *max_of)
 {
     const flm_trainer_settings *s = &run->trainer->settings;
     if (flm_comm_rank(run->comm) != 0) return;
-    printf("%" PRId64 " x %" PRId64 " tokens at once a rank, %s: MiB of its device\n", max_of->micro_batch, s->shape.L,
-           flm_dtype_name(s->act));
+    printf("micro-batch of %" PRId64 " x %" PRId64 " tokens, %s: MiB of device memory per rank\n", max_of->micro_batch,
+           s->shape.L, flm_dtype_name(s->act));
     for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++)
         if (max_of->part[i] > 0)
             printf("%10.1f  %s\n", (double)max_of->part[i] / (1 << 20), flm_trainer_memory_name(i));
-    printf("%10.1f  all\n", (double)max_of->all / (1 << 20));
-    if (max_of->samples > 0) printf("%10.1f  more while a validation samples\n", (double)max_of->samples / (1 << 20));
+    printf("%10.1f  total\n", (double)max_of->total / (1 << 20));
+    if (max_of->sampling > 0)
+        printf("%10.1f  extra while a validation draws samples\n", (double)max_of->sampling / (1 << 20));
 }
 
-/* A plan is of training on a GPU. */
 static flm_status check_plan(const flm_train_options *o)
 {
     flm_status rc = FLM_OK;
-    if (o->plan && o->eval_only) FLM_FAIL(FLM_E_USAGE, "--plan is of training, not of --eval-only");
-    if (o->plan && o->device == FLM_DEVICE_CPU) FLM_FAIL(FLM_E_USAGE, "--plan is of a GPU, not of --device cpu");
+    if (o->plan && o->eval_only) FLM_FAIL(FLM_E_USAGE, "--plan cannot be combined with --eval-only");
+    if (o->plan && o->device == FLM_DEVICE_CPU)
+        FLM_FAIL(FLM_E_USAGE, "--plan cannot be combined with --device cpu; it computes the memory of a GPU");
 done:
     return rc;
 }
@@ -182,7 +180,7 @@ static flm_status prepare(flm_run *run, shares *max_of)
     FLM_TRY(flm_options_int_list("eval-steps", run->o->eval_steps, 1, SAMPLE_STEPS_MAX, &run->sample_steps,
                                  &run->sample_steps_count));
     if (run->sample_steps_count > EVAL_STEPS_MAX)
-        FLM_FAIL(FLM_E_USAGE, "--eval-steps %s: more than %d numbers", run->o->eval_steps, EVAL_STEPS_MAX);
+        FLM_FAIL(FLM_E_USAGE, "--eval-steps %s: at most %d numbers are allowed", run->o->eval_steps, EVAL_STEPS_MAX);
     FLM_TRY(open_shards(run));
     FLM_TRY(flm_run_load_teachers(run, act));
     FLM_TRY(choose_settings(run, act, &settings));
@@ -192,7 +190,7 @@ static flm_status prepare(flm_run *run, shares *max_of)
     if (run->o->plan && run->o->eval_samples > 0) {
         size_t bytes = 0;
         FLM_TRY(flm_trainer_sample_bytes(run->trainer, &bytes));
-        max_of->samples = (int64_t)bytes;
+        max_of->sampling = (int64_t)bytes;
     }
     log_run_summary(run, max_of);
     if (!run->o->plan) FLM_TRY(flm_run_resume(run));
@@ -212,7 +210,7 @@ done:
     return rc;
 }
 
-/* Samples beside the validation, where asked for. */
+/* Draw samples, if --eval-samples is set. */
 static flm_status sample(flm_run *run)
 {
     flm_status rc = FLM_OK;
@@ -240,7 +238,7 @@ done:
     return rc;
 }
 
-/* What was counted when the last report was made. */
+/* Counters at the last report. */
 typedef struct report_baseline {
     double seconds, waited_data, waited_comm;
     int64_t step;
@@ -279,7 +277,7 @@ done:
 
 static bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
-/* Steps until the last, or until a rank was asked to stop. */
+/* Train until the last step, or until a stop is requested on some rank. */
 static flm_status loop(flm_run *run, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
@@ -297,17 +295,16 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
         const bool last = t->step == o->steps;
         if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &baseline));
         const double begin = flm_seconds(), begin_comm = flm_comm_seconds_waited(run->comm);
-        /* What a step says of itself comes before its checkpoint: a run killed after that has nothing to make up for.
-         */
+        /* The reports of a step come before its checkpoint: no report is missing when a killed run resumes. */
         if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &loss, &error));
         if (due(t->step, o->eval_every) || last) FLM_TRY(sample(run));
         if (due(t->step, o->checkpoint_every) || last || result.stop) FLM_TRY(flm_run_save(run));
-        baseline.seconds += flm_seconds() - begin; /* a report is of the steps alone */
+        baseline.seconds += flm_seconds() - begin; /* reports count only the time of steps */
         baseline.waited_comm += flm_comm_seconds_waited(run->comm) - begin_comm;
     }
     if (t->step < o->steps) {
         flm_log(FLM_LOG_INFO,
-                "stopped at step %" PRId64 " of %" PRId64 ", which is saved; the same command%s goes on from there",
+                "stopped at step %" PRId64 " of %" PRId64 "; the state is saved and the same command%s resumes from it",
                 t->step, o->steps, strcmp(o->resume, "no") == 0 ? " with --resume auto" : "");
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped at step %" PRId64, t->step);
     }
@@ -323,7 +320,7 @@ static flm_status train(flm_run *run, bool (*stop_requested)(void))
     FLM_TRY(flm_comm_agree(run->comm, flm_metrics_open(run->comm, run->metrics_path, t->step, run->given,
                                                        flm_backend_describe(run->be), &run->metrics)));
     if (t->step == run->o->steps) {
-        flm_log(FLM_LOG_INFO, "step %" PRId64 " is reached already; --steps takes the run further", t->step);
+        flm_log(FLM_LOG_INFO, "the run has already reached step %" PRId64 "; set --steps higher to continue", t->step);
         goto done;
     }
     FLM_TRY(flm_comm_agree(run->comm, flm_loader_start(run->train, t->settings.seed, true, t->settings.batch, t->first,

@@ -1,16 +1,16 @@
-/* train_samples.c - samples of the averaged weights while they are trained, and their entropy.
+/* train_samples.c - draws samples with the EMA weights during training and measures their entropy (train_step.h).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_sampler.h"
 #include "score/score_statistics.h"
 #include "train/train_step.h"
 
-/* Memory of its own, made and released here: a validation is no step. */
+/* Allocated for each validation and released after it: only a training step must not allocate. */
 typedef struct sampling {
     flm_noise_basis *basis;
     flm_sampler *sampler;
 } sampling;
 
-static flm_status make(flm_trainer *t, sampling *s)
+static flm_status create(flm_trainer *t, sampling *s)
 {
     flm_status rc = FLM_OK;
     const flm_model_shape *shape = &t->settings.shape;
@@ -32,14 +32,14 @@ flm_status flm_trainer_sample_bytes(flm_trainer *t, size_t *bytes)
 {
     flm_status rc = FLM_OK;
     sampling s = {0};
-    FLM_TRY(make(t, &s));
+    FLM_TRY(create(t, &s));
     *bytes = s.basis->arena.bytes + s.sampler->arena.bytes;
 done:
     release(&s);
     return rc;
 }
 
-/* This rank's samples: the sum of their entropies. */
+/* Draw this rank's share of the samples; *sum: of their entropies. */
 static flm_status run(flm_trainer *t, const sampling *s, int64_t steps, int64_t samples, double *sum)
 {
     flm_status rc = FLM_OK;
@@ -63,7 +63,7 @@ flm_status flm_trainer_sample(flm_trainer *t, const int64_t *steps, int count, i
     flm_status rc = FLM_OK;
     sampling s = {0};
     FLM_TRY(flm_optimizer_swap_ema(t->optimizer, true));
-    FLM_TRY(flm_comm_agree(t->comm, make(t, &s)));
+    FLM_TRY(flm_comm_agree(t->comm, create(t, &s)));
     FLM_TRY(flm_noise_update(s.basis, t->comm, &t->weights->w.E));
     for (int i = 0; i < count; i++) {
         FLM_TRY(flm_comm_agree(t->comm, run(t, &s, steps[i], samples, &entropy[i])));

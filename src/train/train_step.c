@@ -1,4 +1,4 @@
-/* train_step.c - see train_step.h. SPDX-License-Identifier: Apache-2.0 */
+/* train_step.c - the trainer (train_step.h). SPDX-License-Identifier: Apache-2.0 */
 #include "train/train_step.h"
 
 #include "base/base_philox.h"
@@ -10,7 +10,7 @@
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Samples [*first, *first + *count) of n are this rank's. */
+/* This rank computes the samples [*first, *first + *count) of n. */
 static void share(const flm_comm *comm, int64_t n, int64_t *first, int64_t *count)
 {
     const int64_t rank = flm_comm_rank(comm), size = flm_comm_size(comm);
@@ -18,7 +18,7 @@ static void share(const flm_comm *comm, int64_t n, int64_t *first, int64_t *coun
     *count = n * (rank + 1) / size - *first;
 }
 
-/* Basis, activations and objective, by the networks that take part. */
+/* Noise basis, activations and objective, by the networks involved. */
 static flm_status create_objective(flm_trainer *trainer)
 {
     flm_status rc = FLM_OK;
@@ -70,10 +70,10 @@ flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer
     flm_status rc = FLM_OK;
     flm_trainer *trainer = NULL;
     if (settings->batch < flm_comm_size(comm))
-        FLM_FAIL(FLM_E_USAGE, "--batch %lld is less than the number of ranks, %d", (long long)settings->batch,
+        FLM_FAIL(FLM_E_USAGE, "--batch %lld is smaller than the number of ranks (%d)", (long long)settings->batch,
                  flm_comm_size(comm));
     trainer = calloc(1, sizeof *trainer);
-    if (trainer == NULL) rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the training's table");
+    if (trainer == NULL) rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the trainer");
     FLM_TRY(flm_comm_agree(comm, rc));
     *trainer = (flm_trainer){.be = be, .comm = comm, .settings = *settings};
     share(comm, settings->batch, &trainer->first, &trainer->count);
@@ -126,20 +126,18 @@ const char *flm_trainer_memory_name(int part)
     return name[part];
 }
 
-/* The objective with the present weights: the first to meet an embedding that is not finite, on every rank alike. */
+/* Begin the objective with the current weights. It is the first to find an embedding that is not finite, on all ranks.
+ */
 static flm_status begin_objective(flm_trainer *trainer)
 {
-    flm_status rc = flm_objective_begin(trainer->objective, trainer->comm, trainer->weights);
-    if (rc == FLM_E_NUMERIC) {
-        char why[256];
-        snprintf(why, sizeof why, "%s", flm_err_message());
-        FLM_FAIL(FLM_E_NUMERIC, "after step %lld: %s; the last checkpoint stands", (long long)trainer->step, why);
-    }
-done:
-    return rc;
+    const flm_status rc = flm_objective_begin(trainer->objective, trainer->comm, trainer->weights);
+    char where[80];
+    snprintf(where, sizeof where, "after step %lld (the last checkpoint is kept)", (long long)trainer->step);
+    return rc == FLM_E_NUMERIC ? flm_err_prefix(rc, where) : rc;
 }
 
-/* All of this rank's micro-batches of a step; the last one's hook starts the reductions while it computes. */
+/* Compute this rank's micro-batches of a step. The hook of the last one starts the reductions during its backward pass.
+ */
 static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
 {
     flm_status rc = FLM_OK;
@@ -182,7 +180,7 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
     const double tokens = (double)(s->batch * s->shape.L), loss = sums[0] / tokens;
     if (!isfinite(loss) || !isfinite(norm))
         FLM_FAIL(FLM_E_NUMERIC,
-                 "step %lld: the %s is not finite (loss %g, gradient norm %g); the last checkpoint stands",
+                 "step %lld: the %s is not finite (loss %g, gradient norm %g); the last checkpoint is kept",
                  (long long)trainer->step + 1, isfinite(loss) ? "gradient" : "loss", loss, norm);
     FLM_TRY(flm_optimizer_update(trainer->optimizer, lr, trainer->step));
     trainer->step++;
@@ -191,7 +189,7 @@ done:
     return rc;
 }
 
-/* Sum of the losses of this rank's share of one validation batch: rows [begin, begin + n) of the split. */
+/* Compute this rank's share of one validation batch, rows [begin, begin + n) of the split. */
 static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards, int64_t begin, int64_t n,
                                  uint64_t number)
 {

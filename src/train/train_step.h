@@ -1,10 +1,16 @@
-/* train_step.h - one training step over all ranks, of an FLM or of a flow map that is distilled from frozen networks:
- * micro-batches, reduction, update; and validation.
+/* train_step.h - the trainer: one training step over all ranks (micro-batches, reduction, update) and validation, of an
+ * FLM or of a flow map distilled from frozen networks.
  *
- * Owns the trained network's weights, activations, optimiser state, noise basis and objective of this rank. Step s uses
- * the global batch's samples s * batch ... of the endless sequence of rows; this rank computes samples [first, first +
- * count) of each. The result does not depend on the number of ranks or the micro-batch but for rounding.
- * Refuses: files, schedules of reports, signals. SPDX-License-Identifier: Apache-2.0 */
+ * Owns weights, activations, optimiser state, noise basis and objective of this rank. Step s uses the samples
+ * [s * batch, (s + 1) * batch) of the infinite sequence of rows; of each batch this rank computes the samples [first,
+ * first + count). Apart from rounding the result does not depend on the number of ranks or the micro-batch.
+ *
+ * Failures: a training step does not agree on local failures, since that would cost a collective per step. A rank that
+ * fails in flm_trainer_step returns its error at once while the others may wait for it inside a collective; it must
+ * end the job (flm_process_fail, which aborts all ranks). Errors that every rank computes from the same sums, as a loss
+ * that is not finite, are returned by all. flm_trainer_create agrees on all local failures, flm_trainer_validate
+ * and flm_trainer_sample on those of a batch (a damaged row of a shard, for instance).
+ * Files, reports and signals belong to train_run.h. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TRAIN_STEP_H
 #define FLM_TRAIN_STEP_H
 
@@ -13,13 +19,13 @@
 #include "train/train_optimizer.h"
 
 typedef struct flm_trainer_settings {
-    flm_model_shape shape;                 /* its network kind goes with the frozen networks: flow_objective.h */
-    const flm_weights *teacher, *flow_map; /* the caller's; NULL, NULL: an FLM; teacher alone: stage one; both: two */
+    flm_model_shape shape;                 /* shape.network must match the frozen networks: flow_objective.h */
+    const flm_weights *teacher, *flow_map; /* owned by the caller; none: FLM; teacher: stage one; both: stage two */
     flm_dtype act;                         /* compute dtype: f32 or bf16 */
-    int64_t batch;                         /* sequences a step, all ranks together */
-    int64_t micro_batch;                   /* sequences a rank holds at once, at most */
-    int64_t chunk;                         /* rows of logits at once */
-    bool recompute;                        /* activations are made again in the backward pass: FLM_DIT_RECOMPUTE */
+    int64_t batch;                         /* sequences per step, over all ranks */
+    int64_t micro_batch;                   /* max sequences per micro-batch of a rank */
+    int64_t chunk;                         /* rows of logits computed at once */
+    bool recompute;                        /* recompute activations in the backward pass (FLM_DIT_RECOMPUTE) */
     double dropout;
     flm_lr_schedule lr;
     uint64_t seed;
@@ -35,29 +41,29 @@ typedef struct flm_trainer {
     flm_optimizer *optimizer;
     flm_noise_basis *basis;
     flm_dit *dit;
-    flm_dit *frozen; /* activations of passes without gradient; NULL for an FLM */
+    flm_dit *frozen; /* activations of the frozen networks; NULL for an FLM */
     flm_objective *objective;
     int64_t first, count; /* this rank's samples of every batch */
     int64_t step;         /* updates done */
-    double *t, *d;        /* [count] times of the step; lengths of its jumps */
-    int32_t *ids;         /* [micro_batch, L] rows of validation */
+    double *t, *d;        /* [count]: times of the step's samples; lengths of their jumps */
+    int32_t *ids;         /* [micro_batch, L]: rows of a validation */
     int64_t *rows;        /* [micro_batch] */
 } flm_trainer;
 
 typedef struct flm_step_result {
-    double loss;      /* mean over the global batch: of an FLM in nats a token */
-    double error;     /* of a distillation: the mean squared error behind the loss, which stage one weights; FLM: NaN */
+    double loss;      /* mean over the global batch; FLM: in nats per token */
+    double error;     /* distillation: mean squared error, which the loss of stage one weights; FLM: NaN */
     double grad_norm; /* global, before clipping */
     double lr;
-    bool stop; /* some rank was asked to stop */
+    bool stop; /* a stop was requested on some rank */
 } flm_step_result;
 
-/* flm_trainer_create - everything a step needs is allocated here; weights are undefined until
- * flm_optimizer_initialise or flm_train_checkpoint_read. Collective.
- * Errors: FLM_E_USAGE (fewer sequences in the batch than ranks), FLM_E_ARG, FLM_E_NOMEM saying how much. */
+/* flm_trainer_create - allocates everything that a step needs. Weights are undefined until flm_optimizer_initialise or
+ * flm_train_checkpoint_read. Collective.
+ * Errors: FLM_E_USAGE (batch smaller than the number of ranks), FLM_E_ARG, FLM_E_NOMEM naming the amount. */
 flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer_settings *settings, flm_trainer **out);
 
-/* flm_trainer_destroy - accepts NULL, nulls it. */
+/* flm_trainer_destroy - accepts NULL, sets it to NULL. */
 void flm_trainer_destroy(flm_trainer **trainer);
 
 /* flm_trainer_memory - device memory of this rank's arenas in bytes [FLM_TRAINER_MEMORY_PARTS], one for each part;
@@ -67,23 +73,25 @@ enum { FLM_TRAINER_MEMORY_PARTS = 6 };
 void flm_trainer_memory(const flm_trainer *trainer, size_t *bytes);
 const char *flm_trainer_memory_name(int part);
 
-/* flm_trainer_step - one update.   in  ids host i32 [count, L]: this rank's samples; stop: this rank was asked to stop.
- * Collective. Errors: FLM_E_NUMERIC naming the step where loss or gradient is not finite (weights are those before),
- * FLM_E_ARG (an id outside the vocabulary), the backend's. Source: model.md sections 4 and 5. */
+/* flm_trainer_step - one update.   in  ids: host i32 [count, L], this rank's samples; stop: a stop was requested here.
+ * Collective. Errors: FLM_E_NUMERIC naming the step where loss or gradient is not finite (the weights are not updated),
+ * FLM_E_ARG (an id outside the vocabulary), those of the backend. Source: model.md sections 4 and 5. */
 flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop, flm_step_result *out);
 
-/* flm_trainer_validate - mean loss (and error, as above) of the first `rows` rows of a split with the EMA weights,
- * without dropout; the same times and noise at every call. Collective. Errors: those of flm_shards_read and of a step.
- */
+/* flm_trainer_validate - mean loss and error (as above) on the first `rows` rows of a split, with the EMA weights and
+ * without dropout. Times and noise are the same at every call. Collective. Errors: those of flm_shards_read and
+ * flm_trainer_step. */
 flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss,
                                 double *error);
 
-/* flm_trainer_sample - samples of the EMA weights with each of count numbers of steps: those that flm_generate makes
- * with this seed. out entropy [count]: mean histogram entropy of a sample, nats. Allocates: not for use inside a step.
- * Collective. Errors: FLM_E_NOMEM, FLM_E_NUMERIC, the backend's. Source: model.md section 8. */
+/* flm_trainer_sample - draw `samples` samples with the EMA weights for each of steps [count], the same ones as
+ * flm_generate with this seed.   out entropy [count]: mean entropy of a sample's histogram of tokens, nats.
+ * Allocates memory. Collective. Errors: FLM_E_NOMEM, FLM_E_NUMERIC, those of the backend. Source: model.md section 8.
+ */
 flm_status flm_trainer_sample(flm_trainer *trainer, const int64_t *steps, int count, int64_t samples, double *entropy);
 
-/* flm_trainer_sample_bytes - device memory that this takes while it lasts. Not collective. Errors: FLM_E_NOMEM. */
+/* flm_trainer_sample_bytes - device memory that flm_trainer_sample allocates and releases. Not collective.
+ * Errors: FLM_E_NOMEM. */
 flm_status flm_trainer_sample_bytes(flm_trainer *trainer, size_t *bytes);
 
 #endif

@@ -1,4 +1,4 @@
-/* train_teacher.c - the frozen networks of a distillation: which file, whether it fits, its weights.
+/* train_teacher.c - finds, checks and loads the frozen networks of a distillation (train_internal.h).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "train/train_internal.h"
 
@@ -12,21 +12,21 @@
 
 const char *flm_run_teacher_set(const flm_run *run) { return run->o->teacher_weights == 0 ? "ema" : "weights"; }
 
-/* An open checkpoint of the kind that `option` asks for, on the vocabulary and length of the shards. */
+/* Check that an open checkpoint has the kind that the option takes, and the vocabulary and length of the shards. */
 static flm_status check_frozen(const flm_run *run, const flm_frozen_network *f, const char *option, const char *kind)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *info = flm_checkpoint_get_info(f->checkpoint);
     const flm_shard_info *data = flm_shards_info(run->train);
     if (strcmp(info->kind, kind) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "--%s %s is a checkpoint of kind %s; it takes one of kind %s", option, f->path,
-                 info->kind, kind);
+        FLM_FAIL(FLM_E_MISMATCH, "--%s %s is a checkpoint of kind %s; a checkpoint of kind %s is needed", option,
+                 f->path, info->kind, kind);
     if (strcmp(info->vocabulary.sha256, data->vocabulary.sha256) != 0 || info->vocabulary.V != data->vocabulary.V)
-        FLM_FAIL(FLM_E_MISMATCH, "--%s %s knows tokeniser %s (V %lld), the shards in %s are of %s (V %lld)", option,
+        FLM_FAIL(FLM_E_MISMATCH, "--%s %s has tokeniser %s (V = %lld), the shards in %s have %s (V = %lld)", option,
                  f->path, info->vocabulary.name, (long long)info->vocabulary.V, run->o->data, data->vocabulary.name,
                  (long long)data->vocabulary.V);
     if (info->L != data->L)
-        FLM_FAIL(FLM_E_MISMATCH, "--%s %s is of length L %lld, the shards in %s of %lld", option, f->path,
+        FLM_FAIL(FLM_E_MISMATCH, "--%s %s has length L = %lld, the shards in %s have L = %lld", option, f->path,
                  (long long)info->L, run->o->data, (long long)data->L);
 done:
     return rc;
@@ -42,7 +42,7 @@ done:
     return rc;
 }
 
-/* A flow map belongs to the teacher that it corrects. */
+/* Check that the flow map was distilled from the teacher. */
 static flm_status check_pair(const flm_run *run)
 {
     flm_status rc = FLM_OK;
@@ -51,21 +51,19 @@ static flm_status check_pair(const flm_run *run)
     char sha256[FLM_SHA256_BYTES], path[FLM_LINEAGE_PATH_BYTES];
     if (f->d != g->d || f->H != g->H || f->c != g->c || f->N != g->N)
         FLM_FAIL(FLM_E_MISMATCH,
-                 "--flow-map %s (d %lld, H %lld, c %lld, N %lld) has other sizes than --teacher %s (d %lld, "
-                 "H %lld, c %lld, N %lld)",
+                 "--flow-map %s (d = %lld, H = %lld, c = %lld, N = %lld) and --teacher %s (d = %lld, H = %lld, "
+                 "c = %lld, N = %lld) have different shapes",
                  run->flow_map.path, (long long)g->d, (long long)g->H, (long long)g->c, (long long)g->N,
                  run->teacher.path, (long long)f->d, (long long)f->H, (long long)f->c, (long long)f->N);
     if (!flm_lineage_get(g->lineage, "teacher", sha256, path)) {
         if (flm_comm_rank(run->comm) == 0)
-            flm_log(FLM_LOG_WARN,
-                    "--flow-map %s does not say what it was distilled from: that %s is its teacher is taken on "
-                    "trust",
+            flm_log(FLM_LOG_WARN, "--flow-map %s does not record its teacher; assuming that it is %s",
                     run->flow_map.path, run->teacher.path);
         goto done;
     }
     if (strcmp(sha256, run->teacher.sha256) != 0)
         FLM_FAIL(FLM_E_MISMATCH,
-                 "--flow-map %s was distilled from %s (sha256 %.12s...), --teacher %s is another file "
+                 "--flow-map %s was distilled from %s (sha256 %.12s...), but --teacher %s is another file "
                  "(sha256 %.12s...)",
                  run->flow_map.path, path, sha256, run->teacher.path, run->teacher.sha256);
 done:
@@ -83,7 +81,7 @@ done:
     return flm_err_prefix(rc, f->path);
 }
 
-static flm_status add_parent(flm_run *run, const flm_frozen_network *f, const char *role)
+static flm_status add_lineage(flm_run *run, const flm_frozen_network *f, const char *role)
 {
     const int64_t step = flm_checkpoint_get_info(f->checkpoint)->step;
     flm_log(FLM_LOG_INFO, "%s: %s, step %" PRId64 ", %s weights", role, f->path, step, flm_run_teacher_set(run));
@@ -96,14 +94,14 @@ flm_status flm_run_load_teachers(flm_run *run, flm_dtype act)
     flm_frozen_network *f = &run->teacher, *g = &run->flow_map;
     const flm_train_options *o = run->o;
     if (o->stage == 0) goto done;
-    if (o->stage == 1 && *o->flow_map) FLM_FAIL(FLM_E_USAGE, "--flow-map is for --stage 2");
+    if (o->stage == 1 && *o->flow_map) FLM_FAIL(FLM_E_USAGE, "--flow-map needs --stage 2");
     if (o->stage == 2 && !*o->flow_map)
         FLM_FAIL(FLM_E_USAGE, "--stage 2 needs --flow-map, a checkpoint of stage 1 (kind flow-map-1)");
     FLM_TRY(flm_checkpoint_find_common(run->comm, o->teacher, f->path));
     FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, f, "teacher", "flm")));
     FLM_TRY(flm_comm_broadcast(run->comm, f->sha256, sizeof f->sha256, 0));
     FLM_TRY(flm_comm_agree(run->comm, load_frozen(run, f, act)));
-    FLM_TRY(add_parent(run, f, "teacher"));
+    FLM_TRY(add_lineage(run, f, "teacher"));
     run->network = FLM_NETWORK_RESIDUAL;
     if (o->stage == 1) goto done;
     FLM_TRY(flm_checkpoint_find_common(run->comm, o->flow_map, g->path));
@@ -111,7 +109,7 @@ flm_status flm_run_load_teachers(flm_run *run, flm_dtype act)
     FLM_TRY(flm_comm_broadcast(run->comm, g->sha256, sizeof g->sha256, 0));
     FLM_TRY(flm_comm_agree(run->comm, check_pair(run)));
     FLM_TRY(flm_comm_agree(run->comm, load_frozen(run, g, act)));
-    FLM_TRY(add_parent(run, g, "flow-map"));
+    FLM_TRY(add_lineage(run, g, "flow-map"));
     run->network = FLM_NETWORK_TWO_TIME;
 done:
     return rc;

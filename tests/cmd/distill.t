@@ -105,17 +105,17 @@ mv moved flm
 common="--data shards --out refused $small --steps 5"
 # shellcheck disable=SC2086
 {
-    refused 1 "it takes one of kind flm" "a map for a teacher" "$bin/flm_distill" $common --teacher one
-    refused 1 "it takes one of kind flow-map-1" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --stage 2 \
+    refused 1 "a checkpoint of kind flm is needed" "a map for a teacher" "$bin/flm_distill" $common --teacher one
+    refused 1 "a checkpoint of kind flow-map-1 is needed" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --stage 2 \
         --flow-map flm
     refused 2 "needs --flow-map" "stage 2 without a map" "$bin/flm_distill" $common --teacher flm --stage 2
-    refused 2 "is for --stage 2" "stage 1 with a map" "$bin/flm_distill" $common --teacher flm --flow-map one
+    refused 2 "needs --stage 2" "stage 1 with a map" "$bin/flm_distill" $common --teacher flm --flow-map one
     refused 1 "cannot be opened" "no teacher" "$bin/flm_distill" $common --teacher nowhere
-    refused 1 "this run goes on from kind flm" "a map for flm_train" "$bin/flm_train" --data shards --out refused2 $tiny \
+    refused 1 "this run resumes from kind flm" "a map for flm_train" "$bin/flm_train" --data shards --out refused2 $tiny \
         --steps 5 --resume one/checkpoints/latest
     refused 2 "which has no teacher" "a teacher for an FLM" "$bin/flm_generate" --checkpoint flm --teacher flm --out no.h5
     shards_make shards24 24
-    refused 1 "is of length L 32" "shards of another length" "$bin/flm_distill" --data shards24 --out refused3 $small \
+    refused 1 "has length L = 32" "shards of another length" "$bin/flm_distill" --data shards24 --out refused3 $small \
         --steps 5 --teacher flm
     on_ranks 1 "$bin/flm_train" --data shards --out flm2 $tiny --steps 3
     refused 1 "was distilled from" "a map of another teacher" "$bin/flm_distill" $common --teacher flm2 --stage 2 \

@@ -44,11 +44,11 @@ refused 2 "--preset: unknown preset 'huge'" "unknown preset" --out x --preset hu
 refused 2 "not a multiple of the number of heads H = 5" "sizes that do not fit" --out x --heads 5
 refused 2 "--out DIR is required" "no run directory"
 refused 2 "unexpected argument 'extra'" "an argument" --out x extra
-refused_by_two 2 "--batch 1 is less than the number of ranks, 2" "batch below ranks" --out x --batch 1
+refused_by_two 2 "--batch 1 is smaller than the number of ranks (2)" "batch below ranks" --out x --batch 1
 refused_by_two 2 "--preset: unknown preset 'huge'" "unknown preset, two ranks" --out x --preset huge
 refused 2 "--resume no: run/checkpoints has checkpoints already" "--resume no" --out run --resume no
-refused 2 "--resume $first: run/checkpoints has checkpoints of its own" "another's checkpoint" --out run --resume $first
-refused 2 "--eval-only: x/checkpoints has no checkpoint to measure" "nothing to measure" --out x --eval-only
+refused 2 "--resume $first: run/checkpoints has checkpoints of another run" "another's checkpoint" --out run --resume $first
+refused 2 "--eval-only: x/checkpoints has no checkpoint to evaluate" "nothing to measure" --out x --eval-only
 refused 1 "device cuda: th" "no GPU, or none built in" --out x --device cuda
 test ! -e x/metrics.jsonl && test ! -e x/config.ini
 tap_ok $? "nothing was begun"
@@ -81,22 +81,22 @@ refused 1 "summed/train-00000-of-00001.h5: /checksums are not" "checksums turned
 cp run/metrics.jsonl metrics && cp run/config.ini config
 refused 1 "run/checkpoints/$newest has length L 32, this run has 24" "other length" --out run --data shards-24
 refused 1 "run/checkpoints/$newest has hidden size d 32, this run has 48" "other size" --out run --hidden-size 48
-refused 1 "run/checkpoints/$newest was trained with --seed 1, which cannot change on the way to 5" "other seed" \
+refused 1 "run/checkpoints/$newest was trained with --seed 1, which a resumed run cannot change to 5" "other seed" \
     --out run --seed 5
 refused_by_two 1 "run/checkpoints/$newest was trained with --batch 16" "other batch" --out run --batch 8
-refused 1 "run/checkpoints/$newest stands at step 6, beyond --steps 3" "fewer steps" --out run --steps 3
+refused 1 "run/checkpoints/$newest is at step 6, beyond --steps 3" "fewer steps" --out run --steps 3
 cmp -s run/metrics.jsonl metrics && cmp -s run/config.ini config
 tap_ok $? "the run is as it was"
 "$tool" poison run/checkpoints/$newest vocabulary weights/vocab_embed.embedding bert-base-uncased
-refused 1 "vocabulary/step-00000007.h5 was trained on tokeniser bert-base-uncased" "other vocabulary" --out x \
+refused 1 "vocabulary/step-00000007.h5 was trained with tokeniser bert-base-uncased" "other vocabulary" --out x \
     --resume vocabulary/step-00000007.h5
 
-fall_back() { # NAME TEXT - the run in ./NAME goes on from step 4, and says why
+fall_back() { # NAME TEXT - the run in ./NAME resumes from step 4, and says why
     # shellcheck disable=SC2086
     tap_mpi 2 "$bin/flm_train" --data shards --out "$1" $tiny --steps 8
-    tap_is $? 0 "$1: the run goes on"
+    tap_is $? 0 "$1: the run resumes"
     tap_lines err "$1/checkpoints/$newest: $2" 1 "$1: names the damaged file, once"
-    tap_has err "going on from step 4" "$1: from the checkpoint before"
+    tap_has err "resuming from step 4" "$1: from the checkpoint before"
 }
 cp -r run cut && truncate -s 5000 cut/checkpoints/$newest
 fall_back cut "is truncated: 5000 bytes"
@@ -113,8 +113,8 @@ for name in blocks.0.attn_qkv.weight vocab_embed.embedding; do
     "$tool" poison nan/checkpoints/$newest nan/checkpoints weights/$name
     cp nan/checkpoints/step-00000007.h5 kept
     refused_by_two 1 "not finite" "$name not finite" --out nan --checkpoint-every 1
-    tap_has err "the last checkpoint stands" "$name not finite: says so"
-    grep -q "error: .*step [78]:" err
+    tap_has err "the last checkpoint is kept" "$name not finite: says so"
+    grep -q "error: .*step [78][: ]" err
     tap_ok $? "$name not finite: names the step"
     tap_is "$(readlink nan/checkpoints/latest)" step-00000007.h5 "$name not finite: latest is what it was"
     cmp -s nan/checkpoints/step-00000007.h5 kept
@@ -122,7 +122,7 @@ for name in blocks.0.attn_qkv.weight vocab_embed.embedding; do
 done
 
 # Where nothing can be written.
-refused 1 "text/checkpoints: cannot be made: Not a directory" "a file in the directory's place" --out text
+refused 1 "text/checkpoints: cannot be created: Not a directory" "a file in the directory's place" --out text
 mkdir -p blocked/metrics.jsonl unset/config.ini
 refused_by_two 1 "blocked/metrics.jsonl: cannot be opened: Is a directory" "no metrics" --out blocked
 refused 1 "unset/config.ini" "no config.ini" --out unset

@@ -107,7 +107,7 @@ for signal in TERM USR1; do
     strike $signal 1
     end
     tap_is $status 75 "SIG$signal: 75"
-    tap_lines err "is saved; the same command goes on from there" 1 "SIG$signal: said in one line"
+    tap_lines err "the state is saved and the same command resumes from it" 1 "SIG$signal: said in one line"
     tap_lines err "error:" 0 "SIG$signal: no error"
     tap_is "$(readlink asked-$signal/checkpoints/latest)" "step-$(printf %08d "$(last_step)").h5" \
         "SIG$signal: there is a checkpoint of the last step"
@@ -130,6 +130,6 @@ tap_is "$(curve widowed)" "$(cat want)" "one rank killed: the losses of a run ne
 # A finished run again: nothing changes.
 cp whole/metrics.jsonl before
 finish whole 2 "a finished run"
-tap_has err "is reached already" "a finished run says so"
+tap_has err "has already reached step" "a finished run says so"
 tap_is "$(curve whole)" "$(cat want)" "a finished run keeps its metrics"
 tap_end

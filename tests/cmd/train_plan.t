@@ -5,7 +5,7 @@
 
 # planned FILE - MiB in all; their parts must add up to it
 planned() {
-    awk '/  all$/ { all = $1; next } NR > 1 { sum += $1 } END { if (sum - all > 0.5 || all - sum > 0.5) all = "no sum"; print all }' "$1"
+    awk '/  total$/ { all = $1; next } NR > 1 { sum += $1 } END { if (sum - all > 0.5 || all - sum > 0.5) all = "no sum"; print all }' "$1"
 }
 
 shards_make shards 32
@@ -16,7 +16,7 @@ test ! -e run
 tap_ok $? "nothing is written"
 # shellcheck disable=SC2086
 timeout 60 "$bin/flm_train" --data shards --out run $tiny --micro-batch 4 --chunk 64 --steps 1 >out 2>err
-tap_is "$? $(sed -n 's/.*; \([0-9]*\) MiB a rank$/\1/p' err)" "0 $(printf '%.0f' "$(planned plan)")" \
+tap_is "$? $(sed -n 's/.*; \([0-9]*\) MiB per rank$/\1/p' err)" "0 $(printf '%.0f' "$(planned plan)")" \
     "the run takes what was planned"
 timeout 60 "$bin/flm_distill" --data shards --teacher run --out map --batch 16 --plan >plan 2>err
 tap_is "$? $(grep -c 'frozen networks' plan)" "0 1" "flm_distill --plan counts the teacher"
@@ -24,14 +24,14 @@ test ! -e map
 tap_ok $? "and writes nothing"
 # shellcheck disable=SC2086
 tap_mpi 4 "$bin/flm_train" --data shards --out run4 $tiny --plan
-tap_is "$? $(grep -c 'all$' out)" "0 1" "on four ranks: said once"
+tap_is "$? $(grep -c 'total$' out)" "0 1" "on four ranks: said once"
 # A batch of 5 on 3 ranks: one sequence on the first, two on the others.
 # shellcheck disable=SC2086
 tap_mpi 3 "$bin/flm_train" --data shards --out run3 $tiny --batch 5 --plan
-tap_is "$? $(sed -n 's/ x 32 tokens.*//p' out)" "0 2" "uneven shares: the largest is told"
+tap_is "$? $(sed -n 's/micro-batch of \([0-9]*\) x 32 tokens.*/\1/p' out)" "0 2" "uneven shares: the largest is told"
 # shellcheck disable=SC2086
 timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --eval-samples 4 >plan 2>err
-tap_is "$? $(grep -c '^ *[0-9.]*  more while' plan)" "0 1" "what samples of a validation take is told, too"
+tap_is "$? $(grep -c '^ *[0-9.]*  extra while' plan)" "0 1" "what samples of a validation take is told, too"
 # shellcheck disable=SC2086
 timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --eval-only >plan 2>err
 tap_is "$? $(grep -c -e --eval-only err)" "2 1" "not with --eval-only"

@@ -55,13 +55,13 @@ tap_ok $? "bf16 on the device, at every step within the spread of the CPU's: $(c
 
 run one 1 "$device/flm_train" --device cuda --precision fp32 --steps $few
 run two 2 "$device/flm_train" --device cuda --precision fp32 --steps $few
-tap_has err "gradients and weights travel by MPI" "two ranks on one GPU: through the host's memory"
+tap_has err "gradients and weights are exchanged by MPI" "two ranks on one GPU: through the host's memory"
 curves_near "with the losses of one rank" one two $few
 
 if test "${FLM_GPU_ALL:-all}" = all; then unset CUDA_VISIBLE_DEVICES; else CUDA_VISIBLE_DEVICES=$FLM_GPU_ALL; fi
 run all 2 "$device/flm_train" --device cuda --precision fp32 --steps $few
-if grep -q "travel by NCCL" err; then
-    tap_ok 0 "two GPUs: $(sed -n 's/.*\(travel by NCCL.*\)/\1/p' err)"
+if grep -q "exchanged by NCCL" err; then
+    tap_ok 0 "two GPUs: $(sed -n 's/.*\(exchanged by NCCL.*\)/\1/p' err)"
     curves_near "with the losses of one" one all $few
 else
     tap_skip "two GPUs by NCCL" "$(grep -o -e 'some ranks share a GPU' err || echo 'this build has no NCCL, or the device is no GPU')"

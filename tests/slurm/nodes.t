@@ -52,7 +52,7 @@ until_so step_reached "$runs/asked" 10
 scancel --signal=USR1 --batch "$id"
 until_so log_has 1 "requeued as job $id"
 tap_ok $? "asked to stop, mpirun's ranks save and the job requeues itself"
-tap_has "$log" "which is saved; the same command goes on from there" "by the program's own checkpoint"
+tap_has "$log" "the state is saved and the same command resumes from it" "by the program's own checkpoint"
 scancel "$id"
 cluster_down
 tap_end

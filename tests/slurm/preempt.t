@@ -25,7 +25,7 @@ high=$(sbatch --parsable --partition=high --ntasks=2 --output="$cluster/logs/hig
 tap_is "$(job_ended "$high")" COMPLETED "a job that comes first has run"
 until_so log_has 1 "stopped at step"
 tap_ok $? "for it the training job has saved and made room"
-tap_has "$log" "which is saved; the same command goes on from there" "by the program's own checkpoint"
+tap_has "$log" "the state is saved and the same command resumes from it" "by the program's own checkpoint"
 times=$(grep -cF "requeued as job $id" "$log") # twice where Slurm let it begin before that one once more
 test "$times" -ge 1
 tap_ok $? "and has requeued itself"
