@@ -1,10 +1,10 @@
-# shellcheck shell=sh disable=SC2034 # what sources it uses the rest
-# fetch.sh - what fetch-lm1b, fetch-owt and fetch-gpt2 share; sourced by them. By curl, taken up where it was cut off,
-# held against its sum; a file has its name only when it is whole. SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh disable=SC2034 # the scripts that source this file use the other variables
+# fetch.sh - sourced by fetch-lm1b, fetch-owt and fetch-gpt2: downloads with curl, resumes interrupted downloads, and
+# verifies SHA-256 digests. A file gets its final name only after it was verified. SPDX-License-Identifier: Apache-2.0
 me=$(basename "$0")
 url=
 dir=.
-sum=
+expected=
 quiet=-sS
 if test -t 2; then quiet=; fi
 
@@ -18,7 +18,7 @@ usage_error() {
     exit 2
 }
 
-# parse ARGUMENTS... - into url, dir, sum and, with an option --size, size.
+# parse ARGUMENTS... - set url, dir, expected (the digest) and, if the script has sizes, size.
 parse() {
     while test $# -gt 0; do
         case $1 in
@@ -42,26 +42,27 @@ parse() {
         case $option in
         --url) url=$value ;;
         --dir) dir=$value ;;
-        --sha256) sum=$value ;;
+        --sha256) expected=$value ;;
         --size)
-            # shellcheck disable=SC2154 # the script that sources this says which there are
+            # shellcheck disable=SC2154 # set by the script that sources this file
+            test -n "$sizes" || usage_error "unknown argument '--size'; see --help"
             case " $sizes " in
             *" $value "*) size=$value ;;
-            *) usage_error "--size $value: there are ${sizes:-none}" ;;
+            *) usage_error "--size $value: expected one of $sizes" ;;
             esac
             ;;
         esac
     done
-    case $sum in
+    case $expected in
     '') ;;
-    *[!0-9a-f]*) usage_error "--sha256 is 64 digits, 0 to 9 and a to f" ;;
-    *) test ${#sum} -eq 64 || usage_error "--sha256 is 64 digits, 0 to 9 and a to f" ;;
+    *[!0-9a-f]*) usage_error "--sha256: expected 64 hexadecimal digits in lower case" ;;
+    *) test ${#expected} -eq 64 || usage_error "--sha256: expected 64 hexadecimal digits in lower case" ;;
     esac
-    command -v curl >/dev/null 2>&1 || die "curl is needed and is not installed"
-    mkdir -p "$dir" || die "$dir: cannot be made"
+    command -v curl >/dev/null 2>&1 || die "curl is required but not installed"
+    mkdir -p "$dir" || die "$dir: cannot be created"
 }
 
-sum_of() {
+digest_of() {
     if command -v sha256sum >/dev/null 2>&1; then
         sha256sum <"$1"
     elif command -v shasum >/dev/null 2>&1; then
@@ -71,50 +72,50 @@ sum_of() {
     fi | cut -d ' ' -f 1
 }
 
-# check FILE SUM - says what came of it; fails when the sums differ. Without SUM it says what the file has.
+# check FILE DIGEST - set found to the digest of FILE; fail if it is not DIGEST. An empty DIGEST always passes.
 check() {
-    have=$(sum_of "$1")
-    test ${#have} -eq 64 || die "no program for SHA-256 sums: sha256sum, shasum or openssl"
+    found=$(digest_of "$1")
+    test ${#found} -eq 64 || die "no program computes SHA-256: install sha256sum, shasum or openssl"
     if test -z "$2"; then
-        say "$1: its SHA-256 is $have; there is none to hold it against (--sha256)"
-    elif test "$have" = "$2"; then
-        say "$1: its SHA-256 is the one that it should be"
+        say "$1: SHA-256 $found; not verified, as no digest was given (--sha256)"
+    elif test "$found" = "$2"; then
+        say "$1: SHA-256 verified"
     else
         return 1
     fi
 }
 
-# fetch URL FILE SUM - SUM may be empty.
+# fetch URL FILE DIGEST - download URL to FILE, or verify FILE if it exists. DIGEST may be empty.
 fetch() {
     if test -e "$2"; then
-        check "$2" "$3" || die "$2: is there, but its SHA-256 is $have, not $3; move it away and run this again"
+        check "$2" "$3" || die "$2: SHA-256 mismatch: found $found, expected $3; move the file away and run this again"
         return 0
     fi
     part=$2.part
     begun=0
     if test -e "$part"; then begun=$(wc -c <"$part"); fi
-    if test "$begun" -gt 0; then say "$2: going on at byte $((begun))"; fi
+    if test "$begun" -gt 0; then say "$2: resuming at byte $((begun))"; fi
     status=0
-    # shellcheck disable=SC2086 # no word where it is empty
+    # shellcheck disable=SC2086 # no argument if it is empty
     curl $quiet -fL --retry 5 --connect-timeout 30 -C - -o "$part" "$1" || status=$?
     case $status in
     0) ;;
-    5 | 6 | 7 | 28 | 35) die "$1: cannot be reached (curl $status): no network here, or the site is down; fetch it elsewhere and give --url file:///PATH, or a mirror's --url" ;;
-    22 | 33 | 36) # not there, or nothing is left to fetch, or it cannot be taken up: the sum tells
-        if test "$begun" -eq 0; then die "$1: is not there (curl $status); give another --url"; fi
-        if test -z "$3" || test "$(sum_of "$part")" != "$3"; then
-            die "$1: is not there, or cannot be taken up at byte $begun (curl $status); give another --url or remove $part"
+    5 | 6 | 7 | 28 | 35) die "$1: cannot be reached (curl error $status): no network, or the site is down; give a mirror by --url, or download the file elsewhere and give --url file:///PATH" ;;
+    22 | 33 | 36) # not found; or the partial file is complete already, which its digest shows; or resuming is not possible
+        if test "$begun" -eq 0; then die "$1: not found (curl error $status); give another --url"; fi
+        if test -z "$3" || test "$(digest_of "$part")" != "$3"; then
+            die "$1: not found, or cannot be resumed at byte $begun (curl error $status); give another --url or remove $part"
         fi
         ;;
-    23) die "$part: cannot be written (curl 23): is the disk full?" ;;
-    37) die "$1: cannot be read (curl 37)" ;;
-    *) die "$1: curl ended with $status; the same command goes on" ;;
+    23) die "$part: cannot be written (curl error 23): is the disk full?" ;;
+    37) die "$1: cannot be read (curl error 37)" ;;
+    *) die "$1: curl error $status; run the same command to resume" ;;
     esac
-    test -s "$part" || die "$1: has nothing in it"
+    test -s "$part" || die "$1: the file is empty"
     if ! check "$part" "$3"; then
         rm -f "$part"
-        die "$1: its SHA-256 is $have, not $3; removed"
+        die "$1: SHA-256 mismatch: found $found, expected $3; the download was removed"
     fi
     mv "$part" "$2" || die "$2: cannot be renamed"
-    say "$2: is there"
+    say "$2: complete"
 }

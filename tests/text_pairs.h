@@ -1,4 +1,4 @@
-/* text_pairs.h - for tests: the pairs that tests/text/pairs.py wrote, and files of a test's own.
+/* text_pairs.h - for tests: the pairs written by tests/text/pairs.py, and temporary files.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_TEXT_PAIRS_H
 #define FLM_TESTS_TEXT_PAIRS_H
@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One line: a text, its ids, the ids decoded as the class does by itself and with the other clean-up. */
+/* One line: a text, its ids, the ids decoded with the default of the class and with the other setting of clean-up. */
 typedef struct text_pair {
     char *text, *back, *other;
     size_t bytes, back_bytes, other_bytes;
     flm_ids ids;
 } text_pair;
 
-/* The file `name` of tests/unit/text, opened; NULL when it is not there. */
+/* Open the file `name` of tests/unit/text; NULL if it does not exist. */
 static inline FILE *pairs_open(const char *name)
 {
     const char *top = getenv("abs_top_srcdir");
@@ -28,7 +28,7 @@ static inline FILE *pairs_open(const char *name)
 
 static inline unsigned pairs_digit(char c) { return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10); }
 
-/* Hex digits in place; the bytes. */
+/* Convert hex digits in place; returns the number of bytes. */
 static inline size_t pairs_unhex(char *hex)
 {
     size_t n = 0;
@@ -39,7 +39,7 @@ static inline size_t pairs_unhex(char *hex)
     return n;
 }
 
-/* One of the two decodings: "=" is the text before it. */
+/* One of the two decodings; "=" means the text before it. */
 static inline size_t pairs_field(char **field, char *before, size_t bytes)
 {
     if (strcmp(*field, "=") != 0) return pairs_unhex(*field);
@@ -47,10 +47,10 @@ static inline size_t pairs_field(char **field, char *before, size_t bytes)
     return bytes;
 }
 
-/* The next pair, whose strings are parts of *line (free it after the last); 0: none is left. */
-static inline int pairs_next(FILE *file, char **line, size_t *room, text_pair *pair)
+/* The next pair, whose strings are in *line (free it after the last); 0 at the end. */
+static inline int pairs_next(FILE *file, char **line, size_t *capacity, text_pair *pair)
 {
-    ssize_t length = getline(line, room, file);
+    ssize_t length = getline(line, capacity, file);
     char *field[4] = {*line, NULL, NULL, NULL}, *p;
 
     if (length <= 0) return 0;
@@ -77,7 +77,7 @@ static inline int pairs_next(FILE *file, char **line, size_t *room, text_pair *p
     return 1;
 }
 
-/* Whether the ids are decoded to text [bytes]. */
+/* Whether the ids decode to text [bytes]. */
 static inline int pairs_decodes(flm_tokenizer *t, const flm_ids *ids, const char *text, size_t bytes)
 {
     char *back = NULL;
@@ -89,18 +89,18 @@ static inline int pairs_decodes(flm_tokenizer *t, const flm_ids *ids, const char
     return same;
 }
 
-/* All pairs of a file, twice: the second time words come from the cache. */
+/* All pairs of a file, encoded twice: the second time words come from the cache. */
 static inline void pairs_test(flm_tokenizer *t, const char *name, bool clean_up)
 {
     FILE *file = pairs_open(name);
     char *line = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     text_pair pair = {0};
     flm_ids ids = {NULL, 0, 0};
     int count = 0, encoded = 0, again = 0, decoded = 0, other = 0;
 
-    tap_ok(file != NULL, "%s is there", name);
-    while (file && pairs_next(file, &line, &room, &pair)) {
+    tap_ok(file != NULL, "%s opens", name);
+    while (file && pairs_next(file, &line, &capacity, &pair)) {
         for (int pass = 0; pass < 2; pass++) {
             int same;
             ids.count = 0;
@@ -118,8 +118,8 @@ static inline void pairs_test(flm_tokenizer *t, const char *name, bool clean_up)
     }
     tap_ok(count > 60, "%d texts", count);
     tap_ok(encoded == count, "%d of them have the published ids", encoded);
-    tap_ok(again == count, "%d of them a second time", again);
-    tap_ok(decoded == count && other == count, "%d and, with the other clean-up, %d are decoded as published", decoded,
+    tap_ok(again == count, "%d of them again, from the cache", again);
+    tap_ok(decoded == count && other == count, "%d decode as published, and %d with the other clean-up", decoded,
            other);
     free(ids.ids);
     free(pair.ids.ids);
@@ -127,7 +127,7 @@ static inline void pairs_test(flm_tokenizer *t, const char *name, bool clean_up)
     if (file) fclose(file);
 }
 
-/* A file in the working folder, made anew. */
+/* Write a file in the working folder. */
 static inline void pairs_write(const char *path, const char *text, size_t bytes)
 {
     FILE *file = fopen(path, "wb");
@@ -135,7 +135,7 @@ static inline void pairs_write(const char *path, const char *text, size_t bytes)
     if (!file || fwrite(text, 1, bytes, file) != bytes || fclose(file) != 0) abort();
 }
 
-/* A tokeniser from files that must be refused with a code and words. */
+/* Files from which no tokeniser must be created: check the status and the words of the message. */
 static inline void pairs_refused(const char *name, const char *vocab, const char *merges, flm_status want,
                                  const char *words, const char *what)
 {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# corpora.t - flm_shard on archives and whole corpora: LM1B's and OpenWebText's layouts give the rows that the rules
-# give (corpora_rows.awk), on any number of ranks and after kills; every kind of packing. corpora_bad.t has what is wrong.
+# corpora.t - flm_shard on archives and corpora: the layouts of LM1B and OpenWebText give the rows computed from the
+# rules (corpora_rows.awk), on any number of ranks and after kills; every container. corpora_bad.t has invalid input.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 shard=$abs_top_builddir/flm_shard
@@ -10,7 +10,7 @@ run() {
     timeout -k 5 120 "$shard" "$@" >out 2>err </dev/null
 }
 
-# same DIR DIR NAME - the shards and the index are the same bytes.
+# same DIR DIR NAME - the shards and the indexes have the same bytes.
 same() {
     (cd "$1" && cat -- *.h5) >one.bytes
     (cd "$2" && cat -- *.h5) >two.bytes
@@ -18,7 +18,7 @@ same() {
     tap_ok $? "$3"
 }
 
-# documents FILE... - for corpora_rows.awk, a document a file. lines FILE... - a line.
+# documents FILE..., lines FILE... - input for corpora_rows.awk, with a document for each file or for each line.
 documents() {
     for file in "$@"; do
         od -An -v -tu1 "$file"
@@ -32,7 +32,7 @@ by_hand() {
     awk -f "$abs_top_srcdir/tests/cmd/corpora_rows.awk" "$@"
 }
 
-# have PROGRAM - or everything that needs it is skipped.
+# have PROGRAM - whether it is installed; tests that need it are skipped otherwise.
 have() {
     command -v "$1" >have.out 2>&1
 }
@@ -61,7 +61,7 @@ tar cf lm1b.tar $top/README "$held/news.en.heldout-00001-of-00050" "$train/news.
 gzip lm1b.tar
 
 # shellcheck disable=SC2016 # dollars are dollars
-# The rules, apart: of these sentences only " , " and " ." at the end, and the two above by hand.
+# The rules that matter for these sentences, " , " and " ." at the end, and the two sentences above by hand.
 plain() {
     sed -e '/^ *$/d' -e 's/^He said.*/He said: "I'"'"'m not sure; maybe." /' -e 's/^The price.*/The price rose $5 (or less), officials said./' \
         -e 's/ , /, /g' -e 's/ \.$/./' "$@"
@@ -72,15 +72,15 @@ set -- --corpus lm1b --tokenizer bytes --length 40 --group-docs 100 --shard-byte
 tap_mpi 1 "$shard" "$@" --out lm1b.1 lm1b.tar.gz
 tap_is $? 0 "lm1b: one rank"
 tap_has out "inputs      1, " "the archive is one input"
-tap_has out "documents   2282" "a document a line that is not white"
+tap_has out "documents   2282" "a document for each line that is not white space"
 "$rows" lm1b.1 train >have.rows
 lines train.txt | by_hand -v L=40 -v group=100 >want.rows
 cmp have.rows want.rows >cmp.out 2>&1 && test -s want.rows
-tap_ok $? "lm1b: training rows are those of the rules"
+tap_ok $? "lm1b: training rows follow the rules"
 "$rows" lm1b.1 valid >have.rows
 lines held.txt | by_hand -v L=40 -v group=100 >want.rows
 cmp have.rows want.rows >cmp.out 2>&1 && test -s want.rows
-tap_ok $? "lm1b: validation rows are of the held-out files"
+tap_ok $? "lm1b: validation rows are those of the held-out files"
 for ranks in 2 3 4; do
     tap_mpi $ranks "$shard" "$@" --out "lm1b.$ranks" lm1b.tar.gz
     tap_is $? 0 "lm1b: $ranks ranks"
@@ -97,10 +97,10 @@ plain "$held/news.en.heldout-00001-of-00050" "$train/news.en-00002-of-00100" "$t
     "$held/news.en.heldout-00000-of-00050" "$train/news.en-00003-of-00100" | tail -n 300 >last.txt
 lines last.txt | by_hand -v L=40 -v group=100 | cmp - have.rows >cmp.out 2>&1
 tap_ok $? "lm1b with --valid-last: the last documents in archive order"
-run --corpus lm1b --out lm1b.preset lm1b.tar.gz
-tap_is $? 0 "lm1b with its presets"
-tap_is "$("$rows" lm1b.preset train | awk 'NF != 128 || $1 != 101 || $128 != 102' | wc -l)" 0 "rows of 128 with BERT's ids"
-timeout 60 "$abs_top_builddir/flm_inspect" --rows 1 lm1b.preset >out 2>err
+run --corpus lm1b --out lm1b.default lm1b.tar.gz
+tap_is $? 0 "lm1b with its defaults"
+tap_is "$("$rows" lm1b.default train | awk 'NF != 128 || $1 != 101 || $128 != 102' | wc -l)" 0 "rows of 128 with the ids of BERT"
+timeout 60 "$abs_top_builddir/flm_inspect" --rows 1 lm1b.default >out 2>err
 tap_has out "row 0: [CLS] w0 word" "flm_inspect shows them as text"
 
 # ---- OpenWebText: tars, some compressed, in a tar ----
@@ -124,17 +124,17 @@ tar cf openwebtext.tar openwebtext/urlsf_subset00* openwebtext/urlsf_subset01* o
 set -- --corpus owt --tokenizer bytes --length 50 --group-docs 20 --shard-bytes 20000 --valid-last 45
 tap_mpi 1 "$shard" "$@" --out owt.1 openwebtext.tar
 tap_is $? 0 "owt: one rank"
-tap_has out "documents   260" "a document a file that is not white"
+tap_has out "documents   260" "a document for each file that is not white space"
 (cd owt && sed -n '/white/!p' ../names | sed -n '1,215p' | while read -r name; do documents "$name"; done) >train.od
 (cd owt && sed -n '/white/!p' ../names | sed -n '216,$p' | while read -r name; do documents "$name"; done) >valid.od
 "$rows" owt.1 train >have.rows
 by_hand -v L=50 -v group=20 -v owt=1 train.od >want.rows
 cmp have.rows want.rows >cmp.out 2>&1 && test -s want.rows
-tap_ok $? "owt: training rows are those of the rules"
+tap_ok $? "owt: training rows follow the rules"
 "$rows" owt.1 valid >have.rows
 by_hand -v L=50 -v group=20 -v owt=1 valid.od >want.rows
 cmp have.rows want.rows >cmp.out 2>&1 && test -s want.rows
-tap_ok $? "owt: validation rows are the last documents'"
+tap_ok $? "owt: validation rows are those of the last documents"
 for ranks in 2 3 4; do
     tap_mpi $ranks "$shard" "$@" --out "owt.$ranks" openwebtext.tar
     tap_is $? 0 "owt: $ranks ranks"
@@ -143,25 +143,25 @@ done
 if have xz; then
     xz -k openwebtext.tar
     run "$@" --out owt.xz openwebtext.tar.xz
-    tap_is "$?" 0 "owt: .tar.xz around it"
+    tap_is "$?" 0 "owt: as .tar.xz"
     (for split in train valid; do "$rows" owt.xz $split; done) >have.rows
     (for split in train valid; do "$rows" owt.1 $split; done) | cmp - have.rows >cmp.out 2>&1
     tap_ok $? "owt: the same rows"
 else
     tap_skip "owt: .tar.xz" "xz is not installed"
 fi
-run --corpus owt --valid-last 45 --group-docs 0 --out owt.preset openwebtext.tar
-tap_is $? 0 "owt with its presets"
-tap_is "$("$rows" owt.preset train | awk 'NF != 1024 || $1 != 50256 || $1024 != 50256' | wc -l)" 0 "rows of 1024 with GPT-2's ids"
-timeout 60 "$abs_top_builddir/flm_inspect" --rows 1 owt.preset >out 2>err
+run --corpus owt --valid-last 45 --group-docs 0 --out owt.default openwebtext.tar
+tap_is $? 0 "owt with its defaults"
+tap_is "$("$rows" owt.default train | awk 'NF != 1024 || $1 != 50256 || $1024 != 50256' | wc -l)" 0 "rows of 1024 with the ids of GPT-2"
+timeout 60 "$abs_top_builddir/flm_inspect" --rows 1 owt.default >out 2>err
 tap_has out "row 0: <|endoftext|>word" "flm_inspect shows them as text"
 
-# ---- killed, and taken up ----
+# ---- killed, then resumed ----
 for i in 4 5 6 7; do sentences $i 20000 >"$train/news.en-0000$i-of-00100"; done
 tar cf - $top | gzip -1 >large.tar.gz
 set -- --corpus lm1b --tokenizer bytes --length 40 --group-docs 100 --shard-bytes 3000000
 run "$@" --out whole large.tar.gz
-tap_is $? 0 "a larger one"
+tap_is $? 0 "a larger archive"
 kills=0
 for delay in 0.4 0.7 1.0; do
     "$shard" "$@" --out cut large.tar.gz >out 2>err </dev/null &
@@ -174,12 +174,12 @@ done
 test $kills -gt 0
 tap_ok $? "some runs were killed: $kills"
 tap_mpi 2 "$shard" "$@" --out cut large.tar.gz
-tap_is $? 0 "taken up after kills, on two ranks"
+tap_is $? 0 "resumed after kills, on two ranks"
 same whole cut "the files are those of a run that was not killed"
 run "$@" --out cut large.tar.gz
-tap_has out "is complete already" "then there is nothing to do"
+tap_has out "is complete already" "a further run has nothing to do"
 
-# ---- every packing of the same texts ----
+# ---- the same texts in every container ----
 printf 'ab\n\ncdef\n' >1.txt
 printf 'xyz\n' >2.txt
 printf '{"text":"q\\u00e9","n":123456789012345678901234567890}\n\n{"n":1,"text":"r\\n"}\n{"text":" "}\n' >3.jsonl
@@ -235,9 +235,9 @@ sed 's/"text"/"body"/' 3.jsonl >body.dat
 want="256 113 195 169 256/256 256 114 10 256/" packed body.dat --format jsonl --field body
 printf '{"text":"a\377b"}\n' >invalid.jsonl
 want="256 97 239 191 256/256 189 98 256 256/" packed invalid.jsonl
-tap_has out "replaced    1 " "bytes that are no UTF-8 are replaced in JSON too"
+tap_has out "replaced    1 " "invalid UTF-8 is replaced in JSON too"
 
-# A large file of JSON lines is divided by place, and read from the middle.
+# A large file of JSON lines is divided by offset, and read from the middle.
 awk 'BEGIN { srand(2); for (i = 0; i < 9000; i++) { s = ""; for (j = rand() * 280; j > 0; j--) s = s " w" int(rand() * 1000)
     printf "{\"id\": %d, \"text\": \"%d%s\\n\"}\n", i, i, s } }' >many.jsonl
 set -- --length 40 --valid-last 70 --shard-bytes 1000000
@@ -249,5 +249,5 @@ gzip -c -1 many.jsonl >many.jsonl.gz
 run "$@" --out many.gz many.jsonl.gz
 ("$rows" many.1 train && "$rows" many.1 valid) >want.rows
 ("$rows" many.gz train && "$rows" many.gz valid) | cmp - want.rows >cmp.out 2>&1
-tap_ok $? "and so does the same, compressed"
+tap_ok $? "and so does the compressed file"
 tap_end

@@ -1,7 +1,7 @@
-# corpora_rows.awk - for corpora.t: documents to rows by the rules of data.md, written apart from flm_shard: bytes as
-# tokens, 256 after every document; a group's ids cut into pieces of L - 2, the rest dropped; 256, piece, 256.
-# In: each document as `od -An -v -tu1` shows it, a line "end" after it. -v L= -v group= -v owt=1: first runs of three
-# newlines or more become two and white space at the ends goes. SPDX-License-Identifier: Apache-2.0
+# corpora_rows.awk - for corpora.t: converts documents to rows by the rules of data.md, independently of flm_shard. Bytes
+# are tokens, 256 follows every document; the ids of a group are cut into chunks of L - 2, and the remainder is dropped; a
+# row is 256, chunk, 256. Input: each document as `od -An -v -tu1` prints it, then a line "end". -v L=, -v group=;
+# -v owt=1: first, runs of three or more newlines become two, and white space at the ends is removed. SPDX-License-Identifier: Apache-2.0
 function flush_group(   i, j, line) {
     for (i = 0; i + L - 2 <= count; i += L - 2) {
         line = "256"

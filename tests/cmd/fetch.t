@@ -1,5 +1,6 @@
 #!/bin/sh
-# fetch.t - fetch-lm1b, fetch-owt and fetch-gpt2 from files: whole, taken up, wrong sums, nothing there.
+# fetch.t - fetch-lm1b, fetch-owt and fetch-gpt2 from local files: complete and resumed downloads, wrong digests, missing
+# files, bad arguments.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 scripts=$abs_top_srcdir/data-prep
@@ -18,53 +19,54 @@ run() {
 }
 
 awk 'BEGIN { for (i = 0; i < 20000; i++) print i, i * i }' >source.bin
-sum=$(sha256sum <source.bin | cut -d ' ' -f 1)
+digest=$(sha256sum <source.bin | cut -d ' ' -f 1)
 url=file://$PWD/source.bin
 
-run fetch-lm1b --url "$url" --dir new/folder --sha256 "$sum"
-tap_is $? 0 "a whole file"
+run fetch-lm1b --url "$url" --dir new/folder --sha256 "$digest"
+tap_is $? 0 "a download"
 cmp source.bin new/folder/$lm1b >cmp.out 2>&1
-tap_ok $? "under its published name"
-tap_is "$(ls new/folder)" $lm1b "and nothing else"
-run fetch-lm1b --url=file:///nowhere --dir=new/folder --sha256="$sum"
-tap_is $? 0 "a second run needs nothing"
+tap_ok $? "has its published name"
+tap_is "$(ls new/folder)" $lm1b "and leaves nothing else"
+run fetch-lm1b --url=file:///nowhere --dir=new/folder --sha256="$digest"
+tap_is $? 0 "a second run downloads nothing"
 run fetch-lm1b --url "$url" --dir new/folder
-tap_is $? 1 "a file that is not the published one"
-tap_has err "move it away" "is left where it is"
+tap_is $? 1 "an existing file that is not the published one"
+tap_has err "move the file away" "is kept, and the message says what to do"
 run fetch-lm1b --url "$url" --dir wrong
-tap_is $? 1 "a fetched one that is not"
-tap_has err "not 01ba60381110baf7f189dfd2b8374de371e8c9a340835793f190bdae9e90a34e; removed" "has another sum"
-tap_is "$(ls wrong)" "" "and leaves nothing"
+tap_is $? 1 "a download that is not the published file"
+tap_has err "expected 01ba60381110baf7f189dfd2b8374de371e8c9a340835793f190bdae9e90a34e; the download was removed" \
+    "has another digest"
+tap_is "$(ls wrong)" "" "and is removed"
 
 for bytes in 1 100000 "$(wc -c <source.bin)"; do
     mkdir -p "cut$bytes"
     head -c "$bytes" source.bin >"cut$bytes/openwebtext.tar.xz.part"
-    run fetch-owt --url "$url" --dir "cut$bytes" --sha256 "$sum"
-    tap_is "$? $(ls "cut$bytes")" "0 openwebtext.tar.xz" "taken up at byte $((bytes))"
+    run fetch-owt --url "$url" --dir "cut$bytes" --sha256 "$digest"
+    tap_is "$? $(ls "cut$bytes")" "0 openwebtext.tar.xz" "resumed at byte $((bytes))"
     cmp source.bin "cut$bytes/openwebtext.tar.xz" >cmp.out 2>&1
-    tap_ok $? "to the whole file"
+    tap_ok $? "the file is complete"
 done
 mkdir other && head -c 5000 /dev/zero >other/openwebtext.tar.xz.part
-run fetch-owt --url "$url" --dir other --sha256 "$sum"
-tap_is "$? $(ls other)" "1 " "taken up from something else: refused and removed"
+run fetch-owt --url "$url" --dir other --sha256 "$digest"
+tap_is "$? $(ls other)" "1 " "resumed from a part of another file: refused and removed"
 
 run fetch-owt --url file:///nowhere/at/all --dir nothing
-tap_is $? 1 "nothing there"
-tap_has err "file:///nowhere/at/all: cannot be read" "is said"
-run fetch-owt --url http://127.0.0.1:9/x --dir nothing # discard: nobody listens
+tap_is $? 1 "a missing source"
+tap_has err "file:///nowhere/at/all: cannot be read" "is named"
+run fetch-owt --url http://127.0.0.1:9/x --dir nothing # the discard port: connections are refused
 tap_is $? 1 "no network"
-tap_has err "no network here, or the site is down" "is said"
-tap_has err "--url file:///PATH" "and what to do"
+tap_has err "no network, or the site is down" "gives the likely cause"
+tap_has err "--url file:///PATH" "and says what to do"
 
 run fetch-gpt2
-tap_is $? 2 "weights without an address"
-tap_has err "--url is missing" "are asked for"
+tap_is $? 2 "weights without --url"
+tap_has err "--url is required" "ask for it"
 mkdir site && cp source.bin site/model.safetensors && echo '{}' >site/config.json
 run fetch-gpt2 --size gpt2-medium --url "file://$PWD/site" --dir weights
 tap_is "$? $(echo weights/gpt2-medium/*)" "0 weights/gpt2-medium/config.json weights/gpt2-medium/model.safetensors" "weights"
-tap_has out "none to hold it against" "without a sum that is said"
-run fetch-gpt2 --size gpt2-medium --url "file://$PWD/site" --dir weights2 --sha256 "$(echo "$sum" | tr 0-9 1-90)"
-tap_is "$? $(ls weights2/gpt2-medium)" "1 config.json" "weights of another sum"
+tap_has out "not verified, as no digest was given" "without a digest they are not verified"
+run fetch-gpt2 --size gpt2-medium --url "file://$PWD/site" --dir weights2 --sha256 "$(echo "$digest" | tr 0-9 1-90)"
+tap_is "$? $(ls weights2/gpt2-medium)" "1 config.json" "weights with another digest"
 for bad in --what '--size gpt3 --url x' '--sha256 12' --dir; do
     # shellcheck disable=SC2086 # words
     run fetch-gpt2 $bad
@@ -72,5 +74,6 @@ for bad in --what '--size gpt3 --url x' '--sha256 12' --dir; do
 done
 run fetch-owt --help
 tap_is "$?" 0 "--help"
-tap_has out "fetch-owt [--dir DIR]" "says how"
+tap_has out "fetch-owt [--dir DIR]" "shows the usage"
+tap_has out "(default: the current one)" "and the defaults"
 tap_end

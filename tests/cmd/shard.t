@@ -1,25 +1,25 @@
 #!/bin/sh
-# shard.t - flm_shard: rows computed by hand, the same files on any number of ranks and after any kill, bad input.
+# shard.t - flm_shard: rows computed by hand, the same files on any number of ranks and after kills, invalid input.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 shard=$abs_top_builddir/flm_shard
 rows=$abs_top_builddir/tests/cmd/shard_rows
 
-# run OPTIONS... - alone, without a launcher.
+# run OPTIONS... - on one rank, without a launcher.
 run() {
     timeout -k 5 120 "$shard" "$@" >out 2>err </dev/null
 }
 
-# refused STATUS TEXT NAME OPTIONS... - one message with the text, the exit status, no index.
+# refused STATUS TEXT NAME OPTIONS... - flm_shard fails with the exit status and one message that has the text.
 refused() {
     want=$1 text=$2 name=$3
     shift 3
     run "$@"
     tap_is "$? $(grep -c 'flm_shard: error:' err)" "$want 1" "$name: $want, one message"
-    tap_has err "$text" "$name: it says why"
+    tap_has err "$text" "$name: the reason"
 }
 
-# same DIR DIR NAME - the shards and the index are the same bytes.
+# same DIR DIR NAME - the shards and the indexes have the same bytes.
 same() {
     (cd "$1" && cat -- *.h5) >one.bytes
     (cd "$2" && cat -- *.h5) >two.bytes
@@ -27,10 +27,10 @@ same() {
     tap_ok $? "$3"
 }
 
-# Rows by hand: L = 5, so three ids between begin and end (256).
+# Rows computed by hand: L = 5, so three ids between begin and end (256).
 printf 'ab\r\n\n \t\ncdef\n\nghi' >tiny.txt
 run --documents line --length 5 --out line tiny.txt
-tap_is $? 0 "a document a line"
+tap_is $? 0 "documents that are lines"
 # ab| cdef| ghi| = 97 98 256 / 99 100 101 / 102 256 103 / 104 105 256
 tap_is "$("$rows" line train | tr '\n' '/')" \
     "256 97 98 256 256/256 99 100 101 256/256 102 256 103 256/256 104 105 256 256/" "its rows"
@@ -53,19 +53,19 @@ tap_has out "1 tokens dropped" "the remainder is dropped and counted"
 
 run --documents line --length 5 --group-docs 1 --out ones tiny.txt
 tap_is "$("$rows" ones train | tr '\n' '/')" "256 97 98 256 256/256 99 100 101 256/256 103 104 105 256/" \
-    "groups of one document: each is cut by itself"
+    "groups of one document: each is cut separately"
 run --documents line --length 5 --valid-last 1 --group-docs 0 --out last tiny.txt
 tap_is "$("$rows" last valid | tr '\n' '/')" "256 103 104 105 256/" "the last document is for validation"
 tap_is "$("$rows" last train | tr '\n' '/')" "256 97 98 256 256/256 99 100 101 256/" "the others are not"
 run --documents line --length 5 --valid second.txt --out other tiny.txt
-tap_is "$("$rows" other valid | tr '\n' '/')" "256 120 121 122 256/256 256 119 256 256/" "or another file"
-tap_is "$("$rows" other train | wc -l)" 4 "and all of the first is for training"
+tap_is "$("$rows" other valid | tr '\n' '/')" "256 120 121 122 256/256 256 119 256 256/" "--valid: the rows of another file"
+tap_is "$("$rows" other train | wc -l)" 4 "and all of the input is for training"
 printf 'a\377b\n' >invalid.txt
 run --length 5 --out invalid invalid.txt
-tap_is "$("$rows" invalid train | tr '\n' '/')" "256 97 239 191 256/256 189 98 256 256/" "bytes that are no UTF-8 become U+FFFD"
-tap_has out "replaced    1 " "and are counted"
+tap_is "$("$rows" invalid train | tr '\n' '/')" "256 97 239 191 256/256 189 98 256 256/" "invalid UTF-8 becomes U+FFFD"
+tap_has out "replaced    1 " "and is counted"
 
-# The same on any number of ranks: several files, groups across them, several shards, documents of all sizes.
+# The same files on any number of ranks: several inputs, groups across them, several shards, documents of all sizes.
 awk 'BEGIN { srand(5); for (i = 0; i < 30000; i++) { n = int(rand() * 40); s = "line " i
     for (j = 0; j < n; j++) s = s " word" int(rand() * 1000); print s; if (i % 11 == 0) print "" } }' >many.txt
 head -n 777 many.txt >some.txt
@@ -82,27 +82,27 @@ for kind in line blank; do
     done
 done
 tap_is "$(find line.1 -type f ! -name 'train-*' ! -name 'valid-*' | sort | tr '\n' ' ')" \
-    "line.1/.flm-shard line.1/index.h5 " "nothing else is left"
+    "line.1/.flm-shard line.1/index.h5 " "no other files are left"
 tap_mpi 2 "$shard" --verify line.1
 tap_is $? 0 "they verify"
 tap_has out "valid: " "both splits"
 
-# Finished; begun with something else.
+# A complete directory, with the same command and with another one.
 cp -R line.1 kept
 run "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
-tap_is $? 0 "a second run of a finished directory"
-tap_has out "is complete already" "says so"
+tap_is $? 0 "a second run on a complete directory"
+tap_has out "is complete already" "reports it"
 same line.1 kept "and changes nothing"
 refused 1 'it has "length = 33", this command has "length = 34"' "other options" --length 34 --group-docs 100 \
     --shard-bytes 300000 --valid-last 500 --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 sed 's/word1/word2/' tiny.txt >tiny.new && printf 'more\n' >>tiny.new && mv tiny.new tiny.txt
 refused 1 'belongs to another command' "other inputs" "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
-same line.1 kept "neither changes anything"
-mkdir foreign && : >foreign/thesis.txt
-refused 1 "contains other files (thesis.txt)" "somebody else's directory" "$@" --out foreign many.txt
-tap_is "$(ls -A foreign)" thesis.txt "is left alone"
+same line.1 kept "neither changes the directory"
+mkdir other.files && : >other.files/thesis.txt
+refused 1 "contains other files (thesis.txt)" "a directory with other files" "$@" --out other.files many.txt
+tap_is "$(ls -A other.files)" thesis.txt "which are kept"
 
-# Killed at any moment, taken up again. Delays grow until a run comes through.
+# Killed at any moment, then resumed. Delays grow until a run completes.
 run "$@" --documents line --out whole many.txt
 kills=0
 for delay in 0.1 0.2 0.3 0.4 0.5 0.6 0.8; do
@@ -117,10 +117,10 @@ echo "# $kills kills; then: $(find cut -type f | wc -l) files"
 test $kills -gt 0
 tap_ok $? "some runs were killed"
 run "$@" --documents line --out cut many.txt
-tap_is $? 0 "taken up after kills"
+tap_is $? 0 "resumed after kills"
 same whole cut "the files are those of a run that was not killed"
 
-# Every state that a kill can leave, made on purpose: half the rows of a shard, publishing cut off, a shard half laid out.
+# Every state that a kill can leave: half the rows of a shard, final names given only to some, a shard created in part.
 cp -R whole states
 cd states || exit 99
 rm index.h5
@@ -135,10 +135,10 @@ for name in train-00003-of-*.h5; do
 done
 cd ..
 tap_mpi 2 "$shard" "$@" --documents line --out states many.txt
-tap_is $? 0 "taken up from a directory with rows damaged, shards missing and renamed"
+tap_is $? 0 "resumed from a directory with damaged rows, missing and renamed shards"
 same whole states "the same files"
 
-# Asked to stop.
+# Stopped by a signal.
 cat many.txt many.txt many.txt many.txt many.txt many.txt many.txt many.txt >large.txt
 "$shard" "$@" --documents line --out stopped large.txt >out 2>err </dev/null &
 pid=$!
@@ -149,14 +149,14 @@ until test -e stopped || test $tries -ge 300; do
 done
 kill -TERM $pid
 wait $pid
-tap_is $? 75 "SIGTERM is 75"
+tap_is $? 75 "SIGTERM: exit status 75"
 tap_has err "run the same command to resume" "and says what to do"
 run "$@" --documents line --out stopped large.txt
-tap_is $? 0 "the same command goes on"
+tap_is $? 0 "the same command resumes"
 run "$@" --documents line --out unstopped large.txt
-same unstopped stopped "to the same files"
+same unstopped stopped "and makes the same files"
 
-# An input that grows behind the survey: met when it is opened again, or at its end.
+# An input that grows after the survey, which is detected when it is opened again or at its end.
 cp large.txt growing.txt
 "$shard" "$@" --documents line --out grown growing.txt >out 2>err </dev/null &
 pid=$!
@@ -167,51 +167,51 @@ until test -e grown/.flm-shard || test $tries -ge 300; do
 done
 echo more >>growing.txt
 wait $pid
-tap_is "$? $(grep -c 'flm_shard: error:' err)" "1 1" "a text that changes while it is read: one message"
-tap_has err "growing.txt: the file has changed" "that names it"
+tap_is "$? $(grep -c 'flm_shard: error:' err)" "1 1" "an input that changes while it is read: one message"
+tap_has err "growing.txt: the file has changed" "which names it"
 test ! -e grown/index.h5
-tap_ok $? "and nothing whole"
+tap_ok $? "and no index"
 
-# What is wrong is said once, and nothing is taken for whole.
+# Each error gives one message, and none leaves an index.
 printf ' \n\n\t\n' >white.txt
 mkdir folder
-refused 1 "no documents" "white space alone" --out bad white.txt
-refused 1 "no documents" "an empty text" --out bad2 empty.txt
+refused 1 "no documents" "only white space" --out bad white.txt
+refused 1 "no documents" "an empty file" --out bad2 empty.txt
 refused 1 "none.txt: cannot be read: No such file" "a missing file" --out bad3 none.txt
 refused 1 "folder: not a regular file" "a folder" --out bad4 folder
 printf "no gzip\n" >fake.txt.gz
-refused 1 "fake.txt.gz: named as gzip, but the content is not" "a text named as a compressed one" --out bad5 fake.txt.gz
+refused 1 "fake.txt.gz: named as gzip, but the content is not" "text named as gzip" --out bad5 fake.txt.gz
 refused 1 "give no row" "too few ids for a row" --length 500 --out bad6 tiny.txt
 refused 1 "more than 10 bytes (--document-bytes)" "a document too large" --document-bytes 10 --out bad7 many.txt
-refused 2 "--length" "rows that hold nothing" --length 2 --out bad8 tiny.txt
+refused 2 "--length" "rows without space for text" --length 2 --out bad8 tiny.txt
 refused 2 'unknown tokeniser "elvish"; known: bytes' "an unknown tokeniser" --tokenizer elvish --out bad9 tiny.txt
 refused 2 "--documents" "an unknown kind of document" --documents lines --out bad10 tiny.txt
-refused 2 "leaves nothing for training" "all for validation" --valid-last 4 --out bad11 tiny.txt
-refused 2 "--valid cannot be combined with --valid-last" "two ways of validation" --valid-last 1 --valid second.txt --out bad12 tiny.txt
-refused 2 "--out DIR is required" "no place" tiny.txt
-refused 2 "name the files" "no text" --out bad13
-refused 2 "the maximum is 99999" "shards beyond number" --length 3 --shard-bytes 1 --out bad14 many.txt
-refused 1 "cannot be created" "a place in a file" --out tiny.txt/shards tiny.txt
+refused 2 "leaves nothing for training" "all documents for validation" --valid-last 4 --out bad11 tiny.txt
+refused 2 "--valid cannot be combined with --valid-last" "two sources of validation" --valid-last 1 --valid second.txt --out bad12 tiny.txt
+refused 2 "--out DIR is required" "no --out" tiny.txt
+refused 2 "name the files" "no input" --out bad13
+refused 2 "the maximum is 99999" "too many shards" --length 3 --shard-bytes 1 --out bad14 many.txt
+refused 1 "cannot be created" "--out below a file" --out tiny.txt/shards tiny.txt
 tap_is "$(find . -path './bad*' -name index.h5 | wc -l)" 0 "none of them left an index"
 
-# A full disk, shown by a limit on the size of files. The MPI library's own files need some.
+# A full disk, simulated by a limit on the size of files, which the files of the MPI library also need.
 (
     ulimit -f 16384 # blocks of 512 or 1024 bytes
     timeout -k 5 120 "$shard" --documents line --length 33 --shard-bytes 1000000000 --out full large.txt >out 2>err </dev/null
 )
-tap_is "$? $(grep -c 'flm_shard: error:' err)" "1 1" "a shard over the limit: one message"
-tap_has err "File too large" "which says so"
+tap_is "$? $(grep -c 'flm_shard: error:' err)" "1 1" "a shard larger than the limit: one message"
+tap_has err "File too large" "which names the cause"
 test ! -e full/index.h5
-tap_ok $? "nothing is taken for whole"
+tap_ok $? "no index"
 run --documents line --length 33 --shard-bytes 1000000000 --out full large.txt
-tap_is $? 0 "with more room the same command goes on"
+tap_is $? 0 "without the limit the same command resumes"
 
-# Damage is named.
+# Damage is detected.
 cp -R whole damaged
 shard0=$(ls damaged/train-00000-of-*.h5)
 printf '\377' | dd of="$shard0" bs=1 seek=20000 conv=notrunc 2>dd.err
 tap_mpi 2 "$shard" --verify damaged
 tap_is "$? $(grep -c 'flm_shard: error:' err)" "1 1" "a damaged row: one message"
-tap_has err "$shard0: row " "that names file and row"
-refused 1 "index.h5: is not there" "verifying what is unfinished" --verify bad
+tap_has err "$shard0: row " "which names file and row"
+refused 1 "index.h5: is not there" "verifying an incomplete directory" --verify bad
 tap_end

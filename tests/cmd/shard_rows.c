@@ -1,4 +1,4 @@
-/* shard_rows.c - for shard.t: a split's rows as numbers, a line each. shard_rows DIR SPLIT
+/* shard_rows.c - for shard.t: prints the rows of a split as numbers, one row a line. shard_rows DIR SPLIT
  * SPDX-License-Identifier: Apache-2.0 */
 #include "io/io_shard.h"
 

@@ -1,7 +1,7 @@
-/* archive_fuzz.c - broken archives: always documents or one error, never a crash, a hang or memory without bound.
+/* archive_fuzz.c - mutated archives: always documents or one error, never a crash, a hang or unbounded memory.
  *
- * archive_fuzz.t [SECONDS [SEED [FILE...]]]: mutations of archives of every kind, one in another too, the same for the
- * same seed. Run it in a sanitizer build to see more. SPDX-License-Identifier: Apache-2.0 */
+ * archive_fuzz.t [SECONDS [SEED [FILE...]]]: mutations of archives of every kind, nested ones included; the seed
+ * determines them all. Run it in a sanitizer build to detect more. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/prep_fuzz.h"
 
 #include <archive.h>
@@ -9,27 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const pieces[] = {"PK\3\4",
-                                     "PK\1\2",
-                                     "PK\5\6",
-                                     "PK\7\b",
-                                     "\x1f\x8b\b",
-                                     "BZh9",
-                                     "ustar",
-                                     "0000000",
-                                     "7777777",
-                                     "../../",
-                                     "path=",
-                                     "GNU.sparse",
-                                     "L",
-                                     "\x28\xb5\x2f\xfd",
-                                     "\xfd"
-                                     "7zXZ",
-                                     "\xff\xff\xff\xff",
-                                     "99999999999",
-                                     NULL};
+static const char *const fragments[] = {"PK\3\4",
+                                        "PK\1\2",
+                                        "PK\5\6",
+                                        "PK\7\b",
+                                        "\x1f\x8b\b",
+                                        "BZh9",
+                                        "ustar",
+                                        "0000000",
+                                        "7777777",
+                                        "../../",
+                                        "path=",
+                                        "GNU.sparse",
+                                        "L",
+                                        "\x28\xb5\x2f\xfd",
+                                        "\xfd"
+                                        "7zXZ",
+                                        "\xff\xff\xff\xff",
+                                        "99999999999",
+                                        NULL};
 
-/* One archive of the given members. filter: an archive_filter code, or 0. */
+/* Make an archive of the given members; returns its bytes. filter: an ARCHIVE_FILTER code, or 0. */
 static size_t make(char *out, int format, int filter, const char *const *names, const fuzz_seed *texts, int count)
 {
     struct archive *a = archive_write_new();
@@ -93,7 +93,7 @@ int main(int argc, char **argv)
     static fuzz f;
 
     fuzz_begin(&f, "archive-fuzz", argc, argv);
-    f.pieces = pieces;
+    f.fragments = fragments;
     make_seeds(&f);
     fuzz_run(&f, vary);
     return fuzz_end(&f);

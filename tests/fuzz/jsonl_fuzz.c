@@ -1,36 +1,36 @@
-/* jsonl_fuzz.c - broken lines of JSON: always documents or one error that names the line, never a crash.
+/* jsonl_fuzz.c - mutated lines of JSON: always documents or one error that names the line, never a crash.
  *
- * jsonl_fuzz.t [SECONDS [SEED [FILE...]]]: mutations of good files, the same for the same seed; passed over and fatal,
- * cleaned in every way. Run it in a sanitizer build to see more. SPDX-License-Identifier: Apache-2.0 */
+ * jsonl_fuzz.t [SECONDS [SEED [FILE...]]]: mutations of valid files with every --on-bad-line and --clean; the seed
+ * determines them all. Run it in a sanitizer build to detect more. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/prep_fuzz.h"
 
 #include <string.h>
 
-static const char *const pieces[] = {"{",
-                                     "}",
-                                     "[",
-                                     "]",
-                                     "\"",
-                                     ":",
-                                     ",",
-                                     "\\",
-                                     "\\u0000",
-                                     "\\ud83d",
-                                     "\\ude00",
-                                     "null",
-                                     "1e999",
-                                     "-",
-                                     "\n",
-                                     "\r\n",
-                                     "\"text\"",
-                                     "\xff\xfe",
-                                     "\xed\xa0\x80",
-                                     "\xef\xbb\xbf",
-                                     "99999999999999999999",
-                                     "[[[[[[[[",
-                                     " , ",
-                                     " ' ",
-                                     NULL};
+static const char *const fragments[] = {"{",
+                                        "}",
+                                        "[",
+                                        "]",
+                                        "\"",
+                                        ":",
+                                        ",",
+                                        "\\",
+                                        "\\u0000",
+                                        "\\ud83d",
+                                        "\\ude00",
+                                        "null",
+                                        "1e999",
+                                        "-",
+                                        "\n",
+                                        "\r\n",
+                                        "\"text\"",
+                                        "\xff\xfe",
+                                        "\xed\xa0\x80",
+                                        "\xef\xbb\xbf",
+                                        "99999999999999999999",
+                                        "[[[[[[[[",
+                                        " , ",
+                                        " ' ",
+                                        NULL};
 
 static const char *const seeds[] = {
     "{\"text\": \"one\"}\n{\"text\": \"two\", \"id\": 7}\n",
@@ -53,7 +53,7 @@ int main(int argc, char **argv)
     static fuzz f;
 
     fuzz_begin(&f, "jsonl-fuzz", argc, argv);
-    f.pieces = pieces;
+    f.fragments = fragments;
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) fuzz_add_seed(&f, seeds[i], strlen(seeds[i]));
     fuzz_run(&f, vary);
     return fuzz_end(&f);

@@ -1,4 +1,4 @@
-/* prep_fuzz.c - see prep_fuzz.h. SPDX-License-Identifier: Apache-2.0 */
+/* prep_fuzz.c - the fuzz driver of flm_shard's readers (prep_fuzz.h). SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/prep_fuzz.h"
 
 #include "base/base_progress.h"
@@ -45,7 +45,7 @@ void fuzz_begin(fuzz *f, const char *name, int argc, char **argv)
     f->name = name;
     f->seconds = argc > 1 ? atof(argv[1]) : 3;
     f->random = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    snprintf(f->path, sizeof f->path, "/dev/shm/%s.XXXXXX", name); /* in memory: a disk is slow to cut a file short */
+    snprintf(f->path, sizeof f->path, "/dev/shm/%s.XXXXXX", name); /* in memory, as truncating a file on disk is slow */
     f->fd = mkstemp(f->path);
     if (f->fd < 0) {
         snprintf(f->path, sizeof f->path, "%s.XXXXXX", name);
@@ -63,42 +63,42 @@ void fuzz_begin(fuzz *f, const char *name, int argc, char **argv)
                             .inputs_count = 1};
 }
 
-/* One change in place; the new length. */
+/* Make one change in place; returns the new length. */
 static size_t mutate(fuzz *f, char *data, size_t length)
 {
     const size_t at = length ? fuzz_draw(f, (uint32_t)length) : 0;
-    size_t n = 1 + fuzz_draw(f, 64), pieces = 0;
-    const char *piece;
+    size_t n = 1 + fuzz_draw(f, 64), fragments = 0;
+    const char *fragment;
 
-    while (f->pieces[pieces]) pieces++;
-    piece = f->pieces[fuzz_draw(f, (uint32_t)pieces)];
+    while (f->fragments[fragments]) fragments++;
+    fragment = f->fragments[fuzz_draw(f, (uint32_t)fragments)];
     if (n > length - at) n = length - at;
     switch (fuzz_draw(f, 7)) {
-    case 0: /* another byte */
+    case 0: /* change a byte */
         if (length) data[at] = (char)fuzz_draw(f, 256);
         return length;
-    case 1: /* another bit */
+    case 1: /* change a bit */
         if (length) data[at] = (char)(data[at] ^ 1 << fuzz_draw(f, 8));
         return length;
-    case 2: /* cut off, rarely near the beginning */ return fuzz_draw(f, 4) ? length - n : at;
-    case 3: /* a stretch gone */ memmove(data + at, data + at + n, length - at - n); return length - n;
-    case 4: /* a stretch over another place */
+    case 2: /* truncate, rarely near the beginning */ return fuzz_draw(f, 4) ? length - n : at;
+    case 3: /* remove a part */ memmove(data + at, data + at + n, length - at - n); return length - n;
+    case 4: /* copy a part over another */
         if (length) memmove(data + fuzz_draw(f, (uint32_t)(length - n + 1)), data + at, n);
         return length;
-    case 5: /* something of the grammar instead */
-        n = strlen(piece);
-        if (n <= length - at) memcpy(data + at, piece, n);
+    case 5: /* overwrite with a fragment of the grammar */
+        n = strlen(fragment);
+        if (n <= length - at) memcpy(data + at, fragment, n);
         return length;
-    default: /* or in between */
-        n = strlen(piece);
+    default: /* insert a fragment */
+        n = strlen(fragment);
         if (length + n > FUZZ_BYTES) return length;
         memmove(data + at + n, data + at, length - at);
-        memcpy(data + at, piece, n);
+        memcpy(data + at, fragment, n);
         return length + n;
     }
 }
 
-/* The file to its end, as the survey and the count do. */
+/* Read the file to its end, as the survey and the count do. */
 static flm_status read_all(fuzz *f)
 {
     flm_status rc = FLM_OK;
@@ -159,10 +159,10 @@ void fuzz_run(fuzz *f, void (*vary)(fuzz *f))
 
 int fuzz_end(fuzz *f)
 {
-    tap_ok(f->fd >= 0 && f->seeds_count > 0, "a place for the files, and seeds");
-    tap_ok(f->unsound == 0, "%lld broken files, %lld without a sound end", (long long)f->files, (long long)f->unsound);
+    tap_ok(f->fd >= 0 && f->seeds_count > 0, "a file and seeds");
+    tap_ok(f->unsound == 0, "%lld mutated files, %lld failures", (long long)f->files, (long long)f->unsound);
     tap_ok(f->accepted > 0 && f->accepted < f->files && f->documents > 0,
-           "%lld of them still good, %lld documents: both ways were taken", (long long)f->accepted,
+           "%lld of them were accepted, with %lld documents, the others refused", (long long)f->accepted,
            (long long)f->documents);
     for (int i = 0; i < f->seeds_count; i++) free(f->seeds[i].data);
     if (f->fd >= 0) close(f->fd);

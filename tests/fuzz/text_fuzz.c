@@ -1,9 +1,9 @@
-/* text_fuzz.c - broken texts and broken vocabularies: always ids in range and a text back, or one error that names the
- * file, never a crash.
+/* text_fuzz.c - mutated texts and vocabularies: always ids in range that decode to a text, or one error that names the
+ * file, and never a crash.
  *
- * text_fuzz.t [SECONDS [SEED]]: texts made by mutating those of tests/unit/text/pairs-gpt2.tsv through all three
- * tokenisers and the detokeniser; files made by mutating small vocabularies of every kind. The same for the same seed;
- * 2 seconds by preset, 1024 texts at least. Run it in a sanitizer build to see more. SPDX-License-Identifier:
+ * text_fuzz.t [SECONDS [SEED]] (default: 2 seconds, seed 1): mutations of the texts of tests/unit/text/pairs-gpt2.tsv
+ * through all three tokenisers and the detokeniser, at least 1024; mutations of small vocabularies of every kind. The
+ * seed determines them all. Run it in a sanitizer build to detect more. SPDX-License-Identifier:
  * Apache-2.0 */
 #include "base/base_philox.h"
 #include "tests/text_pairs.h"
@@ -15,37 +15,37 @@
 
 enum { SEEDS_MAX = 256, TEXT_MAX = 1 << 14, FILE_MAX = 1 << 15 };
 
-static const char *const pieces[] = {" ",
-                                     "\n",
-                                     "[SEP]",
-                                     "<|endoftext|>",
-                                     "\xef\xbf\xbd",
-                                     "\xcc\x81",
-                                     "\xe3\x80\xae",
-                                     "\xe2\x80\x8d",
-                                     "\xf0\x9f\x91\xa8",
-                                     "'s",
-                                     "\xff",
-                                     "\xe2\x82",
-                                     "\"",
-                                     "( ",
-                                     " )",
-                                     " . ",
-                                     "\xed\xa0\x80",
-                                     "##",
-                                     "{",
-                                     "}",
-                                     ":",
-                                     ",",
-                                     "\\u0000",
-                                     "-1",
-                                     "256",
-                                     "1e9",
-                                     "null",
-                                     "[]",
-                                     "\t",
-                                     "\r",
-                                     "99999999999"};
+static const char *const fragments[] = {" ",
+                                        "\n",
+                                        "[SEP]",
+                                        "<|endoftext|>",
+                                        "\xef\xbf\xbd",
+                                        "\xcc\x81",
+                                        "\xe3\x80\xae",
+                                        "\xe2\x80\x8d",
+                                        "\xf0\x9f\x91\xa8",
+                                        "'s",
+                                        "\xff",
+                                        "\xe2\x82",
+                                        "\"",
+                                        "( ",
+                                        " )",
+                                        " . ",
+                                        "\xed\xa0\x80",
+                                        "##",
+                                        "{",
+                                        "}",
+                                        ":",
+                                        ",",
+                                        "\\u0000",
+                                        "-1",
+                                        "256",
+                                        "1e9",
+                                        "null",
+                                        "[]",
+                                        "\t",
+                                        "\r",
+                                        "99999999999"};
 
 typedef struct seed {
     char *text;
@@ -62,7 +62,7 @@ static uint32_t draw(size_t below)
     return (uint32_t)(flm_philox4x32(key, (uint32_t)n, (uint32_t)(n >> 32), 0, 0).v[0] % below);
 }
 
-/* A copy of a seed, changed up to eight times; the bytes. */
+/* Make a copy of a seed with up to seven changes; returns its bytes. */
 static size_t mutate(const seed *s, char *text, size_t max)
 {
     size_t bytes = s->bytes < max ? s->bytes : max;
@@ -70,27 +70,28 @@ static size_t mutate(const seed *s, char *text, size_t max)
     memcpy(text, s->text, bytes);
     for (uint32_t n = draw(8); n > 0; n--) {
         size_t at = bytes ? draw(bytes) : 0, length;
-        const char *piece = pieces[draw(sizeof pieces / sizeof pieces[0])], *from = piece;
+        const char *fragment = fragments[draw(sizeof fragments / sizeof fragments[0])], *from = fragment;
         switch (draw(5)) {
-        case 0: /* another byte */
+        case 0: /* change a byte */
             if (bytes) text[at] = (char)draw(256);
             continue;
-        case 1: /* a stretch gone */
+        case 1: /* remove a part */
             length = draw(bytes - at + 1);
             memmove(text + at, text + at + length, bytes - at - length);
             bytes -= length;
             continue;
-        case 2: /* a stretch of a text */
+        case 2: /* insert the beginning of a text */
             from = texts[draw(text_count)].text;
             length = draw(strlen(from) + 1);
             break;
-        case 3: /* a piece many times */
-            for (length = draw(200) * strlen(piece); length > 0 && bytes + length <= max; length -= strlen(piece)) {
-                memcpy(text + bytes, piece, strlen(piece));
-                bytes += strlen(piece);
+        case 3: /* append a fragment many times */
+            for (length = draw(200) * strlen(fragment); length > 0 && bytes + length <= max;
+                 length -= strlen(fragment)) {
+                memcpy(text + bytes, fragment, strlen(fragment));
+                bytes += strlen(fragment);
             }
             continue;
-        default: length = strlen(piece);
+        default: length = strlen(fragment);
         }
         if (bytes + length > max) continue;
         memmove(text + at + length, text + at, bytes - at);
@@ -100,7 +101,7 @@ static size_t mutate(const seed *s, char *text, size_t max)
     return bytes;
 }
 
-/* All ids in range; decoded they are the repaired text where the tokeniser loses nothing. */
+/* Whether all ids are in range and, for a lossless tokeniser, decode to the repaired text. */
 static int sound_text(flm_tokenizer *t, const char *text, size_t bytes, int lossless)
 {
     flm_ids ids = {NULL, 0, 0};
@@ -129,7 +130,7 @@ static int fuzz_text(flm_tokenizer *const *all)
     return sound && bytes <= before;
 }
 
-/* Files: 0 and 1 are GPT-2's pair, 2 its tokenizer.json, 3 a list for BERT. *good gains the ones that were taken. */
+/* Files: 0 and 1 are GPT-2's pair, 2 its tokenizer.json, 3 a vocab.txt for BERT. Counts the accepted ones in *good. */
 static int fuzz_file(long *good)
 {
     static const char *const names[] = {"fuzz-vocab.json", "fuzz-merges.txt", "fuzz-tokenizer.json", "fuzz-vocab.txt"};
@@ -166,10 +167,10 @@ static void read_texts(void)
 {
     FILE *file = pairs_open("pairs-gpt2.tsv");
     char *line = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     text_pair pair = {0};
 
-    while (file && text_count < SEEDS_MAX && pairs_next(file, &line, &room, &pair))
+    while (file && text_count < SEEDS_MAX && pairs_next(file, &line, &capacity, &pair))
         keep(&texts[text_count++], pair.text, pair.bytes);
     free(line);
     free(pair.ids.ids);
@@ -229,14 +230,14 @@ int main(int argc, char **argv)
     read_texts();
     for (int i = 0; i < 3; i++) ready = ready && flm_tokenizer_create(names[i], &all[i]) == FLM_OK;
     ready = ready && text_count > 60 && mkdtemp(folder) && chdir(folder) == 0;
-    if (!tap_ok(ready, "seeds, tokenisers and a place: %s", flm_err_message())) return tap_end();
+    if (!tap_ok(ready, "seeds, tokenisers and a folder: %s", flm_err_message())) return tap_end();
     make_files();
     for (; unsound == 0 && (count < 1024 || now() - begin < seconds); count++) {
-        if (!fuzz_text(all) && unsound++ == 0) printf("# text %ld has no sound end: %s\n", count, flm_err_message());
+        if (!fuzz_text(all) && unsound++ == 0) printf("# text %ld: %s\n", count, flm_err_message());
         if (count % 16 == 0 && made++ >= 0 && !fuzz_file(&good) && unsound++ == 0) printf("# file of %ld\n", count);
     }
-    tap_ok(unsound == 0, "%ld texts and %ld files, %ld without a sound end", count, made, unsound);
-    tap_ok(good > 0 && good < made, "%ld of the files still good: both ways were taken", good);
+    tap_ok(unsound == 0, "%ld texts and %ld files, %ld failures", count, made, unsound);
+    tap_ok(good > 0 && good < made, "%ld of the files were accepted, the others refused", good);
     for (int i = 0; i < 3; i++) flm_tokenizer_destroy(&all[i]);
     for (size_t i = 0; i < text_count; i++) free(texts[i].text);
     for (int i = 0; i < 4; i++) free(files[i].text);
@@ -244,6 +245,6 @@ int main(int argc, char **argv)
              (const char *const[]){"fuzz-vocab.json", "fuzz-merges.txt", "fuzz-tokenizer.json", "fuzz-vocab.txt", NULL};
          *p; p++)
         unlink(*p);
-    if (chdir("..") != 0 || rmdir(folder) != 0) printf("# %s stays\n", folder);
+    if (chdir("..") != 0 || rmdir(folder) != 0) printf("# %s was not removed\n", folder);
     return tap_end();
 }

@@ -1,4 +1,4 @@
-# The tokenisers against Hugging Face's: compare.py needs Python and is run by hand; it calls tokenise.
+# Comparison of the tokenisers with Hugging Face's: compare.py, which needs Python and is run by hand, calls tokenise.
 noinst_PROGRAMS += %D%/tokenise
 %C%_tokenise_SOURCES = %D%/tokenise.c
 %C%_tokenise_LDADD = $(LINK_TEXT)

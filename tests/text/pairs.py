@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """pairs.py - write tests/unit/text/pairs-{gpt2,bert}.tsv: texts, their ids and their decoding by Hugging Face's classes.
 
-pairs.py FOLDER. Needs what compare.py needs; "make check" reads the files. A line: the text in hex, the ids, the
-decoded text in hex, what the other value of clean_up_tokenization_spaces gives in hex; "=": the same as before it.
+pairs.py FOLDER. It needs the same packages as compare.py; "make check" reads the files. A line is the text in hex, the
+ids, the decoded text in hex, and the text decoded with the other value of clean_up_tokenization_spaces in hex; "=" means
+the same as the field before.
 SPDX-License-Identifier: Apache-2.0"""
 import os
 import random

@@ -1,4 +1,4 @@
-/* tokenise.c - the tokenisers on records, for compare.py: standard input to standard output.
+/* tokenise.c - runs a tokeniser on records from standard input to standard output, for compare.py.
  *
  * tokenise encode|decode|decode-clean|decode-plain NAME [VOCAB [MERGES]]
  * tokenise lm1b
@@ -13,7 +13,7 @@
 
 enum { RECORD_MAX = 1 << 30 };
 
-/* One record of `size` bytes an item; returns false at the end. */
+/* Read a record of items of `size` bytes; *more is false at the end of the input. */
 static flm_status read_record(size_t size, char **data, size_t *count, bool *more)
 {
     flm_status rc = FLM_OK;
@@ -21,11 +21,11 @@ static flm_status read_record(size_t size, char **data, size_t *count, bool *mor
 
     *more = fread(&items, sizeof items, 1, stdin) == 1;
     if (!*more) goto done;
-    if (items > RECORD_MAX / size) FLM_FAIL(FLM_E_FORMAT, "a record of %u items", items);
+    if (items > RECORD_MAX / size) FLM_FAIL(FLM_E_FORMAT, "a record of %u items is too large", items);
     free(*data);
     *data = malloc(items * size + 1);
     if (!*data) FLM_FAIL(FLM_E_NOMEM, "no memory for a record of %u items", items);
-    if (fread(*data, size, items, stdin) != items) FLM_FAIL(FLM_E_FORMAT, "the last record is cut off");
+    if (fread(*data, size, items, stdin) != items) FLM_FAIL(FLM_E_FORMAT, "the last record is truncated");
     *count = items;
 done:
     return rc;

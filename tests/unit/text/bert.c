@@ -1,5 +1,5 @@
-/* bert.c - BERT's tokeniser: published ids and texts, pieces that do not look at each other, files that are no
- * vocabulary. SPDX-License-Identifier: Apache-2.0 */
+/* bert.c - BERT's tokeniser: published ids and texts, chunks that are independent of each other, invalid vocabulary
+ * files. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_philox.h"
 #include "tests/text_pairs.h"
 
@@ -10,8 +10,8 @@ static uint32_t drawn;
 
 static uint32_t draw(uint32_t below) { return flm_philox4x32(key, drawn++, 0, 0, 0).v[0] % below; }
 
-/* The ids of a text are those of its halves wherever a blank stands: chunks, the cache and the whole agree. */
-static void test_halves(flm_tokenizer *t)
+/* A text that is split at a space has the ids of its two parts, so chunks are independent of each other. */
+static void test_parts(flm_tokenizer *t)
 {
     enum { TEXTS = 2000, FLM_EXACT_MAX = 300 };
     int same = 0;
@@ -19,20 +19,20 @@ static void test_halves(flm_tokenizer *t)
     for (int i = 0; i < TEXTS; i++) {
         char text[FLM_EXACT_MAX];
         size_t bytes = 2 + draw(FLM_EXACT_MAX - 2), at = draw((uint32_t)bytes);
-        flm_ids whole = {NULL, 0, 0}, halves = {NULL, 0, 0};
+        flm_ids whole = {NULL, 0, 0}, parts = {NULL, 0, 0};
         for (size_t k = 0; k < bytes; k++) text[k] = (char)draw(i % 2 ? 256 : 128);
         text[at] = ' ';
-        same += flm_tokenizer_encode(t, text, at, &halves, NULL) == FLM_OK &&
-                flm_tokenizer_encode(t, text + at, bytes - at, &halves, NULL) == FLM_OK &&
-                flm_tokenizer_encode(t, text, bytes, &whole, NULL) == FLM_OK && whole.count == halves.count &&
-                (whole.count == 0 || memcmp(whole.ids, halves.ids, whole.count * sizeof *whole.ids) == 0);
+        same += flm_tokenizer_encode(t, text, at, &parts, NULL) == FLM_OK &&
+                flm_tokenizer_encode(t, text + at, bytes - at, &parts, NULL) == FLM_OK &&
+                flm_tokenizer_encode(t, text, bytes, &whole, NULL) == FLM_OK && whole.count == parts.count &&
+                (whole.count == 0 || memcmp(whole.ids, parts.ids, whole.count * sizeof *whole.ids) == 0);
         free(whole.ids);
-        free(halves.ids);
+        free(parts.ids);
     }
-    tap_ok(same == TEXTS, "%d of %d random texts have the ids of their halves", same, TEXTS);
+    tap_ok(same == TEXTS, "%d of %d random texts have the ids of their parts", same, TEXTS);
 }
 
-/* Marks that are moved, without end, and a word of a million letters. */
+/* Many marks that are reordered, and a word of a million letters. */
 static void test_long(flm_tokenizer *t)
 {
     enum { MARKS = 200000 };
@@ -70,7 +70,7 @@ static void test_other_vocabulary(void)
     pairs_write("bert-none.txt", "", 0);
     tap_ok(flm_tokenizer_create_from("bert-base-uncased", "bert-lines.txt", NULL, &t) == FLM_OK &&
                flm_tokenizer_size(t) == 7 && flm_tokenizer_begin_id(t) == 2,
-           "a vocabulary of one's own: %s", flm_err_message());
+           "a custom vocabulary: %s", flm_err_message());
     tap_ok(t && flm_tokenizer_encode(t, "ABC abx[SEP]", 12, &ids, NULL) == FLM_OK && ids.count == 4 &&
                ids.ids[0] == 5 && ids.ids[1] == 6 && ids.ids[2] == 1 && ids.ids[3] == 3,
            "its ids");
@@ -82,9 +82,9 @@ static void test_other_vocabulary(void)
            "as a tokenizer.json: %s", flm_err_message());
     flm_tokenizer_destroy(&t);
     free(ids.ids);
-    pairs_refused("bert-base-uncased", "bert-wrong.txt", NULL, FLM_E_FORMAT, "[SEP]", "a list without [SEP]");
+    pairs_refused("bert-base-uncased", "bert-wrong.txt", NULL, FLM_E_FORMAT, "[SEP]", "a vocabulary without [SEP]");
     pairs_refused("bert-base-uncased", "bert-twice.txt", NULL, FLM_E_FORMAT, "twice", "a token twice");
-    pairs_refused("bert-base-uncased", "bert-bytes.txt", NULL, FLM_E_FORMAT, "UTF-8", "no UTF-8");
+    pairs_refused("bert-base-uncased", "bert-bytes.txt", NULL, FLM_E_FORMAT, "UTF-8", "invalid UTF-8");
     pairs_refused("bert-base-uncased", "bert-none.txt", NULL, FLM_E_FORMAT, "bert-none.txt", "an empty file");
     pairs_refused("bert-base-uncased", NULL, "x", FLM_E_ARG, "merges", "a file of merges");
     pairs_refused("bytes", "x", NULL, FLM_E_ARG, "vocabulary", "a vocabulary for bytes");
@@ -105,11 +105,11 @@ int main(void)
         return tap_end();
     tap_ok(flm_tokenizer_size(t) == 30522 && flm_tokenizer_begin_id(t) == 101 && flm_tokenizer_end_id(t) == 102,
            "30522 ids");
-    tap_ok(strncmp(flm_tokenizer_sha256(t), "07eced37", 8) == 0, "the sum of its vocabulary: %s",
+    tap_ok(strncmp(flm_tokenizer_sha256(t), "07eced37", 8) == 0, "the digest of its vocabulary: %s",
            flm_tokenizer_sha256(t));
-    tap_ok(pairs_decodes(t, &none, "", 0), "no ids, no text");
+    tap_ok(pairs_decodes(t, &none, "", 0), "no ids give no text");
     pairs_test(t, "pairs-bert.tsv", true);
-    test_halves(t);
+    test_parts(t);
     test_long(t);
     flm_tokenizer_destroy(&t);
     return tap_end();

@@ -1,4 +1,4 @@
-/* bytes.c - the tokeniser of bytes, the table of tokenisers, and what becomes of bytes that are not UTF-8.
+/* bytes.c - the tokeniser of bytes, the table of tokenisers, and the repair of invalid UTF-8.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_sha256.h"
 #include "tests/tap.h"
@@ -10,7 +10,7 @@
 
 #define R "\xef\xbf\xbd"
 
-/* WHATWG Encoding's UTF-8 decoder on each; count is the number of U+FFFD made. */
+/* Expected: what the UTF-8 decoder of WHATWG Encoding gives, and its number of replacements. */
 static const struct repair_case {
     const char *name, *text, *want;
     int count;
@@ -30,7 +30,7 @@ static const struct repair_case {
     {"overlong in four", "\xf0\x8f\xbf\xbf", R R R R, 4},
     {"a surrogate", "\xed\xa0\x80", R R R, 3},
     {"above U+10FFFF", "\xf4\x90\x80\x80", R R R R, 4},
-    {"bytes that never stand", "\xfe\xff\xf5\xf8", R R R R, 4},
+    {"bytes that never occur", "\xfe\xff\xf5\xf8", R R R R, 4},
     {"cut at the end", "a\xe2\x82", "a" R, 1},
     {"cut four at the end", "\xf0\x9f\x98", R, 1},
     {"cut by a letter", "\xf0\x9f\x98z", R "z", 1},
@@ -76,26 +76,26 @@ static void test_codec(flm_tokenizer *t)
     tap_ok(flm_tokenizer_encode(t, "!", 1, &ids, NULL) == FLM_OK && ids.count == 12 && ids.ids[11] == '!' &&
                ids.ids[0] == 'n',
            "ids are appended");
-    tap_ok(flm_tokenizer_encode(t, "", 0, &ids, &replaced) == FLM_OK && ids.count == 12, "of nothing there are none");
+    tap_ok(flm_tokenizer_encode(t, "", 0, &ids, &replaced) == FLM_OK && ids.count == 12, "an empty text has no ids");
     tap_ok(flm_tokenizer_decode(t, ids.ids, 8, &back, &bytes) == FLM_OK && bytes == 8 && memcmp(back, text, 8) == 0 &&
                back[8] == '\0',
-           "decode gives the text back, NUL included");
+           "decoding returns the text, NUL included");
     free(back);
     tap_ok(flm_tokenizer_decode(t, marked, 4, &back, &bytes) == FLM_OK && strcmp(back, "<|end|>hi<|end|>") == 0 &&
                bytes == 16,
-           "ends are shown");
+           "begin and end are decoded to text");
     free(back);
     tap_ok(flm_tokenizer_decode(t, cut, 3, &back, &bytes) == FLM_OK && strcmp(back, R "x") == 0,
-           "samples that are no UTF-8 become U+FFFD");
+           "ids that are not UTF-8 become U+FFFD");
     free(back);
     back = NULL;
     tap_ok(flm_tokenizer_decode(t, bad, 2, &back, &bytes) == FLM_E_ARG && !back && strstr(flm_err_message(), "257"),
-           "an id that is V is refused: %s", flm_err_message());
+           "the id V is refused: %s", flm_err_message());
     tap_ok(flm_tokenizer_decode(t, negative, 1, &back, &bytes) == FLM_E_ARG && !back, "a negative id is refused");
     free(ids.ids);
 }
 
-/* Every byte string survives but for what is not UTF-8; long, so that the list grows often. */
+/* A long text in parts, so that the list of ids grows often. */
 static void test_round_trip(flm_tokenizer *t)
 {
     enum { N = 100003 };
@@ -110,7 +110,7 @@ static void test_round_trip(flm_tokenizer *t)
         good = flm_tokenizer_encode(t, text + at, (size_t)n, &ids, NULL) == FLM_OK;
     }
     good = good && ids.count == N && flm_tokenizer_decode(t, ids.ids, ids.count, &back, &bytes) == FLM_OK;
-    tap_ok(good && bytes == N && memcmp(text, back, N) == 0, "%d bytes in pieces come back", N);
+    tap_ok(good && bytes == N && memcmp(text, back, N) == 0, "%d bytes in parts survive a round trip", N);
     free(ids.ids);
     free(back);
     free(text);
@@ -119,10 +119,10 @@ static void test_round_trip(flm_tokenizer *t)
 int main(void)
 {
     flm_tokenizer *t = NULL, *none = NULL;
-    char sum[FLM_SHA256_BYTES];
+    char digest[FLM_SHA256_BYTES];
 
-    tap_ok(flm_sha256_of("abc", 3, sum) == FLM_OK &&
-               strcmp(sum, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad") == 0,
+    tap_ok(flm_sha256_of("abc", 3, digest) == FLM_OK &&
+               strcmp(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad") == 0,
            "SHA-256 of FIPS 180-4's example");
     test_repair();
     tap_ok(flm_tokenizer_create("no-such", &none) == FLM_E_ARG && !none && strstr(flm_err_message(), "bytes"),
@@ -130,9 +130,9 @@ int main(void)
     tap_ok(flm_tokenizer_create("bytes", &t) == FLM_OK, "bytes");
     tap_ok(strcmp(flm_tokenizer_name(t), "bytes") == 0 && flm_tokenizer_size(t) == 257 &&
                flm_tokenizer_begin_id(t) == 256 && flm_tokenizer_end_id(t) == 256,
-           "257 ids, the last begins and ends");
-    flm_sha256_of("bytes", 5, sum);
-    tap_ok(strcmp(flm_tokenizer_sha256(t), sum) == 0, "the sum of its name: %s", sum);
+           "257 ids, of which the last is begin and end");
+    flm_sha256_of("bytes", 5, digest);
+    tap_ok(strcmp(flm_tokenizer_sha256(t), digest) == 0, "the digest of its name: %s", digest);
     test_codec(t);
     test_round_trip(t);
     flm_tokenizer_destroy(&t);

@@ -1,5 +1,5 @@
-/* gpt2.c - GPT-2's tokeniser: published ids, the splitter against the published pattern in PCRE2, round trips, long
- * words, and files that are no vocabulary. SPDX-License-Identifier: Apache-2.0 */
+/* gpt2.c - GPT-2's tokeniser: published ids, the splitter compared with the published pattern in PCRE2, round trips,
+ * long words, and invalid vocabulary files. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_philox.h"
 #include "tests/text_pairs.h"
 #include "text/text_gpt2.h"
@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* \s is spelt out: PCRE2's has U+180E too, which Unicode took from White_Space in 6.3 and Oniguruma leaves out. */
+/* \s is spelled out, because PCRE2's includes U+180E, which Unicode 6.3 removed from White_Space and Oniguruma omits.
+ */
 #define WHITE \
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 static const char PATTERN[] =
@@ -36,28 +37,29 @@ static int matches(pcre2_code *code, pcre2_match_data *match, const char *text, 
     return rc > 0;
 }
 
-/* Every code point's class, but for those that the tables of the two versions of Unicode have apart: usable[] is 0. */
-static void test_classes(flm_unicode_table *chars, unsigned char *usable)
+/* The class of every code point; usable[] is 0 for those in which the two versions of Unicode differ. */
+static void test_classes(flm_unicode_table *table, unsigned char *usable)
 {
     static const char *const patterns[] = {"[^" WHITE "\\p{L}\\p{N}]", "\\p{L}", "\\p{N}", "[" WHITE "]"};
     pcre2_code *codes[4];
     pcre2_match_data *match = pcre2_match_data_create(1, NULL);
-    int apart = 0, wrong = 0;
+    int differ = 0, wrong = 0;
 
     for (int i = 0; i < 4; i++) codes[i] = compile(patterns[i]);
     for (uint32_t code = 0; code < 0x110000; code++) {
         char text[4];
         size_t end, bytes = flm_utf8_put(code, (unsigned char *)text);
         if (code >= 0xd800 && code < 0xe000) continue;
-        usable[code] = matches(codes[flm_unicode_table_get(chars, code)], match, text, bytes, 0, &end) != 0;
+        usable[code] = matches(codes[flm_unicode_table_get(table, code)], match, text, bytes, 0, &end) != 0;
         if (usable[code]) continue;
-        apart++;
+        differ++;
         wrong += !matches(codes[FLM_UNICODE_OTHER], match, text, bytes, 0, &end) &&
-                 flm_unicode_table_get(chars, code) != FLM_UNICODE_OTHER;
+                 flm_unicode_table_get(table, code) != FLM_UNICODE_OTHER;
     }
     for (int i = 0; i < 4; i++) pcre2_code_free(codes[i]);
     pcre2_match_data_free(match);
-    tap_ok(wrong == 0 && apart < 20000, "classes of all code points: %d are new on one side, %d differ", apart, wrong);
+    tap_ok(wrong == 0 && differ < 20000,
+           "classes of all code points: %d are assigned in one version only, %d are wrong", differ, wrong);
 }
 
 static uint32_t draw_code(const unsigned char *usable)
@@ -75,40 +77,40 @@ static uint32_t draw_code(const unsigned char *usable)
     return usable[code] ? code : 'x';
 }
 
-/* The pieces of drawn texts, one by one. */
-static void test_pieces(flm_unicode_table *chars, const unsigned char *usable)
+/* The chunks of random texts, one by one. */
+static void test_chunks(flm_unicode_table *table, const unsigned char *usable)
 {
     enum { TEXTS = 20000 };
     pcre2_code *pattern = compile(PATTERN);
     pcre2_match_data *match = pcre2_match_data_create(1, NULL);
     int same = 0;
-    long pieces = 0;
+    long chunks = 0;
 
     tap_ok(pattern && pcre2_jit_compile(pattern, PCRE2_JIT_COMPLETE) <= 0, "the pattern compiles");
     for (int i = 0; i < TEXTS; i++) {
         char text[4 * 32];
         size_t bytes = 0, at = 0, end = 0;
         for (uint32_t n = draw(32); n > 0; n--) bytes += flm_utf8_put(draw_code(usable), (unsigned char *)text + bytes);
-        for (; at < bytes && matches(pattern, match, text, bytes, at, &end); at = end, pieces++)
-            if (flm_text_gpt2_next_chunk(chars, text, bytes, at) != end) break;
+        for (; at < bytes && matches(pattern, match, text, bytes, at, &end); at = end, chunks++)
+            if (flm_text_gpt2_next_chunk(table, text, bytes, at) != end) break;
         same += at == bytes;
     }
-    tap_ok(same == TEXTS, "%d of %d texts (%ld pieces) are split as by PCRE2", same, TEXTS, pieces);
+    tap_ok(same == TEXTS, "%d of %d texts (%ld chunks) are split as by PCRE2", same, TEXTS, chunks);
     pcre2_code_free(pattern);
     pcre2_match_data_free(match);
 }
 
 static void test_splitter(void)
 {
-    flm_unicode_table *chars = calloc(1, sizeof *chars);
+    flm_unicode_table *table = calloc(1, sizeof *table);
     unsigned char *usable = calloc(0x110000, 1);
 
-    if (!chars || !usable) abort();
-    chars->make = flm_unicode_gpt2_class;
-    test_classes(chars, usable);
-    test_pieces(chars, usable);
-    flm_unicode_table_free(chars);
-    free(chars);
+    if (!table || !usable) abort();
+    table->make = flm_unicode_gpt2_class;
+    test_classes(table, usable);
+    test_chunks(table, usable);
+    flm_unicode_table_free(table);
+    free(table);
     free(usable);
 }
 
@@ -126,10 +128,10 @@ static void test_round_trips(flm_tokenizer *t)
         free(repaired);
         free(ids.ids);
     }
-    tap_ok(same == 2000, "%d of 2000 random texts come back, but for what is no UTF-8", same);
+    tap_ok(same == 2000, "%d of 2000 random texts survive a round trip, with invalid UTF-8 replaced", same);
 }
 
-/* Words of a million letters: a quadratic merge would take hours. */
+/* Words of a million letters, for which quadratic merging would take hours. */
 static void test_long_words(flm_tokenizer *t)
 {
     enum { N = 1000003 };
@@ -190,7 +192,7 @@ static void test_other_vocabulary(void)
     }
     tap_ok(flm_tokenizer_create_from("gpt2", "gpt2-small.json", "gpt2-merges.txt", &pair) == FLM_OK &&
                flm_tokenizer_size(pair) == 259 && flm_tokenizer_end_id(pair) == 257,
-           "a vocabulary of one's own, and the padding id: %s", flm_err_message());
+           "a custom vocabulary, and the padding id: %s", flm_err_message());
     tap_ok(flm_tokenizer_create_from("gpt2", "gpt2-one.json", "", &one) == FLM_OK && flm_tokenizer_size(one) == 259,
            "as a tokenizer.json: %s", flm_err_message());
     for (int i = 0; i < 2 && pair && one; i++) {
@@ -199,12 +201,13 @@ static void test_other_vocabulary(void)
                    ids.ids[0] == 256 && ids.ids[1] == 'b' && ids.ids[2] == 257 && ids.ids[3] == '\n',
                "its ids");
     }
-    pairs_refused("gpt2", "gpt2-small.json", "gpt2-wrong.txt", FLM_E_MISMATCH, "gpt2-wrong.txt", "merges of another");
-    pairs_refused("gpt2", "gpt2-lines.txt", "gpt2-merges.txt", FLM_E_FORMAT, "gpt2-lines.txt", "BERT's kind of file");
+    pairs_refused("gpt2", "gpt2-small.json", "gpt2-wrong.txt", FLM_E_MISMATCH, "gpt2-wrong.txt",
+                  "merges of another vocabulary");
+    pairs_refused("gpt2", "gpt2-lines.txt", "gpt2-merges.txt", FLM_E_FORMAT, "gpt2-lines.txt", "a vocab.txt");
     pairs_refused("gpt2", "gpt2-small.json", "gpt2-small.json", FLM_E_FORMAT, "gpt2-small.json", "JSON as merges");
     pairs_refused("gpt2", "gpt2-small.json", NULL, FLM_E_FORMAT, "tokenizer.json", "a vocabulary without merges");
     pairs_refused("gpt2", "gpt2-prefix.json", NULL, FLM_E_UNSUPPORTED, "add_prefix_space", "another pre-tokeniser");
-    pairs_refused("gpt2", NULL, "gpt2-merges.txt", FLM_E_ARG, "merges", "a file of merges alone");
+    pairs_refused("gpt2", NULL, "gpt2-merges.txt", FLM_E_ARG, "merges", "merges without a vocabulary");
     pairs_refused("gpt2", "no-such.json", NULL, FLM_E_IO, "no-such.json", "a missing file");
     flm_tokenizer_destroy(&pair);
     flm_tokenizer_destroy(&one);
@@ -225,7 +228,7 @@ static void test_shipped(void)
         abort();
     pairs_write("gpt2-data/vocabularies/gpt2/vocab.json", "{}", 2);
     setenv("FLM_DATA_DIR", "gpt2-data", 1);
-    pairs_refused("gpt2", NULL, NULL, FLM_E_CHECKSUM, "gpt2/vocab.json", "a changed file in the place of the shipped");
+    pairs_refused("gpt2", NULL, NULL, FLM_E_CHECKSUM, "gpt2/vocab.json", "a changed copy of a shipped file");
     unlink("gpt2-data/vocabularies/gpt2/vocab.json");
     rmdir("gpt2-data/vocabularies/gpt2");
     rmdir("gpt2-data/vocabularies");
@@ -246,7 +249,8 @@ int main(void)
     if (!tap_ok(flm_tokenizer_create("gpt2", &t) == FLM_OK, "gpt2: %s", flm_err_message())) return tap_end();
     tap_ok(flm_tokenizer_size(t) == 50258 && flm_tokenizer_begin_id(t) == 50256 && flm_tokenizer_end_id(t) == 50256,
            "50257 ids and one for padding");
-    tap_ok(strncmp(flm_tokenizer_sha256(t), "1ce16647", 8) == 0, "the sum of its merges: %s", flm_tokenizer_sha256(t));
+    tap_ok(strncmp(flm_tokenizer_sha256(t), "1ce16647", 8) == 0, "the digest of its merges: %s",
+           flm_tokenizer_sha256(t));
     tap_ok(pairs_decodes(t, &three, "[PAD]<|endoftext|>!", 19), "special tokens are kept as text");
     pairs_test(t, "pairs-gpt2.tsv", false);
     test_round_trips(t);

@@ -3,7 +3,7 @@
 #include "tests/text_pairs.h"
 #include "text/text_lm1b.h"
 
-/* What the pairs do not hold: ends before a newline, nothing, what is no UTF-8, Python's idea of a word. */
+/* What the pairs do not have: ends before a newline, single spaces, invalid UTF-8, the words of Python's \w. */
 static const char *const more[][2] = {
     {"end .\n", "end .\n"},
     {"the end .\n", "the end.\n"},
@@ -31,7 +31,7 @@ static int detokenizes(const char *text, const char *want)
     return bytes == strlen(want) && memcmp(copy, want, bytes) == 0;
 }
 
-/* "\\t" in the pairs stands for a tab. */
+/* In the pairs "\\t" is a tab. */
 static void untab(char *text)
 {
     for (char *p = strstr(text, "\\t"); p; p = strstr(p, "\\t")) {
@@ -44,11 +44,11 @@ int main(void)
 {
     FILE *file = pairs_open("detokenize-lm1b.tsv");
     char *line = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     int count = 0;
 
-    tap_ok(file != NULL, "the pairs are there");
-    while (file && getline(&line, &room, file) > 0) {
+    tap_ok(file != NULL, "the file of pairs opens");
+    while (file && getline(&line, &capacity, file) > 0) {
         char *want = strchr(line, '\t');
         line[strcspn(line, "\n")] = '\0';
         if (!want) continue;
@@ -60,7 +60,7 @@ int main(void)
     }
     tap_ok(count == 36, "%d pairs", count);
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
-        tap_ok(detokenizes(more[i][0], more[i][1]), "case %zu of this test's own", i);
+        tap_ok(detokenizes(more[i][0], more[i][1]), "further case %zu", i);
     free(line);
     if (file) fclose(file);
     return tap_end();
