@@ -2,6 +2,8 @@
  */
 #include "convert/convert_pickle.h"
 
+#include "convert/convert_pickle_internal.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,88 +17,14 @@ struct flm_pickle {
     uint32_t root;
 };
 
-enum { NOTHING = UINT32_MAX, BYTES_MAX = 1 << 26 };
-
-/* What checkpoints of PyTorch Lightning name; a name that ends in '*' stands for all that begin so. Settings and
- * tokenisers of the published ones are objects of omegaconf and transformers: passed over, never made. */
-static const char *const known[] = {
-    "collections OrderedDict",
-    "collections defaultdict",
-    "torch Size",
-    "torch device",
-    "torch float32",
-    "torch float16",
-    "torch bfloat16",
-    "torch int64",
-    "torch FloatStorage",
-    "torch HalfStorage",
-    "torch BFloat16Storage",
-    "torch DoubleStorage",
-    "torch LongStorage",
-    "torch IntStorage",
-    "torch ShortStorage",
-    "torch CharStorage",
-    "torch ByteStorage",
-    "torch BoolStorage",
-    "torch._utils _rebuild_tensor_v2",
-    "torch._utils _rebuild_parameter",
-    "__builtin__ *",
-    "builtins *",
-    "typing Any",
-    "_codecs encode",
-    "numpy dtype",
-    "numpy ndarray",
-    "numpy.core.multiarray scalar",
-    "numpy.core.multiarray _reconstruct",
-    "numpy._core.multiarray scalar",
-    "numpy._core.multiarray _reconstruct",
-    "pathlib Path",
-    "pathlib PosixPath",
-    "omegaconf.base *",
-    "omegaconf.dictconfig DictConfig",
-    "omegaconf.listconfig ListConfig",
-    "omegaconf.nodes *",
-    "lightning.fabric.utilities.data AttributeDict",
-    "lightning_fabric.utilities.data AttributeDict",
-    "tokenizers Tokenizer",
-    "tokenizers AddedToken",
-    "tokenizers.models Model",
-    "transformers.models.gpt2.tokenization_gpt2_fast GPT2TokenizerFast",
-    "transformers.models.bert.tokenization_bert BertTokenizer",
-    "transformers.models.bert.tokenization_bert BasicTokenizer",
-    "transformers.models.bert.tokenization_bert WordpieceTokenizer",
-    "transformers.tokenization_utils Trie",
-    "transformers.models.bert.tokenization_bert_fast BertTokenizerFast",
-};
-/* Of Python's own names: types of plain values. */
-static const char *const plain[] = {"dict", "list",    "set",  "frozenset", "tuple",     "int",    "float",  "str",
-                                    "long", "unicode", "bool", "bytes",     "bytearray", "object", "complex"};
-
-static bool name_known(const char *text, size_t bytes)
-{
-    const char *blank = memchr(text, ' ', bytes);
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        const size_t length = strlen(known[i]);
-        if (known[i][length - 1] != '*') {
-            if (length == bytes && memcmp(known[i], text, bytes) == 0) return true;
-            continue;
-        }
-        if (bytes < length || memcmp(known[i], text, length - 1) != 0) continue;
-        if (strstr(known[i], "builtin") == NULL) return true;
-        for (size_t k = 0; k < sizeof plain / sizeof plain[0]; k++)
-            if (strlen(plain[k]) == bytes - (size_t)(blank + 1 - text) &&
-                memcmp(plain[k], blank + 1, strlen(plain[k])) == 0)
-                return true;
-    }
-    return false;
-}
+enum { EMPTY = UINT32_MAX, BYTES_MAX = 1 << 26 }; /* EMPTY: a free slot of the memo */
 
 static flm_status refuse(const flm_pickle *p, const char *what)
 {
     return flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__, "pickle, byte %zu: %s", p->at, what);
 }
 
-/* Room for one more of `size` bytes in an array of capacity. */
+/* Makes space for one more element of `size` bytes. */
 static flm_status grow(void **array, uint32_t count, uint32_t *capacity, size_t size)
 {
     flm_status rc = FLM_OK;
@@ -119,7 +47,7 @@ done:
     return rc;
 }
 
-/* A new value on the stack. */
+/* Adds a value and pushes it. */
 static flm_status push_value(flm_pickle *p, flm_pickle_value value)
 {
     flm_status rc = FLM_OK;
@@ -138,7 +66,7 @@ static flm_status push_kind(flm_pickle *p, flm_pickle_kind kind, int64_t integer
 static flm_status pop(flm_pickle *p, uint32_t *index)
 {
     if (p->depth == 0 || p->values[p->stack[p->depth - 1]].kind == FLM_PICKLE_MARK)
-        return refuse(p, "takes a value where there is none");
+        return refuse(p, "takes a value, but the stack is empty");
     *index = p->stack[--p->depth];
     return FLM_OK;
 }
@@ -147,7 +75,7 @@ static flm_status pop(flm_pickle *p, uint32_t *index)
 static flm_status top(flm_pickle *p, flm_pickle_kind kind, uint32_t *index)
 {
     if (p->depth == 0 || p->values[p->stack[p->depth - 1]].kind != kind)
-        return refuse(p, "adds to something of another kind");
+        return refuse(p, "adds items to a value of another kind");
     *index = p->stack[p->depth - 1];
     return FLM_OK;
 }
@@ -162,7 +90,7 @@ done:
     return rc;
 }
 
-/* The stack's place behind the last mark; the mark itself is at *at - 1. */
+/* The stack slot after the last mark, which is at *at - 1. */
 static flm_status mark_find(flm_pickle *p, uint32_t *at)
 {
     for (uint32_t i = p->depth; i > 0; i--)
@@ -170,13 +98,13 @@ static flm_status mark_find(flm_pickle *p, uint32_t *at)
             *at = i;
             return FLM_OK;
         }
-    return refuse(p, "ends a list that has not begun");
+    return refuse(p, "no MARK on the stack");
 }
 
 /* Little-endian, of 1, 2, 4 or 8 bytes. */
 static flm_status number(flm_pickle *p, size_t size, uint64_t *value)
 {
-    if (p->bytes - p->at < size) return refuse(p, "ends inside a number");
+    if (p->bytes - p->at < size) return refuse(p, "truncated inside a number");
     *value = 0;
     for (size_t i = 0; i < size; i++) *value |= (uint64_t)p->in[p->at + i] << 8 * i;
     p->at += size;
@@ -188,7 +116,7 @@ static flm_status text(flm_pickle *p, size_t size)
     flm_status rc = FLM_OK;
     uint64_t length = 0;
     FLM_TRY(number(p, size, &length));
-    if (length > p->bytes - p->at) FLM_TRY(refuse(p, "ends inside a text"));
+    if (length > p->bytes - p->at) FLM_TRY(refuse(p, "truncated inside a text"));
     FLM_TRY(push_value(
         p, (flm_pickle_value){.kind = FLM_PICKLE_TEXT, .text = (const char *)p->in + p->at, .bytes = (size_t)length}));
     p->at += (size_t)length;
@@ -196,14 +124,15 @@ done:
     return rc;
 }
 
-/* LONG1: two's complement of any length; one of more than 64 bits (a tokeniser's "no limit") is as good as a float. */
+/* LONG1: two's complement of any length. The value of one of more than 64 bits (a tokeniser's "no limit") is not kept.
+ */
 static flm_status long_integer(flm_pickle *p)
 {
     flm_status rc = FLM_OK;
     uint64_t length = 0, value = 0;
     FLM_TRY(number(p, 1, &length));
     if (length > 8) {
-        if (length > p->bytes - p->at) FLM_TRY(refuse(p, "ends inside a number"));
+        if (length > p->bytes - p->at) FLM_TRY(refuse(p, "truncated inside a number"));
         p->at += (size_t)length;
         FLM_TRY(push_kind(p, FLM_PICKLE_FLOAT, 0));
         goto done;
@@ -215,26 +144,24 @@ done:
     return rc;
 }
 
-/* A global is kept as "module name", in memory of its own (capacity marks it). */
+/* A global is stored as "module name" in malloc'd memory, which flm_pickle_destroy frees. */
 static flm_status push_global(flm_pickle *p, const char *module, size_t module_bytes, const char *name, size_t bytes)
 {
     flm_status rc = FLM_OK;
     const size_t length = module_bytes + 1 + bytes;
     char *both = NULL;
-    if (length > 200) FLM_TRY(refuse(p, "names a constructor that is too long"));
+    if (length > 200) FLM_TRY(refuse(p, "the name of a constructor is too long"));
     both = malloc(length + 1);
     if (!both) FLM_FAIL(FLM_E_NOMEM, "pickle: no memory for its values");
     memcpy(both, module, module_bytes);
     both[module_bytes] = ' ';
     memcpy(both + module_bytes + 1, name, bytes);
     both[length] = '\0';
-    if (strlen(both) != length || !name_known(both, length)) {
+    if (strlen(both) != length || !flm_pickle_name_is_allowed(both, length)) {
         for (char *c = both; *c; c++)
             if (*c < ' ' || *c > '~') *c = '?';
-        FLM_FAIL(
-            FLM_E_FORMAT,
-            "pickle, byte %zu: names the constructor \"%s\", which is none of those that checkpoints need; refused",
-            p->at, both);
+        FLM_FAIL(FLM_E_FORMAT, "pickle, byte %zu: refused: it names the constructor \"%s\", which no checkpoint needs",
+                 p->at, both);
     }
     FLM_TRY(push_value(p, (flm_pickle_value){.kind = FLM_PICKLE_GLOBAL, .text = both, .bytes = length, .capacity = 1}));
     both = NULL;
@@ -251,7 +178,7 @@ static flm_status global(flm_pickle *p)
     size_t length[2] = {0, 0};
     for (int i = 0; i < 2; i++) {
         const unsigned char *end = memchr(p->in + p->at, '\n', p->bytes - p->at);
-        if (!end) FLM_TRY(refuse(p, "ends inside a name"));
+        if (!end) FLM_TRY(refuse(p, "truncated inside a name"));
         line[i] = (const char *)p->in + p->at;
         length[i] = (size_t)(end - p->in) - p->at;
         p->at += length[i] + 1;
@@ -268,7 +195,8 @@ static flm_status stack_global(flm_pickle *p)
     FLM_TRY(pop(p, &name));
     FLM_TRY(pop(p, &module));
     const flm_pickle_value *m = &p->values[module], *n = &p->values[name];
-    if (m->kind != FLM_PICKLE_TEXT || n->kind != FLM_PICKLE_TEXT) FLM_TRY(refuse(p, "names a constructor by no text"));
+    if (m->kind != FLM_PICKLE_TEXT || n->kind != FLM_PICKLE_TEXT)
+        FLM_TRY(refuse(p, "the name of a constructor is not a text"));
     FLM_TRY(push_global(p, m->text, m->bytes, n->text, n->bytes));
 done:
     return rc;
@@ -277,12 +205,13 @@ done:
 /* Subclasses of dict that are filled by SETITEMS. */
 static bool is_dict(const flm_pickle_value *global)
 {
-    return flm_pickle_is(global, "collections OrderedDict") || flm_pickle_is(global, "collections defaultdict") ||
-           flm_pickle_is(global, "lightning.fabric.utilities.data AttributeDict") ||
-           flm_pickle_is(global, "lightning_fabric.utilities.data AttributeDict");
+    return flm_pickle_value_equals(global, "collections OrderedDict") ||
+           flm_pickle_value_equals(global, "collections defaultdict") ||
+           flm_pickle_value_equals(global, "lightning.fabric.utilities.data AttributeDict") ||
+           flm_pickle_value_equals(global, "lightning_fabric.utilities.data AttributeDict");
 }
 
-/* REDUCE and NEWOBJ: a global and its arguments. What is a dict in Python becomes one. */
+/* REDUCE and NEWOBJ: a global and its arguments. Subclasses of dict become a DICT. */
 static flm_status call(flm_pickle *p)
 {
     flm_status rc = FLM_OK;
@@ -290,10 +219,10 @@ static flm_status call(flm_pickle *p)
     FLM_TRY(pop(p, &arguments));
     FLM_TRY(pop(p, &function));
     if (p->values[function].kind != FLM_PICKLE_GLOBAL || p->values[arguments].kind != FLM_PICKLE_TUPLE)
-        FLM_TRY(refuse(p, "calls what is no constructor"));
+        FLM_TRY(refuse(p, "calls a value that is not a constructor"));
     if (is_dict(&p->values[function])) {
-        if (flm_pickle_is(&p->values[function], "collections OrderedDict") && p->values[arguments].count > 0)
-            FLM_TRY(refuse(p, "makes an OrderedDict from arguments"));
+        if (flm_pickle_value_equals(&p->values[function], "collections OrderedDict") && p->values[arguments].count > 0)
+            FLM_TRY(refuse(p, "an OrderedDict has constructor arguments"));
         FLM_TRY(push_kind(p, FLM_PICKLE_DICT, 0));
     } else {
         FLM_TRY(push_kind(p, FLM_PICKLE_CALL, 0));
@@ -304,7 +233,7 @@ done:
     return rc;
 }
 
-/* A tuple of the values from place `at` of the stack on; `drop` more go below them. */
+/* Replaces the values from stack slot `at` on, and `drop` slots below them, by a tuple of those values. */
 static flm_status tuple(flm_pickle *p, uint32_t at, uint32_t drop)
 {
     flm_status rc = FLM_OK;
@@ -325,22 +254,23 @@ done:
 
 static flm_status tuple_of(flm_pickle *p, uint32_t count)
 {
-    if (p->depth < count) return refuse(p, "takes a value where there is none");
+    if (p->depth < count) return refuse(p, "takes a value, but the stack is empty");
     for (uint32_t i = 0; i < count; i++)
         if (p->values[p->stack[p->depth - 1 - i]].kind == FLM_PICKLE_MARK)
-            return refuse(p, "takes a value where there is none");
+            return refuse(p, "takes a value, but the stack is empty");
     return tuple(p, p->depth - count, 0);
 }
 
-/* APPEND(S), ADDITEMS, SETITEM(S): the values from place `at` on go into the list or dict below, below `drop` marks. */
+/* APPEND(S), ADDITEMS, SETITEM(S): moves the values from stack slot `at` on into the list or dict below; `drop` marks
+ * lie between them. */
 static flm_status items_add(flm_pickle *p, uint32_t at, uint32_t drop, flm_pickle_kind kind)
 {
     flm_status rc = FLM_OK;
     const uint32_t count = p->depth - at, from = at;
     uint32_t to = 0;
-    if (kind == FLM_PICKLE_DICT && count % 2 != 0) FLM_TRY(refuse(p, "has a key without a value"));
+    if (kind == FLM_PICKLE_DICT && count % 2 != 0) FLM_TRY(refuse(p, "a dict has a key without a value"));
     p->depth = at - drop;
-    /* Objects that are passed over may be filled as lists and dicts are. */
+    /* Objects that are skipped may be filled like lists and dicts. */
     if (p->depth > 0 && p->values[p->stack[p->depth - 1]].kind == FLM_PICKLE_CALL) goto done;
     FLM_TRY(top(p, kind, &to));
     for (uint32_t i = 0; i < count; i++) FLM_TRY(item_add(p, to, p->stack[from + i]));
@@ -352,11 +282,11 @@ static flm_status memo_put(flm_pickle *p, uint64_t at)
 {
     flm_status rc = FLM_OK;
     if (p->depth == 0 || p->values[p->stack[p->depth - 1]].kind == FLM_PICKLE_MARK)
-        FLM_TRY(refuse(p, "remembers what is not there"));
-    if (at > p->bytes) FLM_TRY(refuse(p, "remembers under a number that is too large"));
+        FLM_TRY(refuse(p, "memoizes a value, but the stack is empty"));
+    if (at > p->bytes) FLM_TRY(refuse(p, "a memo index is too large"));
     while (p->memo_count <= at) {
         FLM_TRY(grow((void **)&p->memo, p->memo_count, &p->memo_capacity, sizeof *p->memo));
-        p->memo[p->memo_count++] = NOTHING;
+        p->memo[p->memo_count++] = EMPTY;
     }
     p->memo[at] = p->stack[p->depth - 1];
 done:
@@ -365,7 +295,7 @@ done:
 
 static flm_status memo_get(flm_pickle *p, uint64_t at)
 {
-    if (at >= p->memo_count || p->memo[at] == NOTHING) return refuse(p, "recalls what it has not remembered");
+    if (at >= p->memo_count || p->memo[at] == EMPTY) return refuse(p, "reads a memo slot that is empty");
     return push(p, p->memo[at]);
 }
 
@@ -380,7 +310,7 @@ done:
     return rc;
 }
 
-/* BUILD: an object's state goes; the attributes of a state_dict, the fields of settings. */
+/* BUILD: drops an object's state (the attributes of a state_dict, the fields of settings). */
 static flm_status build(flm_pickle *p)
 {
     flm_status rc = FLM_OK;
@@ -388,12 +318,12 @@ static flm_status build(flm_pickle *p)
     FLM_TRY(pop(p, &state));
     if (p->depth == 0 || (p->values[p->stack[p->depth - 1]].kind != FLM_PICKLE_DICT &&
                           p->values[p->stack[p->depth - 1]].kind != FLM_PICKLE_CALL))
-        FLM_TRY(refuse(p, "gives a state to what has none"));
+        FLM_TRY(refuse(p, "sets the state of a value that is not an object"));
 done:
     return rc;
 }
 
-/* Opcodes with a number, a text or a name behind them. */
+/* Opcodes followed by a number, a text or a name; *taken: op is one of them. */
 static flm_status step_literal(flm_pickle *p, unsigned char op, bool *taken)
 {
     flm_status rc = FLM_OK;
@@ -462,11 +392,11 @@ static flm_status step_stack(flm_pickle *p, unsigned char op)
         FLM_TRY(tuple(p, at, 1));
         break;
     case 'a': /* APPEND */
-        FLM_TRY(p->depth < 2 ? refuse(p, "takes a value where there is none") : FLM_OK);
+        FLM_TRY(p->depth < 2 ? refuse(p, "takes a value, but the stack is empty") : FLM_OK);
         FLM_TRY(items_add(p, p->depth - 1, 0, FLM_PICKLE_LIST));
         break;
     case 's': /* SETITEM */
-        FLM_TRY(p->depth < 3 ? refuse(p, "takes a value where there is none") : FLM_OK);
+        FLM_TRY(p->depth < 3 ? refuse(p, "takes a value, but the stack is empty") : FLM_OK);
         FLM_TRY(items_add(p, p->depth - 2, 0, FLM_PICKLE_DICT));
         break;
     case 'e':  /* APPENDS */
@@ -482,7 +412,8 @@ static flm_status step_stack(flm_pickle *p, unsigned char op)
     case 0x93: FLM_TRY(stack_global(p)); break;
     case 0x94: FLM_TRY(memo_put(p, p->memo_count)); break; /* MEMOIZE */
     case '0': FLM_TRY(pop(p, &at)); break;
-    default: FLM_FAIL(FLM_E_FORMAT, "pickle, byte %zu: the opcode 0x%02x is none that checkpoints need", p->at - 1, op);
+    default:
+        FLM_FAIL(FLM_E_FORMAT, "pickle, byte %zu: refused: opcode 0x%02x, which no checkpoint needs", p->at - 1, op);
     }
 done:
     return rc;
@@ -496,12 +427,12 @@ flm_status flm_pickle_parse(const void *pickle, size_t bytes, flm_pickle **out)
     if (!p) FLM_FAIL(FLM_E_NOMEM, "pickle: no memory to read it");
     p->in = pickle;
     p->bytes = bytes;
-    if (bytes > BYTES_MAX) FLM_FAIL(FLM_E_FORMAT, "pickle: %zu bytes are more than any checkpoint needs", bytes);
+    if (bytes > BYTES_MAX) FLM_FAIL(FLM_E_FORMAT, "pickle: %zu bytes, at most %d are accepted", bytes, BYTES_MAX);
     if (bytes < 2 || p->in[0] != 0x80 || p->in[1] < 2 || p->in[1] > 5)
-        FLM_FAIL(FLM_E_FORMAT, "pickle: is none of protocol 2 to 5");
+        FLM_FAIL(FLM_E_FORMAT, "pickle: not of protocol 2 to 5");
     for (;;) {
         bool taken;
-        if (p->at == bytes) FLM_TRY(refuse(p, "ends before its end is said"));
+        if (p->at == bytes) FLM_TRY(refuse(p, "truncated: there is no STOP opcode"));
         const unsigned char op = p->in[p->at++];
         if (op == '.') break;
         FLM_TRY(step_literal(p, op, &taken));
@@ -530,23 +461,24 @@ void flm_pickle_destroy(flm_pickle **pickle)
     free(p);
 }
 
-const flm_pickle_value *flm_pickle_root(const flm_pickle *pickle) { return &pickle->values[pickle->root]; }
+const flm_pickle_value *flm_pickle_get_root(const flm_pickle *pickle) { return &pickle->values[pickle->root]; }
 
-const flm_pickle_value *flm_pickle_item(const flm_pickle *pickle, const flm_pickle_value *value, uint32_t i)
+const flm_pickle_value *flm_pickle_get_item(const flm_pickle *pickle, const flm_pickle_value *value, uint32_t i)
 {
     return &pickle->values[value->items[i]];
 }
 
-bool flm_pickle_is(const flm_pickle_value *value, const char *words)
+bool flm_pickle_value_equals(const flm_pickle_value *value, const char *text)
 {
-    return (value->kind == FLM_PICKLE_TEXT || value->kind == FLM_PICKLE_GLOBAL) && value->bytes == strlen(words) &&
-           memcmp(value->text, words, value->bytes) == 0;
+    return (value->kind == FLM_PICKLE_TEXT || value->kind == FLM_PICKLE_GLOBAL) && value->bytes == strlen(text) &&
+           memcmp(value->text, text, value->bytes) == 0;
 }
 
-const flm_pickle_value *flm_pickle_get(const flm_pickle *pickle, const flm_pickle_value *value, const char *key)
+const flm_pickle_value *flm_pickle_find(const flm_pickle *pickle, const flm_pickle_value *value, const char *key)
 {
     if (value->kind != FLM_PICKLE_DICT) return NULL;
     for (uint32_t i = value->count; i >= 2; i -= 2)
-        if (flm_pickle_is(flm_pickle_item(pickle, value, i - 2), key)) return flm_pickle_item(pickle, value, i - 1);
+        if (flm_pickle_value_equals(flm_pickle_get_item(pickle, value, i - 2), key))
+            return flm_pickle_get_item(pickle, value, i - 1);
     return NULL;
 }

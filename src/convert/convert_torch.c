@@ -137,7 +137,7 @@ static int64_t storage_parse(const flm_pickle_value *type, flm_external_dtype *d
                  {"torch ShortStorage", 2, FLM_EXTERNAL_OTHER},   {"torch CharStorage", 1, FLM_EXTERNAL_OTHER},
                  {"torch ByteStorage", 1, FLM_EXTERNAL_OTHER},    {"torch BoolStorage", 1, FLM_EXTERNAL_OTHER}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (flm_pickle_is(type, known[i].type)) {
+        if (flm_pickle_value_equals(type, known[i].type)) {
             *dtype = known[i].dtype;
             return known[i].bytes;
         }
@@ -150,17 +150,18 @@ static flm_status storage_take(const flm_external *f, const flm_pickle_value *pe
 {
     flm_status rc = FLM_OK;
     const flm_pickle *p = f->torch->pickle;
-    const flm_pickle_value *id = flm_pickle_item(p, persistent, 0), *key;
+    const flm_pickle_value *id = flm_pickle_get_item(p, persistent, 0), *key;
     char name[MEMBER_BYTES + 64];
     zip_uint64_t index;
     int64_t size, bytes;
 
-    if (id->kind != FLM_PICKLE_TUPLE || id->count != 5 || !flm_pickle_is(flm_pickle_item(p, id, 0), "storage") ||
-        flm_pickle_item(p, id, 4)->kind != FLM_PICKLE_INT)
+    if (id->kind != FLM_PICKLE_TUPLE || id->count != 5 ||
+        !flm_pickle_value_equals(flm_pickle_get_item(p, id, 0), "storage") ||
+        flm_pickle_get_item(p, id, 4)->kind != FLM_PICKLE_INT)
         FLM_FAIL(FLM_E_FORMAT, "its storage is described in no way that is known");
-    size = storage_parse(flm_pickle_item(p, id, 1), &t->dtype);
-    key = flm_pickle_item(p, id, 2);
-    *elements = flm_pickle_item(p, id, 4)->integer;
+    size = storage_parse(flm_pickle_get_item(p, id, 1), &t->dtype);
+    key = flm_pickle_get_item(p, id, 2);
+    *elements = flm_pickle_get_item(p, id, 4)->integer;
     if (size == 0 || key->kind != FLM_PICKLE_TEXT || key->bytes == 0 || key->bytes > 32)
         FLM_FAIL(FLM_E_FORMAT, "its storage has a type or a key that is not known");
     snprintf(name, sizeof name, "%sdata/%.*s", f->torch->folder, (int)key->bytes, key->text);
@@ -185,14 +186,14 @@ static flm_status shape_take(const flm_pickle *p, const flm_pickle_value *sizes,
         FLM_FAIL(FLM_E_FORMAT, "has no sizes and strides of at most %d axes", FLM_EXTERNAL_DIMS);
     t->ndim = (int)sizes->count;
     for (uint32_t k = 0; k < sizes->count; k++) {
-        if (flm_pickle_item(p, sizes, k)->kind != FLM_PICKLE_INT ||
-            flm_pickle_item(p, strides, k)->kind != FLM_PICKLE_INT)
+        if (flm_pickle_get_item(p, sizes, k)->kind != FLM_PICKLE_INT ||
+            flm_pickle_get_item(p, strides, k)->kind != FLM_PICKLE_INT)
             FLM_FAIL(FLM_E_FORMAT, "has a size or stride that is no whole number");
-        t->dim[k] = flm_pickle_item(p, sizes, k)->integer;
+        t->dim[k] = flm_pickle_get_item(p, sizes, k)->integer;
     }
     FLM_TRY(flm_external_count_elements(t));
     for (int k = t->ndim - 1; k >= 0 && t->elements > 0; stride *= t->dim[k--])
-        if (t->dim[k] != 1 && flm_pickle_item(p, strides, (uint32_t)k)->integer != stride)
+        if (t->dim[k] != 1 && flm_pickle_get_item(p, strides, (uint32_t)k)->integer != stride)
             FLM_FAIL(FLM_E_UNSUPPORTED, "is not contiguous; save it again after .contiguous()");
 done:
     return rc;
@@ -209,23 +210,25 @@ static flm_status tensor_take(flm_external *f, const flm_pickle_value *value, co
 
     *is = false;
     for (int depth = 0; depth < 2 && value->kind == FLM_PICKLE_CALL; depth++) {
-        arguments = flm_pickle_item(p, value, 1);
-        if (!flm_pickle_is(flm_pickle_item(p, value, 0), "torch._utils _rebuild_parameter") || arguments->count < 1)
+        arguments = flm_pickle_get_item(p, value, 1);
+        if (!flm_pickle_value_equals(flm_pickle_get_item(p, value, 0), "torch._utils _rebuild_parameter") ||
+            arguments->count < 1)
             break;
-        value = flm_pickle_item(p, arguments, 0);
+        value = flm_pickle_get_item(p, arguments, 0);
     }
     if (value->kind != FLM_PICKLE_CALL ||
-        !flm_pickle_is(flm_pickle_item(p, value, 0), "torch._utils _rebuild_tensor_v2"))
+        !flm_pickle_value_equals(flm_pickle_get_item(p, value, 0), "torch._utils _rebuild_tensor_v2"))
         goto done;
     *is = true;
-    arguments = flm_pickle_item(p, value, 1);
+    arguments = flm_pickle_get_item(p, value, 1);
     FLM_TRY(flm_external_add(f, name, &t));
-    if (arguments->count < 6 || flm_pickle_item(p, arguments, 0)->kind != FLM_PICKLE_PERSISTENT ||
-        flm_pickle_item(p, arguments, 1)->kind != FLM_PICKLE_INT)
+    if (arguments->count < 6 || flm_pickle_get_item(p, arguments, 0)->kind != FLM_PICKLE_PERSISTENT ||
+        flm_pickle_get_item(p, arguments, 1)->kind != FLM_PICKLE_INT)
         FLM_FAIL(FLM_E_FORMAT, "%s: %s: is rebuilt from other arguments than are known", f->path, name);
-    FLM_TRY(flm_err_prefix(storage_take(f, flm_pickle_item(p, arguments, 0), t, &held), name));
-    FLM_TRY(flm_err_prefix(shape_take(p, flm_pickle_item(p, arguments, 2), flm_pickle_item(p, arguments, 3), t), name));
-    offset = flm_pickle_item(p, arguments, 1);
+    FLM_TRY(flm_err_prefix(storage_take(f, flm_pickle_get_item(p, arguments, 0), t, &held), name));
+    FLM_TRY(flm_err_prefix(shape_take(p, flm_pickle_get_item(p, arguments, 2), flm_pickle_get_item(p, arguments, 3), t),
+                           name));
+    offset = flm_pickle_get_item(p, arguments, 1);
     size = t->offset;
     if (offset->integer < 0 || offset->integer > held || t->elements > held - offset->integer)
         FLM_FAIL(FLM_E_FORMAT, "%s: %" PRId64 " elements from %" PRId64 " do not lie in a storage of %" PRId64, name,
@@ -243,12 +246,12 @@ static flm_status dict_take(flm_external *f, const flm_pickle_value *dict, const
     char name[FLM_EXTERNAL_NAME_BYTES];
     bool is;
     for (uint32_t i = 0; i + 1 < dict->count; i += 2) {
-        const flm_pickle_value *key = flm_pickle_item(p, dict, i);
+        const flm_pickle_value *key = flm_pickle_get_item(p, dict, i);
         if (key->kind != FLM_PICKLE_TEXT) continue;
         if (memchr(key->text, '\0', key->bytes) || key->bytes + strlen(prefix) >= sizeof name)
             FLM_FAIL(FLM_E_FORMAT, "%s: a key of %zu bytes is too long, or no text", f->path, key->bytes);
         snprintf(name, sizeof name, "%s%.*s", prefix, (int)key->bytes, key->text);
-        FLM_TRY(tensor_take(f, flm_pickle_item(p, dict, i + 1), name, &is));
+        FLM_TRY(tensor_take(f, flm_pickle_get_item(p, dict, i + 1), name, &is));
     }
 done:
     return rc;
@@ -258,14 +261,14 @@ static flm_status shadow_take(flm_external *f, const flm_pickle_value *ema)
 {
     flm_status rc = FLM_OK;
     const flm_pickle *p = f->torch->pickle;
-    const flm_pickle_value *list = flm_pickle_get(p, ema, "shadow_params");
+    const flm_pickle_value *list = flm_pickle_find(p, ema, "shadow_params");
     char name[FLM_EXTERNAL_NAME_BYTES];
     bool is;
     if (!list) goto done;
     if (list->kind != FLM_PICKLE_LIST) FLM_FAIL(FLM_E_FORMAT, "%s: ema.shadow_params is no list", f->path);
     for (uint32_t i = 0; i < list->count; i++) {
         snprintf(name, sizeof name, "ema.shadow_params.%" PRIu32, i);
-        FLM_TRY(tensor_take(f, flm_pickle_item(p, list, i), name, &is));
+        FLM_TRY(tensor_take(f, flm_pickle_get_item(p, list, i), name, &is));
         if (!is) FLM_FAIL(FLM_E_FORMAT, "%s: %s: is no tensor", f->path, name);
     }
 done:
@@ -291,12 +294,12 @@ flm_status flm_torch_open(flm_external *f)
     }
     FLM_TRY(pickle_find(f));
     FLM_TRY(byte_order_check(f));
-    root = flm_pickle_root(f->torch->pickle);
+    root = flm_pickle_get_root(f->torch->pickle);
     if (root->kind != FLM_PICKLE_DICT) FLM_FAIL(FLM_E_FORMAT, "%s: holds no dict", f->path);
     FLM_TRY(dict_take(f, root, ""));
-    part = flm_pickle_get(f->torch->pickle, root, "state_dict");
+    part = flm_pickle_find(f->torch->pickle, root, "state_dict");
     if (part && part->kind == FLM_PICKLE_DICT) FLM_TRY(dict_take(f, part, "state_dict."));
-    part = flm_pickle_get(f->torch->pickle, root, "ema");
+    part = flm_pickle_find(f->torch->pickle, root, "ema");
     if (part && part->kind == FLM_PICKLE_DICT) FLM_TRY(shadow_take(f, part));
     if (f->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: holds no tensors, neither at its top nor in state_dict", f->path);
 done:
@@ -305,7 +308,7 @@ done:
 
 bool flm_torch_get_integer(const struct flm_torch *torch, const char *name, int64_t *value)
 {
-    const flm_pickle_value *v = flm_pickle_get(torch->pickle, flm_pickle_root(torch->pickle), name);
+    const flm_pickle_value *v = flm_pickle_find(torch->pickle, flm_pickle_get_root(torch->pickle), name);
     if (!v || v->kind != FLM_PICKLE_INT) return false;
     *value = v->integer;
     return true;

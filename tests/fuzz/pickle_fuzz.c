@@ -71,9 +71,9 @@ static int pickle_sound(size_t n, int *parsed)
     *parsed = rc == FLM_OK;
     int sound = rc == FLM_OK || (!p && rc == FLM_E_FORMAT && flm_err_message()[0]);
     if (rc == FLM_OK) {
-        const flm_pickle_value *root = flm_pickle_root(p), *ema = flm_pickle_get(p, root, "ema");
-        for (uint32_t i = 0; i < root->count; i++) sound = sound && flm_pickle_item(p, root, i) != NULL;
-        if (ema) flm_pickle_get(p, ema, "shadow_params");
+        const flm_pickle_value *root = flm_pickle_get_root(p), *ema = flm_pickle_find(p, root, "ema");
+        for (uint32_t i = 0; i < root->count; i++) sound = sound && flm_pickle_get_item(p, root, i) != NULL;
+        if (ema) flm_pickle_find(p, ema, "shadow_params");
     }
     flm_pickle_destroy(&p);
     free(exact);
