@@ -1,6 +1,6 @@
-/* bench_comm.c - bandwidth of the divided optimiser's collectives, alone on the ranks it is started on.
+/* bench_comm.c - bandwidth of the collectives of the sharded optimiser, on the ranks it is started with.
  *
- * As nccl-tests define it (doc/PERFORMANCE.md): S is the size of the whole array, t the time of the slowest rank;
+ * Defined as in nccl-tests (doc/PERFORMANCE.md): S is the size of the whole array, t the time of the slowest rank;
  * algbw = S / t, busbw = algbw (n - 1) / n for reduce-scatter and all-gather on n ranks, 2 (n - 1) / n for the sum.
  * Run it under mpirun. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_common.h"
@@ -62,7 +62,7 @@ done:
     return rc;
 }
 
-/* The slowest rank's figures, on every rank. */
+/* The figures of the slowest rank, on every rank. */
 static flm_status slowest(flm_comm *world, bench_seconds *s)
 {
     flm_status rc = FLM_OK;

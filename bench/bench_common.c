@@ -27,7 +27,7 @@ const char *const bench_devices[] = {"auto", "cpu", "cuda", NULL};
 
 int bench_threads(const flm_backend *be) { return be->kind == FLM_BACKEND_CPU ? flm_cpu_threads(be) : 1; }
 
-/* Seconds of one of so many calls in a row. */
+/* Seconds per call of a series of calls. */
 static flm_status run_calls(flm_backend *be, bench_work work, void *arg, int calls, double *seconds)
 {
     flm_status rc = FLM_OK;
@@ -39,8 +39,8 @@ done:
     return rc;
 }
 
-/* On a device as many calls as take about 2 ms: queuing one and waiting for it costs microseconds, which are not what
- * is measured, and which a step does not pay. */
+/* On a device, as many calls as take about 2 ms: queuing one call and waiting for it costs microseconds, which a step
+ * does not pay. */
 static flm_status choose_calls(flm_backend *be, bench_work work, void *arg, int *calls)
 {
     enum { FLM_EXACT_MAX = 100 };
@@ -82,7 +82,7 @@ flm_status bench_report_create(const char *bench, const char *path, const flm_ba
     struct tm utc;
     char text[32];
 
-    if (!report) FLM_FAIL(FLM_E_NOMEM, "%s: %zu bytes refused", bench, sizeof *report);
+    if (!report) FLM_FAIL(FLM_E_NOMEM, "%s: out of memory (%zu bytes)", bench, sizeof *report);
     if (snprintf(report->path, sizeof report->path, "%s", path) >= (int)sizeof report->path)
         FLM_FAIL(FLM_E_USAGE, "%s: the name of the JSON file is too long", bench);
     if (*path && !(report->file = fopen(path, "w"))) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
@@ -106,7 +106,7 @@ flm_status bench_report_line(bench_report *report, json_t *record)
 {
     flm_status rc = FLM_OK;
 
-    if (!record) FLM_FAIL(FLM_E_NOMEM, "%s: a record could not be made", report->path);
+    if (!record) FLM_FAIL(FLM_E_NOMEM, "%s: out of memory for a record", report->path);
     if (report->file && (json_dumpf(record, report->file, JSON_REAL_PRECISION(6)) != 0 ||
                          fputc('\n', report->file) == EOF || fflush(report->file) != 0))
         FLM_FAIL(FLM_E_IO, "%s: %s", report->path, strerror(errno));

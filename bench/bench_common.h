@@ -1,5 +1,5 @@
-/* bench_common.h - what every benchmark does: repeat, take the median and the spread, write JSON lines.
- * A measurement is a warm-up and at least three timed runs. Figures are reported, never judged: a timing is no test.
+/* bench_common.h - what all benchmarks share: repeated runs, median and spread, JSON lines.
+ * A measurement is a warm-up and at least three timed runs. Figures are reported, never judged: a timing is not a test.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BENCH_COMMON_H
 #define FLM_BENCH_COMMON_H
@@ -18,13 +18,13 @@ typedef struct bench_seconds {
 
 typedef flm_status (*bench_work)(void *arg);
 
-/* bench_measure - call work(arg) once untimed, then `runs` (3..1000) times; wall-clock seconds of one call. be: what
- * the work is queued on, waited for inside the time; NULL: nothing. On a device a run is so many calls in a row that
- * they take 2 ms, 100 at most: not for work of several ranks. Errors: those of work, and of be. */
+/* bench_measure - call work(arg) once untimed, then `runs` (3..1000) times; wall-clock seconds per call. be: the
+ * backend that the work is queued on, whose sync is part of the time; NULL: none. On a device a run is a series of
+ * calls of about 2 ms, at most 100: not for work of several ranks. Errors: those of work, and of be. */
 flm_status bench_measure(flm_backend *be, bench_work work, void *arg, int runs, bench_seconds *out);
 
 /* bench_devices - the values of --device, in the order of flm_device. bench_threads - OpenMP threads of the CPU
- * backend; of a device, 1. */
+ * backend; 1 for a device. */
 extern const char *const bench_devices[];
 int bench_threads(const flm_backend *be);
 
@@ -42,7 +42,7 @@ flm_status bench_report_line(bench_report *report, json_t *record);
 /* bench_report_finish - close the file. Accepts NULL, nulls it. Errors: FLM_E_IO, when the last bytes were refused. */
 flm_status bench_report_finish(bench_report **report);
 
-/* bench_seconds_json - {"median", "min", "max", "runs"}, seconds; NULL when memory is out. */
+/* bench_seconds_json - {"median", "min", "max", "runs"}, seconds; NULL if out of memory. */
 json_t *bench_seconds_json(const bench_seconds *s);
 
 #endif

@@ -1,9 +1,9 @@
-/* bench_gemm.c - the machine's measured peak, and what share of it each matrix product of a training step reaches.
+/* bench_gemm.c - the measured peak of the machine, and the share of it that each matmul of a training step reaches.
  *
- * Peak of a dtype: the best rate over the step's own product shapes and 4096 cubed, with the operands in the layouts
- * the library likes best. Beside it each product as the suite does it: plain row-major operands, transposes, bias and
- * accumulation included. FLOPs of a product: 2 M N K (model.md section 9). SPDX-License-Identifier: Apache-2.0 */
-#include "bench/bench_products.h"
+ * Peak of a dtype: the best rate over the shapes of the step and 4096 cubed, with the operands in the layouts that the
+ * library prefers. Beside it each matmul as the suite computes it: row-major operands, transposes, bias and
+ * accumulation included. FLOPs of a matmul: 2 M N K (model.md section 9). SPDX-License-Identifier: Apache-2.0 */
+#include "bench/bench_matmuls.h"
 
 #include "base/base_options.h"
 
@@ -26,12 +26,12 @@ enum { PRECISION_BOTH, PRECISION_FP32, PRECISION_BF16 };
 
 static const flm_option table[] = {
     INT_OPTION(threads, "0", 0, 4096, "threads", "OpenMP threads; 0: as the environment says"),
-    INT_OPTION(runs, "5", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "runs", "timed runs of each product"),
-    INT_OPTION(tokens, "4096", 1, 1 << 24, "tokens", "tokens of a micro-batch, M of the trunk's products"),
+    INT_OPTION(runs, "5", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "runs", "timed runs of each matmul"),
+    INT_OPTION(tokens, "4096", 1, 1 << 24, "tokens", "tokens of a micro-batch, M of the trunk's matmuls"),
     INT_OPTION(width, "768", 1, 1 << 16, "width", "the network's width d"),
-    INT_OPTION(vocabulary, "30522", 1, 1 << 24, "vocabulary", "V, N of the head's products"),
+    INT_OPTION(vocabulary, "30522", 1, 1 << 24, "vocabulary", "V, N of the head's matmuls"),
     INT_OPTION(head_rows, "1024", 0, 1 << 24, "head-rows", "tokens of one chunk of the head; 0: as flm_train"),
-    INT_OPTION(cube, "4096", 1, 1 << 15, "cube", "M = N = K of a product beside the step's"),
+    INT_OPTION(cube, "4096", 1, 1 << 15, "cube", "M = N = K of one more matmul"),
     {.name = "device",
      .type = FLM_OPTION_CHOICE,
      .offset = offsetof(options, device),
@@ -58,37 +58,37 @@ static const flm_option table[] = {
 static flm_status bench_dtype(flm_backend *be, const options *o, flm_dtype dtype, bench_report *report)
 {
     flm_status rc = FLM_OK;
-    bench_product cases[BENCH_PRODUCTS];
-    bench_seconds plain[BENCH_PRODUCTS], preferred[BENCH_PRODUCTS];
-    int count = bench_products_make(o->tokens, o->width, o->vocabulary, o->head_rows, o->cube, cases), best = 0;
-    double rate[BENCH_PRODUCTS], peak = 0;
+    bench_matmul cases[BENCH_MATMULS];
+    bench_seconds plain[BENCH_MATMULS], preferred[BENCH_MATMULS];
+    int count = bench_matmuls_make(o->tokens, o->width, o->vocabulary, o->head_rows, o->cube, cases), best = 0;
+    double rate[BENCH_MATMULS], peak = 0;
 
     for (int i = 0; i < count; i++) {
-        FLM_TRY(bench_product_measure(be, &cases[i], dtype, (int)o->runs, &plain[i], &preferred[i]));
-        rate[i] = 1e-9 * bench_product_flops(&cases[i]);
+        FLM_TRY(bench_matmul_measure(be, &cases[i], dtype, (int)o->runs, &plain[i], &preferred[i]));
+        rate[i] = 1e-9 * bench_matmul_flops(&cases[i]);
         if (rate[i] / preferred[i].median > peak) {
             peak = rate[i] / preferred[i].median;
             best = i;
         }
     }
-    printf("\n%s: peak %.1f GFLOP/s (%s, layouts of the library's choice)\n", flm_dtype_name(dtype), peak,
+    printf("\n%s: peak %.1f GFLOP/s (%s, layouts chosen by the library)\n", flm_dtype_name(dtype), peak,
            cases[best].name);
-    printf("%-22s %6s %6s %6s  %9s %9s %15s %6s\n", "product", "M", "N", "K", "preferred", "plain", "min .. max",
+    printf("%-22s %6s %6s %6s  %9s %9s %15s %6s\n", "matmul", "M", "N", "K", "preferred", "plain", "min .. max",
            "share");
     for (int i = 0; i < count; i++) {
-        const bench_product *c = &cases[i];
+        const bench_matmul *c = &cases[i];
         printf("%-22s %6lld %6lld %6lld  %9.1f %9.1f %7.1f..%6.1f %5.1f%%\n", c->name, (long long)c->M, (long long)c->N,
                (long long)c->K, rate[i] / preferred[i].median, rate[i] / plain[i].median, rate[i] / plain[i].max,
                rate[i] / plain[i].min, 100 * rate[i] / plain[i].median / peak);
         FLM_TRY(bench_report_line(
             report,
-            json_pack("{ss ss ss sI sI sI sb sb sb sb ss so so sf sf sf}", "record", "product", "name", c->name,
-                      "dtype", flm_dtype_name(dtype), "M", (json_int_t)c->M, "N", (json_int_t)c->N, "K",
-                      (json_int_t)c->K, "transpose_a", c->transpose_a, "transpose_b", c->transpose_b, "bias", c->bias,
-                      "accumulate", c->accumulate, "result", flm_dtype_name(c->f32_out ? FLM_DTYPE_F32 : dtype),
-                      "plain_seconds", bench_seconds_json(&plain[i]), "preferred_seconds",
-                      bench_seconds_json(&preferred[i]), "plain_gflops", rate[i] / plain[i].median, "preferred_gflops",
-                      rate[i] / preferred[i].median, "plain_share_of_peak", rate[i] / plain[i].median / peak)));
+            json_pack("{ss ss ss sI sI sI sb sb sb sb ss so so sf sf sf}", "record", "matmul", "name", c->name, "dtype",
+                      flm_dtype_name(dtype), "M", (json_int_t)c->M, "N", (json_int_t)c->N, "K", (json_int_t)c->K,
+                      "transpose_a", c->transpose_a, "transpose_b", c->transpose_b, "bias", c->bias, "accumulate",
+                      c->accumulate, "result", flm_dtype_name(c->f32_out ? FLM_DTYPE_F32 : dtype), "plain_seconds",
+                      bench_seconds_json(&plain[i]), "preferred_seconds", bench_seconds_json(&preferred[i]),
+                      "plain_gflops", rate[i] / plain[i].median, "preferred_gflops", rate[i] / preferred[i].median,
+                      "plain_share_of_peak", rate[i] / plain[i].median / peak)));
     }
     FLM_TRY(bench_report_line(report, json_pack("{ss ss sf ss}", "record", "peak", "dtype", flm_dtype_name(dtype),
                                                 "gflops", peak, "name", cases[best].name)));
@@ -105,9 +105,8 @@ int main(int argc, char **argv)
     bench_report *report = NULL;
     bool stop = false;
 
-    FLM_TRY(flm_options_parse("bench_gemm", "measure the matrix products of a training step and the machine's peak",
-                              NULL, table, (int)(sizeof table / sizeof table[0]), argc, argv, &o, true, &stop,
-                              &parsed));
+    FLM_TRY(flm_options_parse("bench_gemm", "Measure the matmuls of a training step and the machine's peak.", NULL,
+                              table, (int)(sizeof table / sizeof table[0]), argc, argv, &o, true, &stop, &parsed));
     if (stop) goto done;
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, 0, &be));
     if (o.head_rows == 0) o.head_rows = flm_backend_chunk(be, o.vocabulary);

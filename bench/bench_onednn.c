@@ -1,7 +1,7 @@
-/* bench_onednn.c - what oneDNN itself reaches on a matmul, with the operands in the layouts it likes best: the measured
- * peak of a CPU, which does not depend on how the suite calls the library. SPDX-License-Identifier: Apache-2.0 */
+/* bench_onednn.c - what oneDNN itself reaches on a matmul, with the operands in the layouts it prefers: the measured
+ * peak of a CPU, independent of how the suite calls the library. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_dnnl.h"
-#include "bench/bench_products.h"
+#include "bench/bench_matmuls.h"
 
 #include <omp.h>
 #include <stdlib.h>
@@ -15,7 +15,8 @@ typedef struct matmul_run {
     void *data[3];
 } matmul_run;
 
-/* Memory in the layout that the primitive asks for, filled with bytes that are small numbers in f32 and in bf16. */
+/* Memory in the layout that the primitive requires, filled with bytes that are small numbers both as f32 and as bf16.
+ */
 static flm_status make_memory(matmul_run *m, dnnl_query_t what, dnnl_memory_t *memory, void **data)
 {
     flm_status rc = FLM_OK;
@@ -36,7 +37,7 @@ done:
     return rc;
 }
 
-static flm_status make_run(matmul_run *m, const bench_product *p, flm_dtype dtype)
+static flm_status make_run(matmul_run *m, const bench_matmul *p, flm_dtype dtype)
 {
     flm_status rc = FLM_OK;
     const dnnl_data_type_t type = dtype == FLM_DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
@@ -82,7 +83,7 @@ done:
     return rc;
 }
 
-flm_status bench_onednn_measure(flm_backend *be, const bench_product *product, flm_dtype dtype, int runs,
+flm_status bench_onednn_measure(flm_backend *be, const bench_matmul *product, flm_dtype dtype, int runs,
                                 bench_seconds *out)
 {
     flm_status rc = FLM_OK;

@@ -1,11 +1,11 @@
-/* bench_ops.c - each op of a backend at the shapes of a training step, beside the machine's memory and
- * arithmetic.
+/* bench_ops.c - each operation of a backend at the shapes of a training step, compared with the machine's bandwidth
+ * and arithmetic.
  *
- * Bytes of an op are what its definition reads and writes once; the yardstick is a plain copy in the same run, of
- * arrays larger than any cache and of arrays like the activations'. Attention is counted in FLOPs, 4 B L^2 d forward
- * (model.md section 9) and 10 B L^2 d backward (five products), beside an fp32 product of the step.
- * SPDX-License-Identifier: Apache-2.0 */
-#include "bench/bench_common.h"
+ * The bytes of an operation are those that it reads and writes once by definition; they are compared with a plain copy
+ * in the same run, of arrays larger than any cache and of the size of activations. Attention is counted in FLOPs, 4 B
+ * L^2 d forward (model.md section 9) and 10 B L^2 d backward (five matmuls), and compared with an fp32 matmul of the
+ * step. SPDX-License-Identifier: Apache-2.0 */
+#include "bench/bench_operands.h"
 
 #include "backend/backend_ops.h"
 #include "backend/cpu/cpu_internal.h"
@@ -14,19 +14,13 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct options {
-    int64_t threads, runs, batch, length, width, heads, vocabulary, head_rows, parameters, copy;
-    const char *json;
-    int precision, device;
-} options;
-
 static const char *const precisions[] = {"both", "fp32", "bf16", NULL};
 enum { PRECISION_BOTH, PRECISION_FP32, PRECISION_BF16 };
 
-#define INT_OPTION(field, text, low, high, what, words)                                                              \
-    {                                                                                                                \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .default_value = text, .min = low, \
-        .max = high, .group = "Benchmark", .unit = "N", .help = words                                                \
+#define INT_OPTION(field, text, low, high, what, words)                                                            \
+    {                                                                                                              \
+        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(bench_ops_options, field), .default_value = text, \
+        .min = low, .max = high, .group = "Benchmark", .unit = "N", .help = words                                  \
     }
 
 static const flm_option table[] = {
@@ -42,79 +36,30 @@ static const flm_option table[] = {
     INT_OPTION(copy, "512", 1, 1 << 16, "copy-mib", "MiB of the array copied to measure the memory"),
     {.name = "device",
      .type = FLM_OPTION_CHOICE,
-     .offset = offsetof(options, device),
+     .offset = offsetof(bench_ops_options, device),
      .default_value = "auto",
      .choices = bench_devices,
      .group = "Benchmark",
      .help = "where to compute"},
     {.name = "precision",
      .type = FLM_OPTION_CHOICE,
-     .offset = offsetof(options, precision),
+     .offset = offsetof(bench_ops_options, precision),
      .default_value = "both",
      .choices = precisions,
      .group = "Benchmark",
      .help = "dtypes of activations to measure"},
     {.name = "json",
      .type = FLM_OPTION_STRING,
-     .offset = offsetof(options, json),
+     .offset = offsetof(bench_ops_options, json),
      .default_value = "",
      .group = "Benchmark",
      .unit = "FILE",
      .help = "also write the figures there, a JSON object a line"},
 };
 
-/* All operands of all ops, for one dtype of activations. act0..2 [B, L, d]; wide0, 1 [B L, 4d]; qkv0, 1 [B, L, 3d]. */
-enum {
-    X,
-    X2,
-    ACT0,
-    ACT1,
-    ACT2,
-    WIDE0,
-    WIDE1,
-    QKV0,
-    QKV1,
-    LSE,
-    ROPE,
-    MEAN,
-    RSTD,
-    W,
-    GRAD_W,
-    MOD,
-    GRAD_MOD,
-    WIDE_SUM,
-    TABLE,
-    TOKENS,
-    G,
-    LOGITS,
-    LOGITS_TO,
-    RESIDUAL,
-    COEFFICIENT,
-    PROBS,
-    TARGET,
-    LOSS,
-    V_SUM,
-    INDEX,
-    AW,
-    AM,
-    AV,
-    AEMA,
-    AGRAD,
-    ACAST,
-    TOTAL,
-    TENSORS
-};
-
-typedef struct bench {
-    flm_backend *be;
-    const options *o;
-    flm_tensor t[TENSORS];
-    bool bf16;
-} bench;
-
 #define T(name) (&b->t[name])
-#define OPS               \
-    const bench *b = arg; \
+#define OPS                        \
+    const bench_operands *b = arg; \
     flm_backend *be = b->be
 
 static const flm_dropout dropout = {0.1f, 7, 0}, no_dropout = {0, 7, 0};
@@ -145,7 +90,7 @@ static flm_status run_gate_backward(void *arg)
     OPS;
     return flm_op_gate_residual_backward(be, T(ACT1), T(GRAD_MOD), T(X), T(ACT0), T(MOD), 0, &dropout);
 }
-static flm_status run_gelu(void *arg) /* apart from a product on the CPU alone */
+static flm_status run_gelu(void *arg) /* separate from the matmul on the CPU only */
 {
     OPS;
     flm_cpu_gelu(be, T(WIDE1), T(WIDE0));
@@ -266,17 +211,17 @@ static flm_status run_adamw(void *arg)
     return flm_op_adamw(be, &p);
 }
 
-/* One op: bytes it must move once, or its FLOPs. */
+/* One operation: the bytes it must move once, or its FLOPs. */
 typedef struct op_case {
     const char *name;
     bench_work work;
     double bytes, flops;
-    bool any_dtype; /* does not depend on the activations' dtype: measured with the first alone */
+    bool any_dtype; /* independent of the dtype of activations: measured once */
 } op_case;
 
 enum { CASES = 25 };
 
-static void make_cases(const options *o, bool bf16, op_case *c)
+static void make_cases(const bench_ops_options *o, bool bf16, op_case *c)
 {
     const double B = (double)o->batch, L = (double)o->length, d = (double)o->width, V = (double)o->vocabulary;
     const double n = B * L * d, a = bf16 ? 2 : 4, head = (double)o->head_rows * V, p = (double)o->parameters;
@@ -310,90 +255,7 @@ static void make_cases(const options *o, bool bf16, op_case *c)
     memcpy(c, all, sizeof all);
 }
 
-/* What each operand is. */
-static void make_shapes(bench *b)
-{
-    const options *o = b->o;
-    const int64_t B = o->batch, L = o->length, d = o->width, V = o->vocabulary, R = o->head_rows, n = o->parameters;
-    const flm_dtype f = FLM_DTYPE_F32, a = b->bf16 ? FLM_DTYPE_BF16 : f, i = FLM_DTYPE_I32;
-    flm_tensor *t = b->t;
-    for (int k = X; k <= X2; k++) t[k] = flm_tensor_3d(NULL, f, B, L, d);
-    for (int k = ACT0; k <= ACT2; k++) t[k] = flm_tensor_3d(NULL, a, B, L, d);
-    for (int k = WIDE0; k <= WIDE1; k++) t[k] = flm_tensor_2d(NULL, a, B * L, 4 * d);
-    for (int k = QKV0; k <= QKV1; k++) t[k] = flm_tensor_3d(NULL, a, B, L, 3 * d);
-    t[LSE] = flm_tensor_3d(NULL, f, B, o->heads, L);
-    t[ROPE] = flm_tensor_3d(NULL, f, L, d / o->heads / 2, 2);
-    for (int k = MEAN; k <= RSTD; k++) t[k] = flm_tensor_2d(NULL, f, B, L);
-    for (int k = W; k <= GRAD_W; k++) t[k] = flm_tensor_1d(NULL, f, d);
-    for (int k = MOD; k <= GRAD_MOD; k++) t[k] = flm_tensor_2d(NULL, f, B, 6 * d);
-    t[WIDE_SUM] = flm_tensor_1d(NULL, f, 4 * d);
-    t[TABLE] = flm_tensor_2d(NULL, f, V, d);
-    t[TOKENS] = flm_tensor_2d(NULL, i, B, L);
-    t[G] = flm_tensor_1d(NULL, f, B);
-    t[LOGITS] = t[LOGITS_TO] = t[RESIDUAL] = flm_tensor_2d(NULL, f, R, V);
-    t[COEFFICIENT] = flm_tensor_2d(NULL, f, R, FLM_DISTILL_COEFFICIENTS);
-    t[PROBS] = flm_tensor_2d(NULL, a, R, V);
-    t[TARGET] = t[INDEX] = flm_tensor_1d(NULL, i, R);
-    t[LOSS] = flm_tensor_1d(NULL, f, R);
-    t[V_SUM] = flm_tensor_1d(NULL, f, V);
-    for (int k = AW; k <= AGRAD; k++) t[k] = flm_tensor_1d(NULL, f, n);
-    t[ACAST] = flm_tensor_1d(NULL, FLM_DTYPE_BF16, n);
-    t[TOTAL] = flm_tensor_1d(NULL, FLM_DTYPE_F64, 1);
-}
-
-/* Values that the host makes: tokens from all over the vocabulary; or a second moment, which is not negative. */
-static flm_status fill_from_host(bench *b, const flm_tensor *t)
-{
-    flm_status rc = FLM_OK;
-    flm_backend *be = b->be;
-    const int64_t n = flm_tensor_elements(t);
-    void *host = NULL;
-    FLM_TRY(be->memory->host_alloc(be, flm_tensor_bytes(t), &host));
-    if (t->dtype == FLM_DTYPE_I32) {
-        for (int64_t i = 0; i < n; i++) ((int32_t *)host)[i] = (int32_t)(i * 7919 % b->o->vocabulary);
-    } else {
-        FLM_TRY(be->memory->to_host(be, host, t->data, flm_tensor_bytes(t)));
-        FLM_TRY(be->stream->sync(be));
-        for (int64_t i = 0; i < n; i++) ((float *)host)[i] *= ((float *)host)[i];
-    }
-    FLM_TRY(be->memory->to_device(be, t->data, host, flm_tensor_bytes(t)));
-    FLM_TRY(be->stream->sync(be));
-done:
-    be->memory->host_release(be, host);
-    return rc;
-}
-
-/* Memory for all of them, and normal numbers where they are floating point. */
-static flm_status fill(bench *b)
-{
-    flm_status rc = FLM_OK;
-    flm_backend *be = b->be;
-    void *wide = NULL;
-    enum { ROW = 1024 }; /* normal numbers are made a row at a time */
-    for (int k = 0; k < TENSORS; k++) {
-        flm_tensor *t = &b->t[k];
-        const int64_t n = flm_tensor_elements(t), rows = (n + ROW - 1) / ROW;
-        FLM_TRY(be->memory->alloc(be, flm_tensor_bytes(t), &t->data));
-        if (t->dtype == FLM_DTYPE_I32) {
-            FLM_TRY(fill_from_host(b, t));
-            continue;
-        }
-        FLM_TRY(be->memory->alloc(be, (size_t)rows * ROW * sizeof(float), &wide));
-        const flm_tensor normal = flm_tensor_3d(wide, FLM_DTYPE_F32, 1, rows, ROW);
-        const flm_tensor from = flm_tensor_1d(wide, FLM_DTYPE_F32, n), to = flm_tensor_1d(t->data, t->dtype, n);
-        FLM_TRY(flm_op_normal(be, &normal, (uint64_t)k, 0));
-        FLM_TRY(flm_op_cast(be, &to, &from));
-        FLM_TRY(be->stream->sync(be));
-        be->memory->release(be, wide);
-        wide = NULL;
-    }
-    FLM_TRY(fill_from_host(b, &b->t[AV]));
-done:
-    be->memory->release(be, wide);
-    return rc;
-}
-
-/* An array copied by all threads, a part each; on a device, by the device. */
+/* An array copied by all threads, one part each; on a device, by the device. */
 typedef struct copy_work {
     flm_backend *be;
     char *to;
@@ -415,7 +277,7 @@ static flm_status run_copy(void *arg)
     return FLM_OK;
 }
 
-/* Gigabytes a second, read and written, of a copy of so many bytes. */
+/* GB/s, read plus written, of a copy of `bytes`. */
 static flm_status measure_copy(flm_backend *be, size_t bytes, int runs, const char *name, bench_report *report,
                                double *rate)
 {
@@ -440,48 +302,48 @@ done:
     return rc;
 }
 
-typedef struct product_work {
+typedef struct matmul_work {
     flm_backend *be;
     flm_matmul p;
-} product_work;
+} matmul_work;
 
-static flm_status run_product(void *arg)
+static flm_status run_matmul(void *arg)
 {
-    product_work *w = arg;
+    matmul_work *w = arg;
     return flm_op_matmul(w->be, &w->p);
 }
 
-/* GFLOP/s of the trunk's widest product in fp32: attention's yardstick. Uses operands of the fp32 bench. */
-static flm_status measure_product(bench *b, int runs, double *rate)
+/* GFLOP/s of the widest matmul of the trunk in fp32, to compare attention with. Uses operands of the fp32 run. */
+static flm_status measure_matmul(bench_operands *b, int runs, double *rate)
 {
     flm_status rc = FLM_OK;
     const int64_t M = b->o->batch * b->o->length, d = b->o->width;
     const flm_tensor a = flm_tensor_2d(b->t[X].data, FLM_DTYPE_F32, M, d),
                      c = flm_tensor_2d(b->t[X2].data, FLM_DTYPE_F32, M, d);
     bench_seconds s;
-    product_work w = {b->be, {0}};
-    if (b->o->vocabulary < d) FLM_FAIL(FLM_E_ARG, "the vocabulary must not be less than the width");
+    matmul_work w = {b->be, {0}};
+    if (b->o->vocabulary < d) FLM_FAIL(FLM_E_ARG, "--vocabulary must be at least --width");
     const flm_tensor square = flm_tensor_2d(b->t[TABLE].data, FLM_DTYPE_F32, d, d);
     w.p = (flm_matmul){.a = &a, .b = &square, .transpose_b = true, .c = &c};
-    FLM_TRY(bench_measure(b->be, run_product, &w, runs, &s));
+    FLM_TRY(bench_measure(b->be, run_matmul, &w, runs, &s));
     *rate = 2e-9 * (double)M * (double)d * (double)d / s.median;
 done:
     return rc;
 }
 
-static flm_status bench_dtype(flm_backend *be, const options *o, bool bf16, bool first, double memory,
+static flm_status bench_dtype(flm_backend *be, const bench_ops_options *o, bool bf16, bool first, double memory,
                               bench_report *report)
 {
     flm_status rc = FLM_OK;
     op_case cases[CASES];
-    bench b = {.be = be, .o = o, .bf16 = bf16};
+    bench_operands b = {.be = be, .o = o, .bf16 = bf16};
     const char *dtype = bf16 ? "bf16" : "f32";
     double product = 0;
-    make_shapes(&b);
-    FLM_TRY(fill(&b));
+    bench_operands_shape(&b);
+    FLM_TRY(bench_operands_fill(&b));
     make_cases(o, bf16, cases);
-    FLM_TRY(measure_product(&b, (int)o->runs, &product));
-    printf("\nactivations %s; an fp32 product: %.1f GFLOP/s\n", dtype, product);
+    FLM_TRY(measure_matmul(&b, (int)o->runs, &product));
+    printf("\nactivations %s; an fp32 matmul: %.1f GFLOP/s\n", dtype, product);
     printf("%-32s %10s %21s %10s %7s\n", "op", "ms", "min .. max", "rate", "share");
     for (int i = 0; i < CASES; i++) {
         const op_case *c = &cases[i];
@@ -496,7 +358,7 @@ static flm_status bench_dtype(flm_backend *be, const options *o, bool bf16, bool
         FLM_TRY(bench_report_line(report, json_pack("{ss ss ss so sf sf sf sf}", "record", "op", "name", c->name,
                                                     "activations", c->any_dtype ? "none" : dtype, "seconds",
                                                     bench_seconds_json(&s), "bytes", c->bytes, "flops", c->flops,
-                                                    "giga_per_second", rate, "share_of_copy_or_product", share)));
+                                                    "giga_per_second", rate, "share_of_copy_or_matmul", share)));
     }
 done:
     for (int k = 0; k < TENSORS; k++) be->memory->release(be, b.t[k].data);
@@ -506,7 +368,7 @@ done:
 int main(int argc, char **argv)
 {
     flm_status rc = FLM_OK;
-    options o = {0};
+    bench_ops_options o = {0};
     flm_options *parsed = NULL;
     flm_backend *be = NULL;
     bench_report *report = NULL;

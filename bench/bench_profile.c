@@ -23,10 +23,10 @@ struct bench_profile {
     const flm_memory *memory;
     flm_ops timed_ops;
     flm_memory timed_memory;
-    const bench_product *product;
+    const bench_matmul *product;
     int products, parts;
     bool inside; /* an op that calls others is one */
-    double call; /* seconds of a call that does next to nothing */
+    double call; /* seconds of an almost empty call */
     part part[PARTS];
 };
 
@@ -38,7 +38,7 @@ static double bytes_of(const flm_tensor *t) { return t && t->data ? (double)flm_
 
 static double elements(const flm_tensor *t) { return (double)flm_tensor_elements(t); }
 
-/* Forward 4 B L^2 d, backward five products, 10 B L^2 d (bench_ops.c). */
+/* Forward 4 B L^2 d; backward five matmuls, 10 B L^2 d (bench_ops.c). */
 static double attention_flops(const flm_tensor *o, double each)
 {
     return each * elements(o) * (double)o->dim[o->ndim - 2];
@@ -63,12 +63,12 @@ static double distill_bytes(const flm_distill_error *p)
     return bytes_of(p->from) + bytes_of(p->to) + 2 * bytes_of(p->residual) + bytes_of(p->grad);
 }
 
-/* The name of a product of these sizes: all but the number of tokens, which the last chunk has fewer of. */
+/* The name of a matmul of these sizes, whatever the number of tokens: the last chunk has fewer. */
 static void matmul_name(const flm_matmul *p, char *name, size_t room)
 {
     const int64_t M = p->c->dim[0], N = p->c->dim[1], K = matmul_depth(p);
     for (int i = 0; i < active->products; i++) {
-        const bench_product *c = &active->product[i];
+        const bench_matmul *c = &active->product[i];
         const bool same = p->transpose_a == c->transpose_a && p->transpose_b == c->transpose_b && N == c->N;
         if (!same || (c->transpose_a ? M != c->M || K > c->K : K != c->K || M > c->M)) continue;
         if (2 * (c->transpose_a ? K : M) <= (c->transpose_a ? c->K : c->M) && strncmp(c->name, "head", 4) != 0)
@@ -76,7 +76,7 @@ static void matmul_name(const flm_matmul *p, char *name, size_t room)
         snprintf(name, room, "%s", c->name);
         return;
     }
-    snprintf(name, room, "product %lldx%lldx%lld", (long long)M, (long long)N, (long long)K);
+    snprintf(name, room, "matmul %lldx%lldx%lld", (long long)M, (long long)N, (long long)K);
 }
 
 /* ---- timing ---- */
@@ -110,8 +110,8 @@ static flm_status ended(flm_status rc, double begin, part now)
     return rc;
 }
 
-/* The class of a part and the dtype that decides what peak it has. Kept as constants: ended compares addresses. */
-static const char op_class[] = "op", product_class[] = "product", attention_class[] = "attention",
+/* The class of a part and the dtype that decides its peak. Constants, because `ended` compares addresses. */
+static const char op_class[] = "op", matmul_class[] = "matmul", attention_class[] = "attention",
                   algebra_class[] = "algebra", move_class[] = "move", none[] = "none";
 
 static const char *dtype_of(const flm_tensor *t) { return flm_dtype_name(t->dtype); }
@@ -130,13 +130,13 @@ static const char *dtype_of(const flm_tensor *t) { return flm_dtype_name(t->dtyp
 static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
 {
     if (active->inside) return active->ops->matmul(be, p);
-    part now = {"", product_class, dtype_of(p->a), 0, 0, matmul_bytes(p), 2 * elements(p->c) * (double)matmul_depth(p)};
+    part now = {"", matmul_class, dtype_of(p->a), 0, 0, matmul_bytes(p), 2 * elements(p->c) * (double)matmul_depth(p)};
     matmul_name(p, now.name, sizeof now.name);
     const double begin = began();
     return ended(active->ops->matmul(be, p), begin, now);
 }
 
-/* What an op reads and writes, and its floating-point operations, where more is known than its name. */
+/* What an op reads and writes, and its floating-point operations, for operations with a formula. */
 #define FORMULAS(TIMED)                                                                                                \
     TIMED(column_sum, op_class, none, (IN out, IN x), (out, x), bytes_of(x), 0)                                        \
     TIMED(layernorm_modulate, op_class, none,                                                                          \
@@ -160,7 +160,7 @@ static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
           (dqkv, grad_o, o, qkv, lse, H, softcap, table),                                                              \
           bytes_of(dqkv) + bytes_of(grad_o) + bytes_of(o) + bytes_of(qkv) + bytes_of(lse), attention_flops(o, 10))     \
     TIMED(attention_causal, attention_class, dtype_of(o), (IN o, IN qkv, IN starts, int64_t H), (o, qkv, starts, H),   \
-          bytes_of(o) + bytes_of(qkv), 0) /* what sequences there are is on the device */                              \
+          bytes_of(o) + bytes_of(qkv), 0) /* the sequences are known on the device only */                             \
     TIMED(silu, op_class, none, (IN y, IN x), (y, x), bytes_of(y) + bytes_of(x), 0)                                    \
     TIMED(silu_backward, op_class, none, (IN dx, IN dy, IN x), (dx, dy, x), bytes_of(dx) + bytes_of(dy) + bytes_of(x), \
           0)                                                                                                           \
@@ -242,7 +242,7 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What it costs to queue something and wait for it: the median of zeroing a few bytes. */
+/* The cost of queuing a call and waiting for it: the median of zeroing a few bytes. */
 static flm_status measure_call(bench_profile *p)
 {
     flm_status rc = FLM_OK;
@@ -262,7 +262,7 @@ done:
     return rc;
 }
 
-flm_status bench_profile_begin(flm_backend *be, const bench_product *products, int count, bench_profile **out)
+flm_status bench_profile_begin(flm_backend *be, const bench_matmul *products, int count, bench_profile **out)
 {
     flm_status rc = FLM_OK;
     bench_profile *p = calloc(1, sizeof *p);

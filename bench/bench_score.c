@@ -1,5 +1,5 @@
-/* bench_score.c - GPT-2's scoring: tokens a second, by the clock and by the processor's time, of random ids in
- * sequences of one length. Give it the same folder, converted, that bench/score_transformers.py takes.
+/* bench_score.c - scoring by GPT-2: tokens per second of wall-clock time and of CPU time, on random ids in sequences of
+ * one length. Compare with bench/score_transformers.py on the same model.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_common.h"
 

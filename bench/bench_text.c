@@ -1,8 +1,8 @@
-/* bench_text.c - encoding and decoding on one thread: MB of text a second.
+/* bench_text.c - encoding and decoding on one thread: MB of text per second.
  *
- * The text is a file, cut at line ends into documents of about --document bytes, all of them encoded one after the
- * other in every run. The first run is reported apart: it fills the cache of words. bench/bench_text.py sets the
- * figures beside those of Hugging Face's tokenizers. SPDX-License-Identifier: Apache-2.0 */
+ * The text is a file, cut at line ends into documents of about --document bytes, which are encoded one after the other
+ * in every run. The first run is reported separately: it fills the cache of words. bench/bench_text.py compares the
+ * figures with those of Hugging Face's tokenizers. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_common.h"
 
 #include "base/base_options.h"
@@ -65,7 +65,7 @@ static flm_status read_text(const char *path, work *w)
     w->text = malloc(w->bytes + 1);
     if (!w->text) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for %zu bytes", path, w->bytes);
     if (w->bytes == 0 || fread(w->text, 1, w->bytes, file) != w->bytes)
-        FLM_FAIL(FLM_E_IO, "%s: empty, or cannot be read whole", path);
+        FLM_FAIL(FLM_E_IO, "%s: empty, or cannot be read completely", path);
 done:
     if (file) fclose(file);
     return rc;

@@ -1,11 +1,11 @@
-/* bench_train.c - a training step of the whole network, or of a stage of distillation: tokens a second, share of the
+/* bench_train.c - a training step of the whole network, or of a stage of distillation: tokens per second, share of the
  * machine's peak, memory.
  *
- * Random tokens, so no files. The peak is measured in the same run, by every rank at once, before and after the steps;
- * the share counts model FLOPs (model.md section 9: three times the forward pass; of a stage of distillation, those of
- * its passes), not what the step really does. --profile: and where the step's time goes. --sample-steps: and how fast
- * the network samples.
- * With several ranks (mpirun) rates are summed over them. SPDX-License-Identifier: Apache-2.0 */
+ * The tokens are random, so no files are needed. The peak is measured in the same run, by all ranks at once, before and
+ * after the steps; the share counts model FLOPs (model.md section 9: three times the forward pass; for a stage of
+ * distillation, those of its passes), not the work really done. --profile adds where the time of a step goes,
+ * --sample-steps how fast the network samples. With several ranks (mpirun) rates are summed. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "bench/bench_profile.h"
 
 #include "base/base_philox.h"
@@ -50,7 +50,7 @@ static const flm_option table[] = {
      "the parts of a step, as JSON lines", false},
     INT_OPTION(sample_steps, "sample-steps", "0", 0, 1 << 20,
                "also sample a micro-batch a rank in so many steps; 0: no"),
-    INT_OPTION(cube, "cube", "4096", 1, 1 << 15, "M = N = K of the peak's product that is none of the step's"),
+    INT_OPTION(cube, "cube", "4096", 1, 1 << 15, "M = N = K of one more matmul for the peak"),
     {"objective", FLM_OPTION_CHOICE, offsetof(options, objective), "flm", 0, 0, objectives, "Benchmark", "WHAT",
      "what is trained: an FLM, or a stage of distillation", false},
     {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
@@ -73,7 +73,7 @@ static flm_status run_step(void *arg)
     return rc;
 }
 
-/* Tokens spread like words: rank r is drawn about as often as 1 / r (Zipf), so that rows of E are met repeatedly. */
+/* Tokens distributed like words: the r-th is drawn with frequency 1 / r (Zipf), so that rows of E repeat. */
 static flm_status make_ids(const flm_trainer *t, int32_t **out)
 {
     flm_status rc = FLM_OK;
@@ -91,7 +91,7 @@ done:
     return rc;
 }
 
-/* A frozen network of initial weights. Its embedding is not the student's, whose seed is another. */
+/* A frozen network with initial weights, of another seed than the student's. */
 static flm_status make_frozen(flm_backend *be, const flm_trainer_settings *s, flm_network kind, uint64_t seed,
                               flm_weights **out)
 {
@@ -127,8 +127,8 @@ done:
     return rc;
 }
 
-/* Model FLOPs of a token's step by the number of passes through trunk and head: an FLM's step has three of each, stage
- * one seven and eight, stage two five and five (flow_stage_one.c, flow_stage_two.c). */
+/* Model FLOPs per token of a step, from the number of passes through trunk and head: three of each for an FLM, seven
+ * and eight for stage one, five and five for stage two (flow_stage_one.c, flow_stage_two.c). */
 static double step_flops(const options *o, const flm_model_shape *s)
 {
     static const double trunk[] = {3, 7, 5}, head[] = {3, 8, 5};
@@ -140,10 +140,9 @@ static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_traine
                                flm_dtype dtype, double *sum)
 {
     flm_status rc = FLM_OK;
-    bench_product products[BENCH_PRODUCTS];
+    bench_matmul products[BENCH_MATMULS];
     int best;
-    const int count =
-        bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, cube, products);
+    const int count = bench_matmuls_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, cube, products);
     FLM_TRY(flm_comm_barrier(comm));
     FLM_TRY(bench_peak(be, products, count, dtype, BENCH_RUNS_MIN, sum, &best));
     FLM_TRY(flm_comm_sum_f64(comm, sum, 1));
@@ -190,16 +189,16 @@ done:
     return rc;
 }
 
-/* Where the step's time goes, on one rank: others would be waited for in what is timed. */
+/* Where the time of a step goes, on one rank: with more, waiting for others would be timed too. */
 static flm_status profile_steps(const options *o, flm_backend *be, work *w, bench_report *report)
 {
     flm_status rc = FLM_OK;
     const flm_trainer_settings *s = &w->trainer->settings;
-    bench_product products[BENCH_PRODUCTS];
+    bench_matmul products[BENCH_MATMULS];
     bench_profile *profile = NULL;
     const int count =
-        bench_products_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, o->cube, products);
-    if (flm_comm_size(w->trainer->comm) > 1) FLM_FAIL(FLM_E_USAGE, "--profile is of one rank");
+        bench_matmuls_make(s->micro_batch * s->shape.L, s->shape.d, s->shape.V, s->chunk, o->cube, products);
+    if (flm_comm_size(w->trainer->comm) > 1) FLM_FAIL(FLM_E_USAGE, "--profile needs a single rank");
     FLM_TRY(bench_profile_begin(be, products, count, &profile));
     for (int i = 0; i < (int)o->runs; i++) FLM_TRY(run_step(w));
     FLM_TRY(bench_profile_write(profile, (int)o->runs, objectives[o->objective], report));
@@ -208,8 +207,8 @@ done:
     return rc;
 }
 
-/* Samples as flm_generate draws them, a micro-batch a rank: what each further batch takes, so without the noise's
- * algebra and memory, which are once a program. */
+/* Samples as flm_generate draws them, one micro-batch per rank: the cost of each further batch, without the algebra of
+ * the noise and the allocations, which happen once per program. */
 static flm_status measure_samples(const options *o, flm_trainer *t, bench_report *report)
 {
     enum { FLM_EXACT_MAX = 17, FEW = 16 };
@@ -238,7 +237,7 @@ done:
     return rc;
 }
 
-/* GiB that the step takes: of a device, what is gone of its memory. */
+/* GiB that the step takes; on a device, the decrease of its free memory. */
 static flm_status memory_taken(flm_backend *be, size_t before, double *gib)
 {
     flm_status rc = FLM_OK;
@@ -280,7 +279,7 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
     FLM_TRY(flm_trainer_create(be, comm, &s, &w.trainer));
     FLM_TRY(flm_optimizer_initialise(w.trainer->optimizer, s.seed));
     FLM_TRY(make_ids(w.trainer, &w.ids));
-    FLM_TRY(run_step(&w)); /* memory is a step's, before the measurement of the peak takes its own */
+    FLM_TRY(run_step(&w)); /* memory of a step, before the measurement of the peak allocates its own */
     FLM_TRY(memory_taken(be, free_before, &gib));
     FLM_TRY(measure_peak(comm, be, &w.trainer->settings, o->cube, s.act, &peak[0]));
     FLM_TRY(bench_measure(NULL, run_step, &w, (int)o->runs, &seconds)); /* as many steps on every rank */

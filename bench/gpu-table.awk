@@ -11,7 +11,7 @@ function number(key) {
     return match($0, "\"" key "\": [-+.0-9eE]+") ? substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 4) + 0 : 0
 }
 function group_of(name, class) {
-    if (class == "product" || class == "attention") return class
+    if (class == "matmul" || class == "attention") return class
     if (class == "algebra") return "noise's algebra (fp64)"
     if (class == "move") return "copies and zeroing"
     return name == "adamw" || name == "sum_squares" ? "optimiser" : "elementwise and rows"
@@ -33,15 +33,15 @@ function group_of(name, class) {
 /"record": "sample"/ { samples[text("objective")] = sprintf("sampling in %d steps: %d tokens/s", number("steps"), number("tokens_per_second")) }
 
 # limit_of - a part's least time into least, its limit into limit.
-function limit_of(o, i,    by_memory, by_products) {
+function limit_of(o, i,    by_memory, by_matmul) {
     if (class[o, i] == "algebra" || name[o, i] ~ /^to_(host|device)$/) {
         least[o, i] = seconds[o, i]; limit[o, i] = class[o, i] == "algebra" ? "fp64" : "bus"
         return
     }
     by_memory = bytes[o, i] / memory
-    by_products = flops[o, i] && peak[kind[o, i]] ? flops[o, i] / peak[kind[o, i]] : 0
-    least[o, i] = by_products > by_memory ? by_products : by_memory
-    limit[o, i] = by_products > by_memory ? "products" : "memory"
+    by_matmul = flops[o, i] && peak[kind[o, i]] ? flops[o, i] / peak[kind[o, i]] : 0
+    least[o, i] = by_matmul > by_memory ? by_matmul : by_memory
+    limit[o, i] = by_matmul > by_memory ? "matmul" : "memory"
 }
 # order_by - the numbers 1..n into order, the largest value[o, i] first.
 function order_by(o, n, value,    i, j, k) {
@@ -111,7 +111,7 @@ END {
         exit 1
     }
     print machine ", revision " revision
-    printf "peak of products: bf16 %.1f, fp32 %.1f TFLOP/s; memory (copy): %.0f GB/s\n", peak["bf16"] * 1e-12, peak["f32"] * 1e-12, memory * 1e-9
+    printf "peak of matmul: bf16 %.1f, fp32 %.1f TFLOP/s; memory (copy): %.0f GB/s\n", peak["bf16"] * 1e-12, peak["f32"] * 1e-12, memory * 1e-9
     for (j = 1; j <= objectives; j++) {
         o = objective[j]
         table(o)

@@ -10,7 +10,7 @@ CLEANFILES += %D%/bench_gemm$(EXEEXT) %D%/bench_ops$(EXEEXT)
 .PHONY: bench
 bench: %D%/bench_gemm$(EXEEXT) %D%/bench_ops$(EXEEXT)
 
-%C%_bench_gemm_SOURCES = %D%/bench_gemm.c %D%/bench_products.c %D%/bench_onednn.c %D%/bench_products.h %D%/bench_common.c \
+%C%_bench_gemm_SOURCES = %D%/bench_gemm.c %D%/bench_matmuls.c %D%/bench_onednn.c %D%/bench_matmuls.h %D%/bench_common.c \
   %D%/bench_common.h
 %C%_bench_gemm_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS) $(ONEDNN_CPPFLAGS)
 %C%_bench_gemm_LDADD = $(LINK_BACKEND) $(JANSSON_LIBS)
@@ -18,14 +18,14 @@ bench: %D%/bench_gemm$(EXEEXT) %D%/bench_ops$(EXEEXT)
 EXTRA_PROGRAMS += %D%/bench_train
 CLEANFILES += %D%/bench_train$(EXEEXT)
 bench: %D%/bench_train$(EXEEXT)
-%C%_bench_train_SOURCES = %D%/bench_train.c %D%/bench_profile.c %D%/bench_profile.h %D%/bench_products.c %D%/bench_onednn.c \
-  %D%/bench_products.h %D%/bench_common.c %D%/bench_common.h
+%C%_bench_train_SOURCES = %D%/bench_train.c %D%/bench_profile.c %D%/bench_profile.h %D%/bench_matmuls.c %D%/bench_onednn.c \
+  %D%/bench_matmuls.h %D%/bench_common.c %D%/bench_common.h
 %C%_bench_train_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS) $(ONEDNN_CPPFLAGS)
 %C%_bench_train_LDADD = libflm_cmd.a $(LINK_TRAIN)
 %C%_bench_comm_SOURCES = %D%/bench_comm.c %D%/bench_common.c %D%/bench_common.h
 %C%_bench_comm_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_comm_LDADD = $(LINK_PROCESS) $(JANSSON_LIBS)
-%C%_bench_ops_SOURCES = %D%/bench_ops.c %D%/bench_common.c %D%/bench_common.h
+%C%_bench_ops_SOURCES = %D%/bench_ops.c %D%/bench_operands.c %D%/bench_operands.h %D%/bench_common.c %D%/bench_common.h
 %C%_bench_ops_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_bench_ops_LDADD = $(LINK_BACKEND) $(JANSSON_LIBS)
 

@@ -1,11 +1,11 @@
-/* backend.c - the registry: which devices this build has, and the placeholders for ops that one of them lacks.
- * The only file that asks how the suite was configured for devices. SPDX-License-Identifier: Apache-2.0 */
+/* backend.c - the registry: which devices this build has. The only file that depends on how the suite was configured
+ * for devices. SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
 #include "backend/backend_internal.h"
 #include "base/base_log.h"
 
-/* A build has the backend itself, or a test the emulation of its kernels (tests/emulate/). */
+/* With CUDA, or in a test with the emulation of its kernels (tests/emulate/). */
 #if FLM_HAVE_CUDA || defined(FLM_EMULATED)
 static flm_status open_cuda(int local_rank, flm_backend **out) { return flm_cuda_open(local_rank, out); }
 #else
@@ -17,12 +17,12 @@ static flm_status open_cuda(int local_rank, flm_backend **out)
 }
 #endif
 
-/* A GPU where there is one (one that cannot be used is an error), else the CPU; flm_backend_describe says which. */
+/* A GPU if there is one (one that cannot be used is an error), else the CPU; flm_backend_describe says which. */
 static flm_status open_any(int threads, int local_rank, flm_backend **out)
 {
     flm_status rc = open_cuda(local_rank, out);
     if (rc != FLM_E_UNSUPPORTED) return rc;
-    flm_log(FLM_LOG_DEBUG, "%s; taking the CPU", flm_err_message());
+    flm_log(FLM_LOG_DEBUG, "%s; using the CPU", flm_err_message());
     flm_err_clear();
     return flm_cpu_open(threads, out);
 }
@@ -32,7 +32,7 @@ flm_status flm_backend_create(flm_device device, int threads, int local_rank, fl
     flm_status rc = FLM_OK;
     flm_backend *be = NULL;
 
-    if (threads < 0) FLM_FAIL(FLM_E_ARG, "backend: %d threads asked for, must not be negative", threads);
+    if (threads < 0) FLM_FAIL(FLM_E_ARG, "backend: the number of threads is %d, must not be negative", threads);
     if (local_rank < 0) FLM_FAIL(FLM_E_ARG, "backend: local rank is %d, must not be negative", local_rank);
     switch (device) {
     case FLM_DEVICE_AUTO: FLM_TRY(open_any(threads, local_rank, &be)); break;

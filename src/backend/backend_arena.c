@@ -22,7 +22,7 @@ done:
     return rc;
 }
 
-/* t with memory of its size. */
+/* t with memory for its bytes. */
 static flm_tensor place(flm_arena *arena, flm_tensor t)
 {
     size_t bytes = (flm_tensor_bytes(&t) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;

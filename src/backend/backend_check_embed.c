@@ -1,5 +1,5 @@
-/* backend_check_embed.c - arguments of the embeddings, mixtures by sample and normal numbers. See backend_check.h.
- * SPDX-License-Identifier: Apache-2.0 */
+/* backend_check_embed.c - arguments of embeddings, combinations of samples and normal random numbers. See
+ * backend_check.h. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 
 /* Sizes of x f32 [B, L, d] with tokens i32 [B, L], E f32 [V, d] and g f32 [B]. */

@@ -1,4 +1,5 @@
-/* backend_check_model.c - arguments of the DiT's fused pieces. See backend_check.h. SPDX-License-Identifier: Apache-2.0
+/* backend_check_model.c - arguments of the fused operations of the DiT. See backend_check.h. SPDX-License-Identifier:
+ * Apache-2.0
  */
 #include "backend/backend_check.h"
 

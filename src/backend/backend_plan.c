@@ -1,11 +1,11 @@
-/* backend_plan.c - the device of a plan: memory that is only counted, ops that do nothing. What a run would make on its
- * device can be made here on any machine, to see how much it takes. SPDX-License-Identifier: Apache-2.0 */
+/* backend_plan.c - the dry-run device: memory is only counted, operations do nothing. A run can be set up here on any
+ * machine to see how much memory it takes. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_internal.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* What is allocated has an address, and an access to it is a fault; its size lies before it in a page of its own. */
+/* An allocation is address space without access; its size is stored in a page before it. */
 enum { PAGE = 4096 };
 
 static flm_status plan_alloc(flm_backend *be, size_t bytes, void **out)
@@ -15,10 +15,10 @@ static flm_status plan_alloc(flm_backend *be, size_t bytes, void **out)
     char *area = bytes > SIZE_MAX - PAGE
                      ? MAP_FAILED
                      : mmap(NULL, bytes + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (area == MAP_FAILED) FLM_FAIL(FLM_E_NOMEM, "a plan: no addresses for %zu bytes", bytes);
+    if (area == MAP_FAILED) FLM_FAIL(FLM_E_NOMEM, "plan: no address space for %zu bytes", bytes);
     if (mprotect(area, PAGE, PROT_READ | PROT_WRITE) != 0) {
         munmap(area, bytes + PAGE);
-        FLM_FAIL(FLM_E_NOMEM, "a plan: no memory for a page");
+        FLM_FAIL(FLM_E_NOMEM, "plan: out of memory for a page");
     }
     *(size_t *)(void *)area = bytes;
     *out = area + PAGE;
@@ -37,7 +37,7 @@ static flm_status plan_host_alloc(flm_backend *be, size_t bytes, void **out)
     flm_status rc = FLM_OK;
     (void)be;
     *out = malloc(bytes + 1);
-    if (!*out) FLM_FAIL(FLM_E_NOMEM, "%zu bytes of host memory refused", bytes);
+    if (!*out) FLM_FAIL(FLM_E_NOMEM, "out of host memory (%zu bytes)", bytes);
 done:
     return rc;
 }
@@ -48,7 +48,7 @@ static void plan_host_release(flm_backend *be, void *data)
     free(data);
 }
 
-/* The following look at none of their arguments. NOLINTBEGIN(misc-unused-parameters) */
+/* The following use none of their arguments. NOLINTBEGIN(misc-unused-parameters) */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 static flm_status plan_to_device(flm_backend *be, void *device, const void *host, size_t bytes) { return FLM_OK; }
 static flm_status plan_copy(flm_backend *be, void *to, const void *from, size_t bytes) { return FLM_OK; }
@@ -58,7 +58,7 @@ static flm_status plan_sync(flm_backend *be) { return FLM_OK; }
 /* Nothing can come back. */
 static flm_status plan_to_host(flm_backend *be, void *host, const void *device, size_t bytes)
 {
-    return flm_err_raise(FLM_E_UNSUPPORTED, __FILE__, __LINE__, "a plan has no values");
+    return flm_err_raise(FLM_E_UNSUPPORTED, __FILE__, __LINE__, "the plan device has no values to copy back");
 }
 
 static flm_status plan_available(flm_backend *be, size_t *bytes)
@@ -72,7 +72,7 @@ static flm_status plan_available(flm_backend *be, size_t *bytes)
 #include "backend/backend_ops.def"
 
 static bool plan_fast_bf16(const flm_backend *be) { return true; }
-static const char *plan_describe(const flm_backend *be) { return "a plan: nothing is allocated or computed"; }
+static const char *plan_describe(const flm_backend *be) { return "plan: nothing is allocated or computed"; }
 /* NOLINTEND(misc-unused-parameters) */
 
 static void plan_close(flm_backend *be) { free(be); }
@@ -98,7 +98,7 @@ flm_status flm_plan_open(flm_backend **out)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = calloc(1, sizeof *be);
-    if (!be) FLM_FAIL(FLM_E_NOMEM, "a plan: %zu bytes refused", sizeof *be);
+    if (!be) FLM_FAIL(FLM_E_NOMEM, "plan: out of memory (%zu bytes)", sizeof *be);
     *be = (flm_backend){FLM_BACKEND_PLAN, "plan", &plan_memory, &plan_stream, &plan_ops, false, NULL, &plan_driver};
     *out = be;
 done:

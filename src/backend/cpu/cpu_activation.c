@@ -1,12 +1,12 @@
 /* cpu_activation.c - GELU by tanh and by erf, SiLU and the timestep features (model.md sections 2 and 6).
  *
- * GELU by the identity (1 + tanh u) / 2 = s(2u), s(z) = 1 / (1 + exp(-z)), which keeps its digits where x is negative.
- * SiLU, GELU by erf and the features are of a few thousand numbers a step: in double, by the C library.
+ * GELU uses the identity (1 + tanh u) / 2 = s(2u), s(z) = 1 / (1 + exp(-z)), which loses no digits where x is negative.
+ * SiLU, GELU by erf and the features take a few thousand numbers a step: in double, by the C library.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_rows.h"
 
-/* exp(-2u), u = sqrt(2/pi) (x + 0.044715 x^3). Beyond 9.9, where it is e^-85 or e^85, s(2u) is 1 or nothing beside
- * anything: x must be held to that. */
+/* exp(-2u), u = sqrt(2/pi) (x + 0.044715 x^3). x must be clamped to [-9.9, 9.9]: there the value is e^85 or e^-85, and
+ * s(2u) is 0 or 1 in fp32. */
 static const float max = 9.9f;
 
 FLM_INLINE float gelu_exp(float x) { return flm_math_exp_within(-1.5957691216f * (x + 0.044715f * x * x * x)); }
@@ -38,7 +38,7 @@ void flm_cpu_gelu(flm_backend *be, const flm_tensor *y, const flm_tensor *x)
                    x->dtype == FLM_DTYPE_BF16, n - at < FLM_BLOCK ? n - at : FLM_BLOCK);
 }
 
-/* gelu'(x) = s + x s (1 - s) 2u', which beyond 9.9 is 0 or 1 to all digits. */
+/* gelu'(x) = s + x s (1 - s) 2u', which is 0 or 1 in fp32 beyond 9.9. */
 FLM_INLINE void gelu_backward_row(void *grad_x, float *sum, const void *x, const void *grad_y, bool bf16, int64_t n)
 {
 #pragma omp simd

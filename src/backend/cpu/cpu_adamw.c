@@ -1,9 +1,9 @@
-/* cpu_adamw.c - one update of AdamW with the weights' moving average (model.md section 5), in one pass over memory.
- * Source: Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
+/* cpu_adamw.c - one update of AdamW with the moving average of the weights (model.md section 5), in one pass over
+ * memory. Source: Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_rows.h"
 
-/* What all elements share; everything is made in fp64 and rounded once. */
+/* Factors that all elements share, computed in fp64 and rounded once. */
 typedef struct factors {
     float gradient;              /* min(1, clip / (norm + 1e-6)) */
     float m, m_new, v, v_new;    /* beta and 1 - beta */

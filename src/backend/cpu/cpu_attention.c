@@ -1,11 +1,10 @@
 /* cpu_attention.c - attention with capped scores, forward (model.md section 2), and the sizes that both directions
  * share.
  *
- * A task is one head of one sample, or some of its query tiles where heads are fewer than threads could use. It widens
- * keys and values to fp32 once, keys transposed, and then takes a tile of queries against a tile of keys at a time.
- * Because |score| <= softcap, sums of exp(score) are taken as they are: the usual running maximum, and the rescaling
- * that comes with it, are not needed. A row's sums run over the keys in order, whoever computes it.
- * SPDX-License-Identifier: Apache-2.0 */
+ * A task is one head of one sample, or some of its query tiles if there are fewer heads than threads. It widens keys
+ * and values to fp32 once, keys transposed, and then multiplies a tile of queries by a tile of keys at a time. Because
+ * |score| <= softcap, exp(score) is summed directly: the usual running maximum and its rescaling are not needed. The
+ * sums of a row run over the keys in order, whichever thread computes them. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_attention.h"
 
 #include <math.h>
@@ -27,7 +26,7 @@ flm_attention_sizes flm_attention_sizes_of(const flm_tensor *qkv, int64_t H, flo
                                  .scale = (float)(1 / sqrt((double)h))};
 }
 
-/* A thread's scratch. Keys lie transposed, a tile of KEYS after the other. */
+/* Scratch of a thread. Keys are transposed, one tile of KEYS after the other. */
 typedef struct forward_scratch {
     float *keys;    /* [padded_L / KEYS, ld, KEYS] */
     float *values;  /* [padded_L, ld] */
@@ -106,7 +105,7 @@ static void forward_tile(const flm_attention_sizes *n, const forward_scratch *s,
     flm_tile_store(flm_attention_at(o, b, at, head * n->h), n->dtype, d, s->out, n->ld, s->sum, count, n->h);
 }
 
-/* Tasks a head is divided into: one where heads alone keep the threads busy, at most one a query tile. */
+/* Tasks per head: one if the heads alone keep the threads busy, at most one per query tile. */
 static int64_t head_parts(const flm_attention_sizes *n, int threads)
 {
     int64_t tiles = (n->L + QUERIES - 1) / QUERIES, wanted = 4 * (int64_t)threads;

@@ -1,4 +1,4 @@
-/* cpu_attention.h - what attention's forward and backward share. SPDX-License-Identifier: Apache-2.0 */
+/* cpu_attention.h - what the forward and backward passes of attention share. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CPU_ATTENTION_H
 #define FLM_CPU_ATTENTION_H
 
@@ -6,7 +6,7 @@
 #include "backend/cpu/cpu_math.h"
 #include "backend/cpu/cpu_tile.h"
 
-/* Scores exist a tile at a time: two of these, and a query's and a key's rows, fit the second-level cache. */
+/* Scores exist one tile at a time: two tiles, and their rows of queries and keys, fit in the L2 cache. */
 enum { FLM_ATTENTION_QUERIES = 64, FLM_ATTENTION_KEYS = 64 };
 
 typedef struct flm_attention_sizes {

@@ -3,10 +3,10 @@
  * With s = q k / sqrt(h), c = softcap tanh(s / softcap), p = exp(c - lse), o = sum of p v:
  *   grad_v = sum over queries of p grad_o;   dc = p (grad_o v - grad_o o);   ds = dc (1 - (c / softcap)^2)
  *   grad_q = sum over keys of ds k / sqrt(h);   grad_k = sum over queries of ds q / sqrt(h).
- * Where q and k were rotated (rope), grad_q and grad_k are rotated back in the tiles that they are summed in.
- * A task is one head of one sample. Its queries and grad_o are widened once; keys and values are taken a tile at a
- * time, with grad_k and grad_v in cache, while grad_q of the whole head gathers in scratch. Every sum has one order.
- * SPDX-License-Identifier: Apache-2.0 */
+ * If q and k were rotated (rope), grad_q and grad_k are rotated back in the tiles in which they are summed.
+ * A task is one head of one sample. Its queries and grad_o are widened once; keys and values are processed one tile at
+ * a time, with grad_k and grad_v in cache, while grad_q of the whole head accumulates in scratch. Every sum has a fixed
+ * order. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_attention.h"
 
 #include <omp.h>
@@ -71,8 +71,8 @@ FLM_SIMD static void scores_gradient(float *p, float *ds, const float *lse, cons
     }
 }
 
-/* rows [count, ld] of positions whose cosines and sines begin at angles [count, half, 2]: times the rotations'
- * transposes. angles NULL: as they are. */
+/* rows [count, ld] of positions whose cosines and sines begin at angles [count, half, 2]: times the transposed
+ * rotations. angles NULL: unchanged. */
 FLM_SIMD static void rotate_back(float *rows, int64_t ld, const float *angles, int64_t count, int64_t half)
 {
     if (angles == NULL) return;
@@ -88,7 +88,7 @@ FLM_SIMD static void rotate_back(float *rows, int64_t ld, const float *angles, i
     }
 }
 
-/* Queries, grad_o and their dot products with o, of one head; grad_queries serves as room for o. */
+/* Queries, grad_o and their dot products with o, of one head; grad_queries is used as scratch for o. */
 static void pack_queries(const flm_attention_sizes *n, const backward_scratch *s, const flm_tensor *qkv,
                          const flm_tensor *grad_o, const flm_tensor *o, int64_t b, int64_t head)
 {

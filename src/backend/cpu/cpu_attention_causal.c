@@ -1,10 +1,10 @@
-/* cpu_attention_causal.c - attention of language models that read from left to right: a query against its own
- * sequence's keys up to itself, scores not capped.
+/* cpu_attention_causal.c - causal attention: a query against the keys of its own sequence up to itself, without a
+ * cap on the scores.
  *
  * A task is one head of one sequence. It widens keys and values to fp32 once, keys transposed, and then takes a tile of
- * queries against all keys that one of them may see: the tile's scores stay whole, so that a row's maximum is known
- * before its exponentials are taken. A row's sums run over the keys in order, whoever computes it and beside whatever
- * other sequences. SPDX-License-Identifier: Apache-2.0 */
+ * queries against all keys that any of them may see. The scores of the tile are complete before exponentials are taken,
+ * so that a row's maximum is known. The sums of a row run over the keys in order, whichever thread computes them and
+ * whatever other sequences are in the batch. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_attention.h"
 
 #include <math.h>
@@ -23,17 +23,16 @@ typedef struct causal_sizes {
     float scale; /* 1 / sqrt(h) */
 } causal_sizes;
 
-/* Sizes of checked arguments; starts are looked at here. */
+/* Sizes of checked arguments; the values of starts are checked here. */
 static flm_status causal_sizes_of(const flm_tensor *qkv, const flm_tensor *starts, int64_t H, causal_sizes *n)
 {
     flm_status rc = FLM_OK;
     const int64_t R = qkv->dim[0], d = qkv->dim[1] / 3, B = starts->dim[0] - 1;
     const int32_t *at = starts->data;
     int64_t longest = 0;
-    if (at[0] != 0 || at[B] > R)
-        FLM_FAIL(FLM_E_ARG, "attention_causal: starts must go from 0 to %lld at most", (long long)R);
+    if (at[0] != 0 || at[B] > R) FLM_FAIL(FLM_E_ARG, "starts must begin at 0 and end at %lld or below", (long long)R);
     for (int64_t b = 0; b < B; b++) {
-        if (at[b + 1] < at[b]) FLM_FAIL(FLM_E_ARG, "attention_causal: starts descend at %lld", (long long)b);
+        if (at[b + 1] < at[b]) FLM_FAIL(FLM_E_ARG, "starts must ascend; they descend at entry %lld", (long long)b);
         if (at[b + 1] - at[b] > longest) longest = at[b + 1] - at[b];
     }
     *n = (causal_sizes){.R = R, .d = d, .H = H, .h = d / H, .B = B, .starts = at, .dtype = qkv->dtype};
@@ -44,7 +43,7 @@ done:
     return rc;
 }
 
-/* A thread's scratch. Keys lie transposed, a tile of KEYS after the other. */
+/* Scratch of a thread. Keys are transposed, one tile of KEYS after the other. */
 typedef struct causal_scratch {
     float *keys;    /* [longest / KEYS, ld, KEYS] */
     float *values;  /* [longest, ld] */
@@ -88,8 +87,8 @@ static void pack_sequence(const causal_sizes *n, const causal_scratch *s, const 
     }
 }
 
-/* One row of a tile's scores, `keys` of them seen, becomes exp(scale (score - the largest)) and zeros up to the end of
- * the last tile; returns their sum. Scores of a row lie KEYS together, a tile's QUERIES rows apart. */
+/* One row of a tile's scores, `keys` of them seen, becomes exp(scale (score - maximum)), with zeros up to the end of
+ * the last tile; returns their sum. A row has KEYS contiguous scores in each tile; tiles are QUERIES rows apart. */
 FLM_SIMD static float row_exponential(float *row, int64_t keys, float scale)
 {
     float max = -INFINITY, total = 0;

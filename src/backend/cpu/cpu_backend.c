@@ -1,5 +1,5 @@
 /* cpu_backend.c - the backend "cpu": its state, scratch memory, stream and table of ops.
- * Refuses: arithmetic; every op is in its family's own file. SPDX-License-Identifier: Apache-2.0 */
+ * Leaves to others: arithmetic; each family of operations has its own file. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_internal.h"
 #include "backend/cpu/cpu_internal.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More than any machine has, and few enough that asking for them fails here and not inside OpenMP. */
+/* More than any machine has, and few enough that a larger request fails here and not inside OpenMP. */
 enum { MAX_THREADS = 4096 };
 
 flm_status flm_cpu_scratch(flm_backend *be, int slot, size_t bytes, void **out)
@@ -20,7 +20,7 @@ flm_status flm_cpu_scratch(flm_backend *be, int slot, size_t bytes, void **out)
 
     assert(slot >= 0 && slot < FLM_CPU_SLOTS);
     if (bytes > cpu->slot[slot].bytes) {
-        /* Released first: what it held need not stay, and both together may not fit. */
+        /* Released first: the old contents are not needed, and both together may not fit. */
         flm_cpu_memory.release(be, cpu->slot[slot].data);
         cpu->slot[slot].data = NULL;
         cpu->slot[slot].bytes = 0;
@@ -70,7 +70,7 @@ static const char *cpu_describe(const flm_backend *be) { return ((const flm_cpu 
 
 static const flm_backend_driver cpu_driver = {.close = cpu_close, .fast_bf16 = cpu_fast_bf16, .describe = cpu_describe};
 
-/* The processor's name as Linux tells it. */
+/* The processor's name as Linux reports it. */
 static void processor_name(char *name, size_t size)
 {
     char row[256];
@@ -94,10 +94,11 @@ flm_status flm_cpu_open(int threads, flm_backend **out)
     flm_cpu *cpu = calloc(1, sizeof *cpu);
     char processor[96], onednn[96], lapack[96];
 
-    if (!be || !cpu) FLM_FAIL(FLM_E_NOMEM, "cpu backend: %zu bytes refused", sizeof *be + sizeof *cpu);
+    if (!be || !cpu) FLM_FAIL(FLM_E_NOMEM, "cpu backend: out of memory (%zu bytes)", sizeof *be + sizeof *cpu);
     *be = (flm_backend){FLM_BACKEND_CPU, "cpu", &flm_cpu_memory, &cpu_stream, &cpu_ops, true, cpu, &cpu_driver};
     cpu->threads = threads ? threads : omp_get_max_threads();
-    if (cpu->threads > MAX_THREADS) FLM_FAIL(FLM_E_ARG, "cpu backend: %d threads, at most %d", threads, MAX_THREADS);
+    if (cpu->threads > MAX_THREADS)
+        FLM_FAIL(FLM_E_ARG, "cpu backend: %d threads requested, the maximum is %d", threads, MAX_THREADS);
     FLM_TRY(flm_cpu_onednn_create(&cpu->onednn));
     flm_cpu_lapack_begin();
     processor_name(processor, sizeof processor);

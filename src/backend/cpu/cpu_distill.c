@@ -1,5 +1,5 @@
-/* cpu_distill.c - squared errors between two soft maxes and a residual, and their gradient (model.md sections 6, 7).
- * A row is read for two maxima, two sums of exponentials, the error and the gradient: from cache after the first.
+/* cpu_distill.c - squared errors between two softmaxes and a residual, and their gradient (model.md sections 6, 7).
+ * A row is read for two maxima, two sums of exponentials, the error and the gradient; after the first time from cache.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_rows.h"
 #include "backend/cpu/cpu_softmax.h"
@@ -14,8 +14,8 @@ typedef struct error_row {
 
 FLM_INLINE float probability(float x, float max, float factor) { return flm_math_exp(x - max) * factor; }
 
-/* err into residual; its sum of squares, and with `through` the sum of p(from) err into *dot. (The row's numbers are
- * copied: as members they might be what residual's stores change, and nothing would be vectorised.) */
+/* err into residual; its sum of squares, and with `through` the sum of p(from) err into *dot. The row's
+ * numbers are copied to locals: as struct members they could alias residual, which would prevent vectorisation. */
 FLM_INLINE double errors(const error_row *row, bool through, int64_t V, double *dot)
 {
     const error_row r = *row;

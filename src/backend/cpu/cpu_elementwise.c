@@ -1,8 +1,8 @@
 /* cpu_elementwise.c - column sums, a x + b y, casts, and sums in fp64.
- * Sums go over blocks of fixed size, whose results are added in order. SPDX-License-Identifier: Apache-2.0 */
+ * Sums are taken over blocks of fixed size, whose results are added in order. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_rows.h"
 
-enum { COLUMNS = 2048 }; /* columns of a block of rows that one task sums: its sums stay in the first-level cache */
+enum { COLUMNS = 2048 }; /* columns that one task sums over a block of rows; the sums stay in the L1 cache */
 
 FLM_INLINE void add_rows(float *sum, const void *x, bool bf16, int64_t rows, int64_t stride, int64_t n)
 {
@@ -77,8 +77,8 @@ flm_status flm_cpu_axpby(flm_backend *be, const flm_tensor *y, float a, const fl
     return FLM_OK;
 }
 
-/* fp64 to bf16 with one rounding: first to fp32, to odd where that is not exact, which leaves what bf16's rounding must
- * know (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
+/* fp64 to bf16 with a single rounding: first to fp32 with rounding to odd, which preserves what the rounding to bf16
+ * depends on (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
 FLM_INLINE uint16_t bf16_from_f64(double x)
 {
     flm_bits v = {(float)x};

@@ -6,20 +6,20 @@
 #include <string.h>
 
 enum {
-    SCATTER_COLUMNS = 128, /* columns of the embedding that one task adds to */
+    SCATTER_COLUMNS = 128, /* columns of the embedding that one task accumulates */
     NORMAL_BLOCKS = 16,    /* counter blocks drawn together */
     NORMALS = NORMAL_BLOCKS * FLM_PHILOX_WORDS
 };
 
-/* Every token [B, L] within E. */
-static flm_status check_tokens(const flm_tensor *tokens, const flm_tensor *E, const char *what)
+/* Every token [B, L] is a row of E. */
+static flm_status check_tokens(const flm_tensor *tokens, const flm_tensor *E)
 {
     flm_status rc = FLM_OK;
     const int64_t B = tokens->dim[0], L = tokens->dim[1], V = E->dim[0];
     const int32_t *token = tokens->data;
     for (int64_t i = 0; i < B * L; i++)
         if (token[i] < 0 || token[i] >= V)
-            FLM_FAIL(FLM_E_ARG, "%s: token %ld at [%lld, %lld] is outside a vocabulary of %lld", what, (long)token[i],
+            FLM_FAIL(FLM_E_ARG, "token %ld at [%lld, %lld] is outside the vocabulary of %lld", (long)token[i],
                      (long long)(i / L), (long long)(i % L), (long long)V);
 done:
     return rc;
@@ -35,7 +35,7 @@ flm_status flm_cpu_embed_state(flm_backend *be, const flm_tensor *x, const flm_t
                                const flm_tensor *tokens, const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(check_tokens(tokens, E, "embed_state"));
+    FLM_TRY(check_tokens(tokens, E));
     const int64_t rows = flm_tensor_rows(x), L = x->dim[1], d = x->dim[2];
     const int32_t *token = tokens->data;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
@@ -53,7 +53,7 @@ static flm_status check_index(const flm_tensor *index, int64_t n, int64_t rows, 
     const int32_t *at = index->data;
     for (int64_t i = 0; i < n; i++)
         if (at[i] < 0 || at[i] >= rows)
-            FLM_FAIL(FLM_E_ARG, "%s %ld at %lld is outside a table of %lld", what, (long)at[i], (long long)i,
+            FLM_FAIL(FLM_E_ARG, "%s %ld at index %lld is outside the table of %lld", what, (long)at[i], (long long)i,
                      (long long)rows);
 done:
     return rc;
@@ -70,8 +70,8 @@ flm_status flm_cpu_embed_learned(flm_backend *be, const flm_tensor *x, const flm
 {
     flm_status rc = FLM_OK;
     const int64_t R = x->dim[0], d = x->dim[1];
-    FLM_TRY(check_index(tokens, R, E->dim[0], "embed_learned: token"));
-    FLM_TRY(check_index(positions, R, P->dim[0], "embed_learned: position"));
+    FLM_TRY(check_index(tokens, R, E->dim[0], "token"));
+    FLM_TRY(check_index(positions, R, P->dim[0], "position"));
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t row = 0; row < R; row++)
         add_row((float *)x->data + row * d, (const float *)E->data + ((const int32_t *)tokens->data)[row] * d,
@@ -95,9 +95,9 @@ flm_status flm_cpu_embed_scatter(flm_backend *be, const flm_tensor *grad_E, cons
                                  const flm_tensor *tokens, const flm_tensor *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(check_tokens(tokens, grad_E, "embed_scatter"));
+    FLM_TRY(check_tokens(tokens, grad_E));
     const int64_t rows = flm_tensor_rows(grad_x), L = grad_x->dim[1], d = grad_x->dim[2];
-    /* A thread owns columns, so tokens that occur twice are added in order. */
+    /* Each thread owns columns, so that repeated tokens are added in order. */
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t at = 0; at < d; at += SCATTER_COLUMNS)
         scatter_columns((float *)grad_E->data + at, (const float *)grad_x->data + at, tokens->data, g->data, rows, L, d,
@@ -124,7 +124,7 @@ flm_status flm_cpu_sample_scale(flm_backend *be, const flm_tensor *y, const flm_
     return FLM_OK;
 }
 
-/* bf16 and count are constants of the callers'. */
+/* bf16 and count are compile-time constants in the callers. */
 FLM_INLINE void combine(void *y, bool bf16, const float *c, const void *const *x, int count, int64_t at, int64_t n)
 {
     const float c0 = c[0], c1 = count > 1 ? c[1] : 0, c2 = count > 2 ? c[2] : 0, c3 = count > 3 ? c[3] : 0;
@@ -184,8 +184,8 @@ FLM_INLINE void normal_pair(uint32_t w, uint32_t turn, float *first, float *seco
     *second = radius * sine;
 }
 
-/* One position's K components. Always whole groups of counter blocks, so that a value never depends on how far the row
- * goes or where it lies. */
+/* The K components of one position. Always complete groups of counter blocks, so that a value depends neither on the
+ * length of the row nor on its offset. */
 FLM_SIMD static void normal_row(float *row, uint64_t stream, uint64_t sample, uint32_t position, int64_t K)
 {
     for (int64_t at = 0; at < K; at += NORMALS) {

@@ -1,12 +1,12 @@
-/* cpu_gate.c - the gated residual with dropout (model.md section 2). What is dropped is a function of the counter and
- * nothing else (base_philox.h), so the backward pass draws it again instead of keeping it.
- * SPDX-License-Identifier: Apache-2.0 */
+/* cpu_gate.c - the gated residual with dropout (model.md section 2). The dropout mask is a function of the counter
+ * alone (base_philox.h), so the backward pass draws it again instead of storing it. SPDX-License-Identifier: Apache-2.0
+ */
 #include "backend/cpu/cpu_rows.h"
 #include "base/base_philox.h"
 
 enum { PHILOX_BLOCKS = 16, CHUNK = PHILOX_BLOCKS * FLM_PHILOX_HALVES }; /* elements whose dropout is drawn together */
 
-/* One site's dropout: an element is kept where its 16 bits are at least threshold, and then multiplied by factor. */
+/* One site's dropout: an element is kept if its 16 bits are >= threshold, and then multiplied by factor. */
 typedef struct drop {
     uint64_t stream;
     int64_t first_sample;
@@ -14,7 +14,7 @@ typedef struct drop {
     float factor;
 } drop;
 
-/* Of a dropout that has been checked. */
+/* The argument has been checked. */
 static drop drop_make(const flm_dropout *dropout)
 {
     const uint32_t threshold = flm_dropout_threshold(dropout);

@@ -1,10 +1,10 @@
-/* cpu_gram.c - G += A^T B in fp64 (model.md section 4), without the BLAS library: one that does not know the processor
- * falls back to its slowest kernels, and this is a product of every training step. A^T A has its lower triangle
- * computed and mirrored.
+/* cpu_gram.c - G += A^T B in fp64 (model.md section 4), without BLAS: a library that does not know the processor falls
+ * back to its slowest kernels, and this matmul is part of every training step. Of A^T A the lower triangle is computed
+ * and mirrored.
  *
- * A panel of rows of each factor is widened and laid out in strips of columns, so that both factors of a block of G are
- * read in order; a block stays in registers while it runs through the panel. The order of summation is that of the
- * rows, whatever the number of threads. SPDX-License-Identifier: Apache-2.0 */
+ * A panel of rows of each factor is widened and stored in strips of columns, so that both factors of a block of G are
+ * read contiguously; a block stays in registers for the whole panel. Sums run in the order of the rows, whatever the
+ * number of threads. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_internal.h"
 #include "backend/cpu/cpu_tile.h"
 
@@ -12,7 +12,7 @@
 
 enum {
     STRIP = 8,        /* columns of a strip: one register of AVX-512 */
-    PANEL_ROWS = 256, /* a strip of a panel is 16 KiB: two and a third fit the first-level cache */
+    PANEL_ROWS = 256, /* a strip of a panel is 16 KiB: two and part of a third fit in the L1 cache */
     PAIR = 2 * STRIP  /* columns of G's blocks */
 };
 
@@ -21,7 +21,8 @@ enum {
 typedef double vec8 __attribute__((vector_size(64), aligned(64), may_alias));
 typedef double vec4 __attribute__((vector_size(32), aligned(32), may_alias));
 
-/* sum [ROWS, COLUMNS VECs] over rows k of a[k, first_row ..] b[k]: a is a strip, b begins in a strip; both step STRIP.
+/* sum [ROWS, COLUMNS VECs] over rows k of a[k, first_row ..] b[k]: a is a strip, b begins in a strip; both have row
+ * stride STRIP.
  */
 #define GRAM_KERNEL(NAME, VEC, ROWS)                                                                                \
     GRAM_INLINE void NAME(double *g, int64_t ld, const double *a, const double *b0, const double *b1, int64_t rows) \
@@ -75,7 +76,7 @@ typedef struct gram {
     bool wide;
 } gram;
 
-/* Strip i of G: += the panels' part, up to the diagonal where the factors are the same. */
+/* Strip i of G += the contribution of the panels, up to the diagonal if both factors are the same. */
 static void gram_strip(const gram *p, int64_t rows, int64_t i)
 {
     const bool same = p->a == p->b;
@@ -102,7 +103,7 @@ static void gram_panel(const flm_backend *be, const gram *p, const float *a, con
                 pack_strip(p->a + s * STRIP * PANEL_ROWS, a, rows, p->Ka, s * STRIP);
             else
                 pack_strip(p->b + (s - of_a) * STRIP * PANEL_ROWS, b, rows, p->Kb, (s - of_a) * STRIP);
-                /* the long strips of a triangle first, so that the threads end together */
+                /* long strips of a triangle first, which balances the threads */
 #pragma omp for schedule(dynamic)
         for (int64_t s = of_a - 1; s >= 0; s--) gram_strip(p, rows, s * STRIP);
     }

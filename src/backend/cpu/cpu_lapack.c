@@ -1,7 +1,7 @@
 /* cpu_lapack.c - factors and solutions of the noise basis, in fp64 (model.md section 4), through CBLAS and LAPACK.
  *
- * The library is kept to one thread a call; the ops divide their work into tiles of fixed size, so results do not
- * depend on the number of threads. SPDX-License-Identifier: Apache-2.0 */
+ * Each library call runs on one thread; the operations divide their work into tiles of fixed size, so that results do
+ * not depend on the number of threads. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_internal.h"
 
 #include <cblas.h>
@@ -52,12 +52,11 @@ flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G)
     K = (int)G->dim[0];
     /* Row-major lower R is column-major upper R^T, and G = (R^T)^T R^T. */
     if (K > 0) dpotrf_("U", &K, g, &K, &info);
-    /* LAPACK's pivot test passes NaN, so the diagonal is looked at: a NaN or infinity anywhere in a row reaches it. */
+    /* LAPACK's pivot test accepts NaN, so the diagonal is checked: a NaN or infinity anywhere in a row reaches it. */
     for (int i = 0; i < K && info == 0; i++)
         if (!isfinite(g[(int64_t)i * K + i])) info = i + 1;
     if (info != 0)
-        FLM_FAIL(FLM_E_NUMERIC, "cholesky: the %d x %d matrix is not positive definite or not finite: row %d", K, K,
-                 info - 1);
+        FLM_FAIL(FLM_E_NUMERIC, "the %d x %d matrix is not positive definite or not finite (row %d)", K, K, info - 1);
     for (int64_t i = 0; i < K; i++)
         for (int64_t j = i + 1; j < K; j++) g[i * K + j] = 0.0;
 done:
@@ -71,7 +70,7 @@ flm_status flm_cpu_triangular_solve(flm_backend *be, const flm_tensor *X, const 
     const double *r = R->data;
     double *x = X->data;
 
-    if (K == 0) goto done; /* the library wants leading dimensions of 1 and more */
+    if (K == 0) goto done; /* the library requires leading dimensions of at least 1 */
 #pragma omp parallel for num_threads(blas_threads(be)) schedule(dynamic)
     for (int64_t first = 0; first < n; first += SOLVE_COLUMNS)
         cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, transpose ? CblasTrans : CblasNoTrans, CblasNonUnit, (int)K,

@@ -53,7 +53,7 @@ flm_status flm_cpu_layernorm_modulate(flm_backend *be, const flm_tensor *y, cons
     return FLM_OK;
 }
 
-/* What the rows of a block have in common. */
+/* Arguments that the rows of a block share. */
 typedef struct backward_block {
     float *S, *A; /* [d] */
     const float *w, *scale;
@@ -95,7 +95,7 @@ FLM_SIMD static void layernorm_block_backward(const backward_block *p, float *gr
             backward_row(p, grad_x + i * d, (const float *)grad_y + i * d, false, x + i * d, mean[i], rstd[i]);
 }
 
-/* Where the blocks' sums go, and what they are multiplied with. */
+/* Destinations of the blocks' sums, and their factors. */
 typedef struct fold_into {
     float *grad_w, *grad_shift, *grad_scale; /* the last two of the first sample; M floats from one to the next */
     const float *w, *scale;

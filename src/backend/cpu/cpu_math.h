@@ -1,8 +1,8 @@
-/* cpu_math.h - what row kernels compute with: loads and stores of activations, exp, tanh, log, sine and cosine.
+/* cpu_math.h - loads and stores of activations, exp, tanh, log, sine and cosine for row kernels.
  *
- * Everything here is inlined into its caller, so that each instruction set's version of the caller vectorises it, and
- * is fp32 polynomials without tables or branches. Refuses: threads, tensors, checks. SPDX-License-Identifier:
- * Apache-2.0 */
+ * Everything is inlined into its caller, so that each instruction set's version of the caller vectorises it, and
+ * consists of fp32 polynomials without tables or branches. Leaves to others: threads, tensors, checks.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CPU_MATH_H
 #define FLM_CPU_MATH_H
 
@@ -12,7 +12,8 @@
 
 #define FLM_INLINE static inline __attribute__((always_inline))
 
-/* flm_load, flm_store - element i of an activation. bf16 is a constant of the caller's, so that no loop tests it. */
+/* flm_load, flm_store - element i of an activation. bf16 is a compile-time constant in the caller, so that no loop
+ * tests it. */
 FLM_INLINE float flm_load(const void *x, bool bf16, int64_t i)
 {
     return bf16 ? flm_bf16_to_f32(((const uint16_t *)x)[i]) : ((const float *)x)[i];
@@ -31,9 +32,9 @@ typedef union flm_bits {
     uint32_t u;
 } flm_bits;
 
-/* flm_math_clamp - x held to [-most, most], most > 0; NaN stays NaN. In integers, which order magnitudes as their
- * numbers do: two comparisons of floats in a row become branches that the compiler merges with what follows, and then
- * computes every branch's version of it. */
+/* flm_math_clamp - x clamped to [-max, max], max > 0; NaN stays NaN. Done on the integer representation, which orders
+ * magnitudes like the values: two consecutive comparisons of floats become branches that the compiler merges with the
+ * following code, and then computes for every branch. */
 FLM_INLINE float flm_math_clamp(float x, float max)
 {
     flm_bits v = {x}, m = {max};
@@ -44,7 +45,7 @@ FLM_INLINE float flm_math_clamp(float x, float max)
 }
 
 /* flm_math_tanh - relative error below 4e-7 (tests/conform/conform_attention.c); NaN stays NaN. x P(x^2) / Q(x^2),
- * fitted to the least largest relative error on [0, 8] (2e-8 before rounding); 1 - tanh(8) is 2e-7. */
+ * fitted to the minimal maximum relative error on [0, 8] (2e-8 before rounding); 1 - tanh(8) is 2e-7. */
 FLM_INLINE float flm_math_tanh(float x)
 {
     x = flm_math_clamp(x, 8);
@@ -54,12 +55,12 @@ FLM_INLINE float flm_math_tanh(float x)
     return x * (P * y + 0.999999981f) / Q;
 }
 
-/* flm_math_exp_within - exp(x) for x in [-87, 88] and nothing else: relative error below 3e-7; NaN stays NaN. With n
+/* flm_math_exp_within - exp(x) for x in [-87, 88] only: relative error below 3e-7; NaN stays NaN. With n
  * the integer next to x / ln 2 and r = x - n ln 2: 2^n (1 + r + r^2 P(r)), P fitted on |r| <= ln 2 / 2 (3e-9 before
  * rounding). */
 FLM_INLINE float flm_math_exp_within(float x)
 {
-    const float magic = 0x1.8p23f; /* adding it leaves the nearest integer in the lowest bits */
+    const float magic = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
     flm_bits shifted, power;
     shifted.f = x * 1.44269504f + magic;
     float n = shifted.f - magic;
@@ -86,8 +87,8 @@ FLM_INLINE float flm_math_log(float x)
     return k * 0.693359375f + (f + (P - k * 2.12194440e-4f - 0.5f * z));
 }
 
-/* flm_math_turn - cosine and sine of 2 pi w / 2^32, absolute error below 2e-7: the nearest quarter turn is taken off in
- * integers, exactly. Source of the polynomials on |x| <= pi/4: Moshier, Cephes 2.2, sinf and cosf. */
+/* flm_math_turn - cosine and sine of 2 pi w / 2^32, absolute error below 2e-7: the nearest quarter turn is subtracted
+ * in integers, exactly. Source of the polynomials on |x| <= pi/4: Moshier, Cephes 2.2, sinf and cosf. */
 FLM_INLINE void flm_math_turn(uint32_t w, float *cosine, float *sine)
 {
     uint32_t quarter = (w + 0x20000000u) >> 30;

@@ -1,7 +1,7 @@
 /* cpu_memory.c - the backend "cpu": its memory table, and how much memory is left.
  *
- * Linux gives out more memory than there is and kills later, so a request is held against what is free first: the
- * machine's, and that of the control groups the process is in (a batch job's limit). SPDX-License-Identifier:
+ * Linux grants more memory than it has and kills the process later, so a request is first compared with the free
+ * memory: of the machine, and of the control groups of the process (a batch job's limit). SPDX-License-Identifier:
  * Apache-2.0 */
 #include "backend/cpu/cpu_internal.h"
 
@@ -14,7 +14,7 @@
 enum { ALIGN = 64, PATH_BYTES = 1024, HUGE_PAGE = 2 << 20 };
 
 /* The number after `name` at the start of a line of a small kernel file; name "" takes the file's first word.
- * False if the file, the line or the number is not there ("max" is no number). */
+ * False if the file, the line or the number is missing ("max" is not a number). */
 static bool kernel_number(const char *path, const char *name, uint64_t *value)
 {
     char row[256];
@@ -27,7 +27,7 @@ static bool kernel_number(const char *path, const char *name, uint64_t *value)
     return found;
 }
 
-/* Room left in one control group (version 2): limit - used, where what caches hold of files counts as free. */
+/* Memory left in one control group (version 2): limit - used; memory of the page cache counts as free. */
 static uint64_t group_room(const char *group)
 {
     char path[PATH_BYTES + 64];
@@ -43,7 +43,7 @@ static uint64_t group_room(const char *group)
     return max > used ? max - used : 0;
 }
 
-/* The smallest room of the process's control group and all above it. */
+/* The minimum over the process's control group and all its parents. */
 static uint64_t groups_room(void)
 {
     char row[PATH_BYTES];
@@ -85,10 +85,10 @@ static flm_status memory_alloc_cpu(flm_backend *be, size_t bytes, void **out)
     FLM_TRY(memory_available_cpu(be, &available));
     if (bytes <= available) data = aligned_alloc(align, bytes ? (bytes + align - 1) / align * align : align);
     if (!data)
-        FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of memory asked for, %.1f MiB free", (double)bytes / 0x1p20,
+        FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of memory requested, %.1f MiB free", (double)bytes / 0x1p20,
                  (double)available / 0x1p20);
-    /* Products walk along columns of matrices, a row's stride apart: with small pages most steps would miss the
-     * translation cache. Only a hint: where the kernel has no huge pages, small ones serve. */
+    /* Matmuls read columns of matrices, one row stride apart: with small pages most accesses would miss the TLB. Only a
+     * hint: a kernel without huge pages uses small ones. */
     if (align == HUGE_PAGE) madvise(data, bytes, MADV_HUGEPAGE);
     *out = data;
 done:
@@ -101,7 +101,7 @@ static void memory_release_cpu(flm_backend *be, void *data)
     free(data);
 }
 
-/* Copies of nothing may come with NULL, which memcpy may not be given. */
+/* Empty copies may have NULL pointers, which memcpy does not allow. */
 static flm_status memory_copy_cpu(flm_backend *be, void *to, const void *from, size_t bytes)
 {
     (void)be;

@@ -1,10 +1,10 @@
-/* cpu_onednn.c - matrix products through oneDNN's C API, 2.6 and newer or 3.x: the one file that knows which.
+/* cpu_onednn.c - matmul through oneDNN's C API, 2.6 and newer or 3.x (cpu_dnnl.h has what differs).
  *
- * A primitive and its memory objects are made once for every shape, dtype and set of flags, and kept; a call only
- * points them at the operands. Operands stay in the suite's plain row-major layout, transposes and padded rows are
- * strides: nothing is packed by hand. Products that oneDNN has no implementation for (bf16 on processors without
- * AVX-512) go through fp32 and say so once.
- * Refuses: calls on one backend from two threads at a time. SPDX-License-Identifier: Apache-2.0 */
+ * A primitive and its memory objects are created once for each shape, dtype and set of flags, and cached; a call only
+ * sets their data pointers. Operands stay in the suite's row-major layout; transposes and padded rows are strides, and
+ * nothing is packed by hand. Where oneDNN has no implementation (bf16 on processors without AVX-512), the matmul is
+ * computed in fp32, which is logged once. Not thread-safe: one call at a time on a backend. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "backend/cpu/cpu_dnnl.h"
 #include "backend/cpu/cpu_internal.h"
 
@@ -29,11 +29,11 @@ enum {
 
 typedef struct product_key {
     int64_t M, N, K;
-    int64_t step_a, step_b, step_c; /* elements from one row, as it is stored, to the next */
+    int64_t step_a, step_b, step_c; /* elements from one stored row to the next */
     unsigned flags;
 } product_key;
 
-/* One cached product: its primitive, or nothing when oneDNN has none for these dtypes (`missing`). */
+/* A cached matmul: its primitive, or none (`missing`) if oneDNN has no implementation for these dtypes. */
 typedef struct product {
     struct product *next;
     product_key key;
@@ -47,7 +47,7 @@ typedef struct flm_onednn {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     product *bucket[BUCKETS];
-    bool told[2]; /* that products of f32, bf16 operands go through fp32: FLM_DTYPE_F32, FLM_DTYPE_BF16 */
+    bool told[2]; /* by dtype of the operands: whether the fallback to fp32 has been logged */
 } flm_onednn;
 
 /* ---- the library ---- */
@@ -66,7 +66,7 @@ flm_status flm_cpu_onednn_create(flm_onednn **out)
     flm_status rc = FLM_OK;
     flm_onednn *dnn = calloc(1, sizeof *dnn);
 
-    if (!dnn) FLM_FAIL(FLM_E_NOMEM, "oneDNN: %zu bytes refused", sizeof *dnn);
+    if (!dnn) FLM_FAIL(FLM_E_NOMEM, "oneDNN: out of memory (%zu bytes)", sizeof *dnn);
     FLM_DNNL(dnnl_engine_create(&dnn->engine, dnnl_cpu, 0));
     FLM_DNNL(dnnl_stream_create(&dnn->stream, dnn->engine, dnnl_stream_default_flags));
     *out = dnn;
@@ -90,9 +90,9 @@ void flm_cpu_onednn_destroy(flm_onednn **dnn)
     *dnn = NULL;
 }
 
-/* AMX alone: with the bf16 instructions of AVX-512, oneDNN's bf16 products ran at half the rate of its fp32 ones
- * (bench/speed-log.md). oneDNN asks cpuid, the operating system and the environment's own limits; instruction sets are
- * bit sets. */
+/* Only with AMX: with the bf16 instructions of AVX-512, oneDNN's bf16 matmuls ran at half the rate of its fp32 ones
+ * (bench/speed-log.md). oneDNN consults cpuid, the operating system and its environment variables; instruction sets are
+ * bit masks. */
 bool flm_cpu_onednn_fast_bf16(void)
 {
     return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx;
@@ -127,7 +127,7 @@ done:
     return rc;
 }
 
-/* The product's primitive descriptor; NULL when oneDNN has no implementation. */
+/* The primitive descriptor of a matmul; NULL if oneDNN has no implementation. */
 static flm_status product_describe(flm_onednn *dnn, const product_key *k, dnnl_primitive_desc_t *desc)
 {
     flm_status rc = FLM_OK;
@@ -154,7 +154,7 @@ done:
     return rc;
 }
 
-/* A memory object without memory, of the layout that the primitive wants for one of its arguments. */
+/* A memory object without data, in the layout that the primitive expects for one of its arguments. */
 static flm_status product_memory(flm_onednn *dnn, const_dnnl_primitive_desc_t desc, dnnl_query_t what, int index,
                                  dnnl_memory_t *memory, size_t *bytes)
 {
@@ -174,7 +174,7 @@ static flm_status product_create(flm_onednn *dnn, const product_key *k, product 
     dnnl_primitive_desc_t desc = NULL;
     size_t bytes[4] = {0};
 
-    if (!p) FLM_FAIL(FLM_E_NOMEM, "matmul: %zu bytes refused", sizeof *p);
+    if (!p) FLM_FAIL(FLM_E_NOMEM, "out of memory (%zu bytes)", sizeof *p);
     p->key = *k;
     FLM_TRY(product_describe(dnn, k, &desc));
     p->missing = !desc;
@@ -197,7 +197,7 @@ done:
 static flm_status product_find(flm_onednn *dnn, const product_key *k, product **out)
 {
     flm_status rc = FLM_OK;
-    /* Distinct odd multipliers keep the three sizes apart (Fibonacci hashing by 2^64 / golden ratio). */
+    /* Distinct odd multipliers distinguish the three sizes (Fibonacci hashing by 2^64 / golden ratio). */
     uint64_t hash = (uint64_t)k->M * 3 + (uint64_t)k->N * 5 + (uint64_t)k->K * 7 + k->flags;
     product **place = &dnn->bucket[(hash * 0x9E3779B97F4A7C15u) >> 58];
 
@@ -234,8 +234,8 @@ done:
 
 /* ---- the op ---- */
 
-/* How far the rows of a stored operand are apart; flag where it is transposed and strides must say so. A matrix of one
- * row, or of one column side by side, has the same bytes either way; strides of 1 in both axes would be ambiguous. */
+/* The row stride of a stored operand; sets flag if it is transposed and the strides must say so. A matrix of one row,
+ * or of one contiguous column, has the same bytes either way, and strides of 1 in both axes would be ambiguous. */
 static int64_t describe_rows(const flm_tensor *t, bool transposed, unsigned flag, unsigned *flags)
 {
     const int64_t rows = t->dim[0], columns = t->dim[1];
@@ -244,7 +244,7 @@ static int64_t describe_rows(const flm_tensor *t, bool transposed, unsigned flag
     return rows > 1 ? flm_tensor_row_stride(t) : columns;
 }
 
-/* Of a product that has been checked. */
+/* The arguments have been checked. */
 static void describe_key(const flm_matmul *p, product_key *k)
 {
     const flm_tensor *a = p->a, *b = p->b, *c = p->c;
@@ -276,18 +276,19 @@ static void multiply_nothing(const flm_matmul *p, int64_t M, int64_t N)
 
 static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_key *k);
 
-/* Sizes below which converting the operands costs more than it saves. */
+/* Below this size, converting the operands costs more than it saves. */
 enum { CONVERTED_MIN = 64 };
 
-/* Whether a bf16 product is made in fp32: rounded operands, fp32 sums, and so the same numbers, at about twice the
- * speed where the processor has AVX-512's bf16 instructions and no AMX (bench/speed-log.md). */
+/* Whether a bf16 matmul is computed in fp32: the operands are bf16 values and sums are fp32, so the results are the
+ * same, at about twice the speed on processors with the bf16 instructions of AVX-512 but without AMX
+ * (bench/speed-log.md). */
 static bool is_faster_converted(const product_key *k)
 {
     return k->flags & FLAG_BF16 && k->M >= CONVERTED_MIN && k->N >= CONVERTED_MIN && k->K >= CONVERTED_MIN &&
            !flm_cpu_onednn_fast_bf16();
 }
 
-/* The product of operands converted to fp32, for dtypes that oneDNN has no implementation of, or a slow one. */
+/* The matmul of operands converted to fp32, for dtypes of which oneDNN has no implementation, or a slow one. */
 static flm_status multiply_converted(flm_backend *be, const flm_matmul *p)
 {
     flm_status rc = FLM_OK;
@@ -332,10 +333,10 @@ static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_k
     FLM_TRY(product_find(dnn, k, &found));
     if (found->missing) {
         if (!(k->flags & (FLAG_BF16 | FLAG_BF16_C)))
-            FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: oneDNN has no f32 product of %" PRId64 " x %" PRId64 " x %" PRId64,
-                     k->M, k->N, k->K);
+            FLM_FAIL(FLM_E_UNSUPPORTED, "oneDNN has no f32 matmul of %" PRId64 " x %" PRId64 " x %" PRId64, k->M, k->N,
+                     k->K);
         if (!dnn->told[p->a->dtype])
-            flm_log(FLM_LOG_WARN, "oneDNN has no %s products with %s results on this processor: they go through fp32",
+            flm_log(FLM_LOG_WARN, "oneDNN has no %s matmul with %s results on this processor; computing in fp32",
                     flm_dtype_name(p->a->dtype), flm_dtype_name(p->c->dtype));
         dnn->told[p->a->dtype] = true;
         FLM_TRY(multiply_converted(be, p));
@@ -354,7 +355,7 @@ flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p)
 {
     flm_status rc = FLM_OK;
     product_key k;
-    /* oneDNN takes the calling thread's OpenMP setting, when it plans a product and when it computes it. */
+    /* oneDNN uses the calling thread's OpenMP setting, both when it creates a primitive and when it runs it. */
     int threads = omp_get_max_threads();
 
     omp_set_num_threads(flm_cpu_threads(be));

@@ -2,7 +2,7 @@
  * are rotated by the angle of (position, i). SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_internal.h"
 
-enum { CHUNK = 64 }; /* pairs whose cosines and sines are split apart at a time */
+enum { CHUNK = 64 }; /* pairs whose cosines and sines are separated at a time */
 
 /* The q and k heads of one position: row [heads, 2, half], with cos and sin of pairs [at, at + count). */
 FLM_SIMD static void rotate_f32(float *row, const float *cosine, const float *sine, int64_t heads, int64_t half,

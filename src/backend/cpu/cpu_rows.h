@@ -1,5 +1,5 @@
-/* cpu_rows.h - what the ops over rows share: column sums that do not depend on the number of
- * threads. SPDX-License-Identifier: Apache-2.0 */
+/* cpu_rows.h - what operations over rows share: column sums that do not depend on the number of threads.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CPU_ROWS_H
 #define FLM_CPU_ROWS_H
 
@@ -7,11 +7,11 @@
 #include "backend/cpu/cpu_math.h"
 
 enum {
-    FLM_ROW_BLOCK = 64, /* rows summed in fp32 by one task; the blocks' sums are added in fp64 and in order */
-    FLM_BLOCK = 16384   /* elements a task of the elementwise ops takes */
+    FLM_ROW_BLOCK = 64, /* rows that one task sums in fp32; the sums of the blocks are added in fp64, in order */
+    FLM_BLOCK = 16384   /* elements per task of an elementwise operation */
 };
 
-/* flm_cpu_row_blocks - blocks of FLM_ROW_BLOCK that L rows make, the last perhaps shorter. */
+/* flm_cpu_row_blocks - number of blocks of FLM_ROW_BLOCK in L rows; the last may be shorter. */
 static inline int64_t flm_cpu_row_blocks(int64_t L) { return (L + FLM_ROW_BLOCK - 1) / FLM_ROW_BLOCK; }
 
 /* flm_cpu_fold - to[j] (+)= sum over k < count of from[k * stride + j], j < n, in fp64 and in order. Threads share n.

@@ -1,5 +1,5 @@
-/* cpu_softmax.c - soft max, its cross entropy, and arg max over the vocabulary.
- * A row is read three times, from cache after the first: its maximum, the sum of exponentials, the result.
+/* cpu_softmax.c - softmax, its cross-entropy, and argmax over the vocabulary.
+ * A row is read three times, after the first from cache: maximum, sum of exponentials, result.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_softmax.h"
 #include "backend/cpu/cpu_rows.h"
@@ -10,7 +10,7 @@ FLM_INLINE void exponentials(void *p, bool bf16, const float *x, float max, floa
     for (int64_t j = 0; j < V; j++) flm_store(p, bf16, j, flm_math_exp(x[j] - max) * factor);
 }
 
-/* Soft max times scale; the maximum and the sum it was made with. p NULL: those alone. */
+/* Softmax times scale, with its maximum and sum. p NULL: only those two. */
 FLM_SIMD static void softmax_row(void *p, bool bf16, const float *x, float scale, int64_t V, float *max, double *sum)
 {
     *max = flm_row_maximum(x, V);
@@ -40,7 +40,7 @@ flm_status flm_cpu_softmax_xent(flm_backend *be, const flm_tensor *loss, const f
     const int32_t *token = target->data;
     for (int64_t r = 0; r < R; r++)
         if (token[r] < 0 || token[r] >= V)
-            FLM_FAIL(FLM_E_ARG, "softmax_xent: target %ld of row %lld is outside 0..%lld", (long)token[r], (long long)r,
+            FLM_FAIL(FLM_E_ARG, "target %ld of row %lld is outside 0..%lld", (long)token[r], (long long)r,
                      (long long)(V - 1));
     const size_t grad_bytes = (size_t)flm_tensor_row_stride(grad) * flm_dtype_size(grad->dtype);
     const int64_t step = flm_tensor_row_stride(logits);
@@ -70,7 +70,7 @@ done:
     return rc;
 }
 
-/* The row's arg max; -1 where there is a NaN. */
+/* The argmax of the row; -1 if it has a NaN. */
 FLM_SIMD static int64_t argmax_row(const float *x, int64_t V)
 {
     float max = x[0];
@@ -97,7 +97,7 @@ flm_status flm_cpu_argmax(flm_backend *be, const flm_tensor *index, const flm_te
         if (at < 0 && r < bad) bad = r;
         ((int32_t *)index->data)[r] = (int32_t)at;
     }
-    if (bad < R) FLM_FAIL(FLM_E_NUMERIC, "argmax: row %lld has a NaN", (long long)bad);
+    if (bad < R) FLM_FAIL(FLM_E_NUMERIC, "row %lld has a NaN", (long long)bad);
 done:
     return rc;
 }

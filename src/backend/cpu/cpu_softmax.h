@@ -1,10 +1,11 @@
-/* cpu_softmax.h - the two sums behind every soft max over the vocabulary. SPDX-License-Identifier: Apache-2.0 */
+/* cpu_softmax.h - maximum and sum of exponentials of a row, for every softmax over the vocabulary.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CPU_SOFTMAX_H
 #define FLM_CPU_SOFTMAX_H
 
 #include "backend/cpu/cpu_math.h"
 
-enum { FLM_SUM_BLOCK = 1024 }; /* terms added in fp32 before they go into the fp64 sum */
+enum { FLM_SUM_BLOCK = 1024 }; /* terms added in fp32 before they are added to the fp64 sum */
 
 /* flm_row_maximum - of x [V], V at least 1. */
 FLM_INLINE float flm_row_maximum(const float *x, int64_t V)
@@ -15,7 +16,7 @@ FLM_INLINE float flm_row_maximum(const float *x, int64_t V)
     return max;
 }
 
-/* flm_row_exponential_sum - the sum of exp(x - most). */
+/* flm_row_exponential_sum - the sum of exp(x - max). */
 FLM_INLINE double flm_row_exponential_sum(const float *x, float max, int64_t V)
 {
     double total = 0;

@@ -1,6 +1,6 @@
-/* cpu_tile.c - see cpu_tile.h. The products keep a block of c in registers while they run through K, and are written
- * with the compiler's vector types: 8 x 32 for the 32 registers of AVX-512, 4 x 16 for the 16 of AVX2.
- * SPDX-License-Identifier: Apache-2.0 */
+/* cpu_tile.c - see cpu_tile.h. The matmuls keep a block of c in registers for all of K, and are written with the
+ * compiler's vector types: 8 x 32 for the 32 registers of AVX-512, 4 x 16 for the 16 of AVX2. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "backend/cpu/cpu_tile.h"
 
 #include "backend/cpu/cpu_internal.h"
@@ -12,8 +12,8 @@
 typedef float vec16 __attribute__((vector_size(64), aligned(4), may_alias));
 typedef float vec8 __attribute__((vector_size(32), aligned(4), may_alias));
 
-/* A kernel of ROWS x (VECTORS of VEC): element (i, k) of a is a[i * row_step + k * k_step]. The pragmas make the
- * block's accumulators single variables, which is what puts them into registers. */
+/* A kernel of ROWS x (VECTORS of VEC): element (i, k) of a is a[i * row_step + k * k_step]. The pragmas turn the
+ * accumulators of the block into scalar variables, which puts them into registers. */
 #define TILE_KERNEL(NAME, VEC, ROWS, VECTORS)                                                                          \
     FLM_TILE_INLINE void NAME(float *c, int64_t ldc, const float *a, int64_t row_step, int64_t k_step, const float *b, \
                               int64_t ldb, int64_t K, bool accumulate)                                                 \

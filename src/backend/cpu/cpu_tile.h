@@ -1,9 +1,9 @@
 /* cpu_tile.h - small fp32 matrices ("tiles") in scratch memory: loading and storing activations, and their products.
  *
- * Attention is made of these. A tile is row-major with a leading dimension; its rows are padded with zeros to a
- * multiple of FLM_TILE_ROWS and its columns to a multiple of FLM_TILE_COLUMNS, so that the products need no tails.
+ * Attention is built from these. A tile is row-major with a leading dimension; its rows are padded with zeros to a
+ * multiple of FLM_TILE_ROWS and its columns to a multiple of FLM_TILE_COLUMNS, so that the matmuls need no tails.
  * Everything is fp32; bf16 is widened on loading and rounded to nearest even on storing.
- * Refuses: threads, tensors and checks; callers know their sizes. SPDX-License-Identifier: Apache-2.0 */
+ * Leaves to others: threads, tensors and checks. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CPU_TILE_H
 #define FLM_CPU_TILE_H
 
@@ -11,11 +11,10 @@
 
 enum { FLM_TILE_ROWS = 8, FLM_TILE_COLUMNS = 16 };
 
-/* flm_tile_wide - whether the AVX-512 versions of FLM_SIMD functions are those that run: the wide kernels need its 32
- * registers. */
+/* flm_tile_wide - whether the AVX-512 versions of FLM_SIMD functions run: the wide kernels need its 32 registers. */
 bool flm_tile_wide(void);
 
-/* flm_tile_round - the next multiple of step. */
+/* flm_tile_round - x rounded up to a multiple of step. */
 static inline int64_t flm_tile_round(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 /* flm_tile_load - to[i, j] = from[i * stride + j] for i < rows, j < columns; zeros up to ld columns and padded rows.

@@ -1,23 +1,23 @@
-/* bench_products.c - see bench_products.h. SPDX-License-Identifier: Apache-2.0 */
-#include "bench/bench_products.h"
+/* bench_matmuls.c - see bench_matmuls.h. SPDX-License-Identifier: Apache-2.0 */
+#include "bench/bench_matmuls.h"
 
 #include "backend/backend_ops.h"
 
 enum { LINEARS = 5 };
 
-_Static_assert(3 * LINEARS + 1 <= BENCH_PRODUCTS, "room for every product");
+_Static_assert(3 * LINEARS + 1 <= BENCH_MATMULS, "room for every product");
 
 /* Forward, input gradient and weight gradient of y = x W^T + b with W [out, in], as the model calls them. */
-static int linear_cases(bench_product *c, const char *const names[3], int64_t rows, int64_t out, int64_t in, bool bias,
+static int linear_cases(bench_matmul *c, const char *const names[3], int64_t rows, int64_t out, int64_t in, bool bias,
                         bool f32_out)
 {
-    c[0] = (bench_product){names[0], rows, out, in, .transpose_b = true, .bias = bias, .f32_out = f32_out};
-    c[1] = (bench_product){names[1], rows, in, out, .f32_out = false};
-    c[2] = (bench_product){names[2], out, in, rows, .transpose_a = true, .accumulate = true, .f32_out = true};
+    c[0] = (bench_matmul){names[0], rows, out, in, .transpose_b = true, .bias = bias, .f32_out = f32_out};
+    c[1] = (bench_matmul){names[1], rows, in, out, .f32_out = false};
+    c[2] = (bench_matmul){names[2], out, in, rows, .transpose_a = true, .accumulate = true, .f32_out = true};
     return 3;
 }
 
-int bench_products_make(int64_t tokens, int64_t d, int64_t V, int64_t head_rows, int64_t cube, bench_product *c)
+int bench_matmuls_make(int64_t tokens, int64_t d, int64_t V, int64_t head_rows, int64_t cube, bench_matmul *c)
 {
     static const char *const names[LINEARS][3] = {
         {"qkv", "qkv grad x", "qkv grad W"},
@@ -32,7 +32,7 @@ int bench_products_make(int64_t tokens, int64_t d, int64_t V, int64_t head_rows,
     count += linear_cases(c + count, names[2], tokens, 4 * d, d, true, false);
     count += linear_cases(c + count, names[3], tokens, d, 4 * d, true, false);
     count += linear_cases(c + count, names[4], head_rows < tokens ? head_rows : tokens, V, d, true, true);
-    c[count++] = (bench_product){"cube", cube, cube, cube, .f32_out = false};
+    c[count++] = (bench_matmul){"cube", cube, cube, cube, .f32_out = false};
     return count;
 }
 
@@ -75,8 +75,8 @@ done:
     return rc;
 }
 
-flm_status bench_product_measure(flm_backend *be, const bench_product *c, flm_dtype dtype, int runs,
-                                 bench_seconds *plain, bench_seconds *preferred)
+flm_status bench_matmul_measure(flm_backend *be, const bench_matmul *c, flm_dtype dtype, int runs, bench_seconds *plain,
+                                bench_seconds *preferred)
 {
     flm_status rc = FLM_OK;
     flm_tensor a = flm_tensor_none(), b = a, out = a, bias = a;
@@ -94,7 +94,7 @@ flm_status bench_product_measure(flm_backend *be, const bench_product *c, flm_dt
                        .transpose_b = c->transpose_b,
                        .accumulate = c->accumulate,
                        .bias = c->bias ? &bias : NULL};
-    if (be->kind != FLM_BACKEND_CPU) /* the library's own layouts exist for the CPU alone */
+    if (be->kind != FLM_BACKEND_CPU) /* only oneDNN has layouts of its own */
         FLM_TRY(bench_measure(be, run_plain, &w, runs, preferred));
     else
         FLM_TRY(bench_onednn_measure(be, c, dtype, runs, preferred));
@@ -107,18 +107,18 @@ done:
     return rc;
 }
 
-double bench_product_flops(const bench_product *c) { return 2 * (double)c->M * (double)c->N * (double)c->K; }
+double bench_matmul_flops(const bench_matmul *c) { return 2 * (double)c->M * (double)c->N * (double)c->K; }
 
-flm_status bench_peak(flm_backend *be, const bench_product *products, int count, flm_dtype dtype, int runs,
-                      double *peak, int *best)
+flm_status bench_peak(flm_backend *be, const bench_matmul *products, int count, flm_dtype dtype, int runs, double *peak,
+                      int *best)
 {
     flm_status rc = FLM_OK;
     bench_seconds seconds;
 
     *peak = 0;
     for (int i = 0; i < count; i++) {
-        FLM_TRY(bench_product_measure(be, &products[i], dtype, runs, NULL, &seconds));
-        const double rate = bench_product_flops(&products[i]) / seconds.median;
+        FLM_TRY(bench_matmul_measure(be, &products[i], dtype, runs, NULL, &seconds));
+        const double rate = bench_matmul_flops(&products[i]) / seconds.median;
         if (rate > *peak) {
             *peak = rate;
             *best = i;
