@@ -358,7 +358,7 @@ flm_status flm_prep_layout(flm_prep_job *job)
                      "--group-docs",
                      s->name, (long long)s->documents, (long long)job->length - 2);
         if (shards > 99999)
-            FLM_FAIL(FLM_E_USAGE, "--shard-bytes %lld gives %lld shards of %s; the maximum is 99999",
+            FLM_FAIL(FLM_E_USAGE, "--shard-bytes %lld gives %lld shards of %s, more than 99999; increase it",
                      (long long)job->shard_bytes, (long long)shards, s->name);
         s->shards = (int)shards;
     }

@@ -119,8 +119,8 @@ flm_status flm_layer_open(flm_container container, flm_layer_pull *pull, void *f
     } else {
         layer->archive = archive_read_new();
         if (!layer->archive) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", flm_container_name(container));
-        if (enable(layer->archive, container) !=
-            ARCHIVE_OK) /* not even a warning: it means that an external program would be run */
+        /* a warning is an error too: it means that libarchive would run an external program */
+        if (enable(layer->archive, container) != ARCHIVE_OK)
             FLM_FAIL(FLM_E_UNSUPPORTED, "this build of libarchive does not support %s", flm_container_name(container));
     }
     *out = layer;

@@ -93,8 +93,8 @@ static flm_status print_top_tokens(const flm_prep_job *job)
     int32_t best[TOP_TOKENS];
     int count = 0;
 
-    for (int32_t id = 0; id < V;
-         id++) { /* insertion sort into the few best; of equal counts the lower id comes first */
+    /* insertion sort into the few best; of equal counts the lower id comes first */
+    for (int32_t id = 0; id < V; id++) {
         int at = count;
         if (job->token_counts[id] == 0) continue;
         while (at > 0 && job->token_counts[best[at - 1]] < job->token_counts[id]) at--;
@@ -124,8 +124,7 @@ static void print_tally(const flm_prep_job *job)
         total.escaping += t->escaping;
     }
     printf("  text        %lld files, %lld bytes\n", (long long)total.members, (long long)job->text_bytes);
-    if (total.skipped > 0)
-        printf("  skipped     %lld members whose names are not those of text\n", (long long)total.skipped);
+    if (total.skipped > 0) printf("  skipped     %lld members that are not named as text\n", (long long)total.skipped);
     if (total.escaping > 0)
         printf("  names       %lld members have names that escape the archive\n", (long long)total.escaping);
     if (total.bad_lines > 0) printf("  bad lines   %lld skipped\n", (long long)total.bad_lines);
@@ -148,7 +147,7 @@ flm_status flm_prep_report(const flm_prep_job *job)
     printf("  inputs      %d, %lld bytes\n", job->manifest_count, (long long)job->bytes);
     print_tally(job);
     printf("  documents   %lld\n", (long long)documents);
-    printf("  tokens      %lld, %.1f a document, end ids included\n", (long long)job->ids,
+    printf("  tokens      %lld, %.1f per document, end ids included\n", (long long)job->ids,
            (double)job->ids / (double)documents);
     printf("  replaced    %lld invalid UTF-8 sequences\n", (long long)job->replaced);
     for (int i = 0; i < job->splits_count; i++) {

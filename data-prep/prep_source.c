@@ -259,8 +259,7 @@ static void count_skipped(flm_source *s)
 {
     s->tally.skipped++;
     if (!s->warned_skipped && s->job->surveying)
-        flm_log(FLM_LOG_INFO, "%s: skipped, like all other members whose names are not those of text",
-                flm_source_where(s));
+        flm_log(FLM_LOG_INFO, "%s: skipped, like all other members that are not named as text", flm_source_where(s));
     s->warned_skipped = true;
 }
 

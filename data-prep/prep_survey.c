@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const int64_t MARK_BYTES = 4 << 20; /* at most so many bytes are read in vain to reach a rank's first document */
+static const int64_t MARK_BYTES = 4 << 20; /* distance of marks: a rank skips at most this to reach a document */
 
 /* What one rank finds out about an input, and broadcasts. */
 typedef struct finding {
@@ -172,7 +172,7 @@ static flm_status divide(flm_prep_job *job)
     for (int i = 0; i < job->inputs_count; i++) skipped += job->inputs[i].tally.skipped;
     if (all == 0 && skipped > 0)
         FLM_FAIL(FLM_E_FORMAT,
-                 "%s%s: no documents: none of %lld members has a name of text; choose members by --members",
+                 "%s%s: no documents: none of the %lld members is named as text; select members with --members",
                  job->inputs[0].path, job->manifest_count > 1 ? " and the other inputs" : "", (long long)skipped);
     if (all == 0)
         FLM_FAIL(FLM_E_FORMAT, "%s%s: no documents: only white space", job->inputs[0].path,

@@ -91,7 +91,7 @@ refused "misnamed.tar: x.tar: named as tar" "the same inside a tar" misnamed.tar
 tar cf nothing.tar -T /dev/null
 refused "nothing.tar: no documents" "an empty tar" nothing.tar
 cp a.txt a.bin && tar cf binary.tar a.bin
-refused "none of 1 members has a name of text; choose members by --members" "a tar without texts" binary.tar
+refused "none of the 1 members is named as text; select members with --members" "a tar without texts" binary.tar
 
 # Decompression bombs of 400 MiB and 160 MiB of zeros, which are neither unpacked nor held in memory.
 head -c 419430400 /dev/zero | gzip -1 >bomb.txt.gz

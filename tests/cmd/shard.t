@@ -35,7 +35,7 @@ tap_is $? 0 "documents that are lines"
 tap_is "$("$rows" line train | tr '\n' '/')" \
     "256 97 98 256 256/256 99 100 101 256/256 102 256 103 256/256 104 105 256 256/" "its rows"
 tap_has out "documents   3" "three documents"
-tap_has out "tokens      12, 4.0 a document" "twelve tokens"
+tap_has out "tokens      12, 4.0 per document" "twelve tokens"
 
 printf 'ab\ncd\n\n\n \nefgh\r\nij\n' >blocks.txt
 run --documents blank --length 5 --out blank blocks.txt
@@ -190,7 +190,7 @@ refused 2 "leaves nothing for training" "all documents for validation" --valid-l
 refused 2 "--valid cannot be combined with --valid-last" "two sources of validation" --valid-last 1 --valid second.txt --out bad12 tiny.txt
 refused 2 "--out DIR is required" "no --out" tiny.txt
 refused 2 "name the files" "no input" --out bad13
-refused 2 "the maximum is 99999" "too many shards" --length 3 --shard-bytes 1 --out bad14 many.txt
+refused 2 "more than 99999; increase it" "too many shards" --length 3 --shard-bytes 1 --out bad14 many.txt
 refused 1 "cannot be created" "--out below a file" --out tiny.txt/shards tiny.txt
 tap_is "$(find . -path './bad*' -name index.h5 | wc -l)" 0 "none of them left an index"
 
