@@ -2,6 +2,7 @@
 #include "bench/bench_common.h"
 
 #include "backend/cpu/cpu_internal.h"
+#include "base/base_path.h"
 #include "base/base_progress.h"
 #include "base/base_version.h"
 
@@ -14,7 +15,7 @@
 
 struct bench_report {
     FILE *file; /* NULL: nothing is written */
-    char path[1024];
+    char path[FLM_PATH_BYTES];
 };
 
 static int by_size(const void *a, const void *b)
@@ -83,8 +84,7 @@ flm_status bench_report_create(const char *bench, const char *path, const flm_ba
     char text[32];
 
     if (!report) FLM_FAIL(FLM_E_NOMEM, "%s: out of memory (%zu bytes)", bench, sizeof *report);
-    if (snprintf(report->path, sizeof report->path, "%s", path) >= (int)sizeof report->path)
-        FLM_FAIL(FLM_E_USAGE, "%s: the name of the JSON file is too long", bench);
+    FLM_TRY(flm_path_format(report->path, "%s", path));
     if (*path && !(report->file = fopen(path, "w"))) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
     gmtime_r(&seconds, &utc);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);

@@ -5,14 +5,13 @@
  * figures with those of Hugging Face's tokenizers. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_common.h"
 
+#include "base/base_file.h"
 #include "base/base_options.h"
 #include "text/text_tokenizer.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 typedef struct options {
@@ -57,17 +56,10 @@ typedef struct work {
 static flm_status read_text(const char *path, work *w)
 {
     flm_status rc = FLM_OK;
-    FILE *file = fopen(path, "rb");
-    struct stat info;
 
-    if (!file || fstat(fileno(file), &info) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
-    w->bytes = (size_t)info.st_size;
-    w->text = malloc(w->bytes + 1);
-    if (!w->text) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for %zu bytes", path, w->bytes);
-    if (w->bytes == 0 || fread(w->text, 1, w->bytes, file) != w->bytes)
-        FLM_FAIL(FLM_E_IO, "%s: empty, or cannot be read completely", path);
+    FLM_TRY(flm_file_read(path, SIZE_MAX, &w->text, &w->bytes));
+    if (w->bytes == 0) FLM_FAIL(FLM_E_FORMAT, "%s: is empty", path);
 done:
-    if (file) fclose(file);
     return rc;
 }
 

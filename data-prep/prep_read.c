@@ -3,13 +3,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "prep_read.h"
 
+#include "base/base_file.h"
 #include "base/base_log.h"
 #include "base/base_progress.h"
 #include "prep_source.h"
 #include "text/text_lm1b.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,17 +34,12 @@ static flm_status find_container(const char *path, flm_container *container)
 {
     flm_status rc = FLM_OK;
     unsigned char head[FLM_CONTAINER_HEAD_BYTES];
-    ssize_t got;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t got = 0;
 
-    if (fd < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
-    do got = pread(fd, head, sizeof head, 0);
-    while (got < 0 && errno == EINTR);
-    if (got < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
-    FLM_TRY(flm_container_identify(path, path, head, (size_t)got, container));
+    FLM_TRY(flm_file_read_head(path, head, sizeof head, &got));
+    FLM_TRY(flm_container_identify(path, path, head, got, container));
     if (flm_source_name_ends_in(path, ".h5")) FLM_FAIL(FLM_E_FORMAT, "%s: an HDF5 file is not text", path);
 done:
-    if (fd >= 0) close(fd);
     return rc;
 }
 

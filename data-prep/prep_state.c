@@ -4,11 +4,12 @@
 #include "prep_corpus.h"
 
 #include "base/base_crc32c.h"
+#include "base/base_file.h"
+#include "base/base_path.h"
 #include "base/base_sha256.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,55 +19,17 @@
 #define RECORD ".flm-shard"
 #define COUNTS ".flm-shard.counts"
 
-enum { PATH_BYTES = 4096 };
-
-static flm_status join(const flm_prep_job *job, const char *name, char *path)
-{
-    if (snprintf(path, PATH_BYTES, "%s/%s", job->out, name) < PATH_BYTES) return FLM_OK;
-    return flm_err_raise(FLM_E_USAGE, __FILE__, __LINE__, "--out %.64s...: the path is too long", job->out);
-}
-
 /* Read a small file; *text is malloc'd, with a NUL after *bytes, and NULL if there is no such file. */
 static flm_status file_read(const char *path, char **text, size_t *bytes)
 {
     flm_status rc = FLM_OK;
     struct stat st;
-    FILE *file = fopen(path, "rbe");
-    char *read = NULL;
 
     *text = NULL;
-    if (!file && errno == ENOENT) goto done;
-    if (!file || fstat(fileno(file), &st) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_MISMATCH, "%s: not a regular file", path);
-    read = malloc((size_t)st.st_size + 1);
-    if (!read) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for %lld bytes", path, (long long)st.st_size);
-    *bytes = fread(read, 1, (size_t)st.st_size, file);
-    if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
-    read[*bytes] = '\0';
-    *text = read;
-    read = NULL;
+    if (stat(path, &st) != 0 && errno == ENOENT) goto done;
+    if (S_ISREG(st.st_mode) == 0) FLM_FAIL(FLM_E_MISMATCH, "%s: not a regular file", path);
+    FLM_TRY(flm_file_read(path, SIZE_MAX, text, bytes));
 done:
-    free(read);
-    if (file) fclose(file);
-    return rc;
-}
-
-/* Write a file atomically: under another name, synced, renamed. */
-static flm_status file_write(const char *path, const void *data, size_t bytes)
-{
-    flm_status rc = FLM_OK;
-    char fresh[PATH_BYTES + 8];
-    FILE *file;
-
-    snprintf(fresh, sizeof fresh, "%s.tmp", path);
-    file = fopen(fresh, "wbe");
-    if (!file) FLM_FAIL(FLM_E_IO, "%s: cannot be created: %s", fresh, strerror(errno));
-    if (fwrite(data, 1, bytes, file) != bytes || fflush(file) != 0 || fsync(fileno(file)) != 0)
-        FLM_FAIL(FLM_E_IO, "%s: cannot be written: %s", fresh, strerror(errno));
-    if (rename(fresh, path) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be renamed: %s", fresh, strerror(errno));
-done:
-    if (file) fclose(file);
-    if (rc != FLM_OK && file) unlink(fresh);
     return rc;
 }
 
@@ -158,20 +121,20 @@ done:
 flm_status flm_prep_state_open(const flm_prep_job *job, bool surveyed, flm_prep_state *state)
 {
     flm_status rc = FLM_OK;
-    char path[PATH_BYTES], *have = NULL, *want = NULL;
+    char path[FLM_PATH_BYTES], *have = NULL, *want = NULL;
     size_t bytes = 0;
     bool finished;
 
     FLM_TRY(record_make(job, surveyed, &want));
     if (mkdir(job->out, 0777) != 0 && errno != EEXIST)
         FLM_FAIL(FLM_E_IO, "--out %s: cannot be created: %s", job->out, strerror(errno));
-    FLM_TRY(join(job, "index.h5", path));
+    FLM_TRY(flm_path_join(path, job->out, "index.h5"));
     finished = access(path, F_OK) == 0;
-    FLM_TRY(join(job, RECORD, path));
+    FLM_TRY(flm_path_join(path, job->out, RECORD));
     FLM_TRY(file_read(path, &have, &bytes));
     if (have) FLM_TRY(record_compare(job, have, want));
     if (!finished || !have) FLM_TRY(check_directory(job, have != NULL));
-    if (surveyed && !have) FLM_TRY(file_write(path, want, strlen(want)));
+    if (surveyed && !have) FLM_TRY(flm_file_replace(path, want, strlen(want)));
     *state = finished ? FLM_PREP_FINISHED : FLM_PREP_BEGUN;
 done:
     free(want);
@@ -193,12 +156,12 @@ static size_t counts_words(const flm_prep_job *job)
 flm_status flm_prep_state_save_counts(const flm_prep_job *job)
 {
     flm_status rc = FLM_OK;
-    char path[PATH_BYTES];
+    char path[FLM_PATH_BYTES];
     const size_t words = counts_words(job), V = (size_t)job->info.vocabulary.V, groups = (size_t)job->groups;
     int64_t *all = calloc(words, sizeof *all);
 
     if (!all) FLM_FAIL(FLM_E_NOMEM, "no memory for the counts");
-    FLM_TRY(join(job, COUNTS, path));
+    FLM_TRY(flm_path_join(path, job->out, COUNTS));
     all[0] = COUNTS_MAGIC;
     all[1] = job->groups;
     all[2] = job->info.vocabulary.V;
@@ -207,7 +170,7 @@ flm_status flm_prep_state_save_counts(const flm_prep_job *job)
     memcpy(all + COUNTS_HEAD + V, job->group_ids, groups * sizeof *all);
     memcpy(all + COUNTS_HEAD + V + groups, job->group_checksums, groups * sizeof *all);
     all[words - 1] = flm_crc32c(0, all, (words - 1) * sizeof *all);
-    FLM_TRY(file_write(path, all, words * sizeof *all));
+    FLM_TRY(flm_file_replace(path, all, words * sizeof *all));
 done:
     free(all);
     return rc;
@@ -217,13 +180,13 @@ done:
 flm_status flm_prep_state_load_counts(flm_prep_job *job, bool *loaded)
 {
     flm_status rc = FLM_OK;
-    char path[PATH_BYTES], *text = NULL;
+    char path[FLM_PATH_BYTES], *text = NULL;
     size_t bytes = 0;
     const size_t words = counts_words(job), V = (size_t)job->info.vocabulary.V, groups = (size_t)job->groups;
     const int64_t *all;
 
     *loaded = false;
-    FLM_TRY(join(job, COUNTS, path));
+    FLM_TRY(flm_path_join(path, job->out, COUNTS));
     FLM_TRY(file_read(path, &text, &bytes));
     all = (const int64_t *)(void *)text;
     if (!text || bytes != words * sizeof *all || all[0] != COUNTS_MAGIC || all[1] != job->groups ||
@@ -247,9 +210,9 @@ done:
 flm_status flm_prep_state_remove_counts(const flm_prep_job *job)
 {
     flm_status rc = FLM_OK;
-    char path[PATH_BYTES];
+    char path[FLM_PATH_BYTES];
 
-    FLM_TRY(join(job, COUNTS, path));
+    FLM_TRY(flm_path_join(path, job->out, COUNTS));
     if (unlink(path) != 0 && errno != ENOENT) FLM_FAIL(FLM_E_IO, "%s: cannot be removed: %s", path, strerror(errno));
 done:
     return rc;

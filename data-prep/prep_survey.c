@@ -206,8 +206,7 @@ static void describe(flm_prep_job *job)
     snprintf(info->corpus, sizeof info->corpus, "%s", job->corpus);
     snprintf(info->documents, sizeof info->documents, "%s", flm_corpus_documents_name(job->documents));
     info->group_docs = job->group_docs;
-    snprintf(info->program_version, sizeof info->program_version, "%s (%.30s)", flm_version_string(),
-             flm_version_revision());
+    flm_version_describe(info->program_version, sizeof info->program_version);
     info->inputs = job->manifest;
     info->inputs_count = job->manifest_count;
 }

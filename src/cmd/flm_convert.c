@@ -1,4 +1,5 @@
 /* flm_convert.c - the program: published weights to the suite's files, and back. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_file.h"
 #include "base/base_options.h"
 #include "convert/convert.h"
 #include "io/io_h5.h"

@@ -1,6 +1,7 @@
 /* flm_inspect.c - what a file or folder of the suite is, and whether it is whole.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
+#include "base/base_path.h"
 #include "inspect/inspect.h"
 #include "io/io_schema.h"
 #include "process/process.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static const char *const no_yes[] = {"no", "yes", NULL};
 
@@ -23,7 +23,7 @@ static const flm_option table[] = {
 /* Whether a folder holds a name. */
 static bool holds(const char *directory, const char *name)
 {
-    char path[FLM_INSPECT_PATH_BYTES];
+    char path[FLM_PATH_BYTES];
     struct stat st;
     return snprintf(path, sizeof path, "%s/%s", directory, name) < (int)sizeof path && lstat(path, &st) == 0;
 }
@@ -31,7 +31,7 @@ static bool holds(const char *directory, const char *name)
 static flm_status inspect_directory(const char *path, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
-    char below[FLM_INSPECT_PATH_BYTES];
+    char below[FLM_PATH_BYTES];
 
     if (holds(path, "index.h5")) {
         FLM_TRY(flm_inspect_shards(path, options));
@@ -39,8 +39,7 @@ static flm_status inspect_directory(const char *path, const flm_inspect_options 
         FLM_TRY(flm_inspect_checkpoints(path, options));
     } else if (holds(path, "checkpoints") || holds(path, "config.ini")) {
         printf("%s: run directory\n", path);
-        if (snprintf(below, sizeof below, "%s/checkpoints", path) >= (int)sizeof below)
-            FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
+        FLM_TRY(flm_path_join(below, path, "checkpoints"));
         if (holds(path, "checkpoints")) FLM_TRY(flm_inspect_checkpoints(below, options));
     } else {
         FLM_FAIL(
@@ -56,8 +55,8 @@ done:
 static flm_status inspect_file(const char *path, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
-    const char *kind = NULL, *slash = strrchr(path, '/');
-    char directory[FLM_INSPECT_PATH_BYTES];
+    const char *kind = NULL;
+    char directory[FLM_PATH_BYTES];
 
     FLM_TRY(flm_schema_kind(path, &kind));
     if (strcmp(kind, "checkpoint") == 0) {
@@ -67,9 +66,7 @@ static flm_status inspect_file(const char *path, const flm_inspect_options *opti
     } else if (strcmp(kind, "shard") == 0) {
         FLM_TRY(flm_inspect_shard(path, options));
     } else { /* an index speaks for its folder */
-        if (snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".") >=
-            (int)sizeof directory)
-            FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
+        FLM_TRY(flm_path_directory(directory, path));
         FLM_TRY(flm_inspect_shards(directory, options));
     }
 done:

@@ -4,9 +4,7 @@
 
 #include "backend/backend_tensor.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -75,19 +73,6 @@ void flm_external_widen(flm_external_dtype dtype, const void *from, int64_t coun
         for (int64_t i = 0; i < count; i++) to[i] = half_value(x[i]);
 }
 
-/* The first bytes of a file; what is not there is zero. */
-static flm_status head_read(const char *path, unsigned char head[4])
-{
-    flm_status rc = FLM_OK;
-    int fd = -1;
-    memset(head, 0, 4);
-    FLM_TRY(flm_io_open(path, O_RDONLY, &fd));
-    if (pread(fd, head, 4, 0) < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read", path);
-done:
-    if (fd >= 0) close(fd);
-    return rc;
-}
-
 flm_status flm_external_open(const char *path, flm_external **out)
 {
     flm_status rc = FLM_OK;
@@ -95,9 +80,8 @@ flm_status flm_external_open(const char *path, flm_external **out)
     flm_external *f = calloc(1, sizeof *f);
 
     if (!f) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
-    if (snprintf(f->path, sizeof f->path, "%s", path) >= (int)sizeof f->path)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
-    FLM_TRY(head_read(path, head));
+    FLM_TRY(flm_path_format(f->path, "%s", path));
+    FLM_TRY(flm_file_read_head(path, head, sizeof head, NULL));
     if (memcmp(head, "PK\3\4", 4) == 0)
         FLM_TRY(flm_torch_open(f));
     else if (memcmp(head, "\x80\2", 2) == 0 && head[2] != 0)

@@ -2,13 +2,14 @@
 #ifndef FLM_CONVERT_EXTERNAL_INTERNAL_H
 #define FLM_CONVERT_EXTERNAL_INTERNAL_H
 
+#include "base/base_file.h"
+#include "base/base_path.h"
 #include "convert/convert_external.h"
-#include "io/io_internal.h"
 
 #include <jansson.h>
 
 struct flm_external {
-    char path[FLM_IO_PATH_BYTES];
+    char path[FLM_PATH_BYTES];
     flm_external_tensor *tensors; /* [count] */
     int count, capacity;
     json_t *metadata; /* NULL, or an object of texts */

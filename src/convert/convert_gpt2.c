@@ -1,4 +1,5 @@
 /* convert_gpt2.c - GPT-2 as Hugging Face publishes it. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_path.h"
 #include "convert/convert.h"
 #include "score/score_gpt2.h"
 
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, END_OF_TEXT = 50256 };
+enum { END_OF_TEXT = 50256 };
 
 typedef struct gpt2_import {
     flm_gpt2_shape shape;
@@ -152,16 +153,15 @@ flm_status flm_convert_gpt2(const char *directory, const char *out)
 {
     static const char *const files[] = {"model.safetensors", "model.safetensors.index.json"};
     flm_status rc = FLM_OK;
-    char path[PATH_BYTES];
+    char path[FLM_PATH_BYTES];
     gpt2_import g = {.from = NULL};
     flm_checkpoint_info info = {.kind = "gpt2", .vocabulary = {.name = "gpt2"}};
     const flm_setting setting = {"source", directory};
 
-    if (strlen(directory) > PATH_BYTES - 64) FLM_FAIL(FLM_E_USAGE, "%.200s...: the path is too long", directory);
-    snprintf(path, sizeof path, "%s/config.json", directory);
+    FLM_TRY(flm_path_join(path, directory, "config.json"));
     FLM_TRY(config_read(path, &g.shape));
-    snprintf(path, sizeof path, "%s/%s", directory, files[0]);
-    if (access(path, F_OK) != 0) snprintf(path, sizeof path, "%s/%s", directory, files[1]);
+    FLM_TRY(flm_path_join(path, directory, files[0]));
+    if (access(path, F_OK) != 0) FLM_TRY(flm_path_join(path, directory, files[1]));
     if (access(path, F_OK) != 0) FLM_FAIL(FLM_E_IO, "%s: has neither %s nor %s", directory, files[0], files[1]);
     FLM_TRY(flm_external_open(path, &g.from));
     FLM_TRY(weights_match(&g, path));

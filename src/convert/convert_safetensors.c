@@ -148,17 +148,17 @@ static flm_status file_open(flm_external *f, const char *path)
     f->file[part] = strdup(path);
     f->files++;
     if (!f->file[part]) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
-    FLM_TRY(flm_io_open(path, O_RDONLY | O_NONBLOCK, &f->fd[part]));
+    FLM_TRY(flm_file_open(path, O_RDONLY | O_NONBLOCK, &f->fd[part]));
     if (fstat(f->fd[part], &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
     if (st.st_size < 8) FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file: %lld bytes", path, (long long)st.st_size);
-    FLM_TRY(flm_io_read_at(f->fd[part], path, &length, sizeof length, 0));
+    FLM_TRY(flm_file_read_at(f->fd[part], path, &length, sizeof length, 0));
     if (length > HEADER_MAX || length > (uint64_t)st.st_size - 8)
         FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file, or truncated: a header of %" PRIu64 " bytes in %lld", path,
                  length, (long long)st.st_size);
     text = malloc((size_t)length + 1);
     if (!text) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its header", path);
-    FLM_TRY(flm_io_read_at(f->fd[part], path, text, (size_t)length, 8));
+    FLM_TRY(flm_file_read_at(f->fd[part], path, text, (size_t)length, 8));
     if (length == 0 || text[0] != '{')
         FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file: it has no JSON header", path);
     header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
@@ -174,13 +174,11 @@ done:
 static flm_status shard_open(flm_external *f, const char *name)
 {
     flm_status rc = FLM_OK;
-    char path[FLM_IO_PATH_BYTES];
-    const char *slash = strrchr(f->path, '/');
+    char directory[FLM_PATH_BYTES], path[FLM_PATH_BYTES];
     if (!name[0] || strchr(name, '/') || name[0] == '.')
         FLM_FAIL(FLM_E_FORMAT, "%s: \"%.80s\" is no name of a file beside it", f->path, name);
-    if (snprintf(path, sizeof path, "%.*s%s", slash ? (int)(slash - f->path) + 1 : 0, f->path, name) >=
-        (int)sizeof path)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", f->path);
+    FLM_TRY(flm_path_directory(directory, f->path));
+    FLM_TRY(flm_path_join(path, directory, name));
     for (int i = 0; i < f->files; i++)
         if (strcmp(f->file[i], path) == 0) goto done;
     if (f->files == 1000) FLM_FAIL(FLM_E_FORMAT, "%s: names more than 1000 files", f->path);
@@ -261,6 +259,6 @@ done:
 
 flm_status flm_safetensors_read(flm_external *f, const flm_external_tensor *t, void *data)
 {
-    return flm_io_read_at(f->fd[t->part], f->file[t->part], data,
-                          (size_t)(t->elements * flm_external_element_size(t->dtype)), t->offset);
+    return flm_file_read_at(f->fd[t->part], f->file[t->part], data,
+                            (size_t)(t->elements * flm_external_element_size(t->dtype)), t->offset);
 }

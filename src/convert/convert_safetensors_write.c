@@ -5,11 +5,9 @@
 #include "convert/convert_external.h"
 #include "io/io_checkpoint_internal.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,8 +18,7 @@ static flm_status begin(const char *path, const flm_checkpoint_dataset *datasets
 {
     flm_status rc = FLM_OK;
     *max = 0;
-    if (snprintf(temporary, FLM_IO_PATH_BYTES, "%s.tmp", path) >= FLM_IO_PATH_BYTES)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
+    FLM_TRY(flm_path_format(temporary, "%s.tmp", path));
     if (count < 1) FLM_FAIL(FLM_E_ARG, "%s: there are no tensors to write", path);
     for (int i = 0; i < count; i++) {
         int64_t bytes = sizeof(float);
@@ -32,19 +29,6 @@ static flm_status begin(const char *path, const flm_checkpoint_dataset *datasets
             FLM_FAIL(FLM_E_ARG, "%s: has %d axes", datasets[i].name, datasets[i].ndim);
         if (flm_checkpoint_elements(&datasets[i]) > *max) *max = flm_checkpoint_elements(&datasets[i]);
     }
-done:
-    return rc;
-}
-
-static flm_status finish(int *fd, const char *temporary, const char *path)
-{
-    flm_status rc = FLM_OK;
-    char directory[FLM_IO_PATH_BYTES];
-    const char *slash = strrchr(path, '/');
-    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    FLM_TRY(flm_io_sync_close(fd, temporary));
-    FLM_TRY(flm_io_rename(temporary, path));
-    FLM_TRY(flm_io_sync_directory(directory));
 done:
     return rc;
 }
@@ -90,7 +74,7 @@ flm_status flm_safetensors_write(const char *path, const flm_checkpoint_dataset 
                                  void *context)
 {
     flm_status rc = FLM_OK;
-    char temporary[FLM_IO_PATH_BYTES] = "", *header = NULL;
+    char temporary[FLM_PATH_BYTES] = "", *header = NULL;
     float *data = NULL;
     size_t header_bytes = 0;
     int64_t max, at;
@@ -101,18 +85,18 @@ flm_status flm_safetensors_write(const char *path, const flm_checkpoint_dataset 
     FLM_TRY(header_make(datasets, count, metadata, metadata_count, &header, &header_bytes));
     data = malloc((size_t)max * sizeof *data);
     if (!data) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a tensor of %" PRId64 " elements", path, max);
-    FLM_TRY(flm_io_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, &fd));
+    FLM_TRY(flm_file_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, &fd));
     length = header_bytes;
-    FLM_TRY(flm_io_write_at(fd, temporary, &length, sizeof length, 0));
-    FLM_TRY(flm_io_write_at(fd, temporary, header, header_bytes, sizeof length));
+    FLM_TRY(flm_file_write_at(fd, temporary, &length, sizeof length, 0));
+    FLM_TRY(flm_file_write_at(fd, temporary, header, header_bytes, sizeof length));
     at = (int64_t)(sizeof length + header_bytes);
     for (int i = 0; i < count; i++) {
         const size_t bytes = (size_t)flm_checkpoint_elements(&datasets[i]) * sizeof *data;
         FLM_TRY(source(context, i, data));
-        FLM_TRY(flm_io_write_at(fd, temporary, data, bytes, at));
+        FLM_TRY(flm_file_write_at(fd, temporary, data, bytes, at));
         at += (int64_t)bytes;
     }
-    FLM_TRY(finish(&fd, temporary, path));
+    FLM_TRY(flm_file_commit(&fd, temporary, path));
 done:
     if (fd >= 0) close(fd);
     if (rc != FLM_OK && temporary[0]) unlink(temporary);
@@ -144,7 +128,7 @@ flm_status flm_checkpoint_write_file(const char *path, const flm_checkpoint_info
                                      flm_tensor_source source, void *context)
 {
     flm_status rc = FLM_OK;
-    char temporary[FLM_IO_PATH_BYTES] = "";
+    char temporary[FLM_PATH_BYTES] = "";
     float *data = NULL;
     uint32_t *sums = NULL, **of = NULL;
     int64_t *offset = NULL, max, blocks = 0;
@@ -161,13 +145,13 @@ flm_status flm_checkpoint_write_file(const char *path, const flm_checkpoint_info
         of[i] = i == 0 ? sums : of[i - 1] + flm_checkpoint_blocks(&datasets[i - 1]);
     FLM_TRY(sums_make(datasets, datasets_count, source, context, data, of));
     FLM_TRY(flm_checkpoint_lay_out(temporary, info, settings, settings_count, datasets, datasets_count, of, offset));
-    FLM_TRY(flm_io_open(temporary, O_WRONLY, &fd));
+    FLM_TRY(flm_file_open(temporary, O_WRONLY, &fd));
     for (int i = 0; i < datasets_count; i++) {
         FLM_TRY(source(context, i, data));
-        FLM_TRY(flm_io_write_at(fd, temporary, data, (size_t)flm_checkpoint_elements(&datasets[i]) * sizeof *data,
-                                offset[i]));
+        FLM_TRY(flm_file_write_at(fd, temporary, data, (size_t)flm_checkpoint_elements(&datasets[i]) * sizeof *data,
+                                  offset[i]));
     }
-    FLM_TRY(finish(&fd, temporary, path));
+    FLM_TRY(flm_file_commit(&fd, temporary, path));
 done:
     if (fd >= 0) close(fd);
     if (rc != FLM_OK && temporary[0]) unlink(temporary);

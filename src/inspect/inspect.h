@@ -6,8 +6,6 @@
 
 #include "io/io_checkpoint.h"
 
-enum { FLM_INSPECT_PATH_BYTES = 4096 };
-
 typedef struct flm_inspect_options {
     int verify;   /* 0 or 1 */
     int64_t rows; /* to print, decoded; 0: none */

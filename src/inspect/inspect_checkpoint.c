@@ -1,4 +1,5 @@
 /* inspect_checkpoint.c - checkpoints and the folders they stand in. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_path.h"
 #include "inspect/inspect.h"
 
 #include <dirent.h>
@@ -50,12 +51,11 @@ flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_opti
 {
     flm_status rc = FLM_OK;
     struct dirent **entries = NULL;
-    char path[FLM_INSPECT_PATH_BYTES], target[256] = "";
+    char path[FLM_PATH_BYTES], target[256] = "";
     int count = scandir(directory, &entries, is_checkpoint, alphasort);
 
     if (count < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be listed: %s", directory, strerror(errno));
-    if (snprintf(path, sizeof path, "%s/latest", directory) >= (int)sizeof path)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", directory);
+    FLM_TRY(flm_path_join(path, directory, "latest"));
     printf("%s: %d checkpoint%s", directory, count, count == 1 ? "" : "s");
     if (readlink(path, target, sizeof target - 1) > 0) {
         printf(", latest is %s", target);
@@ -66,8 +66,7 @@ flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_opti
     }
     putchar('\n');
     for (int i = 0; i < count; i++) {
-        if (snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name) >= (int)sizeof path)
-            FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", directory);
+        FLM_TRY(flm_path_join(path, directory, entries[i]->d_name));
         FLM_TRY(flm_inspect_checkpoint(path, options));
     }
 done:

@@ -1,12 +1,13 @@
 /* inspect_rows.c - files of token rows: shards, shard directories, samples. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
+#include "base/base_file.h"
+#include "base/base_path.h"
 #include "inspect/inspect.h"
 #include "io/io_samples.h"
 #include "io/io_schema.h"
 #include "io/io_shard.h"
 #include "text/text_tokenizer.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -116,23 +117,6 @@ typedef struct shard_file {
     int64_t n, L, tokens, checksums, element; /* offsets and bytes */
 } shard_file;
 
-static flm_status pread_whole(const shard_file *s, void *data, int64_t bytes, int64_t offset)
-{
-    flm_status rc = FLM_OK;
-
-    for (char *p = data; bytes > 0;) {
-        ssize_t got = pread(s->fd, p, (size_t)bytes, offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0)
-            FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", s->path, got < 0 ? strerror(errno) : "it ends too soon");
-        p += got;
-        bytes -= got;
-        offset += got;
-    }
-done:
-    return rc;
-}
-
 static flm_status shard_open(const char *path, shard_file *s)
 {
     flm_status rc = FLM_OK;
@@ -154,8 +138,7 @@ static flm_status shard_open(const char *path, shard_file *s)
     s->n = dim[0];
     s->L = dim[1];
     s->element = s->n > 0 && s->L > 0 ? size / s->n / s->L : 4;
-    s->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (s->fd < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    FLM_TRY(flm_file_open(path, O_RDONLY, &s->fd));
 done:
     flm_h5_close(&dataset);
     flm_h5_close(&root);
@@ -170,8 +153,8 @@ static flm_status shard_row(const shard_file *s, int64_t i, void *raw, int32_t *
     const int64_t bytes = s->L * s->element;
     uint32_t sum;
 
-    FLM_TRY(pread_whole(s, raw, bytes, s->tokens + i * bytes));
-    FLM_TRY(pread_whole(s, &sum, sizeof sum, s->checksums + i * (int64_t)sizeof sum));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, raw, (size_t)bytes, s->tokens + i * bytes));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, &sum, sizeof sum, s->checksums + i * (int64_t)sizeof sum));
     if (flm_crc32c(0, raw, (size_t)bytes) != sum)
         FLM_FAIL(FLM_E_CHECKSUM, "%s: row %" PRId64 " does not fit its checksum", s->path, i);
     for (int64_t l = 0; l < s->L; l++) {
@@ -249,11 +232,10 @@ flm_status flm_inspect_shards(const char *directory, const flm_inspect_options *
     flm_status rc = FLM_OK;
     hid_t file = H5I_INVALID_HID, splits = H5I_INVALID_HID;
     H5G_info_t info;
-    char path[FLM_INSPECT_PATH_BYTES], name[NAME_BYTES];
+    char path[FLM_PATH_BYTES], name[NAME_BYTES];
     int64_t bytes;
 
-    if (snprintf(path, sizeof path, "%s/index.h5", directory) >= (int)sizeof path)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", directory);
+    FLM_TRY(flm_path_join(path, directory, "index.h5"));
     printf("%s: shard directory\n", directory);
     FLM_TRY(flm_inspect_structure(path, "index"));
     FLM_TRY(flm_schema_open(path, "index", &file, &bytes));

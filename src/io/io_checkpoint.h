@@ -9,16 +9,9 @@
 #define FLM_IO_CHECKPOINT_H
 
 #include "comm/comm.h"
+#include "io/io_vocabulary.h"
 
 enum { FLM_NAME_BYTES = 96, FLM_LINEAGE_BYTES = 2304 };
-
-/* What tokens mean; the same record stands in shards, checkpoints and samples files. */
-typedef struct flm_vocabulary {
-    char name[32];   /* "bytes", "gpt2", "bert-base-uncased" */
-    char sha256[65]; /* of the vocabulary file, lower-case hex; of the name for "bytes" */
-    int64_t V;       /* vocabulary size, padding ids included */
-    int64_t begin_id, end_id;
-} flm_vocabulary;
 
 typedef struct flm_setting {
     const char *name, *value;

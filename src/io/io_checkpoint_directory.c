@@ -75,7 +75,7 @@ done:
 
 int64_t flm_checkpoint_latest(const char *directory)
 {
-    char path[FLM_IO_PATH_BYTES], target[FLM_CHECKPOINT_NAME_BYTES + 1];
+    char path[FLM_PATH_BYTES], target[FLM_CHECKPOINT_NAME_BYTES + 1];
     ssize_t length;
 
     if (snprintf(path, sizeof path, "%s/%s", directory, LATEST) >= (int)sizeof path) return -1;
@@ -88,7 +88,7 @@ int64_t flm_checkpoint_latest(const char *directory)
 /* Removes one name of a directory; a failure is a warning: what is left over costs room, not safety. */
 static void remove_name(const char *directory, const char *name)
 {
-    char path[FLM_IO_PATH_BYTES];
+    char path[FLM_PATH_BYTES];
 
     if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path) return;
     if (unlink(path) != 0 && errno != ENOENT) flm_log(FLM_LOG_WARN, "%s: cannot be removed: %s", path, strerror(errno));
@@ -113,19 +113,19 @@ flm_status flm_checkpoint_publish(const char *directory, int64_t step)
 {
     flm_status rc = FLM_OK;
     char name[FLM_CHECKPOINT_NAME_BYTES], temporary[FLM_CHECKPOINT_NAME_BYTES];
-    char from[FLM_IO_PATH_BYTES], to[FLM_IO_PATH_BYTES], link[FLM_IO_PATH_BYTES], latest[FLM_IO_PATH_BYTES];
+    char from[FLM_PATH_BYTES], to[FLM_PATH_BYTES], link[FLM_PATH_BYTES], latest[FLM_PATH_BYTES];
 
     flm_checkpoint_name(step, name);
     flm_checkpoint_temporary(step, temporary);
-    FLM_TRY(flm_io_join(from, directory, temporary));
-    FLM_TRY(flm_io_join(to, directory, name));
-    FLM_TRY(flm_io_join(link, directory, LATEST_TEMPORARY));
-    FLM_TRY(flm_io_join(latest, directory, LATEST));
+    FLM_TRY(flm_path_join(from, directory, temporary));
+    FLM_TRY(flm_path_join(to, directory, name));
+    FLM_TRY(flm_path_join(link, directory, LATEST_TEMPORARY));
+    FLM_TRY(flm_path_join(latest, directory, LATEST));
     if (symlink(name, link) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be made: %s", link, strerror(errno));
-    FLM_TRY(flm_io_rename(from, to));
-    FLM_TRY(flm_io_sync_directory(directory)); /* the file has its name before `latest` says so */
-    FLM_TRY(flm_io_rename(link, latest));
-    FLM_TRY(flm_io_sync_directory(directory));
+    FLM_TRY(flm_file_rename(from, to));
+    FLM_TRY(flm_file_sync_directory(directory)); /* the file has its name before `latest` says so */
+    FLM_TRY(flm_file_rename(link, latest));
+    FLM_TRY(flm_file_sync_directory(directory));
 done:
     if (rc != FLM_OK) remove_name(directory, LATEST_TEMPORARY);
     return rc;

@@ -1,10 +1,8 @@
 /* io_checkpoint_layout.c - a checkpoint's structure, written by one rank through HDF5 before any data are.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_version.h"
 #include "io/io_checkpoint_internal.h"
 #include "io/io_schema.h"
-
-#include <stdio.h>
-#include <string.h>
 
 int64_t flm_checkpoint_elements(const flm_checkpoint_dataset *dataset)
 {
@@ -23,14 +21,14 @@ static flm_status attributes_write(hid_t file, const flm_checkpoint_info *info)
     hid_t root = H5I_INVALID_HID, progress = H5I_INVALID_HID;
     char version[sizeof info->program_version];
 
-    flm_io_program_version(version, sizeof version);
+    flm_version_describe(version, sizeof version);
     FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
     FLM_TRY(flm_h5_set_string(root, "format", "flm-checkpoint"));
     FLM_TRY(flm_h5_set_i64(root, "format_version", 1));
     FLM_TRY(flm_h5_set_string(root, "program_version", version));
     FLM_TRY(flm_h5_set_string(root, "kind", info->kind));
     FLM_TRY(flm_h5_set_string(root, "parent", info->lineage));
-    FLM_TRY(flm_io_set_vocabulary(root, &info->vocabulary));
+    FLM_TRY(flm_vocabulary_write(root, &info->vocabulary));
     FLM_TRY(flm_h5_set_i64(root, "L", info->L));
     FLM_TRY(flm_h5_set_i64(root, "d", info->d));
     FLM_TRY(flm_h5_set_i64(root, "H", info->H));

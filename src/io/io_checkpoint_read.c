@@ -20,7 +20,7 @@ typedef struct place {
 } place;
 
 struct flm_checkpoint {
-    char path[FLM_IO_PATH_BYTES];
+    char path[FLM_PATH_BYTES];
     int fd;
     flm_checkpoint_info info;
     flm_checkpoint_dataset *datasets; /* [count] */
@@ -39,7 +39,7 @@ static flm_status info_read(hid_t file, flm_checkpoint_info *info)
     FLM_TRY(flm_h5_get_string(root, "program_version", info->program_version, sizeof info->program_version));
     FLM_TRY(flm_h5_get_string(root, "kind", info->kind, sizeof info->kind));
     FLM_TRY(flm_h5_get_string(root, "parent", info->lineage, sizeof info->lineage));
-    FLM_TRY(flm_io_get_vocabulary(root, &info->vocabulary));
+    FLM_TRY(flm_vocabulary_read(root, &info->vocabulary));
     FLM_TRY(flm_h5_get_i64(root, "L", &info->L));
     FLM_TRY(flm_h5_get_i64(root, "d", &info->d));
     FLM_TRY(flm_h5_get_i64(root, "H", &info->H));
@@ -171,11 +171,10 @@ flm_status flm_checkpoint_open(const char *path, flm_checkpoint **out)
 
     if (!c) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
     c->fd = -1;
-    if (snprintf(c->path, sizeof c->path, "%s", path) >= (int)sizeof c->path)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
+    FLM_TRY(flm_path_format(c->path, "%s", path));
     FLM_TRY(flm_schema_open(path, "checkpoint", &file, &bytes));
     FLM_TRY(structure_read(file, bytes, c));
-    FLM_TRY(flm_io_open(path, O_RDONLY, &c->fd));
+    FLM_TRY(flm_file_open(path, O_RDONLY, &c->fd));
     *out = c;
     c = NULL;
 done:
@@ -232,7 +231,7 @@ static flm_status block_read(const flm_checkpoint *c, int i, int64_t block, char
     uint32_t crc;
 
     *bytes = p->bytes - begin < FLM_IO_BLOCK_BYTES ? p->bytes - begin : FLM_IO_BLOCK_BYTES;
-    FLM_TRY(flm_io_read_at(c->fd, c->path, data, (size_t)*bytes, p->offset + begin));
+    FLM_TRY(flm_file_read_at(c->fd, c->path, data, (size_t)*bytes, p->offset + begin));
     crc = flm_crc32c(0, data, (size_t)*bytes);
     if (crc != p->sums[block])
         FLM_FAIL(FLM_E_CHECKSUM, "%s: %s: block %" PRId64 " has checksum %08" PRIx32 ", must have %08" PRIx32, c->path,

@@ -59,11 +59,11 @@ done:
 static flm_status open_whole(flm_comm *comm, const char *directory, int64_t step, flm_checkpoint **out)
 {
     flm_status rc = FLM_OK, local;
-    char name[FLM_CHECKPOINT_NAME_BYTES], path[FLM_IO_PATH_BYTES];
+    char name[FLM_CHECKPOINT_NAME_BYTES], path[FLM_PATH_BYTES];
     flm_checkpoint *c = NULL;
 
     flm_checkpoint_name(step, name);
-    local = flm_io_join(path, directory, name);
+    local = flm_path_join(path, directory, name);
     if (local == FLM_OK) local = flm_checkpoint_open(path, &c);
     FLM_TRY(flm_comm_agree(comm, local));
     FLM_TRY(flm_comm_agree(comm, flm_checkpoint_verify_share(c, flm_comm_rank(comm), flm_comm_size(comm))));

@@ -23,7 +23,7 @@ typedef struct piece {
 
 typedef struct writing {
     const char *directory;
-    char path[FLM_IO_PATH_BYTES]; /* the temporary file */
+    char path[FLM_PATH_BYTES]; /* the temporary file */
     const flm_checkpoint_dataset *datasets;
     int datasets_count;
     const flm_checkpoint_slice *slices;
@@ -116,7 +116,7 @@ static flm_status prepare(writing *w, int64_t step)
 
     FLM_TRY(arguments_check(w, step));
     flm_checkpoint_temporary(step, name);
-    FLM_TRY(flm_io_join(w->path, w->directory, name));
+    FLM_TRY(flm_path_join(w->path, w->directory, name));
     w->first_block = calloc((size_t)w->datasets_count + 1, sizeof *w->first_block);
     w->offset = calloc((size_t)w->datasets_count, sizeof *w->offset);
     if (!w->first_block || !w->offset) FLM_FAIL(FLM_E_NOMEM, "no memory for the table of a checkpoint");
@@ -222,7 +222,7 @@ static flm_status lay_out(writing *w, const flm_checkpoint_info *info, const flm
     if (mkdir(w->directory, 0777) != 0 && errno != EEXIST)
         FLM_FAIL(FLM_E_IO, "%s: cannot be made: %s", w->directory, strerror(errno));
     flm_checkpoint_sweep(w->directory);
-    FLM_TRY(flm_io_reserve(w->path, file_bytes(w, settings, settings_count)));
+    FLM_TRY(flm_file_reserve(w->path, file_bytes(w, settings, settings_count)));
     FLM_TRY(
         flm_checkpoint_lay_out(w->path, info, settings, settings_count, w->datasets, w->datasets_count, of, w->offset));
 done:
@@ -263,7 +263,7 @@ static flm_status slices_write(const writing *w)
     flm_status rc = FLM_OK;
     int fd = -1;
 
-    FLM_TRY(flm_io_open(w->path, O_WRONLY, &fd));
+    FLM_TRY(flm_file_open(w->path, O_WRONLY, &fd));
     for (int i = 0; i < w->slices_count; i++) {
         const flm_checkpoint_slice *s = &w->slices[i];
         const int64_t to = w->offset[s->dataset] + s->first * (int64_t)sizeof(float);
@@ -273,10 +273,10 @@ static flm_status slices_write(const writing *w)
             const int64_t n = bytes - at < max ? bytes - at : max;
             const char *data = NULL;
             FLM_TRY(slice_bytes(w, s, at, n, &data));
-            FLM_TRY(flm_io_write_at(fd, w->path, data, (size_t)n, to + at));
+            FLM_TRY(flm_file_write_at(fd, w->path, data, (size_t)n, to + at));
         }
     }
-    FLM_TRY(flm_io_sync_close(&fd, w->path));
+    FLM_TRY(flm_file_sync_close(&fd, w->path));
 done:
     if (fd >= 0) close(fd);
     return rc;

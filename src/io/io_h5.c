@@ -1,13 +1,15 @@
 /* io_h5.c - see io_h5.h. SPDX-License-Identifier: Apache-2.0 */
 #include "io/io_h5.h"
 
+#include "base/base_file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
 void flm_h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
@@ -62,12 +64,11 @@ done:
 flm_status flm_h5_detect(const char *path, bool *hdf5)
 {
     flm_status rc = FLM_OK;
-    char head[8] = "";
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || read(fd, head, sizeof head) < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
-    *hdf5 = memcmp(head, "\x89HDF\r\n\x1a\n", 8) == 0;
+    unsigned char head[sizeof signature];
+
+    FLM_TRY(flm_file_read_head(path, head, sizeof head, NULL));
+    *hdf5 = memcmp(head, signature, sizeof signature) == 0;
 done:
-    if (fd >= 0) close(fd);
     return rc;
 }
 
@@ -91,20 +92,15 @@ done:
  * Source: HDF5 File Format Specification 3.0, II.A, superblock versions 2 and 3. */
 static flm_status check_head(const char *path, int64_t *bytes)
 {
-    static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
     flm_status rc = FLM_OK;
     unsigned char head[48] = {0};
     struct stat st;
-    ssize_t got;
+    size_t got = 0;
     uint64_t end = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-    if (fd < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
-    if (fstat(fd, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (stat(path, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
-    do got = pread(fd, head, sizeof head, 0);
-    while (got < 0 && errno == EINTR);
-    if (got < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    FLM_TRY(flm_file_read_head(path, head, sizeof head, &got));
     if (got < 8 || memcmp(head, signature, sizeof signature) != 0)
         FLM_FAIL(FLM_E_FORMAT, "%s: is not an HDF5 file", path);
     if (head[8] < 2 || head[8] > 3 || head[9] != 8 || head[10] != 8)
@@ -116,7 +112,6 @@ static flm_status check_head(const char *path, int64_t *bytes)
                  (unsigned long long)end);
     *bytes = st.st_size;
 done:
-    if (fd >= 0) close(fd);
     return rc;
 }
 

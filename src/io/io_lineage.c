@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +17,11 @@ flm_status flm_checkpoint_find(const char *given, char *path)
     static const char *const inside[] = {"", "/checkpoints/latest", "/latest"};
     flm_status rc = FLM_OK;
     struct stat status;
-    char *real = NULL, tried[FLM_IO_PATH_BYTES];
+    char *real = NULL, tried[FLM_PATH_BYTES];
 
     if (stat(given, &status) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", given, strerror(errno));
     for (size_t i = S_ISDIR(status.st_mode) ? 1 : 0; i < sizeof inside / sizeof inside[0] && !real; i++) {
-        if (snprintf(tried, sizeof tried, "%s%s", given, inside[i]) >= (int)sizeof tried)
-            FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", given);
+        FLM_TRY(flm_path_format(tried, "%s%s", given, inside[i]));
         real = realpath(tried, NULL);
         if (!real && (errno != ENOENT || lstat(tried, &status) == 0))
             FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", tried, strerror(errno == 0 ? ENOENT : errno));
@@ -54,12 +52,12 @@ flm_status flm_lineage_hash(const char *path, char *sha256)
     int fd = -1;
 
     if (!block) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
-    FLM_TRY(flm_io_open(path, O_RDONLY, &fd));
+    FLM_TRY(flm_file_open(path, O_RDONLY, &fd));
     if (fstat(fd, &status) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
     FLM_TRY(flm_sha256_begin(&sum));
     for (int64_t at = 0; at < status.st_size; at += FLM_IO_BLOCK_BYTES) {
         const int64_t left = status.st_size - at, bytes = left < FLM_IO_BLOCK_BYTES ? left : FLM_IO_BLOCK_BYTES;
-        FLM_TRY(flm_io_read_at(fd, path, block, (size_t)bytes, at));
+        FLM_TRY(flm_file_read_at(fd, path, block, (size_t)bytes, at));
         FLM_TRY(flm_sha256_add(sum, block, (size_t)bytes));
     }
     FLM_TRY(flm_sha256_end(&sum, sha256));

@@ -63,9 +63,9 @@ static flm_status rows_read(const flm_samples *s, int group, int64_t first, int6
     flm_status rc = FLM_OK;
     const int64_t row = s->info.L * (int64_t)sizeof *ids;
 
-    FLM_TRY(flm_io_read_at(s->fd, s->path, ids, (size_t)(count * row), s->tokens[group] + first * row));
-    FLM_TRY(flm_io_read_at(s->fd, s->path, sums, (size_t)count * sizeof *sums,
-                           s->checksums[group] + first * (int64_t)sizeof *sums));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, ids, (size_t)(count * row), s->tokens[group] + first * row));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, sums, (size_t)count * sizeof *sums,
+                             s->checksums[group] + first * (int64_t)sizeof *sums));
 done:
     return rc;
 }
@@ -108,10 +108,10 @@ flm_status flm_samples_write(flm_samples *samples, int64_t steps, int64_t first,
     sums = malloc(((size_t)count + 1) * sizeof *sums);
     if (!sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the checksums of %" PRId64 " rows", samples->path, count);
     for (int64_t i = 0; i < count; i++) sums[i] = flm_crc32c(0, ids + i * L, (size_t)row);
-    FLM_TRY(
-        flm_io_write_at(samples->fd, samples->path, ids, (size_t)(count * row), samples->tokens[group] + first * row));
-    FLM_TRY(flm_io_write_at(samples->fd, samples->path, sums, (size_t)count * sizeof *sums,
-                            samples->checksums[group] + first * (int64_t)sizeof *sums));
+    FLM_TRY(flm_file_write_at(samples->fd, samples->path, ids, (size_t)(count * row),
+                              samples->tokens[group] + first * row));
+    FLM_TRY(flm_file_write_at(samples->fd, samples->path, sums, (size_t)count * sizeof *sums,
+                              samples->checksums[group] + first * (int64_t)sizeof *sums));
 done:
     free(sums);
     return rc;
@@ -216,7 +216,7 @@ flm_status flm_samples_close(flm_samples **samples)
 
     if (!s) return FLM_OK;
     *samples = NULL;
-    if (s->fd >= 0 && s->write) rc = flm_io_sync_close(&s->fd, s->path);
+    if (s->fd >= 0 && s->write) rc = flm_file_sync_close(&s->fd, s->path);
     if (s->fd >= 0) close(s->fd);
     free(s->steps);
     free(s->tokens);

@@ -6,7 +6,8 @@
 #ifndef FLM_IO_SAMPLES_H
 #define FLM_IO_SAMPLES_H
 
-#include "io/io_checkpoint.h"
+#include "comm/comm.h"
+#include "io/io_vocabulary.h"
 
 typedef struct flm_samples_info {
     flm_vocabulary vocabulary;

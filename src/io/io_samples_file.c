@@ -1,5 +1,6 @@
 /* io_samples_file.c - samples files: laid out whole before they get their name, opened, held against what is wanted.
  * Refuses to touch a file that it does not know. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_version.h"
 #include "io/io_samples_internal.h"
 #include "io/io_schema.h"
 
@@ -21,7 +22,7 @@ static flm_status info_write(hid_t file, const flm_samples_info *info)
     hid_t root = H5I_INVALID_HID;
     char version[sizeof info->program_version];
 
-    flm_io_program_version(version, sizeof version);
+    flm_version_describe(version, sizeof version);
     FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
     FLM_TRY(flm_h5_set_string(root, "format", "flm-samples"));
     FLM_TRY(flm_h5_set_i64(root, "format_version", 1));
@@ -33,7 +34,7 @@ static flm_status info_write(hid_t file, const flm_samples_info *info)
     FLM_TRY(flm_h5_set_string(root, "weights", info->weights));
     FLM_TRY(flm_h5_set_string(root, "precision", info->precision));
     FLM_TRY(flm_h5_set_i64(root, "seed", info->seed));
-    FLM_TRY(flm_io_set_vocabulary(root, &info->vocabulary));
+    FLM_TRY(flm_vocabulary_write(root, &info->vocabulary));
     FLM_TRY(flm_h5_set_i64(root, "samples", info->samples));
     FLM_TRY(flm_h5_set_i64(root, "L", info->L));
 done:
@@ -55,7 +56,7 @@ static flm_status info_read(hid_t file, flm_samples_info *info)
     FLM_TRY(flm_h5_get_string(root, "weights", info->weights, sizeof info->weights));
     FLM_TRY(flm_h5_get_string(root, "precision", info->precision, sizeof info->precision));
     FLM_TRY(flm_h5_get_i64(root, "seed", &info->seed));
-    FLM_TRY(flm_io_get_vocabulary(root, &info->vocabulary));
+    FLM_TRY(flm_vocabulary_read(root, &info->vocabulary));
     FLM_TRY(flm_h5_get_i64(root, "samples", &info->samples));
     FLM_TRY(flm_h5_get_i64(root, "L", &info->L));
 done:
@@ -96,7 +97,7 @@ static flm_status lay_out(const char *path, const flm_samples_info *info, const 
                  count);
     for (int i = 0; i < count; i++)
         if (steps[i] < 1) FLM_FAIL(FLM_E_ARG, "%" PRId64 " is no number of steps", steps[i]);
-    FLM_TRY(flm_io_reserve(path, bytes + (1 << 16) + 4096 * (int64_t)count));
+    FLM_TRY(flm_file_reserve(path, bytes + (1 << 16) + 4096 * (int64_t)count));
     FLM_TRY(flm_h5_create(path, &file));
     FLM_TRY(info_write(file, info));
     for (int i = 0; i < count; i++) FLM_TRY(group_lay_out(file, info, steps[i]));
@@ -114,20 +115,15 @@ done:
 static flm_status create(const char *path, const flm_samples_info *info, const int64_t *steps, int count)
 {
     flm_status rc = FLM_OK;
-    char temporary[FLM_IO_PATH_BYTES], directory[FLM_IO_PATH_BYTES];
-    const char *slash = strrchr(path, '/');
+    char temporary[FLM_PATH_BYTES];
     int fd = -1;
 
-    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
-    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    FLM_TRY(flm_path_format(temporary, "%s.tmp", path));
     rc = lay_out(temporary, info, steps, count);
-    if (rc == FLM_OK) rc = flm_io_open(temporary, O_WRONLY, &fd);
-    if (rc == FLM_OK) rc = flm_io_sync_close(&fd, temporary);
-    if (rc == FLM_OK) rc = flm_io_rename(temporary, path);
+    if (rc == FLM_OK) rc = flm_file_open(temporary, O_WRONLY, &fd);
+    if (rc == FLM_OK) rc = flm_file_commit(&fd, temporary, path);
     if (rc != FLM_OK) unlink(temporary);
     FLM_TRY(rc);
-    FLM_TRY(flm_io_sync_directory(directory));
 done:
     return rc;
 }
@@ -215,8 +211,7 @@ flm_status flm_samples_open_file(const char *path, bool write, flm_samples **out
     if (!s) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
     s->fd = -1;
     s->write = write;
-    if (snprintf(s->path, sizeof s->path, "%s", path) >= (int)sizeof s->path)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
+    FLM_TRY(flm_path_format(s->path, "%s", path));
     FLM_TRY(flm_schema_open(path, "samples", &file, &bytes));
     FLM_TRY(info_read(file, &s->info));
     FLM_TRY(steps_read(file, s));
@@ -225,7 +220,7 @@ flm_status flm_samples_open_file(const char *path, bool write, flm_samples **out
         FLM_TRY(dataset_locate(file, bytes, s->steps[i], "checksums", &s->checksums[i]));
         FLM_TRY(scores_locate(file, bytes, s, i));
     }
-    FLM_TRY(flm_io_open(path, write ? O_RDWR : O_RDONLY, &s->fd));
+    FLM_TRY(flm_file_open(path, write ? O_RDWR : O_RDONLY, &s->fd));
     *out = s;
     s = NULL;
 done:

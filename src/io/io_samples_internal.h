@@ -9,7 +9,7 @@ enum { FLM_SAMPLES_GROUP_BYTES = 32 };
 enum { FLM_SAMPLES_NLL, FLM_SAMPLES_POSITIONS, FLM_SAMPLES_SCORED, FLM_SAMPLES_SCORES };
 
 struct flm_samples {
-    char path[FLM_IO_PATH_BYTES];
+    char path[FLM_PATH_BYTES];
     int fd;
     bool write;
     flm_samples_info info;

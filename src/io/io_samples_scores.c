@@ -90,10 +90,10 @@ flm_status flm_samples_scores_read(const flm_samples *s, int64_t steps, uint32_t
 
     if (!rows || !sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its scores", s->path);
     FLM_TRY(scores_find(s, steps, &offset, &group));
-    FLM_TRY(flm_io_read_at(s->fd, s->path, nll, N * sizeof *nll, offset[FLM_SAMPLES_NLL]));
-    FLM_TRY(flm_io_read_at(s->fd, s->path, positions, N * sizeof *positions, offset[FLM_SAMPLES_POSITIONS]));
-    FLM_TRY(flm_io_read_at(s->fd, s->path, sums, N * sizeof *sums, offset[FLM_SAMPLES_SCORED]));
-    FLM_TRY(flm_io_read_at(s->fd, s->path, rows, N * sizeof *rows, s->checksums[group]));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, nll, N * sizeof *nll, offset[FLM_SAMPLES_NLL]));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, positions, N * sizeof *positions, offset[FLM_SAMPLES_POSITIONS]));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, sums, N * sizeof *sums, offset[FLM_SAMPLES_SCORED]));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, rows, N * sizeof *rows, s->checksums[group]));
     for (size_t i = 0; i < N; i++) {
         present[i] = sums[i] != 0 && sums[i] == score_sum(scorer, rows[i], nll[i], positions[i]);
         if (!present[i]) nll[i] = 0, positions[i] = 0;
@@ -115,12 +115,13 @@ flm_status flm_samples_score_write(flm_samples *s, int64_t steps, int64_t row, u
     FLM_TRY(scores_find(s, steps, &offset, &group));
     if (row < 0 || row >= s->info.samples || !s->write)
         FLM_FAIL(FLM_E_ARG, "%s: row %" PRId64 " cannot get a score", s->path, row);
-    FLM_TRY(flm_io_read_at(s->fd, s->path, &sum, sizeof sum, s->checksums[group] + row * (int64_t)sizeof sum));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, &sum, sizeof sum, s->checksums[group] + row * (int64_t)sizeof sum));
     sum = score_sum(scorer, sum, nll, positions);
-    FLM_TRY(flm_io_write_at(s->fd, s->path, &nll, sizeof nll, offset[FLM_SAMPLES_NLL] + row * (int64_t)sizeof nll));
-    FLM_TRY(flm_io_write_at(s->fd, s->path, &positions, sizeof positions,
-                            offset[FLM_SAMPLES_POSITIONS] + row * (int64_t)sizeof positions));
-    FLM_TRY(flm_io_write_at(s->fd, s->path, &sum, sizeof sum, offset[FLM_SAMPLES_SCORED] + row * (int64_t)sizeof sum));
+    FLM_TRY(flm_file_write_at(s->fd, s->path, &nll, sizeof nll, offset[FLM_SAMPLES_NLL] + row * (int64_t)sizeof nll));
+    FLM_TRY(flm_file_write_at(s->fd, s->path, &positions, sizeof positions,
+                              offset[FLM_SAMPLES_POSITIONS] + row * (int64_t)sizeof positions));
+    FLM_TRY(
+        flm_file_write_at(s->fd, s->path, &sum, sizeof sum, offset[FLM_SAMPLES_SCORED] + row * (int64_t)sizeof sum));
 done:
     return rc;
 }

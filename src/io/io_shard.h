@@ -6,7 +6,10 @@
 #ifndef FLM_IO_SHARD_H
 #define FLM_IO_SHARD_H
 
-#include "io/io_checkpoint.h" /* flm_vocabulary */
+#include "base/base_status.h"
+#include "io/io_vocabulary.h"
+
+#include <stdbool.h>
 
 typedef struct flm_shard_input { /* one line of the manifest */
     char name[256];

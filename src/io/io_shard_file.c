@@ -157,7 +157,7 @@ flm_status flm_shard_put_info(hid_t file, const flm_shard_info *info)
     FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
     FLM_TRY(flm_h5_set_i64(root, "format_version", 1));
     FLM_TRY(flm_h5_set_string(root, "program_version", info->program_version));
-    FLM_TRY(flm_io_set_vocabulary(root, &info->vocabulary));
+    FLM_TRY(flm_vocabulary_write(root, &info->vocabulary));
     FLM_TRY(flm_h5_set_i64(root, "L", info->L));
     FLM_TRY(flm_h5_set_string(root, "corpus", info->corpus));
     FLM_TRY(flm_h5_set_string(root, "documents", info->documents));
@@ -177,7 +177,7 @@ flm_status flm_shard_get_info(hid_t file, int64_t bytes, flm_shard_info *info)
 
     FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
     FLM_TRY(flm_h5_get_string(root, "program_version", got.program_version, sizeof got.program_version));
-    FLM_TRY(flm_io_get_vocabulary(root, &got.vocabulary));
+    FLM_TRY(flm_vocabulary_read(root, &got.vocabulary));
     FLM_TRY(flm_h5_get_i64(root, "L", &got.L));
     FLM_TRY(flm_h5_get_string(root, "corpus", got.corpus, sizeof got.corpus));
     FLM_TRY(flm_h5_get_string(root, "documents", got.documents, sizeof got.documents));
@@ -225,7 +225,7 @@ flm_status flm_shard_sum(int fd, const char *path, const flm_shard_place *place,
 
     for (int64_t at = 0; at < bytes;) {
         size_t n = bytes - at < (int64_t)sizeof piece ? (size_t)(bytes - at) : sizeof piece;
-        FLM_TRY(flm_io_read_at(fd, path, piece, n, place->checksums + at));
+        FLM_TRY(flm_file_read_at(fd, path, piece, n, place->checksums + at));
         crc = flm_crc32c(crc, piece, n);
         at += (int64_t)n;
     }

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 typedef struct column { /* of one split in the index: a line a shard */
@@ -40,7 +39,7 @@ static flm_status shard_finish(const char *directory, const flm_shard_split *spl
                                const flm_shard_info *info, column *c)
 {
     flm_status rc = FLM_OK;
-    char temporary[FLM_IO_PATH_BYTES], path[FLM_IO_PATH_BYTES], name[FLM_SHARD_NAME_BYTES];
+    char temporary[FLM_PATH_BYTES], path[FLM_PATH_BYTES], name[FLM_SHARD_NAME_BYTES];
     const int64_t before = number * split->rows_a_shard, left = split->rows - before;
     const int64_t rows = left < split->rows_a_shard ? left : split->rows_a_shard;
     hid_t file = H5I_INVALID_HID;
@@ -49,21 +48,21 @@ static flm_status shard_finish(const char *directory, const flm_shard_split *spl
     int fd = -1;
 
     flm_shard_name(split->name, number, split->shards, true, name);
-    FLM_TRY(flm_io_join(temporary, directory, name));
+    FLM_TRY(flm_path_join(temporary, directory, name));
     flm_shard_name(split->name, number, split->shards, false, name);
-    FLM_TRY(flm_io_join(path, directory, name));
+    FLM_TRY(flm_path_join(path, directory, name));
     FLM_TRY(flm_schema_open(temporary, "shard", &file, &bytes));
     rc = flm_shard_locate(file, bytes, info->L, info->vocabulary.V, &place);
     FLM_TRY(flm_err_prefix(rc, temporary));
     if (place.rows != rows)
         FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, must have %lld", temporary, (long long)place.rows, (long long)rows);
-    FLM_TRY(flm_io_open(temporary, O_RDONLY, &fd));
+    FLM_TRY(flm_file_open(temporary, O_RDONLY, &fd));
     FLM_TRY(flm_shard_sum(fd, temporary, &place, &c->checksum[number]));
-    FLM_TRY(flm_io_sync_close(&fd, temporary));
+    FLM_TRY(flm_file_sync_close(&fd, temporary));
     snprintf(c->file[number], sizeof c->file[number], "%s", name);
     c->rows[number] = rows;
     flm_h5_close(&file);
-    FLM_TRY(flm_io_rename(temporary, path));
+    FLM_TRY(flm_file_rename(temporary, path));
 done:
     if (fd >= 0) close(fd);
     flm_h5_close(&file);
@@ -115,23 +114,21 @@ static flm_status index_write(const char *directory, const flm_shard_split *spli
                               const flm_shard_info *info)
 {
     flm_status rc = FLM_OK;
-    char path[FLM_IO_PATH_BYTES], temporary[FLM_IO_PATH_BYTES];
+    char path[FLM_PATH_BYTES], temporary[FLM_PATH_BYTES];
     int64_t bytes = (1 << 17) + info->inputs_count * (int64_t)sizeof(flm_shard_input);
     int fd = -1;
     bool made = false;
 
     for (int i = 0; i < count; i++) bytes += splits[i].shards * (int64_t)80;
-    FLM_TRY(flm_io_join(path, directory, FLM_SHARD_INDEX));
-    FLM_TRY(flm_io_join(temporary, directory, ".index.h5.tmp"));
+    FLM_TRY(flm_path_join(path, directory, FLM_SHARD_INDEX));
+    FLM_TRY(flm_path_join(temporary, directory, ".index.h5.tmp"));
     made = true;
-    FLM_TRY(flm_io_reserve(temporary, bytes));
+    FLM_TRY(flm_file_reserve(temporary, bytes));
     rc = index_lay_out(temporary, splits, columns, count, info);
     FLM_TRY(flm_err_prefix(rc, temporary));
-    FLM_TRY(flm_io_open(temporary, O_RDWR, &fd));
-    FLM_TRY(flm_io_sync_close(&fd, temporary));
-    FLM_TRY(flm_io_rename(temporary, path));
+    FLM_TRY(flm_file_open(temporary, O_RDWR, &fd));
+    FLM_TRY(flm_file_commit(&fd, temporary, path));
     made = false;
-    FLM_TRY(flm_io_sync_directory(directory));
 done:
     if (made) unlink(temporary);
     if (fd >= 0) close(fd);
@@ -154,7 +151,7 @@ flm_status flm_shard_publish(const char *directory, const flm_shard_split *split
         FLM_TRY(column_make(s->shards, &columns[i]));
         for (int k = 0; k < s->shards; k++) FLM_TRY(shard_finish(directory, s, k, info, &columns[i]));
     }
-    FLM_TRY(flm_io_sync_directory(directory));
+    FLM_TRY(flm_file_sync_directory(directory));
     FLM_TRY(index_write(directory, splits, columns, count, info));
 done:
     for (int i = 0; columns && i < count; i++) column_free(&columns[i]);

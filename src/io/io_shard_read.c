@@ -24,7 +24,7 @@ typedef struct shard {
 } shard;
 
 struct flm_shards {
-    char directory[FLM_IO_PATH_BYTES], split[16];
+    char directory[FLM_PATH_BYTES], split[16];
     flm_shard_info info;
     flm_shard_input *inputs;
     shard *shards;
@@ -43,7 +43,7 @@ static flm_status shard_path(const flm_shards *shards, int number, char *path)
     char name[FLM_SHARD_NAME_BYTES];
 
     flm_shard_name(shards->split, number, shards->count, false, name);
-    return flm_io_join(path, shards->directory, name);
+    return flm_path_join(path, shards->directory, name);
 }
 
 /* The group of the split in the index: rows and shards, which the schema has bounded. */
@@ -109,11 +109,11 @@ done:
 static flm_status index_read(flm_shards *shards, index_lines *lines)
 {
     flm_status rc = FLM_OK;
-    char path[FLM_IO_PATH_BYTES];
+    char path[FLM_PATH_BYTES];
     hid_t file = H5I_INVALID_HID;
     int64_t bytes;
 
-    FLM_TRY(flm_io_join(path, shards->directory, FLM_SHARD_INDEX));
+    FLM_TRY(flm_path_join(path, shards->directory, FLM_SHARD_INDEX));
     if (access(path, F_OK) != 0 && access(shards->directory, F_OK) == 0)
         FLM_FAIL(FLM_E_IO, "%s: is not there: no shard directory, or one that flm_shard has not finished", path);
     FLM_TRY(flm_schema_open(path, "index", &file, &bytes));
@@ -179,7 +179,7 @@ done:
 static flm_status shard_open(flm_shards *shards, int number, const index_lines *lines)
 {
     flm_status rc = FLM_OK;
-    char path[FLM_IO_PATH_BYTES];
+    char path[FLM_PATH_BYTES];
     hid_t file = H5I_INVALID_HID;
     shard *s = &shards->shards[number];
     int64_t bytes;
@@ -193,7 +193,7 @@ static flm_status shard_open(flm_shards *shards, int number, const index_lines *
     if (s->place.rows != lines->rows[number])
         FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, by the index %lld", path, (long long)s->place.rows,
                  (long long)lines->rows[number]);
-    FLM_TRY(flm_io_open(path, O_RDONLY, &s->fd));
+    FLM_TRY(flm_file_open(path, O_RDONLY, &s->fd));
     FLM_TRY(flm_shard_sum(s->fd, path, &s->place, &sum));
     if (sum != lines->checksum[number])
         FLM_FAIL(FLM_E_CHECKSUM, "%s: /checksums are not those that the index was written for", path);
@@ -216,9 +216,7 @@ flm_status flm_shards_open(const char *directory, const char *split, flm_shards 
     if (!flm_shard_split_good(split)) FLM_FAIL(FLM_E_ARG, "a split cannot be called \"%.32s\"", split);
     shards = calloc(1, sizeof *shards);
     if (!shards) FLM_FAIL(FLM_E_NOMEM, "no memory to open %s", directory);
-    if (strlen(directory) >= sizeof shards->directory)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", directory);
-    snprintf(shards->directory, sizeof shards->directory, "%s", directory);
+    FLM_TRY(flm_path_format(shards->directory, "%s", directory));
     snprintf(shards->split, sizeof shards->split, "%s", split);
     FLM_TRY(index_read(shards, &lines));
     shards->shards = calloc(shards->count > 0 ? (size_t)shards->count : 1, sizeof *shards->shards);
@@ -278,24 +276,25 @@ static flm_status run_read(const flm_shards *shards, int number, int64_t row, in
     const shard *s = &shards->shards[number];
     const size_t bytes = (size_t)shards->info.L * s->place.element, all = (size_t)count * bytes;
     const int64_t n = count * shards->info.L, V = shards->info.vocabulary.V;
-    char path[FLM_IO_PATH_BYTES], *stored = (char *)ids + (size_t)n * sizeof *ids - all;
+    char path[FLM_PATH_BYTES], *stored = (char *)ids + (size_t)n * sizeof *ids - all;
     uint32_t sums[RUN_MAX];
     int opened = -1, fd = s->fd;
 
     FLM_TRY(shard_path(shards, number, path));
     if (fd < 0) {
-        FLM_TRY(flm_io_open(path, O_RDONLY, &opened));
+        FLM_TRY(flm_file_open(path, O_RDONLY, &opened));
         fd = opened;
     }
-    FLM_TRY(flm_io_read_at(fd, path, stored, all, s->place.tokens + row * (int64_t)bytes));
-    FLM_TRY(flm_io_read_at(fd, path, sums, (size_t)count * sizeof sums[0],
-                           s->place.checksums + row * (int64_t)sizeof sums[0]));
+    FLM_TRY(flm_file_read_at(fd, path, stored, all, s->place.tokens + row * (int64_t)bytes));
+    FLM_TRY(flm_file_read_at(fd, path, sums, (size_t)count * sizeof sums[0],
+                             s->place.checksums + row * (int64_t)sizeof sums[0]));
     for (int64_t k = 0; k < count; k++)
         if (flm_crc32c(0, stored + (size_t)k * bytes, bytes) != sums[k])
             FLM_FAIL(FLM_E_CHECKSUM, "%s: row %lld is damaged: its checksum does not fit", path, (long long)(row + k));
     for (int64_t i = 0; i < n; i++) {
         uint32_t id = 0;
-        memcpy(&id, stored + (size_t)i * s->place.element, s->place.element); /* little-endian: io_file.c insists */
+        memcpy(&id, stored + (size_t)i * s->place.element,
+               s->place.element); /* little-endian: io_vocabulary.c asserts it */
         if (id >= V)
             FLM_FAIL(FLM_E_FORMAT, "%s: row %lld: id %lu is not below V = %lld", path,
                      (long long)(row + i / shards->info.L), (unsigned long)id, (long long)V);

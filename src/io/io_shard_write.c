@@ -1,15 +1,12 @@
 /* io_shard_write.c - shard directories, the writing side (io_shard.h). A shard is laid out by HDF5 and filled with
  * pwrite; its temporary name appears when it is laid out whole, its final name only with flm_shard_publish.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "config.h" /* first: fallocate is a GNU extension */
-
 #include "base/base_crc32c.h"
 #include "io/io_schema.h"
 #include "io/io_shard_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +15,7 @@ static const int64_t STRUCTURE_BYTES = 1 << 16; /* HDF5's own in a shard, the ma
 static const int64_t RUN_BYTES = 1 << 18;       /* written at once */
 
 struct flm_shard_writer {
-    char path[FLM_IO_PATH_BYTES];
+    char path[FLM_PATH_BYTES];
     int fd;
     int64_t L, V;
     flm_shard_place place;
@@ -81,21 +78,18 @@ done:
     return rc;
 }
 
-/* Take the blocks of a laid-out file now, so that a full disk is met here and not in the middle of the rows. */
-static flm_status take_blocks(const char *path)
+/* Allocates the blocks of a laid-out file, so that a full disk is reported now and not in the middle of the rows. */
+static flm_status allocate_blocks(const char *path)
 {
     flm_status rc = FLM_OK;
-    int fd = -1, failed;
+    int fd = -1;
     off_t end;
 
-    FLM_TRY(flm_io_open(path, O_RDWR, &fd));
+    FLM_TRY(flm_file_open(path, O_RDWR, &fd));
     end = lseek(fd, 0, SEEK_END);
     if (end < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
-    do failed = fallocate(fd, 0, 0, end);
-    while (failed != 0 && errno == EINTR);
-    if (failed && (errno == ENOSPC || errno == EFBIG || errno == EDQUOT || errno == EIO))
-        FLM_FAIL(FLM_E_IO, "%s: %lld bytes cannot be written: %s", path, (long long)end, strerror(errno));
-    FLM_TRY(flm_io_sync_close(&fd, path));
+    FLM_TRY(flm_file_allocate(fd, path, end));
+    FLM_TRY(flm_file_sync_close(&fd, path));
 done:
     if (fd >= 0) close(fd);
     return rc;
@@ -105,22 +99,21 @@ flm_status flm_shard_create(const char *directory, const char *split, int number
                             const flm_shard_info *info)
 {
     flm_status rc = FLM_OK;
-    char name[FLM_SHARD_NAME_BYTES], path[FLM_IO_PATH_BYTES], fresh[FLM_IO_PATH_BYTES];
+    char name[FLM_SHARD_NAME_BYTES], path[FLM_PATH_BYTES], fresh[FLM_PATH_BYTES];
     int64_t bytes = 0;
     bool made = false;
 
     FLM_TRY(check_shard(split, number, of, n));
     FLM_TRY(shard_bytes(n, info, &bytes));
     flm_shard_name(split, number, of, true, name);
-    FLM_TRY(flm_io_join(path, directory, name));
-    if (snprintf(fresh, sizeof fresh, "%s.new", path) >= (int)sizeof fresh)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", path);
+    FLM_TRY(flm_path_join(path, directory, name));
+    FLM_TRY(flm_path_format(fresh, "%s.new", path));
     made = true;
-    FLM_TRY(flm_io_reserve(fresh, bytes));
+    FLM_TRY(flm_file_reserve(fresh, bytes));
     rc = lay_out(fresh, split, number, of, n, info);
     FLM_TRY(flm_err_prefix(rc, fresh));
-    FLM_TRY(take_blocks(fresh));
-    FLM_TRY(flm_io_rename(fresh, path));
+    FLM_TRY(allocate_blocks(fresh));
+    FLM_TRY(flm_file_rename(fresh, path));
     made = false;
 done:
     if (made) unlink(fresh);
@@ -141,10 +134,10 @@ flm_status flm_shard_open_rows(const char *directory, const char *split, int num
     if (!writer) FLM_FAIL(FLM_E_NOMEM, "no memory to write a shard");
     writer->fd = -1;
     flm_shard_name(split, number, of, true, name);
-    FLM_TRY(flm_io_join(writer->path, directory, name));
+    FLM_TRY(flm_path_join(writer->path, directory, name));
     FLM_TRY(flm_schema_open(writer->path, "shard", &file, &bytes));
     FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
-    rc = flm_io_get_vocabulary(root, &vocabulary);
+    rc = flm_vocabulary_read(root, &vocabulary);
     if (rc == FLM_OK) rc = flm_h5_get_i64(root, "L", &writer->L);
     if (rc == FLM_OK) rc = flm_shard_locate(file, bytes, writer->L, vocabulary.V, &writer->place);
     FLM_TRY(flm_err_prefix(rc, writer->path));
@@ -153,7 +146,7 @@ flm_status flm_shard_open_rows(const char *directory, const char *split, int num
     writer->stored = malloc((size_t)writer->run * (size_t)writer->L * writer->place.element);
     writer->sums = malloc((size_t)writer->run * sizeof *writer->sums);
     if (!writer->stored || !writer->sums) FLM_FAIL(FLM_E_NOMEM, "no memory for rows of %lld ids", (long long)writer->L);
-    FLM_TRY(flm_io_open(writer->path, O_RDWR, &writer->fd));
+    FLM_TRY(flm_file_open(writer->path, O_RDWR, &writer->fd));
     *out = writer;
     writer = NULL;
 done:
@@ -205,10 +198,10 @@ flm_status flm_shard_write_rows(flm_shard_writer *writer, int64_t first, int64_t
     for (int64_t at = 0, n; at < count; at += n) {
         n = count - at < w->run ? count - at : w->run;
         FLM_TRY(pack_rows(w, ids + at * w->L, n));
-        FLM_TRY(flm_io_write_at(w->fd, w->path, w->stored, (size_t)n * bytes,
-                                w->place.tokens + (first + at) * (int64_t)bytes));
-        FLM_TRY(flm_io_write_at(w->fd, w->path, w->sums, (size_t)n * sizeof *w->sums,
-                                w->place.checksums + (first + at) * (int64_t)sizeof *w->sums));
+        FLM_TRY(flm_file_write_at(w->fd, w->path, w->stored, (size_t)n * bytes,
+                                  w->place.tokens + (first + at) * (int64_t)bytes));
+        FLM_TRY(flm_file_write_at(w->fd, w->path, w->sums, (size_t)n * sizeof *w->sums,
+                                  w->place.checksums + (first + at) * (int64_t)sizeof *w->sums));
     }
 done:
     return rc;
@@ -224,10 +217,10 @@ flm_status flm_shard_rows_whole(flm_shard_writer *writer, int64_t first, int64_t
     FLM_TRY(check_range(w, first, count));
     for (int64_t at = 0, n; at < count && fits; at += n) {
         n = count - at < w->run ? count - at : w->run;
-        FLM_TRY(flm_io_read_at(w->fd, w->path, w->stored, (size_t)n * bytes,
-                               w->place.tokens + (first + at) * (int64_t)bytes));
-        FLM_TRY(flm_io_read_at(w->fd, w->path, w->sums, (size_t)n * sizeof *w->sums,
-                               w->place.checksums + (first + at) * (int64_t)sizeof *w->sums));
+        FLM_TRY(flm_file_read_at(w->fd, w->path, w->stored, (size_t)n * bytes,
+                                 w->place.tokens + (first + at) * (int64_t)bytes));
+        FLM_TRY(flm_file_read_at(w->fd, w->path, w->sums, (size_t)n * sizeof *w->sums,
+                                 w->place.checksums + (first + at) * (int64_t)sizeof *w->sums));
         for (int64_t k = 0; k < n && fits; k++)
             fits = w->sums[k] == flm_crc32c(0, w->stored + (size_t)k * bytes, bytes);
     }
@@ -241,7 +234,7 @@ flm_status flm_shard_close_rows(flm_shard_writer **writer)
     flm_status rc = FLM_OK;
 
     if (!*writer) return FLM_OK;
-    rc = flm_io_sync_close(&(*writer)->fd, (*writer)->path);
+    rc = flm_file_sync_close(&(*writer)->fd, (*writer)->path);
     free((*writer)->sums);
     free((*writer)->stored);
     free(*writer);
@@ -252,16 +245,16 @@ flm_status flm_shard_close_rows(flm_shard_writer **writer)
 flm_status flm_shard_reclaim(const char *directory, const char *split, int number, int of, bool *there)
 {
     flm_status rc = FLM_OK;
-    char name[FLM_SHARD_NAME_BYTES], path[FLM_IO_PATH_BYTES], temporary[FLM_IO_PATH_BYTES];
+    char name[FLM_SHARD_NAME_BYTES], path[FLM_PATH_BYTES], temporary[FLM_PATH_BYTES];
 
     FLM_TRY(check_shard(split, number, of, 0));
     flm_shard_name(split, number, of, false, name);
-    FLM_TRY(flm_io_join(path, directory, name));
+    FLM_TRY(flm_path_join(path, directory, name));
     flm_shard_name(split, number, of, true, name);
-    FLM_TRY(flm_io_join(temporary, directory, name));
+    FLM_TRY(flm_path_join(temporary, directory, name));
     *there = access(temporary, F_OK) == 0;
     if (!*there && access(path, F_OK) == 0) {
-        FLM_TRY(flm_io_rename(path, temporary));
+        FLM_TRY(flm_file_rename(path, temporary));
         *there = true;
     }
 done:

@@ -1,7 +1,7 @@
 noinst_LIBRARIES += libflm_io.a
 libflm_io_a_SOURCES = %D%/io_h5.c %D%/io_h5.h %D%/io_schema.c %D%/io_schema_check.c %D%/io_schema.h \
   %D%/io_schema_internal.h %D%/io_checkpoint.h %D%/io_shard.h %D%/io_samples.h \
-  %D%/io_file.c %D%/io_internal.h %D%/io_checkpoint_directory.c %D%/io_checkpoint_internal.h \
+  %D%/io_vocabulary.c %D%/io_vocabulary.h %D%/io_internal.h %D%/io_checkpoint_directory.c %D%/io_checkpoint_internal.h \
   %D%/io_checkpoint_layout.c %D%/io_checkpoint_read.c %D%/io_checkpoint_resume.c %D%/io_checkpoint_write.c \
   %D%/io_lineage.c %D%/io_lineage.h %D%/io_samples.c %D%/io_samples_file.c %D%/io_samples_internal.h \
   %D%/io_samples_scores.c \

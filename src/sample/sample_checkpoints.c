@@ -3,17 +3,17 @@
 #include "sample/sample_checkpoints.h"
 
 #include "base/base_log.h"
+#include "base/base_path.h"
 #include "io/io_h5.h"
 #include "io/io_schema.h"
 #include "sample/sample_generate.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { NAME_BYTES = 200, PATH_BYTES = 4096 };
+enum { NAME_BYTES = 200 };
 
 /* Whether a path is a checkpoint, or a directory, which can only be a run directory. */
 static flm_status detect_checkpoint(const char *path, bool *checkpoint)
@@ -50,7 +50,7 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
                                     char **samples, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
-    char name[NAME_BYTES], out[PATH_BYTES];
+    char name[NAME_BYTES], out[FLM_PATH_BYTES];
     if (!o->compare)
         FLM_FAIL(FLM_E_USAGE, "%s is a checkpoint, not samples: make samples of it with flm_generate, or use --compare",
                  path);
@@ -59,8 +59,7 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
                  "%s is a checkpoint: to compare it, --gpt2, --steps and --samples-dir (for its samples) are needed",
                  path);
     make_name(path, name, sizeof name);
-    if (snprintf(out, sizeof out, "%s/%s.samples.h5", o->samples_dir, name) >= (int)sizeof out)
-        FLM_FAIL(FLM_E_USAGE, "--samples-dir: the path is too long");
+    FLM_TRY(flm_path_format(out, "%s/%s.samples.h5", o->samples_dir, name));
     const flm_generate_options generate = {.checkpoint = path,
                                            .teacher = "",
                                            .out = out,

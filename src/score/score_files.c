@@ -1,5 +1,6 @@
 /* score_files.c - see score_files.h. SPDX-License-Identifier: Apache-2.0 */
 #include "score/score_files.h"
+#include "base/base_file.h"
 
 #include "base/base_log.h"
 #include "io/io_h5.h"

@@ -1,13 +1,13 @@
 /* score_report.c - see score_report.h. SPDX-License-Identifier: Apache-2.0 */
 #include "score/score_report.h"
 
-#include <errno.h>
+#include "base/base_file.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void flm_score_report_print(const flm_score_entry *entries, int count)
 {
@@ -82,31 +82,12 @@ static json_t *entry_json(const char *scorer, const flm_score_entry *e)
                      "distinct_3", number(r->distinct[2]), "repetition_4", number(r->repetition));
 }
 
-/* Replaces the file at path once all of text is written. */
-static flm_status text_write(const char *path, const char *text)
-{
-    flm_status rc = FLM_OK;
-    char temporary[4096] = "";
-    FILE *file = NULL;
-    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
-        FLM_FAIL(FLM_E_USAGE, "--json: the path is too long");
-    file = fopen(temporary, "w");
-    if (!file) FLM_FAIL(FLM_E_IO, "%s: %s", temporary, strerror(errno));
-    if (fputs(text, file) == EOF || fflush(file) != 0 || fsync(fileno(file)) != 0)
-        FLM_FAIL(FLM_E_IO, "%s: cannot be written: %s", temporary, strerror(errno));
-    if (rename(temporary, path) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
-done:
-    if (file) fclose(file);
-    if (rc != FLM_OK && temporary[0]) unlink(temporary);
-    return rc;
-}
-
 flm_status flm_score_report_write(const char *path, json_t *value, size_t flags)
 {
     flm_status rc = FLM_OK;
     char *text = value ? json_dumps(value, flags) : NULL;
     if (!text) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its content", path);
-    FLM_TRY(text_write(path, text));
+    FLM_TRY(flm_file_replace(path, text, strlen(text)));
 done:
     free(text);
     json_decref(value);
@@ -130,7 +111,7 @@ flm_status flm_score_report_write_entries(const char *path, const char *scorer, 
     }
     if (memory) fputs("]\n", memory);
     if (!memory || fclose(memory) != 0 || !complete) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its content", path);
-    FLM_TRY(text_write(path, text));
+    FLM_TRY(flm_file_replace(path, text, strlen(text)));
 done:
     free(text);
     return rc;

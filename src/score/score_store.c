@@ -2,16 +2,17 @@
 #include "score/score_store.h"
 
 #include "base/base_crc32c.h"
+#include "base/base_file.h"
+#include "base/base_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { FIGURES = 38, LINE = FIGURES + 10, PATH_BYTES = 4096 }; /* bytes: "nll positions", and with " checksum\n" */
+enum { FIGURES = 38, LINE = FIGURES + 10 }; /* bytes: "nll positions", and with " checksum\n" */
 
 static uint32_t line_checksum(const flm_score_store *store, int64_t row, const char *figures)
 {
@@ -25,14 +26,11 @@ static uint32_t line_checksum(const flm_score_store *store, int64_t row, const c
 flm_status flm_score_store_open(flm_score_store *store, const char *directory, const char *path)
 {
     flm_status rc = FLM_OK;
-    const char *slash = strrchr(path, '/');
-    char file[PATH_BYTES];
+    char file[FLM_PATH_BYTES];
     /* The checksum of the whole path keeps files of the same name in different directories apart. */
-    const int length = snprintf(file, sizeof file, "%s/%s-%08" PRIx32 ".scores", directory, slash ? slash + 1 : path,
-                                flm_crc32c(0, path, strlen(path)));
-    if (length >= (int)sizeof file) FLM_FAIL(FLM_E_USAGE, "--scores-dir: the path is too long");
-    store->fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (store->fd < 0) FLM_FAIL(FLM_E_IO, "%s: %s", file, strerror(errno));
+    FLM_TRY(flm_path_format(file, "%s/%s-%08" PRIx32 ".scores", directory, flm_path_name(path),
+                            flm_crc32c(0, path, strlen(path))));
+    FLM_TRY(flm_file_open(file, O_RDWR | O_CREAT, &store->fd));
 done:
     return rc;
 }
@@ -67,8 +65,7 @@ flm_status flm_score_store_write(const flm_score_store *store, int64_t row, cons
     char line[LINE + 1];
     snprintf(line, sizeof line, "%24.17g %13" PRId64, score->nll, score->positions);
     snprintf(line + FIGURES, sizeof line - FIGURES, " %08" PRIx32 "\n", line_checksum(store, row, line));
-    if (pwrite(store->fd, line, LINE, row * LINE) != LINE)
-        FLM_FAIL(FLM_E_IO, "stored scores: cannot be written: %s", strerror(errno));
+    FLM_TRY(flm_file_write_at(store->fd, "stored scores", line, LINE, row * LINE));
 done:
     return rc;
 }

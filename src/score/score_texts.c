@@ -1,6 +1,8 @@
 /* score_texts.c - see score_texts.h. SPDX-License-Identifier: Apache-2.0 */
 #include "score/score_texts.h"
 
+#include "base/base_file.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -54,13 +56,15 @@ done:
     return rc;
 }
 
-static flm_status lines_read(texts_growing *g, FILE *file, const char *path, const char *field)
+static flm_status lines_read(texts_growing *g, const char *path, const char *field)
 {
     flm_status rc = FLM_OK;
     char *line = NULL, where[4200]; /* "PATH: line N" */
     size_t capacity = 0;
     ssize_t length;
     int64_t number = 0;
+    FILE *file = fopen(path, "r");
+    if (!file) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
     while ((length = getline(&line, &capacity, file)) > 0) {
         number++;
         if (line[length - 1] == '\n') length--;
@@ -73,25 +77,17 @@ static flm_status lines_read(texts_growing *g, FILE *file, const char *path, con
     if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: reading failed: %s", path, strerror(errno));
 done:
     free(line);
+    if (file) fclose(file);
     return rc;
 }
 
-static flm_status file_read(texts_growing *g, FILE *file, const char *path)
+static flm_status file_read(texts_growing *g, const char *path)
 {
     flm_status rc = FLM_OK;
     char *text = NULL;
-    size_t used = 0, capacity = 0, got;
-    do {
-        if (used == capacity) {
-            char *grown = realloc(text, capacity = capacity ? 2 * capacity : 1 << 16);
-            if (!grown) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
-            text = grown;
-        }
-        got = fread(text + used, 1, capacity - used, file);
-        used += got;
-    } while (got > 0);
-    if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: reading failed: %s", path, strerror(errno));
-    if (used > 0) FLM_TRY(text_add(g, text, used));
+    size_t bytes = 0;
+    FLM_TRY(flm_file_read(path, SIZE_MAX, &text, &bytes));
+    if (bytes > 0) FLM_TRY(text_add(g, text, bytes));
 done:
     free(text);
     return rc;
@@ -107,18 +103,15 @@ flm_status flm_score_texts_read(const char *path, const char *field, bool whole_
 {
     flm_status rc = FLM_OK;
     texts_growing g = {.max = 64};
-    FILE *file = fopen(path, "r");
-    if (!file) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
     g.texts.starts = calloc((size_t)g.max, sizeof *g.texts.starts);
     if (!g.texts.starts) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
     const bool json = ends_in(path, ".jsonl") || ends_in(path, ".json");
-    FLM_TRY(!json && whole_file ? file_read(&g, file, path) : lines_read(&g, file, path, json ? field : NULL));
+    FLM_TRY(!json && whole_file ? file_read(&g, path) : lines_read(&g, path, json ? field : NULL));
     if (g.texts.count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: has no text", path);
     *out = g.texts;
     g.texts = (flm_score_texts){0};
 done:
     flm_score_texts_free(&g.texts);
-    if (file) fclose(file);
     return rc;
 }
 

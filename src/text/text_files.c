@@ -1,10 +1,10 @@
 /* text_files.c - reading vocabulary files, and finding the shipped ones. Their folders are compiled in as FLM_DATA_PATH
  * (src/text/local.mk); FLM_DATA_DIR in the environment replaces them. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_file.h"
+#include "base/base_path.h"
 #include "base/base_sha256.h"
 #include "text/text_internal.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,58 +13,34 @@ enum { FILE_MAX = 256 << 20 };
 
 static flm_status read_file(const char *path, char **data, size_t *bytes)
 {
-    flm_status rc = FLM_OK;
-    FILE *file = fopen(path, "rb");
-    char *all = NULL;
-    size_t size = 0, capacity = 1 << 16;
-
-    if (!file) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    for (;;) {
-        char *grown = realloc(all, capacity + 1);
-        if (!grown) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for %zu bytes", path, capacity);
-        all = grown;
-        size += fread(all + size, 1, capacity - size, file);
-        if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
-        if (size < capacity) break;
-        if (capacity >= FILE_MAX)
-            FLM_FAIL(FLM_E_FORMAT, "%s: more than %d MiB, which is too large for a vocabulary", path, FILE_MAX >> 20);
-        capacity *= 2;
-    }
-    all[size] = '\0';
-    *data = all;
-    *bytes = size;
-    all = NULL;
-done:
-    if (file) fclose(file);
-    free(all);
-    return rc;
+    return flm_file_read(path, FILE_MAX, data, bytes);
 }
 
 /* The file's path in the first folder of the list at *folders, which moves to the next one; false at its end. */
-static bool next_path(const char **folders, const char *name, char *path, size_t capacity)
+static bool next_path(const char **folders, const char *name, char *path)
 {
     size_t length = strcspn(*folders, ":");
     int n;
 
     if (length == 0) return false;
-    n = snprintf(path, capacity, "%.*s/vocabularies/%s", (int)length, *folders, name);
+    n = snprintf(path, FLM_PATH_BYTES, "%.*s/vocabularies/%s", (int)length, *folders, name);
     *folders += length + ((*folders)[length] == ':');
-    return n > 0 && (size_t)n < capacity;
+    return n > 0 && n < FLM_PATH_BYTES;
 }
 
 static flm_status read_shipped(const flm_text_shipped *shipped, char **data, size_t *bytes)
 {
     flm_status rc = FLM_OK;
     const char *chosen = getenv("FLM_DATA_DIR"), *folders = FLM_DATA_PATH;
-    char path[PATH_MAX], digest[FLM_SHA256_BYTES], *all = NULL;
+    char path[FLM_PATH_BYTES], digest[FLM_SHA256_BYTES], *all = NULL;
     size_t size = 0;
     bool found = false;
 
     if (chosen && chosen[0]) {
-        int n = snprintf(path, sizeof path, "%s/vocabularies/%s", chosen, shipped->name);
-        found = n > 0 && (size_t)n < sizeof path; /* no other folder is tried: the user asked for this one */
+        FLM_TRY(flm_path_format(path, "%s/vocabularies/%s", chosen, shipped->name));
+        found = true; /* no other folder is tried: the user asked for this one */
     } else {
-        while (!found && next_path(&folders, shipped->name, path, sizeof path)) found = access(path, F_OK) == 0;
+        while (!found && next_path(&folders, shipped->name, path)) found = access(path, F_OK) == 0;
     }
     if (!found)
         FLM_FAIL(FLM_E_IO, "vocabularies/%s: not found in %s; set FLM_DATA_DIR to the folder that contains it",

@@ -1,9 +1,11 @@
 /* train_directory.c - creates the run directory and writes config.ini (train_internal.h). SPDX-License-Identifier:
  * Apache-2.0 */
+#include "base/base_file.h"
 #include "train/train_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,7 +26,7 @@ done:
 static flm_status make_directories(const char *path)
 {
     flm_status rc = FLM_OK;
-    char part[FLM_RUN_PATH_BYTES];
+    char part[FLM_PATH_BYTES];
     snprintf(part, sizeof part, "%s", path);
     for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
@@ -36,18 +38,12 @@ done:
     return rc;
 }
 
-static flm_status join(char *path, const char *directory, const char *name)
-{
-    if (snprintf(path, FLM_RUN_PATH_BYTES, "%s/%s", directory, name) < FLM_RUN_PATH_BYTES) return FLM_OK;
-    return flm_err_raise(FLM_E_USAGE, __FILE__, __LINE__, "--out %.100s...: path too long", directory);
-}
-
 flm_status flm_run_make_directory(flm_run *run)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
-    FLM_TRY(join(run->checkpoints, run->o->out, "checkpoints"));
-    FLM_TRY(join(run->metrics_path, run->o->out, "metrics.jsonl"));
-    FLM_TRY(join(run->config_path, run->o->out, "config.ini"));
+    FLM_TRY(flm_path_join(run->checkpoints, run->o->out, "checkpoints"));
+    FLM_TRY(flm_path_join(run->metrics_path, run->o->out, "metrics.jsonl"));
+    FLM_TRY(flm_path_join(run->config_path, run->o->out, "config.ini"));
     if (flm_comm_rank(run->comm) == 0) local = make_directories(run->checkpoints);
     FLM_TRY(flm_comm_agree(run->comm, local));
 done:
@@ -57,18 +53,15 @@ done:
 static flm_status write_config(const flm_run *run)
 {
     flm_status rc = FLM_OK;
-    char temporary[FLM_RUN_PATH_BYTES + 8];
-    FILE *file = NULL;
-    snprintf(temporary, sizeof temporary, "%s.tmp", run->config_path);
-    file = fopen(temporary, "w");
-    if (file == NULL) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", temporary, strerror(errno));
-    if (flm_options_write(run->given, file) != FLM_OK || fflush(file) != 0 || fsync(fileno(file)) != 0)
-        FLM_FAIL(FLM_E_IO, "%s: cannot be written: %s", temporary, strerror(errno));
-    if (rename(temporary, run->config_path) != 0)
-        FLM_FAIL(FLM_E_IO, "%s: cannot be renamed to %s: %s", temporary, run->config_path, strerror(errno));
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *memory = open_memstream(&text, &bytes);
+    const bool written = memory != NULL && flm_options_write(run->given, memory) == FLM_OK;
+    if (memory == NULL || fclose(memory) != 0 || !written)
+        FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its text", run->config_path);
+    FLM_TRY(flm_file_replace(run->config_path, text, bytes));
 done:
-    if (file != NULL) fclose(file);
-    if (rc != FLM_OK) unlink(temporary);
+    free(text);
     return rc;
 }
 

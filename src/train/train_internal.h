@@ -3,11 +3,10 @@
 #ifndef FLM_TRAIN_INTERNAL_H
 #define FLM_TRAIN_INTERNAL_H
 
+#include "base/base_path.h"
 #include "io/io_lineage.h"
 #include "train/train_metrics.h"
 #include "train/train_run.h"
-
-enum { FLM_RUN_PATH_BYTES = 4096 };
 
 /* A frozen network of a distillation and its file. */
 typedef struct flm_frozen_network {
@@ -22,7 +21,7 @@ typedef struct flm_run {
     flm_backend *be;
     const flm_train_options *o;
     const flm_options *given;
-    char checkpoints[FLM_RUN_PATH_BYTES], metrics_path[FLM_RUN_PATH_BYTES], config_path[FLM_RUN_PATH_BYTES];
+    char checkpoints[FLM_PATH_BYTES], metrics_path[FLM_PATH_BYTES], config_path[FLM_PATH_BYTES];
     flm_shards *train, *valid; /* valid: NULL where there is none */
     flm_network network;       /* kind of the trained network */
     flm_frozen_network teacher, flow_map;

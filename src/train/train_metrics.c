@@ -1,6 +1,7 @@
 /* train_metrics.c - metrics.jsonl and the progress bar (train_metrics.h). SPDX-License-Identifier: Apache-2.0 */
 #include "train/train_metrics.h"
 
+#include "base/base_file.h"
 #include "base/base_log.h"
 #include "base/base_progress.h"
 #include "base/base_version.h"
@@ -67,17 +68,10 @@ static flm_status append(flm_metrics *m, json_t *object)
 {
     flm_status rc = FLM_OK;
     char *text = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL, *line = NULL;
-    size_t length, done = 0;
 
     if (text != NULL) line = malloc(strlen(text) + 2);
     if (line == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a line", m->path);
-    length = (size_t)sprintf(line, "%s\n", text);
-    while (done < length) {
-        const ssize_t wrote = write(m->fd, line + done, length - done);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be written: %s", m->path, strerror(errno));
-        done += (size_t)wrote;
-    }
+    FLM_TRY(flm_file_append(m->fd, m->path, line, (size_t)sprintf(line, "%s\n", text)));
 done:
     json_decref(object);
     free(text);
@@ -111,8 +105,7 @@ flm_status flm_metrics_open(const flm_comm *comm, const char *path, int64_t step
     if (m->path == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory", path);
     if (m->is_root) {
         if (step > 0) FLM_TRY(find_end(path, step, &keep));
-        m->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-        if (m->fd < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+        FLM_TRY(flm_file_open(path, O_WRONLY | O_CREAT | O_APPEND, &m->fd));
         if (ftruncate(m->fd, keep) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be truncated: %s", path, strerror(errno));
         FLM_TRY(record_start(m, step, options, describe, flm_comm_size(comm)));
     }

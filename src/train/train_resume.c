@@ -127,7 +127,7 @@ flm_status flm_run_resume(flm_run *run)
 {
     flm_status rc = FLM_OK;
     flm_checkpoint *checkpoint = NULL;
-    char path[FLM_RUN_PATH_BYTES + 32];
+    char path[FLM_PATH_BYTES + 32];
     bool own;
     run->saved_step = -1;
     FLM_TRY(find_checkpoint(run, &checkpoint, &own));

@@ -56,11 +56,11 @@ tap_ok $? "nothing was begun"
 # Files of the wrong kind, and none.
 refused 1 "run/checkpoints/latest/index.h5: is not there" "a checkpoint as shards" --out x --data run/checkpoints/latest
 refused 1 "text/index.h5: is not there" "a text as shards" --out x --data text
-refused 1 "nowhere/index.h5: No such file" "no shards" --out x --data nowhere
+refused 1 "nowhere/index.h5: cannot be opened: No such file" "no shards" --out x --data nowhere
 refused 1 "shards/index.h5: is a file of the kind index, not checkpoint" "an index as checkpoint" --out x \
     --resume shards/index.h5
 refused 1 "text: is not an HDF5 file" "a text as checkpoint" --out x --resume text
-refused 1 "nowhere: No such file" "no checkpoint" --out x --resume nowhere
+refused 1 "nowhere: cannot be opened: No such file" "no checkpoint" --out x --resume nowhere
 
 # Shards.
 mkdir unfinished && cp shards/train-* unfinished

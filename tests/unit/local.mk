@@ -1,11 +1,13 @@
 # A test X.t is made of X.c beside it, and links only the archive of its module and those below it.
 
 # base
-check_PROGRAMS += %D%/base/crc32c.t %D%/base/log.t %D%/base/options.t %D%/base/permute.t %D%/base/philox.t \
-  %D%/base/status.t %D%/base/version.t
+check_PROGRAMS += %D%/base/crc32c.t %D%/base/file.t %D%/base/log.t %D%/base/options.t %D%/base/path.t \
+  %D%/base/permute.t %D%/base/philox.t %D%/base/status.t %D%/base/version.t
 %C%_base_crc32c_t_LDADD = $(LINK_BASE)
+%C%_base_file_t_LDADD = $(LINK_BASE)
 %C%_base_log_t_LDADD = $(LINK_BASE)
 %C%_base_options_t_LDADD = $(LINK_BASE)
+%C%_base_path_t_LDADD = $(LINK_BASE)
 %C%_base_permute_t_LDADD = $(LINK_BASE)
 %C%_base_philox_t_LDADD = $(LINK_BASE)
 %C%_base_status_t_LDADD = $(LINK_BASE)
