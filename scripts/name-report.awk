@@ -6,7 +6,8 @@
 # An internal header (io_internal.h, io_shard_internal.h) may use the types and modules of its folder. Operations have
 # the nouns op, cpu and cuda, whatever follows. Names that others prescribe are exempt.
 #
-# Input: lines of "kind name file line static", where static is "file" or "-". SPDX-License-Identifier: Apache-2.0
+# Input: lines of "kind name file line static", where static is "file" or "-"; of the kind "generated" are the prefixes of
+# functions that a macro of a header declares. SPDX-License-Identifier: Apache-2.0
 function folder_of(file)
 {
     sub(/\/[^\/]*$/, "", file)
@@ -64,11 +65,15 @@ $3 ~ /\.h$/ && $2 ~ /^[a-z]/ && $1 == "prototype" && $5 == "-" {
     header_of[$2] = $3
     place[$2] = $3 ":" $4
 }
+$1 == "generated" { generated[$2] = $3 }
 # Of a .cu file only the launchers are external, and kernel.h declares them.
 $3 ~ /\.c$/ && $1 == "function" && $5 == "-" && $2 !~ /^(main|dlclose|__.*)$/ && !($2 in place) { place[$2] = $3 ":" $4 }
 
 END {
     for (name in place) {
+        for (prefix in generated) {
+            if (!(name in header_of) && index(name, prefix) == 1) header_of[name] = generated[prefix]
+        }
         functions++
         if (name ~ /^flm_(op|cpu|cuda)_/) continue
         if (name !~ /^flm_/) {
