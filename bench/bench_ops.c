@@ -141,7 +141,7 @@ static flm_status run_xent(void *arg)
     OPS;
     return flm_op_softmax_xent(be, T(LOSS), T(PROBS), T(LOGITS), T(TARGET), 1e-3f);
 }
-static flm_status distill_error(void *arg, bool through)
+static flm_status distill_error(void *arg, bool softmax_backward)
 {
     OPS;
     return flm_op_distill_error(be, &(flm_distill_error){.loss = T(LOSS),
@@ -151,7 +151,7 @@ static flm_status distill_error(void *arg, bool through)
                                                          .residual = T(RESIDUAL),
                                                          .bias = T(V_SUM),
                                                          .coefficient = T(COEFFICIENT),
-                                                         .through = through});
+                                                         .softmax_backward = softmax_backward});
 }
 static flm_status run_distill(void *arg) { return distill_error(arg, false); }
 static flm_status run_distill_through(void *arg) { return distill_error(arg, true); }
@@ -236,7 +236,7 @@ static void make_cases(const bench_ops_options *o, bool bf16, op_case *c)
         {"rope", run_rope, 4 * n * a, 0, false},
         {"softmax_xent", run_xent, head * (4 + a), 0, false},
         {"distill_error", run_distill, head * (16 + a), 0, false},
-        {"distill_error through", run_distill_through, head * (16 + a), 0, false},
+        {"distill_error softmax_backward", run_distill_through, head * (16 + a), 0, false},
         {"softmax", run_softmax, head * (4 + a), 0, false},
         {"column_sum", run_column_sum, n * a, 0, false},
         {"column_sum head", run_column_sum_head, head * a, 0, false},

@@ -23,7 +23,7 @@ typedef struct options {
     int64_t length, vocabulary, batch, micro_batch, chunk, runs, sample_steps, cube, seed, threads;
     double dropout;
     bool recompute, profile;
-    int device, precision, objective;
+    int device, precision, kind;
 } options;
 
 #define INT_OPTION(field, name, text, low, high, words)                                                       \
@@ -31,8 +31,7 @@ typedef struct options {
         name, FLM_OPTION_INT, offsetof(options, field), text, low, high, NULL, "Benchmark", "N", words, false \
     }
 
-enum { OBJECTIVE_FLM, OBJECTIVE_STAGE_ONE, OBJECTIVE_STAGE_TWO };
-static const char *const objectives[] = {"flm", "stage1", "stage2", NULL};
+static const char *kinds[FLM_KINDS + 1]; /* the names, NULL-terminated; filled by main */
 
 static const flm_option table[] = {
     {"preset", FLM_OPTION_STRING, offsetof(options, preset), "small", 0, 0, NULL, "Benchmark", "small|tiny", "sizes",
@@ -51,15 +50,15 @@ static const flm_option table[] = {
     INT_OPTION(sample_steps, "sample-steps", "0", 0, 1 << 20,
                "also sample a micro-batch a rank in so many steps; 0: no"),
     INT_OPTION(cube, "cube", "4096", 1, 1 << 15, "M = N = K of one more matmul for the peak"),
-    {"objective", FLM_OPTION_CHOICE, offsetof(options, objective), "flm", 0, 0, objectives, "Benchmark", "WHAT",
-     "what is trained: an FLM, or a stage of distillation", false},
+    {"objective", FLM_OPTION_CHOICE, offsetof(options, kind), "flm", 0, 0, kinds, "Benchmark", "KIND",
+     "what is trained", false},
     {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
      "also write the figures there, a JSON object a line", false},
     FLM_OPTIONS_COMMON(options),
 };
 
 typedef struct work {
-    flm_weights *teacher, *flow_map;
+    flm_weights *frozen[FLM_ROLES];
     flm_trainer *trainer;
     int32_t *ids;
 } work;
@@ -92,13 +91,13 @@ done:
 }
 
 /* A frozen network with initial weights, of another seed than the student's. */
-static flm_status make_frozen(flm_backend *be, const flm_trainer_settings *s, flm_network kind, uint64_t seed,
+static flm_status make_frozen(flm_backend *be, const flm_trainer_settings *s, flm_network network, uint64_t seed,
                               flm_weights **out)
 {
     flm_status rc = FLM_OK;
     flm_model_shape shape = s->shape;
     float *values = NULL;
-    shape.network = kind;
+    shape.network = network;
     FLM_TRY(flm_weights_create(be, &shape, s->act, 1, false, out));
     for (int i = 0; i < (*out)->parameters; i++) {
         const flm_parameter *p = &(*out)->parameter[i];
@@ -116,24 +115,28 @@ done:
 static flm_status make_teachers(flm_backend *be, const options *o, flm_trainer_settings *s, work *w)
 {
     flm_status rc = FLM_OK;
-    if (o->objective == OBJECTIVE_FLM) goto done;
-    FLM_TRY(make_frozen(be, s, FLM_NETWORK_ONE_TIME, s->seed + 1, &w->teacher));
-    if (o->objective == OBJECTIVE_STAGE_TWO)
-        FLM_TRY(make_frozen(be, s, FLM_NETWORK_RESIDUAL, s->seed + 2, &w->flow_map));
-    s->shape.network = o->objective == OBJECTIVE_STAGE_ONE ? FLM_NETWORK_RESIDUAL : FLM_NETWORK_TWO_TIME;
-    s->teacher = w->teacher;
-    s->flow_map = w->flow_map;
+    s->kind = &flm_kinds[o->kind];
+    s->shape.network = s->kind->network;
+    for (int r = 0; r < FLM_ROLES; r++) {
+        const flm_kind *kind = s->kind->objective->networks[r].kind;
+        if (kind == NULL) continue;
+        FLM_TRY(make_frozen(be, s, kind->network, s->seed + 1 + (uint64_t)r, &w->frozen[r]));
+        s->frozen[r] = w->frozen[r];
+    }
 done:
     return rc;
 }
 
-/* Model FLOPs per token of a step, from the number of passes through trunk and head: three of each for an FLM, seven
- * and eight for stage one, five and five for stage two (flow_stage_one.c, flow_stage_two.c). */
+/* Model FLOPs per token of a step, from the number of passes through trunk and head: three of each for an FLM, the
+ * others' by flow_two_model.c and flow_two_stage.c. */
 static double step_flops(const options *o, const flm_model_shape *s)
 {
-    static const double trunk[] = {3, 7, 5}, head[] = {3, 8, 5};
+    static const double trunk[FLM_KINDS] = {
+        [FLM_KIND_FLM] = 3, [FLM_KIND_FMLM_TWO_MODEL] = 7, [FLM_KIND_FMLM_TWO_STAGE] = 5};
+    static const double head[FLM_KINDS] = {
+        [FLM_KIND_FLM] = 3, [FLM_KIND_FMLM_TWO_MODEL] = 8, [FLM_KIND_FMLM_TWO_STAGE] = 5};
     const double of_head = 2.0 * (double)s->V * (double)s->d;
-    return trunk[o->objective] * (flm_model_flops(s) - of_head) + head[o->objective] * of_head;
+    return trunk[o->kind] * (flm_model_flops(s) - of_head) + head[o->kind] * of_head;
 }
 
 static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_trainer_settings *s, int64_t cube,
@@ -167,9 +170,9 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
     const double flops = step_flops(o, &t->settings.shape) * tokens;
     const double share = flops / seconds->median / mean_peak;
     printf("%s, %s\n", flm_backend_describe(be), flm_dtype_name(t->settings.act));
-    printf("%s, %d ranks, batch %lld, micro-batch %lld, L %lld, V %lld\n", objectives[o->objective],
-           flm_comm_size(t->comm), (long long)t->settings.batch, (long long)t->settings.micro_batch,
-           (long long)t->settings.shape.L, (long long)t->settings.shape.V);
+    printf("%s, %d ranks, batch %lld, micro-batch %lld, L %lld, V %lld\n", kinds[o->kind], flm_comm_size(t->comm),
+           (long long)t->settings.batch, (long long)t->settings.micro_batch, (long long)t->settings.shape.L,
+           (long long)t->settings.shape.V);
     printf("step %.3f s (%.3f .. %.3f of %d), %.0f tokens/s, %.1f GFLOP/s\n", seconds->median, seconds->min,
            seconds->max, seconds->runs, tokens / seconds->median, 1e-9 * flops / seconds->median);
     printf("peak of %s %.1f GFLOP/s before, %.1f after: share %.1f %%\n", flm_dtype_name(t->settings.act),
@@ -178,13 +181,13 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
     printf("peak memory of rank 0: %.2f GiB (%.2f in arenas)\n", memory_gib, (double)arena_bytes(t) / (1 << 30));
     FLM_TRY(bench_report_line(
         report, json_pack("{ss ss si ss sI sI sI sI sI sf sf sf so sf sf sf sf}", "record", "train", "objective",
-                          objectives[o->objective], "ranks", flm_comm_size(t->comm), "dtype",
-                          flm_dtype_name(t->settings.act), "batch", (json_int_t)t->settings.batch, "micro_batch",
-                          (json_int_t)t->settings.micro_batch, "chunk", (json_int_t)t->settings.chunk, "L",
-                          (json_int_t)t->settings.shape.L, "V", (json_int_t)t->settings.shape.V, "peak_gflops_before",
-                          1e-9 * peak[0], "peak_gflops_after", 1e-9 * peak[1], "peak_gflops_f32", 1e-9 * peak[2],
-                          "step_seconds", bench_seconds_json(seconds), "tokens_per_second", tokens / seconds->median,
-                          "gflops", 1e-9 * flops / seconds->median, "share_of_peak", share, "memory_gib", memory_gib)));
+                          kinds[o->kind], "ranks", flm_comm_size(t->comm), "dtype", flm_dtype_name(t->settings.act),
+                          "batch", (json_int_t)t->settings.batch, "micro_batch", (json_int_t)t->settings.micro_batch,
+                          "chunk", (json_int_t)t->settings.chunk, "L", (json_int_t)t->settings.shape.L, "V",
+                          (json_int_t)t->settings.shape.V, "peak_gflops_before", 1e-9 * peak[0], "peak_gflops_after",
+                          1e-9 * peak[1], "peak_gflops_f32", 1e-9 * peak[2], "step_seconds",
+                          bench_seconds_json(seconds), "tokens_per_second", tokens / seconds->median, "gflops",
+                          1e-9 * flops / seconds->median, "share_of_peak", share, "memory_gib", memory_gib)));
 done:
     return rc;
 }
@@ -201,7 +204,7 @@ static flm_status profile_steps(const options *o, flm_backend *be, work *w, benc
     if (flm_comm_size(w->trainer->comm) > 1) FLM_FAIL(FLM_E_USAGE, "--profile needs a single rank");
     FLM_TRY(bench_profile_begin(be, products, count, &profile));
     for (int i = 0; i < (int)o->runs; i++) FLM_TRY(run_step(w));
-    FLM_TRY(bench_profile_write(profile, (int)o->runs, objectives[o->objective], report));
+    FLM_TRY(bench_profile_write(profile, (int)o->runs, kinds[o->kind], report));
 done:
     bench_profile_end(&profile);
     return rc;
@@ -229,10 +232,10 @@ static flm_status measure_samples(const options *o, flm_trainer *t, bench_report
     const double tokens = (double)(more * samples * t->settings.shape.L), took = seconds[1] - seconds[0];
     if (flm_comm_rank(t->comm) != 0) goto done;
     printf("sampling in %lld steps: %.0f tokens/s\n", (long long)o->sample_steps, tokens / took);
-    FLM_TRY(bench_report_line(
-        report, json_pack("{ss ss sI sI sI sf sf}", "record", "sample", "objective", objectives[o->objective], "steps",
-                          (json_int_t)o->sample_steps, "samples", (json_int_t)(more * samples), "L",
-                          (json_int_t)t->settings.shape.L, "seconds", took, "tokens_per_second", tokens / took)));
+    FLM_TRY(bench_report_line(report, json_pack("{ss ss sI sI sI sf sf}", "record", "sample", "objective",
+                                                kinds[o->kind], "steps", (json_int_t)o->sample_steps, "samples",
+                                                (json_int_t)(more * samples), "L", (json_int_t)t->settings.shape.L,
+                                                "seconds", took, "tokens_per_second", tokens / took)));
 done:
     return rc;
 }
@@ -293,8 +296,7 @@ done:
     if (report) bench_report_finish(&report);
     free(w.ids);
     flm_trainer_destroy(&w.trainer);
-    flm_weights_destroy(&w.teacher);
-    flm_weights_destroy(&w.flow_map);
+    for (int r = 0; r < FLM_ROLES; r++) flm_weights_destroy(&w.frozen[r]);
     return rc;
 }
 
@@ -306,6 +308,7 @@ int main(int argc, char **argv)
     flm_options *parsed = NULL;
     options o = {0};
     bool stop = false;
+    for (int i = 0; i < FLM_KINDS; i++) kinds[i] = flm_kinds[i].name;
     FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse("bench_train", "measure a training step", NULL, table, sizeof table / sizeof table[0],
                               argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));

@@ -20,7 +20,7 @@ AM_TESTS_ENVIRONMENT = \
   abs_top_srcdir='$(abs_top_srcdir)'; abs_top_builddir='$(abs_top_builddir)'; MPIEXEC='$(MPIEXEC) $(MPIEXEC_FLAGS)'; \
   export abs_top_srcdir abs_top_builddir MPIEXEC;
 
-EXTRA_DIST += %D%/tap.h
+EXTRA_DIST += %D%/tap.h %D%/sampler_scores.h
 
 include tests/unit/local.mk
 include tests/conform/local.mk

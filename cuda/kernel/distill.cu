@@ -1,6 +1,6 @@
 /* distill.cu - squared errors between two soft maxes and a residual, and their gradient (model.md sections 6, 7). A
- * block a row: once for the sums of exponentials, once for the error, and with `through` once for the gradient.
- * SPDX-License-Identifier: Apache-2.0 */
+ * block a row: once for the sums of exponentials, once for the error, and with `softmax_backward` once for the
+ * gradient. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/softmax.cuh"
 
 namespace
@@ -92,19 +92,21 @@ __global__ void __launch_bounds__(FLM_EXACT_MAX, BLOCKS)
     }
 }
 
-template <class T> int launch(const flm_cuda_distill &p, T *grad, bool through, void *stream)
+template <class T> int launch(const flm_cuda_distill &p, T *grad, bool softmax_backward, void *stream)
 {
     const dim3 grid(flm_cuda_grid(p.R, 0)), block((unsigned)flm_cuda_row_threads(p.V));
     const bool aligned = flm_aligned(grad, p.from, p.to, p.residual) &&
                          flm_steps_match(p.from_step, p.to_step, p.residual_step, grad ? p.grad_step : p.from_step),
                bias_aligned = flm_aligned(p.bias);
-    if (through) return flm_launch(distill_error<T, true>, grid, block, 0, stream, p, grad, bias_aligned, aligned);
+    if (softmax_backward)
+        return flm_launch(distill_error<T, true>, grid, block, 0, stream, p, grad, bias_aligned, aligned);
     return flm_launch(distill_error<T, false>, grid, block, 0, stream, p, grad, bias_aligned, aligned);
 }
 
 } // namespace
 
-int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool through, void *stream)
+int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool softmax_backward, void *stream)
 {
-    return bf16 ? launch(*p, (flm_bf16 *)grad, through, stream) : launch(*p, (float *)grad, through, stream);
+    return bf16 ? launch(*p, (flm_bf16 *)grad, softmax_backward, stream)
+                : launch(*p, (float *)grad, softmax_backward, stream);
 }

@@ -151,7 +151,8 @@ typedef struct flm_cuda_distill {
 } flm_cuda_distill;
 
 /* grad may be NULL. */
-int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool through, void *stream);
+int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool softmax_backward,
+                                  void *stream);
 
 /* ---- epilogue.cu ---- */
 /* flm_cuda_launch_epilogue - c = (sum, or c where sum is NULL) + bias, where one of the two is given; then gelu =

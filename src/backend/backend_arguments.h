@@ -39,16 +39,16 @@ typedef struct flm_adamw {
 /* Squared error of a distillation by rows, and its gradient. With c = coefficient[r], p = softmax:
  *     err = c[0] (p(to) - p(from)) + c[1] residual + c[2] bias
  *     loss[r] = sum over V of err^2
- *     grad = c[3] err, or with `through` c[3] p(from) (err - sum of p(from) err): of from's logits
+ *     grad = c[3] err, or with `softmax_backward` c[3] p(from) (err - sum of p(from) err): of from's logits
  * residual holds err afterwards, unless it is grad. Padded rows: all [R, V]. Source: model.md sections 6 and 7. */
 typedef struct flm_distill_error {
     const flm_tensor *loss;        /* f32 [R] */
-    const flm_tensor *grad;        /* absent, or act [R, V]; f32: may be residual, with `through` from */
+    const flm_tensor *grad;        /* absent, or act [R, V]; f32: may be residual, with `softmax_backward` from */
     const flm_tensor *from, *to;   /* f32 [R, V]: logits */
     const flm_tensor *residual;    /* f32 [R, V] */
     const flm_tensor *bias;        /* f32 [V] */
     const flm_tensor *coefficient; /* f32 [R, FLM_DISTILL_COEFFICIENTS] */
-    bool through;
+    bool softmax_backward;
 } flm_distill_error;
 
 enum { FLM_DISTILL_COEFFICIENTS = 4, FLM_COMBINE_MAX = 4 };

@@ -2,6 +2,7 @@
 #include "base/base_file.h"
 #include "base/base_options.h"
 #include "convert/convert.h"
+#include "flow/flow_kind.h"
 #include "io/io_h5.h"
 #include "process/process.h"
 
@@ -13,7 +14,6 @@
 
 #define AT(field) offsetof(flm_convert_options, field)
 
-static const char *const kind_choices[] = {"auto", "flm", "flow-map-1", "flow-map-2", NULL};
 static const char *const weights_choices[] = {"all", "ema", "raw", NULL};
 
 static const flm_option table[] = {
@@ -23,13 +23,29 @@ static const flm_option table[] = {
      "Tokens a sequence; the file does not say it", false},
     {"heads", FLM_OPTION_INT, AT(heads), "0", 0, 1 << 16, NULL, "Published checkpoint", "H",
      "Heads; 0: by the file's rotary frequencies", false},
-    {"kind", FLM_OPTION_CHOICE, AT(kind), "auto", 0, 0, kind_choices, "Published checkpoint", "KIND",
-     "What it was trained as; a two-time network needs it said", false},
+    {"kind", FLM_OPTION_STRING, AT(kind), "auto", 0, 0, NULL, "Published checkpoint", "KIND",
+     "What it was trained as: flm, fmlm-two-model or fmlm-two-stage; auto: by the file, which does not say it of a "
+     "two-time network",
+     false},
     {"parent", FLM_OPTION_STRING, AT(lineage), "", 0, 0, NULL, "Published checkpoint", "TEXT",
      "What it was distilled from, for the record", false},
     {"weights", FLM_OPTION_CHOICE, AT(weights), "all", 0, 0, weights_choices, "To safetensors", "SET",
      "all: NAME and ema.NAME; ema or raw: that set alone, under the plain names", false},
 };
+
+static flm_status check_kind(const char *name)
+{
+    flm_status rc = FLM_OK;
+    const flm_kind *kind = NULL;
+    if (strcmp(name, "auto") == 0) goto done;
+    if (flm_kind_find(name, &kind) != FLM_OK) {
+        flm_err_clear();
+        FLM_FAIL(FLM_E_USAGE, "--kind %s is not known; see --help", name);
+    }
+    if (strcmp(name, kind->name) != 0) FLM_FAIL(FLM_E_USAGE, "--kind %s is called %s now", name, kind->name);
+done:
+    return rc;
+}
 
 /* Whether a file is one of a Hugging Face folder's; then the folder's path. */
 static bool in_folder(const char *path, char *folder, size_t size)
@@ -50,6 +66,7 @@ static flm_status convert(const flm_convert_options *o, const char *in, const ch
     struct stat st;
     bool hdf5 = false;
     char folder[4000];
+    FLM_TRY(check_kind(o->kind));
     if (stat(in, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", in, strerror(errno));
     if (S_ISDIR(st.st_mode)) {
         FLM_TRY(flm_convert_gpt2(in, out));

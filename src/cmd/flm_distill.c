@@ -10,7 +10,7 @@ static const flm_option table[] = {
     {"stage", FLM_OPTION_INT, AT(stage), "1", 1, 2, NULL, "Networks", "1|2",
      "1: a correction to the teacher; 2: one network of its own, out of teacher and --flow-map", false},
     {"flow-map", FLM_OPTION_STRING, AT(flow_map), "", 0, 0, NULL, "Networks", "FILE|DIR",
-     "Of stage 2: checkpoint of stage 1 (kind flow-map-1), or its run directory", false},
+     "Of stage 2: checkpoint of stage 1 (kind fmlm-two-model), or its run directory", false},
     {"teacher-weights", FLM_OPTION_CHOICE, AT(teacher_weights), "ema", 0, 0, weights_choices, "Networks", "SET",
      "The frozen networks' averaged weights, or those of their last step", false},
     FLM_OPTIONS_RUN,

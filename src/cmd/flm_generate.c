@@ -10,9 +10,9 @@ static const char *const weights_choices[] = {"ema", "raw", NULL};
 
 static const flm_option table[] = {
     {"checkpoint", FLM_OPTION_STRING, AT(checkpoint), NULL, 0, 0, NULL, "Files", "FILE|DIR",
-     "A checkpoint of any kind (flm, flow-map-1, flow-map-2), or a run directory: its newest", true},
+     "A checkpoint of any kind (flm, fmlm-two-model, fmlm-two-stage), or a run directory: its newest", true},
     {"teacher", FLM_OPTION_STRING, AT(teacher), "", 0, 0, NULL, "Files", "FILE|DIR",
-     "The teacher of a stage-one map, where it is no longer where it was", false},
+     "The teacher of an fmlm-two-model checkpoint, if it has moved", false},
     {"out", FLM_OPTION_STRING, AT(out), NULL, 0, 0, NULL, "Files", "FILE",
      "Samples file; one begun by the same command is finished", true},
     {"text", FLM_OPTION_BOOL, AT(text), "no", 0, 0, NULL, "Files", NULL, "Print the samples as text too", false},

@@ -7,7 +7,8 @@
 
 typedef struct flm_convert_options {
     const char *tokenizer, *lineage;
-    int kind, weights; /* 0 auto, 1 flm, 2 flow-map-1, 3 flow-map-2; 0 all, 1 ema, 2 raw */
+    const char *kind; /* "auto", or the name of a kind */
+    int weights;      /* 0 all, 1 ema, 2 raw */
     int64_t length, heads;
 } flm_convert_options;
 

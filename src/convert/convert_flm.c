@@ -1,6 +1,7 @@
 /* convert_flm.c - checkpoints of the published FLM and FMLM. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_sha256.h"
 #include "convert/convert.h"
+#include "flow/flow_kind.h"
 #include "text/text_tokenizer.h"
 
 #include <inttypes.h>
@@ -205,20 +206,20 @@ done:
 
 static flm_status kind_take(flm_import *m, const flm_convert_options *o, const char *path)
 {
-    static const char *const kinds[] = {"", "flm", "flow-map-1", "flow-map-2"};
     flm_status rc = FLM_OK;
     const bool two = find(m, second_time_names[0], false) >= 0;
-    const char *kind = kinds[o->kind], *said = flm_external_get_metadata(m->from, "flm.kind");
+    const char *name = o->kind, *said = flm_external_get_metadata(m->from, "flm.kind");
     const char *lineage = flm_external_get_metadata(m->from, "flm.parent");
-    if (!kind[0] && said) kind = said;
-    if (!kind[0] && !two) kind = "flm";
-    if (!kind[0])
-        FLM_FAIL(FLM_E_USAGE, "--kind flow-map-1 or flow-map-2 is needed: %s is a two-time network, of one of them",
-                 path);
-    if ((strcmp(kind, "flm") == 0) == two)
+    const flm_kind *kind = NULL;
+    if (strcmp(name, "auto") == 0) name = said ? said : two ? "" : flm_kinds[FLM_KIND_FLM].name;
+    if (!name[0])
+        FLM_FAIL(FLM_E_USAGE, "--kind is needed: %s is a two-time network, %s or %s", path,
+                 flm_kinds[FLM_KIND_FMLM_TWO_MODEL].name, flm_kinds[FLM_KIND_FMLM_TWO_STAGE].name);
+    FLM_TRY(flm_err_prefix(flm_kind_find(name, &kind), path));
+    if ((kind->network == FLM_NETWORK_ONE_TIME) == two)
         FLM_FAIL(FLM_E_MISMATCH, "%s: has %s second time, so it is of another kind than %s", path, two ? "a" : "no",
-                 kind);
-    snprintf(m->info.kind, sizeof m->info.kind, "%s", kind);
+                 kind->name);
+    snprintf(m->info.kind, sizeof m->info.kind, "%s", kind->name);
     snprintf(m->info.lineage, sizeof m->info.lineage, "%s", o->lineage[0] ? o->lineage : lineage ? lineage : "");
 done:
     return rc;

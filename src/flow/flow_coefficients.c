@@ -3,12 +3,12 @@
 
 #include <math.h>
 
-/* Least of D and b in stage one, and what stage two adds to its denominator: model.md sections 6 and 7. */
-static const double min = 1e-6, second_epsilon = 1e-5;
+/* Lower bound of D and b of section 6, and what section 7 adds to its denominator: model.md. */
+static const double min = 1e-6, two_stage_epsilon = 1e-5;
 
-flm_semigroup flm_semigroup_at(const flm_gamma *gamma, double s, double d)
+flm_two_model_coeffs flm_two_model_coeffs_make(const flm_gamma *gamma, double s, double d)
 {
-    flm_semigroup c = {.m = fmin(s + d / 2, 1), .u = fmin(s + d, 1)};
+    flm_two_model_coeffs c = {.m = fmin(s + d / 2, 1), .u = fmin(s + d, 1)};
     c.gs = flm_gamma_at(gamma, s);
     c.gm = flm_gamma_at(gamma, c.m);
     c.gu = flm_gamma_at(gamma, c.u);
@@ -24,11 +24,11 @@ flm_semigroup flm_semigroup_at(const flm_gamma *gamma, double s, double d)
     return c;
 }
 
-flm_second flm_second_at(const flm_gamma *gamma, double s, double d)
+flm_two_stage_coeffs flm_two_stage_coeffs_make(const flm_gamma *gamma, double s, double d)
 {
-    flm_second c = {.u = fmin(s + d, 1), .gs = flm_gamma_at(gamma, s)};
+    flm_two_stage_coeffs c = {.u = fmin(s + d, 1), .gs = flm_gamma_at(gamma, s)};
     const double D = flm_gamma_at(gamma, c.u) - c.gs;
-    c.k = D / (1 - c.gs + second_epsilon);
+    c.k = D / (1 - c.gs + two_stage_epsilon);
     c.jump = D * D / 2;
     return c;
 }

@@ -21,7 +21,7 @@ static const double ridge = 1e-10;
 /* Rows of differences made at once: whole panels of the Gram op. */
 enum { PIECE = 1024 };
 
-static void take(flm_noise_basis *basis)
+static void layout(flm_noise_basis *basis)
 {
     flm_arena *at = &basis->arena;
     const int64_t d = basis->d;
@@ -61,9 +61,9 @@ flm_status flm_noise_create_joint(flm_backend *be, int64_t V, int64_t d, int cou
         basis->work = host;
     }
     basis->arena = flm_arena_begin(be);
-    take(basis);
+    layout(basis);
     FLM_TRY(flm_arena_commit(&basis->arena, "noise basis"));
-    take(basis);
+    layout(basis);
     *out = basis;
     basis = NULL;
 done:

@@ -23,9 +23,6 @@ void flm_time_stratified(uint64_t seed, flm_random_purpose purpose, uint64_t ste
     }
 }
 
-const flm_time_law flm_time_stage_one = {.min = 1e-6, .boundary = 1.0 / 64};
-const flm_time_law flm_time_stage_two = {.min = 1e-5, .boundary = 1.0 / 128};
-
 void flm_time_jumps(const flm_time_law *law, uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n,
                     int64_t first, int64_t count, double *s, double *d)
 {

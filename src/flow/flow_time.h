@@ -18,11 +18,10 @@ enum { FLM_VALIDATION_NOISE = 0, FLM_VALIDATION_OFFSETS = 1, FLM_VALIDATION_PERM
 void flm_time_stratified(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n, int64_t first,
                          int64_t count, double *t);
 
-/* How a stage of distillation draws its jumps: d is at least `least`, and with probability `boundary` the whole way. */
+/* How an objective draws its jumps: d is at least `min`; with probability `boundary` a sample jumps from 0 to 1. */
 typedef struct flm_time_law {
     double min, boundary;
 } flm_time_law;
-extern const flm_time_law flm_time_stage_one, flm_time_stage_two; /* model.md sections 6 and 7 */
 
 /* flm_time_jumps - start s_i and length d_i of samples i in [first, first + count) of a global batch of n: d stratified
  * as above, s = U (1 - d), or s = 0 and d = 1; 0 <= s, 0 < d, s + d <= 1. A function of (seed, purpose, step, i, n)

@@ -18,7 +18,7 @@ typedef struct flm_setting {
 } flm_setting; /* one `name = value` of /config */
 
 typedef struct flm_checkpoint_info {
-    char kind[16]; /* "flm", "flow-map-1", "flow-map-2" */
+    char kind[16]; /* "flm", ...: flow_kind.h; "gpt2" */
     int64_t step, epoch, rows_read, tokens_seen, seed;
     flm_vocabulary vocabulary;
     int64_t L, d, H, c, N;           /* the model: letters of model.md */

@@ -13,6 +13,7 @@ typedef struct flm_samples_info {
     flm_vocabulary vocabulary;
     int64_t samples, L, seed;                     /* N rows of L tokens */
     char kind[16];                                /* of the checkpoint: "flm", ... */
+    const char *old_kind;                         /* what an existing file may call it, too; NULL: nothing else */
     char checkpoint[512];                         /* path as given */
     int64_t checkpoint_step, checkpoint_identity; /* flm_checkpoint_identity: of its very data */
     char weights[8];                              /* "ema" or "raw" */

@@ -250,7 +250,7 @@ static flm_status info_compare(const char *path, const flm_samples_info *a, cons
         const char *name;
         bool same;
     } parts[] = {
-        {"kind", strcmp(a->kind, b->kind) == 0},
+        {"kind", strcmp(a->kind, b->kind) == 0 || (b->old_kind && strcmp(a->kind, b->old_kind) == 0)},
         {"checkpoint", strcmp(a->checkpoint, b->checkpoint) == 0},
         {"checkpoint_step", a->checkpoint_step == b->checkpoint_step},
         {"checkpoint_identity", a->checkpoint_identity == b->checkpoint_identity},

@@ -55,6 +55,12 @@ done:
     return rc;
 }
 
+bool flm_model_same_sizes(const flm_model_shape *a, const flm_model_shape *b)
+{
+    return a->L == b->L && a->V == b->V && a->d == b->d && a->H == b->H && a->c == b->c && a->N == b->N &&
+           a->F == b->F && a->mlp_ratio == b->mlp_ratio;
+}
+
 double flm_model_flops(const flm_model_shape *s)
 {
     const double d = (double)s->d, N = (double)s->N;

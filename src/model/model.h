@@ -5,13 +5,14 @@
 
 #include "base/base_status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* What a network sees and has: model.md sections 2, 6 and 7. Each kind has what those before it have. */
+/* The form of a network: model.md sections 2, 6 and 7. Each has what those before it have. */
 typedef enum flm_network {
-    FLM_NETWORK_ONE_TIME, /* FLM: one time, a soft max head */
-    FLM_NETWORK_TWO_TIME, /* stage two: two times, a soft max head */
-    FLM_NETWORK_RESIDUAL  /* stage one: two times, a residual for its head, and the loss-weighting network */
+    FLM_NETWORK_ONE_TIME, /* one time, a softmax head */
+    FLM_NETWORK_TWO_TIME, /* two times, a softmax head */
+    FLM_NETWORK_RESIDUAL  /* two times, a residual as its output, and the loss-weighting network */
 } flm_network;
 
 typedef struct flm_model_shape {
@@ -30,6 +31,9 @@ flm_status flm_model_preset(const char *name, flm_model_shape *out);
 /* flm_model_check - every size is positive, H divides d, h and F are even, and no product overflows.
  * Errors: FLM_E_ARG naming the size and what is allowed. */
 flm_status flm_model_check(const flm_model_shape *shape);
+
+/* flm_model_same_sizes - whether two networks have equal sizes; their form may differ. */
+bool flm_model_same_sizes(const flm_model_shape *a, const flm_model_shape *b);
 
 /* flm_model_flops - model FLOPs of one token's forward pass: trunk 24 N d^2 (at mlp_ratio 4), attention 4 N L d, head
  * 2 V d. A training step is three times that a token. Source: model.md section 9. */

@@ -42,7 +42,7 @@ static flm_status mlp_backward(flm_dit *dit, const flm_block_weights *w, const f
     FLM_TRY(flm_op_gelu_backward(be, &wide2, &grad->b1, &h_pre, &wide2));
     FLM_TRY(linear_backward(be, &branch, &grad->W1, &wide, &b->y2, &w->W1));
     FLM_TRY(flm_op_layernorm_modulate_backward(be, &grad_x, &grad->w2, &grad_mod, &branch, &b->x_mid, &b->mean2,
-                                             &b->rstd2, &w->w2, &b->mod, SHIFT2 * d, SCALE2 * d));
+                                               &b->rstd2, &w->w2, &b->mod, SHIFT2 * d, SCALE2 * d));
 done:
     return rc;
 }
@@ -59,10 +59,10 @@ static flm_status attention_backward(flm_dit *dit, const flm_block_weights *w, c
     FLM_TRY(flm_op_gate_residual_backward(be, &branch, &grad_mod, &grad_x, &b->proj, &b->mod, GATE1 * d, dropout));
     FLM_TRY(linear_backward(be, &grad_o, &grad->Wo, &branch, &b->o, &w->Wo));
     FLM_TRY(flm_op_attention_backward(be, &grad_qkv, &grad_o, &b->o, &b->qkv, &b->lse, dit->shape.H,
-                                    (float)dit->shape.softcap, &rope));
+                                      (float)dit->shape.softcap, &rope));
     FLM_TRY(linear_backward(be, &branch, &grad->Wqkv, &grad_qkv, &b->y1, &w->Wqkv));
     FLM_TRY(flm_op_layernorm_modulate_backward(be, &grad_x, &grad->w1, &grad_mod, &branch, &b->x, &b->mean1, &b->rstd1,
-                                             &w->w1, &b->mod, SHIFT1 * d, SCALE1 * d));
+                                               &w->w1, &b->mod, SHIFT1 * d, SCALE1 * d));
 done:
     return rc;
 }

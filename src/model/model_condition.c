@@ -23,12 +23,12 @@ flm_status flm_dit_condition(flm_dit *dit, const flm_weights *weights)
     const flm_tensor h = batch_of(dit, &dit->time_h), act = batch_of(dit, &dit->time_act);
     const flm_tensor out = batch_of(dit, &dit->time_out), cond = batch_of(dit, &dit->cond);
     const flm_tensor *const time[] = {&w->time_W1, &w->time_b1, &w->time_W2, &w->time_b2};
-    const flm_tensor *const until[] = {&w->until_W1, &w->until_b1, &w->until_W2, &w->until_b2};
+    const flm_tensor *const t_end[] = {&w->t_end_W1, &w->t_end_b1, &w->t_end_W2, &w->t_end_b2};
     FLM_TRY(flm_time_embed(be, &t, &features, &h, &act, time, &out, false));
     if (weights->shape.network != FLM_NETWORK_ONE_TIME) {
-        const flm_tensor u = batch_of(dit, &dit->until), u_features = batch_of(dit, &dit->until_features);
-        const flm_tensor u_h = batch_of(dit, &dit->until_h), u_act = batch_of(dit, &dit->until_act);
-        FLM_TRY(flm_time_embed(be, &u, &u_features, &u_h, &u_act, until, &out, true));
+        const flm_tensor u = batch_of(dit, &dit->t_end), u_features = batch_of(dit, &dit->t_end_features);
+        const flm_tensor u_h = batch_of(dit, &dit->t_end_h), u_act = batch_of(dit, &dit->t_end_act);
+        FLM_TRY(flm_time_embed(be, &u, &u_features, &u_h, &u_act, t_end, &out, true));
     }
     FLM_TRY(flm_op_silu(be, &cond, &out));
 done:
@@ -60,13 +60,13 @@ flm_status flm_dit_condition_backward(flm_dit *dit, const flm_weights *weights)
     const flm_tensor grad_cond = batch_of(dit, &dit->grad_cond);
     const flm_tensor grad_out = batch_of(dit, &dit->grad_c1), grad_h = batch_of(dit, &dit->grad_c2);
     const flm_tensor *const time[] = {&grad->time_W1, &grad->time_b1, &grad->time_W2, &grad->time_b2};
-    const flm_tensor *const until[] = {&grad->until_W1, &grad->until_b1, &grad->until_W2, &grad->until_b2};
+    const flm_tensor *const t_end[] = {&grad->t_end_W1, &grad->t_end_b1, &grad->t_end_W2, &grad->t_end_b2};
     FLM_TRY(flm_op_silu_backward(be, &grad_out, &grad_cond, &out));
     FLM_TRY(flm_time_embed_backward(be, &grad_out, &features, &h, &act, &w->time_W2, time, &grad_h));
     if (weights->shape.network != FLM_NETWORK_ONE_TIME) {
-        const flm_tensor u_features = batch_of(dit, &dit->until_features), u_h = batch_of(dit, &dit->until_h);
-        const flm_tensor u_act = batch_of(dit, &dit->until_act);
-        FLM_TRY(flm_time_embed_backward(be, &grad_out, &u_features, &u_h, &u_act, &w->until_W2, until, &grad_h));
+        const flm_tensor u_features = batch_of(dit, &dit->t_end_features), u_h = batch_of(dit, &dit->t_end_h);
+        const flm_tensor u_act = batch_of(dit, &dit->t_end_act);
+        FLM_TRY(flm_time_embed_backward(be, &grad_out, &u_features, &u_h, &u_act, &w->t_end_W2, t_end, &grad_h));
     }
 done:
     return rc;

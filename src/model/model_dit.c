@@ -12,7 +12,7 @@ static const double rope_base = 10000.0;
 /* Sites of one pass of a step: twice the most blocks that flm_model_check admits, and room. */
 enum { PASS_SHIFT = 16 };
 
-static void take_block(flm_dit *dit, flm_dit_block *b, bool first)
+static void layout_block(flm_dit *dit, flm_dit_block *b, bool first)
 {
     flm_arena *at = &dit->arena;
     const flm_dtype act = dit->act, f32 = FLM_DTYPE_F32;
@@ -35,7 +35,7 @@ static void take_block(flm_dit *dit, flm_dit_block *b, bool first)
     b->out = flm_arena_3d(at, act, B, L, d);
 }
 
-static void take_head(flm_dit *dit)
+static void layout_head(flm_dit *dit)
 {
     flm_arena *at = &dit->arena;
     const flm_dtype act = dit->act, f32 = FLM_DTYPE_F32;
@@ -49,7 +49,7 @@ static void take_head(flm_dit *dit)
     dit->probs = act == f32 ? dit->logits : flm_arena_rows(at, act, dit->chunk, V);
 }
 
-static void take_gradients(flm_dit *dit)
+static void layout_gradients(flm_dit *dit)
 {
     flm_arena *at = &dit->arena;
     const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d, c = dit->shape.c;
@@ -65,18 +65,18 @@ static void take_gradients(flm_dit *dit)
     dit->grad_c2 = flm_arena_2d(at, FLM_DTYPE_F32, B, c);
 }
 
-static void take_all(flm_dit *dit)
+static void layout(flm_dit *dit)
 {
     flm_arena *at = &dit->arena;
     const flm_model_shape *s = &dit->shape;
     const int64_t B = dit->max_batch;
     dit->input = flm_arena_3d(at, FLM_DTYPE_F32, B, s->L, s->d);
     dit->t = flm_arena_1d(at, FLM_DTYPE_F32, B);
-    dit->until = flm_arena_1d(at, FLM_DTYPE_F32, B);
+    dit->t_end = flm_arena_1d(at, FLM_DTYPE_F32, B);
     if (s->network != FLM_NETWORK_ONE_TIME) {
-        dit->until_features = flm_arena_2d(at, FLM_DTYPE_F32, B, s->F);
-        dit->until_h = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
-        dit->until_act = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
+        dit->t_end_features = flm_arena_2d(at, FLM_DTYPE_F32, B, s->F);
+        dit->t_end_h = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
+        dit->t_end_act = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
     }
     dit->features = flm_arena_2d(at, FLM_DTYPE_F32, B, s->F);
     dit->time_h = flm_arena_2d(at, FLM_DTYPE_F32, B, s->c);
@@ -86,13 +86,13 @@ static void take_all(flm_dit *dit)
     dit->rope = flm_arena_3d(at, FLM_DTYPE_F32, s->L, s->d / s->H / 2, 2);
     for (int64_t i = 0; i < s->N; i++)
         if (i == 0 || dit->memory == FLM_DIT_STORE_ALL) {
-            take_block(dit, &dit->block[i], i == 0);
+            layout_block(dit, &dit->block[i], i == 0);
         } else {
             dit->block[i] = dit->block[0];
             if (dit->memory == FLM_DIT_RECOMPUTE) dit->block[i].x = flm_arena_3d(at, FLM_DTYPE_F32, B, s->L, s->d);
         }
-    take_head(dit);
-    if (dit->memory != FLM_DIT_INFERENCE) take_gradients(dit);
+    layout_head(dit);
+    if (dit->memory != FLM_DIT_INFERENCE) layout_gradients(dit);
 }
 
 /* cos and sin of position l times base^(-2 j / h), in double. */
@@ -130,9 +130,9 @@ flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dty
     dit->block = calloc((size_t)shape->N, sizeof *dit->block);
     if (dit->block == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld blocks", (long long)shape->N);
     dit->arena = flm_arena_begin(be);
-    take_all(dit);
+    layout(dit);
     FLM_TRY(flm_arena_commit(&dit->arena, "activations"));
-    take_all(dit);
+    layout(dit);
     FLM_TRY(fill_rope(dit));
     *out = dit;
     dit = NULL;

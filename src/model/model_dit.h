@@ -36,9 +36,9 @@ typedef struct flm_dit {
     int64_t max_batch, chunk; /* sequences; rows of the head at once */
     int64_t B;                /* of the last forward */
     flm_tensor input;         /* f32 [max_batch, L, d]: x E of the network; the first block's x */
-    flm_tensor t, until;      /* f32 [max_batch]: the time, and the time that a two-time network jumps to */
+    flm_tensor t, t_end;      /* f32 [max_batch]: the time, and the time that a two-time network jumps to */
     flm_tensor features, time_h, time_act, time_out, cond; /* f32 [B, F | c | c | c | c] */
-    flm_tensor until_features, until_h, until_act;         /* f32 [B, F | c | c], of shape.network with two times */
+    flm_tensor t_end_features, t_end_h, t_end_act;         /* f32 [B, F | c | c], of shape.network with two times */
     flm_dit_block *block;                                  /* [N] */
     flm_tensor x_out, mod_out, mean_out, rstd_out;         /* head: f32 [B, L, d], [B, 2d], [B, L] x 2 */
     flm_tensor y;                                          /* act [B, L, d]: the last hidden state */
@@ -79,7 +79,7 @@ flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dty
 void flm_dit_destroy(flm_dit **dit);
 
 /* flm_dit_forward - the last hidden state y [B, L, d] of the sequences in dit->input[0..B) at times dit->t[0..B) (and
- * dit->until, where the weights are of a two-time network; one dit serves networks of both kinds).
+ * dit->t_end, where the weights are of a two-time network; one dit serves networks of both kinds).
  * dropout: NULL for none. Errors: FLM_E_ARG (B; two-time weights in a one-time dit), the backend's.
  * Source: model.md section 2. */
 flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, const flm_dit_dropout *dropout);
@@ -95,7 +95,11 @@ flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_
  * rows is at most chunk. */
 flm_status flm_dit_head_logits(flm_dit *dit, const flm_weights *weights, int64_t first, int64_t rows);
 
-/* flm_dit_head_loss - soft max, cross entropy and their gradient over all rows, a chunk at a time.
+/* flm_dit_head_backward - the gradients of rows [first, first + rows) of the logits y Wout^T + bout, y of the last
+ * forward pass flattened to [B L, d].   in grad act [rows, V]   out dit->grad_y =, grad Wout, bout +=. */
+flm_status flm_dit_head_backward(flm_dit *dit, const flm_weights *weights, const flm_tensor *grad, int64_t first);
+
+/* flm_dit_head_loss - softmax, cross entropy and their gradient over all rows, a chunk at a time.
  * in  tokens i32 [B, L]; scale: gradient of the total loss by one row's loss, e.g. 1 / (n L)
  * out loss f32 [B L]; with `backward`: dit->grad_y =, and grad Wout, bout +=. Source: model.md section 5. */
 flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm_tensor *tokens, float scale,
@@ -107,16 +111,12 @@ flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm
 flm_status flm_dit_head_mean_embedding(flm_dit *dit, const flm_weights *weights, int count, const flm_tensor *E,
                                        const flm_tensor *mean);
 
-/* flm_dit_head_argmax - the most probable token of every row.   out tokens i32 [B, L].
- * Errors: FLM_E_NUMERIC when logits are not finite. */
-flm_status flm_dit_head_argmax(flm_dit *dit, const flm_weights *weights, const flm_tensor *tokens);
-
-/* flm_residual_maps - what turns a residual network's last hidden state y into its output times an embedding:
+/* flm_dit_residual_map - what turns a residual network's last hidden state y into its output times an embedding:
  * (y Wout^T + bout) E = y map + offset.
  * in  weights of FLM_NETWORK_RESIDUAL; E f32 [V, d], E_act act [V, d]: the same (one tensor in f32)
  * out map act [d, d] = Wout^T E; offset f32 [1, d] = bout^T E. Source: model.md section 6. */
-flm_status flm_residual_maps(flm_backend *be, const flm_weights *weights, const flm_tensor *E, const flm_tensor *E_act,
-                             const flm_tensor *map, const flm_tensor *offset);
+flm_status flm_dit_residual_map(flm_backend *be, const flm_weights *weights, const flm_tensor *E,
+                                const flm_tensor *E_act, const flm_tensor *map, const flm_tensor *offset);
 
 /* flm_dit_matmul - C = op(A) op(B) [+ C] [+ bias] [then gelu]: flm_ops.matmul with tensors flattened to 2-D.
  * bias, gelu: NULL for none. */

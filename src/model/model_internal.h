@@ -30,7 +30,7 @@ flm_status flm_time_embed_backward(flm_backend *be, const flm_tensor *grad_out, 
                                    const flm_tensor *h, const flm_tensor *act, const flm_tensor *W2,
                                    const flm_tensor *const grad[4], const flm_tensor *grad_h);
 
-/* cond = SiLU(emb_s(t) [+ emb_u(until)]), and its backward from dit->grad_cond. */
+/* cond = SiLU(emb_s(t) [+ emb_u(t_end)]), and its backward from dit->grad_cond. */
 flm_status flm_dit_condition(flm_dit *dit, const flm_weights *weights);
 flm_status flm_dit_condition_backward(flm_dit *dit, const flm_weights *weights);
 

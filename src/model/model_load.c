@@ -5,17 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kinds[] = {
-    [FLM_NETWORK_ONE_TIME] = "flm", [FLM_NETWORK_TWO_TIME] = "flow-map-2", [FLM_NETWORK_RESIDUAL] = "flow-map-1"};
-
-const char *flm_model_kind_name(flm_network network) { return kinds[network]; }
-
-flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shape *out)
+flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_network network, flm_model_shape *out)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     flm_model_shape shape;
-    int kind = 0;
     FLM_TRY(flm_model_preset("small", &shape)); /* what no checkpoint records is the same in every preset */
     shape.L = info->L;
     shape.V = info->vocabulary.V;
@@ -23,10 +17,7 @@ flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shap
     shape.H = info->H;
     shape.c = info->c;
     shape.N = info->N;
-    while (kind <= FLM_NETWORK_RESIDUAL && strcmp(info->kind, kinds[kind]) != 0) kind++;
-    if (kind > FLM_NETWORK_RESIDUAL)
-        FLM_FAIL(FLM_E_MISMATCH, "the checkpoint is of kind %s, no flow language model or map", info->kind);
-    shape.network = (flm_network)kind;
+    shape.network = network;
     if (flm_model_check(&shape) != FLM_OK) {
         char why[256];
         snprintf(why, sizeof why, "%s", flm_err_message());

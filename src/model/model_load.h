@@ -6,13 +6,9 @@
 #include "io/io_checkpoint.h"
 #include "model/model_weights.h"
 
-/* flm_model_kind_name - what a checkpoint of such a network calls its kind: "flm", "flow-map-1" (stage one),
- * "flow-map-2". */
-const char *flm_model_kind_name(flm_network network);
-
-/* flm_model_load_shape - the sizes and the kind of network a checkpoint records, checked. Errors: FLM_E_FORMAT naming
- * the size; FLM_E_MISMATCH (a checkpoint of something else). */
-flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_model_shape *out);
+/* flm_model_load_shape - the sizes that a checkpoint of a network of this form records, checked.
+ * Errors: FLM_E_FORMAT naming the size. */
+flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_network network, flm_model_shape *out);
 
 /* flm_model_load - every parameter from set "weights" or "ema" of the checkpoint, converted to the compute dtype.
  * Not collective: each rank reads the whole. Errors: FLM_E_MISMATCH (a tensor is missing or has other sizes),

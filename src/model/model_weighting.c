@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static void take(flm_weighting *w, const flm_model_shape *s)
+static void layout(flm_weighting *w, const flm_model_shape *s)
 {
     flm_arena *at = &w->arena;
     const int64_t B = w->max_batch, width = FLM_WEIGHTING_WIDTH;
@@ -28,9 +28,9 @@ flm_status flm_weighting_create(flm_backend *be, const flm_model_shape *shape, i
     flm_weighting *w = calloc(1, sizeof *w);
     if (w == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the loss-weighting network");
     *w = (flm_weighting){.be = be, .max_batch = max_batch, .arena = flm_arena_begin(be)};
-    take(w, shape);
+    layout(w, shape);
     FLM_TRY(flm_arena_commit(&w->arena, "loss weighting"));
-    take(w, shape);
+    layout(w, shape);
     *out = w;
     w = NULL;
 done:

@@ -12,20 +12,20 @@
 #include <string.h>
 
 /* elements: 64 bytes of f32; parameters a block, elsewhere, and of emb_u and of the weighting network */
-enum { ALIGN = 16, PER_BLOCK = 10, OUTSIDE = 10, UNTIL = 4, WEIGHTING = 8 };
+enum { ALIGN = 16, PER_BLOCK = 10, OUTSIDE = 10, TWO_TIME = 4, WEIGHTING = 8 };
 
 /* A parameter appended to the table at the end of its bucket; `view` points at the tensor of flm_weights.w. */
-typedef struct layout {
+typedef struct builder {
     flm_weights *weights;
     flm_tensor **view;
     int64_t *end; /* elements used, a bucket */
-} layout;
+} builder;
 
-static void add(layout *at, flm_tensor *view, int bucket, flm_init init, double bound, int64_t rows, int64_t columns,
+static void add(builder *at, flm_tensor *view, int bucket, flm_init init, double bound, int64_t rows, int64_t columns,
                 const char *fmt, ...) __attribute__((format(printf, 8, 9)));
 
 /* columns 0: a vector of `rows`. */
-static void add(layout *at, flm_tensor *view, int bucket, flm_init init, double bound, int64_t rows, int64_t columns,
+static void add(builder *at, flm_tensor *view, int bucket, flm_init init, double bound, int64_t rows, int64_t columns,
                 const char *fmt, ...)
 {
     flm_weights *weights = at->weights;
@@ -47,7 +47,7 @@ static void add(layout *at, flm_tensor *view, int bucket, flm_init init, double 
     at->view[weights->parameters++] = view;
 }
 
-static void add_block(layout *at, int i)
+static void add_block(builder *at, int i)
 {
     const flm_model_shape *s = &at->weights->shape;
     const int64_t d = s->d, wide = s->mlp_ratio * s->d;
@@ -67,7 +67,7 @@ static void add_block(layout *at, int i)
 }
 
 /* The head's linear layers: a residual begins with none. */
-static void add_head(layout *at)
+static void add_head(builder *at)
 {
     const flm_model_shape *s = &at->weights->shape;
     flm_dit_weights *w = &at->weights->w;
@@ -84,7 +84,7 @@ static void add_head(layout *at)
 }
 
 /* Linear(F->c), Linear(c->c); the second zero where the embedding must begin by saying nothing. */
-static void add_embedding(layout *at, int bucket, flm_tensor *const view[4], flm_init second, const char *name)
+static void add_embedding(builder *at, int bucket, flm_tensor *const view[4], flm_init second, const char *name)
 {
     const flm_model_shape *s = &at->weights->shape;
     const double in_F = 1 / sqrt((double)s->F), in_c = 1 / sqrt((double)s->c);
@@ -95,16 +95,16 @@ static void add_embedding(layout *at, int bucket, flm_tensor *const view[4], flm
 }
 
 /* What an FLM does not have: model.md sections 6 and 7. */
-static void add_two_time(layout *at)
+static void add_two_time(builder *at)
 {
     const flm_model_shape *s = &at->weights->shape;
     flm_dit_weights *w = &at->weights->w;
     const int bucket = flm_bucket_two_time(s->N), first = at->weights->parameters, width = FLM_WEIGHTING_WIDTH;
     const double in_c = 1 / sqrt((double)s->c);
-    flm_tensor *const until[] = {&w->until_W1, &w->until_b1, &w->until_W2, &w->until_b2};
+    flm_tensor *const t_end[] = {&w->t_end_W1, &w->t_end_b1, &w->t_end_W2, &w->t_end_b2};
     flm_tensor *const embed[] = {&w->weighting_time_W1, &w->weighting_time_b1, &w->weighting_time_W2,
                                  &w->weighting_time_b2};
-    add_embedding(at, bucket, until, FLM_INIT_ZERO, "sigma_map_prime");
+    add_embedding(at, bucket, t_end, FLM_INIT_ZERO, "sigma_map_prime");
     if (s->network == FLM_NETWORK_RESIDUAL) {
         add_embedding(at, bucket, embed, FLM_INIT_UNIFORM, "learnable_loss_weighting.s_embed");
         add(at, &w->weighting_W1, bucket, FLM_INIT_UNIFORM, in_c, width, s->c, "learnable_loss_weighting.mlp.0.weight");
@@ -115,7 +115,7 @@ static void add_two_time(layout *at)
     for (int i = first; i < at->weights->parameters; i++) at->weights->parameter[i].reinit = true;
 }
 
-static void add_all(layout *at)
+static void add_all(builder *at)
 {
     const flm_model_shape *s = &at->weights->shape;
     flm_dit_weights *w = &at->weights->w;
@@ -139,7 +139,7 @@ static void divide(flm_weights *weights, const int64_t *end)
     }
 }
 
-static void take_buckets(flm_weights *weights, bool gradients)
+static void layout_buckets(flm_weights *weights, bool gradients)
 {
     const int64_t N = weights->shape.N;
     for (int b = 0; b < weights->buckets; b++) {
@@ -178,13 +178,13 @@ flm_status flm_weights_create(flm_backend *be, const flm_model_shape *shape, flm
 {
     flm_status rc = FLM_OK;
     flm_weights *weights = NULL;
-    layout at = {0};
+    builder at = {0};
     FLM_TRY(flm_model_check(shape));
     if (size < 1) FLM_FAIL(FLM_E_ARG, "weights divided among %d ranks", size);
     if (compute != FLM_DTYPE_F32 && compute != FLM_DTYPE_BF16)
         FLM_FAIL(FLM_E_ARG, "weights cannot compute in %s", flm_dtype_name(compute));
     const size_t N = (size_t)shape->N;
-    const size_t max = OUTSIDE + PER_BLOCK * N + (shape->network != FLM_NETWORK_ONE_TIME ? UNTIL : 0) +
+    const size_t max = OUTSIDE + PER_BLOCK * N + (shape->network != FLM_NETWORK_ONE_TIME ? TWO_TIME : 0) +
                        (shape->network == FLM_NETWORK_RESIDUAL ? WEIGHTING : 0);
     weights = calloc(1, sizeof *weights);
     if (weights != NULL) {
@@ -195,7 +195,7 @@ flm_status flm_weights_create(flm_backend *be, const flm_model_shape *shape, flm
         weights->bucket = calloc((size_t)weights->buckets, sizeof *weights->bucket);
         weights->w.block = calloc(N, sizeof *weights->w.block);
         weights->grad.block = calloc(N, sizeof *weights->grad.block);
-        at = (layout){weights, calloc(max, sizeof *at.view), calloc((size_t)weights->buckets, sizeof *at.end)};
+        at = (builder){weights, calloc(max, sizeof *at.view), calloc((size_t)weights->buckets, sizeof *at.end)};
     }
     if (weights == NULL || weights->parameter == NULL || weights->bucket == NULL || weights->w.block == NULL ||
         weights->grad.block == NULL || at.view == NULL || at.end == NULL)
@@ -204,9 +204,9 @@ flm_status flm_weights_create(flm_backend *be, const flm_model_shape *shape, flm
     assert((size_t)weights->parameters == max);
     divide(weights, at.end);
     weights->arena = flm_arena_begin(be);
-    take_buckets(weights, gradients);
+    layout_buckets(weights, gradients);
     FLM_TRY(flm_arena_commit(&weights->arena, "weights"));
-    take_buckets(weights, gradients);
+    layout_buckets(weights, gradients);
     make_views(weights, at.view);
     FLM_TRY(be->memory->zero(be, weights->arena.base, weights->arena.bytes));
     *out = weights;

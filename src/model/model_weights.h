@@ -47,7 +47,7 @@ typedef struct flm_dit_weights {
     flm_block_weights *block;                      /* [N] */
     flm_tensor wf, Af, af, Wout, bout;             /* head */
     /* absent from one-time networks: emb_u */
-    flm_tensor until_W1, until_b1, until_W2, until_b2;
+    flm_tensor t_end_W1, t_end_b1, t_end_W2, t_end_b2;
     /* of FLM_NETWORK_RESIDUAL alone: the loss-weighting network's embedding and its two layers */
     flm_tensor weighting_time_W1, weighting_time_b1, weighting_time_W2, weighting_time_b2;
     flm_tensor weighting_W1, weighting_b1, weighting_W2, weighting_b2;

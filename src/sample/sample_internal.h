@@ -15,8 +15,9 @@ typedef struct flm_generation {
     char path[FLM_LINEAGE_PATH_BYTES]; /* of the checkpoint */
     int64_t *steps;                    /* [steps_count] */
     int steps_count;
+    const flm_kind *kind;
     flm_samples_info info;
-    flm_checkpoint *checkpoint, *teacher_checkpoint; /* teacher: NULL unless the network is a residual one */
+    flm_checkpoint *checkpoint, *teacher_checkpoint; /* teacher: NULL unless the sampler needs one */
     flm_samples *file;
     flm_weights *weights, *teacher;
     flm_noise_basis *basis;
@@ -27,10 +28,10 @@ typedef struct flm_generation {
     bool *present; /* [batch] */
 } flm_generation;
 
-/* flm_generation_load - open the checkpoint, load its weights, create what sampling needs, and fill info. A residual
- * network also needs its teacher: --teacher, or the file that the checkpoint records; its SHA-256 must be the recorded
- * one. Collective. Errors: FLM_E_MISMATCH (the teacher is missing in the record, or is another file), those of reading
- * and of memory. */
+/* flm_generation_load - open the checkpoint, load its weights, create what sampling needs, and fill info. A
+ * sampler may also need the teacher: --teacher, or the file that the checkpoint records; its SHA-256 must be the
+ * recorded one. Collective. Errors: FLM_E_MISMATCH (the teacher is missing in the record, or is another file), those of
+ * reading and of memory. */
 flm_status flm_generation_load(flm_generation *g);
 
 /* flm_generation_name_weights - put the checkpoint and the set of weights before the message of a failure

@@ -20,12 +20,13 @@ static flm_status fill_info(flm_generation *g)
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *from = flm_checkpoint_get_info(g->checkpoint);
     g->info = (flm_samples_info){.vocabulary = from->vocabulary,
+                                 .old_kind = g->kind->old_name,
                                  .samples = g->o->samples,
                                  .L = from->L,
                                  .seed = g->o->seed,
                                  .checkpoint_step = from->step,
                                  .checkpoint_identity = flm_checkpoint_identity(g->checkpoint)};
-    snprintf(g->info.kind, sizeof g->info.kind, "%s", from->kind);
+    snprintf(g->info.kind, sizeof g->info.kind, "%s", g->kind->name);
     snprintf(g->info.weights, sizeof g->info.weights, "%s", g->o->weights == 0 ? "ema" : "raw");
     snprintf(g->info.precision, sizeof g->info.precision, "%s", compute_dtype(g) == FLM_DTYPE_BF16 ? "bf16" : "fp32");
     if (strlen(g->o->checkpoint) >= sizeof g->info.checkpoint)
@@ -36,14 +37,17 @@ done:
     return rc;
 }
 
-/* The teacher must be an FLM of the checkpoint's shape and vocabulary. */
+/* The teacher must be of the kind that the sampler needs, with the checkpoint's shape and vocabulary. */
 static flm_status check_teacher(const flm_generation *g, const char *path)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *t = flm_checkpoint_get_info(g->teacher_checkpoint);
     const flm_checkpoint_info *m = flm_checkpoint_get_info(g->checkpoint);
-    if (strcmp(t->kind, "flm") != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "teacher %s: expected kind flm, found kind %s", path, t->kind);
+    const flm_kind *kind = NULL, *want = g->kind->sampler->networks[FLM_ROLE_TEACHER].kind;
+    if (flm_kind_find(t->kind, &kind) != FLM_OK || kind != want) {
+        flm_err_clear();
+        FLM_FAIL(FLM_E_MISMATCH, "teacher %s: expected kind %s, found kind %s", path, want->name, t->kind);
+    }
     const struct {
         const char *name;
         int64_t teacher, student;
@@ -92,11 +96,12 @@ done:
     return rc;
 }
 
-static flm_status load_weights(flm_generation *g, const flm_checkpoint *checkpoint, const char *path, flm_weights **out)
+static flm_status load_weights(flm_generation *g, const flm_checkpoint *checkpoint, const flm_kind *kind,
+                               const char *path, flm_weights **out)
 {
     flm_status rc = FLM_OK;
     flm_model_shape shape;
-    FLM_TRY(flm_model_load_shape(checkpoint, &shape));
+    FLM_TRY(flm_model_load_shape(checkpoint, kind->network, &shape));
     FLM_TRY(flm_weights_create(g->be, &shape, compute_dtype(g), 1, false, out));
     FLM_TRY(flm_model_load(*out, checkpoint, g->o->weights == 0 ? "ema" : "weights"));
 done:
@@ -107,16 +112,29 @@ static flm_status load_all(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_checkpoint_open(g->path, &g->checkpoint));
+    FLM_TRY(flm_err_prefix(flm_kind_find(flm_checkpoint_get_info(g->checkpoint)->kind, &g->kind), g->path));
     FLM_TRY(fill_info(g));
-    FLM_TRY(load_weights(g, g->checkpoint, g->path, &g->weights));
-    if (g->weights->shape.network == FLM_NETWORK_RESIDUAL) {
+    FLM_TRY(load_weights(g, g->checkpoint, g->kind, g->path, &g->weights));
+    const flm_kind *teacher = g->kind->sampler->networks[FLM_ROLE_TEACHER].kind;
+    if (teacher != NULL) {
         FLM_TRY(open_teacher(g));
-        FLM_TRY(load_weights(g, g->teacher_checkpoint, "the teacher", &g->teacher));
+        FLM_TRY(load_weights(g, g->teacher_checkpoint, teacher, "the teacher", &g->teacher));
     } else if (*g->o->teacher) {
         FLM_FAIL(FLM_E_USAGE, "--teacher: %s is of kind %s, which has no teacher", g->path, g->info.kind);
     }
 done:
     return rc;
+}
+
+static flm_status create_sampler(flm_generation *g)
+{
+    const flm_sampler_parts parts = {.kind = g->kind,
+                                     .dit = g->dit,
+                                     .weights = g->weights,
+                                     .frozen = {[FLM_ROLE_TEACHER] = g->teacher},
+                                     .basis = g->basis,
+                                     .gamma = g->gamma};
+    return flm_sampler_create(&parts, &g->sampler);
 }
 
 static flm_status create_sampling(flm_generation *g)
@@ -127,8 +145,9 @@ static flm_status create_sampling(flm_generation *g)
     int64_t chunk = g->o->chunk ? g->o->chunk : flm_backend_chunk(g->be, shape->V);
     if (chunk > batch * shape->L) chunk = batch * shape->L;
     FLM_TRY(flm_gamma_create(shape->V, &g->gamma));
-    FLM_TRY(flm_noise_create_joint(g->be, shape->V, shape->d, g->teacher != NULL,
-                                   g->teacher != NULL ? &g->teacher->w.E : NULL, &g->basis));
+    const flm_weights *const frozen[FLM_ROLES] = {[FLM_ROLE_TEACHER] = g->teacher};
+    flm_tensor E[FLM_ROLES];
+    FLM_TRY(flm_noise_create_joint(g->be, shape->V, shape->d, flm_kind_embeddings(frozen, E), E, &g->basis));
     FLM_TRY(flm_dit_create(g->be, shape, compute_dtype(g), batch, chunk, FLM_DIT_INFERENCE, &g->dit));
     g->ids = malloc((size_t)(batch * shape->L) * sizeof *g->ids);
     g->present = malloc((size_t)batch * sizeof *g->present);
@@ -154,8 +173,7 @@ flm_status flm_generation_load(flm_generation *g)
             g->info.weights);
     FLM_TRY(flm_comm_agree(g->comm, create_sampling(g)));
     FLM_TRY(flm_generation_name_weights(g, flm_noise_update(g->basis, g->comm, &g->weights->w.E)));
-    FLM_TRY(
-        flm_comm_agree(g->comm, flm_sampler_create(g->dit, g->weights, g->teacher, g->basis, g->gamma, &g->sampler)));
+    FLM_TRY(flm_comm_agree(g->comm, create_sampler(g)));
 done:
     return rc;
 }

@@ -23,8 +23,8 @@ typedef struct flm_run {
     const flm_options *given;
     char checkpoints[FLM_PATH_BYTES], metrics_path[FLM_PATH_BYTES], config_path[FLM_PATH_BYTES];
     flm_shards *train, *valid; /* valid: NULL where there is none */
-    flm_network network;       /* kind of the trained network */
-    flm_frozen_network teacher, flow_map;
+    const flm_kind *kind;      /* of the trained network */
+    flm_frozen_network frozen[FLM_ROLES];
     char lineage[FLM_LINEAGE_BYTES]; /* attribute "parent" of the checkpoints */
     flm_trainer *trainer;
     flm_loader *loader;

@@ -49,16 +49,16 @@ done:
 static flm_status check_lineage(const flm_run *run, const flm_checkpoint_info *info, const char *path)
 {
     flm_status rc = FLM_OK;
-    static const char *const roles[] = {"teacher", "flow-map"};
-    for (int i = 0; i < 2; i++) {
+    for (int r = 0; r < FLM_ROLES; r++) {
+        const char *role = flm_role_name((flm_role)r);
         char then[FLM_SHA256_BYTES] = "", now[FLM_SHA256_BYTES] = "", from[FLM_LINEAGE_PATH_BYTES] = "",
              to[FLM_LINEAGE_PATH_BYTES];
-        flm_lineage_get(info->lineage, roles[i], then, from);
-        flm_lineage_get(run->lineage, roles[i], now, to);
+        flm_lineage_get(info->lineage, role, then, from);
+        flm_lineage_get(run->lineage, role, now, to);
         if (strcmp(then, now) != 0)
             FLM_FAIL(FLM_E_MISMATCH,
                      "%s was distilled from %s %s (sha256 %.12s...); --%s %s has changed or is another file", path,
-                     roles[i], from, then, roles[i], to);
+                     role, from, then, role, to);
     }
 done:
     return rc;
@@ -68,10 +68,11 @@ static flm_status check_fits(const flm_run *run, const flm_checkpoint *checkpoin
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
-    const char *kind = flm_model_kind_name(run->network);
-    if (strcmp(info->kind, kind) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "%s is a checkpoint of kind %s; this run resumes from kind %s", path, info->kind,
-                 kind);
+    const flm_kind *kind = NULL;
+    FLM_TRY(flm_err_prefix(flm_kind_find(info->kind, &kind), path));
+    if (kind != run->kind)
+        FLM_FAIL(FLM_E_MISMATCH, "%s is a checkpoint of kind %s; this run resumes from kind %s", path, kind->name,
+                 run->kind->name);
     FLM_TRY(check_lineage(run, info, path));
     FLM_TRY(check_vocabulary(&info->vocabulary, &flm_shards_info(run->train)->vocabulary, path));
     FLM_TRY(check_shape(info, &run->trainer->settings.shape, path));
@@ -135,10 +136,11 @@ flm_status flm_run_resume(flm_run *run)
         FLM_FAIL(FLM_E_USAGE, "--eval-only: %s has no checkpoint to evaluate", run->checkpoints);
     if (checkpoint == NULL) {
         FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
-        if (run->teacher.checkpoint != NULL)
-            FLM_TRY(flm_err_prefix(flm_train_checkpoint_init_student(run->trainer->optimizer, run->teacher.checkpoint,
+        const flm_frozen_network *teacher = &run->frozen[FLM_ROLE_TEACHER];
+        if (teacher->checkpoint != NULL)
+            FLM_TRY(flm_err_prefix(flm_train_checkpoint_init_student(run->trainer->optimizer, teacher->checkpoint,
                                                                      flm_run_teacher_set(run)),
-                                   run->teacher.path));
+                                   teacher->path));
         goto done;
     }
     const int64_t step = flm_checkpoint_get_info(checkpoint)->step;
@@ -175,7 +177,7 @@ flm_status flm_run_save(flm_run *run)
                                 .H = shape->H,
                                 .c = shape->c,
                                 .N = shape->N};
-    snprintf(info.kind, sizeof info.kind, "%s", flm_model_kind_name(run->network));
+    snprintf(info.kind, sizeof info.kind, "%s", run->kind->name);
     snprintf(info.lineage, sizeof info.lineage, "%s", run->lineage);
     FLM_TRY(flm_train_checkpoint_write(trainer->optimizer, run->checkpoints, &info, run->setting, run->settings,
                                        (int)run->o->keep));

@@ -4,7 +4,6 @@
 
 #include "base/base_log.h"
 #include "base/base_progress.h"
-#include "model/model_load.h"
 #include "train/train_internal.h"
 
 #include <inttypes.h>
@@ -28,9 +27,10 @@ static flm_status choose_shape(const flm_run *run, flm_model_shape *shape)
     char given[128];
     const flm_train_options *o = run->o;
     const flm_shard_info *data = flm_shards_info(run->train);
-    if (run->teacher.weights != NULL) {
-        *shape = run->teacher.weights->shape;
-        shape->network = run->network;
+    const flm_weights *teacher = run->frozen[FLM_ROLE_TEACHER].weights;
+    if (teacher != NULL) {
+        *shape = teacher->shape;
+        shape->network = run->kind->network;
         return FLM_OK;
     }
     if (flm_model_preset(o->preset, shape) != FLM_OK) return flm_err_prefix(FLM_E_USAGE, "--preset");
@@ -51,15 +51,15 @@ static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer
 {
     flm_status rc = FLM_OK;
     const flm_train_options *o = run->o;
-    *s = (flm_trainer_settings){.act = act,
-                                .teacher = run->teacher.weights,
-                                .flow_map = run->flow_map.weights,
+    *s = (flm_trainer_settings){.kind = run->kind,
+                                .act = act,
                                 .batch = o->batch,
                                 .recompute = o->recompute,
                                 .dropout = o->dropout,
                                 .lr = {o->lr, o->warmup, o->lr_decay, o->steps},
                                 .seed = (uint64_t)o->seed,
                                 .optimizer = {o->beta1, o->beta2, o->eps, o->weight_decay, o->clip, o->ema_decay}};
+    for (int r = 0; r < FLM_ROLES; r++) s->frozen[r] = run->frozen[r].weights;
     FLM_TRY(choose_shape(run, &s->shape));
     const int64_t tokens = run->be->host_memory ? MICRO_TOKENS : MICRO_TOKENS_GPU;
     s->micro_batch = o->micro_batch ? o->micro_batch : max(1, tokens / s->shape.L);
@@ -134,7 +134,7 @@ static void log_run_summary(const flm_run *run, const shares *max_of)
     flm_log(FLM_LOG_INFO,
             "%s: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
             "; %.1f M parameters; compute dtype %s",
-            flm_model_kind_name(s->network), s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6,
+            run->kind->name, s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6,
             flm_dtype_name(t->settings.act));
     if (flm_comm_size(run->comm) > 1 && !run->be->host_memory && !run->o->plan)
         flm_log(FLM_LOG_INFO, "gradients and weights are exchanged %s", flm_comm_describe(run->comm));

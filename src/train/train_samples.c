@@ -14,10 +14,15 @@ static flm_status create(flm_trainer *t, sampling *s)
 {
     flm_status rc = FLM_OK;
     const flm_model_shape *shape = &t->settings.shape;
-    const flm_weights *teacher = shape->network == FLM_NETWORK_RESIDUAL ? t->settings.teacher : NULL;
-    FLM_TRY(flm_noise_create_joint(t->be, shape->V, shape->d, teacher != NULL, teacher != NULL ? &teacher->w.E : NULL,
-                                   &s->basis));
-    FLM_TRY(flm_sampler_create(t->dit, t->weights, teacher, s->basis, t->gamma, &s->sampler));
+    const flm_kind *kind = t->settings.kind;
+    flm_sampler_parts parts = {.kind = kind, .dit = t->dit, .weights = t->weights, .gamma = t->gamma};
+    flm_tensor E[FLM_ROLES];
+    for (int r = 0; r < FLM_ROLES; r++) /* those of the training that the sampler needs, too */
+        if (kind->sampler->networks[r].kind != NULL) parts.frozen[r] = t->settings.frozen[r];
+    const int frozen = flm_kind_embeddings(parts.frozen, E);
+    FLM_TRY(flm_noise_create_joint(t->be, shape->V, shape->d, frozen, E, &s->basis));
+    parts.basis = s->basis;
+    FLM_TRY(flm_sampler_create(&parts, &s->sampler));
 done:
     return rc;
 }
@@ -33,7 +38,7 @@ flm_status flm_trainer_sample_bytes(flm_trainer *t, size_t *bytes)
     flm_status rc = FLM_OK;
     sampling s = {0};
     FLM_TRY(create(t, &s));
-    *bytes = s.basis->arena.bytes + s.sampler->arena.bytes;
+    *bytes = s.basis->arena.bytes + flm_sampler_bytes(s.sampler);
 done:
     release(&s);
     return rc;

@@ -25,21 +25,19 @@ static flm_status create_objective(flm_trainer *trainer)
     flm_backend *be = trainer->be;
     const flm_trainer_settings *s = &trainer->settings;
     const int64_t chunk = min(s->chunk, s->micro_batch * s->shape.L);
-    const int frozen = (s->teacher != NULL) + (s->flow_map != NULL);
-    flm_tensor E[FLM_NOISE_NETWORKS - 1] = {flm_tensor_none(), flm_tensor_none()};
-    if (s->teacher != NULL) E[0] = s->teacher->w.E;
-    if (s->flow_map != NULL) E[1] = s->flow_map->w.E;
+    flm_tensor E[FLM_ROLES];
+    const int frozen = flm_kind_embeddings(s->frozen, E);
     FLM_TRY(flm_noise_create_joint(be, s->shape.V, s->shape.d, frozen, E, &trainer->basis));
     const flm_dit_memory memory = s->recompute ? FLM_DIT_RECOMPUTE : FLM_DIT_STORE_ALL;
     FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, memory, &trainer->dit));
-    if (frozen > 0)
-        FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, FLM_DIT_INFERENCE, &trainer->frozen));
-    const flm_objective_parts parts = {.dit = trainer->dit,
-                                       .basis = trainer->basis,
-                                       .gamma = trainer->gamma,
-                                       .frozen = trainer->frozen,
-                                       .teacher = s->teacher,
-                                       .flow_map = s->flow_map};
+    if (s->kind->objective->inference)
+        FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, FLM_DIT_INFERENCE, &trainer->inference));
+    flm_objective_parts parts = {.kind = s->kind,
+                                 .dit = trainer->dit,
+                                 .basis = trainer->basis,
+                                 .gamma = trainer->gamma,
+                                 .inference = trainer->inference};
+    for (int r = 0; r < FLM_ROLES; r++) parts.frozen[r] = s->frozen[r];
     FLM_TRY(flm_objective_create(&parts, &trainer->objective));
 done:
     return rc;
@@ -91,7 +89,7 @@ void flm_trainer_destroy(flm_trainer **trainer)
     flm_trainer *t = *trainer;
     if (t == NULL) return;
     flm_objective_destroy(&t->objective);
-    flm_dit_destroy(&t->frozen);
+    flm_dit_destroy(&t->inference);
     flm_dit_destroy(&t->dit);
     flm_noise_destroy(&t->basis);
     flm_optimizer_destroy(&t->optimizer);
@@ -108,14 +106,11 @@ void flm_trainer_destroy(flm_trainer **trainer)
 void flm_trainer_memory(const flm_trainer *t, size_t *bytes)
 {
     const flm_trainer_settings *s = &t->settings;
-    const size_t part[FLM_TRAINER_MEMORY_PARTS] = {t->weights->arena.bytes,
-                                                   t->optimizer->arena.bytes,
-                                                   t->dit->arena.bytes,
-                                                   flm_objective_bytes(t->objective),
-                                                   t->basis->arena.bytes,
-                                                   (t->frozen != NULL ? t->frozen->arena.bytes : 0) +
-                                                       (s->teacher != NULL ? s->teacher->arena.bytes : 0) +
-                                                       (s->flow_map != NULL ? s->flow_map->arena.bytes : 0)};
+    size_t frozen = t->inference != NULL ? t->inference->arena.bytes : 0;
+    for (int r = 0; r < FLM_ROLES; r++) frozen += s->frozen[r] != NULL ? s->frozen[r]->arena.bytes : 0;
+    const size_t part[FLM_TRAINER_MEMORY_PARTS] = {t->weights->arena.bytes, t->optimizer->arena.bytes,
+                                                   t->dit->arena.bytes,     flm_objective_bytes(t->objective),
+                                                   t->basis->arena.bytes,   frozen};
     for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++) bytes[i] = part[i];
 }
 
@@ -152,7 +147,7 @@ static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
             .B = B,
             .tokens = ids + at * s->shape.L,
             .t = trainer->t + at,
-            .d = s->teacher != NULL ? trainer->d + at : NULL,
+            .d = trainer->d + at,
             .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_NOISE, step, 0), trainer->first + at},
             .dropout = s->dropout > 0 ? &dropout : NULL,
             .scale = 1 / (double)(s->batch * s->shape.L),
@@ -184,7 +179,7 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
                  (long long)trainer->step + 1, isfinite(loss) ? "gradient" : "loss", loss, norm);
     FLM_TRY(flm_optimizer_update(trainer->optimizer, lr, trainer->step));
     trainer->step++;
-    *out = (flm_step_result){loss, s->teacher != NULL ? sums[1] / tokens : NAN, norm, lr, sums[2] > 0};
+    *out = (flm_step_result){loss, sums[1] / tokens, norm, lr, sums[2] > 0};
 done:
     return rc;
 }
@@ -207,7 +202,7 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
             .B = B,
             .tokens = trainer->ids,
             .t = trainer->t + at,
-            .d = s->teacher != NULL ? trainer->d + at : NULL,
+            .d = trainer->d + at,
             .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_VALIDATION_NOISE),
                       first + at}};
         FLM_TRY(flm_objective_micro_batch(trainer->objective, trainer->weights, &batch));
@@ -231,7 +226,7 @@ flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, 
     FLM_TRY(flm_comm_sum_f64(trainer->comm, sums, 2));
     FLM_TRY(flm_optimizer_swap_ema(trainer->optimizer, false));
     *loss = sums[0] / (double)(rows * s->shape.L);
-    *error = s->teacher != NULL ? sums[1] / (double)(rows * s->shape.L) : NAN;
+    *error = sums[1] / (double)(rows * s->shape.L);
     if (!isfinite(*loss))
         FLM_FAIL(FLM_E_NUMERIC, "step %lld: the validation loss is not finite", (long long)trainer->step);
 done:

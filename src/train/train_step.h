@@ -19,13 +19,14 @@
 #include "train/train_optimizer.h"
 
 typedef struct flm_trainer_settings {
-    flm_model_shape shape;                 /* shape.network must match the frozen networks: flow_objective.h */
-    const flm_weights *teacher, *flow_map; /* owned by the caller; none: FLM; teacher: stage one; both: stage two */
-    flm_dtype act;                         /* compute dtype: f32 or bf16 */
-    int64_t batch;                         /* sequences per step, over all ranks */
-    int64_t micro_batch;                   /* max sequences per micro-batch of a rank */
-    int64_t chunk;                         /* rows of logits computed at once */
-    bool recompute;                        /* recompute activations in the backward pass (FLM_DIT_RECOMPUTE) */
+    const flm_kind *kind;                 /* of the trained network */
+    flm_model_shape shape;                /* shape.network is kind->network */
+    const flm_weights *frozen[FLM_ROLES]; /* owned by the caller; those that kind->objective needs */
+    flm_dtype act;                        /* compute dtype: f32 or bf16 */
+    int64_t batch;                        /* sequences per step, over all ranks */
+    int64_t micro_batch;                  /* max sequences per micro-batch of a rank */
+    int64_t chunk;                        /* rows of logits computed at once */
+    bool recompute;                       /* recompute activations in the backward pass (FLM_DIT_RECOMPUTE) */
     double dropout;
     flm_lr_schedule lr;
     uint64_t seed;
@@ -41,7 +42,7 @@ typedef struct flm_trainer {
     flm_optimizer *optimizer;
     flm_noise_basis *basis;
     flm_dit *dit;
-    flm_dit *frozen; /* activations of the frozen networks; NULL for an FLM */
+    flm_dit *inference; /* activations of passes without gradient; NULL where the objective has none */
     flm_objective *objective;
     int64_t first, count; /* this rank's samples of every batch */
     int64_t step;         /* updates done */
@@ -52,7 +53,7 @@ typedef struct flm_trainer {
 
 typedef struct flm_step_result {
     double loss;      /* mean over the global batch; FLM: in nats per token */
-    double error;     /* distillation: mean squared error, which the loss of stage one weights; FLM: NaN */
+    double error;     /* mean squared error that the loss is made of; NaN where it is made of none */
     double grad_norm; /* global, before clipping */
     double lr;
     bool stop; /* a stop was requested on some rank */

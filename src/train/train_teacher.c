@@ -13,14 +13,18 @@
 const char *flm_run_teacher_set(const flm_run *run) { return run->o->teacher_weights == 0 ? "ema" : "weights"; }
 
 /* Check that an open checkpoint has the kind that the option takes, and the vocabulary and length of the shards. */
-static flm_status check_frozen(const flm_run *run, const flm_frozen_network *f, const char *option, const char *kind)
+static flm_status check_frozen(const flm_run *run, const flm_frozen_network *f, const char *option,
+                               const flm_kind *want)
 {
     flm_status rc = FLM_OK;
+    const flm_kind *kind = NULL;
     const flm_checkpoint_info *info = flm_checkpoint_get_info(f->checkpoint);
     const flm_shard_info *data = flm_shards_info(run->train);
-    if (strcmp(info->kind, kind) != 0)
+    if (flm_kind_find(info->kind, &kind) != FLM_OK || kind != want) {
+        flm_err_clear();
         FLM_FAIL(FLM_E_MISMATCH, "--%s %s is a checkpoint of kind %s; a checkpoint of kind %s is needed", option,
-                 f->path, info->kind, kind);
+                 f->path, info->kind, want->name);
+    }
     if (strcmp(info->vocabulary.sha256, data->vocabulary.sha256) != 0 || info->vocabulary.V != data->vocabulary.V)
         FLM_FAIL(FLM_E_MISMATCH, "--%s %s has tokeniser %s (V = %lld), the shards in %s have %s (V = %lld)", option,
                  f->path, info->vocabulary.name, (long long)info->vocabulary.V, run->o->data, data->vocabulary.name,
@@ -32,7 +36,7 @@ done:
     return rc;
 }
 
-static flm_status open_frozen(const flm_run *run, flm_frozen_network *f, const char *option, const char *kind)
+static flm_status open_frozen(const flm_run *run, flm_frozen_network *f, const char *option, const flm_kind *kind)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_checkpoint_open(f->path, &f->checkpoint));
@@ -46,35 +50,36 @@ done:
 static flm_status check_pair(const flm_run *run)
 {
     flm_status rc = FLM_OK;
-    const flm_checkpoint_info *f = flm_checkpoint_get_info(run->teacher.checkpoint);
-    const flm_checkpoint_info *g = flm_checkpoint_get_info(run->flow_map.checkpoint);
+    const flm_frozen_network *teacher = &run->frozen[FLM_ROLE_TEACHER], *flow_map = &run->frozen[FLM_ROLE_FLOW_MAP];
+    const flm_checkpoint_info *f = flm_checkpoint_get_info(teacher->checkpoint);
+    const flm_checkpoint_info *g = flm_checkpoint_get_info(flow_map->checkpoint);
     char sha256[FLM_SHA256_BYTES], path[FLM_LINEAGE_PATH_BYTES];
     if (f->d != g->d || f->H != g->H || f->c != g->c || f->N != g->N)
         FLM_FAIL(FLM_E_MISMATCH,
                  "--flow-map %s (d = %lld, H = %lld, c = %lld, N = %lld) and --teacher %s (d = %lld, H = %lld, "
                  "c = %lld, N = %lld) have different shapes",
-                 run->flow_map.path, (long long)g->d, (long long)g->H, (long long)g->c, (long long)g->N,
-                 run->teacher.path, (long long)f->d, (long long)f->H, (long long)f->c, (long long)f->N);
+                 flow_map->path, (long long)g->d, (long long)g->H, (long long)g->c, (long long)g->N, teacher->path,
+                 (long long)f->d, (long long)f->H, (long long)f->c, (long long)f->N);
     if (!flm_lineage_get(g->lineage, "teacher", sha256, path)) {
         if (flm_comm_rank(run->comm) == 0)
-            flm_log(FLM_LOG_WARN, "--flow-map %s does not record its teacher; assuming that it is %s",
-                    run->flow_map.path, run->teacher.path);
+            flm_log(FLM_LOG_WARN, "--flow-map %s does not record its teacher; assuming that it is %s", flow_map->path,
+                    teacher->path);
         goto done;
     }
-    if (strcmp(sha256, run->teacher.sha256) != 0)
+    if (strcmp(sha256, teacher->sha256) != 0)
         FLM_FAIL(FLM_E_MISMATCH,
                  "--flow-map %s was distilled from %s (sha256 %.12s...), but --teacher %s is another file "
                  "(sha256 %.12s...)",
-                 run->flow_map.path, path, sha256, run->teacher.path, run->teacher.sha256);
+                 flow_map->path, path, sha256, teacher->path, teacher->sha256);
 done:
     return rc;
 }
 
-static flm_status load_frozen(const flm_run *run, flm_frozen_network *f, flm_dtype act)
+static flm_status load_frozen(const flm_run *run, flm_frozen_network *f, flm_network network, flm_dtype act)
 {
     flm_status rc = FLM_OK;
     flm_model_shape shape;
-    FLM_TRY(flm_model_load_shape(f->checkpoint, &shape));
+    FLM_TRY(flm_model_load_shape(f->checkpoint, network, &shape));
     FLM_TRY(flm_weights_create(run->be, &shape, act, 1, false, &f->weights));
     FLM_TRY(flm_model_load(f->weights, f->checkpoint, flm_run_teacher_set(run)));
 done:
@@ -88,29 +93,36 @@ static flm_status add_lineage(flm_run *run, const flm_frozen_network *f, const c
     return flm_lineage_add(run->lineage, role, f->sha256, step, f->path);
 }
 
-flm_status flm_run_load_teachers(flm_run *run, flm_dtype act)
+/* Open, check, hash and load the frozen network of a role. */
+static flm_status load_role(flm_run *run, flm_role r, const char *given, flm_dtype act)
 {
     flm_status rc = FLM_OK;
-    flm_frozen_network *f = &run->teacher, *g = &run->flow_map;
+    flm_frozen_network *f = &run->frozen[r];
+    const flm_kind *kind = run->kind->objective->networks[r].kind;
+    const char *role = flm_role_name(r);
+    FLM_TRY(flm_checkpoint_find_common(run->comm, given, f->path));
+    FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, f, role, kind)));
+    FLM_TRY(flm_comm_broadcast(run->comm, f->sha256, sizeof f->sha256, 0));
+    if (r == FLM_ROLE_FLOW_MAP) FLM_TRY(flm_comm_agree(run->comm, check_pair(run)));
+    FLM_TRY(flm_comm_agree(run->comm, load_frozen(run, f, kind->network, act)));
+    FLM_TRY(add_lineage(run, f, role));
+done:
+    return rc;
+}
+
+flm_status flm_run_load_teachers(flm_run *run, flm_dtype act)
+{
+    static const flm_kind_id kind_of_stage[] = {FLM_KIND_FLM, FLM_KIND_FMLM_TWO_MODEL, FLM_KIND_FMLM_TWO_STAGE};
+    flm_status rc = FLM_OK;
     const flm_train_options *o = run->o;
-    if (o->stage == 0) goto done;
+    const char *const given[FLM_ROLES] = {[FLM_ROLE_TEACHER] = o->teacher, [FLM_ROLE_FLOW_MAP] = o->flow_map};
+    run->kind = &flm_kinds[kind_of_stage[o->stage]];
     if (o->stage == 1 && *o->flow_map) FLM_FAIL(FLM_E_USAGE, "--flow-map needs --stage 2");
     if (o->stage == 2 && !*o->flow_map)
-        FLM_FAIL(FLM_E_USAGE, "--stage 2 needs --flow-map, a checkpoint of stage 1 (kind flow-map-1)");
-    FLM_TRY(flm_checkpoint_find_common(run->comm, o->teacher, f->path));
-    FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, f, "teacher", "flm")));
-    FLM_TRY(flm_comm_broadcast(run->comm, f->sha256, sizeof f->sha256, 0));
-    FLM_TRY(flm_comm_agree(run->comm, load_frozen(run, f, act)));
-    FLM_TRY(add_lineage(run, f, "teacher"));
-    run->network = FLM_NETWORK_RESIDUAL;
-    if (o->stage == 1) goto done;
-    FLM_TRY(flm_checkpoint_find_common(run->comm, o->flow_map, g->path));
-    FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, g, "flow-map", "flow-map-1")));
-    FLM_TRY(flm_comm_broadcast(run->comm, g->sha256, sizeof g->sha256, 0));
-    FLM_TRY(flm_comm_agree(run->comm, check_pair(run)));
-    FLM_TRY(flm_comm_agree(run->comm, load_frozen(run, g, act)));
-    FLM_TRY(add_lineage(run, g, "flow-map"));
-    run->network = FLM_NETWORK_TWO_TIME;
+        FLM_FAIL(FLM_E_USAGE, "--stage 2 needs --flow-map, a checkpoint of stage 1 (kind %s)",
+                 flm_kinds[FLM_KIND_FMLM_TWO_MODEL].name);
+    for (int r = 0; r < FLM_ROLES; r++)
+        if (run->kind->objective->networks[r].kind != NULL) FLM_TRY(load_role(run, (flm_role)r, given[r], act));
 done:
     return rc;
 }
@@ -123,6 +135,5 @@ static void release(flm_frozen_network *f)
 
 void flm_run_release_teachers(flm_run *run)
 {
-    release(&run->teacher);
-    release(&run->flow_map);
+    for (int r = 0; r < FLM_ROLES; r++) release(&run->frozen[r]);
 }

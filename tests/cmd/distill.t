@@ -106,7 +106,7 @@ common="--data shards --out refused $small --steps 5"
 # shellcheck disable=SC2086
 {
     refused 1 "a checkpoint of kind flm is needed" "a map for a teacher" "$bin/flm_distill" $common --teacher one
-    refused 1 "a checkpoint of kind flow-map-1 is needed" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --stage 2 \
+    refused 1 "a checkpoint of kind fmlm-two-model is needed" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --stage 2 \
         --flow-map flm
     refused 2 "needs --flow-map" "stage 2 without a map" "$bin/flm_distill" $common --teacher flm --stage 2
     refused 2 "needs --stage 2" "stage 1 with a map" "$bin/flm_distill" $common --teacher flm --flow-map one

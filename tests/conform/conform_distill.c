@@ -13,7 +13,7 @@ static flm_status distill_error(flm_backend *be, const operand *o, const void *a
                                                          .residual = &o[RESIDUAL].t,
                                                          .bias = &o[BIAS].t,
                                                          .coefficient = &o[COEFFICIENT].t,
-                                                         .through = *(const bool *)arg});
+                                                         .softmax_backward = *(const bool *)arg});
 }
 
 static void probabilities(const double *x, int64_t V, double *p)
@@ -26,8 +26,8 @@ static void probabilities(const double *x, int64_t V, double *p)
 
 /* One row's loss, err and gradient; size: the magnitudes of what err and the gradient are summed from. */
 static double reference_row(const double *from, const double *to, const double *residual, const double *bias,
-                            const double *c, bool through, int64_t V, double *err, double *grad, double *size_err,
-                            double *size_grad)
+                            const double *c, bool softmax_backward, int64_t V, double *err, double *grad,
+                            double *size_err, double *size_grad)
 {
     double *p = doubles(V), *q = doubles(V), loss = 0, dot = 0, size_dot = 0;
     probabilities(from, V, p);
@@ -40,8 +40,8 @@ static double reference_row(const double *from, const double *to, const double *
         size_dot += p[j] * size_err[j];
     }
     for (int64_t j = 0; j < V; j++) {
-        grad[j] = c[3] * (through ? p[j] * (err[j] - dot) : err[j]);
-        size_grad[j] = fabs(c[3]) * (through ? p[j] * (size_err[j] + size_dot) : size_err[j]);
+        grad[j] = c[3] * (softmax_backward ? p[j] * (err[j] - dot) : err[j]);
+        size_grad[j] = fabs(c[3]) * (softmax_backward ? p[j] * (size_err[j] + size_dot) : size_err[j]);
     }
     free(p);
     free(q);
@@ -75,7 +75,7 @@ static void logits_fill(operand *x, int kind)
 }
 
 /* The same through fewer tensors: f32 gradients over residual, or from, and none at all. */
-static void test_aliases(operand *o, bool through)
+static void test_aliases(operand *o, bool softmax_backward)
 {
     static const char *const what[] = {"grad may be residual", "grad may be from", "no gradient: the same loss"};
     static const conform_call calls[] = {distill_over_residual, distill_over_from, distill_error};
@@ -86,11 +86,11 @@ static void test_aliases(operand *o, bool through)
     memcpy(loss, o[LOSS].t.data, loss_bytes);
     const operand own = o[GRAD];
     for (int how = 0; how < 3; how++) {
-        if (how == 1 && !through) continue;
+        if (how == 1 && !softmax_backward) continue;
         for (int k = FROM; k <= RESIDUAL; k++)
             for (int64_t i = 0; i < flm_tensor_elements(&o[k].t); i++) put(&o[k].t, i, o[k].before[i]);
         o[GRAD].t = flm_tensor_none();
-        const bool done = conform_once(conform_be[1], calls[how], o, OPERANDS, &through) == FLM_OK;
+        const bool done = conform_once(conform_be[1], calls[how], o, OPERANDS, &softmax_backward) == FLM_OK;
         tap_ok(done && memcmp(loss, o[LOSS].t.data, loss_bytes) == 0 &&
                    (how == 2 || conform_same(&own.t, &o[grad_in[how]].t)),
                "%s", what[how]);
@@ -99,7 +99,7 @@ static void test_aliases(operand *o, bool through)
     free(loss);
 }
 
-static void test_error(flm_dtype dtype, int64_t R, int64_t V, int kind, bool through)
+static void test_error(flm_dtype dtype, int64_t R, int64_t V, int kind, bool softmax_backward)
 {
     operand o[OPERANDS] = {operand_1d(FLM_DTYPE_F32, NAN, R),
                            operand_rows(dtype, NAN, R, V),
@@ -112,28 +112,29 @@ static void test_error(flm_dtype dtype, int64_t R, int64_t V, int kind, bool thr
     double *size_err = doubles(R * V), *size_grad = doubles(R * V);
     char name[128];
     snprintf(name, sizeof name, "distill_error %s R=%d V=%d, logits %s%s%s", flm_dtype_name(dtype), (int)R, (int)V,
-             kinds[kind], through ? ", through the soft max" : "", conform_paddings[conform_rows]);
+             kinds[kind], softmax_backward ? ", through the soft max" : "", conform_paddings[conform_rows]);
     logits_fill(&o[FROM], kind);
     logits_fill(&o[TO], kind);
-    conform_run(distill_error, o, OPERANDS, &through, name);
+    conform_run(distill_error, o, OPERANDS, &softmax_backward, name);
     for (int64_t r = 0; r < R; r++) {
         const int64_t at = r * V;
         loss[r] = reference_row(o[FROM].before + at, o[TO].before + at, o[RESIDUAL].before + at, o[BIAS].before,
-                                o[COEFFICIENT].before + r * FLM_DISTILL_COEFFICIENTS, through, V, err + at, grad + at,
-                                size_err + at, size_grad + at);
+                                o[COEFFICIENT].before + r * FLM_DISTILL_COEFFICIENTS, softmax_backward, V, err + at,
+                                grad + at, size_err + at, size_grad + at);
         for (int64_t j = at; j < at + V; j++) size_loss[r] += size_err[j] * size_err[j];
     }
     /* p to 1e-6 (conform_softmax.c: an exponential and the sum of others), and some roundings of the sums. */
     conform_close(&o[LOSS].t, loss, size_loss, 4e-6, "loss");
     conform_close(&o[RESIDUAL].t, err, size_err, 2e-6, "err");
     conform_close(&o[GRAD].t, grad, size_grad, 4e-6, "grad");
-    if (dtype == FLM_DTYPE_F32) test_aliases(o, through);
+    if (dtype == FLM_DTYPE_F32) test_aliases(o, softmax_backward);
     operands_free(o, OPERANDS);
     double *rest[] = {loss, size_loss, err, grad, size_err, size_grad};
     for (int i = 0; i < 6; i++) free(rest[i]);
 }
 
-/* The formula of `through`, which test_error holds the op against, is the loss's derivative by from's logits. */
+/* The formula of `softmax_backward`, which test_error holds the op against, is the loss's derivative by from's logits.
+ */
 static void test_differences(void)
 {
     enum { V = 7 };
@@ -250,7 +251,7 @@ static void test_gelu(int64_t n)
 
 static void test_errors(void)
 {
-    const bool through = false;
+    const bool softmax_backward = false;
     operand o[OPERANDS] = {operand_1d(FLM_DTYPE_F32, 1, 3),    operand_2d(FLM_DTYPE_BF16, 1, 3, 5),
                            operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_2d(FLM_DTYPE_F32, 1, 3, 5),
                            operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_1d(FLM_DTYPE_F32, 1, 5),
@@ -261,22 +262,25 @@ static void test_errors(void)
     for (int k = 0; k < OPERANDS; k++) {
         if (k == GRAD) continue;
         moved[k].t.dim[0]++;
-        tap_ok(distill_error(conform_be[0], moved, &through) == FLM_E_SHAPE, "distill_error: argument %d longer", k);
+        tap_ok(distill_error(conform_be[0], moved, &softmax_backward) == FLM_E_SHAPE,
+               "distill_error: argument %d longer", k);
         moved[k].t = flm_tensor_none();
-        tap_ok(distill_error(conform_be[0], moved, &through) == FLM_E_SHAPE, "distill_error: argument %d absent", k);
+        tap_ok(distill_error(conform_be[0], moved, &softmax_backward) == FLM_E_SHAPE,
+               "distill_error: argument %d absent", k);
         moved[k].t = o[k].t;
     }
     moved[GRAD].t = o[GRAD].t;
     moved[GRAD].t.dim[1] = 4;
-    tap_ok(distill_error(conform_be[0], moved, &through) == FLM_E_SHAPE, "distill_error: a gradient of another size");
+    tap_ok(distill_error(conform_be[0], moved, &softmax_backward) == FLM_E_SHAPE,
+           "distill_error: a gradient of another size");
     moved[GRAD].t = flm_tensor_none();
-    tap_ok(conform_refused_padded(distill_error, moved, COEFFICIENT, &through) &&
-               conform_refused_padded(distill_error, moved, BIAS, &through) &&
-               conform_refused_padded(distill_error, moved, LOSS, &through),
+    tap_ok(conform_refused_padded(distill_error, moved, COEFFICIENT, &softmax_backward) &&
+               conform_refused_padded(distill_error, moved, BIAS, &softmax_backward) &&
+               conform_refused_padded(distill_error, moved, LOSS, &softmax_backward),
            "distill_error: refuses padded coefficients, bias and losses");
     moved[GRAD].t = o[RESIDUAL].t;
     moved[GRAD].t.row_stride = FLM_TENSOR_PAD;
-    tap_ok(distill_error(conform_be[0], moved, &through) == FLM_E_SHAPE,
+    tap_ok(distill_error(conform_be[0], moved, &softmax_backward) == FLM_E_SHAPE,
            "distill_error: a gradient in place of errors whose rows lie elsewhere");
     operands_free(o, OPERANDS);
     operand c[4] = {operand_3d(FLM_DTYPE_F32, 1, 2, 3, 4), operand_2d(FLM_DTYPE_F32, 1, 2, 2),
@@ -303,18 +307,19 @@ int main(void)
     }
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int dtype = 0; dtype < 2; dtype++)
-            for (int through = 0; through < 2; through++)
-                test_error(dtype ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, sizes[i][0], sizes[i][1], ORDINARY, through);
+            for (int softmax_backward = 0; softmax_backward < 2; softmax_backward++)
+                test_error(dtype ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, sizes[i][0], sizes[i][1], ORDINARY,
+                           softmax_backward);
     for (conform_rows = CONFORM_NAN; conform_rows < CONFORM_PADDINGS; conform_rows++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-            for (int through = 0; through < 2; through++) {
-                test_error(FLM_DTYPE_F32, sizes[i][0], sizes[i][1], ORDINARY, through);
-                test_error(FLM_DTYPE_BF16, sizes[i][0], sizes[i][1], EXTREME, through);
+            for (int softmax_backward = 0; softmax_backward < 2; softmax_backward++) {
+                test_error(FLM_DTYPE_F32, sizes[i][0], sizes[i][1], ORDINARY, softmax_backward);
+                test_error(FLM_DTYPE_BF16, sizes[i][0], sizes[i][1], EXTREME, softmax_backward);
             }
     conform_rows = CONFORM_BARE;
-    for (int through = 0; through < 2; through++) {
-        test_error(FLM_DTYPE_F32, 7, 65, EXTREME, through);
-        test_error(FLM_DTYPE_BF16, 7, 65, EQUAL, through);
+    for (int softmax_backward = 0; softmax_backward < 2; softmax_backward++) {
+        test_error(FLM_DTYPE_F32, 7, 65, EXTREME, softmax_backward);
+        test_error(FLM_DTYPE_BF16, 7, 65, EQUAL, softmax_backward);
     }
     test_differences();
     for (int count = 1; count <= FLM_COMBINE_MAX; count++) {

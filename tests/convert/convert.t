@@ -78,7 +78,12 @@ for missing in "--length" "--tokenizer"; do
     tap_is $? 2 "without $missing: bad usage"
     tap_has err "$missing is needed" "which is named"
 done
-refused "$golden/plain.ckpt" "has no second time" "an FLM that is said to be a flow map" --kind flow-map-1 --length 12 --tokenizer none
+refused "$golden/plain.ckpt" "has no second time" "an FLM that is said to be a flow map" --kind fmlm-two-model --length 12 --tokenizer none
+for kind in flow-map-1:"is called fmlm-two-model now" fmlm-three:"is not known"; do
+    "$convert" --kind ${kind%%:*} --length 12 --tokenizer none "$golden/plain.ckpt" x.h5 >out 2>err
+    tap_is $? 2 "--kind ${kind%%:*}: bad usage"
+    tap_has err "--kind ${kind%%:*} ${kind#*:}" "which says why"
+done
 refused "$golden/plain.ckpt" "vocabulary of 131, tokenizer bytes has 257" "a tokeniser with more tokens" --length 12 --tokenizer bytes
 
 # Files that are not what they should be.

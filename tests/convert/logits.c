@@ -1,6 +1,7 @@
 /* logits.c - a converted checkpoint's network against a golden file: logits CHECKPOINT.h5 weights|ema GOLDEN.h5, the
  * file the checkpoint's weights were taken from (make_ckpt.py). The golden embedded states go in, its logits must come
  * out. SPDX-License-Identifier: Apache-2.0 */
+#include "flow/flow_kind.h"
 #include "io/io_h5.h"
 #include "model/model_dit.h"
 #include "model/model_load.h"
@@ -48,6 +49,7 @@ static flm_status compare(flm_backend *be, char **argv, double *worst)
 {
     flm_status rc = FLM_OK;
     flm_checkpoint *checkpoint = NULL;
+    const flm_kind *kind = NULL;
     flm_model_shape shape;
     flm_weights *weights = NULL;
     flm_dit *dit = NULL;
@@ -55,7 +57,8 @@ static flm_status compare(flm_backend *be, char **argv, double *worst)
     float *t = NULL, *embedded = NULL, *want = NULL;
     int64_t B = 0;
     FLM_TRY(flm_checkpoint_open(argv[1], &checkpoint));
-    FLM_TRY(flm_model_load_shape(checkpoint, &shape));
+    FLM_TRY(flm_kind_find(flm_checkpoint_get_info(checkpoint)->kind, &kind));
+    FLM_TRY(flm_model_load_shape(checkpoint, kind->network, &shape));
     FLM_TRY(flm_weights_create(be, &shape, FLM_DTYPE_F32, 1, false, &weights));
     FLM_TRY(flm_model_load(weights, checkpoint, argv[2]));
     flm_h5_quiet();

@@ -66,12 +66,12 @@ void parity_fail(parity_run *run, const char *why)
 static flm_status compare_group(parity_run *run, hid_t id, const char *name)
 {
     static const parity_case cases[] = {
-        {"flm_loss", true, "flm", NULL, NULL},
-        {"distill_loss", true, "distill", "flm", NULL},
-        {"second_loss", true, "second", "flm", "distill"},
-        {"sample_flm", false, "flm", NULL, NULL},
-        {"sample_distill", false, "distill", "flm", NULL},
-        {"sample_second", false, "second", NULL, NULL},
+        {"flm_loss", true, FLM_KIND_FLM},
+        {"distill_loss", true, FLM_KIND_FMLM_TWO_MODEL},
+        {"second_loss", true, FLM_KIND_FMLM_TWO_STAGE},
+        {"sample_flm", false, FLM_KIND_FLM},
+        {"sample_distill", false, FLM_KIND_FMLM_TWO_MODEL},
+        {"sample_second", false, FLM_KIND_FMLM_TWO_STAGE},
     };
     flm_status rc = FLM_OK;
     parity_file file = {.id = id};

@@ -62,17 +62,18 @@ flm_status parity_length(hid_t file, const char *path, int64_t *out);
 flm_status parity_members(hid_t file, const char *group, int64_t *out);
 flm_status parity_member(hid_t file, const char *group, int64_t index, char *name, size_t size);
 
-/* A case of golden files: which groups of /weights take part, NULL where none does. */
+/* A case of golden files. */
 typedef struct parity_case {
     const char *part; /* the case's group */
     bool loss;        /* or samples */
-    const char *student, *teacher, *flow_map;
+    flm_kind_id kind; /* of the trained or sampled network */
 } parity_case;
 
 /* The networks of a case, ready to run. */
 typedef struct parity_network {
-    flm_weights *weights, *teacher, *flow_map;
-    flm_dit *dit, *frozen; /* frozen: for losses with a teacher */
+    const flm_kind *kind;
+    flm_weights *weights, *frozen[FLM_ROLES];
+    flm_dit *dit, *inference; /* inference: where the objective has passes without gradient */
     flm_noise_basis *basis;
     flm_gamma *gamma;
     float *E[FLM_NOISE_NETWORKS]; /* host [V, d], in the basis's order */

@@ -87,7 +87,7 @@ static flm_status loss_case_read(parity_run *run, const parity_file *file, const
 {
     flm_status rc = FLM_OK;
     const flm_model_shape *s = &file->shape;
-    const bool jumps = network->teacher != NULL;
+    const bool jumps = network->kind->network != FLM_NETWORK_ONE_TIME;
     const int64_t B = file->B, tokens[] = {B, s->L}, embedded[] = {B, s->L, s->d}, logits[] = {B, s->L, s->V};
     FLM_TRY(parity_read(file->id, FLM_DTYPE_I32, 2, tokens, &c->tokens, "/%s/inputs/tokens", c->part));
     FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->t, "/%s/inputs/%s", c->part, jumps ? "s" : "t"));
@@ -216,12 +216,12 @@ flm_status parity_loss(parity_run *run, const parity_file *file, const parity_ca
     loss_case c = {.part = which->part};
     double total = 0;
     FLM_TRY(parity_network_create(run, file, which, &network));
-    const flm_objective_parts parts = {.dit = network.dit,
-                                       .basis = network.basis,
-                                       .gamma = network.gamma,
-                                       .frozen = network.frozen,
-                                       .teacher = network.teacher,
-                                       .flow_map = network.flow_map};
+    flm_objective_parts parts = {.kind = network.kind,
+                                 .dit = network.dit,
+                                 .basis = network.basis,
+                                 .gamma = network.gamma,
+                                 .inference = network.inference};
+    for (int r = 0; r < FLM_ROLES; r++) parts.frozen[r] = network.frozen[r];
     FLM_TRY(flm_objective_create(&parts, &objective));
     FLM_TRY(loss_case_read(run, file, &network, &c));
     FLM_TRY(run_loss(run, file, &network, objective, &c, &total));

@@ -5,14 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Weights of /weights/GROUP; the embedding also to the host. */
-static flm_status load_weights(parity_run *run, const parity_file *file, const char *group, flm_network kind,
-                               bool gradients, flm_weights **out, float **E)
+/* Groups of /weights, by kind. */
+static const char *const groups[FLM_KINDS] = {
+    [FLM_KIND_FLM] = "flm", [FLM_KIND_FMLM_TWO_MODEL] = "distill", [FLM_KIND_FMLM_TWO_STAGE] = "second"};
+
+/* The weights of a network of a kind; its embedding also to the host. */
+static flm_status load_weights(parity_run *run, const parity_file *file, const flm_kind *kind, bool gradients,
+                               flm_weights **out, float **E)
 {
     flm_status rc = FLM_OK;
     flm_model_shape shape = file->shape;
+    const char *group = groups[kind - flm_kinds];
     float *values = NULL;
-    shape.network = kind;
+    shape.network = kind->network;
     FLM_TRY(flm_weights_create(run->be, &shape, run->act, 1, gradients, out));
     for (int i = 0; i < (*out)->parameters; i++) {
         const flm_parameter *p = &(*out)->parameter[i];
@@ -32,21 +37,16 @@ done:
 static flm_status load_networks(parity_run *run, const parity_file *file, const parity_case *c, parity_network *n)
 {
     flm_status rc = FLM_OK;
-    flm_tensor frozen[FLM_NOISE_NETWORKS - 1];
+    const flm_kind *kind = n->kind = &flm_kinds[c->kind];
+    const flm_kind_part *parts = c->loss ? kind->objective->networks : kind->sampler->networks;
+    flm_tensor E[FLM_ROLES];
     int count = 0;
-    const flm_network kind = strcmp(c->student, "flm") == 0       ? FLM_NETWORK_ONE_TIME
-                             : strcmp(c->student, "distill") == 0 ? FLM_NETWORK_RESIDUAL
-                                                                  : FLM_NETWORK_TWO_TIME;
-    if (c->teacher != NULL) {
-        FLM_TRY(load_weights(run, file, c->teacher, FLM_NETWORK_ONE_TIME, false, &n->teacher, &n->E[count]));
-        frozen[count++] = n->teacher->w.E;
-    }
-    if (c->flow_map != NULL) {
-        FLM_TRY(load_weights(run, file, c->flow_map, FLM_NETWORK_RESIDUAL, false, &n->flow_map, &n->E[count]));
-        frozen[count++] = n->flow_map->w.E;
-    }
-    FLM_TRY(load_weights(run, file, c->student, kind, c->loss, &n->weights, &n->E[count]));
-    FLM_TRY(flm_noise_create_joint(run->be, file->shape.V, file->shape.d, count, frozen, &n->basis));
+    for (int r = 0; r < FLM_ROLES; r++)
+        if (parts[r].kind != NULL)
+            FLM_TRY(load_weights(run, file, parts[r].kind, false, &n->frozen[r], &n->E[count++]));
+    FLM_TRY(load_weights(run, file, kind, c->loss, &n->weights, &n->E[count]));
+    count = flm_kind_embeddings((const flm_weights *const *)n->frozen, E);
+    FLM_TRY(flm_noise_create_joint(run->be, file->shape.V, file->shape.d, count, E, &n->basis));
     FLM_TRY(flm_noise_update(n->basis, run->comm, &n->weights->w.E));
 done:
     return rc;
@@ -62,8 +62,8 @@ flm_status parity_network_create(parity_run *run, const parity_file *file, const
     const flm_model_shape *shape = &network.weights->shape;
     FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, c->loss ? FLM_DIT_STORE_ALL : FLM_DIT_INFERENCE,
                            &network.dit));
-    if (c->loss && c->teacher != NULL)
-        FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, FLM_DIT_INFERENCE, &network.frozen));
+    if (c->loss && network.kind->objective->inference)
+        FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, FLM_DIT_INFERENCE, &network.inference));
     FLM_TRY(flm_gamma_create(file->shape.V, &network.gamma));
     *out = network;
     network = (parity_network){0};
@@ -77,10 +77,9 @@ void parity_network_destroy(parity_network *network)
     flm_gamma_destroy(&network->gamma);
     flm_noise_destroy(&network->basis);
     flm_dit_destroy(&network->dit);
-    flm_dit_destroy(&network->frozen);
+    flm_dit_destroy(&network->inference);
     flm_weights_destroy(&network->weights);
-    flm_weights_destroy(&network->teacher);
-    flm_weights_destroy(&network->flow_map);
+    for (int r = 0; r < FLM_ROLES; r++) flm_weights_destroy(&network->frozen[r]);
     for (int j = 0; j < FLM_NOISE_NETWORKS; j++) {
         free(network->E[j]);
         network->E[j] = NULL;

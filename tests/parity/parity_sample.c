@@ -1,5 +1,6 @@
 /* parity_sample.c - the samplers: /sample_flm, /sample_distill, /sample_second. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/parity/parity.h"
+#include "tests/sampler_scores.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -30,7 +31,8 @@ static flm_status sample_steps(parity_run *run, const parity_file *file, const c
                                const flm_tensor *xi, int64_t steps)
 {
     flm_status rc = FLM_OK;
-    const int64_t L = file->shape.L, V = file->shape.V, max = sampler->dit->max_batch, chunk = sampler->dit->chunk;
+    const int64_t L = file->shape.L, V = file->shape.V, max = sampler->parts.dit->max_batch;
+    const int64_t chunk = sampler->parts.dit->chunk;
     int32_t *expected = NULL, *tokens = malloc((size_t)(file->B * L) * sizeof *tokens);
     float *scores = NULL, *have = malloc((size_t)(chunk * V) * sizeof *have);
     double worst = 0;
@@ -42,11 +44,11 @@ static flm_status sample_steps(parity_run *run, const parity_file *file, const c
     for (int64_t first = 0; first < file->B; first += max) {
         const int64_t B = file->B - first < max ? file->B - first : max;
         flm_tensor own[FLM_NOISE_NETWORKS];
-        for (int i = 0; i < sampler->basis->blocks; i++) own[i] = flm_tensor_slice(&xi[i], first, B);
+        for (int i = 0; i < sampler->parts.basis->blocks; i++) own[i] = flm_tensor_slice(&xi[i], first, B);
         FLM_TRY(flm_sampler_run(sampler, B, steps, &(flm_noise_source){.given = own}, tokens + first * L));
         for (int64_t row = 0; row < B * L; row += chunk) {
             const int64_t rows = B * L - row < chunk ? B * L - row : chunk;
-            FLM_TRY(flm_sampler_scores(sampler, row, rows, have));
+            FLM_TRY(sampler_scores(sampler, row, rows, have));
             worst = parity_worst(worst, parity_farthest(have, scores + (first * L + row) * V, rows * V));
         }
     }
@@ -70,7 +72,13 @@ flm_status parity_samples(parity_run *run, const parity_file *file, const parity
     char group[96];
     int64_t members = 0;
     FLM_TRY(parity_network_create(run, file, which, &network));
-    FLM_TRY(flm_sampler_create(network.dit, network.weights, network.teacher, network.basis, network.gamma, &sampler));
+    flm_sampler_parts parts = {.kind = network.kind,
+                               .dit = network.dit,
+                               .weights = network.weights,
+                               .basis = network.basis,
+                               .gamma = network.gamma};
+    for (int r = 0; r < FLM_ROLES; r++) parts.frozen[r] = network.frozen[r];
+    FLM_TRY(flm_sampler_create(&parts, &sampler));
     FLM_TRY(parity_xi(run, file, &network, which->part, xi));
     snprintf(group, sizeof group, "/%s/expected", which->part);
     FLM_TRY(parity_members(file->id, group, &members));

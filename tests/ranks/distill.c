@@ -9,11 +9,6 @@ enum { BATCH = 7, L = 3, STEPS = 4 };
 static flm_backend *be;
 static flm_comm *world, *alone;
 
-/* What a stage is distilled from: the same on every rank. */
-typedef struct teachers {
-    flm_weights *teacher, *flow_map;
-} teachers;
-
 static flm_model_shape shape_of(int64_t V, flm_network network)
 {
     return (flm_model_shape){
@@ -21,21 +16,21 @@ static flm_model_shape shape_of(int64_t V, flm_network network)
 }
 
 /* Losses and gradient norms of STEPS steps with dropout. */
-static void train(flm_comm *comm, int stage, int64_t V, int64_t micro_batch, const teachers *from, double *loss,
-                  double *norm)
+static void train(flm_comm *comm, const flm_kind *kind, int64_t V, int64_t micro_batch, flm_weights *const *frozen,
+                  double *loss, double *norm)
 {
-    static const flm_network networks[] = {FLM_NETWORK_ONE_TIME, FLM_NETWORK_RESIDUAL, FLM_NETWORK_TWO_TIME};
-    const flm_trainer_settings settings = {.shape = shape_of(V, networks[stage]),
-                                           .teacher = stage > 0 ? from->teacher : NULL,
-                                           .flow_map = stage > 1 ? from->flow_map : NULL,
-                                           .act = FLM_DTYPE_F32,
-                                           .batch = BATCH,
-                                           .micro_batch = micro_batch,
-                                           .chunk = 4,
-                                           .dropout = 0.1,
-                                           .lr = {.lr = 1e-3},
-                                           .seed = 5,
-                                           .optimizer = {0.9, 0.999, 1e-8, 0, 1, 0.9999}};
+    flm_trainer_settings settings = {.kind = kind,
+                                     .shape = shape_of(V, kind->network),
+                                     .act = FLM_DTYPE_F32,
+                                     .batch = BATCH,
+                                     .micro_batch = micro_batch,
+                                     .chunk = 4,
+                                     .dropout = 0.1,
+                                     .lr = {.lr = 1e-3},
+                                     .seed = 5,
+                                     .optimizer = {0.9, 0.999, 1e-8, 0, 1, 0.9999}};
+    for (int r = 0; r < FLM_ROLES; r++)
+        if (kind->objective->networks[r].kind != NULL) settings.frozen[r] = frozen[r];
     flm_trainer *trainer = NULL;
     int32_t ids[BATCH * L];
     must(flm_trainer_create(be, comm, &settings, &trainer));
@@ -53,22 +48,22 @@ static void train(flm_comm *comm, int stage, int64_t V, int64_t micro_batch, con
 
 /* Adam turns a gradient of nothing but rounding into a whole step, so that later losses differ by more than the first,
  * which are sums of 21 rows in another order. */
-static void test_stage(int stage, int64_t V)
+static void test_kind(const flm_kind *kind, int64_t V)
 {
     const flm_model_shape of_teacher = shape_of(V, FLM_NETWORK_ONE_TIME), of_map = shape_of(V, FLM_NETWORK_RESIDUAL);
-    teachers from = {network_weights(be, &of_teacher, FLM_DTYPE_F32), network_weights(be, &of_map, FLM_DTYPE_F32)};
+    flm_weights *frozen[FLM_ROLES] = {network_weights(be, &of_teacher, FLM_DTYPE_F32),
+                                      network_weights(be, &of_map, FLM_DTYPE_F32)}; /* the same on every rank */
     double loss[STEPS], norm[STEPS], loss_one[STEPS], norm_one[STEPS];
-    train(world, stage, V, 1, &from, loss, norm);
-    train(alone, stage, V, 3, &from, loss_one, norm_one);
+    train(world, kind, V, 1, frozen, loss, norm);
+    train(alone, kind, V, 3, frozen, loss_one, norm_one);
     for (int k = 0; k < STEPS; k++) {
         const double tolerance = k == 0 ? 2e-6 : 1e-4;
         ranks_ok(loss[k] != 0 && fabs(loss[k] / loss_one[k] - 1) <= tolerance && norm[k] > 1e-4 &&
                      fabs(norm[k] / norm_one[k] - 1) <= tolerance,
-                 "stage %d, V=%d, step %d: loss %.8g, on one rank %.8g; norm %.8g, %.8g", stage, (int)V, k + 1, loss[k],
+                 "%s, V=%d, step %d: loss %.8g, on one rank %.8g; norm %.8g, %.8g", kind->name, (int)V, k + 1, loss[k],
                  loss_one[k], norm[k], norm_one[k]);
     }
-    flm_weights_destroy(&from.teacher);
-    flm_weights_destroy(&from.flow_map);
+    for (int r = 0; r < FLM_ROLES; r++) flm_weights_destroy(&frozen[r]);
 }
 
 int main(int argc, char **argv)
@@ -78,9 +73,9 @@ int main(int argc, char **argv)
     must(flm_comm_create(MPI_COMM_WORLD, &world));
     must(flm_comm_create(MPI_COMM_SELF, &alone));
     must(flm_backend_create(FLM_DEVICE_CPU, 1, flm_comm_local_rank(world), &be));
-    for (int stage = 0; stage <= 2; stage++) {
-        test_stage(stage, 29);
-        test_stage(stage, 7); /* xi is x0 */
+    for (int k = 0; k < FLM_KINDS; k++) {
+        test_kind(&flm_kinds[k], 29);
+        test_kind(&flm_kinds[k], 7); /* xi is x0 */
     }
     flm_backend_destroy(&be);
     flm_comm_destroy(&alone);

@@ -16,7 +16,7 @@ static flm_samples_info info_of(void)
     return (flm_samples_info){.vocabulary = checkpoint.vocabulary,
                               .samples = N,
                               .L = L,
-                              .kind = "flow-map-2",
+                              .kind = "fmlm-two-stage",
                               .checkpoint = "x",
                               .weights = "raw",
                               .precision = "fp32"};

@@ -14,9 +14,9 @@ typedef struct error_row {
 
 FLM_INLINE float probability(float x, float max, float factor) { return flm_math_exp(x - max) * factor; }
 
-/* err into residual; its sum of squares, and with `through` the sum of p(from) err into *dot. The row's
+/* err into residual; its sum of squares, and with `softmax_backward` the sum of p(from) err into *dot. The row's
  * numbers are copied to locals: as struct members they could alias residual, which would prevent vectorisation. */
-FLM_INLINE double errors(const error_row *row, bool through, int64_t V, double *dot)
+FLM_INLINE double errors(const error_row *row, bool softmax_backward, int64_t V, double *dot)
 {
     const error_row r = *row;
     const float *from = r.from, *to = r.to, *bias = r.bias;
@@ -32,7 +32,7 @@ FLM_INLINE double errors(const error_row *row, bool through, int64_t V, double *
             const float q = probability(to[j], r.max_to, r.factor_to);
             const float err = c0 * (q - p) + c1 * residual[j] + c2 * bias[j];
             squares += err * err;
-            if (through) products += p * err;
+            if (softmax_backward) products += p * err;
             residual[j] = err;
         }
         total += (double)squares;
@@ -42,7 +42,7 @@ FLM_INLINE double errors(const error_row *row, bool through, int64_t V, double *
     return total;
 }
 
-FLM_INLINE void gradient(const error_row *row, void *grad, bool bf16, bool through, float dot, int64_t V)
+FLM_INLINE void gradient(const error_row *row, void *grad, bool bf16, bool softmax_backward, float dot, int64_t V)
 {
     const error_row r = *row;
     const float *from = r.from, *residual = r.residual;
@@ -51,24 +51,24 @@ FLM_INLINE void gradient(const error_row *row, void *grad, bool bf16, bool throu
     for (int64_t j = 0; j < V; j++) {
         const float err = residual[j];
         flm_store(grad, bf16, j,
-                  through ? c3 * probability(from[j], r.max_from, r.factor_from) * (err - dot) : c3 * err);
+                  softmax_backward ? c3 * probability(from[j], r.max_from, r.factor_from) * (err - dot) : c3 * err);
     }
 }
 
-FLM_SIMD static void distill_row(error_row *r, float *loss, void *grad, bool bf16, bool through, int64_t V)
+FLM_SIMD static void distill_row(error_row *r, float *loss, void *grad, bool bf16, bool softmax_backward, int64_t V)
 {
     double dot;
     r->max_from = flm_row_maximum(r->from, V);
     r->max_to = flm_row_maximum(r->to, V);
     r->factor_from = (float)(1 / flm_row_exponential_sum(r->from, r->max_from, V));
     r->factor_to = (float)(1 / flm_row_exponential_sum(r->to, r->max_to, V));
-    *loss = (float)(through ? errors(r, true, V, &dot) : errors(r, false, V, &dot));
+    *loss = (float)(softmax_backward ? errors(r, true, V, &dot) : errors(r, false, V, &dot));
     if (!grad) return;
-    if (bf16 && through)
+    if (bf16 && softmax_backward)
         gradient(r, grad, true, true, (float)dot, V);
     else if (bf16)
         gradient(r, grad, true, false, 0, V);
-    else if (through)
+    else if (softmax_backward)
         gradient(r, grad, false, true, (float)dot, V);
     else
         gradient(r, grad, false, false, 0, V);
@@ -90,7 +90,7 @@ flm_status flm_cpu_distill_error(flm_backend *be, const flm_distill_error *p)
         for (int k = 0; k < FLM_DISTILL_COEFFICIENTS; k++) row.c[k] = coefficient[r * FLM_DISTILL_COEFFICIENTS + k];
         distill_row(&row, (float *)p->loss->data + r,
                     p->grad->data ? (char *)p->grad->data + (size_t)r * grad_bytes : NULL,
-                    p->grad->dtype == FLM_DTYPE_BF16, p->through, V);
+                    p->grad->dtype == FLM_DTYPE_BF16, p->softmax_backward, V);
     }
     return FLM_OK;
 }

@@ -1,6 +1,6 @@
-/* distill.c - both stages of distillation and their samplers: they do not depend on how a batch is divided, begin where
- * they should, tell of every bucket, and refuse what does not fit. The numbers themselves are held against golden files
- * (tests/parity). SPDX-License-Identifier: Apache-2.0 */
+/* distill.c - the objectives of flow maps and their samplers: they do not depend on how a batch is divided, begin where
+ * they should, call the hook for every bucket, and refuse what does not fit. The numbers themselves are checked against
+ * golden files (tests/parity). SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/flow/flow.h"
 
 #include "flow/flow_coefficients.h"
@@ -11,11 +11,11 @@
 enum { B = 5, L = 3 };
 static const double starts[B] = {0, 0.2, 0.55, 0.9, 0}, lengths[B] = {1e-6, 0.3, 0.45, 0.05, 1};
 
-/* Everything that takes part in a stage. */
+/* Everything that takes part in a distillation. */
 typedef struct cast {
-    int stage;
-    flm_weights *weights, *teacher, *flow_map;
-    flm_dit *dit, *frozen;
+    const flm_kind *kind;
+    flm_weights *weights, *teacher, *flow_map; /* flow_map NULL where none takes part */
+    flm_dit *dit, *inference;
     flm_noise_basis *basis;
     flm_gamma *gamma;
     flm_objective *objective;
@@ -35,30 +35,26 @@ static flm_weights *weights_new(int64_t V, flm_network network, flm_dtype act)
 
 static flm_objective_parts parts_of(const cast *c)
 {
-    return (flm_objective_parts){.dit = c->dit,
+    return (flm_objective_parts){.kind = c->kind,
+                                 .dit = c->dit,
                                  .basis = c->basis,
                                  .gamma = c->gamma,
-                                 .frozen = c->frozen,
-                                 .teacher = c->teacher,
-                                 .flow_map = c->flow_map};
+                                 .inference = c->inference,
+                                 .frozen = {[FLM_ROLE_TEACHER] = c->teacher, [FLM_ROLE_FLOW_MAP] = c->flow_map}};
 }
 
-static cast cast_new(int stage, int64_t V, flm_dtype act, int64_t chunk)
+static cast cast_new(const flm_kind *kind, int64_t V, flm_dtype act, int64_t chunk)
 {
-    const flm_network network = stage == 1 ? FLM_NETWORK_RESIDUAL : FLM_NETWORK_TWO_TIME;
-    const flm_model_shape shape = shape_of(V, network);
-    cast c = {.stage = stage, .weights = weights_new(V, network, act)};
-    flm_tensor frozen[2];
-    int count = 0;
+    const flm_model_shape shape = shape_of(V, kind->network);
+    cast c = {.kind = kind, .weights = weights_new(V, kind->network, act)};
+    flm_tensor E[FLM_ROLES];
     c.teacher = weights_new(V, FLM_NETWORK_ONE_TIME, act);
-    frozen[count++] = c.teacher->w.E;
-    if (stage == 2) {
+    if (kind->objective->networks[FLM_ROLE_FLOW_MAP].kind != NULL)
         c.flow_map = weights_new(V, FLM_NETWORK_RESIDUAL, act);
-        frozen[count++] = c.flow_map->w.E;
-    }
     must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_STORE_ALL, &c.dit));
-    must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_INFERENCE, &c.frozen));
-    must(flm_noise_create_joint(be, V, shape.d, count, frozen, &c.basis));
+    must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_INFERENCE, &c.inference));
+    const int count = flm_kind_embeddings((const flm_weights *[FLM_ROLES]){c.teacher, c.flow_map}, E);
+    must(flm_noise_create_joint(be, V, shape.d, count, E, &c.basis));
     must(flm_gamma_create(V, &c.gamma));
     const flm_objective_parts parts = parts_of(&c);
     must(flm_objective_create(&parts, &c.objective));
@@ -71,7 +67,7 @@ static void cast_free(cast *c)
     flm_gamma_destroy(&c->gamma);
     flm_noise_destroy(&c->basis);
     flm_dit_destroy(&c->dit);
-    flm_dit_destroy(&c->frozen);
+    flm_dit_destroy(&c->inference);
     flm_weights_destroy(&c->weights);
     flm_weights_destroy(&c->teacher);
     flm_weights_destroy(&c->flow_map);
@@ -84,7 +80,7 @@ static int64_t parameters_of(const flm_weights *weights)
     return count;
 }
 
-/* A whole step in micro-batches of at most `most`: the sum of the losses, and all gradients in one array. */
+/* A whole step in micro-batches of at most `max`: the sum of the losses, and all gradients in one array. */
 static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, float *gradients, double *error)
 {
     int32_t tokens[B * L];
@@ -119,24 +115,25 @@ static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, floa
 }
 
 /* Sums of 15 rows in another order: some roundings of gradients of order 1; the loss of stage one may be negative. */
-static void test_division(int stage, int64_t V)
+static void test_division(const flm_kind *kind, int64_t V)
 {
-    cast c = cast_new(stage, V, FLM_DTYPE_F32, 4);
+    cast c = cast_new(kind, V, FLM_DTYPE_F32, 4);
     const int64_t count = parameters_of(c.weights);
     float *whole = must_alloc(count, sizeof *whole), *parts = must_alloc(count, sizeof *parts),
           *zero = must_alloc(count, sizeof *zero);
     double error, other;
     const double total = step(&c, B, 0.2f, NULL, whole, &error), size = worst_difference(whole, zero, count);
     tap_ok(isfinite(total) && error > 0 && isfinite(error) && size > 0.01 && isfinite(size),
-           "stage %d, V=%d: loss %.4g, error %.4g, gradients up to %.3g", stage, (int)V, total / (B * L),
+           "%s, V=%d: loss %.4g, error %.4g, gradients up to %.3g", kind->name, (int)V, total / (B * L),
            error / (B * L), size);
-    tap_ok(stage == 1 ? fabs(total - error) > 0.01 * error : total == error, "the loss is %sthe error",
-           stage == 1 ? "not " : "");
+    const bool weighted = kind == &flm_kinds[FLM_KIND_FMLM_TWO_MODEL];
+    tap_ok(weighted ? fabs(total - error) > 0.01 * error : total == error, "the loss is %sthe error",
+           weighted ? "not " : "");
     for (int64_t max = 1; max < B; max++) {
         const double loss = step(&c, max, 0.2f, NULL, parts, &other), e = worst_difference(whole, parts, count);
         tap_ok(fabs(loss - total) <= 1e-6 * (fabs(total) + error) && fabs(other - error) <= 1e-6 * error &&
                    e <= 3e-6 * fmax(1, size),
-               "stage %d, V=%d: micro-batches of %d: loss off by %.2g, gradients by %.2g", stage, (int)V, (int)max,
+               "%s, V=%d: micro-batches of %d: loss off by %.2g, gradients by %.2g", kind->name, (int)V, (int)max,
                fabs(loss - total), e);
     }
     tap_close(step(&c, 2, 0.2f, NULL, NULL, NULL), total, 1e-6 * (fabs(total) + error), "without gradients: the loss");
@@ -148,33 +145,33 @@ static void test_division(int stage, int64_t V)
 }
 
 /* Another chunk of the head is another order of the sums over rows. */
-static void test_chunks(int stage)
+static void test_chunks(const flm_kind *kind)
 {
-    cast a = cast_new(stage, 29, FLM_DTYPE_F32, 1), b = cast_new(stage, 29, FLM_DTYPE_F32, 1000);
+    cast a = cast_new(kind, 29, FLM_DTYPE_F32, 1), b = cast_new(kind, 29, FLM_DTYPE_F32, 1000);
     const int64_t count = parameters_of(a.weights);
     float *one = must_alloc(count, sizeof *one), *all = must_alloc(count, sizeof *all);
     flm_weights *const from[] = {a.weights, a.teacher, a.flow_map}, *const to[] = {b.weights, b.teacher, b.flow_map};
-    for (int k = 0; k <= stage; k++) /* the same networks */
+    for (int k = 0; k < 3 && from[k] != NULL; k++) /* the same networks */
         for (int i = 0; i < from[k]->buckets; i++)
             memcpy(to[k]->bucket[i].compute.data, from[k]->bucket[i].compute.data,
                    flm_tensor_bytes(&from[k]->bucket[i].compute));
     const double first = step(&a, B, 0, NULL, one, NULL), second = step(&b, B, 0, NULL, all, NULL);
     tap_ok(fabs(first - second) <= 1e-6 * (1 + fabs(first)) && worst_difference(one, all, count) <= 3e-6,
-           "stage %d: a row at once, or all: gradients off by %.2g", stage, worst_difference(one, all, count));
+           "%s: a row at once, or all: gradients off by %.2g", kind->name, worst_difference(one, all, count));
     free(one);
     free(all);
     cast_free(&a);
     cast_free(&b);
 }
 
-static void test_repeat(int stage, flm_dtype act)
+static void test_repeat(const flm_kind *kind, flm_dtype act)
 {
-    cast c = cast_new(stage, 29, act, 4);
+    cast c = cast_new(kind, 29, act, 4);
     const int64_t count = parameters_of(c.weights);
     float *first = must_alloc(count, sizeof *first), *again = must_alloc(count, sizeof *again);
     const double a = step(&c, 2, 0.1f, NULL, first, NULL), b = step(&c, 2, 0.1f, NULL, again, NULL);
-    tap_ok(a == b && memcmp(first, again, (size_t)count * sizeof *first) == 0, "stage %d, %s: the same bits again",
-           stage, flm_dtype_name(act));
+    tap_ok(a == b && memcmp(first, again, (size_t)count * sizeof *first) == 0, "%s, %s: the same bits again",
+           kind->name, flm_dtype_name(act));
     free(first);
     free(again);
     cast_free(&c);
@@ -188,16 +185,16 @@ static flm_status tell(void *context, int bucket)
     return FLM_OK;
 }
 
-static void test_hook(int stage)
+static void test_hook(const flm_kind *kind)
 {
     static const int order[] = {6, 7, 4, 5, 2, 3, FLM_BUCKET_TIME, 8, FLM_BUCKET_EMBEDDING};
     const flm_dit_hook hook = {.ready = tell, .context = told};
-    cast c = cast_new(stage, 29, FLM_DTYPE_F32, 4);
+    cast c = cast_new(kind, 29, FLM_DTYPE_F32, 4);
     float *gradients = must_alloc(parameters_of(c.weights), sizeof *gradients);
     tells = 0;
     step(&c, 2, 0, &hook, gradients, NULL);
     tap_ok(tells == c.weights->buckets && tells == 9 && memcmp(told, order, sizeof order) == 0,
-           "stage %d: each of %d buckets is told of once, in order", stage, c.weights->buckets);
+           "%s: the hook is called for each of %d buckets once, in order", kind->name, c.weights->buckets);
     free(gradients);
     cast_free(&c);
 }
@@ -225,7 +222,8 @@ static void begin_from(flm_weights *to, const flm_weights *from)
  * teacher's own inconsistency, and l is 0: loss and error are one. */
 static void test_begin(void)
 {
-    cast c = cast_new(2, 29, FLM_DTYPE_F32, 4), one = cast_new(1, 29, FLM_DTYPE_F32, 4);
+    cast c = cast_new(&flm_kinds[FLM_KIND_FMLM_TWO_STAGE], 29, FLM_DTYPE_F32, 4),
+         one = cast_new(&flm_kinds[FLM_KIND_FMLM_TWO_MODEL], 29, FLM_DTYPE_F32, 4);
     const int64_t count = parameters_of(c.weights), of_one = parameters_of(one.weights);
     float *gradients = must_alloc(count + of_one, sizeof *gradients), *zero = must_alloc(count + of_one, sizeof *zero);
     double error;
@@ -254,39 +252,81 @@ static void test_coefficients(void)
     must(flm_gamma_create(50258, &gamma));
     static const double jumps[][2] = {{0, 1}, {0, 1e-6}, {1 - 1e-6, 1e-6}, {0.5, 1e-6}, {0.3, 0.7}, {0.25, 0.5}};
     for (size_t i = 0; i < sizeof jumps / sizeof *jumps; i++) {
-        const flm_semigroup c = flm_semigroup_at(gamma, jumps[i][0], jumps[i][1]);
-        const flm_second two = flm_second_at(gamma, jumps[i][0], jumps[i][1]);
+        const flm_two_model_coeffs c = flm_two_model_coeffs_make(gamma, jumps[i][0], jumps[i][1]);
+        const flm_two_stage_coeffs two = flm_two_stage_coeffs_make(gamma, jumps[i][0], jumps[i][1]);
         const double all[] = {c.keep, c.mean, c.jump, c.beta, c.A, c.B, c.w, two.k, two.jump};
         for (size_t k = 0; k < sizeof all / sizeof *all; k++) wrong += !isfinite(all[k]) || all[k] < -1e-12;
         wrong += !(fabs(c.keep + c.mean - 1) <= 1e-9) || !(c.m <= c.u && c.u <= 1 && c.gs <= c.gm && c.gm <= c.gu);
     }
     tap_ok(wrong == 0, "coefficients are finite and not negative, weights of a state add up to 1");
     /* The whole way, V -> c1 + c2 = 1: beta = c2 / b = 1, since b = 1 - c1 = c2. */
-    const flm_semigroup whole = flm_semigroup_at(gamma, 0, 1);
+    const flm_two_model_coeffs whole = flm_two_model_coeffs_make(gamma, 0, 1);
     tap_close(whole.beta, 1, 1e-9, "the whole way: beta is 1");
     tap_close(whole.A, 0, 1e-9, "and the first half's residual is not counted twice");
     flm_gamma_destroy(&gamma);
 }
 
+/* Each objective draws its times by its own law: model.md sections 5 to 7. */
+static void test_times(void)
+{
+    enum { n = 4096 };
+    static const flm_time_law laws[FLM_KINDS] = {[FLM_KIND_FMLM_TWO_MODEL] = {.min = 1e-6, .boundary = 1.0 / 64},
+                                                 [FLM_KIND_FMLM_TWO_STAGE] = {.min = 1e-5, .boundary = 1.0 / 128}};
+    double t[n], d[n], want_t[n], want_d[n];
+    for (int k = 0; k < FLM_KINDS; k++) {
+        const bool jumps = laws[k].min > 0;
+        flm_kinds[k].objective->sample_times(5, FLM_RANDOM_TIME, 3, n, 0, n, t, d);
+        if (jumps)
+            flm_time_jumps(&laws[k], 5, FLM_RANDOM_TIME, 3, n, 0, n, want_t, want_d);
+        else
+            flm_time_stratified(5, FLM_RANDOM_TIME, 3, n, 0, n, want_t);
+        tap_ok(memcmp(t, want_t, sizeof t) == 0 && (!jumps || memcmp(d, want_d, sizeof d) == 0), "%s: its times",
+               flm_kinds[k].name);
+    }
+}
+
+/* The names of model.md sections 5 to 7, and those of version 0.1. */
+static void test_kinds(void)
+{
+    static const struct {
+        const char *name;
+        flm_kind_id id;
+    } names[] = {{"flm", FLM_KIND_FLM},
+                 {"fmlm-two-model", FLM_KIND_FMLM_TWO_MODEL},
+                 {"fmlm-two-stage", FLM_KIND_FMLM_TWO_STAGE},
+                 {"flow-map-1", FLM_KIND_FMLM_TWO_MODEL},
+                 {"flow-map-2", FLM_KIND_FMLM_TWO_STAGE}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const flm_kind *kind = NULL;
+        tap_ok(flm_kind_find(names[i].name, &kind) == FLM_OK && kind == &flm_kinds[names[i].id] &&
+                   strcmp(kind->name, names[names[i].id].name) == 0,
+               "kind %s", names[i].name);
+    }
+    const flm_kind *none = NULL;
+    tap_ok(flm_kind_find("gpt2", &none) == FLM_E_MISMATCH && none == NULL, "no such kind: %s", flm_err_message());
+    flm_err_clear();
+}
+
 static void test_refusals(void)
 {
-    cast c = cast_new(1, 29, FLM_DTYPE_F32, 4);
+    cast c = cast_new(&flm_kinds[FLM_KIND_FMLM_TWO_MODEL], 29, FLM_DTYPE_F32, 4);
     flm_objective *none = NULL;
     flm_objective_parts parts = parts_of(&c);
-    parts.flow_map = c.weights;
-    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "two stages at once: %s", flm_err_message());
+    parts.frozen[FLM_ROLE_FLOW_MAP] = c.weights;
+    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "a flow map that does not take part: %s",
+           flm_err_message());
     parts = parts_of(&c);
-    parts.teacher = NULL;
+    parts.frozen[FLM_ROLE_TEACHER] = NULL;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "no teacher: %s", flm_err_message());
     parts = parts_of(&c);
-    parts.teacher = c.weights;
+    parts.frozen[FLM_ROLE_TEACHER] = c.weights;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "a map for a teacher: %s", flm_err_message());
     parts = parts_of(&c);
-    parts.frozen = NULL;
+    parts.inference = NULL;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "no activations: %s", flm_err_message());
     flm_weights *other = weights_new(31, FLM_NETWORK_ONE_TIME, FLM_DTYPE_F32);
     parts = parts_of(&c);
-    parts.teacher = other;
+    parts.frozen[FLM_ROLE_TEACHER] = other;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG && none == NULL, "another vocabulary: %s",
            flm_err_message());
     flm_err_clear();
@@ -294,17 +334,16 @@ static void test_refusals(void)
     cast_free(&c);
 }
 
-/* The networks of a sampler: stage 1 teacher and map, stage 2 the map alone. */
-static void test_sampler(int stage, int64_t V)
+static void test_sampler(const flm_kind *kind, int64_t V)
 {
-    cast c = cast_new(stage, V, FLM_DTYPE_F32, 4);
+    cast c = cast_new(kind, V, FLM_DTYPE_F32, 4);
+    const flm_weights *teacher = kind->sampler->networks[FLM_ROLE_TEACHER].kind != NULL ? c.teacher : NULL;
     flm_noise_basis *basis = NULL;
-    flm_sampler *sampler = NULL;
     int32_t whole[B * L], parts[B * L];
     flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
-    must(flm_noise_create_joint(be, V, c.dit->shape.d, stage == 1, &c.teacher->w.E, &basis));
+    must(flm_noise_create_joint(be, V, c.dit->shape.d, teacher != NULL, &c.teacher->w.E, &basis));
     must(flm_noise_update(basis, comm, &c.weights->w.E));
-    must(flm_sampler_create(c.frozen, c.weights, stage == 1 ? c.teacher : NULL, basis, c.gamma, &sampler));
+    flm_sampler *sampler = flow_sampler(kind, c.inference, c.weights, teacher, basis, c.gamma);
     for (int64_t steps = 1; steps <= 16; steps *= 4) {
         int different = 0, outside = 0;
         noise.first_sample = 0;
@@ -317,13 +356,16 @@ static void test_sampler(int stage, int64_t V)
             different += whole[i] != parts[i];
             outside += whole[i] < 0 || whole[i] >= V;
         }
-        tap_ok(different == 0 && outside == 0, "stage %d, V=%d, %d steps: the same samples in parts", stage, (int)V,
+        tap_ok(different == 0 && outside == 0, "%s, V=%d, %d steps: the same samples in parts", kind->name, (int)V,
                (int)steps);
     }
     flm_sampler *none = NULL;
-    tap_ok(flm_sampler_create(c.frozen, c.weights, stage == 1 ? NULL : c.teacher, basis, c.gamma, &none) == FLM_E_ARG &&
-               none == NULL,
-           "stage %d: %s", stage, flm_err_message());
+    flm_sampler_parts wrong = sampler->parts;
+    wrong.frozen[FLM_ROLE_TEACHER] = teacher != NULL ? NULL : c.teacher;
+    tap_ok(flm_sampler_create(&wrong, &none) == FLM_E_ARG && none == NULL, "%s: %s", kind->name, flm_err_message());
+    wrong = sampler->parts;
+    wrong.weights = c.teacher;
+    tap_ok(flm_sampler_create(&wrong, &none) == FLM_E_ARG && none == NULL, "%s: %s", kind->name, flm_err_message());
     flm_err_clear();
     flm_sampler_destroy(&sampler);
     flm_noise_destroy(&basis);
@@ -334,9 +376,8 @@ static void test_sampler(int stage, int64_t V)
 static void test_map_of_nothing(void)
 {
     enum { V = 29 };
-    cast c = cast_new(1, V, FLM_DTYPE_F32, 4);
+    cast c = cast_new(&flm_kinds[FLM_KIND_FMLM_TWO_MODEL], V, FLM_DTYPE_F32, 4);
     flm_noise_basis *basis = NULL;
-    flm_sampler *map = NULL, *flm = NULL;
     int32_t tokens[B * L];
     float a[4 * V], b[4 * V];
     const flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
@@ -344,13 +385,13 @@ static void test_map_of_nothing(void)
     must(flm_noise_update(c.basis, comm, &c.weights->w.E));
     must(flm_noise_create(be, V, c.dit->shape.d, &basis));
     must(flm_noise_update(basis, comm, &c.teacher->w.E));
-    must(flm_sampler_create(c.frozen, c.weights, c.teacher, c.basis, c.gamma, &map));
-    must(flm_sampler_create(c.dit, c.teacher, NULL, basis, c.gamma, &flm));
+    flm_sampler *map = flow_sampler(c.kind, c.inference, c.weights, c.teacher, c.basis, c.gamma);
+    flm_sampler *flm = flow_sampler(&flm_kinds[FLM_KIND_FLM], c.dit, c.teacher, NULL, basis, c.gamma);
     for (int64_t steps = 1; steps <= 4; steps *= 4) {
         must(flm_sampler_run(map, B, steps, &noise, tokens));
-        must(flm_sampler_scores(map, 2, 4, a));
+        must(sampler_scores(map, 2, 4, a));
         must(flm_sampler_run(flm, B, steps, &noise, tokens));
-        must(flm_sampler_scores(flm, 2, 4, b));
+        must(sampler_scores(flm, 2, 4, b));
         tap_ok(worst_difference(a, b, 4 * V) <= 1e-4, "%d steps of a map that adds nothing are the FLM's: off by %.2g",
                (int)steps, worst_difference(a, b, 4 * V));
     }
@@ -363,16 +404,19 @@ static void test_map_of_nothing(void)
 int main(void)
 {
     flow_begin();
-    for (int stage = 1; stage <= 2; stage++) {
-        test_division(stage, 29);
-        test_division(stage, 7); /* V <= kd: xi is x0 */
-        test_chunks(stage);
-        test_repeat(stage, FLM_DTYPE_F32);
-        test_repeat(stage, FLM_DTYPE_BF16);
-        test_hook(stage);
-        test_sampler(stage, 29);
-        test_sampler(stage, 7);
+    for (int k = FLM_KIND_FMLM_TWO_MODEL; k <= FLM_KIND_FMLM_TWO_STAGE; k++) {
+        const flm_kind *kind = &flm_kinds[k];
+        test_division(kind, 29);
+        test_division(kind, 7); /* V <= kd: xi is x0 */
+        test_chunks(kind);
+        test_repeat(kind, FLM_DTYPE_F32);
+        test_repeat(kind, FLM_DTYPE_BF16);
+        test_hook(kind);
+        test_sampler(kind, 29);
+        test_sampler(kind, 7);
     }
+    test_times();
+    test_kinds();
     test_begin();
     test_map_of_nothing();
     test_coefficients();

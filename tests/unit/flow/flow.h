@@ -5,6 +5,7 @@
 
 #include "base/base_philox.h"
 #include "flow/flow_sampler.h"
+#include "tests/sampler_scores.h"
 #include "tests/unit/network.h"
 
 static flm_backend *be;
@@ -46,8 +47,24 @@ static inline flow_network flow_network_new(const flm_model_shape *shape, int64_
 static inline flm_objective *flow_objective(const flow_network *n)
 {
     flm_objective *objective = NULL;
-    must(flm_objective_create(&(flm_objective_parts){.dit = n->dit, .basis = n->basis, .gamma = n->gamma}, &objective));
+    must(flm_objective_create(
+        &(flm_objective_parts){.kind = &flm_kinds[FLM_KIND_FLM], .dit = n->dit, .basis = n->basis, .gamma = n->gamma},
+        &objective));
     return objective;
+}
+
+static inline flm_sampler *flow_sampler(const flm_kind *kind, flm_dit *dit, const flm_weights *weights,
+                                        const flm_weights *teacher, flm_noise_basis *basis, const flm_gamma *gamma)
+{
+    flm_sampler *sampler = NULL;
+    must(flm_sampler_create(&(flm_sampler_parts){.kind = kind,
+                                                 .dit = dit,
+                                                 .weights = weights,
+                                                 .frozen = {[FLM_ROLE_TEACHER] = teacher},
+                                                 .basis = basis,
+                                                 .gamma = gamma},
+                            &sampler));
+    return sampler;
 }
 
 static inline void flow_network_free(flow_network *n)

@@ -133,7 +133,7 @@ static void test_sampler(int64_t V)
     flm_sampler *sampler = NULL;
     int32_t whole[B * L], parts[B * L];
     flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
-    must(flm_sampler_create(n.dit, n.weights, NULL, n.basis, n.gamma, &sampler));
+    sampler = flow_sampler(&flm_kinds[FLM_KIND_FLM], n.dit, n.weights, NULL, n.basis, n.gamma);
     for (int64_t steps = 1; steps <= 16; steps *= 4) {
         int different = 0, outside = 0;
         noise.first_sample = 0;
@@ -149,7 +149,7 @@ static void test_sampler(int64_t V)
         tap_ok(different == 0 && outside == 0, "V=%d, %d steps: the same samples in parts", (int)V, (int)steps);
     }
     float *scores = must_alloc(3 * V, sizeof *scores), sum = 0;
-    must(flm_sampler_scores(sampler, 0, 3, scores));
+    must(sampler_scores(sampler, 0, 3, scores));
     for (int64_t i = 0; i < 3 * V; i++) sum += scores[i];
     tap_close(sum, 3, 1e-5, "scores are probabilities");
     tap_ok(flm_sampler_run(sampler, B, 0, &noise, whole) == FLM_E_ARG, "no steps");

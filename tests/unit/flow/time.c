@@ -56,7 +56,7 @@ static void test_offsets(void)
     free(t);
 }
 
-/* Jumps of both stages: inside [0, 1], d stratified but for the boundary draws, the same in parts. Of n = 65536 samples
+/* Jumps: inside [0, 1], d stratified but for the boundary draws, the same in parts. Of n = 65536 samples
  * the share of boundary draws is within 5 deviations of its probability; so is the mean of s / (1 - d), 1/2. */
 static void test_jumps(const flm_time_law *law, flm_random_purpose purpose, const char *name)
 {
@@ -110,8 +110,8 @@ int main(void)
     }
     test_offsets();
     test_streams();
-    test_jumps(&flm_time_stage_one, FLM_RANDOM_TIME, "stage one");
-    test_jumps(&flm_time_stage_two, FLM_RANDOM_VALIDATION, "stage two, validation");
+    test_jumps(&(flm_time_law){.min = 1e-6, .boundary = 1.0 / 64}, FLM_RANDOM_TIME, "training");
+    test_jumps(&(flm_time_law){.min = 1e-5, .boundary = 1.0 / 128}, FLM_RANDOM_VALIDATION, "validation");
     double t;
     flm_time_stratified(1, FLM_RANDOM_TIME, 0, (int64_t)1 << 40, ((int64_t)1 << 40) - 1, 1, &t);
     tap_ok(t >= 0 && t < 1, "the largest batch");

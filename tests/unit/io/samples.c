@@ -128,7 +128,7 @@ static void test_mismatch(void)
     static const struct {
         const char *name, *value;
         size_t offset;
-    } texts[] = {{"kind", "flow-map-1", offsetof(flm_samples_info, kind)},
+    } texts[] = {{"kind", "fmlm-two-model", offsetof(flm_samples_info, kind)},
                  {"checkpoint", "other", offsetof(flm_samples_info, checkpoint)},
                  {"weights", "raw", offsetof(flm_samples_info, weights)},
                  {"precision", "bf16", offsetof(flm_samples_info, precision)},

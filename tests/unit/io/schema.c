@@ -166,7 +166,7 @@ static void make_checkpoint(hid_t file, hid_t root)
     hid_t group;
 
     set_common(root, "flm-checkpoint");
-    must(flm_h5_set_string(root, "kind", "flow-map-1"));
+    must(flm_h5_set_string(root, "kind", "fmlm-two-model"));
     must(flm_h5_set_string(root, "parent", ""));
     must(flm_h5_set_i64(root, "d", 5));
     must(flm_h5_set_i64(root, "H", 1));

@@ -229,13 +229,13 @@ static void test_two_times(void)
     must(flm_dit_create(be, &two_shape, FLM_DTYPE_F32, B, 4, FLM_DIT_STORE_ALL, &wide));
     memcpy(wide->input.data, dit->input.data, flm_tensor_bytes(&dit->input));
     memcpy(wide->t.data, dit->t.data, flm_tensor_bytes(&dit->t));
-    for (int i = 0; i < B; i++) ((float *)wide->until.data)[i] = 0.1f * (float)(i + 1);
+    for (int i = 0; i < B; i++) ((float *)wide->t_end.data)[i] = 0.1f * (float)(i + 1);
     const int64_t n = B * L * shape.d;
     float *want = hidden(dit, one, B, NULL), *have = hidden(wide, two, B, NULL), *same = hidden(wide, one, B, NULL);
     tap_ok(memcmp(want, have, (size_t)n * sizeof *want) == 0, "emb_u at zero: the one-time network");
     tap_ok(memcmp(want, same, (size_t)n * sizeof *want) == 0, "activations for two times serve a one-time network");
-    for (int i = 0; i < shape.c * shape.c; i++) ((float *)two->w.until_W2.data)[i] = (float)network_draw();
-    for (int i = 0; i < shape.c; i++) ((float *)two->w.until_b1.data)[i] = (float)network_draw();
+    for (int i = 0; i < shape.c * shape.c; i++) ((float *)two->w.t_end_W2.data)[i] = (float)network_draw();
+    for (int i = 0; i < shape.c; i++) ((float *)two->w.t_end_b1.data)[i] = (float)network_draw();
     float *moved = hidden(wide, two, B, NULL);
     tap_ok(worst_difference(want, moved, n) > 1e-3, "emb_u is felt");
     tap_ok(flm_dit_forward(dit, two, B, NULL) == FLM_E_ARG, "%s", flm_err_message());

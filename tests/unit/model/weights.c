@@ -154,7 +154,7 @@ static void test_kinds(const flm_weights *flm)
                "kind %d: an FLM's table, and %d parameters more", k + 1, kinds[k].more);
         tap_ok(reinit == kinds[k].reinit && zero == kinds[k].zero,
                "kind %d: %d begin anew in a distillation, %d of the new ones at zero", k + 1, reinit, zero);
-        tap_ok((char *)w->grad.until_b2.data - (char *)w->bucket[flm_bucket_two_time(N)].grad.data ==
+        tap_ok((char *)w->grad.t_end_b2.data - (char *)w->bucket[flm_bucket_two_time(N)].grad.data ==
                        w->parameter[EXPECTED + 3].offset * 4 &&
                    (w->w.weighting_W2.data != NULL) == (k == 1),
                "kind %d: the views show them", k + 1);

@@ -1,0 +1,53 @@
+/* flow_kind.h - the kinds of networks that the suite trains, converts and samples: one table.
+ *
+ * A kind is what a checkpoint's attribute "kind" says: a name, the form of its network, the objective that trains it
+ * and the sampler that draws from it. A new kind is a row of the table beside the file of its objective. Owns nothing
+ * at run time. Leaves the files themselves to io. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_FLOW_KIND_H
+#define FLM_FLOW_KIND_H
+
+#include "model/model_weights.h"
+
+/* Rows of the table. */
+typedef enum flm_kind_id {
+    FLM_KIND_FLM,            /* flow language model: model.md section 5 */
+    FLM_KIND_FMLM_TWO_MODEL, /* flow map as a correction to a frozen FLM: model.md section 6 */
+    FLM_KIND_FMLM_TWO_STAGE, /* flow map distilled from both into one network: model.md section 7 */
+    FLM_KINDS
+} flm_kind_id;
+
+/* The parts that frozen networks take beside the trained or sampled one, in the order of the noise basis. */
+typedef enum flm_role { FLM_ROLE_TEACHER, FLM_ROLE_FLOW_MAP, FLM_ROLES } flm_role;
+
+typedef struct flm_kind {
+    const char *name;     /* in files, options and logs */
+    const char *old_name; /* in files of version 0.1, which are read; NULL: the same */
+    flm_network network;  /* form of the network */
+    const struct flm_objective_ops *objective;
+    const struct flm_sampler_ops *sampler;
+} flm_kind;
+
+extern const flm_kind flm_kinds[FLM_KINDS];
+
+/* Which networks an objective or a sampler takes by role; kind NULL: none in this role. */
+typedef struct flm_kind_part {
+    const flm_kind *kind;
+    bool optional;
+} flm_kind_part;
+
+/* flm_kind_find - the kind of a name, present or old. Errors: FLM_E_MISMATCH naming the known kinds. */
+flm_status flm_kind_find(const char *name, const flm_kind **out);
+
+/* flm_role_name - "teacher", "flow-map": as the options are called, and in a checkpoint's lineage. */
+const char *flm_role_name(flm_role role);
+
+/* flm_kind_check_parts - whether frozen networks are what `parts` asks for, and have the sizes of `shape`.
+ * in  frozen [FLM_ROLES], NULL: none in this role. Errors: FLM_E_ARG naming the role. */
+flm_status flm_kind_check_parts(const flm_kind *kind, const flm_kind_part *parts, const flm_weights *const *frozen,
+                                const flm_model_shape *shape);
+
+/* flm_kind_embeddings - the embeddings of the frozen networks that are given, in the order of the noise basis.
+ * in  frozen [FLM_ROLES]   out E [FLM_ROLES] f32 [V, d], the networks' own; returns their count. */
+int flm_kind_embeddings(const flm_weights *const *frozen, flm_tensor *E);
+
+#endif

@@ -1,0 +1,12 @@
+/* flow_sampler_internal.h - the samplers' tables, and what their files share. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_FLOW_SAMPLER_INTERNAL_H
+#define FLM_FLOW_SAMPLER_INTERNAL_H
+
+#include "flow/flow_sampler.h"
+
+extern const flm_sampler_ops flm_sampler_flm, flm_sampler_two_model;
+
+/* flm_sampler_evaluate - network j at its state z and the times of the step; leaves the last hidden state in dit->y. */
+flm_status flm_sampler_evaluate(flm_sampler *s, int j, int64_t B, const flm_sampler_step *step);
+
+#endif
