@@ -4,6 +4,7 @@
 #ifndef FLM_CUDA_BLAS_H
 #define FLM_CUDA_BLAS_H
 
+#include "base/base_table.h"
 #include "cuda/cuda_internal.h"
 
 #include <cublasLt.h>
@@ -15,7 +16,6 @@
     "a smaller --micro-batch or --chunk, or --recompute (flm_train, flm_distill; --plan says what they take), a " \
     "smaller --batch (flm_generate, flm_score) take less"
 
-enum { FLM_CUDA_PLANS = 64 };
 static const size_t FLM_CUDA_WORKSPACE = (size_t)32 << 20; /* bytes; what NVIDIA advises for Hopper (cuBLAS's manual) */
 
 /* The libraries of one backend; all use its stream. */
@@ -23,8 +23,9 @@ typedef struct flm_cublas {
     cublasLtHandle_t lt;
     cublasHandle_t blas;
     cusolverDnHandle_t solver;
-    void *workspace;                            /* FLM_CUDA_WORKSPACE; used in the stream's order */
-    struct flm_cuda_plan *plan[FLM_CUDA_PLANS]; /* products by hash: cuda_matmul.c */
+    void *workspace;              /* FLM_CUDA_WORKSPACE; used in the stream's order */
+    struct flm_cuda_plan **plans; /* [by_key.count] of cuda_matmul.c */
+    flm_table by_key;             /* indices of plans, by a checksum of their keys */
 } flm_cublas;
 
 /* cuda_memory.c */

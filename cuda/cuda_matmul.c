@@ -13,6 +13,7 @@
  * rows go to f32 scratch, small enough for the second-level cache, and from there by that kernel to c and gelu.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
+#include "base/base_crc32c.h"
 #include "cuda/cuda_blas.h"
 #include "cuda/kernel/kernel.h"
 
@@ -60,7 +61,6 @@ typedef struct flm_cuda_plan {
     cublasLtMatrixLayout_t a, b, c; /* ours; the library's B, A, and C and D (gelu lies as c does) */
     cublasLtMatmulAlgo_t algo;
     bool missing; /* the library has none with this epilogue */
-    struct flm_cuda_plan *next;
 } flm_cuda_plan;
 
 static uint32_t alignment(const void *p)
@@ -81,20 +81,10 @@ static void plan_free(flm_cuda_plan *plan)
 
 void flm_cuda_plans_release(flm_cublas *blas)
 {
-    for (int i = 0; i < FLM_CUDA_PLANS; i++)
-        while (blas->plan[i]) {
-            flm_cuda_plan *next = blas->plan[i]->next;
-            plan_free(blas->plan[i]);
-            blas->plan[i] = next;
-        }
-}
-
-/* FNV-1a (Fowler, Noll, Vo) over the key's bytes. */
-static unsigned bucket_of(const plan_key *key)
-{
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < sizeof *key; i++) hash = (hash ^ ((const unsigned char *)key)[i]) * 16777619u;
-    return (hash ^ hash >> 16) % FLM_CUDA_PLANS;
+    for (size_t i = 0; i < blas->by_key.count; i++) plan_free(blas->plans[i]);
+    free(blas->plans);
+    blas->plans = NULL;
+    flm_table_free(&blas->by_key);
 }
 
 #define SET(desc, name, value) \
@@ -181,15 +171,31 @@ done:
     return rc;
 }
 
+/* Keeps a plan under the checksum of its key. */
+static flm_status plan_add(flm_cublas *blas, uint64_t checksum, flm_cuda_plan *plan)
+{
+    flm_status rc = FLM_OK;
+    const size_t count = blas->by_key.count;
+    flm_cuda_plan **grown = realloc(blas->plans, (count + 1) * sizeof(flm_cuda_plan *));
+
+    if (!grown) FLM_FAIL(FLM_E_NOMEM, "matmul: no memory for %zu kept plans", count + 1);
+    blas->plans = grown;
+    grown[count] = plan;
+    FLM_TRY(flm_table_add(&blas->by_key, checksum, (int32_t)count));
+done:
+    return rc;
+}
+
 /* The key's plan, found or made. */
 static flm_status plan_find(flm_cublas *blas, const plan_key *key, const operands *at, flm_cuda_plan **out)
 {
     flm_status rc = FLM_OK;
-    flm_cuda_plan **bucket = &blas->plan[bucket_of(key)], *plan = NULL;
+    const uint64_t checksum = flm_crc32c(0, key, sizeof *key);
+    flm_cuda_plan *plan = NULL;
 
-    for (flm_cuda_plan *have = *bucket; have; have = have->next)
-        if (memcmp(&have->key, key, sizeof *key) == 0) {
-            *out = have;
+    for (flm_table_cursor c = {0}; flm_table_next(&blas->by_key, checksum, &c);)
+        if (memcmp(&blas->plans[c.value]->key, key, sizeof *key) == 0) {
+            *out = blas->plans[c.value];
             return FLM_OK;
         }
     plan = calloc(1, sizeof *plan);
@@ -198,8 +204,7 @@ static flm_status plan_find(flm_cublas *blas, const plan_key *key, const operand
     FLM_TRY(describe_product(plan));
     FLM_TRY(set_epilogue(plan, at));
     FLM_TRY(choose_algorithm(blas->lt, plan));
-    plan->next = *bucket;
-    *bucket = plan;
+    FLM_TRY(plan_add(blas, checksum, plan));
     *out = plan;
     plan = NULL;
 done:

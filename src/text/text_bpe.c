@@ -6,9 +6,6 @@
 
 #include <stdlib.h>
 
-typedef struct flm_bpe_pair {
-    int32_t left, right, rank;
-} flm_bpe_pair;
 typedef struct flm_bpe_symbol {
     int32_t id, before, after;
 } flm_bpe_symbol; /* id -1: merged into the symbol before */
@@ -16,22 +13,17 @@ typedef struct flm_bpe_symbol {
 flm_status flm_bpe_create(size_t max, flm_bpe *bpe)
 {
     flm_status rc = FLM_OK;
-    size_t slots = 16;
 
-    while (slots < 3 * max) slots *= 2;
-    bpe->pairs = malloc(slots * sizeof *bpe->pairs);
+    FLM_TRY(flm_table_reserve(&bpe->ranks_of, max));
     bpe->made = malloc((max + 1) * sizeof *bpe->made);
-    if (!bpe->pairs || !bpe->made) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu merges", max);
-    for (size_t i = 0; i < slots; i++) bpe->pairs[i] = (flm_bpe_pair){0, 0, -1};
-    bpe->mask = slots - 1;
-    bpe->max_ranks = max;
+    if (!bpe->made) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu merges", max);
 done:
     return rc;
 }
 
 void flm_bpe_free(flm_bpe *bpe)
 {
-    free(bpe->pairs);
+    flm_table_free(&bpe->ranks_of);
     free(bpe->made);
     free(bpe->symbols);
     free(bpe->heap);
@@ -39,21 +31,24 @@ void flm_bpe_free(flm_bpe *bpe)
     *bpe = (flm_bpe){0};
 }
 
-/* The slot of a pair, or the free slot for it. */
-static inline flm_bpe_pair *pair_slot(const flm_bpe *bpe, int32_t left, int32_t right)
+static inline uint64_t pair_key(int32_t left, int32_t right)
 {
-    uint64_t hash = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
-    size_t at = (size_t)(hash >> 32) & bpe->mask;
-
-    while (bpe->pairs[at].rank >= 0 && (bpe->pairs[at].left != left || bpe->pairs[at].right != right))
-        at = (at + 1) & bpe->mask;
-    return &bpe->pairs[at];
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
 }
 
-void flm_bpe_add_merge(flm_bpe *bpe, int32_t left, int32_t right, int32_t made)
+/* The rank of a pair, -1 if it has no merge. */
+static inline int32_t rank_of(const flm_bpe *bpe, int32_t left, int32_t right)
 {
-    *pair_slot(bpe, left, right) = (flm_bpe_pair){left, right, (int32_t)bpe->ranks};
+    return flm_table_get(&bpe->ranks_of, pair_key(left, right));
+}
+
+flm_status flm_bpe_add_merge(flm_bpe *bpe, int32_t left, int32_t right, int32_t made)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_table_set(&bpe->ranks_of, pair_key(left, right), (int32_t)bpe->ranks));
     bpe->made[bpe->ranks++] = made;
+done:
+    return rc;
 }
 
 static flm_status reserve(flm_bpe *bpe, size_t bytes)
@@ -100,7 +95,7 @@ static void heap_push(uint64_t *heap, size_t *count, uint64_t value)
 static inline bool candidate(const flm_bpe *bpe, int32_t at, uint64_t *value)
 {
     const flm_bpe_symbol *s = bpe->symbols;
-    int32_t rank = s[at].after < 0 ? -1 : pair_slot(bpe, s[at].id, s[s[at].after].id)->rank;
+    int32_t rank = s[at].after < 0 ? -1 : rank_of(bpe, s[at].id, s[s[at].after].id);
 
     *value = (uint64_t)(uint32_t)rank << 32 | (uint32_t)at;
     return rank >= 0;
@@ -118,7 +113,7 @@ static void merge_all(flm_bpe *bpe, size_t count)
         heap_sink(heap, count, 0);
         right = s[at].after;
         if (s[at].id < 0 || right < 0) continue;
-        rank = pair_slot(bpe, s[at].id, s[right].id)->rank;
+        rank = rank_of(bpe, s[at].id, s[right].id);
         if (rank < 0 || bpe->made[rank] != made) continue;
         s[at].id = made;
         s[at].after = s[right].after;

@@ -1,5 +1,7 @@
 /* text_cache.h - private to the text module: a cache from words to their ids. Its size is bounded: when it is full it
- * is emptied, after which each frequent word is encoded once more. SPDX-License-Identifier: Apache-2.0 */
+ * is emptied, after which each frequent word is encoded once more. It is a hash table of its own, not base_table.h: a
+ * slot takes 8 bytes instead of 16, and the word that it is compared with lies beside its ids, so that a word that is
+ * known costs two cache misses. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TEXT_CACHE_H
 #define FLM_TEXT_CACHE_H
 

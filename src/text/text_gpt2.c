@@ -113,7 +113,7 @@ static flm_status add_merge(gpt2 *t, const char *path, const char *left, size_t 
     if (made < 0)
         FLM_FAIL(FLM_E_MISMATCH, "%s: merge %zu, \"%.*s %.*s\", uses tokens that are not in %s: the files do not match",
                  path, t->bpe.ranks + 1, (int)left_bytes, left, (int)right_bytes, right, t->vocabulary.path);
-    flm_bpe_add_merge(&t->bpe, a, b, made);
+    FLM_TRY(flm_bpe_add_merge(&t->bpe, a, b, made));
 done:
     return rc;
 }

@@ -2,6 +2,7 @@
 #ifndef FLM_TEXT_GPT2_H
 #define FLM_TEXT_GPT2_H
 
+#include "base/base_table.h"
 #include "text/text_unicode.h"
 
 /* flm_text_gpt2_next_chunk - the end of the chunk that begins at offset at < bytes, in valid UTF-8. The table is made
@@ -12,11 +13,10 @@ size_t flm_text_gpt2_next_chunk(flm_unicode_table *table, const char *text, size
 
 /* Byte-pair encoding: merges of pairs of ids by rank. Zero it first. */
 typedef struct flm_bpe {
-    int32_t byte_ids[256];      /* the id of each byte's own token; set by the caller */
-    struct flm_bpe_pair *pairs; /* a hash table; a free slot has rank -1 */
-    size_t mask;
-    int32_t *made; /* [rank]: the id that the merge makes */
-    size_t ranks, max_ranks;
+    int32_t byte_ids[256]; /* the id of each byte's own token; set by the caller */
+    flm_table ranks_of;    /* ranks of the pairs that have a merge */
+    int32_t *made;         /* [rank]: the id that the merge makes */
+    size_t ranks;
     struct flm_bpe_symbol *symbols; /* scratch for one word of at most `capacity` bytes: symbols, heap, ids */
     uint64_t *heap;
     int32_t *ids;
@@ -27,8 +27,9 @@ typedef struct flm_bpe {
 flm_status flm_bpe_create(size_t max, flm_bpe *bpe);
 void flm_bpe_free(flm_bpe *bpe);
 
-/* flm_bpe_add_merge - add the merge of the next rank. A pair that is added again takes the later rank. */
-void flm_bpe_add_merge(flm_bpe *bpe, int32_t left, int32_t right, int32_t made);
+/* flm_bpe_add_merge - add the merge of the next rank. A pair that is added again takes the later rank. Errors:
+ * FLM_E_NOMEM. */
+flm_status flm_bpe_add_merge(flm_bpe *bpe, int32_t left, int32_t right, int32_t made);
 
 /* flm_bpe_encode_word - the ids of a word, valid until the next call. 0 < bytes < 2^31; time O(bytes log bytes).
  * Errors: FLM_E_NOMEM. */

@@ -1,6 +1,4 @@
-/* text_vocabulary.c - vocabularies and their hash table (text_vocabulary.h): open addressing with linear probing, at
- * most half full.
- * SPDX-License-Identifier: Apache-2.0 */
+/* text_vocabulary.c - see text_vocabulary.h. SPDX-License-Identifier: Apache-2.0 */
 #include "text/text_vocabulary.h"
 
 #include <stdlib.h>
@@ -10,20 +8,19 @@ enum { IDS_MAX = 1 << 24 };
 flm_status flm_token_map_create(size_t max, flm_token_map *map)
 {
     flm_status rc = FLM_OK;
-    size_t slots = 16;
 
-    while (slots < 2 * max) slots *= 2;
-    map->slots = calloc(slots, sizeof *map->slots);
-    if (!map->slots) FLM_FAIL(FLM_E_NOMEM, "no memory for a hash table of %zu tokens", max);
-    map->mask = slots - 1;
+    map->entries = calloc(max + 1, sizeof *map->entries);
+    if (!map->entries) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu tokens", max);
+    FLM_TRY(flm_table_reserve(&map->by_hash, max));
 done:
     return rc;
 }
 
 void flm_token_map_free(flm_token_map *map)
 {
-    free(map->slots);
-    *map = (flm_token_map){NULL, 0};
+    flm_table_free(&map->by_hash);
+    free(map->entries);
+    map->entries = NULL;
 }
 
 static uint64_t hash_of(const char *text, size_t bytes)
@@ -34,15 +31,12 @@ static uint64_t hash_of(const char *text, size_t bytes)
     return hash;
 }
 
-bool flm_token_map_add(flm_token_map *map, const char *text, size_t bytes, int32_t id)
+flm_status flm_token_map_add(flm_token_map *map, const char *text, size_t bytes, int32_t id)
 {
-    uint64_t hash = hash_of(text, bytes);
-    size_t slot = (size_t)(hash ^ hash >> 29) & map->mask;
+    const size_t index = map->by_hash.count;
 
-    if (flm_token_map_find_hash(map, hash, text, bytes) >= 0) return false;
-    while (map->slots[slot].text) slot = (slot + 1) & map->mask;
-    map->slots[slot] = (flm_token_entry){hash, text, (uint32_t)bytes, id};
-    return true;
+    map->entries[index] = (flm_token_entry){text, (uint32_t)bytes, id};
+    return flm_table_add(&map->by_hash, hash_of(text, bytes), (int32_t)index);
 }
 
 int32_t flm_token_map_find(const flm_token_map *map, const char *text, size_t bytes)
@@ -99,9 +93,11 @@ flm_status flm_text_vocabulary_finish(flm_text_vocabulary *v)
         if (!v->tokens[id])
             FLM_FAIL(FLM_E_FORMAT, "%s: no token has the id %zu, but some have larger ids", v->path, id);
     FLM_TRY(flm_token_map_create(v->count, &v->by_text));
-    for (size_t id = 0; id < v->count; id++)
-        if (!flm_token_map_add(&v->by_text, v->tokens[id], v->bytes[id], (int32_t)id))
+    for (size_t id = 0; id < v->count; id++) {
+        if (flm_token_map_find(&v->by_text, v->tokens[id], v->bytes[id]) >= 0)
             FLM_FAIL(FLM_E_FORMAT, "%s: the token \"%.64s\" occurs twice", v->path, v->tokens[id]);
+        FLM_TRY(flm_token_map_add(&v->by_text, v->tokens[id], v->bytes[id], (int32_t)id));
+    }
 done:
     return rc;
 }

@@ -1,8 +1,9 @@
-/* text_vocabulary.h - private to the text module: a vocabulary (tokens by id, ids by token) and its hash table.
+/* text_vocabulary.h - private to the text module: a vocabulary: tokens by id, and ids by token.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TEXT_VOCABULARY_H
 #define FLM_TEXT_VOCABULARY_H
 
+#include "base/base_table.h"
 #include "text/text_internal.h"
 
 /* Tokens are hashed by 64-bit FNV-1a, byte by byte, so that one pass over a word gives the hash of every prefix. */
@@ -10,34 +11,31 @@ static const uint64_t FLM_TOKEN_HASH_BEGIN = 0xcbf29ce484222325u;
 
 static inline uint64_t flm_token_hash_add(uint64_t hash, unsigned char byte) { return (hash ^ byte) * 0x100000001b3u; }
 
-/* A hash table from strings to ids >= 0. It borrows the strings. */
+/* Ids >= 0 of strings, which it borrows: a hash table of indices into the entries. */
 typedef struct flm_token_entry {
-    uint64_t hash;
     const char *text;
     uint32_t bytes;
     int32_t id;
 } flm_token_entry;
 typedef struct flm_token_map {
-    flm_token_entry *slots;
-    size_t mask;
+    flm_table by_hash;
+    flm_token_entry *entries;
 } flm_token_map;
 
 /* flm_token_map_create - for at most max strings. Errors: FLM_E_NOMEM. */
 flm_status flm_token_map_create(size_t max, flm_token_map *map);
 void flm_token_map_free(flm_token_map *map);
 
-/* flm_token_map_add - add a string of fewer than 2^32 bytes; returns false and changes nothing if it is present. */
-bool flm_token_map_add(flm_token_map *map, const char *text, size_t bytes, int32_t id);
+/* flm_token_map_add - add a string of fewer than 2^32 bytes that is absent. Errors: FLM_E_NOMEM. */
+flm_status flm_token_map_add(flm_token_map *map, const char *text, size_t bytes, int32_t id);
 
 /* flm_token_map_find - the id of a string, -1 if it is absent. find_hash: the same, given the hash of the string. */
 int32_t flm_token_map_find(const flm_token_map *map, const char *text, size_t bytes);
 static inline int32_t flm_token_map_find_hash(const flm_token_map *map, uint64_t hash, const char *text, size_t bytes)
 {
-    size_t slot = (size_t)(hash ^ hash >> 29) & map->mask;
-
-    for (; map->slots[slot].text; slot = (slot + 1) & map->mask) {
-        const flm_token_entry *entry = &map->slots[slot];
-        if (entry->hash == hash && entry->bytes == bytes && memcmp(entry->text, text, bytes) == 0) return entry->id;
+    for (flm_table_cursor c = {0}; flm_table_next(&map->by_hash, hash, &c);) {
+        const flm_token_entry *entry = &map->entries[c.value];
+        if (entry->bytes == bytes && memcmp(entry->text, text, bytes) == 0) return entry->id;
     }
     return -1;
 }

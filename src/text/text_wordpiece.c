@@ -14,9 +14,9 @@ flm_status flm_wordpiece_create(const flm_text_vocabulary *v, flm_wordpiece *pie
         size_t bytes = v->bytes[id];
         /* no word of a text begins with ##, as # is punctuation and so a word by itself */
         if (bytes > 2 && token[0] == '#' && token[1] == '#')
-            flm_token_map_add(&pieces->more, token + 2, bytes - 2, (int32_t)id);
+            FLM_TRY(flm_token_map_add(&pieces->more, token + 2, bytes - 2, (int32_t)id));
         else if (bytes > 0)
-            flm_token_map_add(&pieces->first, token, bytes, (int32_t)id);
+            FLM_TRY(flm_token_map_add(&pieces->first, token, bytes, (int32_t)id));
         if (bytes > pieces->longest) pieces->longest = bytes;
     }
 done:

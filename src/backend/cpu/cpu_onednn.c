@@ -9,14 +9,13 @@
 #include "backend/cpu/cpu_internal.h"
 
 #include "base/base_log.h"
+#include "base/base_table.h"
 
 #include <inttypes.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { BUCKETS = 64 };
 
 enum {
     FLAG_BF16 = 1,        /* a and b are bf16, else f32 */
@@ -35,7 +34,6 @@ typedef struct product_key {
 
 /* A cached matmul: its primitive, or none (`missing`) if oneDNN has no implementation for these dtypes. */
 typedef struct product {
-    struct product *next;
     product_key key;
     bool missing;
     dnnl_primitive_t primitive;
@@ -46,8 +44,9 @@ typedef struct product {
 typedef struct flm_onednn {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    product *bucket[BUCKETS];
-    bool told[2]; /* by dtype of the operands: whether the fallback to fp32 has been logged */
+    product **products; /* [by_key.count] */
+    flm_table by_key;   /* indices of products, by a hash of their keys */
+    bool told[2];       /* by dtype of the operands: whether the fallback to fp32 has been logged */
 } flm_onednn;
 
 /* ---- the library ---- */
@@ -79,11 +78,9 @@ done:
 void flm_cpu_onednn_destroy(flm_onednn **dnn)
 {
     if (!*dnn) return;
-    for (int i = 0; i < BUCKETS; i++)
-        for (product *p = (*dnn)->bucket[i], *next; p; p = next) {
-            next = p->next;
-            product_destroy(p);
-        }
+    for (size_t i = 0; i < (*dnn)->by_key.count; i++) product_destroy((*dnn)->products[i]);
+    free((*dnn)->products);
+    flm_table_free(&(*dnn)->by_key);
     if ((*dnn)->stream) dnnl_stream_destroy((*dnn)->stream);
     if ((*dnn)->engine) dnnl_engine_destroy((*dnn)->engine);
     free(*dnn);
@@ -194,23 +191,42 @@ done:
     return rc;
 }
 
+/* Keeps a matmul under the hash of its key. */
+static flm_status product_add(flm_onednn *dnn, uint64_t hash, product *p)
+{
+    flm_status rc = FLM_OK;
+    const size_t count = dnn->by_key.count;
+    product **grown = realloc(dnn->products, (count + 1) * sizeof(product *));
+
+    if (!grown) FLM_FAIL(FLM_E_NOMEM, "matmul: no memory for %zu kept primitives", count + 1);
+    dnn->products = grown;
+    grown[count] = p;
+    FLM_TRY(flm_table_add(&dnn->by_key, hash, (int32_t)count));
+done:
+    return rc;
+}
+
 static flm_status product_find(flm_onednn *dnn, const product_key *k, product **out)
 {
     flm_status rc = FLM_OK;
-    /* Distinct odd multipliers distinguish the three sizes (Fibonacci hashing by 2^64 / golden ratio). */
-    uint64_t hash = (uint64_t)k->M * 3 + (uint64_t)k->N * 5 + (uint64_t)k->K * 7 + k->flags;
-    product **place = &dnn->bucket[(hash * 0x9E3779B97F4A7C15u) >> 58];
+    /* Distinct odd multipliers keep the three sizes apart. */
+    const uint64_t hash = (uint64_t)k->M * 3 + (uint64_t)k->N * 5 + (uint64_t)k->K * 7 + k->flags;
+    product *created = NULL;
 
-    for (product *p = *place; p; p = p->next)
+    for (flm_table_cursor c = {0}; flm_table_next(&dnn->by_key, hash, &c);) {
+        product *p = dnn->products[c.value];
         if (p->key.M == k->M && p->key.N == k->N && p->key.K == k->K && p->key.flags == k->flags &&
             p->key.step_a == k->step_a && p->key.step_b == k->step_b && p->key.step_c == k->step_c) {
             *out = p;
             return FLM_OK;
         }
-    FLM_TRY(product_create(dnn, k, out));
-    (*out)->next = *place;
-    *place = *out;
+    }
+    FLM_TRY(product_create(dnn, k, &created));
+    FLM_TRY(product_add(dnn, hash, created));
+    *out = created;
+    created = NULL;
 done:
+    if (created) product_destroy(created);
     return rc;
 }
 
