@@ -1,4 +1,4 @@
-/* inspect_structure.c - every attribute and dataset of a file, after the schema has bounded all of them.
+/* inspect_structure.c - prints every attribute and dataset of a file; its schema has bounded their number and size.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "inspect/inspect.h"
 #include "io/io_schema.h"
@@ -11,7 +11,7 @@
 
 enum { TEXT_BYTES = 65536 + 1, NAME_BYTES = 256, WIDTH = 40 };
 
-/* Text from a file, without what a terminal would obey. */
+/* Prints a text from a file with '?' for control characters, which could change the terminal's state. */
 static void put_text(const char *text)
 {
     for (; *text; text++) putchar(iscntrl((unsigned char)*text) ? '?' : *text);
@@ -30,7 +30,7 @@ static flm_status attribute_print(hid_t object, const char *name, hid_t attribut
     switch (H5Tget_class(type)) {
     case H5T_STRING:
         text = malloc(TEXT_BYTES);
-        if (!text) FLM_FAIL(FLM_E_NOMEM, "no memory for the attribute \"%s\"", name);
+        if (!text) FLM_FAIL(FLM_E_NOMEM, "no memory for attribute \"%s\"", name);
         FLM_TRY(flm_h5_get_string(object, name, text, TEXT_BYTES));
         put_text(text);
         break;
@@ -47,7 +47,7 @@ done:
     return rc;
 }
 
-/* Those of a group; a dataset's are its checksums. */
+/* The attributes of a group. A dataset's attributes are its checksums, which are not printed. */
 static flm_status attributes_print(hid_t group)
 {
     flm_status rc = FLM_OK;
@@ -93,7 +93,7 @@ done:
     return rc;
 }
 
-/* A group: its attributes, its datasets, the groups in it. They are few levels deep, as the schemas say. */
+/* A group: its attributes, its datasets, then the groups in it; the schemas bound the depth of the recursion. */
 static flm_status group_print(hid_t group, const char *path, int64_t file_bytes)
 {
     flm_status rc = FLM_OK;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""check_back.py FILE.ckpt FILE.safetensors - every tensor of both, bit for bit; EMA's as "ema.NAME".
+"""check_back.py FILE.ckpt FILE.safetensors - compare all tensors of both bit for bit; EMA weights are "ema.NAME".
 SPDX-License-Identifier: Apache-2.0"""
 import sys
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# convert.t - published checkpoints and GPT-2 in, safetensors out, and files that are not what they should be.
+# convert.t - flm_convert: published checkpoints and GPT-2 to checkpoints, checkpoints to safetensors, and inputs that are
+# refused.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 convert=$abs_top_builddir/flm_convert
@@ -7,7 +8,7 @@ logits=$abs_top_builddir/tests/convert/logits
 golden=$abs_top_srcdir/tests/convert/golden
 gpt2=$abs_top_srcdir/tests/score/golden
 
-# refused FILE TEXT NAME [ARGUMENT...]: converting FILE fails, says TEXT and the file's name, and leaves nothing.
+# refused FILE TEXT NAME [ARGUMENT...]: converting FILE fails with a message that has TEXT, and leaves no file.
 refused() {
     refused_file=$1
     refused_text=$2
@@ -15,11 +16,11 @@ refused() {
     shift 3
     timeout -k 5 60 "$convert" "$@" "$refused_file" refused.h5 >out 2>err
     tap_is $? 1 "$refused_name: refused"
-    tap_has err "$refused_text" "$refused_name: says why"
-    if test -e refused.h5 || test -e refused.h5.tmp; then tap_ok 1 "$refused_name: leaves nothing"; fi
+    tap_has err "$refused_text" "$refused_name: the reason is given"
+    if test -e refused.h5 || test -e refused.h5.tmp; then tap_ok 1 "$refused_name: no file is left"; fi
 }
 
-# safetensors HEADER BYTES FILE: a header and so many zeros behind it.
+# safetensors HEADER BYTES FILE: writes a header followed by BYTES zeros.
 safetensors() {
     length=${#1}
     # shellcheck disable=SC2059 # octal digits of the length's two low bytes
@@ -30,7 +31,7 @@ safetensors() {
 
 "$convert" --tokenizer none --length 12 "$golden/plain.ckpt" plain.h5 >out 2>err
 tap_ok $? "a .ckpt with the published names converts"
-tap_has out "V 131, d 32, H 2, c 16, N 2" "sizes are the file's, heads by its rotary frequencies"
+tap_has out "V 131, d 32, H 2, c 16, N 2" "sizes come from the file, heads from its rotary frequencies"
 "$logits" plain.h5 weights "$abs_top_srcdir/tests/parity/golden/small.h5" >out 2>err
 tap_ok $? "$(cat out)"
 "$convert" --tokenizer none --length 12 "$golden/ema.ckpt" ema.h5 >out 2>err
@@ -38,25 +39,25 @@ tap_ok $? "a .ckpt of a compiled run with averaged weights converts"
 "$logits" ema.h5 ema "$abs_top_srcdir/tests/parity/golden/small.h5" >out 2>err
 tap_ok $? "averaged weights: $(cat out)"
 "$logits" ema.h5 weights "$abs_top_srcdir/tests/parity/golden/small.h5" >out 2>err
-tap_is $? 1 "its raw weights are others"
+tap_is $? 1 "its raw weights differ"
 "$abs_top_builddir/flm_inspect" ema.h5 >out 2>err
-tap_has out "verified: " "flm_inspect takes the result"
+tap_has out "verified: " "flm_inspect accepts the result"
 
 "$convert" ema.h5 ema.safetensors >out 2>err && "$convert" ema.safetensors again.h5 >out 2>err &&
     "$convert" again.h5 again.safetensors >out 2>err && cmp ema.safetensors again.safetensors
-tap_ok $? "to safetensors and back: the same bytes, and nothing had to be said"
+tap_ok $? "to safetensors and back without options: the same bytes"
 "$convert" --weights ema ema.h5 a.safetensors >out 2>err && "$convert" plain.h5 b.safetensors >out 2>err &&
     cmp a.safetensors b.safetensors
 tap_ok $? "the averaged weights alone have the plain names"
 "$convert" "$gpt2" gpt2.h5 >out 2>err && "$convert" gpt2.h5 gpt2.safetensors >out 2>err
-tap_ok $? "GPT-2 converts, and back"
+tap_ok $? "GPT-2 converts in both directions"
 mkdir folder && cp "$gpt2/config.json" folder && cp gpt2.safetensors folder/model.safetensors &&
     "$convert" folder gpt2-again.h5 >out 2>err && "$convert" gpt2-again.h5 again.safetensors >out 2>err &&
     cmp gpt2.safetensors again.safetensors
-tap_ok $? "and again, with the same bytes"
+tap_ok $? "and again, to the same bytes"
 "$convert" folder/model.safetensors gpt2-again.h5 >out 2>err && "$convert" gpt2-again.h5 again.safetensors >out 2>err &&
     cmp gpt2.safetensors again.safetensors
-tap_ok $? "by the name of its file too"
+tap_ok $? "the path of its file works too"
 mv folder/model.safetensors folder/model-00001-of-00001.safetensors
 names=$(od -An -c -v gpt2.safetensors | tr -d ' \n' | head -c 4000 | grep -o '"[a-z0-9_.]*":{"dtype"' | cut -d: -f1)
 for name in $names; do printf '%s:"model-00001-of-00001.safetensors",' "$name"; done >list
@@ -65,34 +66,34 @@ printf '{"metadata":{},"weight_map":{%s}}' "$(sed 's/,$//' list)" >folder/model.
     cmp gpt2.safetensors again.safetensors
 tap_ok $? "a sharded model with its index too"
 printf '{"weight_map":{"wte.weight":"../outside"}}' >folder/model.safetensors.index.json
-refused folder "no name of a file beside it" "an index that leads elsewhere"
+refused folder "no name of a file beside it" "an index that names a file in another folder"
 printf '{"weight_map":{"wte.weight":"model-00001-of-00001.safetensors"}}' >folder/model.safetensors.index.json
-refused folder "names 1 tensors, its files hold 28" "an index that leaves tensors out"
+refused folder "names 1 tensors, its files hold 28" "an index that omits tensors"
 
-# Options that a file's silence makes necessary.
+# Options that are needed since the file does not hold the value.
 for missing in "--length" "--tokenizer"; do
     given="--tokenizer none"
     test "$missing" = --length || given="--length 12"
-    # shellcheck disable=SC2086 # two words
+    # shellcheck disable=SC2086 # several arguments
     "$convert" $given "$golden/plain.ckpt" x.h5 >out 2>err
     tap_is $? 2 "without $missing: bad usage"
-    tap_has err "$missing is needed" "which is named"
+    tap_has err "$missing is needed" "the message names it"
 done
-refused "$golden/plain.ckpt" "has no second time" "an FLM that is said to be a flow map" --kind fmlm-two-model --length 12 --tokenizer none
+refused "$golden/plain.ckpt" "has no second time" "an FLM given as a flow map" --kind fmlm-two-model --length 12 --tokenizer none
 for kind in flow-map-1:"is called fmlm-two-model now" fmlm-three:"is not known"; do
     "$convert" --kind ${kind%%:*} --length 12 --tokenizer none "$golden/plain.ckpt" x.h5 >out 2>err
     tap_is $? 2 "--kind ${kind%%:*}: bad usage"
-    tap_has err "--kind ${kind%%:*} ${kind#*:}" "which says why"
+    tap_has err "--kind ${kind%%:*} ${kind#*:}" "the reason is given"
 done
 refused "$golden/plain.ckpt" "vocabulary of 131, tokenizer bytes has 257" "a tokeniser with more tokens" --length 12 --tokenizer bytes
 
-# Files that are not what they should be.
+# Damaged files, and files of another kind.
 head -c 150000 "$golden/plain.ckpt" >cut.ckpt
 refused cut.ckpt "cut.ckpt: is no whole zip file" "a truncated zip"
 size=$(wc -c <"$golden/plain.ckpt")
 { head -c 60000 "$golden/plain.ckpt"; printf XYZ; tail -c $((size - 60003)) "$golden/plain.ckpt"; } >changed.ckpt
 refused changed.ckpt "changed.ckpt: " "a changed member" --length 12 --tokenizer none
-tap_has err "CRC error" "by its checksum"
+tap_has err "CRC error" "found by its checksum"
 sed 's/collections/builtinsXX/' "$golden/plain.ckpt" >renamed.ckpt
 refused renamed.ckpt "renamed.ckpt: " "another constructor in a changed zip" --length 12 --tokenizer none
 printf '\200\002}q\000.' >old.ckpt
@@ -115,20 +116,20 @@ refused o.safetensors "axis 0 has -2 elements" "a shape below zero"
 safetensors '{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}' 8 o.safetensors
 refused o.safetensors "has 8 bytes of data, its shape wants 12" "data that do not fit the shape"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}' 16 o.safetensors
-refused o.safetensors "is no JSON: duplicate" "a name twice"
+refused o.safetensors "is no JSON: duplicate" "a repeated name"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}' 8 o.safetensors
 refused o.safetensors "a: is no part of the networks" "another model's tensors"
 printf '\377\377\377\377\377\377\377\177{' >o.safetensors
-refused o.safetensors "a header of 9223372036854775807 bytes" "a header of any length"
+refused o.safetensors "a header of 9223372036854775807 bytes" "a header length near 2^63"
 
-# GPT-2s that are none.
+# Models that are not a plain GPT-2.
 sed 's/"n_embd": 24/"n_embd": 30/' "$gpt2/config.json" >folder/config.json
 cp "$gpt2/model.safetensors" folder
 refused folder "wte.weight: has another shape than config.json wants" "a GPT-2 of other sizes"
 sed 's/gelu_new/relu/' "$gpt2/config.json" >folder/config.json
 refused folder "activation_function is not gelu_new" "another activation"
 sed 's/"n_layer": 2/"n_layer": 3/' "$gpt2/config.json" >folder/config.json
-refused folder "h.2.ln_1.weight: is missing" "a block too few"
+refused folder "h.2.ln_1.weight: is missing" "a missing block"
 sed 's/"n_head": 3/"n_head": 0/' "$gpt2/config.json" >folder/config.json
 refused folder "config.json: gpt2: heads is 0, must be 1..4096" "no heads"
 tap_end

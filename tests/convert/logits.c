@@ -1,6 +1,6 @@
-/* logits.c - a converted checkpoint's network against a golden file: logits CHECKPOINT.h5 weights|ema GOLDEN.h5, the
- * file the checkpoint's weights were taken from (make_ckpt.py). The golden embedded states go in, its logits must come
- * out. SPDX-License-Identifier: Apache-2.0 */
+/* logits.c - compares the network of a converted checkpoint with the golden file that its weights come from
+ * (make_ckpt.py): logits CHECKPOINT.h5 weights|ema GOLDEN.h5. The golden embedded states must give the golden logits.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_kind.h"
 #include "io/io_h5.h"
 #include "model/model_dit.h"
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A golden dataset of count numbers as f32, malloc'd. */
+/* Reads a golden dataset of count numbers as f32; *out is malloc'd. */
 static flm_status read_numbers(hid_t file, const char *path, int64_t count, float **out)
 {
     flm_status rc = FLM_OK;
@@ -20,7 +20,7 @@ static flm_status read_numbers(hid_t file, const char *path, int64_t count, floa
     FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
     FLM_H5(space = H5Dget_space(dataset));
     if (H5Sget_simple_extent_npoints(space) != count)
-        FLM_FAIL(FLM_E_FORMAT, "%s has other than %lld numbers", path, (long long)count);
+        FLM_FAIL(FLM_E_FORMAT, "%s does not have %lld numbers", path, (long long)count);
     data = malloc((size_t)count * sizeof *data);
     if (!data) abort();
     FLM_H5(H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data));
@@ -33,7 +33,7 @@ done:
     return rc;
 }
 
-/* The batch of a golden file: how many times it has. */
+/* The batch size of the golden file. */
 static flm_status read_batch(hid_t file, int64_t *B)
 {
     flm_status rc = FLM_OK;
@@ -73,7 +73,7 @@ static flm_status compare(flm_backend *be, char **argv, double *worst)
     FLM_TRY(be->memory->to_device(be, dit->input.data, embedded, (size_t)(rows * shape.d) * sizeof *embedded));
     FLM_TRY(flm_dit_forward(dit, weights, B, NULL));
     FLM_TRY(flm_dit_head_logits(dit, weights, 0, rows));
-    const float *have = dit->logits.data; /* the CPU's memory */
+    const float *have = dit->logits.data; /* the CPU backend uses host memory */
     for (int64_t i = 0; i < rows * shape.V; i++) {
         const int64_t at = i / shape.V * flm_tensor_row_stride(&dit->logits) + i % shape.V;
         const double e = fabs((double)have[at] - (double)want[i]);
@@ -97,7 +97,7 @@ int main(int argc, char **argv)
     flm_backend *be = NULL;
     double worst = 0;
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    if (argc != 4) FLM_FAIL(FLM_E_USAGE, "CHECKPOINT.h5 weights|ema GOLDEN.h5");
+    if (argc != 4) FLM_FAIL(FLM_E_USAGE, "usage: logits CHECKPOINT.h5 weights|ema GOLDEN.h5");
     FLM_TRY(flm_backend_create(FLM_DEVICE_CPU, 0, 0, &be));
     FLM_TRY(compare(be, argv, &worst));
     printf("logits error %.3g tolerance 1e-05 %s\n", worst, worst <= 1e-5 ? "ok" : "FAIL");

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""make_ckpt.py GOLDEN.h5 FOLDER - PyTorch checkpoints with the published names, of a golden file's weights.
+"""make_ckpt.py GOLDEN.h5 FOLDER [VOCABULARY] - PyTorch checkpoints with the published names and a golden file's weights.
 
 plain.ckpt: state_dict under "backbone.". ema.ckpt: as a compiled run saves it: names with "_orig_mod.", other values in
 state_dict, the golden ones in ema.shadow_params (a list without names), settings as objects of omegaconf. Both have the
-buffer rotary_emb.inv_freq. With a third argument, the folder of GPT-2's vocabulary, also whole.ckpt, which carries a
-tokeniser, as published ones do. Made with torch 2.6.0; no part of the build or of make check.
+buffer rotary_emb.inv_freq. With VOCABULARY, the folder of GPT-2's vocabulary, also tokenizer.ckpt, which holds a
+tokeniser as published checkpoints do. Used with torch 2.6.0; not run by the build or by make check.
 SPDX-License-Identifier: Apache-2.0
 """
 import collections
@@ -52,4 +52,4 @@ torch.save(saved, sys.argv[2] + "/ema.ckpt")
 if len(sys.argv) > 3:
     from transformers import GPT2TokenizerFast
     saved["hyper_parameters"]["tokenizer"] = GPT2TokenizerFast(sys.argv[3] + "/vocab.json", sys.argv[3] + "/merges.txt")
-    torch.save(saved, sys.argv[2] + "/whole.ckpt")
+    torch.save(saved, sys.argv[2] + "/tokenizer.ckpt")

@@ -1,4 +1,4 @@
-/* external_fuzz.h - what the fuzz drivers of other programs' files share: mutation, and reading whatever still opens.
+/* external_fuzz.h - shared by the fuzz drivers of external formats: mutation, and reading whatever still opens.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_EXTERNAL_FUZZ_H
 #define FLM_TESTS_EXTERNAL_FUZZ_H
@@ -19,8 +19,9 @@ static inline uint32_t fuzz_draw(uint32_t below)
     return flm_philox4x32(fuzz_key, fuzz_drawn++, 0, 0, 0).v[0] % below;
 }
 
-/* fuzz_mutate - one change of n bytes with room for n + 64: a bit, a byte, a piece of text put in, taken out, copied,
- * or an end cut off. Returns the new length. words [count]: texts that the format gives a meaning. */
+/* fuzz_mutate - make one change to n bytes in a buffer of at least n + 64: change a bit or a byte, insert, overwrite,
+ * remove or copy some bytes, or truncate. Returns the new length. words [count]: texts that have a meaning in the
+ * format, of which one is inserted or written. */
 static inline size_t fuzz_mutate(unsigned char *data, size_t n, const char *const *words, uint32_t count)
 {
     const size_t at = n ? fuzz_draw((uint32_t)n) : 0, run = 1 + fuzz_draw(24), other = n ? fuzz_draw((uint32_t)n) : 0;
@@ -32,14 +33,14 @@ static inline size_t fuzz_mutate(unsigned char *data, size_t n, const char *cons
         if (n) data[at] = (unsigned char)fuzz_draw(256);
         return n;
     case 2: return fuzz_draw(8) ? n : at;
-    case 3: { /* a word put in */
+    case 3: { /* insert a word */
         const char *word = words[fuzz_draw(count)];
         const size_t length = word[0] ? strlen(word) : 1;
         memmove(data + at + length, data + at, n - at);
         memcpy(data + at, word, length);
         return n + length;
     }
-    case 4: { /* a word put over */
+    case 4: { /* overwrite by a word */
         const char *word = words[fuzz_draw(count)];
         const size_t length = word[0] ? strlen(word) : 1;
         if (at + length <= n) memcpy(data + at, word, length);
@@ -57,13 +58,14 @@ static inline size_t fuzz_mutate(unsigned char *data, size_t n, const char *cons
 
 static inline int fuzz_put(const char *path, const void *data, size_t bytes)
 {
-    unlink(path); /* a name used again would be written to the disk each time */
+    unlink(path); /* replacing an existing file would wait for the disk each time */
     FILE *file = fopen(path, "w");
-    const int whole = file && fwrite(data, 1, bytes, file) == bytes;
-    return (file ? fclose(file) == 0 : 0) && whole;
+    const int complete = file && fwrite(data, 1, bytes, file) == bytes;
+    return (file ? fclose(file) == 0 : 0) && complete;
 }
 
-/* fuzz_sound - open and read all that can be read: it works, or it is an error that says something. *opened: it did. */
+/* fuzz_sound - open a file and read all tensors; true if that succeeds, or fails with a documented status and a
+ * message. *opened: whether the file could be opened. */
 static inline int fuzz_sound(const char *path, int *opened)
 {
     flm_external *f = NULL;

@@ -1,9 +1,8 @@
-/* json_fuzz.c - broken JSON from outside: lines of texts that flm_score reads, and GPT-2's config.json. Texts or a
- * checkpoint, or one error; no crash.
+/* json_fuzz.c - damaged JSON: the texts that flm_score reads, and GPT-2's config.json. Reading must succeed or return
+ * one error, and not crash.
  *
- * json_fuzz.t [ITERATIONS [SEED]]: good files are mutated, the same for the same seed. SPDX-License-Identifier:
- * Apache-2.0
- */
+ * json_fuzz.t [ITERATIONS [SEED]]: valid files are mutated; a seed always gives the same mutations.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert.h"
 #include "score/score_texts.h"
 #include "tests/fuzz/external_fuzz.h"
@@ -31,7 +30,7 @@ static size_t read_file(const char *top, const char *name, unsigned char *data)
     return n;
 }
 
-/* Texts come in order and lie inside the data, or the error names the file. */
+/* Texts are not empty and in order, or the error names the file. */
 static int lines_sound(const char *path, int *read)
 {
     flm_score_texts texts = {0};
@@ -64,15 +63,15 @@ int main(int argc, char **argv)
     fuzz_key = flm_philox_stream(argc > 2 ? strtoull(argv[2], NULL, 10) : 1, FLM_RANDOM_INIT, 0, 0);
     const size_t lines_bytes = read_file(top, "texts.jsonl", lines),
                  config_bytes = read_file(top, "config.json", config);
-    if (!mkdtemp(folder)) return tap_skip_all("no place for files");
+    if (!mkdtemp(folder)) return tap_skip_all("no directory for files");
     snprintf(path[0], sizeof path[0], "%s/texts.jsonl", folder);
     snprintf(path[1], sizeof path[1], "%s/config.json", folder);
     snprintf(path[2], sizeof path[2], "%s/model.safetensors", folder);
     snprintf(target, sizeof target, "%.4000s/tests/score/golden/model.safetensors", top);
     const int ready = symlink(target, path[2]) == 0 && fuzz_put(path[0], lines, lines_bytes) &&
                       fuzz_put(path[1], config, config_bytes);
-    tap_ok(ready && lines_sound(path[0], &went) && went, "good lines: %s", flm_err_message());
-    const int out = dup(1), nowhere = open("/dev/null", O_WRONLY); /* what converting says is no TAP */
+    tap_ok(ready && lines_sound(path[0], &went) && went, "valid lines: %s", flm_err_message());
+    const int out = dup(1), nowhere = open("/dev/null", O_WRONLY); /* the output of converting is not TAP */
     fflush(stdout);
     dup2(nowhere, 1);
     char made[80];
@@ -94,10 +93,12 @@ int main(int argc, char **argv)
     dup2(out, 1);
     close(out);
     close(nowhere);
-    tap_ok(good, "good settings");
-    tap_ok(done == iterations && unsound == 0, "%ld broken files, %ld without a sound end", done, unsound);
-    tap_ok(read > 0 && read < iterations, "%ld still hold texts", read);
-    tap_ok(converted > 0 && converted < iterations / CONFIG_EVERY, "%ld still are a GPT-2's settings", converted);
+    tap_ok(good, "valid settings");
+    tap_ok(done == iterations && unsound == 0,
+           "%ld damaged files, %ld neither read nor refused with a documented error", done, unsound);
+    tap_ok(read > 0 && read < iterations, "%ld are still valid texts", read);
+    tap_ok(converted > 0 && converted < iterations / CONFIG_EVERY, "%ld are still valid settings of a GPT-2",
+           converted);
     for (int k = 0; k < 3; k++) unlink(path[k]);
     rmdir(folder);
     return tap_end();

@@ -1,8 +1,8 @@
-/* pickle_fuzz.c - broken pickles and PyTorch files: values and tensors, or one error; no crash, and nothing is run.
+/* pickle_fuzz.c - damaged pickles and PyTorch files. Reading must succeed or return one error, and not crash.
  *
- * pickle_fuzz.t [ITERATIONS [SEED]]: the pickle of a checkpoint that PyTorch wrote (tests/convert/golden/ema.ckpt) is
- * mutated, the same for the same seed: as it is, and every so often in a good zip beside its tensors; and the bytes of
- * the zip itself. Run it in a sanitizer build to see more. SPDX-License-Identifier: Apache-2.0 */
+ * pickle_fuzz.t [ITERATIONS [SEED]]: mutates the pickle of a checkpoint that PyTorch wrote
+ * (tests/convert/golden/ema.ckpt), alone and sometimes in a valid zip beside its tensors, and the bytes of the zip
+ * itself; a seed always gives the same mutations. A sanitizer build finds more. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_pickle.h"
 #include "tests/fuzz/external_fuzz.h"
 
@@ -10,7 +10,7 @@
 
 enum { BYTES_MAX = 1 << 20, ZIP_EVERY = 20 };
 
-/* Opcodes and names that matter; "" is a byte 0. */
+/* Opcodes and names that have a meaning; "" is a byte 0. */
 static const char *const words[] = {"(",
                                     "t",
                                     "\x85",
@@ -60,11 +60,11 @@ static size_t read_file(const char *path, unsigned char *data)
     return n;
 }
 
-/* A pickle parses, or says why not; what it parses to is looked at once. */
+/* True if the pickle parses and its values can be read, or is refused with a message. */
 static int pickle_sound(size_t n, int *parsed)
 {
     flm_pickle *p = NULL;
-    unsigned char *exact = malloc(n + 1); /* so that a byte too far is seen */
+    unsigned char *exact = malloc(n + 1); /* a sanitizer sees a read past the end */
     if (!exact) abort();
     memcpy(exact, bad, n);
     const flm_status rc = flm_pickle_parse(exact, n, &p);
@@ -80,22 +80,22 @@ static int pickle_sound(size_t n, int *parsed)
     return sound;
 }
 
-/* The golden zip again, stored, with another pickle. */
+/* Writes the golden zip, without compression, with another pickle. */
 static int zip_put(const char *golden, const char *path, size_t n)
 {
     zip_t *from = zip_open(golden, ZIP_RDONLY, NULL), *to = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, NULL);
-    int whole = from && to;
-    for (zip_int64_t i = 0; whole && i < zip_get_num_entries(from, 0); i++) {
+    int complete = from && to;
+    for (zip_int64_t i = 0; complete && i < zip_get_num_entries(from, 0); i++) {
         const char *name = zip_get_name(from, (zip_uint64_t)i, 0), *slash = strchr(name, '/');
         const int is_pickle = slash && strcmp(slash, "/data.pkl") == 0;
         zip_source_t *source =
             is_pickle ? zip_source_buffer(to, bad, n, 0) : zip_source_zip(to, from, (zip_uint64_t)i, 0, 0, -1);
         const zip_int64_t at = source ? zip_file_add(to, name, source, 0) : -1;
-        whole = at >= 0 && zip_set_file_compression(to, (zip_uint64_t)at, ZIP_CM_STORE, 0) == 0;
+        complete = at >= 0 && zip_set_file_compression(to, (zip_uint64_t)at, ZIP_CM_STORE, 0) == 0;
     }
-    if (to) whole = zip_close(to) == 0 && whole;
+    if (to) complete = zip_close(to) == 0 && complete;
     if (from) zip_discard(from);
-    return whole;
+    return complete;
 }
 
 static size_t mutate(const unsigned char *from, size_t n, int text)
@@ -130,19 +130,19 @@ int main(int argc, char **argv)
     if (!top) return tap_skip_all("run me with make check");
     snprintf(golden, sizeof golden, "%.4000s/tests/convert/golden/ema.ckpt", top);
     fuzz_key = flm_philox_stream(argc > 2 ? strtoull(argv[2], NULL, 10) : 1, FLM_RANDOM_INIT, 0, 0);
-    if (!mkdtemp(folder)) return tap_skip_all("no place for files");
+    if (!mkdtemp(folder)) return tap_skip_all("no directory for files");
     snprintf(path, sizeof path, "%s/bad.ckpt", folder);
     file_bytes = read_file(golden, file);
     good = find_pickle(golden) && file_bytes > 0;
     memcpy(bad, pickle, pickle_bytes);
-    tap_ok(good && pickle_sound(pickle_bytes, &opened) && opened, "the good pickle: %s", flm_err_message());
+    tap_ok(good && pickle_sound(pickle_bytes, &opened) && opened, "the valid pickle: %s", flm_err_message());
     tap_ok(good && zip_put(golden, path, pickle_bytes) && fuzz_sound(path, &opened) && opened, "in a zip: %s",
            flm_err_message());
     for (long i = 0; good && i < iterations; i++, done++) {
         size_t n = mutate(pickle, pickle_bytes, 1);
         int ok = pickle_sound(n, &opened);
         parsed += opened;
-        if (opened && i % ZIP_EVERY < 3) { /* only a pickle that parses goes further */
+        if (opened && i % ZIP_EVERY < 3) { /* a pickle that does not parse needs no zip */
             ok = ok && zip_put(golden, path, n) && fuzz_sound(path, &opened);
             zips++;
             opened_zips += opened;
@@ -153,9 +153,10 @@ int main(int argc, char **argv)
         }
         if (!ok && unsound++ == 0) printf("# iteration %ld: %s\n", i, flm_err_message());
     }
-    tap_ok(done == iterations && unsound == 0, "%ld broken pickles, %ld without a sound end", done, unsound);
-    tap_ok(parsed > 0 && parsed < iterations, "%ld parse all the same", parsed);
-    tap_ok(zips > 0 && opened_zips < zips, "%ld of them in a zip, %ld of those open", zips, opened_zips);
+    tap_ok(done == iterations && unsound == 0,
+           "%ld damaged pickles, %ld neither read nor refused with a documented error", done, unsound);
+    tap_ok(parsed > 0 && parsed < iterations, "%ld are still valid", parsed);
+    tap_ok(zips > 0 && opened_zips < zips, "%ld of them in a zip, of which %ld can be opened", zips, opened_zips);
     unlink(path);
     rmdir(folder);
     return tap_end();

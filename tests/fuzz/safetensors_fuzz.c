@@ -1,7 +1,8 @@
-/* safetensors_fuzz.c - broken safetensors files and indices: tensors, or one error; no crash.
+/* safetensors_fuzz.c - damaged safetensors files and indices. Reading must succeed or return one error, and not crash.
  *
- * safetensors_fuzz.t [ITERATIONS [SEED]]: a good file's bytes are mutated, the same for the same seed; half of the time
- * its length of the header is put right again, so that the header is read. Run it in a sanitizer build to see more.
+ * safetensors_fuzz.t [ITERATIONS [SEED]]: mutates the bytes of a valid file and of its index; a seed always gives the
+ * same mutations. Mostly the length of the header is corrected afterwards, so that the header is parsed. A sanitizer
+ * build finds more.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/external_fuzz.h"
 
@@ -53,14 +54,14 @@ int main(int argc, char **argv)
     int opened;
 
     fuzz_key = flm_philox_stream(argc > 2 ? strtoull(argv[2], NULL, 10) : 1, FLM_RANDOM_INIT, 0, 0);
-    if (!mkdtemp(folder)) return tap_skip_all("no place for files");
+    if (!mkdtemp(folder)) return tap_skip_all("no directory for files");
     snprintf(path, sizeof path, "%s/good.safetensors", folder);
     snprintf(broken, sizeof broken, "%s/bad.safetensors", folder);
     snprintf(list, sizeof list, "%s/index.json", folder);
     const int ready = flm_safetensors_write(path, datasets, 3, metadata, 1, zeros, datasets) == FLM_OK;
     const size_t length = read_good(path, good);
-    tap_ok(ready && fuzz_sound(path, &opened) && opened, "a good file: %s", flm_err_message());
-    tap_ok(fuzz_put(list, index, strlen(index)) && fuzz_sound(list, &opened) && opened, "a good index: %s",
+    tap_ok(ready && fuzz_sound(path, &opened) && opened, "a valid file: %s", flm_err_message());
+    tap_ok(fuzz_put(list, index, strlen(index)) && fuzz_sound(list, &opened) && opened, "a valid index: %s",
            flm_err_message());
     for (long i = 0; ready && i < iterations; i++, done++) {
         const int of_index = fuzz_draw(4) == 0;
@@ -79,8 +80,9 @@ int main(int argc, char **argv)
             printf("# iteration %ld: %s\n", i, flm_err_message());
         refused += !opened;
     }
-    tap_ok(done == iterations && unsound == 0, "%ld broken files, %ld without a sound end", done, unsound);
-    tap_ok(refused > iterations / 10 && refused < iterations, "%ld refused, some not", refused);
+    tap_ok(done == iterations && unsound == 0,
+           "%ld damaged files, %ld neither read nor refused with a documented error", done, unsound);
+    tap_ok(refused > iterations / 10 && refused < iterations, "%ld refused, the others read", refused);
     unlink(path);
     unlink(broken);
     unlink(list);

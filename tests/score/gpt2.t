@@ -1,6 +1,6 @@
 #!/bin/sh
-# gpt2.t - every token's score by a small random GPT-2 against transformers', in both precisions, in batches and chunks
-# of several sizes. SPDX-License-Identifier: Apache-2.0
+# gpt2.t - the NLL of every token by a small random GPT-2 against that of transformers, in both precisions, for several
+# sizes of batches and chunks. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 golden=$abs_top_srcdir/tests/score/golden
 "$abs_top_builddir/flm_convert" "$golden" gpt2.h5 >out 2>err
@@ -14,5 +14,5 @@ for precision in fp32 bf16; do
     done
 done
 "$abs_top_builddir/tests/score/nll" --tolerance 1e-12 gpt2.h5 "$golden/expected.json" >out 2>err
-tap_is $? 1 "a tolerance that rounding exceeds is not met"
+tap_is $? 1 "a tolerance below rounding errors is not met"
 tap_end

@@ -1,4 +1,4 @@
-# Scores against Hugging Face's; tests/score/nll compares files of any shape that make_golden.py makes.
+# Scores against those of Hugging Face transformers; tests/score/nll compares the files of make_golden.py, of any shape.
 EXTRA_DIST += %D%/make_golden.py %D%/golden/config.json %D%/golden/model.safetensors %D%/golden/expected.json
 noinst_PROGRAMS += %D%/nll
 %C%_nll_SOURCES = %D%/nll.c

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""make_golden.py FOLDER [name=value ...] - a GPT-2 of random weights and what Hugging Face transformers scores with it.
+"""make_golden.py FOLDER [name=value ...] - a GPT-2 with random weights and the scores of Hugging Face transformers.
 
 Writes FOLDER/config.json, model.safetensors and expected.json: sequences of ids with the NLL of each token after the
-first. tests/score/nll compares. Values: those of GPT2Config, and seed, sequences, longest, scale (of the weights).
-Made with transformers 4.49.0 and torch 2.6.0; no part of the build or of make check. SPDX-License-Identifier: Apache-2.0
+first, which tests/score/nll compares. Names: those of GPT2Config, and seed, sequences, longest, scale (of the weights).
+Used with transformers 4.49.0 and torch 2.6.0; not run by the build or by make check. SPDX-License-Identifier: Apache-2.0
 """
 import json
 import sys

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""make_texts.py VOCABULARY FOLDER - texts, and what the published evaluation comes to on them.
+"""make_texts.py VOCABULARY FOLDER - texts, and the results of the published evaluation for them.
 
-VOCABULARY is data-prep/vocabularies/gpt2. GPT-2's weights (V 50257, d 16, 2 heads, 2 blocks, 64 positions) are a formula,
-the same as in score_files.c. Writes FOLDER/texts.jsonl and texts-expected.json. The procedure is the published one, a text
-at a time: truncated to the model's length; a target counts unless it is <|endoftext|> and not the first.
-Made with transformers 4.49.0 and torch 2.6.0; no part of the build or of make check. SPDX-License-Identifier: Apache-2.0
+VOCABULARY is data-prep/vocabularies/gpt2. GPT-2's weights (V 50257, d 16, 2 heads, 2 blocks, 64 positions) follow the
+formula in score_files.c. Writes FOLDER/texts.jsonl and texts-expected.json. The procedure is the published one, a text
+at a time: truncated to the model's length; a target counts unless it is an <|endoftext|> after the first one.
+Used with transformers 4.49.0 and torch 2.6.0; not run by the build or by make check. SPDX-License-Identifier: Apache-2.0
 """
 import json
 import math

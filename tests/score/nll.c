@@ -1,6 +1,6 @@
-/* nll.c - GPT-2's scores against those of another program: nll [options] GPT2.h5 EXPECTED.json, of a shape of any size
- * (make_golden.py). Batches of 1, 2, 5 and all sequences; closes with "N passed, N failed". SPDX-License-Identifier:
- * Apache-2.0 */
+/* nll.c - compares GPT-2's NLLs with those of another program: nll [options] GPT2.h5 EXPECTED.json, for a network of
+ * any shape (make_golden.py), in batches of 1, 2, 5 and all sequences. The last line is "N passed, N failed".
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
 #include "process/process.h"
 #include "score/score_gpt2.h"
@@ -42,7 +42,7 @@ static flm_status read_sequences(const char *path, sequences *s)
     json_error_t error;
     json_t *all = json_load_file(path, 0, &error), *one, *value;
     size_t n, i;
-    if (!json_is_array(all)) FLM_FAIL(FLM_E_FORMAT, "%s: is no JSON list: %s", path, error.text);
+    if (!json_is_array(all)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a JSON list: %s", path, error.text);
     s->count = (int64_t)json_array_size(all);
     s->starts = calloc((size_t)s->count + 1, sizeof *s->starts);
     if (!s->starts) abort();
@@ -114,7 +114,7 @@ static flm_status compare(flm_backend *be, const nll_options *o, const char *con
         snprintf(what, sizeof what, "nll, batch %d", (int)batches[i]);
         *failed += report(what, worst(s.have, s.want, s.starts[s.count]), tolerance);
         if (i == 0) memcpy(s.first, s.have, (size_t)s.starts[s.count] * sizeof *s.first);
-        /* Rows' sums run in the same order whatever the batch; a library that divides them otherwise rounds anew. */
+        /* The batch does not change the order of a row's sums, but a library may divide a matmul differently. */
         snprintf(what, sizeof what, "batch %d against 1", (int)batches[i]);
         *failed += report(what, worst(s.have, s.first, s.starts[s.count]), o->precision == 0 ? 2e-6 : 2e-3);
     }
@@ -140,11 +140,11 @@ int main(int argc, char **argv)
     bool stop = false;
     int count, failed = 0;
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse("nll", "Hold GPT-2's scores against another program's.", "GPT2.h5 EXPECTED.json", table,
-                              sizeof table / sizeof table[0], argc, argv, &o, true, &stop, &words));
+    FLM_TRY(flm_options_parse("nll", "Compare GPT-2's scores with those of another program.", "GPT2.h5 EXPECTED.json",
+                              table, sizeof table / sizeof table[0], argc, argv, &o, true, &stop, &words));
     if (stop) goto done;
     const char *const *path = flm_options_positional(words, &count);
-    if (count != 2) FLM_FAIL(FLM_E_USAGE, "name GPT-2's file and what is expected");
+    if (count != 2) FLM_FAIL(FLM_E_USAGE, "two files are needed: GPT2.h5 and EXPECTED.json");
     FLM_TRY(flm_backend_create(FLM_DEVICE_CPU, (int)o.threads, 0, &be));
     FLM_TRY(compare(be, &o, path, &failed));
 done:

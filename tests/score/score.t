@@ -1,19 +1,19 @@
 #!/bin/sh
-# score.t - flm_score: the published figures, the same scores in any batch and on any ranks, taken up again, and inputs
-# that are not what they should be. SPDX-License-Identifier: Apache-2.0
+# score.t - flm_score: the published figures, the same scores for any batch and ranks, resumed scoring, and inputs that
+# are refused. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 score=$abs_top_builddir/flm_score
 files=$abs_top_builddir/tests/score/score_files
 golden=$abs_top_srcdir/tests/score/golden
 
-# value FILE KEY LINE - a number of a JSON file's line.
+# value FILE KEY LINE - the number under KEY in a line of a JSON file.
 value() { sed -n "$3{s/.*\"$2\": *\\([^,}]*\\).*/\\1/p;}" "$1"; }
-# near A B TOLERANCE NAME - relative; no number is near nothing.
+# near A B TOLERANCE NAME - |A - B| <= TOLERANCE * B; fails if B is not a positive number.
 near() {
     awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { a += 0; b += 0; d = a - b; if (d < 0) d = -d; exit !(b > 0 && d <= t * b) }'
     tap_ok $? "$4: $1, expected $2"
 }
-# same A B NAME - two lists of rows' scores, within rounding.
+# same A B NAME - two lists of scores of rows are equal up to rounding.
 same() {
     paste "$1" "$2" | awk '{ d = $1 - $3; if (d < 0) d = -d; if (d > 1e-6 * $3 || $2 != $4) bad = 1 } END { exit bad || NR != 23 }'
     tap_ok $? "$3"
@@ -23,14 +23,14 @@ same() {
 tap_ok $? "a GPT-2 and samples to score"
 "$score" --gpt2 gpt2.h5 --precision fp32 --json texts.json "$golden/texts.jsonl" >out 2>err
 tap_ok $? "texts are scored"
-near "$(value texts.json gen_ppl 2)" "$(value "$golden/texts-expected.json" gen_ppl 1)" 1e-5 "Gen-PPL as the published procedure"
-tap_is "$(value texts.json positions 2)" "$(value "$golden/texts-expected.json" positions 1)" "of as many positions"
+near "$(value texts.json gen_ppl 2)" "$(value "$golden/texts-expected.json" gen_ppl 1)" 1e-5 "Gen-PPL of the published procedure"
+tap_is "$(value texts.json positions 2)" "$(value "$golden/texts-expected.json" positions 1)" "over as many positions"
 tap_has out "1 texts have no token to score" "a text of one token is reported"
-near "$(value texts.json gen_ppl_low 2)" "$(awk -v x="$(value texts.json gen_ppl 2)" 'BEGIN { print x / 2 }')" 1 "the interval's low end is a number"
+near "$(value texts.json gen_ppl_low 2)" "$(awk -v x="$(value texts.json gen_ppl 2)" 'BEGIN { print x / 2 }')" 1 "the low end of the interval is a number"
 "$score" --gpt2 gpt2.h5 --precision bf16 --json bf16.json "$golden/texts.jsonl" >out 2>err
 near "$(value bf16.json gen_ppl 2)" "$(value texts.json gen_ppl 2)" 2e-2 "bf16"
 
-# Any batch, any ranks.
+# Any batch, any number of ranks.
 cp samples.h5 one.h5
 "$score" --gpt2 gpt2.h5 --precision fp32 --batch 1 --json one.json one.h5 >out 2>err
 tap_ok $? "samples are scored one by one"
@@ -46,34 +46,34 @@ for run in "1 64" "2 5" "4 3" "4 64"; do
     near "$(value other.json gen_ppl 3)" "$(value one.json gen_ppl 3)" 1e-6 "and Gen-PPL"
 done
 "$abs_top_builddir/flm_inspect" one.h5 >out 2>err
-tap_has out "gen_ppl_high = " "the file holds the figures, and flm_inspect takes it"
+tap_has out "gen_ppl_high = " "the file holds the figures, and flm_inspect accepts it"
 
-# Again: nothing to do; a changed row, another length: that is scored.
+# Again: nothing to do. A changed row and another length are scored.
 "$score" --gpt2 gpt2.h5 --precision fp32 --json again.json one.h5 >out 2>err
 tap_lines err " 0 of 23 texts to score" 2 "a second run scores nothing"
 cmp -s one.json again.json
-tap_ok $? "and says the same"
+tap_ok $? "and reports the same"
 "$files" damage one.h5 2>err
 "$score" --gpt2 gpt2.h5 --precision fp32 --json again.json one.h5 >out 2>err
 tap_lines err " 1 of 23 texts to score" 1 "a row that changed is scored again"
 "$score" --gpt2 gpt2.h5 --precision fp32 --length 20 --steps 8 --json short.json one.h5 >out 2>err
 tap_lines err " 23 of 23 texts to score" 1 "so is everything at another length"
-tap_is "$(grep -c steps short.json)" 1 "of the number of steps that was asked for alone"
+tap_is "$(grep -c steps short.json)" 1 "only for the number of steps of --steps"
 "$score" --compare samples.h5 other.h5 >out 2>err
-tap_has out " -          -          -        -" "what is not scored is shown as such"
-tap_has out "== 2: other.h5" "files stand side by side"
+tap_has out " -          -          -        -" "samples without scores are shown as such"
+tap_has out "== 2: other.h5" "files are shown side by side"
 
 # Plain text.
 printf 'One line of text.\n\nAnother line of it.\n' >plain.txt
 "$score" --gpt2 gpt2.h5 --json plain.json plain.txt >out 2>err
-tap_is "$(value plain.json samples 2)" 2 "a text a line, without the empty ones"
+tap_is "$(value plain.json samples 2)" 2 "one text per line, empty lines are skipped"
 "$score" --gpt2 gpt2.h5 --documents file --json plain.json plain.txt >out 2>err
-tap_is "$(value plain.json samples 2)" 1 "or the whole file"
+tap_is "$(value plain.json samples 2)" 1 "--documents file: the whole file is one text"
 
-# Stopped by SIGTERM, and run again: texts with --scores-dir, and samples.
+# Stopped by SIGTERM and run again: texts with --scores-dir.
 awk 'BEGIN { for (i = 0; i < 4000; i++) print "text number " i ", of a few words and some more of them, in order" }' >many.txt
 "$score" --gpt2 gpt2.h5 --precision fp32 --json whole.json many.txt >out 2>err
-tap_ok $? "many texts, without a stop"
+tap_ok $? "many texts, not stopped"
 # stopped FILE ARGUMENT... - started, and sent SIGTERM once FILE, where scores are stored, is not empty.
 stopped() {
     scores=$1
@@ -87,13 +87,13 @@ stopped() {
     done
     kill -TERM $pid
     wait $pid
-    tap_is $? 75 "$scores: SIGTERM ends it with 75"
-    tap_has err "are stored, run the same command" "$scores: and it says what to do"
+    tap_is $? 75 "$scores: SIGTERM: exit status 75"
+    tap_has err "are stored, run the same command" "$scores: the message names what to do"
 }
 mkdir stored
 name=$("$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir stored --json first.json plain.txt >out 2>err && ls stored)
-tap_is "$(wc -l <"stored/$name")" 2 "stored scores are a line a text"
-"$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir stored --length 1 many.txt >out 2>err # makes the file, with no good line
+tap_is "$(wc -l <"stored/$name")" 2 "stored scores have one line per text"
+"$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir stored --length 1 many.txt >out 2>err # creates the file; its lines are of another length
 many=$(echo stored/many.txt-*.scores)
 : >"$many"
 stopped "$many" --scores-dir stored many.txt
@@ -107,7 +107,7 @@ sed -i '7s/[0-9]/x/; 9s/.$/x/' "$many"
 tap_has err " 2 of 4000 texts to score" "lines that were changed are scored again"
 "$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir nowhere/here many.txt >out 2>err
 tap_is $? 1 "a --scores-dir that does not exist"
-tap_has err "nowhere/here/many.txt" "is named"
+tap_has err "nowhere/here/many.txt" "the path is named"
 
 # refused STATUS TEXT NAME ARGUMENT...
 refused() {
@@ -117,7 +117,7 @@ refused() {
     shift 3
     timeout -k 5 60 "$score" "$@" >out 2>err
     tap_is $? "$refused_status" "$refused_name: refused"
-    tap_has err "$refused_text" "$refused_name: says why"
+    tap_has err "$refused_text" "$refused_name: the reason is given"
 }
 : >empty.txt
 refused 1 "empty.txt: has no text" "an empty file" --gpt2 gpt2.h5 empty.txt
@@ -130,8 +130,8 @@ refused 1 "broken.jsonl: line 1: is not JSON" "a broken line" --gpt2 gpt2.h5 bro
 printf 'x\n' >short.txt
 refused 1 "none of its texts has a token to score" "texts of one token" --gpt2 gpt2.h5 short.txt
 "$files" gpt2 small.h5 1000 2>err
-refused 1 "is outside the vocabulary (V = 1000)" "tokens that GPT-2 does not have" --gpt2 small.h5 plain.txt
-refused 1 "at most 64 tokens" "a length beyond GPT-2's" --gpt2 gpt2.h5 --length 65 plain.txt
+refused 1 "is outside the vocabulary (V = 1000)" "a token outside of GPT-2's vocabulary" --gpt2 small.h5 plain.txt
+refused 1 "at most 64 tokens" "a length that exceeds GPT-2's" --gpt2 gpt2.h5 --length 65 plain.txt
 refused 2 "--gpt2 FILE is needed" "no GPT-2" plain.txt
 refused 2 "no files to score" "no files" --gpt2 gpt2.h5
 refused 1 "is a file of the kind samples, not checkpoint" "samples as GPT-2" --gpt2 samples.h5 plain.txt

@@ -1,7 +1,7 @@
-/* score_files.c - what tests of flm_score score with and what they score: score_files gpt2 FILE [V] writes a GPT-2 of a
- * formula's weights (make_texts.py has the same); score_files samples FILE writes samples of the bytes tokeniser, two
- * numbers of steps; score_files damage FILE changes a row; score_files scores FILE STEPS prints rows' scores.
- * SPDX-License-Identifier: Apache-2.0 */
+/* score_files.c - makes and reads files for the tests of flm_score. "gpt2 FILE [V]" writes a GPT-2 whose weights follow
+ * a formula (the same as in make_texts.py); "samples FILE" writes samples of the bytes tokeniser for two numbers of
+ * steps; "damage FILE" changes a row; "scores FILE STEPS" prints the scores of the rows. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "convert/convert_external.h"
 #include "io/io_h5.h"
 #include "io/io_samples.h"
@@ -51,7 +51,7 @@ done:
     return rc;
 }
 
-/* Rows of words, ended early by the end id. */
+/* A row of words, padded with the end id. */
 static void row_make(int32_t *ids, int64_t row, int64_t steps)
 {
     char text[2 * LENGTH];
@@ -131,7 +131,7 @@ int main(int argc, char **argv)
     else if (argc == 3)
         FLM_TRY(write_samples(world, argv[2], strcmp(argv[1], "damage") == 0));
     else
-        FLM_FAIL(FLM_E_USAGE, "gpt2|samples|damage|scores FILE");
+        FLM_FAIL(FLM_E_USAGE, "usage: score_files gpt2|samples|damage|scores FILE");
 done:
     if (rc != FLM_OK) flm_process_fail(rc);
     return flm_process_finish(rc, &world);
