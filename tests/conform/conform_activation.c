@@ -1,5 +1,5 @@
 /* conform_activation.c - GELU's gradient, SiLU and the timestep features (model.md section 2) against double.
- * GELU itself is a part of the product: conform_matmul.c. SPDX-License-Identifier: Apache-2.0 */
+ * GELU itself is an epilogue of matmul: conform_matmul.c. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conform/conform_common.h"
 
 enum { IN, GRAD_Y, GRAD_X, GRAD_B, OPERANDS };
@@ -69,7 +69,7 @@ static flm_status features(flm_backend *be, const operand *o, const void *arg)
     return flm_op_timestep_features(be, &o[1].t, &o[0].t);
 }
 
-/* Some values no activation should have, beside ordinary ones. */
+/* Ordinary values, and some that an activation should never have. */
 static void add_extremes(operand *x)
 {
     static const double extreme[] = {0, -0.0, 12, -12, 30, -30, 1e4, -1e4, 1e18, -1e18, 3e38, -3e38, 1e-30};
@@ -93,7 +93,7 @@ static void test_gelu(flm_dtype dtype, int64_t M, int64_t N, bool extremes)
         b[i % N] += x[i];
         size_b[i % N] += fabs(o[GRAD_Y].before[i]);
     }
-    /* A logistic function's argument of z has an error of some 1e-7 z, which the slope's factors damp. */
+    /* The argument z of the logistic function has an error of about 1e-7 z, which the factors of the slope damp. */
     conform_close(&o[GRAD_X].t, x, size, 1e-6, "grad_x");
     conform_close(&o[GRAD_B].t, b, size_b, 1e-6, "grad_b");
     if (conform_once(conform_be[1], gelu_backward_in_place, o, OPERANDS, NULL) != FLM_OK) abort();

@@ -78,7 +78,7 @@ static void test_updates(int64_t n, double weight_decay, double clip, bool ema, 
         o[EMA].t = ema_t;
         o[CAST].t = cast_t;
     }
-    /* Ten updates of a handful of roundings each; m's cancel, so its error is beside the largest gradient. */
+    /* Ten updates of a few roundings each; terms of m cancel, so its error is relative to the largest gradient. */
     for (int64_t i = 0; i < n; i++) r.size[i] /= UPDATES / 2;
     conform_close(&o[W].t, r.w, r.size, 1e-6, name);
     conform_close(&o[V].t, r.v, NULL, 3e-6, "second moments");

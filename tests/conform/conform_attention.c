@@ -1,4 +1,4 @@
-/* conform_attention.c - attention, forward and backward, of rotated queries and keys too, against sums in double
+/* conform_attention.c - attention, forward and backward, also with rotated queries and keys, against sums in double
  * (model.md section 2). SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conform/conform_common.h"
 
@@ -15,7 +15,7 @@ typedef struct reference {
     double *qkv, *grad_o; /* as rounded to the dtype */
     double *o, *lse, *grad_qkv;
     double *o_size, *grad_size; /* the same sums over absolute values */
-    double *rounding_size;      /* of grad_qkv: what rounding o to the dtype moves, for a unit rounding */
+    double *rounding_size;      /* change of grad_qkv by rounding o to the dtype, per unit of rounding */
     double largest;             /* capped score */
 } reference;
 
@@ -32,7 +32,7 @@ static flm_status backward(flm_backend *be, const operand *o, const void *arg)
                                      &o[ROPE].t);
 }
 
-/* Of queries and keys that are rotated first, where there is a table. */
+/* For queries and keys that are rotated first, if there is a table. */
 static flm_status rotated(flm_backend *be, const operand *o, const void *arg)
 {
     const flm_status rc = o[ROPE].t.data ? flm_op_rope(be, &o[QKV].t, &o[ROPE].t) : FLM_OK;
@@ -62,7 +62,7 @@ static void operands_make(operand *o, const problem *p, flm_dtype dtype)
     for (int64_t i = 0; i < flm_tensor_elements(&o[GRAD_O].t); i++) put(&o[GRAD_O].t, i, draw_unit());
 }
 
-/* Any angles: those of positions are the table's own affair. */
+/* Any angles: the operation does not depend on which positions they belong to. */
 static operand table_new(const problem *p)
 {
     operand o = operand_3d(FLM_DTYPE_F32, 0, p->L, p->h / 2, 2);
@@ -143,7 +143,7 @@ static reference reference_new(const problem *p, const operand *o)
     return r;
 }
 
-/* grad_q and grad_k as they are before the rotation: times its transpose. */
+/* grad_q and grad_k of the unrotated operands: times the transposed rotation. */
 static void reference_rotate(const problem *p, reference *r, const flm_tensor *table)
 {
     const int64_t half = p->h / 2, heads = 3 * p->H;
@@ -170,7 +170,7 @@ static void reference_free(reference *r)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 }
 
-/* Largest error of t in units of what it may be: unit * size + half a unit of the last place (bf16's 8 bits: 2^-8
+/* Largest error of t in units of its tolerance: unit * size + half a unit of the last place (bf16's 8 bits: 2^-8
  * of the value at most), twice that of o. */
 static double error(const flm_tensor *t, const double *ref, const double *size, const double *rounding, double unit)
 {
@@ -257,7 +257,7 @@ static void test_differences(void)
     }
 }
 
-/* A query that is not a number spoils its own row of its own head; a key, all rows of its head; nothing else. */
+/* A NaN query affects its own row of its own head; a NaN key all rows of its head; nothing else. */
 static void test_not_a_number(flm_dtype dtype)
 {
     problem p = {1, 70, 2, 16, 1, 1, 50};
@@ -277,8 +277,8 @@ static void test_not_a_number(flm_dtype dtype)
     }
 }
 
-/* All scores near the lower cap and large values: what a tile holds beside the keys that are there, scores of 0 among
- * them, would outweigh these by e^64, and must not reach a sum, even as infinity times zero. */
+/* All scores near the lower cap, and large values: the padding of a tile, whose scores are 0, would outweigh these by
+ * e^64 and must not reach a sum, not even as infinity times zero. */
 static void test_missing_keys(flm_dtype dtype)
 {
     problem p = {1, 5, 1, 16, 1, 1e12, 64};
@@ -294,7 +294,7 @@ static void test_missing_keys(flm_dtype dtype)
     operands_free(t, COUNT);
 }
 
-/* Refused before data is touched, so that the operands can stay where they are. */
+/* Refused before data is accessed, so the operands need not be copied to the device. */
 static void test_errors(void)
 {
     problem p = {2, 5, 2, 8, 1, 1, 50};
@@ -321,7 +321,7 @@ static void test_errors(void)
     operands_free(t, COUNT);
 }
 
-/* A table has a pair of every position and pair of columns, in f32. */
+/* A table has one pair for each position and pair of columns, in f32. */
 static void test_table_errors(void)
 {
     problem p = {2, 5, 2, 8, 1, 1, 50}, odd = {2, 5, 2, 7, 1, 1, 50};
@@ -349,7 +349,7 @@ static void test_table_errors(void)
     operands_free(t, COUNT);
 }
 
-/* A device may have no kernel for heads this wide, and must then say so; the CPU has. */
+/* A device may lack a kernel for heads this wide and must then say so; the CPU has one. */
 static void test_wide(void)
 {
     problem p = {1, 3, 1, 130, 1, 1, 50};

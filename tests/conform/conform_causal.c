@@ -1,4 +1,4 @@
-/* conform_causal.c - attention from left to right over sequences that lie one after the other, against sums in double.
+/* conform_causal.c - causal attention over sequences that follow each other, against sums in double.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conform/conform_common.h"
 
@@ -122,7 +122,7 @@ static void test_errors(void)
     operands_free(o, COUNT);
 }
 
-/* A query sees no key behind it, and a key that is no number spoils the rows from its own on. */
+/* A query does not see later keys, and a NaN key affects the rows from its own on. */
 static void test_not_a_number(flm_dtype dtype)
 {
     const problem p = {1, 16, 0, 1, 2, {70, 40}};

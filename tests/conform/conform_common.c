@@ -9,7 +9,7 @@ flm_backend *conform_be[CONFORM_BACKENDS];
 conform_padding conform_rows;
 const char *const conform_paddings[] = {"", ", padded with NaN", ", every second one padded"};
 
-/* Bytes of padding: NaN, which no result hides; numbers, which NaN made of NaN would not show to be written. */
+/* Bytes of padding: NaN, which every result shows; or numbers, because NaN overwritten by NaN would not be noticed. */
 static int padding_byte(void) { return conform_rows == CONFORM_NAN ? 0xFF : 0x35; }
 
 double draw(void)
@@ -130,7 +130,7 @@ flm_status conform_once(flm_backend *be, conform_call call, operand *o, int coun
     }
     FLM_TRY(be->stream->sync(be));
 done:
-    if (rc != FLM_OK) be->stream->sync(be); /* of a refused call too: its operands are still on their way */
+    if (rc != FLM_OK) be->stream->sync(be); /* also of a refused call: its operands may still be in transit */
     for (int k = 0; k < count; k++) be->memory->release(be, on[k].t.data);
     return rc;
 }
@@ -162,7 +162,7 @@ const char *conform_run_failure(conform_call call, operand *o, int count, const 
     return !done ? flm_err_message() : !same ? "the bits differ" : !guarded ? "a guard or padding was touched" : NULL;
 }
 
-/* Half a unit of the last place, relative to the value; slightly more for the tie that the reference's own rounding
+/* Half a unit of the last place, relative to the value; slightly more for a tie that the rounding of the reference
  * moves. */
 static double conform_rounding(flm_dtype dtype)
 {

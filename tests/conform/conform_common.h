@@ -1,6 +1,6 @@
-/* conform_common.h - what the tests of a family of ops share: operands with their values before the call, calls that
- * are repeated with 1, 2 and 3 threads and must give the same bits, and comparison with a reference in double. Operands
- * are host memory; a call gets copies of them on the device. SPDX-License-Identifier: Apache-2.0 */
+/* conform_common.h - shared by the tests of all families of operations: operands with their values before the call,
+ * calls repeated with 1, 2 and 3 threads that must give the same bits, and comparison with a reference in double.
+ * Operands are in host memory; a call gets copies of them on the device. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_CONFORM_COMMON_H
 #define FLM_TESTS_CONFORM_COMMON_H
 
@@ -15,15 +15,15 @@ enum { CONFORM_BACKENDS = 3, CONFORM_GUARD = 64, CONFORM_MAX = 12 };
 /* The same device with 1, 2 and 3 threads (emulated: its threads in other orders). */
 extern flm_backend *conform_be[CONFORM_BACKENDS];
 
-/* The device under test: FLM_TEST_DEVICE=cpu|cuda says which; the CPU if unset, or the emulated device where the test
- * is built for that. */
+/* The device under test: selected by FLM_TEST_DEVICE=cpu|cuda; if unset the CPU, or the emulated device if the test is
+ * built for it. */
 flm_device conform_device(void);
 
 /* conform_open - that device with so many threads. */
 flm_status conform_open(int threads, flm_backend **out);
 
-/* How operand_rows lays out rows: side by side; every operand padded, to steps of its own, with NaN; every second one,
- * with numbers. What a test's operands are made by holds until they are checked. */
+/* How operand_rows lays out rows: contiguous; every operand padded with NaN, each with its own row stride; every second
+ * one padded with numbers. The setting must not change between making and checking operands. */
 typedef enum conform_padding { CONFORM_BARE, CONFORM_NAN, CONFORM_SOME, CONFORM_PADDINGS } conform_padding;
 extern conform_padding conform_rows;
 extern const char *const conform_paddings[]; /* for names: "" and what they are */
@@ -82,14 +82,14 @@ static inline double worse(double worst, double e) { return e > worst || isnan(e
 
 void operand_note(operand *o);
 
-/* Random values in [-size, size), or NaN everywhere when size is NaN, and guard bytes behind. */
+/* Random values in [-size, size), or all NaN if size is NaN, followed by guard bytes. */
 operand operand_new(flm_dtype dtype, int ndim, const int64_t *dim, double size);
 
 #define operand_1d(dtype, size, a)       operand_new((dtype), 1, (const int64_t[]){(a)}, (size))
 #define operand_2d(dtype, size, a, b)    operand_new((dtype), 2, (const int64_t[]){(a), (b)}, (size))
 #define operand_3d(dtype, size, a, b, c) operand_new((dtype), 3, (const int64_t[]){(a), (b), (c)}, (size))
 
-/* The same of a rows of b that may be padded: as conform_rows says. */
+/* The same for [a, b] with rows padded as conform_rows says. */
 operand operand_rows(flm_dtype dtype, double size, int64_t a, int64_t b);
 
 /* Tokens in 0..V-1. */
@@ -97,11 +97,11 @@ operand operand_tokens(int ndim, const int64_t *dim, int64_t V);
 
 void operands_free(operand *o, int count);
 
-/* conform_once - the call on copies of the operands in be's memory, guards included; what it left comes back. An absent
- * operand stays absent. */
+/* conform_once - the call on copies of the operands in be's memory, guards included; the results are copied back. An
+ * absent operand stays absent. */
 flm_status conform_once(flm_backend *be, conform_call call, operand *o, int count, const void *arg);
 
-/* What is wrong, or NULL. The counters of tap.h are each file's own, so that the verdict is given in this header. */
+/* What is wrong, or NULL. The counters of tap.h are per file, so that the verdict is given in this header. */
 const char *conform_run_failure(conform_call call, operand *o, int count, const void *arg);
 
 /* Call with 1, 2 and 3 threads from the same values: the same bits in every operand, no guard nor padding touched. */
@@ -112,8 +112,8 @@ static inline void conform_run(conform_call call, operand *o, int count, const v
            failure ? failure : "");
 }
 
-/* The largest error of t in units of what it may be: element i may be off by unit * size[i] (size NULL: |ref[i]|), what
- * fp32 arithmetic may do, and by its dtype's rounding. NaN where one is not a number. */
+/* The largest error of t in units of its tolerance: unit * size[i] for element i (size NULL: |ref[i]|), for fp32
+ * arithmetic, plus the rounding of its dtype. NaN if any element is NaN. */
 double conform_worst(const flm_tensor *t, const double *ref, const double *size, double unit);
 
 static inline void conform_close(const flm_tensor *t, const double *ref, const double *size, double unit,
@@ -123,13 +123,13 @@ static inline void conform_close(const flm_tensor *t, const double *ref, const d
     tap_ok(worst <= 1, "%s: off by %.2f of what rounding explains", name, worst);
 }
 
-/* conform_same - the same elements to the bit, whatever lies between their rows. */
+/* conform_same - the same elements to the bit, whatever the padding holds. */
 bool conform_same(const flm_tensor *a, const flm_tensor *b);
 
 double *doubles(int64_t n);
 
-/* Operand k absent, of another dtype, of another rank, longer, of rows that overlap: each refused with FLM_E_SHAPE.
- * conform_refused_padded - padded likewise. */
+/* Operand k absent, of another dtype, of another number of axes, longer, with overlapping rows: each is refused with
+ * FLM_E_SHAPE. conform_refused_padded - also if padded. */
 bool conform_refused_padded(conform_call call, operand *o, int k, const void *arg);
 bool conform_refused(conform_call call, operand *o, int k, const void *arg);
 

@@ -1,4 +1,4 @@
-/* conform_distill.c - the ops of a distillation against double: errors between two soft maxes and a residual, mixtures
+/* conform_distill.c - the ops of a distillation against double: errors between two softmaxes and a residual, mixtures
  * by sample, GELU by erf. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conform/conform_common.h"
 
@@ -112,7 +112,7 @@ static void test_error(flm_dtype dtype, int64_t R, int64_t V, int kind, bool sof
     double *size_err = doubles(R * V), *size_grad = doubles(R * V);
     char name[128];
     snprintf(name, sizeof name, "distill_error %s R=%d V=%d, logits %s%s%s", flm_dtype_name(dtype), (int)R, (int)V,
-             kinds[kind], softmax_backward ? ", through the soft max" : "", conform_paddings[conform_rows]);
+             kinds[kind], softmax_backward ? ", through the softmax" : "", conform_paddings[conform_rows]);
     logits_fill(&o[FROM], kind);
     logits_fill(&o[TO], kind);
     conform_run(distill_error, o, OPERANDS, &softmax_backward, name);
@@ -157,7 +157,7 @@ static void test_differences(void)
         const double e = fabs((up - down) / (2 * h) - grad[j]);
         if (!(e <= worst)) worst = e;
     }
-    tap_ok(worst <= 1e-8, "the formula is the gradient through the soft max: off by %.2g", worst);
+    tap_ok(worst <= 1e-8, "the formula is the gradient through the softmax: off by %.2g", worst);
 }
 
 static int combined; /* tensors */

@@ -76,8 +76,8 @@ static void test_state(int64_t B, int64_t L, int64_t d, int64_t V)
     for (int i = 0; i < 4; i++) free(rest[i]);
 }
 
-/* Rows of a token are added in the order of their positions, which shows where they cancel. So few are added together
- * by any device; the tokens agree in one byte or the other. */
+/* Rows of a token are added in the order of their positions, which shows where they cancel. The tokens agree in one
+ * byte or the other, which exercises a sort by digits. */
 static void test_order(void)
 {
     enum { ROWS = 64, V = 600 };
@@ -203,7 +203,8 @@ static bool one_row_poisoned(const flm_tensor *x, int64_t row)
     return right;
 }
 
-/* A token outside the vocabulary: refused where the host can look, else it spoils its own row, and row 0 of a gradient.
+/* A token outside the vocabulary: refused by host backends; on devices it makes its own row NaN, and row 0 of a
+ * gradient.
  */
 static void test_outside(void)
 {

@@ -1,5 +1,5 @@
-/* conform_gate.c - the gated residual (model.md section 2) against double, and its dropout: what is dropped depends on
- * the counter alone, at the right rate. SPDX-License-Identifier: Apache-2.0 */
+/* conform_gate.c - the gated residual (model.md section 2) against double, and its dropout: the mask depends on the
+ * counter alone and has the right rate. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_philox.h"
 #include "tests/conform/conform_common.h"
 

@@ -32,7 +32,7 @@ static void statistics(const sizes *n, const double *x, double *mean, double *rs
     *rstd = 1 / sqrt(v + 1e-5);
 }
 
-/* y of row (b, l); size: what its roundings are relative to. */
+/* y of row (b, l); size: the magnitude that its rounding errors are relative to. */
 static void reference_row(const sizes *n, const double *x, const double *w, const double *mod, int64_t row, double *y,
                           double *size)
 {
@@ -68,8 +68,8 @@ static void operands_make(operand *o, const sizes *n, flm_dtype dtype, double of
     for (int64_t i = 0; i < n->B * n->L * n->d; i++) put(&o[X].t, i, o[X].before[i] + offset);
 }
 
-/* A handful of fp32 operations, and sums over d: in 16 or more lanes, or in one where a compiler makes no vectors,
- * which shows from a thousand terms on. */
+/* A few fp32 operations and sums over d, in 16 or more lanes, or in one if the compiler does not vectorise, which
+ * matters from a thousand terms on. */
 static double unit_of(const sizes *n) { return n->d > 1100 ? 2e-6 : 1e-6; }
 
 static void check_forward(operand *o, const sizes *n, const char *name)

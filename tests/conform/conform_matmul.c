@@ -1,5 +1,6 @@
 /* conform_matmul.c - every backend: C = op(A) op(B) [+ C] [+ bias], GELU, against sums in double.
- * Built twice for the CPU: as the processor is, and held to AVX2 (FLM_TEST_MAX_ISA), where bf16 goes through fp32.
+ * Built twice for the CPU: with the processor's instruction set, and limited to AVX2 (FLM_TEST_MAX_ISA), where bf16 is
+ * computed in fp32.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_ops.h"
 #include "tests/tap.h"
@@ -9,7 +10,7 @@
 
 static flm_backend *be;
 
-enum { GUARD = 16 }; /* elements behind c and gelu that must stay as they are, as must c's padding */
+enum { GUARD = 16 }; /* elements behind c and gelu that must not change, like the padding of c */
 
 typedef struct shape {
     int64_t M, N, K;
@@ -20,7 +21,9 @@ static const shape shapes[] = {{1, 1, 1},      {1, 5, 1},     {7, 1, 3},    {1, 
                                {129, 96, 257}, {96, 770, 64}, {0, 3, 4},    {3, 0, 4},     {3, 4, 0}};
 enum {
     SHAPES = sizeof shapes / sizeof shapes[0],
-    PADDED_MAX = 1 << 20 /* M N K of those that are also tried with padded rows: the largest take most of the time */
+    PADDED_MAX =
+        1
+        << 20 /* bound on M N K for the shapes also tested with padded rows: the largest would take most of the time */
 };
 
 typedef struct flags {
@@ -101,7 +104,7 @@ static double gelu_tanh(double x)
     return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))); /* model.md section 2 */
 }
 
-/* What element (i, j) should be, and the sum of the magnitudes that its rounding errors are relative to. */
+/* The value of element (i, j), and the sum of the magnitudes that its rounding errors are relative to. */
 static double expected(const flags *f, const shape *s, const flm_tensor *a, const flm_tensor *b, const flm_tensor *bias,
                        const flm_tensor *before, int64_t i, int64_t j, double *magnitude)
 {
@@ -147,7 +150,7 @@ static int count_wrong(const flags *f, const shape *s, const flm_tensor *a, cons
     return wrong;
 }
 
-/* One product, twice: the second time must give the same bits. */
+/* One matmul, twice: the second must give the same bits. */
 static int product_wrong(const flags *f, const shape *s)
 {
     flm_tensor a = host_rows(f->in, f->transpose_a ? s->K : s->M, f->transpose_a ? s->M : s->K, NAN, f->padded);
@@ -159,7 +162,7 @@ static int product_wrong(const flags *f, const shape *s)
     size_t bytes = flm_tensor_bytes(&c);
     int wrong = 0;
 
-    /* What was there must count when accumulating, and must not even when it is NaN otherwise. */
+    /* The old contents of c count when accumulating, and must be ignored otherwise, NaN included. */
     for (int64_t i = 0; i < s->M * s->N; i++) put(&c, i, f->accumulate ? draw() : (double)NAN);
     before = host_rows(f->out, s->M, s->N, 7, padded_c);
     if (bytes) memcpy(before.data, c.data, bytes);
@@ -266,7 +269,7 @@ static void test_errors(void)
 int main(void)
 {
 #ifdef FLM_TEST_MAX_ISA
-    /* Both of oneDNN's spellings; read when the library first looks at the processor. */
+    /* Both spellings of oneDNN; read when the library first detects the processor. */
     setenv("ONEDNN_MAX_CPU_ISA", FLM_TEST_MAX_ISA, 1);
     setenv("DNNL_MAX_CPU_ISA", FLM_TEST_MAX_ISA, 1);
 #endif

@@ -1,4 +1,4 @@
-/* conform_softmax.c - soft max, cross entropy and arg max against double. SPDX-License-Identifier: Apache-2.0 */
+/* conform_softmax.c - softmax, cross-entropy and argmax against double. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conform/conform_common.h"
 
 enum { LOGITS, TARGET, LOSS, GRAD, OPERANDS };
@@ -103,7 +103,7 @@ static void test_xent(flm_dtype dtype, int64_t R, int64_t V, int kind)
     for (int i = 0; i < 4; i++) free(rest[i]);
 }
 
-/* The gradient's formula, which test_xent holds the op against, is the loss's central differences. */
+/* The gradient formula that test_xent checks the operation against agrees with central differences of the loss. */
 static void test_differences(void)
 {
     enum { V = 7 };
@@ -170,7 +170,7 @@ static void test_argmax(int64_t R, int64_t V)
     operands_free(o, 2);
 }
 
-/* A target outside the row: refused where the host can look, else its loss and gradient are not numbers. */
+/* A target outside the row: refused by host backends; on devices its loss and gradient are NaN. */
 static void test_outside(void)
 {
     static const int32_t outside[] = {5, -1, INT32_MAX, INT32_MIN};
