@@ -9,27 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every parameter of the networks; model.md section 2. */
-static const char *const outer_names[] = {
-    "vocab_embed.embedding",
-    "sigma_map.mlp.0.weight",
-    "sigma_map.mlp.0.bias",
-    "sigma_map.mlp.2.weight",
-    "sigma_map.mlp.2.bias",
-    "output_layer.norm_final.weight",
-    "output_layer.linear.weight",
-    "output_layer.linear.bias",
-    "output_layer.adaLN_modulation.weight",
-    "output_layer.adaLN_modulation.bias",
-};
-static const char *const second_time_names[] = {"sigma_map_prime.mlp.0.weight", "sigma_map_prime.mlp.0.bias",
-                                                "sigma_map_prime.mlp.2.weight", "sigma_map_prime.mlp.2.bias"};
-static const char *const block_names[] = {
-    "norm1.weight", "norm2.weight", "attn_qkv.weight", "attn_out.weight",         "mlp.0.weight",
-    "mlp.0.bias",   "mlp.2.weight", "mlp.2.bias",      "adaLN_modulation.weight", "adaLN_modulation.bias"};
-static const char loss_weighting[] = "learnable_loss_weighting.", frequencies[] = "rotary_emb.inv_freq";
+static const char frequencies[] = "rotary_emb.inv_freq";
 
-#define COUNT(array) (int)(sizeof(array) / sizeof(array)[0])
+enum { MAX_BLOCKS = 4096 }; /* flm_model_check */
 
 typedef struct flm_import {
     flm_external *from;
@@ -40,6 +22,7 @@ typedef struct flm_import {
     flm_checkpoint_dataset *datasets; /* [count] */
     int *index;                       /* [count] of the tensor in the file */
     int count;
+    const flm_kind *kind;
     flm_checkpoint_info info;
 } flm_import;
 
@@ -67,23 +50,29 @@ static void plain_name(const char *from, bool backbone, char name[FLM_NAME_BYTES
     if (rest && strlen(rest) < FLM_NAME_BYTES - 8) memcpy(name, rest, strlen(rest) + 1);
 }
 
-/* Whether it is a parameter's name; *block: its number, -1 for those outside of blocks. */
-static bool is_parameter(const char *name, int64_t *block)
+/* The number of a block by a parameter's name, -1 outside of the blocks and beyond any. */
+static int64_t block_of(const char *name)
 {
     const char *rest = skip(name, "blocks.");
     char *end;
-    *block = -1;
-    if (rest && *rest >= '0' && *rest <= '9') {
-        *block = strtoll(rest, &end, 10);
-        for (int i = 0; *end == '.' && *block < 4096 && i < COUNT(block_names); i++)
-            if (strcmp(end + 1, block_names[i]) == 0) return true;
-        return false;
-    }
-    for (int i = 0; i < COUNT(outer_names); i++)
-        if (strcmp(name, outer_names[i]) == 0) return true;
-    for (int i = 0; i < COUNT(second_time_names); i++)
-        if (strcmp(name, second_time_names[i]) == 0) return true;
-    return skip(name, loss_weighting) != NULL;
+    const int64_t block = rest && *rest >= '0' && *rest <= '9' ? strtoll(rest, &end, 10) : -1;
+    return block >= 0 && block < MAX_BLOCKS && *end == '.' ? block : -1;
+}
+
+/* The names of the parameters that any network with so many blocks can have. */
+static flm_status names_check(const flm_import *m, const char *path)
+{
+    flm_status rc = FLM_OK;
+    flm_parameter *table = NULL;
+    int count = 0;
+    FLM_TRY(
+        flm_parameter_make_table(&(flm_model_shape){.N = m->info.N, .network = FLM_NETWORK_RESIDUAL}, &table, &count));
+    for (int i = 0; i < m->tensors; i++)
+        if (m->name[i][0] && strcmp(m->name[i], frequencies) != 0 && flm_parameter_find(table, count, m->name[i]) < 0)
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is no part of the networks of this method", path, m->all[i].name);
+done:
+    free(table);
+    return rc;
 }
 
 /* Plain names of everything outside of EMA's list. Buffers go; what is neither is refused. */
@@ -91,7 +80,6 @@ static flm_status names_make(flm_import *m, const char *path)
 {
     flm_status rc = FLM_OK;
     bool backbone = false;
-    int64_t block;
     m->name = calloc((size_t)m->tensors, sizeof *m->name);
     m->shadow = calloc((size_t)m->tensors, sizeof *m->shadow);
     if (!m->name || !m->shadow) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the names of its tensors", path);
@@ -102,11 +90,9 @@ static flm_status names_make(flm_import *m, const char *path)
         if (rest && skip(rest, "shadow_params.")) continue;
         m->shadow[i] = rest != NULL;
         plain_name(rest ? rest : m->all[i].name, backbone, m->name[i]);
-        if (!m->name[i][0] || strcmp(m->name[i], frequencies) == 0) continue;
-        if (!is_parameter(m->name[i], &block))
-            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is no part of the networks of this method", path, m->all[i].name);
-        if (block >= m->info.N) m->info.N = block + 1;
+        if (block_of(m->name[i]) >= m->info.N) m->info.N = block_of(m->name[i]) + 1;
     }
+    FLM_TRY(names_check(m, path));
 done:
     return rc;
 }
@@ -147,28 +133,42 @@ static int find(const flm_import *m, const char *name, bool shadow)
 
 /* ---- what the file does not say, or says in shapes ---- */
 
-static flm_status wants(const flm_import *m, const char *path, const char *name, bool shadow)
+static flm_status wants(const flm_import *m, const char *path, const char *name, bool shadow, int *index)
 {
     flm_status rc = FLM_OK;
-    if (find(m, name, shadow) < 0)
+    *index = find(m, name, shadow);
+    if (*index < 0)
         FLM_FAIL(FLM_E_MISMATCH, "%s: %s: is missing%s", path, name, shadow ? " among the averaged weights" : "");
 done:
     return rc;
 }
 
+/* Every parameter of the network, in its shape. */
 static flm_status whole_check(const flm_import *m, const char *path, bool shadow)
 {
     flm_status rc = FLM_OK;
-    char name[FLM_NAME_BYTES];
-    for (int i = 0; i < COUNT(outer_names); i++) FLM_TRY(wants(m, path, outer_names[i], shadow));
-    if (find(m, second_time_names[0], shadow) >= 0)
-        for (int i = 0; i < COUNT(second_time_names); i++) FLM_TRY(wants(m, path, second_time_names[i], shadow));
-    for (int64_t b = 0; b < m->info.N; b++)
-        for (int i = 0; i < COUNT(block_names); i++) {
-            snprintf(name, sizeof name, "blocks.%" PRId64 ".%s", b, block_names[i]);
-            FLM_TRY(wants(m, path, name, shadow));
-        }
+    flm_model_shape shape;
+    flm_parameter *table = NULL;
+    int count = 0, at;
+    FLM_TRY(flm_model_preset("small", &shape)); /* for what is the same in every preset */
+    shape.L = m->info.L;
+    shape.V = m->info.vocabulary.V;
+    shape.d = m->info.d;
+    shape.H = m->info.H;
+    shape.c = m->info.c;
+    shape.N = m->info.N;
+    shape.network = m->kind->network;
+    FLM_TRY(flm_err_prefix(flm_model_check(&shape), path));
+    FLM_TRY(flm_parameter_make_table(&shape, &table, &count));
+    for (int i = 0; i < count; i++) {
+        const flm_parameter *p = &table[i];
+        FLM_TRY(wants(m, path, p->name, shadow, &at));
+        const flm_external_tensor *t = &m->all[at];
+        if (t->ndim != p->ndim || t->dim[0] != p->dim[0] || (p->ndim == 2 && t->dim[1] != p->dim[1]))
+            FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has another shape than a network of these sizes", path, t->name);
+    }
 done:
+    free(table);
     return rc;
 }
 
@@ -182,9 +182,11 @@ static int64_t number_of(const flm_import *m, int64_t option, const char *metada
 static flm_status sizes_take(flm_import *m, const flm_convert_options *o, const char *path)
 {
     flm_status rc = FLM_OK;
-    const flm_external_tensor *E = &m->all[find(m, outer_names[0], false)];
-    const flm_external_tensor *time = &m->all[find(m, "sigma_map.mlp.2.bias", false)];
     const int rotary = find(m, frequencies, false);
+    int E_at, time_at;
+    FLM_TRY(wants(m, path, "vocab_embed.embedding", false, &E_at));
+    FLM_TRY(wants(m, path, "sigma_map.mlp.2.bias", false, &time_at));
+    const flm_external_tensor *E = &m->all[E_at], *time = &m->all[time_at];
     if (E->ndim != 2 || time->ndim != 1)
         FLM_FAIL(FLM_E_MISMATCH, "%s: %s has %d axes, %s %d", path, E->name, E->ndim, time->name, time->ndim);
     m->info.vocabulary.V = E->dim[0];
@@ -207,19 +209,18 @@ done:
 static flm_status kind_take(flm_import *m, const flm_convert_options *o, const char *path)
 {
     flm_status rc = FLM_OK;
-    const bool two = find(m, second_time_names[0], false) >= 0;
+    const bool two = find(m, "sigma_map_prime.mlp.0.weight", false) >= 0;
     const char *name = o->kind, *said = flm_external_get_metadata(m->from, "flm.kind");
     const char *lineage = flm_external_get_metadata(m->from, "flm.parent");
-    const flm_kind *kind = NULL;
     if (strcmp(name, "auto") == 0) name = said ? said : two ? "" : flm_kinds[FLM_KIND_FLM].name;
     if (!name[0])
         FLM_FAIL(FLM_E_USAGE, "--kind is needed: %s is a two-time network, %s or %s", path,
                  flm_kinds[FLM_KIND_FMLM_TWO_MODEL].name, flm_kinds[FLM_KIND_FMLM_TWO_STAGE].name);
-    FLM_TRY(flm_err_prefix(flm_kind_find(name, &kind), path));
-    if ((kind->network == FLM_NETWORK_ONE_TIME) == two)
+    FLM_TRY(flm_err_prefix(flm_kind_find(name, &m->kind), path));
+    if ((m->kind->network == FLM_NETWORK_ONE_TIME) == two)
         FLM_FAIL(FLM_E_MISMATCH, "%s: has %s second time, so it is of another kind than %s", path, two ? "a" : "no",
-                 kind->name);
-    snprintf(m->info.kind, sizeof m->info.kind, "%s", kind->name);
+                 m->kind->name);
+    snprintf(m->info.kind, sizeof m->info.kind, "%s", m->kind->name);
     snprintf(m->info.lineage, sizeof m->info.lineage, "%s", o->lineage[0] ? o->lineage : lineage ? lineage : "");
 done:
     return rc;
@@ -296,10 +297,10 @@ flm_status flm_convert_flm(const flm_convert_options *options, const char *in, c
     FLM_TRY(names_make(&m, in));
     FLM_TRY(shadows_name(&m, in));
     for (int i = 0; i < m.tensors; i++) averaged = averaged || m.shadow[i];
-    FLM_TRY(whole_check(&m, in, false));
-    if (averaged) FLM_TRY(whole_check(&m, in, true));
     FLM_TRY(kind_take(&m, options, in));
     FLM_TRY(sizes_take(&m, options, in));
+    FLM_TRY(whole_check(&m, in, false));
+    if (averaged) FLM_TRY(whole_check(&m, in, true));
     FLM_TRY(vocabulary_take(&m, options, in));
     if (!flm_external_get_integer(m.from, "global_step", &m.info.step)) m.info.step = number_of(&m, 0, "flm.step");
     FLM_TRY(datasets_make(&m, in));

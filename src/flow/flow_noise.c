@@ -7,6 +7,7 @@
 #include "flow/flow_noise.h"
 
 #include "base/base_philox.h"
+#include "model/model_dit.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,8 +39,8 @@ static void layout(flm_noise_basis *basis)
     for (int j = 1; j < k; j++) basis->piece[j - 1] = flm_arena_2d(at, FLM_DTYPE_F32, PIECE, d);
 }
 
-flm_status flm_noise_create_joint(flm_backend *be, int64_t V, int64_t d, int count, const flm_tensor *frozen,
-                                  flm_noise_basis **out)
+flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, int count, const flm_tensor *frozen,
+                            flm_noise_basis **out)
 {
     flm_status rc = FLM_OK;
     const int k = count + 1;
@@ -69,11 +70,6 @@ flm_status flm_noise_create_joint(flm_backend *be, int64_t V, int64_t d, int cou
 done:
     flm_noise_destroy(&basis);
     return rc;
-}
-
-flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, flm_noise_basis **out)
-{
-    return flm_noise_create_joint(be, V, d, 0, NULL, out);
 }
 
 void flm_noise_destroy(flm_noise_basis **basis)
@@ -249,24 +245,12 @@ done:
     return rc;
 }
 
-static flm_status product(flm_backend *be, const flm_tensor *a, bool transpose_a, const flm_tensor *b, bool transpose_b,
-                          const flm_tensor *c, bool accumulate)
-{
-    const flm_tensor a2 = flm_tensor_flat(a), b2 = flm_tensor_flat(b), c2 = flm_tensor_flat(c);
-    return flm_op_matmul(be, &(flm_matmul){.a = &a2,
-                                           .b = &b2,
-                                           .c = &c2,
-                                           .transpose_a = transpose_a,
-                                           .transpose_b = transpose_b,
-                                           .accumulate = accumulate});
-}
-
 flm_status flm_noise_embed(const flm_noise_basis *basis, int j, const flm_tensor *noise, const flm_tensor *xi)
 {
     flm_status rc = FLM_OK;
     const bool more = !basis->direct && basis->s[j] > 0; /* than the first block */
     for (int i = 0; i <= (more ? j : 0); i++)
-        FLM_TRY(product(basis->be, &xi[i], false, &basis->T[j][i], !basis->direct, noise, i > 0));
+        FLM_TRY(flm_dit_matmul(basis->be, &xi[i], false, &basis->T[j][i], !basis->direct, noise, i > 0, NULL, NULL));
 done:
     return rc;
 }
@@ -276,7 +260,7 @@ flm_status flm_noise_backward(flm_noise_basis *basis, const flm_tensor *xi, cons
     flm_status rc = FLM_OK;
     for (int i = 0; i < basis->blocks; i++) {
         const flm_tensor M = flm_tensor_slice(&basis->M, i * basis->width, basis->width);
-        FLM_TRY(product(basis->be, &xi[i], true, grad_noise, false, &M, true));
+        FLM_TRY(flm_dit_matmul(basis->be, &xi[i], true, grad_noise, false, &M, true, NULL, NULL));
     }
 done:
     return rc;
@@ -315,7 +299,7 @@ static flm_status add_difference(const flm_noise_basis *basis, int j, const flm_
         const flm_tensor to = flm_tensor_slice(grad, at, rows);
         flm_tensor factor;
         FLM_TRY(factor_rows(basis, j, E, first + at, rows, &factor));
-        FLM_TRY(product(basis->be, &factor, false, &P, false, &to, true));
+        FLM_TRY(flm_dit_matmul(basis->be, &factor, false, &P, false, &to, true, NULL, NULL));
     }
 done:
     return rc;
@@ -333,7 +317,7 @@ flm_status flm_noise_gradient(const flm_noise_basis *basis, const flm_tensor *E,
     }
     const flm_tensor base = embedding(basis, 0, E), F = flm_tensor_slice(&base, first, rows);
     const flm_tensor P = flm_tensor_slice(&basis->P32, 0, basis->d);
-    FLM_TRY(product(basis->be, &F, false, &P, false, grad, true));
+    FLM_TRY(flm_dit_matmul(basis->be, &F, false, &P, false, grad, true, NULL, NULL));
     for (int j = 1; j < basis->networks; j++)
         if (basis->s[j] > 0) FLM_TRY(add_difference(basis, j, E, first, grad));
 done:

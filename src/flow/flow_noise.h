@@ -37,13 +37,10 @@ typedef struct flm_noise_basis {
     flm_arena arena;
 } flm_noise_basis;
 
-/* flm_noise_create - memory of a basis for one embedding [V, d]. Not collective. Errors: FLM_E_NOMEM. */
-flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, flm_noise_basis **out);
-
-/* flm_noise_create_joint - of count (0..2) frozen embeddings f32 [V, d], the teacher's first, and a trained one. The
- * frozen ones must stay, and stay as they are. Not collective. Errors: FLM_E_NOMEM. */
-flm_status flm_noise_create_joint(flm_backend *be, int64_t V, int64_t d, int count, const flm_tensor *frozen,
-                                  flm_noise_basis **out);
+/* flm_noise_create - of count (0..2) frozen embeddings f32 [V, d], the teacher's first, and a trained one. The
+ * frozen ones must outlive the basis and not change. Not collective. Errors: FLM_E_NOMEM. */
+flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, int count, const flm_tensor *frozen,
+                            flm_noise_basis **out);
 void flm_noise_destroy(flm_noise_basis **basis);
 
 /* flm_noise_update - make T for the trained embedding E f32 [V, d], equal on all ranks. Each rank's Gram matrices are

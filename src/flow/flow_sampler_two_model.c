@@ -10,7 +10,7 @@ enum { TEACHER = 0, MAP = 1, NETWORKS = 2 };
 typedef struct two_model {
     flm_tensor residual_embedding;            /* f32 [max_batch, L, d]: residual E_j */
     flm_tensor y_teacher;                     /* act [max_batch, L, d], of the last step */
-    flm_tensor map[NETWORKS], bias[NETWORKS]; /* act [d, d], f32 [1, d]: flm_dit_residual_map */
+    flm_tensor map[NETWORKS], bias[NETWORKS]; /* act [d, d], f32 [1, d]: flm_dit_map_residual */
     flm_tensor residual;                      /* f32 [chunk, V], padded rows */
     double k, jump;                           /* of the last step */
     flm_arena arena;
@@ -40,7 +40,7 @@ static flm_status create(flm_sampler *s)
     layout(own, s->parts.dit);
     for (int j = 0; j < NETWORKS; j++)
         FLM_TRY(
-            flm_dit_residual_map(s->be, s->parts.weights, &s->network[j]->w.E, &s->E[j], &own->map[j], &own->bias[j]));
+            flm_dit_map_residual(s->be, s->parts.weights, &s->network[j]->w.E, &s->E[j], &own->map[j], &own->bias[j]));
 done:
     return rc;
 }

@@ -123,7 +123,7 @@ static flm_status begin(flm_objective *o, const flm_weights *weights)
     else
         own->E[STUDENT] = weights->w.E;
     for (int j = 0; j < 2; j++)
-        FLM_TRY(flm_dit_residual_map(o->be, weights, E[j], &own->E[j], &own->map[j], &own->offset[j]));
+        FLM_TRY(flm_dit_map_residual(o->be, weights, E[j], &own->E[j], &own->map[j], &own->offset[j]));
 done:
     return rc;
 }

@@ -2,8 +2,9 @@
  * Source: model.md section 2. SPDX-License-Identifier: Apache-2.0 */
 #include "model/model_internal.h"
 
-flm_status flm_time_embed(flm_backend *be, const flm_tensor *t, const flm_tensor *features, const flm_tensor *h,
-                          const flm_tensor *act, const flm_tensor *const w[4], const flm_tensor *out, bool accumulate)
+flm_status flm_dit_embed_time(flm_backend *be, const flm_tensor *t, const flm_tensor *features, const flm_tensor *h,
+                              const flm_tensor *act, const flm_tensor *const w[4], const flm_tensor *out,
+                              bool accumulate)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_op_timestep_features(be, features, t));
@@ -24,20 +25,20 @@ flm_status flm_dit_condition(flm_dit *dit, const flm_weights *weights)
     const flm_tensor out = batch_of(dit, &dit->time_out), cond = batch_of(dit, &dit->cond);
     const flm_tensor *const time[] = {&w->time_W1, &w->time_b1, &w->time_W2, &w->time_b2};
     const flm_tensor *const t_end[] = {&w->t_end_W1, &w->t_end_b1, &w->t_end_W2, &w->t_end_b2};
-    FLM_TRY(flm_time_embed(be, &t, &features, &h, &act, time, &out, false));
+    FLM_TRY(flm_dit_embed_time(be, &t, &features, &h, &act, time, &out, false));
     if (weights->shape.network != FLM_NETWORK_ONE_TIME) {
         const flm_tensor u = batch_of(dit, &dit->t_end), u_features = batch_of(dit, &dit->t_end_features);
         const flm_tensor u_h = batch_of(dit, &dit->t_end_h), u_act = batch_of(dit, &dit->t_end_act);
-        FLM_TRY(flm_time_embed(be, &u, &u_features, &u_h, &u_act, t_end, &out, true));
+        FLM_TRY(flm_dit_embed_time(be, &u, &u_features, &u_h, &u_act, t_end, &out, true));
     }
     FLM_TRY(flm_op_silu(be, &cond, &out));
 done:
     return rc;
 }
 
-flm_status flm_time_embed_backward(flm_backend *be, const flm_tensor *grad_out, const flm_tensor *features,
-                                   const flm_tensor *h, const flm_tensor *act, const flm_tensor *W2,
-                                   const flm_tensor *const grad[4], const flm_tensor *grad_h)
+flm_status flm_dit_embed_time_backward(flm_backend *be, const flm_tensor *grad_out, const flm_tensor *features,
+                                       const flm_tensor *h, const flm_tensor *act, const flm_tensor *W2,
+                                       const flm_tensor *const grad[4], const flm_tensor *grad_h)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_dit_matmul(be, grad_out, true, act, false, grad[2], true, NULL, NULL));
@@ -62,11 +63,11 @@ flm_status flm_dit_condition_backward(flm_dit *dit, const flm_weights *weights)
     const flm_tensor *const time[] = {&grad->time_W1, &grad->time_b1, &grad->time_W2, &grad->time_b2};
     const flm_tensor *const t_end[] = {&grad->t_end_W1, &grad->t_end_b1, &grad->t_end_W2, &grad->t_end_b2};
     FLM_TRY(flm_op_silu_backward(be, &grad_out, &grad_cond, &out));
-    FLM_TRY(flm_time_embed_backward(be, &grad_out, &features, &h, &act, &w->time_W2, time, &grad_h));
+    FLM_TRY(flm_dit_embed_time_backward(be, &grad_out, &features, &h, &act, &w->time_W2, time, &grad_h));
     if (weights->shape.network != FLM_NETWORK_ONE_TIME) {
         const flm_tensor u_features = batch_of(dit, &dit->t_end_features), u_h = batch_of(dit, &dit->t_end_h);
         const flm_tensor u_act = batch_of(dit, &dit->t_end_act);
-        FLM_TRY(flm_time_embed_backward(be, &grad_out, &u_features, &u_h, &u_act, &w->t_end_W2, t_end, &grad_h));
+        FLM_TRY(flm_dit_embed_time_backward(be, &grad_out, &u_features, &u_h, &u_act, &w->t_end_W2, t_end, &grad_h));
     }
 done:
     return rc;

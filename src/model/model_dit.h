@@ -111,11 +111,11 @@ flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm
 flm_status flm_dit_head_mean_embedding(flm_dit *dit, const flm_weights *weights, int count, const flm_tensor *E,
                                        const flm_tensor *mean);
 
-/* flm_dit_residual_map - what turns a residual network's last hidden state y into its output times an embedding:
+/* flm_dit_map_residual - what turns a residual network's last hidden state y into its output times an embedding:
  * (y Wout^T + bout) E = y map + offset.
  * in  weights of FLM_NETWORK_RESIDUAL; E f32 [V, d], E_act act [V, d]: the same (one tensor in f32)
  * out map act [d, d] = Wout^T E; offset f32 [1, d] = bout^T E. Source: model.md section 6. */
-flm_status flm_dit_residual_map(flm_backend *be, const flm_weights *weights, const flm_tensor *E,
+flm_status flm_dit_map_residual(flm_backend *be, const flm_weights *weights, const flm_tensor *E,
                                 const flm_tensor *E_act, const flm_tensor *map, const flm_tensor *offset);
 
 /* flm_dit_matmul - C = op(A) op(B) [+ C] [+ bias] [then gelu]: flm_ops.matmul with tensors flattened to 2-D.

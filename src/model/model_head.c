@@ -74,7 +74,7 @@ done:
     return rc;
 }
 
-flm_status flm_dit_residual_map(flm_backend *be, const flm_weights *weights, const flm_tensor *E,
+flm_status flm_dit_map_residual(flm_backend *be, const flm_weights *weights, const flm_tensor *E,
                                 const flm_tensor *E_act, const flm_tensor *map, const flm_tensor *offset)
 {
     flm_status rc = FLM_OK;

@@ -22,13 +22,14 @@ flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int bran
 
 /* out (+)= Linear(SiLU(Linear(features(t)))) of one time; w: W1 b1 W2 b2.
  * All f32: t [B], features [B, F], others [B, c]. */
-flm_status flm_time_embed(flm_backend *be, const flm_tensor *t, const flm_tensor *features, const flm_tensor *h,
-                          const flm_tensor *act, const flm_tensor *const w[4], const flm_tensor *out, bool accumulate);
+flm_status flm_dit_embed_time(flm_backend *be, const flm_tensor *t, const flm_tensor *features, const flm_tensor *h,
+                              const flm_tensor *act, const flm_tensor *const w[4], const flm_tensor *out,
+                              bool accumulate);
 
 /* Its backward from grad_out: the gradients of the four weights +=. grad_h is scratch. */
-flm_status flm_time_embed_backward(flm_backend *be, const flm_tensor *grad_out, const flm_tensor *features,
-                                   const flm_tensor *h, const flm_tensor *act, const flm_tensor *W2,
-                                   const flm_tensor *const grad[4], const flm_tensor *grad_h);
+flm_status flm_dit_embed_time_backward(flm_backend *be, const flm_tensor *grad_out, const flm_tensor *features,
+                                       const flm_tensor *h, const flm_tensor *act, const flm_tensor *W2,
+                                       const flm_tensor *const grad[4], const flm_tensor *grad_h);
 
 /* cond = SiLU(emb_s(t) [+ emb_u(t_end)]), and its backward from dit->grad_cond. */
 flm_status flm_dit_condition(flm_dit *dit, const flm_weights *weights);

@@ -54,7 +54,7 @@ done:
     return rc;
 }
 
-flm_status flm_model_load(flm_weights *weights, const flm_checkpoint *checkpoint, const char *set)
+flm_status flm_model_load_weights(flm_weights *weights, const flm_checkpoint *checkpoint, const char *set)
 {
     flm_status rc = FLM_OK;
     int64_t max = 0;

@@ -10,9 +10,9 @@
  * Errors: FLM_E_FORMAT naming the size. */
 flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_network network, flm_model_shape *out);
 
-/* flm_model_load - every parameter from set "weights" or "ema" of the checkpoint, converted to the compute dtype.
- * Not collective: each rank reads the whole. Errors: FLM_E_MISMATCH (a tensor is missing or has other sizes),
+/* flm_model_load_weights - every parameter from set "weights" or "ema" of the checkpoint, converted to the compute
+ * dtype. Not collective: each rank reads the whole. Errors: FLM_E_MISMATCH (a tensor is missing or has other sizes),
  * FLM_E_CHECKSUM, FLM_E_IO, FLM_E_NOMEM. */
-flm_status flm_model_load(flm_weights *weights, const flm_checkpoint *checkpoint, const char *set);
+flm_status flm_model_load_weights(flm_weights *weights, const flm_checkpoint *checkpoint, const char *set);
 
 #endif

@@ -59,7 +59,7 @@ flm_status flm_weighting_forward(flm_weighting *w, const flm_weights *weights, c
     const flm_tensor features = of_batch(w, &w->features), h = of_batch(w, &w->h), act = of_batch(w, &w->act);
     const flm_tensor embedded = of_batch(w, &w->embedded), mid = of_batch(w, &w->mid);
     const flm_tensor mid_act = of_batch(w, &w->mid_act), l = of_batch(w, &w->l);
-    FLM_TRY(flm_time_embed(w->be, s, &features, &h, &act, time, &embedded, false));
+    FLM_TRY(flm_dit_embed_time(w->be, s, &features, &h, &act, time, &embedded, false));
     FLM_TRY(flm_dit_matmul(w->be, &embedded, false, &p->weighting_W1, true, &mid, false, &p->weighting_b1, NULL));
     FLM_TRY(flm_op_gelu_erf(w->be, &mid_act, &mid));
     FLM_TRY(flm_dit_matmul(w->be, &mid_act, false, &p->weighting_W2, true, &l, false, &p->weighting_b2, NULL));
@@ -85,7 +85,7 @@ flm_status flm_weighting_backward(flm_weighting *w, const flm_weights *weights, 
     FLM_TRY(flm_dit_matmul(be, &grad_mid, true, &embedded, false, &grad->weighting_W1, true, NULL, NULL));
     FLM_TRY(flm_op_column_sum(be, &grad->weighting_b1, &grad_mid));
     FLM_TRY(flm_dit_matmul(be, &grad_mid, false, &p->weighting_W1, false, &grad_embedded, false, NULL, NULL));
-    FLM_TRY(flm_time_embed_backward(be, &grad_embedded, &features, &h, &act, &p->weighting_time_W2, time, &grad_h));
+    FLM_TRY(flm_dit_embed_time_backward(be, &grad_embedded, &features, &h, &act, &p->weighting_time_W2, time, &grad_h));
 done:
     return rc;
 }

@@ -103,7 +103,7 @@ static flm_status load_weights(flm_generation *g, const flm_checkpoint *checkpoi
     flm_model_shape shape;
     FLM_TRY(flm_model_load_shape(checkpoint, kind->network, &shape));
     FLM_TRY(flm_weights_create(g->be, &shape, compute_dtype(g), 1, false, out));
-    FLM_TRY(flm_model_load(*out, checkpoint, g->o->weights == 0 ? "ema" : "weights"));
+    FLM_TRY(flm_model_load_weights(*out, checkpoint, g->o->weights == 0 ? "ema" : "weights"));
 done:
     return flm_err_prefix(rc, path);
 }
@@ -147,7 +147,7 @@ static flm_status create_sampling(flm_generation *g)
     FLM_TRY(flm_gamma_create(shape->V, &g->gamma));
     const flm_weights *const frozen[FLM_ROLES] = {[FLM_ROLE_TEACHER] = g->teacher};
     flm_tensor E[FLM_ROLES];
-    FLM_TRY(flm_noise_create_joint(g->be, shape->V, shape->d, flm_kind_embeddings(frozen, E), E, &g->basis));
+    FLM_TRY(flm_noise_create(g->be, shape->V, shape->d, flm_kind_embeddings(frozen, E), E, &g->basis));
     FLM_TRY(flm_dit_create(g->be, shape, compute_dtype(g), batch, chunk, FLM_DIT_INFERENCE, &g->dit));
     g->ids = malloc((size_t)(batch * shape->L) * sizeof *g->ids);
     g->present = malloc((size_t)batch * sizeof *g->present);

@@ -45,7 +45,7 @@ flm_status flm_run_write_config(flm_run *run);
 
 /* flm_run_load_teachers - open the frozen networks of a distillation (stage 0: none), check them against the
  * shards and each other, load them with compute dtype act, and fill lineage. Collective.
- * Errors: FLM_E_USAGE, FLM_E_MISMATCH; those of flm_checkpoint_open and flm_model_load. */
+ * Errors: FLM_E_USAGE, FLM_E_MISMATCH; those of flm_checkpoint_open and flm_model_load_weights. */
 flm_status flm_run_load_teachers(flm_run *run, flm_dtype act);
 void flm_run_release_teachers(flm_run *run);
 

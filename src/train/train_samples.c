@@ -20,7 +20,7 @@ static flm_status create(flm_trainer *t, sampling *s)
     for (int r = 0; r < FLM_ROLES; r++) /* those of the training that the sampler needs, too */
         if (kind->sampler->networks[r].kind != NULL) parts.frozen[r] = t->settings.frozen[r];
     const int frozen = flm_kind_embeddings(parts.frozen, E);
-    FLM_TRY(flm_noise_create_joint(t->be, shape->V, shape->d, frozen, E, &s->basis));
+    FLM_TRY(flm_noise_create(t->be, shape->V, shape->d, frozen, E, &s->basis));
     parts.basis = s->basis;
     FLM_TRY(flm_sampler_create(&parts, &s->sampler));
 done:

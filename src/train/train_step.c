@@ -27,7 +27,7 @@ static flm_status create_objective(flm_trainer *trainer)
     const int64_t chunk = min(s->chunk, s->micro_batch * s->shape.L);
     flm_tensor E[FLM_ROLES];
     const int frozen = flm_kind_embeddings(s->frozen, E);
-    FLM_TRY(flm_noise_create_joint(be, s->shape.V, s->shape.d, frozen, E, &trainer->basis));
+    FLM_TRY(flm_noise_create(be, s->shape.V, s->shape.d, frozen, E, &trainer->basis));
     const flm_dit_memory memory = s->recompute ? FLM_DIT_RECOMPUTE : FLM_DIT_STORE_ALL;
     FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, memory, &trainer->dit));
     if (s->kind->objective->inference)

@@ -87,6 +87,12 @@ for kind in flow-map-1:"is called fmlm-two-model now" fmlm-three:"is not known";
 done
 refused "$golden/plain.ckpt" "vocabulary of 131, tokenizer bytes has 257" "a tokeniser with more tokens" --length 12 --tokenizer bytes
 
+# Parameters in another shape, and missing ones: the same file with its header changed.
+LC_ALL=C sed 's/"shape":\[96,32\]/"shape":[32,96]/' b.safetensors >shape.safetensors
+refused shape.safetensors "attn_qkv.weight: has another shape than a network of these sizes" "a matrix transposed"
+LC_ALL=C sed 's/"blocks.1.norm1.weight"/"blocks.2.norm1.weight"/' b.safetensors >gap.safetensors
+refused gap.safetensors "blocks.1.norm1.weight: is missing" "a parameter that is missing"
+
 # Damaged files, and files of another kind.
 head -c 150000 "$golden/plain.ckpt" >cut.ckpt
 refused cut.ckpt "cut.ckpt: is no whole zip file" "a truncated zip"

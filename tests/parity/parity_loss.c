@@ -150,6 +150,7 @@ static flm_status compare_gradients(parity_run *run, const parity_file *file, co
                                     const flm_weights *weights)
 {
     flm_status rc = FLM_OK;
+    const flm_memory *memory = run->be->memory;
     float *expected = NULL, *have = NULL;
     int64_t members = 0;
     char group[96];
@@ -163,7 +164,9 @@ static flm_status compare_gradients(parity_run *run, const parity_file *file, co
         FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, p->ndim, p->dim, &expected, "%s/%s", group, p->name));
         have = malloc((size_t)p->count * sizeof *have);
         if (have == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the gradient of %s", p->name);
-        FLM_TRY(flm_weights_get_grad(weights, i, have));
+        FLM_TRY(memory->to_host(run->be, have, (const float *)weights->bucket[p->bucket].grad.data + p->offset,
+                                (size_t)p->count * sizeof *have));
+        FLM_TRY(run->be->stream->sync(run->be));
         for (int64_t k = 0; k < p->count; k++) {
             error += ((double)have[k] - (double)expected[k]) * ((double)have[k] - (double)expected[k]);
             norm += (double)expected[k] * (double)expected[k];

@@ -46,7 +46,7 @@ static flm_status load_networks(parity_run *run, const parity_file *file, const 
             FLM_TRY(load_weights(run, file, parts[r].kind, false, &n->frozen[r], &n->E[count++]));
     FLM_TRY(load_weights(run, file, kind, c->loss, &n->weights, &n->E[count]));
     count = flm_kind_embeddings((const flm_weights *const *)n->frozen, E);
-    FLM_TRY(flm_noise_create_joint(run->be, file->shape.V, file->shape.d, count, E, &n->basis));
+    FLM_TRY(flm_noise_create(run->be, file->shape.V, file->shape.d, count, E, &n->basis));
     FLM_TRY(flm_noise_update(n->basis, run->comm, &n->weights->w.E));
 done:
     return rc;

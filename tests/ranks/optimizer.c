@@ -52,7 +52,7 @@ static training training_new(flm_comm *comm, int64_t V, flm_dtype compute)
         .L = 4, .V = V, .d = 12, .H = 2, .c = 10, .N = 1, .F = 6, .mlp_ratio = 2, .softcap = 50};
     must(flm_weights_create(be, &shape, compute, flm_comm_size(comm), true, &t.weights));
     must(flm_optimizer_create(t.weights, comm, &settings, &t.o));
-    must(flm_noise_create(be, V, shape.d, &t.basis));
+    must(flm_noise_create(be, V, shape.d, 0, NULL, &t.basis));
     must(flm_optimizer_initialise(t.o, SEED));
     return t;
 }

@@ -52,6 +52,7 @@ EXTRA_DIST += %D%/network.h
 check_PROGRAMS += %D%/model/dit.t %D%/model/shape.t %D%/model/weights.t
 %C%_model_dit_t_LDADD = $(LINK_MODEL)
 %C%_model_shape_t_LDADD = $(LINK_MODEL)
+%C%_model_weights_t_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
 %C%_model_weights_t_LDADD = $(LINK_MODEL)
 
 # flow; the first two need no network

@@ -61,6 +61,16 @@ static inline flm_weights *network_weights(flm_backend *be, const flm_model_shap
     return weights;
 }
 
+/* network_grad - the gradient of parameter i to host values [count]. */
+static inline void network_grad(const flm_weights *weights, int i, float *values)
+{
+    flm_backend *be = weights->be;
+    const flm_parameter *p = &weights->parameter[i];
+    const flm_tensor *grad = &weights->bucket[p->bucket].grad;
+    must(be->memory->to_host(be, values, (const float *)grad->data + p->offset, (size_t)p->count * sizeof *values));
+    must(be->stream->sync(be));
+}
+
 /* worst_difference - the largest |a - b|; NaN once it is NaN. */
 static inline double worst_difference(const float *a, const float *b, int64_t n)
 {

@@ -54,7 +54,7 @@ static cast cast_new(const flm_kind *kind, int64_t V, flm_dtype act, int64_t chu
     must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_STORE_ALL, &c.dit));
     must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_INFERENCE, &c.inference));
     const int count = flm_kind_embeddings((const flm_weights *[FLM_ROLES]){c.teacher, c.flow_map}, E);
-    must(flm_noise_create_joint(be, V, shape.d, count, E, &c.basis));
+    must(flm_noise_create(be, V, shape.d, count, E, &c.basis));
     must(flm_gamma_create(V, &c.gamma));
     const flm_objective_parts parts = parts_of(&c);
     must(flm_objective_create(&parts, &c.objective));
@@ -108,7 +108,7 @@ static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, floa
     must(flm_noise_reduce(c->basis, comm));
     must(flm_noise_gradient(c->basis, &c->weights->w.E, 0, &c->weights->grad.E));
     for (int i = 0; i < c->weights->parameters; i++) {
-        must(flm_weights_get_grad(c->weights, i, gradients));
+        network_grad(c->weights, i, gradients);
         gradients += c->weights->parameter[i].count;
     }
     return total;
@@ -205,7 +205,7 @@ static void begin_from(flm_weights *to, const flm_weights *from)
     for (int i = 0; i < to->parameters; i++) {
         const flm_parameter *p = &to->parameter[i];
         float *values = must_alloc(p->count, sizeof *values);
-        const int at = flm_weights_find(from, p->name);
+        const int at = flm_parameter_find(from->parameter, from->parameters, p->name);
         if (p->reinit) {
             flm_parameter_initial(p, i, 3, 0, p->count, values);
         } else {
@@ -341,7 +341,7 @@ static void test_sampler(const flm_kind *kind, int64_t V)
     flm_noise_basis *basis = NULL;
     int32_t whole[B * L], parts[B * L];
     flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
-    must(flm_noise_create_joint(be, V, c.dit->shape.d, teacher != NULL, &c.teacher->w.E, &basis));
+    must(flm_noise_create(be, V, c.dit->shape.d, teacher != NULL, &c.teacher->w.E, &basis));
     must(flm_noise_update(basis, comm, &c.weights->w.E));
     flm_sampler *sampler = flow_sampler(kind, c.inference, c.weights, teacher, basis, c.gamma);
     for (int64_t steps = 1; steps <= 16; steps *= 4) {
@@ -383,7 +383,7 @@ static void test_map_of_nothing(void)
     const flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
     begin_from(c.weights, c.teacher);
     must(flm_noise_update(c.basis, comm, &c.weights->w.E));
-    must(flm_noise_create(be, V, c.dit->shape.d, &basis));
+    must(flm_noise_create(be, V, c.dit->shape.d, 0, NULL, &basis));
     must(flm_noise_update(basis, comm, &c.teacher->w.E));
     flm_sampler *map = flow_sampler(c.kind, c.inference, c.weights, c.teacher, c.basis, c.gamma);
     flm_sampler *flm = flow_sampler(&flm_kinds[FLM_KIND_FLM], c.dit, c.teacher, NULL, basis, c.gamma);

@@ -38,7 +38,7 @@ static inline flow_network flow_network_new(const flm_model_shape *shape, int64_
     flow_network n = {.weights = network_weights(be, shape, FLM_DTYPE_F32)};
     must(flm_dit_create(be, shape, FLM_DTYPE_F32, max_batch, 3, training ? FLM_DIT_STORE_ALL : FLM_DIT_INFERENCE,
                         &n.dit));
-    must(flm_noise_create(be, shape->V, shape->d, &n.basis));
+    must(flm_noise_create(be, shape->V, shape->d, 0, NULL, &n.basis));
     must(flm_noise_update(n.basis, comm, &n.weights->w.E));
     must(flm_gamma_create(shape->V, &n.gamma));
     return n;

@@ -40,7 +40,7 @@ static void embeddings_free(embeddings *e)
 static flm_noise_basis *basis_new(const embeddings *e)
 {
     flm_noise_basis *basis = NULL;
-    must(flm_noise_create_joint(be, e->V, e->d, e->k - 1, e->E, &basis));
+    must(flm_noise_create(be, e->V, e->d, e->k - 1, e->E, &basis));
     must(flm_noise_update(basis, comm, &e->E[e->k - 1]));
     return basis;
 }
@@ -201,7 +201,7 @@ static void test_same_start(void)
     enum { V = 65, d = 7, N = 3 * 4 * d };
     embeddings e = embeddings_new(2, V, d, 0);
     flm_noise_basis *joint = basis_new(&e), *single = NULL;
-    must(flm_noise_create(be, V, d, &single));
+    must(flm_noise_create(be, V, d, 0, NULL, &single));
     must(flm_noise_update(single, comm, &e.E[0]));
     float *alone = noise_of(single, 0, 5), *first = noise_of(joint, 0, 5), *second = noise_of(joint, 1, 5);
     tap_ok(worst_difference(alone, first, N) <= 1e-6, "an FLM and its distillation: the same noise, off by %.2g",

@@ -40,7 +40,7 @@ static void test_law(int64_t V, int64_t d)
     flm_noise_basis *basis = NULL;
     flm_tensor E = embedding_new(V, d);
     double worst = 0, trace = 0;
-    must(flm_noise_create(be, V, d, &basis));
+    must(flm_noise_create(be, V, d, 0, NULL, &basis));
     must(flm_noise_update(basis, comm, &E));
     tap_ok(basis->direct == (V <= d) && basis->K == (V <= d ? V : d), "V=%d d=%d: %d components", (int)V, (int)d,
            (int)basis->K);
@@ -64,7 +64,7 @@ static void test_draws(int64_t V)
     flm_noise_basis *basis = NULL;
     flm_tensor E = embedding_new(V, d), noise = tensor_new(1, n, d, 1);
     double worst = 0;
-    must(flm_noise_create(be, V, d, &basis));
+    must(flm_noise_create(be, V, d, 0, NULL, &basis));
     must(flm_noise_update(basis, comm, &E));
     flm_tensor xi = tensor_new(1, n, basis->K, 1);
     must(flm_op_normal(be, &xi, flm_philox_stream(11, FLM_RANDOM_NOISE, 0, 0), 0));
@@ -115,7 +115,7 @@ static void test_gradient(int64_t V, int64_t d)
     flm_noise_basis *basis = NULL;
     flm_tensor E = embedding_new(V, d), made = tensor_new(1, V, d, 1),
                grad = flm_tensor_2d(made.data, made.dtype, V, d);
-    must(flm_noise_create(be, V, d, &basis));
+    must(flm_noise_create(be, V, d, 0, NULL, &basis));
     must(flm_noise_update(basis, comm, &E));
     double *M = must_alloc(basis->K * d, sizeof *M), *want = must_alloc(V * d, sizeof *want), worst = 0, norm = 0;
     float *before = must_alloc(V * d, sizeof *before);
@@ -159,7 +159,7 @@ static void test_degenerate(void)
     flm_noise_basis *basis = NULL;
     flm_tensor E = embedding_new(V, d);
     double worst = 0;
-    must(flm_noise_create(be, V, d, &basis));
+    must(flm_noise_create(be, V, d, 0, NULL, &basis));
     for (int64_t v = 0; v < V; v++) ((float *)E.data)[v * d + 3] = ((float *)E.data)[v * d + 5];
     tap_ok(flm_noise_update(basis, comm, &E) == FLM_OK, "two equal columns: the ridge holds");
     for (int64_t i = 0; i < d * d; i++) {

@@ -39,7 +39,7 @@ static double step(flow_network *n, flm_objective *objective, int64_t max, const
     must(flm_noise_reduce(n->basis, comm));
     must(flm_noise_gradient(n->basis, &n->weights->w.E, 0, &n->weights->grad.E));
     for (int i = 0; i < n->weights->parameters; i++) {
-        must(flm_weights_get_grad(n->weights, i, gradients));
+        network_grad(n->weights, i, gradients);
         gradients += n->weights->parameter[i].count;
     }
     return total;

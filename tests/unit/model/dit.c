@@ -124,7 +124,7 @@ static void test_gradients(const flm_dit_dropout *dropout)
     memcpy(grad_input, dit->grad_x.data, (size_t)inputs * sizeof *input);
     for (int i = 0; i < weights->parameters; i++) {
         grad[i] = must_alloc(weights->parameter[i].count, sizeof **grad);
-        must(flm_weights_get_grad(weights, i, grad[i]));
+        network_grad(weights, i, grad[i]);
     }
     check_gradient(dit, weights, dropout, -1, input, grad_input, inputs, "input");
     for (int i = 1; i < weights->parameters; i++) /* the embedding, 0, is the flow room's */

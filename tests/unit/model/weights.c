@@ -1,4 +1,5 @@
 /* weights.c - the table of parameters, the buckets, and the initial values. SPDX-License-Identifier: Apache-2.0 */
+#include "io/io_schema.h"
 #include "tests/unit/network.h"
 
 #include <math.h>
@@ -51,14 +52,15 @@ static void test_table(const flm_weights *w)
 {
     tap_ok(w->parameters == EXPECTED, "%d parameters", (int)EXPECTED);
     for (int i = 0; i < EXPECTED; i++) {
-        const int at = flm_weights_find(w, expected[i].name), ndim = expected[i].columns ? 2 : 1;
+        const int at = flm_parameter_find(w->parameter, w->parameters, expected[i].name),
+                  ndim = expected[i].columns ? 2 : 1;
         const flm_parameter *p = &w->parameter[at < 0 ? 0 : at];
         tap_ok(at >= 0 && p->ndim == ndim && p->dim[0] == expected[i].rows &&
                    (ndim == 1 || p->dim[1] == expected[i].columns) &&
                    p->count == expected[i].rows * (ndim == 1 ? 1 : expected[i].columns),
                "%s", expected[i].name);
     }
-    tap_ok(flm_weights_find(w, "blocks.2.attn_out.weight") == -1, "no third block");
+    tap_ok(flm_parameter_find(w->parameter, w->parameters, "blocks.2.attn_out.weight") == -1, "no third block");
     tap_ok(strcmp(w->parameter[0].name, "vocab_embed.embedding") == 0, "the embedding is first");
 }
 
@@ -81,7 +83,7 @@ static void test_buckets(const flm_weights *w)
     }
     tap_ok(wrong == 0, "%d ranks, %s: parameters lie in their buckets, apart and aligned", w->size,
            flm_dtype_name(w->compute));
-    const flm_parameter *last = &w->parameter[flm_weights_find(w, "blocks.1.mlp.2.weight")];
+    const flm_parameter *last = &w->parameter[flm_parameter_find(w->parameter, w->parameters, "blocks.1.mlp.2.weight")];
     tap_ok(last->bucket == flm_bucket_block_matrices(1) &&
                (char *)w->w.block[1].W2.data - (char *)w->bucket[last->bucket].compute.data ==
                    last->offset * (int64_t)flm_dtype_size(w->compute) &&
@@ -91,7 +93,7 @@ static void test_buckets(const flm_weights *w)
 
 static void test_set(flm_weights *w)
 {
-    const int i = flm_weights_find(w, "blocks.0.attn_out.weight");
+    const int i = flm_parameter_find(w->parameter, w->parameters, "blocks.0.attn_out.weight");
     float *values = network_values(w, i), worst = 0;
     must(flm_weights_set(w, i, values));
     for (int64_t k = 0; k < d * d; k++) {
@@ -104,10 +106,10 @@ static void test_set(flm_weights *w)
     }
     tap_ok(worst == 0, "a parameter set, as %s", flm_dtype_name(w->compute));
     memset(w->grad.block[0].Wo.data, 1, (size_t)(d * d) * sizeof *values);
-    must(flm_weights_get_grad(w, i, values));
+    network_grad(w, i, values);
     tap_ok(memcmp(values, w->grad.block[0].Wo.data, (size_t)(d * d) * sizeof *values) == 0, "its gradient read");
     must(flm_weights_zero_grad(w));
-    must(flm_weights_get_grad(w, i, values));
+    network_grad(w, i, values);
     for (int64_t k = 0; k < d * d; k++) worst = fmaxf(worst, fabsf(values[k]));
     tap_ok(worst == 0, "and zeroed");
     free(values);
@@ -167,6 +169,47 @@ static void test_kinds(const flm_weights *flm)
     flm_err_clear();
 }
 
+/* A size as schemas write it: a number, a letter, or "4*d". */
+static int64_t size_of(const char *text)
+{
+    char *end;
+    const int64_t number = *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : 1;
+    const char *letter = *text >= '0' && *text <= '9' ? end : text;
+    if (*letter == '*') letter++;
+    return number * (*letter == 'V' ? V : *letter == 'd' ? d : *letter == 'c' ? c : 1);
+}
+
+/* The lines of checkpoint.schema about weights: each names a parameter with its shape, and those of the loss weighting,
+ * which belongs to no known shape there, are the only ones without a line. */
+static void test_schema(void)
+{
+    const flm_model_shape full = {
+        .L = 7, .V = V, .d = d, .H = H, .c = c, .N = 1, .F = 256, .mlp_ratio = 4, .network = FLM_NETWORK_RESIDUAL};
+    flm_parameter *table = NULL;
+    int count = 0, found = 0, wrong = 0, without = 0;
+    must(flm_parameter_make_table(&full, &table, &count));
+    for (const char *line = strstr(flm_schema_text("checkpoint"), "\ndataset /weights/"); line != NULL;
+         line = strstr(line + 1, "\ndataset /weights/")) {
+        char pattern[64], name[64], sizes[2][8] = {"", ""}, *n;
+        if (sscanf(line, "\ndataset /weights/%63s f32 [%7[^],], %7[^]]", pattern, sizes[0], sizes[1]) < 2) abort();
+        if (strcmp(pattern, "*") == 0) continue;
+        strcpy(name, pattern);
+        if ((n = strstr(name, "<n>")) != NULL) sprintf(n, "0%s", strstr(pattern, "<n>") + 3);
+        const int at = flm_parameter_find(table, count, name);
+        found++;
+        if (at < 0) {
+            wrong++;
+            continue;
+        }
+        wrong += table[at].dim[0] != size_of(sizes[0]) || (table[at].ndim == 2) != (sizes[1][0] != '\0') ||
+                 (table[at].ndim == 2 && table[at].dim[1] != size_of(sizes[1]));
+    }
+    for (int i = 0; i < count; i++) without += strncmp(table[i].name, "learnable_loss_weighting.", 25) == 0;
+    tap_ok(found == 24 && wrong == 0 && found + without == count,
+           "checkpoint.schema: %d of %d parameters, %d wrong, %d without a line", found, count, wrong, without);
+    free(table);
+}
+
 static double bound_of(const char *name)
 {
     if (strstr(name, "norm") != NULL || strstr(name, "adaLN") != NULL || strstr(name, "output_layer") != NULL) return 0;
@@ -203,8 +246,10 @@ static void test_initial(const flm_weights *w)
         tap_ok(ok, "initial values of %s, whole and in parts", p->name);
     }
     float other[d * d];
-    flm_parameter_initial(&w->parameter[flm_weights_find(w, "blocks.0.attn_out.weight")], 6, 9, 0, d * d, values);
-    flm_parameter_initial(&w->parameter[flm_weights_find(w, "blocks.1.attn_out.weight")], 7, 9, 0, d * d, other);
+    flm_parameter_initial(&w->parameter[flm_parameter_find(w->parameter, w->parameters, "blocks.0.attn_out.weight")], 6,
+                          9, 0, d * d, values);
+    flm_parameter_initial(&w->parameter[flm_parameter_find(w->parameter, w->parameters, "blocks.1.attn_out.weight")], 7,
+                          9, 0, d * d, other);
     tap_ok(memcmp(values, other, sizeof other) != 0, "another parameter, other values");
 }
 
@@ -222,6 +267,7 @@ int main(void)
         if (k == 0) test_kinds(w);
         flm_weights_destroy(&w);
     }
+    test_schema();
     must(flm_weights_create(be, &shape, FLM_DTYPE_F32, 2, false, &w));
     tap_ok(w->grad.E.data == NULL && w->grad.block[1].W1.data == NULL && w->w.E.data != NULL, "without gradients");
     flm_weights_destroy(&w);
