@@ -1,8 +1,8 @@
-/* checkpoint.c - checkpoints written by several ranks: the same bytes as from one, read by any; a rank that cannot
- * write leaves everything as it was. SPDX-License-Identifier: Apache-2.0 */
+/* checkpoint.c - checkpoints written by several ranks have the same bytes as those of one and are read by any number;
+ * if a rank cannot write, the existing checkpoints stay. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_log.h"
 #include "tests/io_fixture.h"
-#include "tests/ranks/far.h"
+#include "tests/ranks/mock_device.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -36,7 +36,7 @@ static bool latest_is(const char *name)
     return readlink(at(folder, "latest"), target, sizeof target - 1) > 0 && strcmp(target, name) == 0;
 }
 
-/* Every rank resumes by itself in the group; the step, or -1 and the status in *rc. */
+/* Resume the group from the folder; returns the step, or -1 with the status in *rc. */
 static int64_t resumed(flm_comm *group, flm_status *rc)
 {
     flm_checkpoint *c = NULL;
@@ -71,37 +71,38 @@ static void test_bytes(void)
 }
 
 /* The same file again, from slices on a device. */
-static void test_far(void)
+static void test_device(void)
 {
     flm_checkpoint_dataset datasets[FIXTURE_DATASETS];
     flm_checkpoint_slice slices[256];
     const flm_checkpoint_info info = fixture_info(5);
-    flm_backend *far = far_open();
+    flm_backend *device = mock_open();
     const int count = fixture_datasets(datasets, true), n = fixture_slices(datasets, count, rank, size, 5, slices);
     flm_status rc;
     char first[128], second[128];
 
     for (int i = 0; i < n; i++) {
         const size_t bytes = (size_t)slices[i].count * sizeof(float);
-        void *there = NULL;
-        slices[i].be = far;
-        if (far->memory->alloc(far, bytes, &there) != FLM_OK ||
-            far->memory->to_device(far, there, slices[i].data, bytes) != FLM_OK || far->stream->sync(far) != FLM_OK)
+        void *copy = NULL;
+        slices[i].be = device;
+        if (device->memory->alloc(device, bytes, &copy) != FLM_OK ||
+            device->memory->to_device(device, copy, slices[i].data, bytes) != FLM_OK ||
+            device->stream->sync(device) != FLM_OK)
             abort();
         free(slices[i].data);
-        slices[i].data = there;
+        slices[i].data = copy;
     }
     rc = flm_checkpoint_write(comm, folder, &info, fixture_settings, 3, datasets, count, slices, n, 0);
     fixture_ok(comm, rc == FLM_OK, "written from a device's memory");
     snprintf(first, sizeof first, "%s/step-00000005.h5", folder);
     snprintf(second, sizeof second, "%s/step-00000005.h5", alone);
     fixture_ok(comm, files_equal(first, second), "the same bytes");
-    for (int i = 0; i < n; i++) far->memory->release(far, slices[i].data);
-    fixture_ok(comm, far_close(), "all memory given back");
+    for (int i = 0; i < n; i++) device->memory->release(device, slices[i].data);
+    fixture_ok(comm, mock_close(), "all memory is released");
 }
 
-/* A limit on the size of files that rank `victim` writes, while all write a checkpoint. */
-static void test_no_room(int victim, rlim_t max)
+/* All ranks write a checkpoint while rank `victim` has a limit on the size of its files. */
+static void test_disk_full(int victim, rlim_t max)
 {
     const int files = fixture_files(folder);
     struct rlimit limit, all;
@@ -115,15 +116,15 @@ static void test_no_room(int victim, rlim_t max)
     rc = fixture_write(comm, folder, 6, true, 0);
     if (rank == victim) setrlimit(RLIMIT_FSIZE, &all);
     if (rank == 0) printf("# rank %d may write %lld bytes\n", victim, (long long)max);
-    fixture_ok(comm, rc == FLM_E_IO, "no room on one rank is an error on all");
+    fixture_ok(comm, rc == FLM_E_IO, "a full disk on one rank is an error on all");
     fixture_ok(comm,
                rank == victim ? flm_err_remote() == -1 && strstr(flm_err_message(), strerror(EFBIG)) != NULL &&
                                     strstr(flm_err_message(), folder) != NULL
                               : flm_err_remote() == victim,
-               "the rank that failed speaks, with file and reason");
+               "the failing rank reports it, with file and reason");
     if (flm_comm_barrier(comm) != FLM_OK) return;
-    fixture_ok(comm, fixture_files(folder) == files && latest_is("step-00000005.h5"), "nothing is left of it");
-    fixture_ok(comm, resumed(comm, &rc) == 5, "the checkpoint before it is whole");
+    fixture_ok(comm, fixture_files(folder) == files && latest_is("step-00000005.h5"), "no part of the file is left");
+    fixture_ok(comm, resumed(comm, &rc) == 5, "the previous checkpoint is valid");
 }
 
 static void test_hole(void)
@@ -143,26 +144,26 @@ static void test_hole(void)
     fixture_ok(comm, latest_is("step-00000005.h5"), "latest is as it was");
 }
 
-/* Blocks are shared out: whichever rank finds the damage, all fall back. */
+/* The ranks share the blocks to verify: whichever finds the damage, all fall back. */
 static void test_damage(void)
 {
     flm_status rc = FLM_OK;
     struct stat st;
 
     for (int block = 0; block < 5; block++) {
-        int64_t place;
+        int64_t offset;
         bool ok = fixture_write(comm, folder, 8, true, 0) == FLM_OK;
         ok = ok && stat(at(folder, "step-00000008.h5"), &st) == 0;
-        place = st.st_size - 1 - block * ((int64_t)4 << 20);
+        offset = st.st_size - 1 - block * ((int64_t)4 << 20);
         if (flm_comm_barrier(comm) != FLM_OK) return;
-        if (rank == 0) ok = ok && fixture_flip(at(folder, "step-00000008.h5"), place, block);
+        if (rank == 0) ok = ok && fixture_flip(at(folder, "step-00000008.h5"), offset, block);
         if (flm_comm_barrier(comm) != FLM_OK) return;
-        fixture_ok(comm, ok && resumed(comm, &rc) == 5, "a changed bit: all go back to the one before");
+        fixture_ok(comm, ok && resumed(comm, &rc) == 5, "a changed bit: all ranks resume from the previous checkpoint");
     }
     if (rank == 0 && truncate(at(folder, "step-00000005.h5"), 5000) != 0) rc = FLM_E_IO;
     if (flm_comm_barrier(comm) != FLM_OK) return;
     fixture_ok(comm, resumed(comm, &rc) == -1 && rc == FLM_E_FORMAT && flm_err_remote() == (rank > 0 ? 0 : -1),
-               "none is whole: an error on all, rank 0 says it");
+               "no valid checkpoint: an error on all, reported by rank 0");
 }
 
 int main(int argc, char **argv)
@@ -176,13 +177,13 @@ int main(int argc, char **argv)
     fixture_folder(comm, folder);
     fixture_folder(comm, alone);
     test_bytes();
-    test_far();
-    test_no_room(0, 1 << 20);
-    test_no_room(size - 1, 1 << 20);
-    test_no_room(size - 1, 12 << 20);
+    test_device();
+    test_disk_full(0, 1 << 20);
+    test_disk_full(size - 1, 1 << 20);
+    test_disk_full(size - 1, 12 << 20);
     test_hole();
     test_damage();
-    fixture_ok(comm, rank > 0 || (fixture_remove(folder) && fixture_remove(alone)), "the test's folders are gone");
+    fixture_ok(comm, rank > 0 || (fixture_remove(folder) && fixture_remove(alone)), "the test's folders are removed");
     flm_comm_destroy(&self);
     flm_comm_destroy(&comm);
     MPI_Finalize();

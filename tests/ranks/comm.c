@@ -1,16 +1,16 @@
-/* comm.c - the collectives on two and on four ranks. Sums of small integers are exact in any order; where the order
- * matters, the bits are compared. SPDX-License-Identifier: Apache-2.0 */
+/* comm.c - the collectives on two and on four ranks. Sums of small integers are exact in any order; tests of the order
+ * compare bits. SPDX-License-Identifier: Apache-2.0 */
 #include "comm/comm.h"
-#include "tests/ranks/far.h"
+#include "tests/ranks/mock_device.h"
 #include "tests/ranks/ranks.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { AT_ONCE = 5, REPEATS = 100, MAX_RANKS = 8 };
-enum { PIECES = 3000001 }; /* beyond all pieces and windows of the transport, and the staging of a device */
+enum { MANY_CHUNKS = 3000001 }; /* more than the window of the transport and the staging buffers hold */
 
-static const int64_t sizes[] = {0, 1, 2, 7, 65, 4096, 100003, PIECES};
+static const int64_t sizes[] = {0, 1, 2, 7, 65, 4096, 100003, MANY_CHUNKS};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
 static flm_comm *comm;
@@ -24,7 +24,7 @@ static flm_status sync_nothing(flm_backend *unused)
 
 static const flm_stream stream = {.sync = sync_nothing};
 static flm_backend host = {.name = "host", .stream = &stream, .host_memory = true};
-static flm_backend *be = &host; /* what the collectives below are on */
+static flm_backend *be = &host; /* of the collectives below */
 
 static void *memory(int64_t bytes)
 {
@@ -33,26 +33,26 @@ static void *memory(int64_t bytes)
     return p;
 }
 
-/* An array on be: in host memory the array itself; far from it a copy, and the array forgets what it held. */
+/* An array on be: x itself in host memory; on a device a copy, and x is overwritten. */
 static void *put(void *x, int64_t bytes)
 {
-    void *there = x;
+    void *array = x;
     if (be->host_memory) return x;
-    if (be->memory->alloc(be, (size_t)bytes, &there) != FLM_OK ||
-        be->memory->to_device(be, there, x, (size_t)bytes) != FLM_OK || be->stream->sync(be) != FLM_OK)
+    if (be->memory->alloc(be, (size_t)bytes, &array) != FLM_OK ||
+        be->memory->to_device(be, array, x, (size_t)bytes) != FLM_OK || be->stream->sync(be) != FLM_OK)
         abort();
     memset(x, 0xEE, (size_t)bytes);
-    return there;
+    return array;
 }
 
-static void get(void *x, void *there, int64_t bytes)
+static void get(void *x, void *array, int64_t bytes)
 {
     if (be->host_memory) return;
-    if (be->memory->to_host(be, x, there, (size_t)bytes) != FLM_OK || be->stream->sync(be) != FLM_OK) abort();
-    be->memory->release(be, there);
+    if (be->memory->to_host(be, x, array, (size_t)bytes) != FLM_OK || be->stream->sync(be) != FLM_OK) abort();
+    be->memory->release(be, array);
 }
 
-/* What rank r holds at element i in round k: integers, so that sums are exact. */
+/* Element i of rank r in round k: integers, so that sums are exact. */
 static float value(int r, int64_t i, int k) { return (float)((i * 7 + r * 13 + k) % 101 - 50); }
 
 static float total(int64_t i, int k)
@@ -80,10 +80,10 @@ static bool sum_one(float *x, int64_t count, int k)
     fill(x, 0, count, k);
     x[count] = 12345;
     const int64_t bytes = (count + 1) * (int64_t)sizeof *x;
-    float *there = put(x, bytes);
-    bool right = flm_comm_sum_f32_begin(comm, be, there, count, &request) == FLM_OK &&
+    float *array = put(x, bytes);
+    bool right = flm_comm_sum_f32_begin(comm, be, array, count, &request) == FLM_OK &&
                  flm_comm_wait(comm, &request) == FLM_OK && request == NULL;
-    get(x, there, bytes);
+    get(x, array, bytes);
     return right && is_total(x, 0, count, k) && x[count] == 12345;
 }
 
@@ -93,15 +93,15 @@ static bool scatter_one(float *x, int64_t slice, int k)
     fill(x, 0, size * slice, k);
     x[size * slice] = 12345;
     const int64_t bytes = (size * slice + 1) * (int64_t)sizeof *x;
-    float *there = put(x, bytes);
-    bool right = flm_comm_reduce_scatter_begin(comm, be, there, slice, &request) == FLM_OK &&
+    float *array = put(x, bytes);
+    bool right = flm_comm_reduce_scatter_begin(comm, be, array, slice, &request) == FLM_OK &&
                  flm_comm_wait(comm, &request) == FLM_OK;
-    get(x, there, bytes);
+    get(x, array, bytes);
     return right && is_total(x + rank * slice, rank * slice, slice, k) && x[size * slice] == 12345;
 }
 
-/* Element i of a gathered array, as its owner writes it. */
-static unsigned mark(int64_t i, int k) { return (unsigned)(i * 31 + k) % 60013u; }
+/* Element i of a gathered array in round k. */
+static unsigned gathered(int64_t i, int k) { return (unsigned)(i * 31 + k) % 60013u; }
 
 static bool gather_one(flm_dtype dtype, void *x, int64_t slice, int k)
 {
@@ -111,23 +111,23 @@ static bool gather_one(flm_dtype dtype, void *x, int64_t slice, int k)
     memset(x, 0xFF, (size_t)(size * slice) * element);
     for (int64_t i = rank * slice; i < (rank + 1) * slice; i++)
         if (dtype == FLM_DTYPE_BF16)
-            ((uint16_t *)x)[i] = (uint16_t)mark(i, k);
+            ((uint16_t *)x)[i] = (uint16_t)gathered(i, k);
         else
-            ((float *)x)[i] = (float)mark(i, k);
+            ((float *)x)[i] = (float)gathered(i, k);
     const int64_t bytes = size * slice * (int64_t)element;
-    void *there = put(x, bytes);
-    if (flm_comm_all_gather_begin(comm, be, there, dtype, slice, &request) != FLM_OK) return false;
+    void *array = put(x, bytes);
+    if (flm_comm_all_gather_begin(comm, be, array, dtype, slice, &request) != FLM_OK) return false;
     if (flm_comm_wait(comm, &request) != FLM_OK) return false;
-    get(x, there, bytes);
+    get(x, array, bytes);
     for (int64_t i = 0; i < size * slice; i++)
-        right = right &&
-                (dtype == FLM_DTYPE_BF16 ? ((uint16_t *)x)[i] == mark(i, k) : ((float *)x)[i] == (float)mark(i, k));
+        right = right && (dtype == FLM_DTYPE_BF16 ? ((uint16_t *)x)[i] == gathered(i, k)
+                                                  : ((float *)x)[i] == (float)gathered(i, k));
     return right;
 }
 
 static void test_sizes(void)
 {
-    float *x = memory((int64_t)sizeof(float) * (size * (int64_t)PIECES + 1));
+    float *x = memory((int64_t)sizeof(float) * (size * (int64_t)MANY_CHUNKS + 1));
     for (int i = 0; i < SIZES; i++) {
         ranks_ok(sum_one(x, sizes[i], i), "sum of %lld f32", (long long)sizes[i]);
         ranks_ok(scatter_one(x, sizes[i], i), "reduce-scatter, slices of %lld", (long long)sizes[i]);
@@ -137,25 +137,25 @@ static void test_sizes(void)
     free(x);
 }
 
-/* Waiting is counted: in the wait where memory is the host's, in the begin where it is staged. */
+/* Waiting counts in the wait for host memory, and in the begin for staged memory. */
 static void test_seconds(void)
 {
     float x[8] = {0};
     flm_comm_request *request = NULL;
-    float *there = put(x, sizeof x);
+    float *array = put(x, sizeof x);
     const double before = flm_comm_seconds_waited(comm);
-    bool right = flm_comm_sum_f32_begin(comm, be, there, 8, &request) == FLM_OK;
+    bool right = flm_comm_sum_f32_begin(comm, be, array, 8, &request) == FLM_OK;
     const double begun = flm_comm_seconds_waited(comm);
     right = right && flm_comm_wait(comm, &request) == FLM_OK;
-    get(x, there, sizeof x);
+    get(x, array, sizeof x);
     const double after = flm_comm_seconds_waited(comm);
     ranks_ok(right && (be->host_memory ? begun == before && after > begun : begun > before),
              "seconds waited: %g, %g, %g", before, begun, after);
     right = flm_comm_barrier(comm) == FLM_OK;
-    ranks_ok(right && flm_comm_seconds_waited(comm) > after, "a barrier counts, too");
+    ranks_ok(right && flm_comm_seconds_waited(comm) > after, "a barrier counts as well");
 }
 
-/* Several under way, waited for in another order on every rank, with host collectives in between. */
+/* Several in progress, with another order of waits on every rank and collectives on host memory between them. */
 static bool many_one(float *const *x, int k)
 {
     static const int64_t slice[AT_ONCE] = {7, 70001, 1, 300007, 1000};
@@ -184,16 +184,16 @@ static void test_many(void)
     bool right = true;
     for (int i = 0; i < AT_ONCE; i++) x[i] = memory((int64_t)sizeof(float) * size * 300007);
     for (int k = 0; k < 10; k++) right = many_one(x, k) && right;
-    ranks_ok(right, "%d at once, waited for in any order", AT_ONCE);
+    ranks_ok(right, "%d in progress, waited for in any order", AT_ONCE);
     right = true;
     for (int k = 0; k < REPEATS; k++)
         right = sum_one(x[0], 1 + k * 37 % 1000, k) && scatter_one(x[1], k % 9, k) &&
                 gather_one(FLM_DTYPE_BF16, x[2], k % 130, k) && right;
-    ranks_ok(right, "%d of each, one after another", REPEATS);
+    ranks_ok(right, "%d of each in sequence", REPEATS);
     for (int i = 0; i < AT_ONCE; i++) free(x[i]);
 }
 
-/* More begins than tags, so that they are used again; and as many at once as there may be. */
+/* More begins than tags, so that tags are reused; and the maximum number in progress. */
 static void test_limits(void)
 {
     flm_comm_request *request[FLM_COMM_REQUESTS] = {NULL}, *refused = NULL;
@@ -211,28 +211,28 @@ static void test_limits(void)
         for (int i = 0; i < FLM_COMM_REQUESTS; i++)
             right = right && flm_comm_wait(comm, &request[i]) == FLM_OK && x[i][rank] == total(i + rank, round);
     }
-    ranks_ok(right, "%d at once and no more, and more begins than tags", FLM_COMM_REQUESTS);
+    ranks_ok(right, "at most %d in progress, and more begins than tags", FLM_COMM_REQUESTS);
 }
 
-/* Values whose sum depends on the order: uneven ones of many sizes, now and then huge, denormal or opposite ones. */
-static double ugly(int r, int64_t i)
+/* Values whose sum depends on the order: of many magnitudes, some of them huge, denormal or of opposite sign. */
+static double uneven(int r, int64_t i)
 {
     static const double some[] = {1e300, -1e300, 1.0, 0x1p-52, 3.1e-310, -1e16, 1e16, 0.1};
     if (i % 16 == 5) return some[(i / 16 * 3 + r * 5) % 8];
     return sin((double)i * 12.9898 + r * 78.233) * ldexp(1, (int)((i * 7 + r * 3) % 6));
 }
 
-static float ugly_f32(int r, int64_t i) { return (float)fmod(ugly(r, i), 1e30); }
+static float uneven_f32(int r, int64_t i) { return (float)fmod(uneven(r, i), 1e30); }
 
 static bool sum_f64_one(int64_t count)
 {
     double *x = memory((int64_t)sizeof *x * count), *other = memory((int64_t)sizeof *x * count);
     bool right;
-    for (int64_t i = 0; i < count; i++) x[i] = ugly(rank, i);
+    for (int64_t i = 0; i < count; i++) x[i] = uneven(rank, i);
     right = flm_comm_sum_f64(comm, x, count) == FLM_OK;
     for (int64_t i = 0; i < count; i++) {
-        double want = ugly(0, i);
-        for (int r = 1; r < size; r++) want += ugly(r, i);
+        double want = uneven(0, i);
+        for (int r = 1; r < size; r++) want += uneven(r, i);
         right = right && x[i] == want && signbit(x[i]) == signbit(want);
     }
     memcpy(other, x, sizeof *x * (size_t)count);
@@ -243,20 +243,20 @@ static bool sum_f64_one(int64_t count)
     return right;
 }
 
-/* The order of a sum of f32 is that of the ranks, whoever owns the element. */
+/* f32 sums are in the order of the ranks, whichever rank owns the element. */
 static bool order_one(int64_t count)
 {
     float *x = memory((int64_t)sizeof *x * count);
     flm_comm_request *request = NULL;
     bool right = true;
-    for (int64_t i = 0; i < count; i++) x[i] = ugly_f32(rank, i);
-    float *there = put(x, count * (int64_t)sizeof *x);
-    if (flm_comm_sum_f32_begin(comm, be, there, count, &request) != FLM_OK) return false;
+    for (int64_t i = 0; i < count; i++) x[i] = uneven_f32(rank, i);
+    float *array = put(x, count * (int64_t)sizeof *x);
+    if (flm_comm_sum_f32_begin(comm, be, array, count, &request) != FLM_OK) return false;
     if (flm_comm_wait(comm, &request) != FLM_OK) return false;
-    get(x, there, count * (int64_t)sizeof *x);
+    get(x, array, count * (int64_t)sizeof *x);
     for (int64_t i = 0; i < count; i++) {
-        float want = ugly_f32(0, i);
-        for (int r = 1; r < size; r++) want += ugly_f32(r, i);
+        float want = uneven_f32(0, i);
+        for (int r = 1; r < size; r++) want += uneven_f32(r, i);
         right = right && x[i] == want && signbit(x[i]) == signbit(want);
     }
     free(x);
@@ -277,12 +277,12 @@ static flm_status fail_here(void) { return flm_err_raise(FLM_E_IO, __FILE__, __L
 static void test_agree(void)
 {
     flm_err_clear();
-    ranks_ok(flm_comm_agree(comm, FLM_OK) == FLM_OK && flm_err_remote() == -1, "all well");
+    ranks_ok(flm_comm_agree(comm, FLM_OK) == FLM_OK && flm_err_remote() == -1, "no failure");
     for (int r = 0; r < size; r++) {
         flm_status rc;
         flm_err_clear();
         rc = flm_comm_agree(comm, rank == r ? fail_here() : FLM_OK);
-        ranks_ok(rc == FLM_E_IO && flm_err_remote() == (rank == r ? -1 : r), "rank %d fails and will speak", r);
+        ranks_ok(rc == FLM_E_IO && flm_err_remote() == (rank == r ? -1 : r), "rank %d fails and reports it", r);
         rc = flm_comm_agree(comm, rc);
         ranks_ok(rc == FLM_E_IO && flm_err_remote() == (rank == r ? -1 : r), "agreed again: still rank %d", r);
     }
@@ -290,7 +290,8 @@ static void test_agree(void)
     flm_status own = rank == 0 ? FLM_OK : rank == 1 ? FLM_E_FORMAT : FLM_E_NOMEM;
     if (own != FLM_OK) flm_err_raise(own, __FILE__, __LINE__, "rank %d", rank);
     own = flm_comm_agree(comm, own);
-    ranks_ok(own == FLM_E_FORMAT && flm_err_remote() == (rank == 1 ? -1 : 1), "the lowest of several speaks");
+    ranks_ok(own == FLM_E_FORMAT && flm_err_remote() == (rank == 1 ? -1 : 1),
+             "the lowest of several failing ranks reports");
     flm_err_clear();
 }
 
@@ -320,48 +321,47 @@ static void test_host(void)
     free(all);
 }
 
-/* Device memory that the host cannot read. What is asked of it is done at the next sync and no earlier, so that one
- * that is missing shows. Nothing may be left when it ends. */
-static void test_far(void)
+/* Device memory that the host cannot read (mock_device.h). */
+static void test_device(void)
 {
     flm_comm_request *request = NULL;
     float x[8] = {0};
-    flm_backend *far = far_open(), *mixed = rank == 0 ? far : &host;
+    flm_backend *device = mock_open(), *mixed = rank == 0 ? device : &host;
     flm_status rc = flm_comm_attach(comm, mixed);
     ranks_ok(rc == FLM_E_MISMATCH, "devices of different kinds: %s", flm_err_message());
     flm_err_clear();
-    rc = flm_comm_attach(comm, far);
-    if (!ranks_ok(rc == FLM_OK && strstr(flm_comm_describe(comm), "pinned") != NULL, "a far device attached: %s",
+    rc = flm_comm_attach(comm, device);
+    if (!ranks_ok(rc == FLM_OK && strstr(flm_comm_describe(comm), "pinned") != NULL, "a device is attached: %s",
                   flm_comm_describe(comm)))
         return;
-    ranks_ok(flm_comm_attach(comm, far) == FLM_E_ARG, "one device at a time: %s", flm_err_message());
+    ranks_ok(flm_comm_attach(comm, device) == FLM_E_ARG, "one device at a time: %s", flm_err_message());
     flm_err_clear();
-    be = far;
+    be = device;
     test_sizes();
     test_seconds();
-    ranks_ok(order_one(10007), "sum of f32 in rank order, far");
+    ranks_ok(order_one(10007), "sum of f32 on the device in rank order");
     bool right = true;
     for (int k = 0; k < REPEATS; k++) {
         int64_t max = rank;
         right = sum_one(x, k % 8, k) && flm_comm_max_i64(comm, &max, 1) == FLM_OK && max == size - 1 && right;
     }
-    ranks_ok(right, "between collectives of the host");
+    ranks_ok(right, "between collectives on host memory");
     be = &host;
-    ranks_ok(scatter_one(x, 1, 3), "host memory beside it");
+    ranks_ok(scatter_one(x, 1, 3), "host memory, with the device attached");
     flm_comm_detach(comm);
-    ranks_ok(flm_comm_reduce_scatter_begin(comm, far, x, 1, &request) == FLM_E_UNSUPPORTED, "detached");
+    ranks_ok(flm_comm_reduce_scatter_begin(comm, device, x, 1, &request) == FLM_E_UNSUPPORTED, "detached");
     flm_err_clear();
-    ranks_ok(far_close(), "all memory given back");
+    ranks_ok(mock_close(), "all memory is released");
 }
 
 static void test_refusals(void)
 {
     float x[8] = {0};
     flm_comm_request *request = NULL;
-    flm_backend device = {.name = "far", .stream = &stream, .host_memory = false};
+    flm_backend device = {.name = "unattached", .stream = &stream, .host_memory = false};
     ranks_ok(flm_comm_reduce_scatter_begin(comm, &device, x, 1, &request) == FLM_E_UNSUPPORTED && request == NULL &&
-                 strstr(flm_err_message(), "far") != NULL,
-             "memory that MPI cannot reach");
+                 strstr(flm_err_message(), "unattached") != NULL,
+             "device memory without a device attached");
     ranks_ok(flm_comm_all_gather_begin(comm, &host, x, FLM_DTYPE_F32, INT64_MAX / 2, &request) == FLM_E_ARG,
              "a slice beyond all memory");
     ranks_ok(flm_comm_sum_f32_begin(comm, &host, x, -1, &request) == FLM_E_ARG, "a negative count");
@@ -385,7 +385,7 @@ int main(int argc, char **argv)
     test_limits();
     test_order();
     test_agree();
-    test_far();
+    test_device();
     test_refusals();
     flm_comm_destroy(&comm);
     ranks_ok(comm == NULL, "destroyed");

@@ -1,4 +1,4 @@
-/* distill.c - steps of all three objectives on several ranks are those of one, but for rounding.
+/* distill.c - steps of all three objectives on several ranks equal those on one rank up to rounding.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/ranks/ranks.h"
 #include "tests/unit/network.h"
@@ -46,8 +46,8 @@ static void train(flm_comm *comm, const flm_kind *kind, int64_t V, int64_t micro
     flm_trainer_destroy(&trainer);
 }
 
-/* Adam turns a gradient of nothing but rounding into a whole step, so that later losses differ by more than the first,
- * which are sums of 21 rows in another order. */
+/* The first losses are sums of 21 rows in another order. Later ones differ more, because Adam turns a gradient that is
+ * only rounding into a full step. */
 static void test_kind(const flm_kind *kind, int64_t V)
 {
     const flm_model_shape of_teacher = shape_of(V, FLM_NETWORK_ONE_TIME), of_map = shape_of(V, FLM_NETWORK_RESIDUAL);

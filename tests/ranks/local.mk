@@ -1,5 +1,5 @@
 # Tests on several ranks: the same source under a name for each number of ranks.
-EXTRA_DIST += %D%/ranks.h %D%/far.h
+EXTRA_DIST += %D%/ranks.h %D%/mock_device.h
 
 # comm
 check_PROGRAMS += %D%/comm_n2.mp2 %D%/comm_n4.mp4

@@ -1,6 +1,6 @@
-/* optimizer.c - the divided optimiser on two and on four ranks, against AdamW in double on the whole parameters, and
- * against itself on one rank. Each rank's share of a gradient is a small integer times a power of two, so the sum over
- * ranks is exact and the same for any number of them. SPDX-License-Identifier: Apache-2.0 */
+/* optimizer.c - the sharded optimiser on two and on four ranks, compared with AdamW in double on complete parameters
+ * and with the optimiser on one rank. Each rank's share of a gradient is a small integer times a power of two, so that
+ * the sum over ranks is exact and the same for any number of ranks. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/ranks/ranks.h"
 #include "train/train_optimizer.h"
 
@@ -16,7 +16,7 @@ static const double LR = 0.01;
 static flm_backend *be;
 static flm_comm *world, *alone;
 
-/* A training's state on the ranks of one group. */
+/* The state of a training on one group of ranks. */
 typedef struct training {
     flm_comm *comm;
     flm_weights *weights;
@@ -24,7 +24,7 @@ typedef struct training {
     flm_noise_basis *basis;
 } training;
 
-/* The same on the whole parameters, in double; element `offset` of bucket b is at start[b] + offset. */
+/* The reference, in double, complete on every rank; element `offset` of bucket b is at start[b] + offset. */
 typedef struct reference {
     double *w, *m, *v, *ema;
     float *grad;
@@ -72,12 +72,12 @@ static int noise(int64_t a, int64_t b, int64_t c) /* an integer in -100..100 tha
     return (int)((x >> 33) % 201) - 100;
 }
 
-/* Odd updates have gradients too small to be clipped. */
+/* Gradients of odd updates are too small to be clipped. */
 static double gradient_scale(int k) { return k % 2 ? 0x1p-20 : 0x1p-8; }
 
 static float gradient(int i, int64_t j, int k) { return (float)(noise(i, j, k) * gradient_scale(k)); }
 
-/* Rank r's share of it: ranks above 0 have anything, rank 0 what is left. */
+/* This rank's share of it: pseudo-random on ranks above 0, the remainder on rank 0. */
 static float gradient_share(const flm_comm *comm, int i, int64_t j, int k)
 {
     const int rank = flm_comm_rank(comm), size = flm_comm_size(comm);
@@ -86,7 +86,7 @@ static float gradient_share(const flm_comm *comm, int i, int64_t j, int k)
     return (float)(share * gradient_scale(k));
 }
 
-/* Gradients of update k into the buckets; every bucket reported, the last layers first. */
+/* Write the gradients of update k into the buckets and call the hook for each, the last layers first. */
 static void backward(training *t, int k)
 {
     const flm_dit_hook hook = flm_optimizer_hook(t->o);
@@ -99,7 +99,7 @@ static void backward(training *t, int k)
     for (int b = t->weights->buckets - 1; b >= 0; b--) must(hook.ready(hook.context, b));
 }
 
-/* This rank's samples of the noise's part: integers again, so that M is exact. */
+/* The noise part of this rank's samples: integers again, so that M is exact. */
 static void backward_noise(training *t, int k)
 {
     const int64_t own = SAMPLES / flm_comm_size(t->comm), L = 4, K = t->basis->K, d = t->basis->d;
@@ -190,7 +190,7 @@ static double compute_at(const flm_bucket *bucket, int64_t j)
                                            : ((const float *)bucket->compute.data)[j];
 }
 
-/* The same of the whole compute copy, where bf16 may be off by half its unit more. */
+/* The same for the complete compute weights; bf16 may differ by its rounding, half a unit, in addition. */
 static double off_compute(const training *t, const reference *r, bool ema)
 {
     double worst = 0;
@@ -206,7 +206,7 @@ static double off_compute(const training *t, const reference *r, bool ema)
     return worst;
 }
 
-/* Everything this rank holds, as bytes; released by the caller. */
+/* A copy of all weights and state of this rank, released by the caller. */
 static unsigned char *snapshot(const training *t, size_t *bytes)
 {
     unsigned char *copy = NULL;
@@ -235,7 +235,7 @@ static bool unchanged(const training *t, const unsigned char *before)
     return same;
 }
 
-/* Every rank computes with the same bits. */
+/* Whether the compute weights have the same bits on every rank. */
 static bool same_everywhere(const training *t)
 {
     bool same = true;
@@ -256,13 +256,13 @@ static void test_ema(training *t, const reference *r, double tolerance)
     unsigned char *before = snapshot(t, &bytes);
     must(flm_optimizer_swap_ema(t->o, true));
     const double off = off_compute(t, r, true);
-    ranks_ok(off <= tolerance && !unchanged(t, before) && same_everywhere(t), "the EMA is shown: off by %.2g", off);
+    ranks_ok(off <= tolerance && !unchanged(t, before) && same_everywhere(t), "the EMA swapped in: off by %.2g", off);
     must(flm_optimizer_swap_ema(t->o, false));
-    ranks_ok(unchanged(t, before), "and hidden again, every bit as before");
+    ranks_ok(unchanged(t, before), "swapped back: every bit as before");
     free(before);
 }
 
-/* One rank's NaN keeps every rank from updating. */
+/* A NaN on one rank prevents the update on every rank. */
 static void test_not_finite(training *t)
 {
     size_t bytes;
@@ -288,7 +288,7 @@ static void test_adamw(int64_t V, flm_dtype compute)
 {
     training t = training_new(world, V, compute);
     reference r = reference_new(&t);
-    /* |w| < 2: a few roundings of fp32 an update, on terms below 1 */
+    /* |w| < 2: a few fp32 roundings per update, of terms below 1 */
     const double tolerance = 2e-7 * (UPDATES + 1);
     double worst_norm = 0;
     bool sums_right = true;
@@ -328,7 +328,7 @@ static double step_with_noise(training *t, int k)
     return norm;
 }
 
-/* One step with the noise's part, divided and on one rank: the gradient of E, the norm, the basis. */
+/* One step with the noise part, sharded and on one rank: gradient of E, norm and basis. */
 static void test_noise(int64_t V)
 {
     training t = training_new(world, V, FLM_DTYPE_F32), one = training_new(alone, V, FLM_DTYPE_F32);
@@ -349,11 +349,10 @@ static void test_noise(int64_t V)
                               (double)((const float *)one.basis->T[0][0].data)[j]);
         if (!(e <= basis)) basis = e;
     }
-    ranks_ok(part > 0.01 * scale, "V = %d: the noise has a part in the gradient of E: %.2g of %.2g", (int)V, part,
-             scale);
-    ranks_ok(worst <= 1e-6 * scale, "its rows are those of one rank: off by %.2g", worst); /* fp32 of the same fp64 */
-    ranks_ok(basis <= 1e-6, "so is the basis: off by %.2g", basis);
-    ranks_ok(fabs(norm / norm_one - 1) <= 1e-6, "so is the norm: %.9g, %.9g", norm, norm_one);
+    ranks_ok(part > 0.01 * scale, "V = %d: the noise part of the gradient of E: %.2g of %.2g", (int)V, part, scale);
+    ranks_ok(worst <= 1e-6 * scale, "its rows equal those of one rank: off by %.2g", worst); /* fp32 of the same fp64 */
+    ranks_ok(basis <= 1e-6, "so does the basis: off by %.2g", basis);
+    ranks_ok(fabs(norm / norm_one - 1) <= 1e-6, "so does the norm: %.9g, %.9g", norm, norm_one);
     training_end(&t);
     training_end(&one);
 }

@@ -1,4 +1,4 @@
-/* ranks.h - TAP from several ranks: a test passes when it passes on all of them, and rank 0 says so.
+/* ranks.h - TAP of several ranks: a test passes if it passes on all ranks; rank 0 prints the result.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_RANKS_H
 #define FLM_TESTS_RANKS_H
@@ -7,7 +7,7 @@
 
 #include <mpi.h>
 
-/* ranks_ok - collective over the world: one test; true on every rank when ok was true on every rank. */
+/* ranks_ok - one test; returns, on every rank, whether ok was true on all. Collective over the world. */
 __attribute__((format(printf, 2, 3))) static inline int ranks_ok(int ok, const char *fmt, ...)
 {
     char name[256];
@@ -24,7 +24,7 @@ __attribute__((format(printf, 2, 3))) static inline int ranks_ok(int ok, const c
     return all;
 }
 
-/* ranks_end - the plan by rank 0, and MPI's end; the value for main to return. */
+/* ranks_end - print the plan on rank 0, finalize MPI, return the exit status of main. */
 static inline int ranks_end(void)
 {
     int rank;

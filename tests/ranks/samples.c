@@ -1,4 +1,4 @@
-/* samples.c - one samples file, rows from every rank; a job on another number of ranks goes on with it.
+/* samples.c - one samples file with rows from every rank, continued by a job on another number of ranks.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_log.h"
 #include "io/io_samples.h"
@@ -28,8 +28,8 @@ static flm_status row_write(flm_samples *s, int64_t row)
     return flm_samples_write(s, 2, row, 1, ids);
 }
 
-/* Rows that are there and as written. */
-static int rows_there(flm_samples *s)
+/* The number of rows that read back as written. */
+static int rows_written(flm_samples *s)
 {
     int n = 0;
     for (int64_t row = 0; row < N; row++) {
@@ -57,25 +57,25 @@ int main(int argc, char **argv)
 
     fixture_ok(comm, flm_samples_open_write(comm, path, &info, steps, 1, &s) == FLM_OK, "created");
     for (int64_t row = rank; row < N && s; row += size)
-        if (row != 5) ok = ok && row_write(s, row) == FLM_OK; /* a job that was cut off */
+        if (row != 5) ok = ok && row_write(s, row) == FLM_OK; /* as if the job was interrupted */
     fixture_ok(comm, ok && flm_samples_set_result(comm, s, 2, "entropy", 3) == FLM_OK, "rows from every rank");
     fixture_ok(comm, flm_samples_close(&s) == FLM_OK, "closed");
 
     if (rank == 0) {
-        ok = flm_samples_open_write(self, path, &info, steps, 1, &s) == FLM_OK && rows_there(s) == N - 1;
+        ok = flm_samples_open_write(self, path, &info, steps, 1, &s) == FLM_OK && rows_written(s) == N - 1;
         ok = ok && flm_samples_verify(s, 2, &rows) == FLM_OK && rows == N - 1 && row_write(s, 5) == FLM_OK;
         ok = flm_samples_close(&s) == FLM_OK && ok;
     }
-    fixture_ok(comm, ok, "one rank fills the hole");
-    fixture_ok(comm, flm_samples_open_write(comm, path, &info, steps, 1, &s) == FLM_OK && rows_there(s) == N,
+    fixture_ok(comm, ok, "one rank writes the missing row");
+    fixture_ok(comm, flm_samples_open_write(comm, path, &info, steps, 1, &s) == FLM_OK && rows_written(s) == N,
                "every rank sees all rows");
     flm_samples_close(&s);
     info.seed++;
     fixture_ok(comm,
                flm_samples_open_write(comm, path, &info, steps, 1, &s) == FLM_E_MISMATCH && !s &&
                    flm_err_remote() == (rank > 0 ? 0 : -1),
-               "another seed is refused on every rank, and said by one");
-    fixture_ok(comm, rank > 0 || fixture_remove(folder), "the test's folder is gone");
+               "another seed is refused on every rank and reported by one");
+    fixture_ok(comm, rank > 0 || fixture_remove(folder), "the test's folder is removed");
     flm_comm_destroy(&self);
     flm_comm_destroy(&comm);
     MPI_Finalize();

@@ -1,4 +1,4 @@
-# Does it learn? Minutes, so not in make check: make check-science.
+# Does a network learn a known source? Takes minutes, so only make check-science runs it.
 EXTRA_DIST += %D%/markov.t
 EXTRA_PROGRAMS += %D%/markov_tool
 CLEANFILES += %D%/markov_tool$(EXEEXT)

@@ -1,4 +1,4 @@
-/* markov.c - see markov.h. SPDX-License-Identifier: Apache-2.0 */
+/* markov.c - a Markov source with exact likelihoods (markov.h). SPDX-License-Identifier: Apache-2.0 */
 #include "tests/science/markov.h"
 
 #include "base/base_philox.h"
@@ -9,7 +9,7 @@
 enum { V = MARKOV_SYMBOLS, L = MARKOV_LENGTH };
 static const double concentration = 0.25, uniform_part = 0.02;
 
-/* Uniform numbers of a stream, one after the other. */
+/* A stream of uniform random numbers. */
 typedef struct numbers {
     uint64_t key;
     uint32_t at;
@@ -47,7 +47,7 @@ void markov_make(uint64_t seed, markov *out)
         for (int b = 0; b < V; b++) out->next[a][b] = (1 - uniform_part) * out->next[a][b] / sum + uniform_part / V;
     }
     for (int a = 0; a < V; a++) out->first[a] = 1.0 / V;
-    for (int i = 0; i < 10000; i++) { /* the uniform part alone shrinks what is left of the beginning by 0.98 a turn */
+    for (int i = 0; i < 10000; i++) { /* the uniform part shrinks the error by at least 0.98 per iteration */
         double after[V] = {0};
         for (int a = 0; a < V; a++)
             for (int b = 0; b < V; b++) after[b] += out->first[a] * out->next[a][b];

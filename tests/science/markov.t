@@ -1,11 +1,12 @@
 #!/bin/sh
-# markov.t - does it learn? Corpora drawn from known first-order Markov sources (16 symbols, rows Dirichlet(0.25) mixed
-# with 2 % uniform, L = 24), whose likelihoods are exact. make check-science runs it; it takes up to 20 minutes.
+# markov.t - a network learns known sources. The corpora are drawn from first-order Markov sources (16 symbols, transition
+# rows Dirichlet(0.25) mixed with 2 % uniform, L = 24) with exact likelihoods. make check-science runs this test; it takes
+# up to 20 minutes.
 #
-# FLM, three sources: the negative log-likelihood a symbol of 128-step samples is at most 1.10 times the source's, the mean
-# histogram entropy of a sample within 2 % of the corpus's. Distillation, one source: one-step samples of the stage-one map
-# and of the two-stage map have at most 1.08 times the negative log-likelihood of the FLM's 128-step samples and at least
-# 97 % of the corpus's entropy, while one-step samples of the FLM collapse: under a quarter.
+# FLM, three sources: the negative log-likelihood per symbol of 128-step samples is at most 1.10 times the source's, and
+# the mean histogram entropy of a sample is within 2 % of the corpus's. Distillation, one source: one-step samples of the
+# stage-one map and of the two-stage map have at most 1.08 times the negative log-likelihood of the FLM's 128-step samples
+# and at least 97 % of the corpus's entropy. One-step samples of the FLM collapse, to less than a quarter of it.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check-science}/tests/tap.sh"
 bin=${abs_top_builddir:?}
@@ -13,7 +14,7 @@ tool=$bin/tests/science/markov_tool
 rows=200000
 common="--dropout 0 --batch 128 --warmup 100 --eval-every 1000 --log-every 500 --precision fp32 --threads 1 --seed 1"
 
-# on_two COMMAND... - on two ranks, however long it takes; what it says becomes a comment.
+# on_two COMMAND... - run on two ranks without a time limit; its stderr becomes TAP comments.
 on_two() {
     # shellcheck disable=SC2086 # a command with its flags
     $MPIEXEC -n 2 "$@" >out 2>err </dev/null
@@ -22,15 +23,15 @@ on_two() {
     return $status
 }
 
-# score NAME SEED STEPS - samples of a run's EMA weights, scored exactly: "steps likelihood entropy" lines in NAME.score.
+# score NAME SEED STEPS - draw samples with a run's EMA weights and write lines "steps likelihood entropy" to NAME.score.
 score() {
     on_two "$bin/flm_generate" --checkpoint "$1" --samples 2048 --steps "$3" --batch 256 --precision fp32 --threads 1 \
         --out "$1.h5"
-    tap_ok $? "$1: samples of $3 steps"
+    tap_ok $? "$1: samples with $3 steps"
     "$tool" score "$2" $rows "$1.h5" >"$1.score"
 }
 
-# holds NAME STEPS CONDITION TEXT - an awk condition on likelihood l and entropy h, relative to the source's.
+# holds NAME STEPS CONDITION TEXT - check an awk condition on likelihood l and entropy h, relative to the source's.
 holds() {
     awk -v steps="$2" '$1 == steps { l = $2; h = $3; seen++; exit !('"$3"') } END { if (!seen) exit 1 }' "$1.score"
     status=$?
@@ -50,7 +51,7 @@ for seed in 1 2 3; do
     holds "flm$seed" 128 'h >= 0.98 && h <= 1.02' "entropy within 2 %"
 done
 
-holds flm1 1 'h < 0.25' "one step of an FLM collapses"
+holds flm1 1 'h < 0.25' "one-step samples of the FLM collapse"
 # shellcheck disable=SC2086
 on_two "$bin/flm_distill" --data shards1 --out map1 --teacher flm1 $common --lr 1e-3 --ema-decay 0.999 --steps 2500
 tap_ok $? "stage 1 is distilled"
@@ -58,10 +59,10 @@ tap_ok $? "stage 1 is distilled"
 on_two "$bin/flm_distill" --data shards1 --out map2 --teacher flm1 --stage 2 --flow-map map1 $common --lr 1e-3 \
     --ema-decay 0.999 --steps 1500
 tap_ok $? "stage 2 is distilled"
-most=$(awk '$1 == 128 { print 1.08 * $2 }' flm1.score)
+max=$(awk '$1 == 128 { print 1.08 * $2 }' flm1.score)
 for map in map1 map2; do
     score $map 1 1,2,4
-    holds $map 1 "l <= $most" "likelihood at most 1.08 of the FLM's 128 steps, $most"
+    holds $map 1 "l <= $max" "likelihood at most 1.08 of the FLM's 128 steps, $max"
     holds $map 1 'h >= 0.97' "entropy at least 97 %"
 done
 tap_end

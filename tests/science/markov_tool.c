@@ -1,8 +1,8 @@
-/* markov_tool.c - the Markov source's two ends: shards of its rows, and the exact score of generated rows.
+/* markov_tool.c - writes shards of the Markov source's rows and scores generated rows exactly.
  *
- *   markov_tool make SEED ROWS VALID DIR      shards of ROWS rows for training and VALID held out
- *   markov_tool score SEED ROWS SAMPLES.h5    a line for each number of steps:
- *                                             steps, NLL a symbol / the source's, entropy of a row / the corpus's
+ *   markov_tool make SEED ROWS VALID DIR      write shards with ROWS rows for training and VALID held-out rows
+ *   markov_tool score SEED ROWS SAMPLES.h5    print a line for each number of steps: steps, NLL per symbol relative to
+ *                                             the source's, entropy of a row relative to the corpus's
  * SPDX-License-Identifier: Apache-2.0 */
 #include "io/io_samples.h"
 #include "io/io_shard.h"
@@ -15,18 +15,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { L = MARKOV_LENGTH, PIECE = 1024 };
+enum { L = MARKOV_LENGTH, CHUNK = 1024 };
 
 static flm_status write_split(const markov *source, uint64_t seed, const char *directory, const char *split,
                               int64_t begin, int64_t rows, const flm_shard_info *info)
 {
     flm_status rc = FLM_OK;
     flm_shard_writer *writer = NULL;
-    static int32_t ids[PIECE * L];
+    static int32_t ids[CHUNK * L];
     FLM_TRY(flm_shard_create(directory, split, 0, 1, rows, info));
     FLM_TRY(flm_shard_open_rows(directory, split, 0, 1, &writer));
-    for (int64_t at = 0; at < rows; at += PIECE) {
-        const int64_t count = rows - at < PIECE ? rows - at : PIECE;
+    for (int64_t at = 0; at < rows; at += CHUNK) {
+        const int64_t count = rows - at < CHUNK ? rows - at : CHUNK;
         for (int64_t i = 0; i < count; i++) markov_draw(source, seed, begin + at + i, ids + i * L);
         FLM_TRY(flm_shard_write_rows(writer, at, count, ids));
     }
@@ -52,7 +52,7 @@ done:
     return rc;
 }
 
-/* The corpus's mean entropy of a row's histogram. */
+/* The mean entropy of a row's histogram of symbols in the corpus. */
 static flm_status corpus_entropy(const markov *source, uint64_t seed, int64_t rows, double *mean)
 {
     flm_status rc = FLM_OK;

@@ -28,17 +28,17 @@ static void test_divided(void)
     tap_ok(flm_comm_wait(comm, &b) == FLM_OK && flm_comm_wait(comm, &c) == FLM_OK &&
                flm_comm_wait(comm, &a) == FLM_OK && a == NULL && b == NULL && c == NULL,
            "wait in any order");
-    tap_ok(memcmp(x, want, sizeof x) == 0, "a sum over one rank");
+    tap_ok(memcmp(x, want, sizeof x) == 0, "the array is unchanged");
     tap_ok(flm_comm_wait(comm, &a) == FLM_OK, "nothing to wait for");
     host.host_memory = false;
     tap_ok(flm_comm_sum_f32_begin(comm, &host, x, 7, &a) == FLM_OK && a == NULL && memcmp(x, want, sizeof x) == 0 &&
                flm_comm_attach(comm, &host) == FLM_OK,
-           "one rank moves nothing: any memory will do");
+           "one rank transfers nothing: device memory needs no attach");
     flm_comm_detach(comm);
     host.host_memory = true;
     tap_ok(flm_comm_reduce_scatter_begin(comm, &host, x, -1, &a) == FLM_E_ARG, "a negative slice");
     tap_ok(flm_comm_reduce_scatter_begin(comm, &host, x, INT64_MAX, &a) == FLM_E_ARG, "a slice beyond all memory");
-    tap_ok(flm_comm_reduce_scatter_begin(comm, &host, NULL, 0, &a) == FLM_OK, "nothing at all");
+    tap_ok(flm_comm_reduce_scatter_begin(comm, &host, NULL, 0, &a) == FLM_OK, "an empty array");
 }
 
 static void test_host(void)
@@ -62,16 +62,15 @@ static void test_host(void)
 static void test_errors(void)
 {
     flm_err_clear();
-    tap_ok(flm_comm_agree(comm, FLM_OK) == FLM_OK, "all well");
+    tap_ok(flm_comm_agree(comm, FLM_OK) == FLM_OK, "no failure");
     tap_ok(flm_comm_agree(comm, flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "mine")) == FLM_E_IO &&
                flm_err_remote() == -1 && strcmp(flm_err_message(), "mine") == 0,
-           "a failure is one's own");
+           "this rank reports its own failure");
     tap_ok(flm_comm_check_mpi(MPI_SUCCESS, "call", __FILE__, __LINE__) == FLM_OK, "no error");
     tap_ok(flm_comm_check_mpi(MPI_ERR_COUNT, "call(1)", __FILE__, __LINE__) == FLM_E_MPI &&
                strstr(flm_err_message(), "call(1)") != NULL && strncmp(flm_err_message(), "MPI: ", 5) == 0,
            "MPI's error as text: %s", flm_err_message());
-    tap_ok(flm_comm_check_mpi(MPI_ERR_LASTCODE + 12345, "call", __FILE__, __LINE__) == FLM_E_MPI,
-           "a code that is none");
+    tap_ok(flm_comm_check_mpi(MPI_ERR_LASTCODE + 12345, "call", __FILE__, __LINE__) == FLM_E_MPI, "an invalid code");
 }
 
 int main(int argc, char **argv)
