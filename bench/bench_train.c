@@ -127,16 +127,12 @@ done:
     return rc;
 }
 
-/* Model FLOPs per token of a step, from the number of passes through trunk and head: three of each for an FLM, the
- * others' by flow_two_model.c and flow_two_stage.c. */
+/* Model FLOPs per token of a step. */
 static double step_flops(const options *o, const flm_model_shape *s)
 {
-    static const double trunk[FLM_KINDS] = {
-        [FLM_KIND_FLM] = 3, [FLM_KIND_FMLM_TWO_MODEL] = 7, [FLM_KIND_FMLM_TWO_STAGE] = 5};
-    static const double head[FLM_KINDS] = {
-        [FLM_KIND_FLM] = 3, [FLM_KIND_FMLM_TWO_MODEL] = 8, [FLM_KIND_FMLM_TWO_STAGE] = 5};
-    const double of_head = 2.0 * (double)s->V * (double)s->d;
-    return trunk[o->kind] * (flm_model_flops(s) - of_head) + head[o->kind] * of_head;
+    const flm_objective_ops *ops = flm_kinds[o->kind].objective;
+    const double head = 2.0 * (double)s->V * (double)s->d;
+    return ops->trunk_passes * (flm_model_flops(s) - head) + ops->head_passes * head;
 }
 
 static flm_status measure_peak(flm_comm *comm, flm_backend *be, const flm_trainer_settings *s, int64_t cube,

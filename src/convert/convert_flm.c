@@ -2,6 +2,7 @@
 #include "base/base_sha256.h"
 #include "convert/convert.h"
 #include "flow/flow_kind.h"
+#include "model/model_load.h"
 #include "text/text_tokenizer.h"
 
 #include <inttypes.h>
@@ -150,15 +151,7 @@ static flm_status whole_check(const flm_import *m, const char *path, bool shadow
     flm_model_shape shape;
     flm_parameter *table = NULL;
     int count = 0, at;
-    FLM_TRY(flm_model_preset("small", &shape)); /* for what is the same in every preset */
-    shape.L = m->info.L;
-    shape.V = m->info.vocabulary.V;
-    shape.d = m->info.d;
-    shape.H = m->info.H;
-    shape.c = m->info.c;
-    shape.N = m->info.N;
-    shape.network = m->kind->network;
-    FLM_TRY(flm_err_prefix(flm_model_check(&shape), path));
+    FLM_TRY(flm_err_prefix(flm_model_load_shape(&m->info, m->kind->network, &shape), path));
     FLM_TRY(flm_parameter_make_table(&shape, &table, &count));
     for (int i = 0; i < count; i++) {
         const flm_parameter *p = &table[i];

@@ -34,4 +34,5 @@ done:
     return rc;
 }
 
-const flm_objective_ops flm_objective_flm = {.sample_times = sample_times, .micro_batch = micro_batch};
+const flm_objective_ops flm_objective_flm = {
+    .trunk_passes = 3, .head_passes = 3, .sample_times = sample_times, .micro_batch = micro_batch};

@@ -8,11 +8,9 @@
 #include <string.h>
 
 const flm_kind flm_kinds[FLM_KINDS] = {
-    [FLM_KIND_FLM] = {"flm", NULL, FLM_NETWORK_ONE_TIME, &flm_objective_flm, &flm_sampler_flm},
-    [FLM_KIND_FMLM_TWO_MODEL] = {"fmlm-two-model", "flow-map-1", FLM_NETWORK_RESIDUAL, &flm_objective_two_model,
-                                 &flm_sampler_two_model},
-    [FLM_KIND_FMLM_TWO_STAGE] = {"fmlm-two-stage", "flow-map-2", FLM_NETWORK_TWO_TIME, &flm_objective_two_stage,
-                                 &flm_sampler_flm},
+#define FLM_KIND(id, name, old_name, network, objective, sampler) \
+    [FLM_KIND_##id] = {name, old_name, FLM_NETWORK_##network, &flm_objective_##objective, &flm_sampler_##sampler},
+#include "flow/flow_kind.def"
 };
 
 flm_status flm_kind_find(const char *name, const flm_kind **out)

@@ -1,18 +1,17 @@
 /* flow_kind.h - the kinds of networks that the suite trains, converts and samples: one table.
  *
  * A kind is what a checkpoint's attribute "kind" says: a name, the form of its network, the objective that trains it
- * and the sampler that draws from it. A new kind is a row of the table beside the file of its objective. Owns nothing
- * at run time. Leaves the files themselves to io. SPDX-License-Identifier: Apache-2.0 */
+ * and the sampler that draws from it. The table is made of flow_kind.def; a new kind is a row there, and a file for its
+ * objective. Owns nothing at run time. Leaves files to io. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_FLOW_KIND_H
 #define FLM_FLOW_KIND_H
 
 #include "model/model_weights.h"
 
-/* Rows of the table. */
+/* Rows of the table: FLM_KIND_FLM, FLM_KIND_FMLM_TWO_MODEL, ... */
 typedef enum flm_kind_id {
-    FLM_KIND_FLM,            /* flow language model: model.md section 5 */
-    FLM_KIND_FMLM_TWO_MODEL, /* flow map as a correction to a frozen FLM: model.md section 6 */
-    FLM_KIND_FMLM_TWO_STAGE, /* flow map distilled from both into one network: model.md section 7 */
+#define FLM_KIND(id, name, old_name, network, objective, sampler) FLM_KIND_##id,
+#include "flow/flow_kind.def"
     FLM_KINDS
 } flm_kind_id;
 

@@ -52,6 +52,7 @@ typedef struct flm_objective_ops {
     flm_kind_part networks[FLM_ROLES]; /* frozen networks that take part */
     bool inference;                    /* whether it has passes without gradient */
     bool squared_error;                /* the loss is made of a squared error, which flm_objective_total gives too */
+    double trunk_passes, head_passes;  /* cost of a step in forward passes, of which a backward pass is two */
     /* State of its own in objective->state, made after the shared buffers; device memory of it in bytes. destroy
      * accepts what a failed create leaves. */
     flm_status (*create)(flm_objective *objective);

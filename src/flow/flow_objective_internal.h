@@ -5,7 +5,10 @@
 
 #include "flow/flow_objective.h"
 
-extern const flm_objective_ops flm_objective_flm, flm_objective_two_model, flm_objective_two_stage;
+/* The table of each objective, in its file: flm_objective_flm, flm_objective_two_model, ... */
+#define FLM_KIND(id, name, old_name, network, objective, sampler) \
+    extern const flm_objective_ops flm_objective_##objective;
+#include "flow/flow_kind.def"
 
 /* flm_objective_load - tokens, xi, the times t in dit->t and g in objective->g to the device; the host arrays are free
  * again when it returns. in g host f32 [B]. */

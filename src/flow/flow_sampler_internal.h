@@ -4,7 +4,9 @@
 
 #include "flow/flow_sampler.h"
 
-extern const flm_sampler_ops flm_sampler_flm, flm_sampler_two_model;
+/* The table of each sampler, in its file: flm_sampler_flm, flm_sampler_two_model. */
+#define FLM_KIND(id, name, old_name, network, objective, sampler) extern const flm_sampler_ops flm_sampler_##sampler;
+#include "flow/flow_kind.def"
 
 /* flm_sampler_evaluate - network j at its state z and the times of the step; leaves the last hidden state in dit->y. */
 flm_status flm_sampler_evaluate(flm_sampler *s, int j, int64_t B, const flm_sampler_step *step);

@@ -337,6 +337,8 @@ const flm_objective_ops flm_objective_two_model = {
     .networks = {[FLM_ROLE_TEACHER] = {.kind = &flm_kinds[FLM_KIND_FLM]}},
     .inference = true,
     .squared_error = true,
+    .trunk_passes = 7,
+    .head_passes = 8,
     .create = create,
     .destroy = destroy,
     .bytes = bytes,

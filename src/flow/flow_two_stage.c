@@ -176,6 +176,8 @@ const flm_objective_ops flm_objective_two_stage = {
                  [FLM_ROLE_FLOW_MAP] = {.kind = &flm_kinds[FLM_KIND_FMLM_TWO_MODEL]}},
     .inference = true,
     .squared_error = true,
+    .trunk_passes = 5,
+    .head_passes = 5,
     .create = create,
     .destroy = destroy,
     .bytes = bytes,

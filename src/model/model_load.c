@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_network network, flm_model_shape *out)
+flm_status flm_model_load_shape(const flm_checkpoint_info *info, flm_network network, flm_model_shape *out)
 {
     flm_status rc = FLM_OK;
-    const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     flm_model_shape shape;
     FLM_TRY(flm_model_preset("small", &shape)); /* what no checkpoint records is the same in every preset */
     shape.L = info->L;

@@ -6,9 +6,9 @@
 #include "io/io_checkpoint.h"
 #include "model/model_weights.h"
 
-/* flm_model_load_shape - the sizes that a checkpoint of a network of this form records, checked.
+/* flm_model_load_shape - the shape of a network of this form from what a checkpoint records, checked.
  * Errors: FLM_E_FORMAT naming the size. */
-flm_status flm_model_load_shape(const flm_checkpoint *checkpoint, flm_network network, flm_model_shape *out);
+flm_status flm_model_load_shape(const flm_checkpoint_info *info, flm_network network, flm_model_shape *out);
 
 /* flm_model_load_weights - every parameter from set "weights" or "ema" of the checkpoint, converted to the compute
  * dtype. Not collective: each rank reads the whole. Errors: FLM_E_MISMATCH (a tensor is missing or has other sizes),

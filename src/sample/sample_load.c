@@ -101,7 +101,7 @@ static flm_status load_weights(flm_generation *g, const flm_checkpoint *checkpoi
 {
     flm_status rc = FLM_OK;
     flm_model_shape shape;
-    FLM_TRY(flm_model_load_shape(checkpoint, kind->network, &shape));
+    FLM_TRY(flm_model_load_shape(flm_checkpoint_get_info(checkpoint), kind->network, &shape));
     FLM_TRY(flm_weights_create(g->be, &shape, compute_dtype(g), 1, false, out));
     FLM_TRY(flm_model_load_weights(*out, checkpoint, g->o->weights == 0 ? "ema" : "weights"));
 done:

@@ -79,7 +79,7 @@ static flm_status load_frozen(const flm_run *run, flm_frozen_network *f, flm_net
 {
     flm_status rc = FLM_OK;
     flm_model_shape shape;
-    FLM_TRY(flm_model_load_shape(f->checkpoint, network, &shape));
+    FLM_TRY(flm_model_load_shape(flm_checkpoint_get_info(f->checkpoint), network, &shape));
     FLM_TRY(flm_weights_create(run->be, &shape, act, 1, false, &f->weights));
     FLM_TRY(flm_model_load_weights(f->weights, f->checkpoint, flm_run_teacher_set(run)));
 done:

@@ -58,7 +58,7 @@ static flm_status compare(flm_backend *be, char **argv, double *worst)
     int64_t B = 0;
     FLM_TRY(flm_checkpoint_open(argv[1], &checkpoint));
     FLM_TRY(flm_kind_find(flm_checkpoint_get_info(checkpoint)->kind, &kind));
-    FLM_TRY(flm_model_load_shape(checkpoint, kind->network, &shape));
+    FLM_TRY(flm_model_load_shape(flm_checkpoint_get_info(checkpoint), kind->network, &shape));
     FLM_TRY(flm_weights_create(be, &shape, FLM_DTYPE_F32, 1, false, &weights));
     FLM_TRY(flm_model_load_weights(weights, checkpoint, argv[2]));
     flm_h5_quiet();
