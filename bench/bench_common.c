@@ -85,7 +85,8 @@ flm_status bench_report_create(const char *bench, const char *path, const flm_ba
 
     if (!report) FLM_FAIL(FLM_E_NOMEM, "%s: out of memory (%zu bytes)", bench, sizeof *report);
     FLM_TRY(flm_path_format(report->path, "%s", path));
-    if (*path && !(report->file = fopen(path, "w"))) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (*path && !(report->file = fopen(path, "w")))
+        FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
     gmtime_r(&seconds, &utc);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
     FLM_TRY(
@@ -109,7 +110,7 @@ flm_status bench_report_line(bench_report *report, json_t *record)
     if (!record) FLM_FAIL(FLM_E_NOMEM, "%s: out of memory for a record", report->path);
     if (report->file && (json_dumpf(record, report->file, JSON_REAL_PRECISION(6)) != 0 ||
                          fputc('\n', report->file) == EOF || fflush(report->file) != 0))
-        FLM_FAIL(FLM_E_IO, "%s: %s", report->path, strerror(errno));
+        FLM_FAIL(flm_status_from_errno(errno), "%s: %s", report->path, strerror(errno));
 done:
     json_decref(record);
     return rc;
@@ -120,7 +121,8 @@ flm_status bench_report_finish(bench_report **report)
     flm_status rc = FLM_OK;
 
     if (!*report) return FLM_OK;
-    if ((*report)->file && fclose((*report)->file) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", (*report)->path, strerror(errno));
+    if ((*report)->file && fclose((*report)->file) != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: %s", (*report)->path, strerror(errno));
 done:
     free(*report);
     *report = NULL;

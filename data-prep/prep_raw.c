@@ -25,7 +25,8 @@ static flm_status check_unchanged(const flm_raw_file *raw)
     const flm_prep_input *input = raw->input;
     struct stat st;
 
-    if (fstat(raw->fd, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", input->path, strerror(errno));
+    if (fstat(raw->fd, &st) != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", input->path, strerror(errno));
     if (st.st_size != input->bytes || st.st_mtim.tv_sec != input->mtime_s || st.st_mtim.tv_nsec != input->mtime_ns)
         FLM_FAIL(FLM_E_MISMATCH, "%s: the file has changed while it was read; run the command again with a new --out",
                  input->path);
@@ -43,7 +44,7 @@ flm_status flm_raw_file_open(const flm_prep_input *input, int64_t offset, bool w
     raw->position = offset;
     do raw->fd = open(input->path, O_RDONLY | O_CLOEXEC);
     while (raw->fd < 0 && errno == EINTR);
-    if (raw->fd < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", input->path, strerror(errno));
+    if (raw->fd < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", input->path, strerror(errno));
     if (want_digest) FLM_TRY(flm_sha256_begin(&raw->digest));
     FLM_TRY(check_unchanged(raw));
     *out = raw;
@@ -69,7 +70,7 @@ flm_status flm_raw_file_read(flm_raw_file *raw, void *buffer, size_t bytes, size
 
     do n = pread(raw->fd, buffer, bytes, raw->position);
     while (n < 0 && errno == EINTR);
-    if (n < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", raw->input->path, strerror(errno));
+    if (n < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", raw->input->path, strerror(errno));
     if (raw->digest && n > 0) FLM_TRY(flm_sha256_add(raw->digest, buffer, (size_t)n));
     raw->position += n;
     if (n == 0) FLM_TRY(check_unchanged(raw));

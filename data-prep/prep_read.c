@@ -57,7 +57,7 @@ static flm_status stat_all(const flm_prep_job *job, file_facts *facts)
         const char *path = job->inputs[i].path;
         flm_container container;
         if (stat(path, &st) != 0 || access(path, R_OK) != 0)
-            FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+            FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", path, strerror(errno));
         if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: not a regular file", path);
         FLM_TRY(find_container(path, &container));
         facts[i] = (file_facts){st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, container};

@@ -102,7 +102,7 @@ static flm_status check_directory(const flm_prep_job *job, bool recorded)
     flm_status rc = FLM_OK;
     DIR *directory = opendir(job->out);
 
-    if (!directory) FLM_FAIL(FLM_E_IO, "--out %s: cannot be read: %s", job->out, strerror(errno));
+    if (!directory) FLM_FAIL(flm_status_from_errno(errno), "--out %s: cannot be read: %s", job->out, strerror(errno));
     for (const struct dirent *entry; (entry = readdir(directory));) {
         const char *name = entry->d_name;
         bool known = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, RECORD ".tmp") == 0;
@@ -127,7 +127,7 @@ flm_status flm_prep_state_open(const flm_prep_job *job, bool surveyed, flm_prep_
 
     FLM_TRY(record_make(job, surveyed, &want));
     if (mkdir(job->out, 0777) != 0 && errno != EEXIST)
-        FLM_FAIL(FLM_E_IO, "--out %s: cannot be created: %s", job->out, strerror(errno));
+        FLM_FAIL(flm_status_from_errno(errno), "--out %s: cannot be created: %s", job->out, strerror(errno));
     FLM_TRY(flm_path_join(path, job->out, "index.h5"));
     finished = access(path, F_OK) == 0;
     FLM_TRY(flm_path_join(path, job->out, RECORD));
@@ -213,7 +213,8 @@ flm_status flm_prep_state_remove_counts(const flm_prep_job *job)
     char path[FLM_PATH_BYTES];
 
     FLM_TRY(flm_path_join(path, job->out, COUNTS));
-    if (unlink(path) != 0 && errno != ENOENT) FLM_FAIL(FLM_E_IO, "%s: cannot be removed: %s", path, strerror(errno));
+    if (unlink(path) != 0 && errno != ENOENT)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be removed: %s", path, strerror(errno));
 done:
     return rc;
 }

@@ -22,7 +22,7 @@ flm_status flm_file_open(const char *path, int flags, int *fd)
 
     do opened = open(path, flags | O_CLOEXEC, 0666);
     while (opened < 0 && errno == EINTR);
-    if (opened < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (opened < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
     *fd = opened;
 done:
     return rc;
@@ -36,9 +36,9 @@ flm_status flm_file_read_at(int fd, const char *path, void *data, size_t bytes, 
     while (bytes > 0) {
         const ssize_t got = pread(fd, p, bytes < CALL_BYTES ? bytes : CALL_BYTES, offset);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+        if (got < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", path, strerror(errno));
         if (got == 0)
-            FLM_FAIL(FLM_E_IO, "%s: is truncated: it ends at byte %lld, %zu more were expected", path,
+            FLM_FAIL(FLM_E_FORMAT, "%s: is truncated: it ends at byte %lld, %zu more were expected", path,
                      (long long)offset, bytes);
         p += got;
         bytes -= (size_t)got;
@@ -85,7 +85,7 @@ static flm_status read_up_to(int fd, const char *path, char *data, size_t bytes,
         const size_t left = bytes - *got;
         const ssize_t n = read(fd, data + *got, left < CALL_BYTES ? left : CALL_BYTES);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+        if (n < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", path, strerror(errno));
         if (n == 0) break;
         *got += (size_t)n;
     }
@@ -142,9 +142,11 @@ flm_status flm_file_sync_close(int *fd, const char *path)
 
     *fd = -1;
     if (fsync(closing) != 0)
-        rc = flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "%s: cannot be synced: %s", path, strerror(errno));
+        rc = flm_err_raise(flm_status_from_errno(errno), __FILE__, __LINE__, "%s: cannot be synced: %s", path,
+                           strerror(errno));
     if (close(closing) != 0 && rc == FLM_OK)
-        rc = flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "%s: cannot be closed: %s", path, strerror(errno));
+        rc = flm_err_raise(flm_status_from_errno(errno), __FILE__, __LINE__, "%s: cannot be closed: %s", path,
+                           strerror(errno));
     return rc;
 }
 
@@ -155,7 +157,8 @@ flm_status flm_file_sync_directory(const char *directory)
 
     FLM_TRY(flm_file_open(directory, O_RDONLY | O_DIRECTORY, &fd));
     /* EINVAL: the file system does not sync directories */
-    if (fsync(fd) != 0 && errno != EINVAL) FLM_FAIL(FLM_E_IO, "%s: cannot be synced: %s", directory, strerror(errno));
+    if (fsync(fd) != 0 && errno != EINVAL)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be synced: %s", directory, strerror(errno));
 done:
     if (fd >= 0) close(fd);
     return rc;
@@ -164,7 +167,8 @@ done:
 flm_status flm_file_rename(const char *from, const char *to)
 {
     if (rename(from, to) == 0) return FLM_OK;
-    return flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "%s: cannot be renamed to %s: %s", from, to, strerror(errno));
+    return flm_err_raise(flm_status_from_errno(errno), __FILE__, __LINE__, "%s: cannot be renamed to %s: %s", from, to,
+                         strerror(errno));
 }
 
 /* Refusals that mean "no space" or "not allowed this much"; all others mean that the call is not supported. */
@@ -181,8 +185,8 @@ static int allocate(int fd, int64_t bytes)
 flm_status flm_file_allocate(int fd, const char *path, int64_t bytes)
 {
     if (allocate(fd, bytes) == 0 || !out_of_space(errno)) return FLM_OK;
-    return flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "%s: %lld bytes cannot be written: %s", path, (long long)bytes,
-                         strerror(errno));
+    return flm_err_raise(flm_status_from_errno(errno), __FILE__, __LINE__, "%s: %lld bytes cannot be written: %s", path,
+                         (long long)bytes, strerror(errno));
 }
 
 flm_status flm_file_reserve(const char *path, int64_t bytes)
@@ -195,7 +199,8 @@ flm_status flm_file_reserve(const char *path, int64_t bytes)
     /* at least the limits on a file's size are known to ftruncate */
     if (failed && (errno == EOPNOTSUPP || errno == ENOSYS)) failed = ftruncate(fd, bytes);
     if (failed && out_of_space(errno))
-        FLM_FAIL(FLM_E_IO, "%s: %lld bytes cannot be written: %s", path, (long long)bytes, strerror(errno));
+        FLM_FAIL(flm_status_from_errno(errno), "%s: %lld bytes cannot be written: %s", path, (long long)bytes,
+                 strerror(errno));
 done:
     if (fd >= 0) close(fd);
     return rc;

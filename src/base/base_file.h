@@ -1,8 +1,8 @@
 /* base_file.h - files read and written completely, and replaced atomically.
  *
  * Owns the handling of interrupted calls (EINTR), of short reads and writes, and the order in which a file is written,
- * synced and renamed. Every failure is FLM_E_IO with the path and strerror's text, unless stated otherwise.
- * Not collective, thread-safe. SPDX-License-Identifier: Apache-2.0 */
+ * synced and renamed. Every failure is FLM_E_IO (FLM_E_FORMAT where a file ends too soon) with the path and strerror's
+ * text, unless stated otherwise. Not collective, thread-safe. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BASE_FILE_H
 #define FLM_BASE_FILE_H
 

@@ -20,11 +20,11 @@ static flm_status read_all(const char *path, char **text, size_t *bytes)
     char *buffer = malloc(FILE_BYTES_MAX + 1);
     size_t got;
 
-    if (!file) FLM_FAIL(FLM_E_IO, "--config: cannot open %s: %s", path, strerror(errno));
+    if (!file) FLM_FAIL(flm_status_from_errno(errno), "--config: cannot open %s: %s", path, strerror(errno));
     if (!buffer) FLM_FAIL(FLM_E_NOMEM, "--config: no memory to read %s", path);
     errno = 0;
     got = fread(buffer, 1, FILE_BYTES_MAX + 1, file);
-    if (ferror(file)) FLM_FAIL(FLM_E_IO, "--config: cannot read %s: %s", path, strerror(errno));
+    if (ferror(file)) FLM_FAIL(flm_status_from_errno(errno), "--config: cannot read %s: %s", path, strerror(errno));
     if (got > FILE_BYTES_MAX)
         FLM_FAIL(FLM_E_USAGE, "--config: %s is above %d bytes: not a configuration file", path, FILE_BYTES_MAX);
     buffer[got] = '\0';
@@ -163,7 +163,8 @@ flm_status flm_options_write(const flm_options *options, FILE *file)
         }
     }
     errno = 0;
-    if (fflush(file) != 0 || ferror(file)) FLM_FAIL(FLM_E_IO, "cannot write the configuration: %s", strerror(errno));
+    if (fflush(file) != 0 || ferror(file))
+        FLM_FAIL(flm_status_from_errno(errno), "cannot write the configuration: %s", strerror(errno));
 done:
     return rc;
 }

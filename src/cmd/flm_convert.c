@@ -67,7 +67,7 @@ static flm_status convert(const flm_convert_options *o, const char *in, const ch
     bool hdf5 = false;
     char folder[4000];
     FLM_TRY(check_kind(o->kind));
-    if (stat(in, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", in, strerror(errno));
+    if (stat(in, &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", in, strerror(errno));
     if (S_ISDIR(st.st_mode)) {
         FLM_TRY(flm_convert_gpt2(in, out));
         goto done;

@@ -82,7 +82,7 @@ static flm_status inspect(const flm_options *words, const flm_inspect_options *o
 
     if (count == 0) FLM_FAIL(FLM_E_USAGE, "name a file or a folder to inspect; see --help");
     for (int i = 0; i < count; i++) {
-        if (stat(paths[i], &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", paths[i], strerror(errno));
+        if (stat(paths[i], &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", paths[i], strerror(errno));
         FLM_TRY(S_ISDIR(st.st_mode) ? inspect_directory(paths[i], options) : inspect_file(paths[i], options));
     }
 done:

@@ -13,8 +13,8 @@ typedef struct flm_convert_options {
 } flm_convert_options;
 
 /* flm_convert_gpt2 - a Hugging Face folder of GPT-2 (config.json with model.safetensors, or with its shards and
- * model.safetensors.index.json) to a checkpoint of kind gpt2. Errors: FLM_E_FORMAT, FLM_E_UNSUPPORTED (a model that is
- * no plain GPT-2), FLM_E_MISMATCH (a tensor is missing or has another shape), FLM_E_IO; naming the file. */
+ * model.safetensors.index.json) to a checkpoint of kind gpt2. Errors: FLM_E_FORMAT (also: a model that is no
+ * plain GPT-2), FLM_E_MISMATCH (a tensor is missing or has another shape), FLM_E_IO; naming the file. */
 flm_status flm_convert_gpt2(const char *directory, const char *out);
 
 /* flm_convert_flm - a published checkpoint (PyTorch Lightning's .ckpt, or safetensors) to a checkpoint: "state_dict" to

@@ -85,7 +85,7 @@ flm_status flm_external_open(const char *path, flm_external **out)
     if (memcmp(head, "PK\3\4", 4) == 0)
         FLM_TRY(flm_torch_open(f));
     else if (memcmp(head, "\x80\2", 2) == 0 && head[2] != 0)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: is a bare pickle, as PyTorch wrote before 1.6; save it again with a newer one",
+        FLM_FAIL(FLM_E_FORMAT, "%s: is a bare pickle, as PyTorch wrote before 1.6; save it again with a newer one",
                  path);
     else
         FLM_TRY(flm_safetensors_open(f));
@@ -143,7 +143,7 @@ flm_status flm_external_read(flm_external *foreign, int index, float *data)
     void *narrow = NULL, *to = data;
 
     if (t->dtype == FLM_EXTERNAL_OTHER)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s: is neither f32, f16 nor bf16", foreign->path, t->name);
+        FLM_FAIL(FLM_E_FORMAT, "%s: %s: is neither f32, f16 nor bf16", foreign->path, t->name);
     if (t->dtype != FLM_EXTERNAL_F32) {
         to = narrow = malloc((size_t)t->elements * 2 + 1);
         if (!narrow) FLM_FAIL(FLM_E_NOMEM, "%s: %s: no memory to read it", foreign->path, t->name);

@@ -33,8 +33,8 @@ typedef struct flm_external flm_external;
 
 /* flm_external_open - by what the file holds: a zip is PyTorch's, a name that ends in .json the index of safetensors
  * shards beside it, all else safetensors. Not collective.
- * Errors: FLM_E_IO; FLM_E_FORMAT naming path, tensor or member, and what is wrong; FLM_E_UNSUPPORTED (a zip where
- * libzip was not built in; files of PyTorch before 1.6); FLM_E_NOMEM. */
+ * Errors: FLM_E_IO; FLM_E_FORMAT naming path, tensor or member, and what is wrong, also files of PyTorch before 1.6;
+ * FLM_E_NOMEM. */
 flm_status flm_external_open(const char *path, flm_external **out);
 
 /* flm_external_close - accepts NULL, nulls it. */
@@ -55,7 +55,7 @@ const char *flm_external_get_metadata(const flm_external *foreign, const char *n
 bool flm_external_get_integer(const flm_external *foreign, const char *name, int64_t *value);
 
 /* flm_external_read - tensor `index` as f32 [elements]; f16 and bf16 are widened, exactly. Not thread-safe.
- * Errors: FLM_E_UNSUPPORTED (dtype OTHER), FLM_E_IO, FLM_E_CHECKSUM (a member of a zip that changed), FLM_E_NOMEM. */
+ * Errors: FLM_E_FORMAT (dtype OTHER), FLM_E_IO, FLM_E_CHECKSUM (a member of a zip that changed), FLM_E_NOMEM. */
 flm_status flm_external_read(flm_external *foreign, int index, float *data);
 
 /* ---- writing, one tensor after the other ---- */

@@ -262,7 +262,7 @@ static flm_status datasets_make(flm_import *m, const char *path)
                 FLM_FAIL(FLM_E_FORMAT, "%s: %s: stands there twice", path, m->name[i]);
             if (t->ndim < 1 || t->ndim > 2) FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has %d axes", path, t->name, t->ndim);
             if (t->dtype == FLM_EXTERNAL_OTHER)
-                FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s: is neither f32, f16 nor bf16", path, t->name);
+                FLM_FAIL(FLM_E_FORMAT, "%s: %s: is neither f32, f16 nor bf16", path, t->name);
             snprintf(d->name, sizeof d->name, "%s%.87s", shadow ? "ema/" : "weights/", m->name[i]);
             d->ndim = t->ndim;
             memcpy(d->dim, t->dim, sizeof d->dim);

@@ -41,20 +41,20 @@ static flm_status config_check(const json_t *config, int64_t d)
     const json_t *eps = json_object_get(config, "layer_norm_epsilon"), *inner = json_object_get(config, "n_inner");
     const json_t *scaled = json_object_get(config, "scale_attn_weights");
     if (!type || !json_is_string(type) || strcmp(json_string_value(type), "gpt2") != 0)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "model_type is not gpt2");
+        FLM_FAIL(FLM_E_FORMAT, "model_type is not gpt2");
     if (gelu && (!json_is_string(gelu) || (strcmp(json_string_value(gelu), "gelu_new") != 0 &&
                                            strcmp(json_string_value(gelu), "gelu_pytorch_tanh") != 0)))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "activation_function is not gelu_new");
-    if (eps && !(json_number_value(eps) == 1e-5)) FLM_FAIL(FLM_E_UNSUPPORTED, "layer_norm_epsilon is not 1e-5");
+        FLM_FAIL(FLM_E_FORMAT, "activation_function is not gelu_new");
+    if (eps && !(json_number_value(eps) == 1e-5)) FLM_FAIL(FLM_E_FORMAT, "layer_norm_epsilon is not 1e-5");
     if (inner && !json_is_null(inner) && json_integer_value(inner) != 4 * d)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "n_inner is not 4 n_embd");
-    if (scaled && !json_is_true(scaled)) FLM_FAIL(FLM_E_UNSUPPORTED, "scale_attn_weights is not true");
+        FLM_FAIL(FLM_E_FORMAT, "n_inner is not 4 n_embd");
+    if (scaled && !json_is_true(scaled)) FLM_FAIL(FLM_E_FORMAT, "scale_attn_weights is not true");
     if (json_is_true(json_object_get(config, "scale_attn_by_inverse_layer_idx")))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "scale_attn_by_inverse_layer_idx is true");
+        FLM_FAIL(FLM_E_FORMAT, "scale_attn_by_inverse_layer_idx is true");
     if (json_is_true(json_object_get(config, "add_cross_attention")))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "add_cross_attention is true");
+        FLM_FAIL(FLM_E_FORMAT, "add_cross_attention is true");
     if (json_is_false(json_object_get(config, "tie_word_embeddings")))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "tie_word_embeddings is false");
+        FLM_FAIL(FLM_E_FORMAT, "tie_word_embeddings is false");
 done:
     return rc;
 }
@@ -66,7 +66,7 @@ static flm_status config_read(const char *path, flm_gpt2_shape *shape)
     json_t *config = NULL, *end;
     FILE *file = fopen(path, "r");
 
-    if (!file) FLM_FAIL(FLM_E_IO, "%s", strerror(errno));
+    if (!file) FLM_FAIL(flm_status_from_errno(errno), "%s", strerror(errno));
     config = json_loadf(file, 0, &error);
     if (!config) FLM_FAIL(FLM_E_FORMAT, "is no JSON: %s", error.text);
     FLM_TRY(config_number(config, "n_positions", "n_ctx", &shape->L));
@@ -111,7 +111,7 @@ static flm_status weights_match(gpt2_import *g, const char *path)
         if (all[at].ndim != d->ndim || all[at].dim[0] != d->dim[0] || (d->ndim == 2 && all[at].dim[1] != d->dim[1]))
             FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has another shape than config.json wants", path, d->name);
         if (all[at].dtype == FLM_EXTERNAL_OTHER)
-            FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s: is neither f32, f16 nor bf16", path, d->name);
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is neither f32, f16 nor bf16", path, d->name);
         snprintf(name, sizeof name, "weights/%.*s", (int)sizeof name - 9, d->name);
         memcpy(d->name, name, sizeof name);
     }
@@ -136,7 +136,7 @@ static flm_status head_check(gpt2_import *g, const char *path)
     FLM_TRY(flm_external_read(g->from, head, a));
     FLM_TRY(flm_external_read(g->from, g->index[0], b));
     if (memcmp(a, b, (size_t)elements * sizeof *a) != 0)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: lm_head.weight is not wte.weight; GPT-2's head is tied", path);
+        FLM_FAIL(FLM_E_FORMAT, "%s: lm_head.weight is not wte.weight; GPT-2's head is tied", path);
 done:
     free(a);
     free(b);
@@ -162,7 +162,7 @@ flm_status flm_convert_gpt2(const char *directory, const char *out)
     FLM_TRY(config_read(path, &g.shape));
     FLM_TRY(flm_path_join(path, directory, files[0]));
     if (access(path, F_OK) != 0) FLM_TRY(flm_path_join(path, directory, files[1]));
-    if (access(path, F_OK) != 0) FLM_FAIL(FLM_E_IO, "%s: has neither %s nor %s", directory, files[0], files[1]);
+    if (access(path, F_OK) != 0) FLM_FAIL(FLM_E_MISSING, "%s: has neither %s nor %s", directory, files[0], files[1]);
     FLM_TRY(flm_external_open(path, &g.from));
     FLM_TRY(weights_match(&g, path));
     FLM_TRY(head_check(&g, path));

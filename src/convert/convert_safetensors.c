@@ -149,7 +149,7 @@ static flm_status file_open(flm_external *f, const char *path)
     f->files++;
     if (!f->file[part]) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
     FLM_TRY(flm_file_open(path, O_RDONLY | O_NONBLOCK, &f->fd[part]));
-    if (fstat(f->fd[part], &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (fstat(f->fd[part], &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
     if (st.st_size < 8) FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file: %lld bytes", path, (long long)st.st_size);
     FLM_TRY(flm_file_read_at(f->fd[part], path, &length, sizeof length, 0));

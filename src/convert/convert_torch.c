@@ -120,7 +120,7 @@ static flm_status byte_order_check(flm_external *f)
     if (zip_name_locate(f->torch->zip, name, 0) < 0) goto done;
     FLM_TRY(member_find(f, name, &index, &bytes));
     if (bytes == 6) FLM_TRY(member_read(f, index, name, 0, bytes, order));
-    if (memcmp(order, "little", 6) != 0) FLM_FAIL(FLM_E_UNSUPPORTED, "%s: its numbers are not little-endian", f->path);
+    if (memcmp(order, "little", 6) != 0) FLM_FAIL(FLM_E_FORMAT, "%s: its numbers are not little-endian", f->path);
 done:
     return rc;
 }
@@ -194,7 +194,7 @@ static flm_status shape_take(const flm_pickle *p, const flm_pickle_value *sizes,
     FLM_TRY(flm_external_count_elements(t));
     for (int k = t->ndim - 1; k >= 0 && t->elements > 0; stride *= t->dim[k--])
         if (t->dim[k] != 1 && flm_pickle_get_item(p, strides, (uint32_t)k)->integer != stride)
-            FLM_FAIL(FLM_E_UNSUPPORTED, "is not contiguous; save it again after .contiguous()");
+            FLM_FAIL(FLM_E_FORMAT, "is not contiguous; save it again after .contiguous()");
 done:
     return rc;
 }

@@ -16,7 +16,7 @@ typedef struct flm_inspect_options {
 flm_status flm_inspect_structure(const char *path, const char *kind);
 
 /* flm_inspect_checkpoint, flm_inspect_samples, flm_inspect_shard - one file whole: structure, and what the options ask
- * for. Errors: also FLM_E_CHECKSUM, FLM_E_UNSUPPORTED (rows of a tokeniser that is not here). */
+ * for. Errors: also FLM_E_CHECKSUM, FLM_E_FORMAT (rows of an unknown tokenizer). */
 flm_status flm_inspect_checkpoint(const char *path, const flm_inspect_options *options);
 flm_status flm_inspect_samples(const char *path, const flm_inspect_options *options);
 flm_status flm_inspect_shard(const char *path, const flm_inspect_options *options);
@@ -27,7 +27,7 @@ flm_status flm_inspect_shards(const char *directory, const flm_inspect_options *
 flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_options *options);
 
 /* flm_inspect_rows - decoded rows, a line each: "  row FIRST: text", with control characters escaped.
- * in  ids i32 [count, L], each in 0..V-1. Errors: FLM_E_UNSUPPORTED, FLM_E_MISMATCH (another vocabulary). */
+ * in  ids i32 [count, L], each in 0..V-1. Errors: FLM_E_FORMAT, FLM_E_MISMATCH (another vocabulary). */
 flm_status flm_inspect_rows(const char *path, const flm_vocabulary *vocabulary, const int32_t *ids, int64_t first,
                             int64_t count, int64_t L);
 

@@ -54,7 +54,7 @@ flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_opti
     char path[FLM_PATH_BYTES], target[256] = "";
     int count = scandir(directory, &entries, is_checkpoint, alphasort);
 
-    if (count < 0) FLM_FAIL(FLM_E_IO, "%s: cannot be listed: %s", directory, strerror(errno));
+    if (count < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be listed: %s", directory, strerror(errno));
     FLM_TRY(flm_path_join(path, directory, "latest"));
     printf("%s: %d checkpoint%s", directory, count, count == 1 ? "" : "s");
     if (readlink(path, target, sizeof target - 1) > 0) {

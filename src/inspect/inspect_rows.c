@@ -42,7 +42,7 @@ flm_status flm_inspect_rows(const char *path, const flm_vocabulary *vocabulary, 
     size_t bytes;
 
     if (flm_tokenizer_create(vocabulary->name, &tokenizer) != FLM_OK)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: its rows cannot be decoded: there is no tokeniser \"%s\" here", path,
+        FLM_FAIL(FLM_E_FORMAT, "%s: its rows cannot be decoded: there is no tokeniser \"%s\" here", path,
                  vocabulary->name);
     if (strcmp(flm_tokenizer_sha256(tokenizer), vocabulary->sha256) != 0 ||
         flm_tokenizer_size(tokenizer) != vocabulary->V)

@@ -53,7 +53,8 @@ flm_status flm_checkpoint_list(const char *directory, int64_t **steps, int *coun
     DIR *dir = opendir(directory);
     const struct dirent *entry;
 
-    if (!dir && errno != ENOENT) FLM_FAIL(FLM_E_IO, "%s: cannot be listed: %s", directory, strerror(errno));
+    if (!dir && errno != ENOENT)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be listed: %s", directory, strerror(errno));
     while (dir && (errno = 0, entry = readdir(dir))) {
         int64_t step = step_of(entry->d_name);
         if (step < 0) continue;
@@ -62,7 +63,8 @@ flm_status flm_checkpoint_list(const char *directory, int64_t **steps, int *coun
         list = grown;
         list[n++] = step;
     }
-    if (dir && errno != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be listed: %s", directory, strerror(errno));
+    if (dir && errno != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be listed: %s", directory, strerror(errno));
     if (n > 0) qsort(list, (size_t)n, sizeof *list, by_step);
     *steps = list;
     *count = n;
@@ -121,7 +123,8 @@ flm_status flm_checkpoint_publish(const char *directory, int64_t step)
     FLM_TRY(flm_path_join(to, directory, name));
     FLM_TRY(flm_path_join(link, directory, LATEST_TEMPORARY));
     FLM_TRY(flm_path_join(latest, directory, LATEST));
-    if (symlink(name, link) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be made: %s", link, strerror(errno));
+    if (symlink(name, link) != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be made: %s", link, strerror(errno));
     FLM_TRY(flm_file_rename(from, to));
     FLM_TRY(flm_file_sync_directory(directory)); /* the file has its name before `latest` says so */
     FLM_TRY(flm_file_rename(link, latest));

@@ -84,7 +84,8 @@ flm_status flm_checkpoint_resume(flm_comm *comm, const char *directory, flm_chec
     for (int64_t i = 0; i < count; i++) {
         tried = open_whole(comm, directory, steps[i], out);
         if (tried == FLM_OK) goto done;
-        if (tried != FLM_E_IO && tried != FLM_E_FORMAT && tried != FLM_E_CHECKSUM) FLM_TRY(tried);
+        if (tried != FLM_E_IO && tried != FLM_E_MISSING && tried != FLM_E_FORMAT && tried != FLM_E_CHECKSUM)
+            FLM_TRY(tried);
         if (flm_err_remote() < 0) /* the rank that saw it */
             flm_log(FLM_LOG_WARN, "%s; %s", flm_err_message(),
                     i + 1 < count ? "trying the checkpoint before it" : "there is none before it");

@@ -220,7 +220,7 @@ static flm_status lay_out(writing *w, const flm_checkpoint_info *info, const flm
             FLM_TRY(block_join(w, i, b, all, count, &next, &sums[b]));
     }
     if (mkdir(w->directory, 0777) != 0 && errno != EEXIST)
-        FLM_FAIL(FLM_E_IO, "%s: cannot be made: %s", w->directory, strerror(errno));
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be made: %s", w->directory, strerror(errno));
     flm_checkpoint_sweep(w->directory);
     FLM_TRY(flm_file_reserve(w->path, file_bytes(w, settings, settings_count)));
     FLM_TRY(

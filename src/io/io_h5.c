@@ -35,7 +35,8 @@ flm_status flm_err_h5(int64_t result, const char *what, const char *file, int li
     flm_h5_quiet();
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_cause, &cause);
     H5Eclear2(H5E_DEFAULT);
-    if (cause.errnum > 0) return flm_err_raise(FLM_E_IO, file, line, "HDF5: %s", strerror(cause.errnum));
+    if (cause.errnum > 0)
+        return flm_err_raise(flm_status_from_errno(cause.errnum), file, line, "HDF5: %s", strerror(cause.errnum));
     return flm_err_raise(FLM_E_FORMAT, file, line, "HDF5: %s (in %.60s)",
                          cause.text[0] ? cause.text : "no further text", what);
 }
@@ -98,7 +99,7 @@ static flm_status check_head(const char *path, int64_t *bytes)
     size_t got = 0;
     uint64_t end = 0;
 
-    if (stat(path, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (stat(path, &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
     FLM_TRY(flm_file_read_head(path, head, sizeof head, &got));
     if (got < 8 || memcmp(head, signature, sizeof signature) != 0)

@@ -19,16 +19,18 @@ flm_status flm_checkpoint_find(const char *given, char *path)
     struct stat status;
     char *real = NULL, tried[FLM_PATH_BYTES];
 
-    if (stat(given, &status) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", given, strerror(errno));
+    if (stat(given, &status) != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be opened: %s", given, strerror(errno));
     for (size_t i = S_ISDIR(status.st_mode) ? 1 : 0; i < sizeof inside / sizeof inside[0] && !real; i++) {
         FLM_TRY(flm_path_format(tried, "%s%s", given, inside[i]));
         real = realpath(tried, NULL);
         if (!real && (errno != ENOENT || lstat(tried, &status) == 0))
-            FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", tried, strerror(errno == 0 ? ENOENT : errno));
+            FLM_FAIL(flm_status_from_errno(errno == 0 ? ENOENT : errno), "%s: cannot be opened: %s", tried,
+                     strerror(errno == 0 ? ENOENT : errno));
     }
     if (!real) FLM_FAIL(FLM_E_FORMAT, "%s: a directory without checkpoints/latest or latest", given);
     if (snprintf(path, FLM_LINEAGE_PATH_BYTES, "%s", real) >= FLM_LINEAGE_PATH_BYTES)
-        FLM_FAIL(FLM_E_ARG, "%.200s...: the path is too long", real);
+        FLM_FAIL(FLM_E_MISSING, "%.200s...: the path is too long", real);
 done:
     free(real);
     return rc;
@@ -53,7 +55,8 @@ flm_status flm_lineage_hash(const char *path, char *sha256)
 
     if (!block) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
     FLM_TRY(flm_file_open(path, O_RDONLY, &fd));
-    if (fstat(fd, &status) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+    if (fstat(fd, &status) != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", path, strerror(errno));
     FLM_TRY(flm_sha256_begin(&sum));
     for (int64_t at = 0; at < status.st_size; at += FLM_IO_BLOCK_BYTES) {
         const int64_t left = status.st_size - at, bytes = left < FLM_IO_BLOCK_BYTES ? left : FLM_IO_BLOCK_BYTES;

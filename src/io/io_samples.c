@@ -197,7 +197,7 @@ static flm_status result_write(const flm_samples *s, int64_t steps, const char *
     closing = file;
     file = H5I_INVALID_HID;
     FLM_H5(H5Fclose(closing));
-    if (fsync(s->fd) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be synced: %s", s->path, strerror(errno));
+    if (fsync(s->fd) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be synced: %s", s->path, strerror(errno));
 done:
     flm_h5_close(&group);
     flm_h5_close(&file);

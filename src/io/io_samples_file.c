@@ -298,8 +298,9 @@ flm_status flm_samples_open_write(flm_comm *comm, const char *path, const flm_sa
     flm_samples *s = NULL;
 
     if (flm_comm_rank(comm) == 0 && access(path, F_OK) != 0)
-        local = errno == ENOENT ? create(path, info, steps, count)
-                                : flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "%s: %s", path, strerror(errno));
+        local = errno == ENOENT
+                    ? create(path, info, steps, count)
+                    : flm_err_raise(flm_status_from_errno(errno), __FILE__, __LINE__, "%s: %s", path, strerror(errno));
     FLM_TRY(flm_comm_agree(comm, local));
     FLM_TRY(flm_comm_agree(comm, take_up(path, info, steps, count, &s)));
     *out = s;

@@ -105,7 +105,7 @@ flm_status flm_loader_start(const flm_shards *shards, uint64_t seed, bool shuffl
     int64_t max;
     size_t bytes;
 
-    if (flm_shards_rows(shards) < 1) FLM_FAIL(FLM_E_ARG, "the shards have no rows");
+    if (flm_shards_rows(shards) < 1) FLM_FAIL(FLM_E_FORMAT, "the shards have no rows");
     if (batch < 1 || first < 0 || count < 0 || first > batch || count > batch - first || first_step < 0)
         FLM_FAIL(FLM_E_ARG, "samples %lld to %lld of a batch of %lld, from step %lld", (long long)first,
                  (long long)(first + count - 1), (long long)batch, (long long)first_step);

@@ -115,7 +115,7 @@ static flm_status index_read(flm_shards *shards, index_lines *lines)
 
     FLM_TRY(flm_path_join(path, shards->directory, FLM_SHARD_INDEX));
     if (access(path, F_OK) != 0 && access(shards->directory, F_OK) == 0)
-        FLM_FAIL(FLM_E_IO, "%s: is not there: no shard directory, or one that flm_shard has not finished", path);
+        FLM_FAIL(FLM_E_MISSING, "%s: is not there: no shard directory, or one that flm_shard has not finished", path);
     FLM_TRY(flm_schema_open(path, "index", &file, &bytes));
     rc = index_group(file, shards);
     if (rc == FLM_OK) rc = flm_shard_get_info(file, bytes, &shards->info);

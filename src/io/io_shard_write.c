@@ -87,7 +87,7 @@ static flm_status allocate_blocks(const char *path)
 
     FLM_TRY(flm_file_open(path, O_RDWR, &fd));
     end = lseek(fd, 0, SEEK_END);
-    if (end < 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (end < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
     FLM_TRY(flm_file_allocate(fd, path, end));
     FLM_TRY(flm_file_sync_close(&fd, path));
 done:

@@ -1,8 +1,8 @@
-/* process.c - see process.h. Owns the program's signals and its exit status; refuses to do anything else.
+/* process.c - see process.h.
  *
- * What a failing job says is one message. A rank whose failure is another's (flm_err_remote) is silent; ranks that
- * fail side by side without having agreed take turns by rank, and the first to end the job silences the others,
- * because the launcher's SIGTERM reaches them while they wait. SPDX-License-Identifier: Apache-2.0 */
+ * A failing job prints one message. A rank that knows of another rank's failure (flm_err_remote) prints nothing. Ranks
+ * that fail independently wait in turn, by rank: the first to report ends the job, and the launcher's SIGTERM reaches
+ * the others while they wait. SPDX-License-Identifier: Apache-2.0 */
 #include "config.h" /* first: program_invocation_short_name is a GNU extension */
 
 #include "process/process.h"
@@ -18,28 +18,51 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Milliseconds: between looks; before rank r speaks, r of at most TURNS turns; for ranks that should come too. */
-enum { POLL_MS = 5, TURN_MS = 50, FIRST_TURN_MS = 250, TURNS = 40, PATIENCE_MS = 10000 };
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 75 /* EX_TEMPFAIL of sysexits.h */ };
+/* Milliseconds: polling interval; delay of rank 1's report, and the increment for each rank after it, up to rank
+ * TURNS; timeout for the other ranks. */
+enum { POLL_MS = 5, FIRST_TURN_MS = 250, TURN_MS = 50, TURNS = 40, TIMEOUT_MS = 10000 };
 
 static volatile sig_atomic_t signals_seen;
 
-static void signal_take(int number)
+flm_exit_code flm_process_exit_code(flm_status rc)
+{
+    static const flm_exit_code codes[] = {
+        [FLM_OK] = FLM_EXIT_OK,
+        [FLM_E_USAGE] = FLM_EXIT_USAGE,
+        [FLM_E_ARG] = FLM_EXIT_INTERNAL,
+        [FLM_E_SHAPE] = FLM_EXIT_INTERNAL,
+        [FLM_E_UNSUPPORTED] = FLM_EXIT_UNAVAILABLE,
+        [FLM_E_NOMEM] = FLM_EXIT_MEMORY,
+        [FLM_E_IO] = FLM_EXIT_IO,
+        [FLM_E_FORMAT] = FLM_EXIT_INPUT,
+        [FLM_E_CHECKSUM] = FLM_EXIT_INPUT,
+        [FLM_E_MISMATCH] = FLM_EXIT_INPUT,
+        [FLM_E_MPI] = FLM_EXIT_UNAVAILABLE,
+        [FLM_E_DEVICE] = FLM_EXIT_UNAVAILABLE,
+        [FLM_E_NUMERIC] = FLM_EXIT_NUMERIC,
+        [FLM_E_INTERRUPTED] = FLM_EXIT_INTERRUPTED,
+        [FLM_E_MISSING] = FLM_EXIT_MISSING,
+        [FLM_E_LOCKED] = FLM_EXIT_LOCKED,
+    };
+    return (size_t)rc < sizeof codes / sizeof codes[0] ? codes[rc] : FLM_EXIT_INTERNAL;
+}
+
+static void count_signal(int number)
 {
     (void)number;
     if (signals_seen < SIG_ATOMIC_MAX) signals_seen++;
 }
 
-static flm_status signals_install(void)
+static flm_status install_handlers(void)
 {
     flm_status rc = FLM_OK;
-    struct sigaction action = {.sa_handler = signal_take, .sa_flags = SA_RESTART}, ignore = {.sa_handler = SIG_IGN};
+    struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART}, ignore = {.sa_handler = SIG_IGN};
 
     sigemptyset(&action.sa_mask);
     sigemptyset(&ignore.sa_mask);
     if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGUSR1, &action, NULL) != 0 ||
         sigaction(SIGXFSZ, &ignore, NULL) != 0) /* so that writing past a limit is an error (EFBIG) with a message */
-        FLM_FAIL(FLM_E_IO, "cannot install the signal handlers: %s", strerror(errno));
+        FLM_FAIL(flm_status_from_errno(errno), "cannot install the signal handlers: %s", strerror(errno));
 done:
     return rc;
 }
@@ -53,11 +76,11 @@ flm_status flm_process_init(int *argc, char ***argv, flm_comm **world)
     FLM_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
     FLM_MPI(MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN));
     if (provided < MPI_THREAD_FUNNELED)
-        FLM_FAIL(FLM_E_MPI, "the MPI library offers thread level %d, MPI_THREAD_FUNNELED (%d) is needed", provided,
+        FLM_FAIL(FLM_E_MPI, "the MPI library provides thread level %d; MPI_THREAD_FUNNELED (%d) is required", provided,
                  MPI_THREAD_FUNNELED);
     FLM_TRY(flm_comm_create(MPI_COMM_WORLD, world));
     flm_log_init(flm_comm_rank(*world), FLM_LOG_INFO);
-    FLM_TRY(signals_install());
+    FLM_TRY(install_handlers());
 done:
     return rc;
 }
@@ -68,21 +91,21 @@ int flm_process_finish(flm_status rc, flm_comm **world)
 {
     if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_process_fail(rc);
     if (fflush(stdout) != 0 || ferror(stdout))
-        flm_process_fail(
-            flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "cannot write to standard output: %s", strerror(errno)));
+        flm_process_fail(flm_err_raise(flm_status_from_errno(errno), __FILE__, __LINE__,
+                                       "cannot write to standard output: %s", strerror(errno)));
     flm_comm_destroy(world);
     MPI_Finalize();
-    return rc == FLM_OK ? 0 : EXIT_INTERRUPTED;
+    return flm_process_exit_code(rc);
 }
 
 static void sleep_ms(long ms)
 {
     struct timespec span = {ms / 1000, ms % 1000 * 1000000};
 
-    nanosleep(&span, NULL); /* a signal may cut it short: every caller looks again */
+    nanosleep(&span, NULL); /* a signal may interrupt it: every caller polls again */
 }
 
-/* Wait so many milliseconds; true when a signal came meanwhile. */
+/* Wait for ms milliseconds or a signal; true when a signal arrived. */
 static bool signalled_within(double ms)
 {
     const sig_atomic_t before = signals_seen;
@@ -92,8 +115,8 @@ static bool signalled_within(double ms)
     return signals_seen != before;
 }
 
-/* The message in one write, so that lines of several programs do not mix. */
-static void speak(flm_status rc, int rank)
+/* The message in one write, so that lines of several processes do not interleave. */
+static void report(flm_status rc, int rank)
 {
     char text[8192];
     const char *trace = getenv("FLM_TRACE"), *message = flm_err_message();
@@ -111,7 +134,7 @@ static void speak(flm_status rc, int rank)
     fflush(stderr);
     for (const char *p = text; used > 0;) {
         ssize_t wrote = write(STDERR_FILENO, p, (size_t)used);
-        if (wrote < 0 && errno != EINTR) break; /* nobody listens; the exit status still tells */
+        if (wrote < 0 && errno != EINTR) break; /* stderr is closed; the exit status remains */
         if (wrote > 0) {
             p += wrote;
             used -= (int)wrote;
@@ -119,53 +142,55 @@ static void speak(flm_status rc, int rank)
     }
 }
 
-/* Every rank is expected here with the same error: the lowest that is not another's speaks. False when they do not
- * all come in time. */
-static bool usage_agree(int rank, int size, int *speaker)
+/* All ranks are expected here with the same error: the reporter is the lowest rank whose error is its own. False when
+ * some ranks do not arrive before the timeout. */
+static bool agree_on_reporter(int rank, int size, int *reporter)
 {
-    static int mine, lowest; /* outlive the request, should it never end */
+    static int mine, lowest; /* static: they must outlive a request that never completes */
     MPI_Request request;
     int done = 0;
 
     mine = flm_err_remote() < 0 ? rank : size;
     if (MPI_Iallreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD, &request) != MPI_SUCCESS) return false;
-    for (const double end = flm_seconds() + PATIENCE_MS * 1e-3; !done && flm_seconds() < end;) {
+    for (const double end = flm_seconds() + TIMEOUT_MS * 1e-3; !done && flm_seconds() < end;) {
         if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return false;
         if (!done) sleep_ms(POLL_MS);
     }
-    *speaker = lowest < size ? lowest : 0;
+    *reporter = lowest < size ? lowest : 0;
     return done;
 }
 
 __attribute__((noreturn)) static void fail_usage(flm_status rc, int rank, int size)
 {
-    int speaker = rank;
-    bool all = usage_agree(rank, size, &speaker);
+    int reporter = rank;
+    bool all = agree_on_reporter(rank, size, &reporter);
 
-    if (rank == speaker) speak(rc, rank);
-    if (!all) MPI_Abort(MPI_COMM_WORLD, EXIT_USAGE);
+    if (rank == reporter) report(rc, rank);
+    if (!all) MPI_Abort(MPI_COMM_WORLD, FLM_EXIT_USAGE);
     MPI_Finalize();
-    exit(EXIT_USAGE);
+    exit(FLM_EXIT_USAGE);
 }
 
 __attribute__((noreturn)) static void fail_job(flm_status rc, int rank, int size)
 {
-    if (size == 1) { /* nobody to take down, and MPI_Abort would add ten lines to ours */
-        speak(rc, rank);
+    const int code = (int)flm_process_exit_code(rc);
+
+    if (size == 1) { /* no other rank to end, and MPI_Abort would print ten lines more */
+        report(rc, rank);
         MPI_Finalize();
-        exit(EXIT_FAILED);
+        exit(code);
     }
     if (flm_err_remote() >= 0) {
-        if (signalled_within(PATIENCE_MS)) _exit(EXIT_FAILED);
+        if (signalled_within(TIMEOUT_MS)) _exit(code);
     } else if (rank > 0) {
         int turn = rank < TURNS ? rank : TURNS;
-        if (signalled_within(FIRST_TURN_MS + TURN_MS * turn)) _exit(EXIT_FAILED);
+        if (signalled_within(FIRST_TURN_MS + TURN_MS * turn)) _exit(code);
     }
-    speak(rc, rank);
-    alarm(PATIENCE_MS / 1000); /* should a device's library hang: SIGALRM ends the process, and so the job */
+    report(rc, rank);
+    alarm(TIMEOUT_MS / 1000); /* if a device library hangs below, SIGALRM ends the process, and so the job */
     flm_comm_abort();
-    MPI_Abort(MPI_COMM_WORLD, EXIT_FAILED);
-    _exit(EXIT_FAILED);
+    MPI_Abort(MPI_COMM_WORLD, code);
+    _exit(code);
 }
 
 void flm_process_fail(flm_status rc)
@@ -175,8 +200,8 @@ void flm_process_fail(flm_status rc)
     MPI_Initialized(&initialized);
     MPI_Finalized(&finalized);
     if (!initialized || finalized) {
-        speak(rc, rank);
-        exit(rc == FLM_E_USAGE ? EXIT_USAGE : EXIT_FAILED);
+        report(rc, rank);
+        exit((int)flm_process_exit_code(rc));
     }
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);

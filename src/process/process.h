@@ -1,4 +1,6 @@
-/* process.h - what every program does first and last: MPI, log, signals, the one place that ends a job.
+/* process.h - start and end of every program: MPI, log, signals, exit status.
+ *
+ * Owns the table of exit statuses and the only code that ends a job. Leaves the device and the options to the program.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_PROCESS_H
 #define FLM_PROCESS_H
@@ -7,21 +9,41 @@
 
 #include <stdbool.h>
 
-/* flm_process_init - MPI_Init_thread (FUNNELED), the world as a flm_comm, MPI_ERRORS_RETURN, log with rank, signal
- * handlers for SIGTERM and SIGUSR1 that set the flag behind flm_process_stop_requested; SIGXFSZ is ignored, so that a
- * file too long is an error like any other (EFBIG). Collective over the world. */
+/* Exit statuses by cause, with the numbers of sysexits.h where one fits. docs/exit-codes.md says what to do for each,
+ * and jobs/common.sh decides by them. */
+typedef enum flm_exit_code {
+    FLM_EXIT_OK = 0,
+    FLM_EXIT_INTERNAL = 1,     /* a bug in the suite */
+    FLM_EXIT_USAGE = 2,        /* bad option or configuration file */
+    FLM_EXIT_INPUT = 65,       /* EX_DATAERR: bad content of a file, or files that do not match */
+    FLM_EXIT_MISSING = 66,     /* EX_NOINPUT: missing file or directory, or no permission */
+    FLM_EXIT_UNAVAILABLE = 69, /* EX_UNAVAILABLE: device or communication */
+    FLM_EXIT_MEMORY = 71,      /* EX_OSERR: out of memory */
+    FLM_EXIT_LOCKED = 73,      /* EX_CANTCREAT: another job writes there */
+    FLM_EXIT_IO = 74,          /* EX_IOERR: disk full, quota or I/O error */
+    FLM_EXIT_INTERRUPTED = 75, /* EX_TEMPFAIL: stopped by a signal; the same command resumes */
+    FLM_EXIT_NUMERIC = 76      /* a loss or gradient is not finite (no number of sysexits.h fits) */
+} flm_exit_code;
+
+/* flm_process_exit_code - the exit status of a program that ends with rc. */
+flm_exit_code flm_process_exit_code(flm_status rc);
+
+/* flm_process_init - MPI_Init_thread (FUNNELED), the world as a flm_comm, MPI_ERRORS_RETURN, the log, and handlers for
+ * SIGTERM and SIGUSR1, which set the flag of flm_process_stop_requested. SIGXFSZ is ignored, so that a file that
+ * exceeds a limit is an ordinary error (EFBIG). Collective over the world. Errors: FLM_E_MPI, FLM_E_NOMEM. */
 flm_status flm_process_init(int *argc, char ***argv, flm_comm **world);
 
-/* flm_process_stop_requested - whether this rank was asked to stop. Ranks agree on it themselves. */
+/* flm_process_stop_requested - whether this rank has received a signal to stop. Not collective: ranks may differ. */
 bool flm_process_stop_requested(void);
 
-/* flm_process_finish - end the program normally: destroys the world, MPI_Finalize, returns main's exit status:
- * 0 for FLM_OK, 75 for FLM_E_INTERRUPTED. Any other rc goes to flm_process_fail, which does not return. */
+/* flm_process_finish - end the program: with FLM_OK or FLM_E_INTERRUPTED it destroys the world, calls MPI_Finalize and
+ * returns the exit status for main. Any other rc goes to flm_process_fail, which does not return. Collective. */
 int flm_process_finish(flm_status rc, flm_comm **world);
 
-/* flm_process_fail - end the whole job now. One rank speaks: "flm_train: error: MESSAGE (rank R)" and, with FLM_TRACE=1
- * or for internal errors, the frames. FLM_E_USAGE is the same on every rank: rank 0 speaks, exit status 2 through
- * MPI_Finalize; a rank whose error is another's (flm_err_remote) waits for that one to end the job. Exit status 1. */
+/* flm_process_fail - end the whole job now with flm_process_exit_code(rc). One rank prints "flm_train: error: MESSAGE
+ * (rank R)" and, for internal errors or with FLM_TRACE=1, the frames. With FLM_E_USAGE, which every rank has, all ranks
+ * end through MPI_Finalize; otherwise a rank that waits for another's message (flm_err_remote) is ended by that rank.
+ */
 __attribute__((noreturn)) void flm_process_fail(flm_status rc);
 
 #endif

@@ -23,7 +23,7 @@ static flm_status detect_checkpoint(const char *path, bool *checkpoint)
     const char *kind = NULL;
     bool hdf5 = false;
     *checkpoint = false;
-    if (stat(path, &st) != 0) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (stat(path, &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode)) {
         *checkpoint = true;
         goto done;

@@ -77,8 +77,9 @@ static flm_status open_teacher(flm_generation *g)
     if (*g->o->teacher) {
         FLM_TRY(flm_checkpoint_find(g->o->teacher, path));
     } else if (flm_checkpoint_find(recorded, path) != FLM_OK) {
-        FLM_FAIL(FLM_E_IO, "the teacher of %s is no longer at %s; name its new path with --teacher (sha256 %.12s...)",
-                 g->path, recorded, wanted);
+        FLM_FAIL(FLM_E_MISSING,
+                 "the teacher of %s is no longer at %s; name its new path with --teacher (sha256 %.12s...)", g->path,
+                 recorded, wanted);
     }
     if (known) FLM_TRY(flm_lineage_hash(path, found));
     if (known && strcmp(found, wanted) != 0)

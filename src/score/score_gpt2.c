@@ -148,7 +148,8 @@ static flm_status check_batch(const flm_gpt2 *g, const int32_t *ids, const int64
                      b, starts[b + 1] - starts[b], s->L);
     for (int64_t i = 0; i < starts[B]; i++)
         if (ids[i] < 0 || ids[i] >= s->V)
-            FLM_FAIL(FLM_E_ARG, "gpt2: token %" PRId32 " is outside the vocabulary (V = %" PRId64 ")", ids[i], s->V);
+            FLM_FAIL(FLM_E_MISMATCH, "gpt2: token %" PRId32 " is outside the vocabulary (V = %" PRId64 ")", ids[i],
+                     s->V);
 done:
     return rc;
 }

@@ -30,10 +30,10 @@ flm_status flm_gpt2_shape_check(const flm_gpt2_shape *s)
                  {"heads", s->H, 1, 1 << 12},     {"blocks", s->N, 1, 4096},        {"end id", s->end_id, 0, s->V - 1}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].value < sizes[i].min || sizes[i].value > sizes[i].max)
-            FLM_FAIL(FLM_E_ARG, "gpt2: %s is %" PRId64 ", must be %" PRId64 "..%" PRId64, sizes[i].name, sizes[i].value,
-                     sizes[i].min, sizes[i].max);
+            FLM_FAIL(FLM_E_FORMAT, "gpt2: %s is %" PRId64 ", must be %" PRId64 "..%" PRId64, sizes[i].name,
+                     sizes[i].value, sizes[i].min, sizes[i].max);
     if (s->d % s->H != 0)
-        FLM_FAIL(FLM_E_ARG, "gpt2: hidden size %" PRId64 " is not a multiple of %" PRId64 " heads", s->d, s->H);
+        FLM_FAIL(FLM_E_FORMAT, "gpt2: hidden size %" PRId64 " is not a multiple of %" PRId64 " heads", s->d, s->H);
 done:
     return rc;
 }

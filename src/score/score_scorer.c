@@ -31,7 +31,7 @@ flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, i
     FLM_TRY(flm_checkpoint_open(path, &checkpoint));
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     if (batch < 1 || length < 0 || length > info->L)
-        FLM_FAIL(FLM_E_ARG,
+        FLM_FAIL(FLM_E_MISMATCH,
                  "%s: cannot score %" PRId64 " texts of %" PRId64 " tokens at once: at least 1 text, at most %" PRId64
                  " tokens",
                  path, batch, length, info->L);

@@ -48,7 +48,7 @@ flm_status flm_score_store_read(const flm_score_store *store, double *nll, int64
     for (int64_t row = 0; row < store->texts->count; row++) {
         uint32_t checksum;
         const ssize_t got = pread(store->fd, line, LINE, row * LINE);
-        if (got < 0) FLM_FAIL(FLM_E_IO, "stored scores: %s", strerror(errno));
+        if (got < 0) FLM_FAIL(flm_status_from_errno(errno), "stored scores: %s", strerror(errno));
         if (got < LINE) break; /* the file ends */
         line[LINE] = '\0';
         if (sscanf(line + FIGURES, "%8" SCNx32, &checksum) != 1 || checksum != line_checksum(store, row, line))

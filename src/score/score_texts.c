@@ -64,7 +64,7 @@ static flm_status lines_read(texts_growing *g, const char *path, const char *fie
     ssize_t length;
     int64_t number = 0;
     FILE *file = fopen(path, "r");
-    if (!file) FLM_FAIL(FLM_E_IO, "%s: %s", path, strerror(errno));
+    if (!file) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
     while ((length = getline(&line, &capacity, file)) > 0) {
         number++;
         if (line[length - 1] == '\n') length--;
@@ -74,7 +74,7 @@ static flm_status lines_read(texts_growing *g, const char *path, const char *fie
         FLM_TRY(field ? flm_err_prefix(json_line(g, line, (size_t)length, field), where)
                       : text_add(g, line, (size_t)length));
     }
-    if (ferror(file)) FLM_FAIL(FLM_E_IO, "%s: reading failed: %s", path, strerror(errno));
+    if (ferror(file)) FLM_FAIL(flm_status_from_errno(errno), "%s: reading failed: %s", path, strerror(errno));
 done:
     free(line);
     if (file) fclose(file);

@@ -43,7 +43,7 @@ static flm_status read_shipped(const flm_text_shipped *shipped, char **data, siz
         while (!found && next_path(&folders, shipped->name, path)) found = access(path, F_OK) == 0;
     }
     if (!found)
-        FLM_FAIL(FLM_E_IO, "vocabularies/%s: not found in %s; set FLM_DATA_DIR to the folder that contains it",
+        FLM_FAIL(FLM_E_MISSING, "vocabularies/%s: not found in %s; set FLM_DATA_DIR to the folder that contains it",
                  shipped->name, chosen && chosen[0] ? chosen : FLM_DATA_PATH);
     FLM_TRY(read_file(path, &all, &size));
     FLM_TRY(flm_sha256_of(all, size, digest));

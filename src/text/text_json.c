@@ -82,15 +82,14 @@ static flm_status check_settings(const json_t *root, bool wordpiece, const char 
     json_t *want = NULL;
 
     if (!wordpiece && json_is_object(json_object_get(root, "normalizer")))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: normalizer: must be null for GPT-2, as it would change the text", path);
+        FLM_FAIL(FLM_E_FORMAT, "%s: normalizer: must be null for GPT-2, as it would change the text", path);
     for (size_t i = 0; i < count; i++) {
         const json_t *part = json_object_get(root, rows[i].part);
-        if (!json_is_object(part)) FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s: missing", path, rows[i].part);
+        if (!json_is_object(part)) FLM_FAIL(FLM_E_FORMAT, "%s: %s: missing", path, rows[i].part);
         want = json_loads(rows[i].json, JSON_DECODE_ANY, NULL);
         if (!want) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to check its settings", path);
         if (differs(part, rows[i].key, want))
-            FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %s.%s: only %s is supported", path, rows[i].part, rows[i].key,
-                     rows[i].json);
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s.%s: only %s is supported", path, rows[i].part, rows[i].key, rows[i].json);
         json_decref(want);
         want = NULL;
     }
@@ -115,7 +114,7 @@ static flm_status read_added(const json_t *token, bool specials_only, flm_text_v
         json_is_true(json_object_get(token, "rstrip")) ||
         (specials_only && !json_is_true(json_object_get(token, "special"))))
         FLM_FAIL(
-            FLM_E_UNSUPPORTED,
+            FLM_E_FORMAT,
             "%s: the added token \"%.64s\" has single_word, lstrip or rstrip, or is not special; this is not supported",
             v->path, text);
     if ((size_t)number >= v->count || !v->tokens[number])

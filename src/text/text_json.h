@@ -16,7 +16,7 @@ flm_status flm_text_json_read_vocabulary(const json_t *object, flm_text_vocabula
 
 /* flm_text_json_read_model - read a tokenizer.json whose model has the type "BPE" or "WordPiece": add the model's
  * tokens and the added tokens to v and finish it; add the added tokens to specials. *model is borrowed from root.
- * Errors: FLM_E_FORMAT; FLM_E_NOMEM; FLM_E_UNSUPPORTED for settings that are not GPT-2's or BERT's, and for added
+ * Errors: FLM_E_NOMEM; FLM_E_FORMAT, also for settings that are not GPT-2's or BERT's, and for added
  * tokens that strip white space or match single words only. */
 flm_status flm_text_json_read_model(const json_t *root, const char *type, flm_text_vocabulary *v,
                                     flm_special_tokens *specials, const json_t **model);

@@ -23,8 +23,8 @@ flm_status flm_tokenizer_create(const char *name, flm_tokenizer **out);
  * "<|endoftext|>". bert-base-uncased: vocab.txt, or a tokenizer.json (model WordPiece; the name ends in .json); it must
  * have "[UNK]", "[CLS]" and "[SEP]", a vocab.txt also "[PAD]" and "[MASK]".
  * Errors: FLM_E_ARG for kinds of files that the tokeniser does not have; FLM_E_IO; FLM_E_FORMAT for an invalid
- * vocabulary; FLM_E_MISMATCH for merges of another vocabulary; FLM_E_UNSUPPORTED for a tokenizer.json with other
- * settings than GPT-2's or BERT's; FLM_E_NOMEM. */
+ * vocabulary, and for a tokenizer.json with other settings than GPT-2's or BERT's; FLM_E_MISMATCH for merges of another
+ * vocabulary; FLM_E_NOMEM. */
 flm_status flm_tokenizer_create_from(const char *name, const char *vocab, const char *merges, flm_tokenizer **out);
 void flm_tokenizer_destroy(flm_tokenizer **tokenizer);
 

@@ -15,9 +15,10 @@ static flm_status make_directory(const char *path)
     flm_status rc = FLM_OK;
     struct stat status;
     if (mkdir(path, 0777) == 0) return FLM_OK;
-    if (errno != EEXIST) FLM_FAIL(FLM_E_IO, "%s: cannot be created: %s", path, strerror(errno));
-    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) FLM_FAIL(FLM_E_IO, "%s: is not a directory", path);
-    if (access(path, W_OK | X_OK) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be written to: %s", path, strerror(errno));
+    if (errno != EEXIST) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be created: %s", path, strerror(errno));
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) FLM_FAIL(FLM_E_MISSING, "%s: is not a directory", path);
+    if (access(path, W_OK | X_OK) != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be written to: %s", path, strerror(errno));
 done:
     return rc;
 }

@@ -51,12 +51,14 @@ static flm_status find_end(const char *path, int64_t step, off_t *keep)
     bool valid;
 
     *keep = 0;
-    if (file == NULL && errno != ENOENT) FLM_FAIL(FLM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (file == NULL && errno != ENOENT)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
     while (file != NULL && (length = getline(&line, &capacity, file)) > 0) {
         if (line[length - 1] != '\n' || step_of(line, (size_t)length, &valid) > step || !valid) break;
         *keep += length;
     }
-    if (file != NULL && ferror(file)) FLM_FAIL(FLM_E_IO, "%s: cannot be read: %s", path, strerror(errno));
+    if (file != NULL && ferror(file))
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", path, strerror(errno));
 done:
     free(line);
     if (file != NULL) fclose(file);
@@ -106,7 +108,8 @@ flm_status flm_metrics_open(const flm_comm *comm, const char *path, int64_t step
     if (m->is_root) {
         if (step > 0) FLM_TRY(find_end(path, step, &keep));
         FLM_TRY(flm_file_open(path, O_WRONLY | O_CREAT | O_APPEND, &m->fd));
-        if (ftruncate(m->fd, keep) != 0) FLM_FAIL(FLM_E_IO, "%s: cannot be truncated: %s", path, strerror(errno));
+        if (ftruncate(m->fd, keep) != 0)
+            FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be truncated: %s", path, strerror(errno));
         FLM_TRY(record_start(m, step, options, describe, flm_comm_size(comm)));
     }
     *out = m;

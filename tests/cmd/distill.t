@@ -95,7 +95,7 @@ for kind in flm one two; do
     tap_is "$("$tool" ids $kind-2.h5 2)" "$("$tool" ids $kind.h5 2)" "$kind: the same on two ranks, in other batches"
 done
 mv flm moved
-refused 1 "name its new path with --teacher" "a teacher that is gone" "$bin/flm_generate" --checkpoint one --out gone.h5
+refused 66 "name its new path with --teacher" "a teacher that is gone" "$bin/flm_generate" --checkpoint one --out gone.h5
 on_ranks 1 "$bin/flm_generate" --checkpoint one --teacher moved --out one-moved.h5 --samples 5 --steps 2 --batch 5 \
     --precision fp32
 tap_is "$("$tool" ids one-moved.h5 2)" "$("$tool" ids one.h5 2)" "a teacher that moved is given by --teacher"
@@ -105,24 +105,24 @@ mv moved flm
 common="--data shards --out refused $small --steps 5"
 # shellcheck disable=SC2086
 {
-    refused 1 "a checkpoint of kind flm is needed" "a map for a teacher" "$bin/flm_distill" $common --teacher one
-    refused 1 "a checkpoint of kind fmlm-two-model is needed" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --stage 2 \
+    refused 65 "a checkpoint of kind flm is needed" "a map for a teacher" "$bin/flm_distill" $common --teacher one
+    refused 65 "a checkpoint of kind fmlm-two-model is needed" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --stage 2 \
         --flow-map flm
     refused 2 "needs --flow-map" "stage 2 without a map" "$bin/flm_distill" $common --teacher flm --stage 2
     refused 2 "needs --stage 2" "stage 1 with a map" "$bin/flm_distill" $common --teacher flm --flow-map one
-    refused 1 "cannot be opened" "no teacher" "$bin/flm_distill" $common --teacher nowhere
-    refused 1 "this run resumes from kind flm" "a map for flm_train" "$bin/flm_train" --data shards --out refused2 $tiny \
+    refused 66 "cannot be opened" "no teacher" "$bin/flm_distill" $common --teacher nowhere
+    refused 65 "this run resumes from kind flm" "a map for flm_train" "$bin/flm_train" --data shards --out refused2 $tiny \
         --steps 5 --resume one/checkpoints/latest
     refused 2 "which has no teacher" "a teacher for an FLM" "$bin/flm_generate" --checkpoint flm --teacher flm --out no.h5
     shards_make shards24 24
-    refused 1 "has length L = 32" "shards of another length" "$bin/flm_distill" --data shards24 --out refused3 $small \
+    refused 65 "has length L = 32" "shards of another length" "$bin/flm_distill" --data shards24 --out refused3 $small \
         --steps 5 --teacher flm
     on_ranks 1 "$bin/flm_train" --data shards --out flm2 $tiny --steps 3
-    refused 1 "was distilled from" "a map of another teacher" "$bin/flm_distill" $common --teacher flm2 --stage 2 \
+    refused 65 "was distilled from" "a map of another teacher" "$bin/flm_distill" $common --teacher flm2 --stage 2 \
         --flow-map one
-    refused 1 "it is another file, or was changed" "samples with another teacher" "$bin/flm_generate" --checkpoint one \
+    refused 65 "it is another file, or was changed" "samples with another teacher" "$bin/flm_generate" --checkpoint one \
         --teacher flm2 --out no.h5
-    refused 1 "has changed or is another file" "going on with another teacher" "$bin/flm_distill" --data shards \
+    refused 65 "has changed or is another file" "going on with another teacher" "$bin/flm_distill" --data shards \
         --out one $small --steps $steps --teacher flm2
 }
 tap_end

@@ -9,9 +9,9 @@ inspect() {
     timeout 60 "$abs_top_builddir/flm_inspect" "$@" >out 2>err </dev/null
 }
 
-# refused STATUS TEXT NAME - the last call failed with exit status 1 and one message that has the text.
+# refused STATUS TEXT NAME - the last call failed with exit status $code, else 65, and one message that has the text.
 refused() {
-    tap_is "$1 $(wc -l <err)" "1 1" "$3: exit status 1 and one line"
+    tap_is "$1 $(wc -l <err)" "${code:-65} 1" "$3: exit status and one line"
     tap_has err "$2" "$3: says why"
 }
 
@@ -95,13 +95,13 @@ inspect shards
 refused $? "$shard: " "in its folder"
 rm $shard
 inspect shards
-refused $? "$shard: " "a shard missing"
+code=66 refused $? "$shard: " "a shard missing"
 
 echo "no such thing" >text
 inspect text
 refused $? "text: is not an HDF5 file" "a foreign file"
 inspect none
-refused $? "none: No such file or directory" "no file"
+code=66 refused $? "none: No such file or directory" "no file"
 mkdir empty
 inspect empty
 refused $? "empty: is no folder of the suite's" "a foreign folder"
@@ -110,7 +110,7 @@ tap_is $? 2 "nothing to inspect is bad usage"
 inspect --rows 1 whole.h5
 tap_is $? 2 "rows of a checkpoint are bad usage"
 inspect whole.h5 text
-tap_is $? 1 "one good, one bad"
+tap_is $? 65 "one good, one bad"
 tap_lines out "verified" 1 "the good one was shown"
 tap_mpi 2 "$abs_top_builddir/flm_inspect" whole.h5
 tap_is "$? $(grep -c verified out)" "0 1" "on two ranks one does it"

@@ -14,7 +14,7 @@ tap_is $? 2 "bad usage is 2"
 tap_lines err "error: unknown option --no-such" 1 "it is said once"
 
 tap_mpi 2 "$probe" --mode fail-all
-tap_is $? 1 "failing everywhere is 1"
+tap_is $? 74 "failing on every rank: the code of the cause"
 tap_lines err "run_probe: error: the disk is full (rank 0)" 1 "rank 0 says it"
 tap_lines err "run_probe: error:" 1 "it alone"
 tap_lines err "  at " 0 "without frames"
@@ -29,12 +29,12 @@ tap_is "$? $(grep -c '^run_probe .*(git ' out)" "0 1" "the version, once"
 
 for rank in 0 1; do
     tap_mpi 2 "$probe" --mode fail-one --rank $rank
-    tap_is $? 1 "rank $rank fails while the other waits in a barrier: 1"
+    tap_is $? 74 "rank $rank fails while the other waits in a barrier: the code of the cause"
     tap_lines err "run_probe: error: the disk is full (rank $rank)" 1 "rank $rank says it"
     tap_lines err "run_probe: error:" 1 "rank $rank alone"
 
     tap_mpi 2 "$probe" --mode fail-agreed --rank $rank
-    tap_is $? 1 "an agreed failure of rank $rank: 1"
+    tap_is $? 65 "an agreed failure of rank $rank: the code of the cause"
     tap_lines err "run_probe: error: only this rank knows (rank $rank)" 1 "rank $rank says it"
     tap_lines err "run_probe: error:" 1 "rank $rank alone"
 
@@ -50,16 +50,26 @@ export FLM_TRACE
 tap_mpi 1 "$probe" --mode fail-all
 tap_has err "FLM_E_IO" "FLM_TRACE=1 shows the frames of any error"
 unset FLM_TRACE
-tap_mpi 1 "$probe" --mode unraised
-tap_has err "error: FLM_E_DEVICE" "a status without a message is named"
+
+# Each status, by number: a failure without a message gives the name of its status, and the documented exit code. An
+# interrupted program prints nothing.
+status=1 wrong=''
+while timeout 60 "$probe" --mode status --status $status >out 2>err; code=$?; ! grep -q "unknown status" err; do
+    name=$(sed -n 's/.*error: \(FLM_E_[A-Z]*\).*/\1/p' err)
+    wanted=$(sed -n "/\`${name:-FLM_E_INTERRUPTED}\`/s/^| *\([0-9]*\) .*/\1/p" "$abs_top_srcdir/docs/exit-codes.md")
+    test "$code" = "$wanted" || wrong="$wrong $status:$code:${wanted:-none}"
+    status=$((status + 1))
+done
+tap_is "$wrong" "" "statuses 1 to $((status - 1)) have the exit codes of docs/exit-codes.md"
+tap_is $((status > 15)) 1 "all of them"
 
 # Without a launcher, and from outside.
 timeout 60 "$probe" --mode fail-all >out 2>err
-tap_is "$? $(wc -l <err)" "1 1" "alone: 1, and one line in all"
+tap_is "$? $(wc -l <err)" "74 1" "alone: the code of the cause, and one line in all"
 timeout 60 "$probe" --steps 3 >out 2>err
 tap_is "$? $(wc -l <err)" "2 1" "alone: bad usage is 2, and one line in all"
 timeout 60 "$probe" >/dev/full 2>err
-tap_is $? 1 "results that cannot be written are an error"
+tap_is $? 74 "results that cannot be written are an error"
 tap_has err "cannot write to standard output" "and it is said"
 
 : >out

@@ -1,4 +1,4 @@
-/* run_probe.c - a program for run.t: it begins and ends as every program of the suite does, and fails as told.
+/* run_probe.c - a program for run.t: it starts and ends like every program of the suite, and fails as --mode says.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
 #include "process/process.h"
@@ -17,15 +17,15 @@ typedef enum probe_mode {
     PROBE_FRAMES,      /* an internal error: the frames are shown */
     PROBE_INTERRUPTED, /* wait for a signal, end as a program that saved its state */
     PROBE_RAISE,       /* the same, each rank sends itself --signal */
-    PROBE_UNRAISED     /* a status without a message */
+    PROBE_STATUS       /* end with --status, without a message */
 } probe_mode;
 
 static const char *const modes[] = {"nothing", "fail-one",    "fail-all", "fail-agreed", "usage-one",
-                                    "frames",  "interrupted", "raise",    "unraised",    NULL};
+                                    "frames",  "interrupted", "raise",    "status",      NULL};
 
 typedef struct probe_values {
     int mode;
-    int64_t rank, signal;
+    int64_t rank, signal, status;
 } probe_values;
 
 static const flm_option table[] = {
@@ -34,6 +34,8 @@ static const flm_option table[] = {
     {"rank", FLM_OPTION_INT, offsetof(probe_values, rank), "0", 0, 64, NULL, "Probe", "R", "The rank that fails",
      false},
     {"signal", FLM_OPTION_INT, offsetof(probe_values, signal), "15", 1, 64, NULL, "Probe", "N", "Signal to raise",
+     false},
+    {"status", FLM_OPTION_INT, offsetof(probe_values, status), "0", 0, 99, NULL, "Probe", "N", "flm_status to end with",
      false},
 };
 
@@ -80,7 +82,7 @@ static flm_status act(const probe_values *values, flm_comm *world)
         FLM_TRY(wait_for_signal());
         break;
     case PROBE_INTERRUPTED: FLM_TRY(wait_for_signal()); break;
-    case PROBE_UNRAISED: return FLM_E_DEVICE;
+    case PROBE_STATUS: return (flm_status)values->status;
     }
 done:
     return rc;

@@ -93,13 +93,13 @@ run "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 tap_is $? 0 "a second run on a complete directory"
 tap_has out "is complete already" "reports it"
 same line.1 kept "and changes nothing"
-refused 1 'it has "length = 33", this command has "length = 34"' "other options" --length 34 --group-docs 100 \
+refused 65 'it has "length = 33", this command has "length = 34"' "other options" --length 34 --group-docs 100 \
     --shard-bytes 300000 --valid-last 500 --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 sed 's/word1/word2/' tiny.txt >tiny.new && printf 'more\n' >>tiny.new && mv tiny.new tiny.txt
-refused 1 'belongs to another command' "other inputs" "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
+refused 65 'belongs to another command' "other inputs" "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 same line.1 kept "neither changes the directory"
 mkdir other.files && : >other.files/thesis.txt
-refused 1 "contains other files (thesis.txt)" "a directory with other files" "$@" --out other.files many.txt
+refused 65 "contains other files (thesis.txt)" "a directory with other files" "$@" --out other.files many.txt
 tap_is "$(ls -A other.files)" thesis.txt "which are kept"
 
 # Killed at any moment, then resumed. Delays grow until a run completes.
@@ -167,7 +167,7 @@ until test -e grown/.flm-shard || test $tries -ge 300; do
 done
 echo more >>growing.txt
 wait $pid
-tap_is "$? $(grep -c 'flm_shard: error:' err)" "1 1" "an input that changes while it is read: one message"
+tap_is "$? $(grep -c 'flm_shard: error:' err)" "65 1" "an input that changes while it is read: one message"
 tap_has err "growing.txt: the file has changed" "which names it"
 test ! -e grown/index.h5
 tap_ok $? "and no index"
@@ -175,14 +175,14 @@ tap_ok $? "and no index"
 # Each error gives one message, and none leaves an index.
 printf ' \n\n\t\n' >white.txt
 mkdir folder
-refused 1 "no documents" "only white space" --out bad white.txt
-refused 1 "no documents" "an empty file" --out bad2 empty.txt
-refused 1 "none.txt: cannot be read: No such file" "a missing file" --out bad3 none.txt
-refused 1 "folder: not a regular file" "a folder" --out bad4 folder
+refused 65 "no documents" "only white space" --out bad white.txt
+refused 65 "no documents" "an empty file" --out bad2 empty.txt
+refused 66 "none.txt: cannot be read: No such file" "a missing file" --out bad3 none.txt
+refused 65 "folder: not a regular file" "a folder" --out bad4 folder
 printf "no gzip\n" >fake.txt.gz
-refused 1 "fake.txt.gz: named as gzip, but the content is not" "text named as gzip" --out bad5 fake.txt.gz
-refused 1 "give no row" "too few ids for a row" --length 500 --out bad6 tiny.txt
-refused 1 "more than 10 bytes (--document-bytes)" "a document too large" --document-bytes 10 --out bad7 many.txt
+refused 65 "fake.txt.gz: named as gzip, but the content is not" "text named as gzip" --out bad5 fake.txt.gz
+refused 65 "give no row" "too few ids for a row" --length 500 --out bad6 tiny.txt
+refused 65 "more than 10 bytes (--document-bytes)" "a document too large" --document-bytes 10 --out bad7 many.txt
 refused 2 "--length" "rows without space for text" --length 2 --out bad8 tiny.txt
 refused 2 'unknown tokeniser "elvish"; known: bytes' "an unknown tokeniser" --tokenizer elvish --out bad9 tiny.txt
 refused 2 "--documents" "an unknown kind of document" --documents lines --out bad10 tiny.txt
@@ -191,7 +191,7 @@ refused 2 "--valid cannot be combined with --valid-last" "two sources of validat
 refused 2 "--out DIR is required" "no --out" tiny.txt
 refused 2 "name the files" "no input" --out bad13
 refused 2 "more than 99999; increase it" "too many shards" --length 3 --shard-bytes 1 --out bad14 many.txt
-refused 1 "cannot be created" "--out below a file" --out tiny.txt/shards tiny.txt
+refused 66 "cannot be created" "--out below a file" --out tiny.txt/shards tiny.txt
 tap_is "$(find . -path './bad*' -name index.h5 | wc -l)" 0 "none of them left an index"
 
 # A full disk, simulated by a limit on the size of files, which the files of the MPI library also need.
@@ -199,7 +199,7 @@ tap_is "$(find . -path './bad*' -name index.h5 | wc -l)" 0 "none of them left an
     ulimit -f 16384 # blocks of 512 or 1024 bytes
     timeout -k 5 120 "$shard" --documents line --length 33 --shard-bytes 1000000000 --out full large.txt >out 2>err </dev/null
 )
-tap_is "$? $(grep -c 'flm_shard: error:' err)" "1 1" "a shard larger than the limit: one message"
+tap_is "$? $(grep -c 'flm_shard: error:' err)" "74 1" "a shard larger than the limit: one message"
 tap_has err "File too large" "which names the cause"
 test ! -e full/index.h5
 tap_ok $? "no index"
@@ -211,7 +211,7 @@ cp -R whole damaged
 shard0=$(ls damaged/train-00000-of-*.h5)
 printf '\377' | dd of="$shard0" bs=1 seek=20000 conv=notrunc 2>dd.err
 tap_mpi 2 "$shard" --verify damaged
-tap_is "$? $(grep -c 'flm_shard: error:' err)" "1 1" "a damaged row: one message"
+tap_is "$? $(grep -c 'flm_shard: error:' err)" "65 1" "a damaged row: one message"
 tap_has err "$shard0: row " "which names file and row"
-refused 1 "index.h5: is not there" "verifying an incomplete directory" --verify bad
+refused 66 "index.h5: is not there" "verifying an incomplete directory" --verify bad
 tap_end

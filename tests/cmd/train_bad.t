@@ -49,46 +49,46 @@ refused_by_two 2 "--preset: unknown preset 'huge'" "unknown preset, two ranks" -
 refused 2 "--resume no: run/checkpoints has checkpoints already" "--resume no" --out run --resume no
 refused 2 "--resume $first: run/checkpoints has checkpoints of another run" "another's checkpoint" --out run --resume $first
 refused 2 "--eval-only: x/checkpoints has no checkpoint to evaluate" "nothing to measure" --out x --eval-only
-refused 1 "device cuda: th" "no GPU, or none built in" --out x --device cuda
+refused 69 "device cuda: th" "no GPU, or none built in" --out x --device cuda
 test ! -e x/metrics.jsonl && test ! -e x/config.ini
 tap_ok $? "nothing was begun"
 
 # Files of the wrong kind, and none.
-refused 1 "run/checkpoints/latest/index.h5: is not there" "a checkpoint as shards" --out x --data run/checkpoints/latest
-refused 1 "text/index.h5: is not there" "a text as shards" --out x --data text
-refused 1 "nowhere/index.h5: cannot be opened: No such file" "no shards" --out x --data nowhere
-refused 1 "shards/index.h5: is a file of the kind index, not checkpoint" "an index as checkpoint" --out x \
+refused 66 "run/checkpoints/latest/index.h5: is not there" "a checkpoint as shards" --out x --data run/checkpoints/latest
+refused 66 "text/index.h5: is not there" "a text as shards" --out x --data text
+refused 66 "nowhere/index.h5: cannot be opened: No such file" "no shards" --out x --data nowhere
+refused 65 "shards/index.h5: is a file of the kind index, not checkpoint" "an index as checkpoint" --out x \
     --resume shards/index.h5
-refused 1 "text: is not an HDF5 file" "a text as checkpoint" --out x --resume text
-refused 1 "nowhere: cannot be opened: No such file" "no checkpoint" --out x --resume nowhere
+refused 65 "text: is not an HDF5 file" "a text as checkpoint" --out x --resume text
+refused 66 "nowhere: cannot be opened: No such file" "no checkpoint" --out x --resume nowhere
 
 # Shards.
 mkdir unfinished && cp shards/train-* unfinished
-refused 1 "unfinished/index.h5: is not there" "shards without index" --out x --data unfinished
+refused 66 "unfinished/index.h5: is not there" "shards without index" --out x --data unfinished
 cp -r shards truncated && truncate -s -100 truncated/train-00000-of-00001.h5
-refused 1 "truncated/train-00000-of-00001.h5: is truncated" "truncated shard" --out x --data truncated
+refused 65 "truncated/train-00000-of-00001.h5: is truncated" "truncated shard" --out x --data truncated
 cp -r shards flipped && "$tool" flip flipped/train-00000-of-00001.h5 /tokens $((5 * 64 + 3))
 rows=$(($(stat -c %s shards/train-00000-of-00001.h5) / 64)) # about as many: every row comes once in an epoch
-refused 1 "flipped/train-00000-of-00001.h5: row 5 is damaged" "a row turned" --out x --data flipped --steps $((rows / 16))
-refused_by_two 1 "flipped/train-00000-of-00001.h5: row 5 is damaged" "a row turned, two ranks" --out x2 --data flipped \
+refused 65 "flipped/train-00000-of-00001.h5: row 5 is damaged" "a row turned" --out x --data flipped --steps $((rows / 16))
+refused_by_two 65 "flipped/train-00000-of-00001.h5: row 5 is damaged" "a row turned, two ranks" --out x2 --data flipped \
     --steps $((rows / 16))
 cp -r shards held && "$tool" flip held/valid-00000-of-00001.h5 /tokens $((5 * 64 + 3))
-refused_by_two 1 "held/valid-00000-of-00001.h5: row 5 is damaged" "a held-out row turned, two ranks" --out x3 --data held
+refused_by_two 65 "held/valid-00000-of-00001.h5: row 5 is damaged" "a held-out row turned, two ranks" --out x3 --data held
 cp -r shards summed && "$tool" flip summed/train-00000-of-00001.h5 /checksums 3
-refused 1 "summed/train-00000-of-00001.h5: /checksums are not" "checksums turned" --out x --data summed
+refused 65 "summed/train-00000-of-00001.h5: /checksums are not" "checksums turned" --out x --data summed
 
 # Checkpoints that do not fit the run, and what is damaged. The run itself stays.
 cp run/metrics.jsonl metrics && cp run/config.ini config
-refused 1 "run/checkpoints/$newest has length L 32, this run has 24" "other length" --out run --data shards-24
-refused 1 "run/checkpoints/$newest has hidden size d 32, this run has 48" "other size" --out run --hidden-size 48
-refused 1 "run/checkpoints/$newest was trained with --seed 1, which a resumed run cannot change to 5" "other seed" \
+refused 65 "run/checkpoints/$newest has length L 32, this run has 24" "other length" --out run --data shards-24
+refused 65 "run/checkpoints/$newest has hidden size d 32, this run has 48" "other size" --out run --hidden-size 48
+refused 65 "run/checkpoints/$newest was trained with --seed 1, which a resumed run cannot change to 5" "other seed" \
     --out run --seed 5
-refused_by_two 1 "run/checkpoints/$newest was trained with --batch 16" "other batch" --out run --batch 8
-refused 1 "run/checkpoints/$newest is at step 6, beyond --steps 3" "fewer steps" --out run --steps 3
+refused_by_two 65 "run/checkpoints/$newest was trained with --batch 16" "other batch" --out run --batch 8
+refused 65 "run/checkpoints/$newest is at step 6, beyond --steps 3" "fewer steps" --out run --steps 3
 cmp -s run/metrics.jsonl metrics && cmp -s run/config.ini config
 tap_ok $? "the run is as it was"
 "$tool" poison run/checkpoints/$newest vocabulary weights/vocab_embed.embedding bert-base-uncased
-refused 1 "vocabulary/step-00000007.h5 was trained with tokeniser bert-base-uncased" "other vocabulary" --out x \
+refused 65 "vocabulary/step-00000007.h5 was trained with tokeniser bert-base-uncased" "other vocabulary" --out x \
     --resume vocabulary/step-00000007.h5
 
 fall_back() { # NAME TEXT - the run in ./NAME resumes from step 4, and says why
@@ -105,14 +105,14 @@ fall_back turned "optimizer/m/blocks.1.attn_out.weight: block 0 has checksum"
 tap_is "$(curve cut)" "$(curve turned)" "both are the same run"
 for step in 2 4 6; do truncate -s 100 cut/checkpoints/step-0000000$step.h5; done
 rm cut/checkpoints/step-00000008.h5
-refused 1 "cut/checkpoints: none of its" "all damaged" --out cut
+refused 65 "cut/checkpoints: none of its" "all damaged" --out cut
 
 # Numbers that are not finite.
 for name in blocks.0.attn_qkv.weight vocab_embed.embedding; do
     rm -rf nan && cp -r run nan
     "$tool" poison nan/checkpoints/$newest nan/checkpoints weights/$name
     cp nan/checkpoints/step-00000007.h5 kept
-    refused_by_two 1 "not finite" "$name not finite" --out nan --checkpoint-every 1
+    refused_by_two 76 "not finite" "$name not finite" --out nan --checkpoint-every 1
     tap_has err "the last checkpoint is kept" "$name not finite: says so"
     grep -q "error: .*step [78][: ]" err
     tap_ok $? "$name not finite: names the step"
@@ -122,10 +122,10 @@ for name in blocks.0.attn_qkv.weight vocab_embed.embedding; do
 done
 
 # Where nothing can be written.
-refused 1 "text/checkpoints: cannot be created: Not a directory" "a file in the directory's place" --out text
+refused 66 "text/checkpoints: cannot be created: Not a directory" "a file in the directory's place" --out text
 mkdir -p blocked/metrics.jsonl unset/config.ini
-refused_by_two 1 "blocked/metrics.jsonl: cannot be opened: Is a directory" "no metrics" --out blocked
-refused 1 "unset/config.ini" "no config.ini" --out unset
+refused_by_two 66 "blocked/metrics.jsonl: cannot be opened: Is a directory" "no metrics" --out blocked
+refused 66 "unset/config.ini" "no config.ini" --out unset
 tap_is "$(find unset -type f)" "" "no config.ini: nothing left behind"
 
 # whole DIR STEP NAME - after a full disk: latest is the checkpoint before, whole, and nothing half written is left.
@@ -144,7 +144,7 @@ if command -v prlimit >/dev/null; then
     launcher=$!
     until grep -q '"step":9,' limited/metrics.jsonl || ! kill -0 $launcher 2>/dev/null; do sleep 0.02; done
     prlimit --fsize=200000 --pid "$(cat pid)" && kill -USR1 "$(cat pid)"
-    want=1 text="cannot be written: File too large" name="file-size limit"
+    want=74 text="cannot be written: File too large" name="file-size limit"
     wait $launcher
     refused_check $?
     whole limited 6 "file-size limit"
@@ -154,11 +154,11 @@ fi
 mkdir small
 if test "$(id -u)" = 0 && mount -t tmpfs -o size=3m none small 2>/dev/null; then
     trap 'umount "$tap_folder/small"; cd / && rm -rf "$tap_folder"' EXIT
-    refused_by_two 1 ".step-00000008.h5.tmp: " "full disk" --out small/run --checkpoint-every 2 --keep 0
+    refused_by_two 74 ".step-00000008.h5.tmp: " "full disk" --out small/run --checkpoint-every 2 --keep 0
     tap_has err "No space left on device" "full disk: the reason"
     whole small/run 6 "full disk"
     dd if=/dev/zero of=small/rest bs=1024 2>/dev/null
-    refused 1 "small/run/config.ini.tmp: cannot be written: No space left" "fuller disk" --out small/run
+    refused 74 "small/run/config.ini.tmp: cannot be written: No space left" "fuller disk" --out small/run
     whole small/run 6 "fuller disk"
     rm small/rest small/run/checkpoints/step-00000002.h5
     # shellcheck disable=SC2086

@@ -8,14 +8,15 @@ logits=$abs_top_builddir/tests/convert/logits
 golden=$abs_top_srcdir/tests/convert/golden
 gpt2=$abs_top_srcdir/tests/score/golden
 
-# refused FILE TEXT NAME [ARGUMENT...]: converting FILE fails with a message that has TEXT, and leaves no file.
+# refused FILE TEXT NAME [ARGUMENT...]: converting FILE fails with exit status $code (default 65) and
+# a message that has TEXT, and leaves no file.
 refused() {
     refused_file=$1
     refused_text=$2
     refused_name=$3
     shift 3
     timeout -k 5 60 "$convert" "$@" "$refused_file" refused.h5 >out 2>err
-    tap_is $? 1 "$refused_name: refused"
+    tap_is $? "${code:-65}" "$refused_name: refused"
     tap_has err "$refused_text" "$refused_name: the reason is given"
     if test -e refused.h5 || test -e refused.h5.tmp; then tap_ok 1 "$refused_name: no file is left"; fi
 }
@@ -106,7 +107,7 @@ printf '\200\002}q\000.' >old.ckpt
 refused old.ckpt "is a bare pickle" "a file of PyTorch before 1.6"
 : >empty
 refused empty "is no safetensors file: 0 bytes" "an empty file"
-refused absent "absent: No such file" "no file"
+code=66 refused absent "absent: No such file" "no file"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}' 12 o.safetensors
 refused o.safetensors "the data of a and b overlap" "data that overlap"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}' 12 o.safetensors

@@ -32,7 +32,7 @@ tap_is "$(sed -n 's/^    "\([a-z_]*\)".*/\1/p' c.json | tr '\n' ' ')" "generativ
 "$generate" --checkpoint run --samples 5 --steps 2 --batch 2 --precision fp32 --out c.h5 --json d.json >out 2>err
 tap_has d.json '"generative_ppl": null' "without a GPT-2 there is no Gen-PPL"
 "$generate" --checkpoint run --samples 5 --steps 2 --batch 2 --precision fp32 --out c.h5 --score a.h5 >out 2>err
-tap_is $? 1 "a samples file instead of a GPT-2 is refused"
+tap_is $? 65 "a samples file instead of a GPT-2 is refused"
 tap_has err "a.h5: is a file of the kind samples, not checkpoint" "the message names the kind"
 
 # Checkpoints compared: they are sampled and scored once.

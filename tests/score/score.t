@@ -106,7 +106,7 @@ sed -i '7s/[0-9]/x/; 9s/.$/x/' "$many"
 "$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir stored --json again.json many.txt >out 2>err
 tap_has err " 2 of 4000 texts to score" "lines that were changed are scored again"
 "$score" --gpt2 gpt2.h5 --precision fp32 --scores-dir nowhere/here many.txt >out 2>err
-tap_is $? 1 "a --scores-dir that does not exist"
+tap_is $? 66 "a --scores-dir that does not exist"
 tap_has err "nowhere/here/many.txt" "the path is named"
 
 # refused STATUS TEXT NAME ARGUMENT...
@@ -120,20 +120,20 @@ refused() {
     tap_has err "$refused_text" "$refused_name: the reason is given"
 }
 : >empty.txt
-refused 1 "empty.txt: has no text" "an empty file" --gpt2 gpt2.h5 empty.txt
+refused 65 "empty.txt: has no text" "an empty file" --gpt2 gpt2.h5 empty.txt
 printf '{"text": "a b c"}\n{"text": ""}\n' >empty.jsonl
-refused 1 "empty.jsonl: line 2: its text is empty" "an empty text" --gpt2 gpt2.h5 empty.jsonl
+refused 65 "empty.jsonl: line 2: its text is empty" "an empty text" --gpt2 gpt2.h5 empty.jsonl
 printf '{"text": "a b c"}\n{"other": "x"}\n' >other.jsonl
-refused 1 'other.jsonl: line 2: has no text in the field "text"' "a line without text" --gpt2 gpt2.h5 other.jsonl
+refused 65 'other.jsonl: line 2: has no text in the field "text"' "a line without text" --gpt2 gpt2.h5 other.jsonl
 printf '{"text": "a b\n' >broken.jsonl
-refused 1 "broken.jsonl: line 1: is not JSON" "a broken line" --gpt2 gpt2.h5 broken.jsonl
+refused 65 "broken.jsonl: line 1: is not JSON" "a broken line" --gpt2 gpt2.h5 broken.jsonl
 printf 'x\n' >short.txt
-refused 1 "none of its texts has a token to score" "texts of one token" --gpt2 gpt2.h5 short.txt
+refused 65 "none of its texts has a token to score" "texts of one token" --gpt2 gpt2.h5 short.txt
 "$files" gpt2 small.h5 1000 2>err
-refused 1 "is outside the vocabulary (V = 1000)" "a token outside of GPT-2's vocabulary" --gpt2 small.h5 plain.txt
-refused 1 "at most 64 tokens" "a length that exceeds GPT-2's" --gpt2 gpt2.h5 --length 65 plain.txt
+refused 65 "is outside the vocabulary (V = 1000)" "a token outside of GPT-2's vocabulary" --gpt2 small.h5 plain.txt
+refused 65 "at most 64 tokens" "a length that exceeds GPT-2's" --gpt2 gpt2.h5 --length 65 plain.txt
 refused 2 "--gpt2 FILE is needed" "no GPT-2" plain.txt
 refused 2 "no files to score" "no files" --gpt2 gpt2.h5
-refused 1 "is a file of the kind samples, not checkpoint" "samples as GPT-2" --gpt2 samples.h5 plain.txt
+refused 65 "is a file of the kind samples, not checkpoint" "samples as GPT-2" --gpt2 samples.h5 plain.txt
 refused 2 "gpt2.h5 is a checkpoint" "GPT-2 as samples" --gpt2 gpt2.h5 gpt2.h5
 tap_end

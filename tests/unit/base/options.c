@@ -193,10 +193,10 @@ static void test_files(void)
 {
     char *big = malloc(3 << 20);
 
-    tap_ok(parse("--data=d|--config=no/such/file", NULL, false) == FLM_E_IO &&
+    tap_ok(parse("--data=d|--config=no/such/file", NULL, false) == FLM_E_MISSING &&
                strstr(flm_err_message(), "no/such/file: No such file"),
            "a file that is not there: %s", flm_err_message());
-    tap_ok(parse("--data=d|--config=.", NULL, false) == FLM_E_IO && strstr(flm_err_message(), "directory"),
+    tap_ok(parse("--data=d|--config=.", NULL, false) == FLM_E_MISSING && strstr(flm_err_message(), "directory"),
            "a directory: %s", flm_err_message());
     config("data = d\nname = a\0b\n", 20);
     tap_ok(parse("--config=@", NULL, false) == FLM_E_USAGE && strstr(flm_err_message(), ":2: a NUL byte"),

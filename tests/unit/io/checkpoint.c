@@ -157,9 +157,9 @@ static void test_refused(void)
     flm_checkpoint *c = NULL;
     float x[259 * 5];
 
-    tap_ok(flm_checkpoint_open(in_folder("step-1.h5"), &c) == FLM_E_IO && says(strerror(ENOENT)), "not there");
+    tap_ok(flm_checkpoint_open(in_folder("step-1.h5"), &c) == FLM_E_MISSING && says(strerror(ENOENT)), "not there");
     tap_ok(flm_checkpoint_open(folder, &c) == FLM_E_FORMAT && says(folder), "a folder: %s", flm_err_message());
-    tap_ok(fixture_write(comm, "no-such/folder", 1, false, 0) == FLM_E_IO && says(strerror(ENOENT)),
+    tap_ok(fixture_write(comm, "no-such/folder", 1, false, 0) == FLM_E_MISSING && says(strerror(ENOENT)),
            "nowhere to write");
     tap_ok(fixture_write(comm, in_folder("new"), 1, false, 0) == FLM_OK, "a folder that is made");
     tap_ok(flm_checkpoint_open(in_folder("new/step-00000001.h5"), &c) == FLM_OK, "and read");

@@ -174,7 +174,7 @@ static void test_refused(void)
     tap_ok(flm_samples_open_write(comm, other, &info, steps, 2, &s) == FLM_E_ARG, "a number of steps twice");
     tap_ok(flm_samples_open_write(comm, other, &info, none, 1, &s) == FLM_E_ARG, "no steps");
     tap_ok(!fixture_exists(folder, "other") && fixture_files(folder) == 1, "nothing is left of these");
-    tap_ok(flm_samples_open_write(comm, "no-such/file", &info, steps, 1, &s) == FLM_E_IO && says(strerror(ENOENT)),
+    tap_ok(flm_samples_open_write(comm, "no-such/file", &info, steps, 1, &s) == FLM_E_MISSING && says(strerror(ENOENT)),
            "nowhere to write: %s", flm_err_message());
     if ((file = fopen(other, "w"))) {
         fputs("letters", file);

@@ -367,7 +367,7 @@ static void test_foreign(void)
     if ((text = fopen(path, "w"))) fclose(text);
     tap_ok(flm_schema_kind(path, &kind) == FLM_E_FORMAT && says("not an HDF5 file"), "an empty file");
     unlink(path);
-    tap_ok(flm_schema_kind(path, &kind) == FLM_E_IO && says(path), "no file");
+    tap_ok(flm_schema_kind(path, &kind) == FLM_E_MISSING && says(path), "no file");
 }
 
 int main(void)

@@ -224,7 +224,7 @@ static void test_refusals(void)
     snprintf(from, sizeof from, "%s/train-00001-of-00005.h5", directory);
     snprintf(to, sizeof to, "%s/train-00003-of-00005.h5", directory);
     rename(to, "shard-kept.h5");
-    tap_ok(flm_shards_open(directory, "train", &s) == FLM_E_IO && !s && strstr(flm_err_message(), "train-00003"),
+    tap_ok(flm_shards_open(directory, "train", &s) == FLM_E_MISSING && !s && strstr(flm_err_message(), "train-00003"),
            "a missing shard: %s", flm_err_message());
     tap_ok(link(from, to) == 0 && flm_shards_open(directory, "train", &s) == FLM_E_FORMAT && !s, "another's: %s",
            flm_err_message());
@@ -233,8 +233,8 @@ static void test_refusals(void)
                flm_shards_open(directory, "train", &s) == FLM_E_FORMAT && !s,
            "a cut one: %s", flm_err_message());
     remove_all();
-    tap_ok(flm_shards_open(directory, "train", &s) == FLM_E_IO && strstr(flm_err_message(), "index.h5"), "no index: %s",
-           flm_err_message());
+    tap_ok(flm_shards_open(directory, "train", &s) == FLM_E_MISSING && strstr(flm_err_message(), "index.h5"),
+           "no index: %s", flm_err_message());
     tap_ok(flm_shard_reclaim(directory, "train", 0, 1, &there) == FLM_OK && !there, "nothing is laid out");
     tap_ok(flm_shard_create(directory, "train", 0, 1, 2, &info) == FLM_OK &&
                flm_shard_reclaim(directory, "train", 0, 1, &there) == FLM_OK && there,
@@ -249,7 +249,7 @@ static void test_refusals(void)
                flm_shard_rows_whole(w, 0, 2, &whole) == FLM_OK && !whole,
            "one row is there, not both");
     tap_ok(flm_shard_close_rows(&w) == FLM_OK && !w, "closed");
-    tap_ok(flm_shards_open(directory, "train", &s) == FLM_E_IO && !s, "without an index it is still unfinished");
+    tap_ok(flm_shards_open(directory, "train", &s) == FLM_E_MISSING && !s, "without an index it is still unfinished");
 }
 
 int main(void)

@@ -208,7 +208,7 @@ static void test_other_vocabulary(void)
     pairs_refused("gpt2", "gpt2-small.json", NULL, FLM_E_FORMAT, "tokenizer.json", "a vocabulary without merges");
     pairs_refused("gpt2", "gpt2-prefix.json", NULL, FLM_E_UNSUPPORTED, "add_prefix_space", "another pre-tokeniser");
     pairs_refused("gpt2", NULL, "gpt2-merges.txt", FLM_E_ARG, "merges", "merges without a vocabulary");
-    pairs_refused("gpt2", "no-such.json", NULL, FLM_E_IO, "no-such.json", "a missing file");
+    pairs_refused("gpt2", "no-such.json", NULL, FLM_E_MISSING, "no-such.json", "a missing file");
     flm_tokenizer_destroy(&pair);
     flm_tokenizer_destroy(&one);
     free(ids.ids);
@@ -223,7 +223,7 @@ static void test_other_vocabulary(void)
 static void test_shipped(void)
 {
     setenv("FLM_DATA_DIR", "no-such-folder", 1);
-    pairs_refused("gpt2", NULL, NULL, FLM_E_IO, "no-such-folder", "a folder without vocabularies");
+    pairs_refused("gpt2", NULL, NULL, FLM_E_MISSING, "no-such-folder", "a folder without vocabularies");
     if (mkdir("gpt2-data", 0755) || mkdir("gpt2-data/vocabularies", 0755) || mkdir("gpt2-data/vocabularies/gpt2", 0755))
         abort();
     pairs_write("gpt2-data/vocabularies/gpt2/vocab.json", "{}", 2);
