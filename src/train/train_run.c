@@ -102,9 +102,7 @@ done:
     return rc;
 }
 
-/* Maxima over the ranks, whose shares of a batch may differ: micro-batch, bytes by part and in total, bytes of
- * sampling.
- */
+/* Maxima over the ranks, whose shares of a batch may differ: micro-batch, and bytes by part, in total, of sampling. */
 typedef struct shares {
     int64_t micro_batch, part[FLM_TRAINER_MEMORY_PARTS], total, sampling;
 } shares;

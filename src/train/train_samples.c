@@ -17,7 +17,7 @@ static flm_status create(flm_trainer *t, sampling *s)
     const flm_kind *kind = t->settings.kind;
     flm_sampler_parts parts = {.kind = kind, .dit = t->dit, .weights = t->weights, .gamma = t->gamma};
     flm_tensor E[FLM_ROLES];
-    for (int r = 0; r < FLM_ROLES; r++) /* those of the training that the sampler needs, too */
+    for (int r = 0; r < FLM_ROLES; r++) /* the frozen networks that the sampler needs */
         if (kind->sampler->networks[r].kind != NULL) parts.frozen[r] = t->settings.frozen[r];
     const int frozen = flm_kind_embeddings(parts.frozen, E);
     FLM_TRY(flm_noise_create(t->be, shape->V, shape->d, frozen, E, &s->basis));

@@ -121,8 +121,7 @@ const char *flm_trainer_memory_name(int part)
     return name[part];
 }
 
-/* Begin the objective with the current weights. It is the first to find an embedding that is not finite, on all ranks.
- */
+/* Begin the objective with the current weights. An embedding that is not finite is found here first, on all ranks. */
 static flm_status begin_objective(flm_trainer *trainer)
 {
     const flm_status rc = flm_objective_begin(trainer->objective, trainer->comm, trainer->weights);
@@ -131,8 +130,7 @@ static flm_status begin_objective(flm_trainer *trainer)
     return rc == FLM_E_NUMERIC ? flm_err_prefix(rc, where) : rc;
 }
 
-/* Compute this rank's micro-batches of a step. The hook of the last one starts the reductions during its backward pass.
- */
+/* Compute this rank's micro-batches of a step. During the last backward pass the hook begins the reductions. */
 static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
 {
     flm_status rc = FLM_OK;

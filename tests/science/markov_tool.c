@@ -105,7 +105,7 @@ int main(int argc, char **argv)
     else if (argc == 5 && strcmp(argv[1], "score") == 0)
         FLM_TRY(score(strtoull(argv[2], NULL, 10), atoll(argv[3]), argv[4]));
     else
-        FLM_FAIL(FLM_E_USAGE, "markov_tool make SEED ROWS VALID DIR | score SEED ROWS SAMPLES.h5");
+        FLM_FAIL(FLM_E_USAGE, "usage: markov_tool make SEED ROWS VALID DIR | score SEED ROWS SAMPLES.h5");
 done:
     return flm_process_finish(rc, &world);
 }
