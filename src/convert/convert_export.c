@@ -21,7 +21,7 @@ static flm_status weight_source(void *context, int index, float *data)
 {
     const export *e = context;
     const flm_checkpoint_dataset *d = &e->datasets[index];
-    return flm_checkpoint_read(e->from, e->source[index], 0, d->ndim == 2 ? d->dim[0] * d->dim[1] : d->dim[0], data);
+    return flm_checkpoint_read(e->from, e->source[index], 0, flm_checkpoint_elements(d), data);
 }
 
 /* Which datasets go, and under which names. */

@@ -7,6 +7,7 @@
 #include "flow/flow_noise.h"
 
 #include "base/base_philox.h"
+#include "base/base_share.h"
 #include "model/model_dit.h"
 
 #include <math.h>
@@ -143,13 +144,14 @@ static flm_status gram_all(flm_noise_basis *basis, flm_comm *comm, const flm_ten
 {
     flm_status rc = FLM_OK;
     flm_backend *be = basis->be;
-    const int64_t d = basis->d, kd = basis->networks * d, rank = flm_comm_rank(comm), size = flm_comm_size(comm);
-    const int64_t begin = basis->V * rank / size, end = basis->V * (rank + 1) / size;
+    const int64_t d = basis->d, kd = basis->networks * d;
+    const flm_share own = flm_share_of(basis->V, flm_comm_rank(comm), flm_comm_size(comm));
+    const int64_t end = own.first + own.count;
     pair list[FLM_NOISE_NETWORKS * (FLM_NOISE_NETWORKS + 1) / 2];
     const int count = list_pairs(basis, list);
     const size_t bytes = (size_t)(count * d * d) * sizeof(double);
     FLM_TRY(be->memory->zero(be, basis->R.data, bytes));
-    for (int64_t first = begin; first < end; first += PIECE)
+    for (int64_t first = own.first; first < end; first += PIECE)
         FLM_TRY(add_pairs(basis, E, first, end - first < PIECE ? end - first : PIECE, list, count));
     FLM_TRY(be->memory->to_host(be, basis->work, basis->R.data, bytes));
     FLM_TRY(be->stream->sync(be));

@@ -21,7 +21,7 @@ static flm_status checkpoint_verify(const char *path)
     FLM_TRY(flm_checkpoint_open(path, &checkpoint));
     FLM_TRY(flm_checkpoint_verify(checkpoint));
     d = flm_checkpoint_datasets(checkpoint, &count);
-    for (int i = 0; i < count; i++) elements += d[i].ndim == 2 ? d[i].dim[0] * d[i].dim[1] : d[i].dim[0];
+    for (int i = 0; i < count; i++) elements += flm_checkpoint_elements(&d[i]);
     printf("  verified: %" PRId64 " numbers in %d datasets fit their checksums\n", elements, count);
 done:
     flm_checkpoint_close(&checkpoint);

@@ -67,6 +67,13 @@ void flm_checkpoint_close(flm_checkpoint **checkpoint);
 const flm_checkpoint_info *flm_checkpoint_get_info(const flm_checkpoint *checkpoint);
 const flm_checkpoint_dataset *flm_checkpoint_datasets(const flm_checkpoint *checkpoint, int *count);
 
+/* flm_checkpoint_elements - elements of a dataset. */
+int64_t flm_checkpoint_elements(const flm_checkpoint_dataset *dataset);
+
+/* flm_checkpoint_expect - check that a dataset exists and has the shape dim [ndim]. Not collective.
+ * Errors: FLM_E_MISMATCH naming path, dataset and both shapes. */
+flm_status flm_checkpoint_expect(const flm_checkpoint *checkpoint, const char *name, int ndim, const int64_t *dim);
+
 /* flm_checkpoint_setting - a value of /config by name, or NULL. Owned by the checkpoint. */
 const char *flm_checkpoint_setting(const flm_checkpoint *checkpoint, const char *name);
 

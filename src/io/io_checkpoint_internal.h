@@ -41,8 +41,7 @@ flm_status flm_checkpoint_lay_out(const char *path, const flm_checkpoint_info *i
                                   int settings_count, const flm_checkpoint_dataset *datasets, int datasets_count,
                                   uint32_t *const *sums, int64_t *offset);
 
-/* flm_checkpoint_elements, flm_checkpoint_blocks - of a dataset: elements; blocks of 4 MiB, begun ones included. */
-int64_t flm_checkpoint_elements(const flm_checkpoint_dataset *dataset);
+/* flm_checkpoint_blocks - blocks of 4 MiB of a dataset; the last one may be shorter. */
 int64_t flm_checkpoint_blocks(const flm_checkpoint_dataset *dataset);
 
 #endif

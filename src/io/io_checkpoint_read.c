@@ -222,6 +222,39 @@ const flm_setting *flm_checkpoint_settings(const flm_checkpoint *checkpoint, int
     return checkpoint->settings;
 }
 
+/* The index of a dataset, -1 if it is missing. */
+static int dataset_find(const flm_checkpoint *c, const char *name)
+{
+    for (int i = 0; i < c->count; i++)
+        if (strcmp(c->datasets[i].name, name) == 0) return i;
+    return -1;
+}
+
+/* "[128, 32]" */
+static const char *shape_text(int ndim, const int64_t *dim, char *text, size_t size)
+{
+    if (ndim == 2)
+        snprintf(text, size, "[%" PRId64 ", %" PRId64 "]", dim[0], dim[1]);
+    else
+        snprintf(text, size, "[%" PRId64 "]", dim[0]);
+    return text;
+}
+
+flm_status flm_checkpoint_expect(const flm_checkpoint *checkpoint, const char *name, int ndim, const int64_t *dim)
+{
+    flm_status rc = FLM_OK;
+    const int i = dataset_find(checkpoint, name);
+    const flm_checkpoint_dataset *d = &checkpoint->datasets[i < 0 ? 0 : i];
+    char found[48], expected[48];
+
+    if (i < 0) FLM_FAIL(FLM_E_MISMATCH, "%s: %s is missing", checkpoint->path, name);
+    if (d->ndim != ndim || memcmp(d->dim, dim, (size_t)ndim * sizeof *dim) != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: %s has the shape %s, expected %s", checkpoint->path, name,
+                 shape_text(d->ndim, d->dim, found, sizeof found), shape_text(ndim, dim, expected, sizeof expected));
+done:
+    return rc;
+}
+
 /* One block of dataset i into data, which holds a whole one; *bytes: how long it is. */
 static flm_status block_read(const flm_checkpoint *c, int i, int64_t block, char *data, int64_t *bytes)
 {
@@ -246,10 +279,9 @@ flm_status flm_checkpoint_read(const flm_checkpoint *checkpoint, const char *nam
     flm_status rc = FLM_OK;
     int64_t begin, end;
     char *to = (char *)data, *whole = NULL;
-    int i = 0;
+    const int i = dataset_find(checkpoint, name);
 
-    while (i < checkpoint->count && strcmp(checkpoint->datasets[i].name, name) != 0) i++;
-    if (i == checkpoint->count) FLM_FAIL(FLM_E_FORMAT, "%s: %s: is missing", checkpoint->path, name);
+    if (i < 0) FLM_FAIL(FLM_E_FORMAT, "%s: %s is missing", checkpoint->path, name);
     if (first < 0 || count < 0 || first > flm_checkpoint_elements(&checkpoint->datasets[i]) ||
         count > flm_checkpoint_elements(&checkpoint->datasets[i]) - first)
         FLM_FAIL(FLM_E_FORMAT, "%s: %s: has no %" PRId64 " elements from %" PRId64, checkpoint->path, name, count,

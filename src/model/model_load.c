@@ -27,15 +27,6 @@ done:
     return rc;
 }
 
-static const flm_checkpoint_dataset *find(const flm_checkpoint *checkpoint, const char *name)
-{
-    int count;
-    const flm_checkpoint_dataset *all = flm_checkpoint_datasets(checkpoint, &count);
-    for (int i = 0; i < count; i++)
-        if (strcmp(all[i].name, name) == 0) return &all[i];
-    return NULL;
-}
-
 static flm_status load_parameter(flm_weights *weights, int index, const flm_checkpoint *checkpoint, const char *set,
                                  float *values)
 {
@@ -43,10 +34,7 @@ static flm_status load_parameter(flm_weights *weights, int index, const flm_chec
     const flm_parameter *p = &weights->parameter[index];
     char name[FLM_NAME_BYTES];
     snprintf(name, sizeof name, "%s/%s", set, p->name);
-    const flm_checkpoint_dataset *dataset = find(checkpoint, name);
-    if (dataset == NULL) FLM_FAIL(FLM_E_MISMATCH, "the checkpoint has no %s, which the network needs", name);
-    if (dataset->ndim != p->ndim || dataset->dim[0] != p->dim[0] || (p->ndim == 2 && dataset->dim[1] != p->dim[1]))
-        FLM_FAIL(FLM_E_MISMATCH, "the checkpoint's %s has other sizes than the network's", name);
+    FLM_TRY(flm_checkpoint_expect(checkpoint, name, p->ndim, p->dim));
     FLM_TRY(flm_checkpoint_read(checkpoint, name, 0, p->count, values));
     FLM_TRY(flm_weights_set(weights, index, values));
 done:

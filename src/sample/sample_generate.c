@@ -4,6 +4,7 @@
 #include "base/base_log.h"
 #include "base/base_philox.h"
 #include "base/base_progress.h"
+#include "base/base_share.h"
 #include "sample/sample_internal.h"
 #include "score/score_statistics.h"
 #include "text/text_tokenizer.h"
@@ -85,9 +86,10 @@ done:
 static flm_status compute_entropy(flm_generation *g, int64_t steps, double *mean)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
-    const int64_t N = g->o->samples, rank = flm_comm_rank(g->comm), size = flm_comm_size(g->comm);
+    const int64_t N = g->o->samples;
+    const flm_share own = flm_share_of(N, flm_comm_rank(g->comm), flm_comm_size(g->comm));
     double sum = 0, part;
-    for (int64_t i = N * rank / size; i < N * (rank + 1) / size && local == FLM_OK; i++) {
+    for (int64_t i = own.first; i < own.first + own.count && local == FLM_OK; i++) {
         local = flm_samples_read(g->file, steps, i, 1, g->ids);
         if (local == FLM_OK) local = flm_statistics_sum_entropy(g->ids, 1, g->info.L, &part);
         if (local == FLM_OK) sum += part;

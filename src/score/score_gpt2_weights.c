@@ -112,26 +112,13 @@ done:
     return rc;
 }
 
-static const flm_checkpoint_dataset *find(const flm_checkpoint *checkpoint, const char *name)
-{
-    int count;
-    const flm_checkpoint_dataset *all = flm_checkpoint_datasets(checkpoint, &count);
-    for (int i = 0; i < count; i++)
-        if (strcmp(all[i].name, name) == 0) return &all[i];
-    return NULL;
-}
-
 /* Loads one weight into t; values: a buffer for the largest weight. */
 static flm_status load(flm_gpt2 *g, const flm_checkpoint *checkpoint, const flm_checkpoint_dataset *want,
                        const flm_tensor *t, float *values)
 {
     flm_status rc = FLM_OK;
-    const flm_checkpoint_dataset *have = find(checkpoint, want->name);
-    const int64_t elements = want->ndim == 2 ? want->dim[0] * want->dim[1] : want->dim[0];
-    if (!have) FLM_FAIL(FLM_E_MISMATCH, "gpt2: %s is missing", want->name);
-    if (have->ndim != want->ndim || have->dim[0] != want->dim[0] || (want->ndim == 2 && have->dim[1] != want->dim[1]))
-        FLM_FAIL(FLM_E_MISMATCH, "gpt2: %s does not have the shape that the attributes of the file require",
-                 want->name);
+    const int64_t elements = flm_checkpoint_elements(want);
+    FLM_TRY(flm_checkpoint_expect(checkpoint, want->name, want->ndim, want->dim));
     FLM_TRY(flm_checkpoint_read(checkpoint, want->name, 0, elements, values));
     if (t == &g->head) {
         FLM_TRY(copy_to_device(g, &g->E, values, elements));

@@ -90,24 +90,6 @@ done:
     return rc;
 }
 
-/* Check that the file has a tensor of this name and shape. */
-static flm_status check_dataset(const flm_checkpoint *checkpoint, const flm_checkpoint_dataset *needed)
-{
-    flm_status rc = FLM_OK;
-    int count;
-    const flm_checkpoint_dataset *all = flm_checkpoint_datasets(checkpoint, &count);
-    for (int i = 0; i < count; i++) {
-        if (strcmp(all[i].name, needed->name) != 0) continue;
-        if (all[i].ndim != needed->ndim || all[i].dim[0] != needed->dim[0] ||
-            (needed->ndim == 2 && all[i].dim[1] != needed->dim[1]))
-            FLM_FAIL(FLM_E_MISMATCH, "the shape of %s differs from the network's", needed->name);
-        goto done;
-    }
-    FLM_FAIL(FLM_E_MISMATCH, "tensor %s is missing", needed->name);
-done:
-    return rc;
-}
-
 static flm_status read_own(flm_optimizer *o, const flm_checkpoint *checkpoint)
 {
     flm_status rc = FLM_OK;
@@ -117,7 +99,7 @@ static flm_status read_own(flm_optimizer *o, const flm_checkpoint *checkpoint)
         for (int i = 0; i < o->weights->parameters; i++) {
             const flm_checkpoint_dataset dataset = dataset_of(o, set, i);
             const flm_checkpoint_slice part = own_part(o, set, i);
-            FLM_TRY(check_dataset(checkpoint, &dataset));
+            FLM_TRY(flm_checkpoint_expect(checkpoint, dataset.name, dataset.ndim, dataset.dim));
             if (part.count > 0) FLM_TRY(read_part(checkpoint, dataset.name, &part, staging));
         }
 done:
@@ -145,7 +127,7 @@ static flm_status begin_own(flm_optimizer *o, const flm_checkpoint *teacher, con
         flm_checkpoint_dataset dataset = dataset_of(o, 0, i);
         const flm_checkpoint_slice master = own_part(o, MASTER, i), ema = own_part(o, EMA, i);
         snprintf(dataset.name, sizeof dataset.name, "%s/%s", set, o->weights->parameter[i].name);
-        FLM_TRY(check_dataset(teacher, &dataset));
+        FLM_TRY(flm_checkpoint_expect(teacher, dataset.name, dataset.ndim, dataset.dim));
         if (master.count == 0) continue;
         FLM_TRY(read_part(teacher, dataset.name, &master, staging));
         FLM_TRY(be->memory->copy(be, ema.data, master.data, (size_t)master.count * sizeof *master.data));

@@ -1,5 +1,6 @@
 /* train_samples.c - draws samples with the EMA weights during training and measures their entropy (train_step.h).
  * SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_share.h"
 #include "flow/flow_sampler.h"
 #include "score/score_statistics.h"
 #include "train/train_step.h"
@@ -48,11 +49,11 @@ done:
 static flm_status run(flm_trainer *t, const sampling *s, int64_t steps, int64_t samples, double *sum)
 {
     flm_status rc = FLM_OK;
-    const int64_t rank = flm_comm_rank(t->comm), size = flm_comm_size(t->comm), max = t->settings.micro_batch;
-    const int64_t end = samples * (rank + 1) / size;
+    const flm_share own = flm_share_of(samples, flm_comm_rank(t->comm), flm_comm_size(t->comm));
+    const int64_t max = t->settings.micro_batch, end = own.first + own.count;
     double part;
     *sum = 0;
-    for (int64_t at = samples * rank / size; at < end; at += max) {
+    for (int64_t at = own.first; at < end; at += max) {
         const int64_t B = end - at < max ? end - at : max;
         const flm_noise_source noise = {NULL, flm_philox_stream(t->settings.seed, FLM_RANDOM_SAMPLE, 0, 0), at};
         FLM_TRY(flm_sampler_run(s->sampler, B, steps, &noise, t->ids));

@@ -2,6 +2,7 @@
 #include "train/train_step.h"
 
 #include "base/base_philox.h"
+#include "base/base_share.h"
 #include "flow/flow_time.h"
 
 #include <math.h>
@@ -10,12 +11,10 @@
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* This rank computes the samples [*first, *first + *count) of n. */
-static void share(const flm_comm *comm, int64_t n, int64_t *first, int64_t *count)
+/* The samples of n that this rank computes. */
+static flm_share own_share(const flm_comm *comm, int64_t n)
 {
-    const int64_t rank = flm_comm_rank(comm), size = flm_comm_size(comm);
-    *first = n * rank / size;
-    *count = n * (rank + 1) / size - *first;
+    return flm_share_of(n, flm_comm_rank(comm), flm_comm_size(comm));
 }
 
 /* Noise basis, activations and objective, by the networks involved. */
@@ -74,7 +73,9 @@ flm_status flm_trainer_create(flm_backend *be, flm_comm *comm, const flm_trainer
     if (trainer == NULL) rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the trainer");
     FLM_TRY(flm_comm_agree(comm, rc));
     *trainer = (flm_trainer){.be = be, .comm = comm, .settings = *settings};
-    share(comm, settings->batch, &trainer->first, &trainer->count);
+    const flm_share own = own_share(comm, settings->batch);
+    trainer->first = own.first;
+    trainer->count = own.count;
     trainer->settings.micro_batch = min(settings->micro_batch, trainer->count);
     FLM_TRY(flm_comm_agree(comm, create_parts(trainer)));
     *out = trainer;
@@ -188,13 +189,12 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
 {
     flm_status rc = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
-    int64_t first, count;
-    share(trainer->comm, n, &first, &count);
-    flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_VALIDATION, number, n, first, count, trainer->t,
+    const flm_share own = own_share(trainer->comm, n);
+    flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_VALIDATION, number, n, own.first, own.count, trainer->t,
                         trainer->d);
-    for (int64_t at = 0; at < count; at += s->micro_batch) {
-        const int64_t B = min(s->micro_batch, count - at);
-        for (int64_t i = 0; i < B; i++) trainer->rows[i] = begin + first + at + i;
+    for (int64_t at = 0; at < own.count; at += s->micro_batch) {
+        const int64_t B = min(s->micro_batch, own.count - at);
+        for (int64_t i = 0; i < B; i++) trainer->rows[i] = begin + own.first + at + i;
         FLM_TRY(flm_shards_read(shards, trainer->rows, B, trainer->ids));
         const flm_micro_batch batch = {
             .B = B,
@@ -202,7 +202,7 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
             .t = trainer->t + at,
             .d = trainer->d + at,
             .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_VALIDATION_NOISE),
-                      first + at}};
+                      own.first + at}};
         FLM_TRY(flm_objective_micro_batch(trainer->objective, trainer->weights, &batch));
     }
 done:

@@ -19,14 +19,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static int64_t elements(const flm_checkpoint_dataset *d) { return d->ndim == 2 ? d->dim[0] * d->dim[1] : d->dim[0]; }
-
 static flm_status read_all(const flm_checkpoint *checkpoint, const flm_checkpoint_dataset *d, float **data)
 {
     flm_status rc = FLM_OK;
-    *data = malloc((size_t)elements(d) * sizeof **data);
+    *data = malloc((size_t)flm_checkpoint_elements(d) * sizeof **data);
     if (*data == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %s", d->name);
-    FLM_TRY(flm_checkpoint_read(checkpoint, d->name, 0, elements(d), *data));
+    FLM_TRY(flm_checkpoint_read(checkpoint, d->name, 0, flm_checkpoint_elements(d), *data));
 done:
     return rc;
 }
@@ -61,8 +59,8 @@ static flm_status compare(const char *path_a, const char *path_b)
     for (int i = 0; i < count; i++) {
         FLM_TRY(read_all(a, &d[i], &x));
         FLM_TRY(read_all(b, &d[i], &y));
-        const double e = distance(x, y, elements(&d[i]));
-        same = same && memcmp(x, y, (size_t)elements(&d[i]) * sizeof *x) == 0;
+        const double e = distance(x, y, flm_checkpoint_elements(&d[i]));
+        same = same && memcmp(x, y, (size_t)flm_checkpoint_elements(&d[i]) * sizeof *x) == 0;
         for (int k = 0; k < 3; k++)
             if (strncmp(d[i].name, prefix[k], strlen(prefix[k])) == 0 && !(e <= worst[k])) {
                 worst[k] = e;
@@ -99,7 +97,7 @@ static flm_status poison(flm_comm *world, const char *path, const char *director
     slice = calloc((size_t)count, sizeof *slice);
     if (slice == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %d slices", count);
     for (int i = 0; i < count; i++) {
-        slice[i] = (flm_checkpoint_slice){i, 0, elements(&d[i]), NULL, NULL};
+        slice[i] = (flm_checkpoint_slice){i, 0, flm_checkpoint_elements(&d[i]), NULL, NULL};
         FLM_TRY(read_all(from, &d[i], &slice[i].data));
         if (strcmp(d[i].name, name) != 0) continue;
         slice[i].data[0] = NAN;

@@ -2,7 +2,7 @@
 
 # base
 check_PROGRAMS += %D%/base/crc32c.t %D%/base/file.t %D%/base/log.t %D%/base/options.t %D%/base/path.t \
-  %D%/base/permute.t %D%/base/philox.t %D%/base/status.t %D%/base/table.t %D%/base/version.t
+  %D%/base/permute.t %D%/base/philox.t %D%/base/share.t %D%/base/status.t %D%/base/table.t %D%/base/version.t
 %C%_base_crc32c_t_LDADD = $(LINK_BASE)
 %C%_base_file_t_LDADD = $(LINK_BASE)
 %C%_base_log_t_LDADD = $(LINK_BASE)
@@ -10,6 +10,7 @@ check_PROGRAMS += %D%/base/crc32c.t %D%/base/file.t %D%/base/log.t %D%/base/opti
 %C%_base_path_t_LDADD = $(LINK_BASE)
 %C%_base_permute_t_LDADD = $(LINK_BASE)
 %C%_base_philox_t_LDADD = $(LINK_BASE)
+%C%_base_share_t_LDADD = $(LINK_BASE)
 %C%_base_status_t_LDADD = $(LINK_BASE)
 %C%_base_table_t_LDADD = $(LINK_BASE)
 %C%_base_version_t_LDADD = $(LINK_BASE)

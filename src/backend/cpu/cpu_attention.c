@@ -7,6 +7,8 @@
  * sums of a row run over the keys in order, whichever thread computes them. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_attention.h"
 
+#include "base/base_share.h"
+
 #include <math.h>
 #include <omp.h>
 
@@ -129,7 +131,8 @@ flm_status flm_cpu_attention(flm_backend *be, const flm_tensor *o, const flm_ten
         int64_t part = task % parts, head = task / parts % H, b = task / parts / H;
         forward_scratch s = forward_scratch_at((float *)scratch + omp_get_thread_num() * floats, &n);
         pack_keys_values(&n, &s, qkv, b, head);
-        for (int64_t tile = tiles * part / parts; tile < tiles * (part + 1) / parts; tile++) {
+        const flm_share own = flm_share_of(tiles, part, parts);
+        for (int64_t tile = own.first; tile < own.first + own.count; tile++) {
             int64_t at = tile * QUERIES, count = n.L - at < QUERIES ? n.L - at : QUERIES;
             forward_tile(&n, &s, o, lse, qkv, b, head, at, count);
         }

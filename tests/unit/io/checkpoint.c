@@ -62,6 +62,18 @@ static void test_contents(void)
                flm_checkpoint_read(c, "weights/long", -1, 2, one) == FLM_E_FORMAT &&
                flm_checkpoint_read(c, "weights/long", INT64_MAX, INT64_MAX, one) == FLM_E_FORMAT,
            "no such range");
+    const int64_t expected[2] = {259, 5}, turned[2] = {5, 259}, longest = FIXTURE_LONG;
+    tap_ok(flm_checkpoint_expect(c, "weights/vocab_embed.embedding", 2, expected) == FLM_OK &&
+               flm_checkpoint_expect(c, "weights/long", 1, &longest) == FLM_OK,
+           "datasets of the expected shape");
+    tap_ok(flm_checkpoint_expect(c, "weights/vocab_embed.embedding", 2, turned) == FLM_E_MISMATCH &&
+               says("weights/vocab_embed.embedding has the shape [259, 5], expected [5, 259]"),
+           "another shape: %s", flm_err_message());
+    tap_ok(flm_checkpoint_expect(c, "weights/vocab_embed.embedding", 1, expected) == FLM_E_MISMATCH &&
+               says("[259, 5], expected [259]"),
+           "another number of axes: %s", flm_err_message());
+    tap_ok(flm_checkpoint_expect(c, "weights/none", 1, expected) == FLM_E_MISMATCH && says("weights/none is missing"),
+           "a missing dataset: %s", flm_err_message());
     tap_ok(flm_checkpoint_verify(c) == FLM_OK, "verified");
     flm_checkpoint_close(&c);
     tap_ok(c == NULL, "closed");
