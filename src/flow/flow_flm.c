@@ -7,7 +7,7 @@
 static void sample_times(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n, int64_t first,
                          int64_t count, double *t, double *d)
 {
-    (void)d; /* no jumps */
+    (void)d; /* there are no jumps */
     flm_time_stratified(seed, purpose, step, n, first, count, t);
 }
 

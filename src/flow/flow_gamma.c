@@ -1,39 +1,38 @@
-/* flow_gamma.c - gamma by Newton's method on a quadrature whose V-dependent factors are made once.
+/* flow_gamma.c - gamma by Newton's method, alpha by quadrature with factors that are computed once.
  *
- * In w = z + s with s = g/(1-g), what depends on V, P(w) = Phi(w)^(V-1), does not depend on s:
- *     1 - q = integral phi(w - s) (1 - P(w)) dw              keeps its digits where t is near 1
- *     q - 1/V = integral phi(w) P(w) (exp(w s - s^2/2) - 1) dw          and this one where t is near 0
- * By the trapezoidal rule, which converges exponentially for what is smooth and dies out at both ends.
+ * With w = z + s, s = g/(1-g), the factor that depends on V, P(w) = Phi(w)^(V-1), does not depend on s:
+ *     1 - q = integral phi(w - s) (1 - P(w)) dw                      is accurate for t near 1
+ *     q - 1/V = integral phi(w) P(w) (exp(w s - s^2/2) - 1) dw       is accurate for t near 0
+ * The trapezoidal rule converges exponentially for smooth functions that vanish at both ends.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_gamma.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* Of w: phi is 1e-23 at -10, and phi(w - s) is 1e-21 at 15 for the s of t = 0.5 at V = 2^24, 5.4. The sharpest P, at
- * that V, rises like a Gumbel distribution of scale 1/5.3: the rule's error is about exp(-pi^2 / (5.3 step)) = 1e-26.
- */
-enum { Z_MIN = -10, Z_MAX = 15, STEPS_A_UNIT = 32, NODES = (Z_MAX - Z_MIN) * STEPS_A_UNIT + 1 };
-/* Of s: at 18 and V = 2^24, 1 - t is below 2^-53. */
-enum { S_MAX = 20, CELLS_A_UNIT = 16, CELLS = S_MAX * CELLS_A_UNIT };
+/* Range of w: phi is 1e-23 at -10, and phi(w - s) is 1e-21 at 15 for s = 5.4, which is t = 0.5 at V = 2^24. P is
+ * steepest at that V, a Gumbel distribution of scale 1/5.3: the error is about exp(-pi^2 / (5.3 step)) = 1e-26. */
+enum { Z_MIN = -10, Z_MAX = 15, STEPS_PER_UNIT = 32, NODES = (Z_MAX - Z_MIN) * STEPS_PER_UNIT + 1 };
+/* Range of s: at 18 and V = 2^24, 1 - t is below 2^-53. */
+enum { S_MAX = 20, CELLS_PER_UNIT = 16, CELLS = S_MAX * CELLS_PER_UNIT };
 
 struct flm_gamma {
     double scale;           /* V / (V - 1) */
-    int first;              /* the nodes before have no low */
+    int first;              /* low is zero at the nodes before it */
     double high[NODES];     /* step (1 - P) / sqrt(2 pi) */
     double low[NODES];      /* step phi P */
-    double t[CELLS + 1];    /* alpha at s = i / CELLS_A_UNIT, */
-    double rest[CELLS + 1]; /* and 1 - alpha */
+    double t[CELLS + 1];    /* alpha at s = i / CELLS_PER_UNIT */
+    double rest[CELLS + 1]; /* 1 - alpha there */
 };
 
-static double node(int j) { return Z_MIN + (double)j / STEPS_A_UNIT; }
+static double node(int j) { return Z_MIN + (double)j / STEPS_PER_UNIT; }
 
 static double log_ndtr(double w)
 {
     return w > -1 ? log1p(-0.5 * erfc(w * M_SQRT1_2)) : log(0.5 * erfc(-w * M_SQRT1_2));
 }
 
-/* alpha at s, and its derivative in s. */
+/* alpha at s, and its derivative. */
 static double alpha(const flm_gamma *gamma, double s, double *slope)
 {
     double sum = 0, moment = 0;
@@ -46,7 +45,7 @@ static double alpha(const flm_gamma *gamma, double s, double *slope)
     return gamma->scale * sum;
 }
 
-/* 1 - alpha at s, and its derivative in s. */
+/* 1 - alpha at s, and its derivative. */
 static double alpha_rest(const flm_gamma *gamma, double s, double *slope)
 {
     double sum = 0, moment = 0;
@@ -63,7 +62,7 @@ flm_status flm_gamma_create(int64_t V, flm_gamma **out)
 {
     flm_status rc = FLM_OK;
     flm_gamma *gamma = NULL;
-    const double step = 1.0 / STEPS_A_UNIT, root = sqrt(0.5 / M_PI);
+    const double step = 1.0 / STEPS_PER_UNIT, root = sqrt(0.5 / M_PI);
     if (V < 2 || V > 1 << 24) FLM_FAIL(FLM_E_ARG, "a vocabulary of %lld, must be in 2..16777216", (long long)V);
     gamma = calloc(1, sizeof *gamma);
     if (gamma == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the quadrature of gamma");
@@ -77,8 +76,8 @@ flm_status flm_gamma_create(int64_t V, flm_gamma **out)
     }
     for (int i = 0; i <= CELLS; i++) {
         double slope;
-        gamma->rest[i] = alpha_rest(gamma, (double)i / CELLS_A_UNIT, &slope);
-        gamma->t[i] = gamma->rest[i] > 0.25 ? alpha(gamma, (double)i / CELLS_A_UNIT, &slope) : 1 - gamma->rest[i];
+        gamma->rest[i] = alpha_rest(gamma, (double)i / CELLS_PER_UNIT, &slope);
+        gamma->t[i] = gamma->rest[i] > 0.25 ? alpha(gamma, (double)i / CELLS_PER_UNIT, &slope) : 1 - gamma->rest[i];
     }
     *out = gamma;
 done:
@@ -92,7 +91,7 @@ void flm_gamma_destroy(flm_gamma **gamma)
     *gamma = NULL;
 }
 
-/* The cell of s whose ends have t between them. */
+/* The cell of s that brackets t. */
 static int bracket(const flm_gamma *gamma, double t, double rest)
 {
     int left = 0, right = CELLS;
@@ -106,7 +105,7 @@ static int bracket(const flm_gamma *gamma, double t, double rest)
     return left;
 }
 
-/* Newton's method from the chord of the cell, inside it always: some three steps. */
+/* Newton's method from the chord of the cell, kept inside it; about three steps. */
 double flm_gamma_at(const flm_gamma *gamma, double t)
 {
     if (isnan(t)) return t;
@@ -115,10 +114,10 @@ double flm_gamma_at(const flm_gamma *gamma, double t)
     const double rest = 1 - t;
     const int cell = bracket(gamma, t, rest);
     const double *at = t < 0.5 ? gamma->t : gamma->rest;
-    double low = (double)cell / CELLS_A_UNIT, high = (double)(cell + 1) / CELLS_A_UNIT;
+    double low = (double)cell / CELLS_PER_UNIT, high = (double)(cell + 1) / CELLS_PER_UNIT;
     double s = low + (high - low) * ((t < 0.5 ? t : rest) - at[cell]) / (at[cell + 1] - at[cell]);
     for (int i = 0; i < 64; i++) {
-        double slope, miss; /* of s: positive where s is too large */
+        double slope, miss; /* miss > 0: s is too large */
         if (t < 0.5) {
             miss = alpha(gamma, s, &slope) - t;
         } else {
@@ -134,7 +133,7 @@ double flm_gamma_at(const flm_gamma *gamma, double t)
             s = next;
         else if (moved > 1e-9 * s)
             s = 0.5 * (low + high);
-        if (!(moved > 1e-9 * s)) break; /* the step after this one would be below rounding */
+        if (!(moved > 1e-9 * s)) break; /* the next step would be below rounding */
     }
     return s / (1 + s);
 }

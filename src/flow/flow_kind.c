@@ -1,4 +1,4 @@
-/* flow_kind.c - the table of kinds, see flow_kind.h. SPDX-License-Identifier: Apache-2.0 */
+/* flow_kind.c - see flow_kind.h. SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_kind.h"
 
 #include "flow/flow_objective_internal.h"
@@ -47,9 +47,9 @@ flm_status flm_kind_check_parts(const flm_kind *kind, const flm_kind_part *parts
         if (want == NULL) FLM_FAIL(FLM_E_ARG, "kind %s takes no %s", kind->name, role);
         if (frozen[r] == NULL) FLM_FAIL(FLM_E_ARG, "kind %s needs a %s", kind->name, role);
         if (frozen[r]->shape.network != want->network)
-            FLM_FAIL(FLM_E_ARG, "the %s of kind %s must be a network of kind %s", role, kind->name, want->name);
+            FLM_FAIL(FLM_E_ARG, "the %s of a network of kind %s must be of kind %s", role, kind->name, want->name);
         if (!flm_model_same_sizes(&frozen[r]->shape, shape))
-            FLM_FAIL(FLM_E_ARG, "the %s and the network of kind %s have different sizes", role, kind->name);
+            FLM_FAIL(FLM_E_ARG, "the %s and the network of kind %s have different shapes", role, kind->name);
     }
 done:
     return rc;

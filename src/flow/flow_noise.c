@@ -1,9 +1,8 @@
-/* flow_noise.c - Gram, Cholesky and the products with xi.
+/* flow_noise.c - Gram matrices, Cholesky factor, and matmuls with xi.
  *
- * The differences E_j - E_1 are never divided by s_j: their Gram matrices are, in fp64. What is made of R is multiplied
- * by it in T, X_1 + s_j X_j = xi (..), and divided by it in P, which multiplies the plain differences. The host sees
- * the Gram matrices alone, to sum and to scale them: while it works, a GPU waits. SPDX-License-Identifier: Apache-2.0
- */
+ * The differences E_j - E_1 are not divided by s_j; their Gram matrices are, in fp64. The factors of R are multiplied
+ * by s_j in T and divided by it in P32, which multiplies the plain differences. The host only sums and scales the Gram
+ * matrices; meanwhile a GPU waits. SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_noise.h"
 
 #include "base/base_philox.h"
@@ -14,14 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* scales below it are zero: what they would add is below fp32's last bit, and 1 / s_j is not to overflow */
+/* Smaller s_j are taken as zero: the block would not change an fp32 sum, and 1 / s_j could overflow. */
 static const double min_scale = 1e-30;
 
-/* ridge of the Gram matrix, relative to its mean eigenvalue: model.md section 4 */
+/* Ridge of the Gram matrix, relative to its mean eigenvalue: model.md section 4. */
 static const double ridge = 1e-10;
 
-/* Rows of differences made at once: whole panels of the Gram op. */
-enum { PIECE = 1024 };
+/* Rows of differences at once; a multiple of the panels of flm_op_gram. */
+enum { CHUNK = 1024 };
 
 static void layout(flm_noise_basis *basis)
 {
@@ -37,7 +36,7 @@ static void layout(flm_noise_basis *basis)
     basis->R = flm_arena_2d(at, FLM_DTYPE_F64, k * d, k * d);
     basis->P = flm_arena_2d(at, FLM_DTYPE_F64, k * d, d);
     basis->P32 = flm_arena_2d(at, FLM_DTYPE_F32, k * d, d);
-    for (int j = 1; j < k; j++) basis->piece[j - 1] = flm_arena_2d(at, FLM_DTYPE_F32, PIECE, d);
+    for (int j = 1; j < k; j++) basis->diff[j - 1] = flm_arena_2d(at, FLM_DTYPE_F32, CHUNK, d);
 }
 
 flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, int count, const flm_tensor *frozen,
@@ -58,7 +57,7 @@ flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, int count, co
         void *host = NULL;
         basis->gram = malloc(entries * sizeof *basis->gram);
         if (basis->gram == NULL)
-            FLM_FAIL(FLM_E_NOMEM, "no memory for a Gram matrix of %lld squared", (long long)(k * d));
+            FLM_FAIL(FLM_E_NOMEM, "no memory for a Gram matrix of %lld x %lld", (long long)(k * d), (long long)(k * d));
         FLM_TRY(be->memory->host_alloc(be, entries * sizeof *basis->work, &host));
         basis->work = host;
     }
@@ -88,7 +87,7 @@ static flm_tensor embedding(const flm_noise_basis *basis, int j, const flm_tenso
     return j + 1 < basis->networks ? basis->frozen[j] : *E;
 }
 
-/* Rows [first, first + rows) of E_1, or of E_j - E_1 (j from 1), which are made in piece j - 1. */
+/* Rows [first, first + rows) of E_1, or of E_j - E_1 (j >= 1) computed in diff[j - 1]. */
 static flm_status factor_rows(const flm_noise_basis *basis, int j, const flm_tensor *E, int64_t first, int64_t rows,
                               flm_tensor *out)
 {
@@ -100,9 +99,9 @@ static flm_status factor_rows(const flm_noise_basis *basis, int j, const flm_ten
         goto done;
     }
     const flm_tensor base = embedding(basis, 0, E), base_rows = flm_tensor_slice(&base, first, rows);
-    *out = flm_tensor_slice(&basis->piece[j - 1], 0, rows);
+    *out = flm_tensor_slice(&basis->diff[j - 1], 0, rows);
     FLM_TRY(be->memory->copy(be, out->data, own.data, flm_tensor_bytes(out)));
-    FLM_TRY(flm_op_axpby(be, out, -1.0f, &base_rows, 1.0f)); /* exact where they are near each other */
+    FLM_TRY(flm_op_axpby(be, out, -1.0f, &base_rows, 1.0f)); /* exact if they are close */
 done:
     return rc;
 }
@@ -112,18 +111,18 @@ typedef struct pair {
     int i, j;
 } pair;
 
-/* The blocks to make: those of the trained embedding, and at first those of the frozen ones. */
+/* The blocks to compute: those of the trained embedding, and the first time those of the frozen ones. */
 static int list_pairs(const flm_noise_basis *basis, pair *list)
 {
     const int k = basis->networks;
     int count = 0;
     for (int j = 0; j < k; j++) list[count++] = (pair){k - 1, j};
-    for (int i = 0; i + 1 < k && !basis->frozen_made; i++)
+    for (int i = 0; i + 1 < k && !basis->frozen_done; i++)
         for (int j = 0; j <= i; j++) list[count++] = (pair){i, j};
     return count;
 }
 
-/* += the part of some rows; block b of the list lies at R + b d^2. */
+/* Add the contribution of some rows; block b of the list is at R + b d^2. */
 static flm_status add_pairs(flm_noise_basis *basis, const flm_tensor *E, int64_t first, int64_t rows, const pair *list,
                             int count)
 {
@@ -139,7 +138,8 @@ done:
     return rc;
 }
 
-/* gram over all rows: this rank's share on the device, the sum over ranks on the host in one order everywhere. */
+/* gram of all rows: this rank's share on the device, the sum over ranks on the host, in the same order on every rank.
+ */
 static flm_status gram_all(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E)
 {
     flm_status rc = FLM_OK;
@@ -151,8 +151,8 @@ static flm_status gram_all(flm_noise_basis *basis, flm_comm *comm, const flm_ten
     const int count = list_pairs(basis, list);
     const size_t bytes = (size_t)(count * d * d) * sizeof(double);
     FLM_TRY(be->memory->zero(be, basis->R.data, bytes));
-    for (int64_t first = own.first; first < end; first += PIECE)
-        FLM_TRY(add_pairs(basis, E, first, end - first < PIECE ? end - first : PIECE, list, count));
+    for (int64_t first = own.first; first < end; first += CHUNK)
+        FLM_TRY(add_pairs(basis, E, first, end - first < CHUNK ? end - first : CHUNK, list, count));
     FLM_TRY(be->memory->to_host(be, basis->work, basis->R.data, bytes));
     FLM_TRY(be->stream->sync(be));
     FLM_TRY(flm_comm_sum_f64(comm, basis->work, count * d * d));
@@ -160,7 +160,7 @@ static flm_status gram_all(flm_noise_basis *basis, flm_comm *comm, const flm_ten
         for (int64_t r = 0; r < d; r++)
             memcpy(basis->gram + (list[b].i * d + r) * kd + list[b].j * d, basis->work + (b * d + r) * d,
                    (size_t)d * sizeof(double));
-    basis->frozen_made = true;
+    basis->frozen_done = true;
 done:
     return rc;
 }
@@ -173,7 +173,7 @@ static double trace_of(const flm_noise_basis *basis, int j)
     return trace;
 }
 
-/* s, and the lower triangle of work = that of the Gram matrix of F with its ridge. */
+/* Sets s, and the lower triangle of work to that of F^T F + delta I. */
 static flm_status scale_gram(flm_noise_basis *basis)
 {
     flm_status rc = FLM_OK;
@@ -186,7 +186,7 @@ static flm_status scale_gram(flm_noise_basis *basis)
         if (basis->s[j] < min_scale) basis->s[j] = 0;
     }
     for (int64_t i = 0; i < kd; i++) {
-        for (int64_t at = 0; at <= i; at += d) { /* the row of a block, or its part below the diagonal */
+        for (int64_t at = 0; at <= i; at += d) { /* a row of a block, up to the diagonal */
             const int64_t end = at + d <= i ? at + d : i + 1;
             const double scale = basis->s[i / d] * basis->s[at / d];
             for (int64_t j = at; j < end; j++)
@@ -198,8 +198,8 @@ done:
     return rc;
 }
 
-/* Every T in f32 from R, on the device: T[0][0] is R's first block, T[j][i] s_j times block (j, i), and of the first
- * column T[0][0] more. */
+/* T in f32 from R, on the device: T[0][0] is block (0, 0) of R, T[j][i] is s_j times block (j, i), plus T[0][0] if i is
+ * 0. */
 static flm_status make_factors(flm_noise_basis *basis)
 {
     flm_status rc = FLM_OK;
@@ -250,8 +250,8 @@ done:
 flm_status flm_noise_embed(const flm_noise_basis *basis, int j, const flm_tensor *noise, const flm_tensor *xi)
 {
     flm_status rc = FLM_OK;
-    const bool more = !basis->direct && basis->s[j] > 0; /* than the first block */
-    for (int i = 0; i <= (more ? j : 0); i++)
+    const int last = !basis->direct && basis->s[j] > 0 ? j : 0; /* the other blocks are zero */
+    for (int i = 0; i <= last; i++)
         FLM_TRY(flm_dit_matmul(basis->be, &xi[i], false, &basis->T[j][i], !basis->direct, noise, i > 0, NULL, NULL));
 done:
     return rc;
@@ -281,7 +281,7 @@ flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm)
         FLM_TRY(flm_op_cast(be, &basis->P32, &basis->P));
     }
     for (int j = 1; j < basis->networks && !basis->direct; j++) {
-        if (basis->s[j] == 0) continue; /* no part of it is used */
+        if (basis->s[j] == 0) continue; /* the block is not used */
         const flm_tensor P = flm_tensor_slice(&basis->P32, j * basis->d, basis->d);
         const flm_tensor any = flm_tensor_slice(&basis->P32, 0, basis->d);
         FLM_TRY(flm_op_axpby(be, &P, 0, &any, (float)(1 / basis->s[j])));
@@ -290,14 +290,14 @@ done:
     return rc;
 }
 
-/* grad += (E_j - E_1) P_j, a piece at a time. */
+/* grad += (E_j - E_1) P_j, a chunk at a time. */
 static flm_status add_difference(const flm_noise_basis *basis, int j, const flm_tensor *E, int64_t first,
                                  const flm_tensor *grad)
 {
     flm_status rc = FLM_OK;
     const flm_tensor P = flm_tensor_slice(&basis->P32, j * basis->d, basis->d);
-    for (int64_t at = 0; at < grad->dim[0]; at += PIECE) {
-        const int64_t rows = grad->dim[0] - at < PIECE ? grad->dim[0] - at : PIECE;
+    for (int64_t at = 0; at < grad->dim[0]; at += CHUNK) {
+        const int64_t rows = grad->dim[0] - at < CHUNK ? grad->dim[0] - at : CHUNK;
         const flm_tensor to = flm_tensor_slice(grad, at, rows);
         flm_tensor factor;
         FLM_TRY(factor_rows(basis, j, E, first + at, rows, &factor));

@@ -1,11 +1,10 @@
 /* flow_noise.h - the noise basis: noise in embedded form without V-dimensional arrays (docs/model.md section 4).
  *
- * For the embeddings E_1 .. E_k of networks that see the same noise, of which the last is trained and the others are
- * frozen: F = [E_1, (E_2 - E_1)/s_2, ..], F^T F + delta I = R R^T, and x0 F has the law of xi R^T with xi ~ N(0, I).
- * xi comes in k blocks of d components, a tensor each; the first is that of an FLM with the same seed
- * (but where d < V <= k d). The Gram
- * matrices of frozen embeddings are made once.
- * Where V <= k d, xi is one block: x0 itself, and the factors are the embeddings.
+ * E_1 .. E_k are the embeddings of networks that see the same noise; the last one is trained, the others are frozen.
+ * F = [E_1, (E_2 - E_1)/s_2, ...], F^T F + delta I = R R^T, and x0 F has the distribution of xi R^T with xi ~ N(0, I).
+ * xi is k tensors of d components; the first equals that of an FLM with the same seed (unless d < V <= k d). The Gram
+ * matrices of frozen embeddings are computed once. If V <= k d, xi is x0 itself, one tensor of V components, and the
+ * factors are the embeddings.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_FLOW_NOISE_H
 #define FLM_FLOW_NOISE_H
@@ -14,7 +13,7 @@
 #include "backend/backend_ops.h"
 #include "comm/comm.h"
 
-enum { FLM_NOISE_NETWORKS = 3 }; /* at most: stage two */
+enum { FLM_NOISE_NETWORKS = 3 }; /* max k, in the second stage of distillation */
 
 typedef struct flm_noise_basis {
     flm_backend *be;
@@ -23,48 +22,49 @@ typedef struct flm_noise_basis {
     bool direct;                               /* V <= k d */
     int blocks;                                /* of xi: k, or 1 when direct */
     int64_t width, K;                          /* components of a block, d or V; K = blocks width */
-    flm_tensor frozen[FLM_NOISE_NETWORKS - 1]; /* E_1 .. E_k-1: the caller's, f32 [V, d] */
+    flm_tensor frozen[FLM_NOISE_NETWORKS - 1]; /* E_1 .. E_k-1 f32 [V, d], owned by the caller */
     double s[FLM_NOISE_NETWORKS];              /* ||E_j - E_1|| / ||E_1||; 1 for E_1 */
-    /* x0 E_j = sum over i of xi_i T[j][i]^T, f32 [d, d]; direct: of xi T[j][0], f32 [V, d] */
+    /* x0 E_j = sum over i of xi_i T[j][i]^T, T f32 [d, d]; direct: xi T[j][0], T f32 [V, d] */
     flm_tensor T[FLM_NOISE_NETWORKS][FLM_NOISE_NETWORKS];
-    flm_tensor R;                             /* f64 [k d, k d] lower; absent when direct */
-    flm_tensor M;                             /* f32 [K, d]: xi^T ((1-g) grad_x), summed over micro-batches */
-    flm_tensor P, P32;                        /* f64, f32 [k d, d]: R^-T M; P32's rows of block j divided by s_j */
-    flm_tensor piece[FLM_NOISE_NETWORKS - 1]; /* f32 [rows, d]: E_j - E_1 of some rows */
-    bool frozen_made;                         /* the frozen embeddings' part of gram is there */
-    double *gram;                             /* host [k d, k d] lower blocks: Gram of E_1, E_2 - E_1, ... */
-    double *work;                             /* host [k d, k d], from host_alloc */
+    flm_tensor R;                            /* f64 [k d, k d] lower; absent when direct */
+    flm_tensor M;                            /* f32 [K, d]: xi^T ((1-g) grad_x), summed over micro-batches */
+    flm_tensor P, P32;                       /* f64, f32 [k d, d]: R^-T M; in P32 block j is divided by s_j */
+    flm_tensor diff[FLM_NOISE_NETWORKS - 1]; /* f32 [chunk, d]: E_j - E_1 of a chunk of rows */
+    bool frozen_done;                        /* gram has the blocks of the frozen embeddings */
+    double *gram;                            /* host [k d, k d] lower blocks: Gram of E_1, E_2 - E_1, ... */
+    double *work;                            /* host [k d, k d], from host_alloc */
     flm_arena arena;
 } flm_noise_basis;
 
-/* flm_noise_create - of count (0..2) frozen embeddings f32 [V, d], the teacher's first, and a trained one. The
+/* flm_noise_create - a basis of count (0..2) frozen embeddings f32 [V, d], the teacher's first, and a trained one. The
  * frozen ones must outlive the basis and not change. Not collective. Errors: FLM_E_NOMEM. */
 flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, int count, const flm_tensor *frozen,
                             flm_noise_basis **out);
 void flm_noise_destroy(flm_noise_basis **basis);
 
-/* flm_noise_update - make T for the trained embedding E f32 [V, d], equal on all ranks. Each rank's Gram matrices are
- * of its own share of the rows; fp64 throughout. Zeroes M. delta = 1e-10 ||E_1||^2 / d, which is 1e-10 trace / kd.
+/* flm_noise_update - compute T for the trained embedding E f32 [V, d], equal on all ranks, and set M to zero. Each rank
+ * computes Gram matrices of its share of the rows; fp64 throughout. delta = 1e-10 ||E_1||^2 / d = 1e-10 trace / (k d).
  * Collective. Errors: FLM_E_NUMERIC (an embedding not finite), the backend's. Source: model.md section 4. */
 flm_status flm_noise_update(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E);
 
-/* flm_noise_draw - xi, all blocks f32 [B, L, width], of samples first_sample, ... of a stream. Not collective. */
+/* flm_noise_draw - xi of samples first_sample, ... of a stream.   out xi: `blocks` tensors f32 [B, L, width].
+ * Not collective. */
 flm_status flm_noise_draw(const flm_noise_basis *basis, const flm_tensor *xi, uint64_t stream, int64_t first_sample);
 
-/* flm_noise_embed - noise f32 [B, L, d] = x0 E_j of network j, 0 .. k-1.   in xi: blocks, f32 [B, L, width].
+/* flm_noise_embed - noise f32 [B, L, d] = x0 E_j of network j, 0 .. k-1.   in xi: as drawn.
  * Not collective. */
 flm_status flm_noise_embed(const flm_noise_basis *basis, int j, const flm_tensor *noise, const flm_tensor *xi);
 
-/* flm_noise_backward - M += xi^T grad_noise, grad_noise f32 [B, L, d] = (1-g) grad_x of the trained network.
- * in xi: blocks, f32 [B, L, width]. Not collective. */
+/* flm_noise_backward - M += xi^T grad_noise, with grad_noise f32 [B, L, d] = (1-g) grad_x of the trained network.
+ * in xi: as drawn. Not collective. */
 flm_status flm_noise_backward(flm_noise_basis *basis, const flm_tensor *xi, const flm_tensor *grad_noise);
 
-/* flm_noise_reduce - sum M over the ranks and solve for R^-T M. Once a step, after the last micro-batch.
+/* flm_noise_reduce - sum M over the ranks and solve for R^-T M; once a step, after the last micro-batch.
  * Collective. */
 flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm);
 
-/* flm_noise_gradient - add the noise part F R^-T M to rows [first, first + rows) of the trained embedding's gradient.
- * in E [V, d], that of the update   out grad f32 [rows, d]. After flm_noise_reduce. Not collective. */
+/* flm_noise_gradient - add the noise part F R^-T M to rows [first, first + rows) of the trained embedding's gradient,
+ * after flm_noise_reduce.   in E f32 [V, d] of flm_noise_update   out grad f32 [rows, d]. Not collective. */
 flm_status flm_noise_gradient(const flm_noise_basis *basis, const flm_tensor *E, int64_t first, const flm_tensor *grad);
 
 #endif

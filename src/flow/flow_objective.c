@@ -1,4 +1,5 @@
-/* flow_objective.c - what the objectives share; knows them by their tables alone. SPDX-License-Identifier: Apache-2.0
+/* flow_objective.c - what the objectives share; it calls them only through their tables. SPDX-License-Identifier:
+ * Apache-2.0
  */
 #include "flow/flow_objective_internal.h"
 
@@ -29,9 +30,9 @@ static flm_status check_parts(const flm_objective_parts *p)
     const int networks = 1 + flm_kind_embeddings(p->frozen, E);
     FLM_TRY(flm_kind_check_parts(p->kind, ops->networks, p->frozen, shape));
     if (shape->network != p->kind->network)
-        FLM_FAIL(FLM_E_ARG, "activations of another form of network than kind %s has", p->kind->name);
+        FLM_FAIL(FLM_E_ARG, "the activations are for another form of network than that of kind %s", p->kind->name);
     if (p->basis->networks != networks)
-        FLM_FAIL(FLM_E_ARG, "kind %s with %d networks has a noise basis of %d", p->kind->name, networks,
+        FLM_FAIL(FLM_E_ARG, "kind %s has %d networks, but a noise basis of %d", p->kind->name, networks,
                  p->basis->networks);
     if (ops->inference && (p->inference == NULL || p->inference->max_batch < p->dit->max_batch ||
                            p->inference->chunk < p->dit->chunk || p->inference->shape.network == FLM_NETWORK_ONE_TIME))
@@ -118,7 +119,7 @@ flm_status flm_objective_load(flm_objective *o, const flm_micro_batch *batch, co
     }
     if (batch->noise.given == NULL)
         FLM_TRY(flm_noise_draw(o->parts.basis, xi, batch->noise.stream, batch->noise.first_sample));
-    FLM_TRY(be->stream->sync(be)); /* the host's arrays are used again by the next micro-batch */
+    FLM_TRY(be->stream->sync(be)); /* the next micro-batch reuses the host arrays */
 done:
     return rc;
 }

@@ -1,17 +1,18 @@
-/* flow_objective_internal.h - the objectives' tables, and what their files share. SPDX-License-Identifier: Apache-2.0
+/* flow_objective_internal.h - the tables of the objectives, and what their files share. SPDX-License-Identifier:
+ * Apache-2.0
  */
 #ifndef FLM_FLOW_OBJECTIVE_INTERNAL_H
 #define FLM_FLOW_OBJECTIVE_INTERNAL_H
 
 #include "flow/flow_objective.h"
 
-/* The table of each objective, in its file: flm_objective_flm, flm_objective_two_model, ... */
+/* The tables, each in the file of its objective: flm_objective_flm, flm_objective_two_model, ... */
 #define FLM_KIND(id, name, old_name, network, objective, sampler) \
     extern const flm_objective_ops flm_objective_##objective;
 #include "flow/flow_kind.def"
 
-/* flm_objective_load - tokens, xi, the times t in dit->t and g in objective->g to the device; the host arrays are free
- * again when it returns. in g host f32 [B]. */
+/* flm_objective_load - copy tokens, xi, times (to dit->t) and g (to o->g) to the device, and wait, so that the host
+ * arrays can be reused. in g host f32 [B]. */
 flm_status flm_objective_load(flm_objective *o, const flm_micro_batch *batch, const float *g);
 
 /* flm_objective_state - x f32 [max_batch, L, d] = (1-g) xi T_j + g E[token] of network j of the noise basis, in its
@@ -23,8 +24,8 @@ flm_status flm_objective_state(flm_objective *o, int j, const flm_tensor *x, con
  */
 flm_status flm_objective_embedding(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch);
 
-/* flm_objective_pass - a pass without gradient: the last hidden state of x f32 [max_batch, L, d] at times t, t_end
- * (absent: one time), left in parts.inference->y. x may be inference->input. */
+/* flm_objective_pass - a pass without gradient: the last hidden state of x f32 [max_batch, L, d] at times t and t_end
+ * (absent: one time), into parts.inference->y. x may be inference->input. */
 flm_status flm_objective_pass(flm_objective *o, const flm_weights *weights, int64_t B, const flm_tensor *x,
                               const flm_tensor *t, const flm_tensor *t_end, const flm_dit_dropout *dropout);
 

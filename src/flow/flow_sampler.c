@@ -1,4 +1,5 @@
-/* flow_sampler.c - what the samplers share; knows them by their tables alone. SPDX-License-Identifier: Apache-2.0 */
+/* flow_sampler.c - what the samplers share; it calls them only through their tables. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "flow/flow_sampler_internal.h"
 
 #include <stdlib.h>
@@ -25,9 +26,9 @@ static flm_status check_parts(const flm_sampler_parts *p)
     const int networks = 1 + flm_kind_embeddings(p->frozen, E);
     FLM_TRY(flm_kind_check_parts(p->kind, p->kind->sampler->networks, p->frozen, &p->weights->shape));
     if (p->weights->shape.network != p->kind->network)
-        FLM_FAIL(FLM_E_ARG, "the weights are of another form of network than kind %s has", p->kind->name);
+        FLM_FAIL(FLM_E_ARG, "the weights are of another form of network than that of kind %s", p->kind->name);
     if (p->basis->networks != networks)
-        FLM_FAIL(FLM_E_ARG, "kind %s with %d networks has a noise basis of %d", p->kind->name, networks,
+        FLM_FAIL(FLM_E_ARG, "kind %s has %d networks, but a noise basis of %d", p->kind->name, networks,
                  p->basis->networks);
 done:
     return rc;
@@ -91,7 +92,8 @@ flm_status flm_sampler_evaluate(flm_sampler *s, int j, int64_t B, const flm_samp
     }
     FLM_TRY(be->memory->to_device(be, dit->t.data, s->host, bytes));
     FLM_TRY(be->memory->to_device(be, dit->t_end.data, s->host + B, bytes));
-    FLM_TRY(be->memory->copy(be, dit->input.data, z.data, flm_tensor_bytes(&z))); /* a forward pass works in place */
+    FLM_TRY(be->memory->copy(be, dit->input.data, z.data,
+                             flm_tensor_bytes(&z))); /* the forward pass overwrites its input */
     FLM_TRY(flm_dit_forward(dit, s->network[j], B, NULL));
     FLM_TRY(be->stream->sync(be));
 done:
@@ -155,10 +157,9 @@ flm_status flm_sampler_run(flm_sampler *s, int64_t B, int64_t steps, const flm_n
     FLM_TRY(choose(s, &to));
     FLM_TRY(be->memory->to_host(be, tokens, to.data, flm_tensor_bytes(&to)));
     FLM_TRY(be->stream->sync(be));
-    for (int64_t i = 0; i < flm_tensor_elements(&to); i++) /* how a device reports it: backend_ops.h, argmax */
+    for (int64_t i = 0; i < flm_tensor_elements(&to); i++) /* so argmax reports scores that are NaN (backend_ops.def) */
         if (tokens[i] < 0)
-            FLM_FAIL(FLM_E_NUMERIC, "sample %lld of the batch has scores that are not a number",
-                     (long long)(i / to.dim[1]));
+            FLM_FAIL(FLM_E_NUMERIC, "the scores of sample %lld of the batch are NaN", (long long)(i / to.dim[1]));
 done:
     return rc;
 }

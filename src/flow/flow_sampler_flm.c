@@ -1,9 +1,9 @@
 /* flow_sampler_flm.c - the sampler of networks with a softmax head, of one time or two:
- * z += (g_end - g) (p E - z) / (1 - g + 1e-5); tokens by the largest p (docs/model.md section 8).
+ * z += (g_end - g) (p E - z) / (1 - g + 1e-5); tokens are the argmax of p (docs/model.md section 8).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_sampler_internal.h"
 
-/* added to the denominator: model.md section 8 */
+/* Added to the denominator: model.md section 8. */
 static const double epsilon = 1e-5;
 
 static flm_status step(flm_sampler *s, int64_t B, const flm_sampler_step *at)
@@ -19,7 +19,7 @@ done:
     return rc;
 }
 
-/* The logits: their argmax is that of p. */
+/* Logits have the same argmax as p. */
 static flm_status scores(flm_sampler *s, int64_t first, int64_t rows)
 {
     return flm_dit_head_logits(s->parts.dit, s->parts.weights, first, rows);

@@ -1,14 +1,16 @@
-/* flow_sampler_internal.h - the samplers' tables, and what their files share. SPDX-License-Identifier: Apache-2.0 */
+/* flow_sampler_internal.h - the tables of the samplers, and what their files share. SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef FLM_FLOW_SAMPLER_INTERNAL_H
 #define FLM_FLOW_SAMPLER_INTERNAL_H
 
 #include "flow/flow_sampler.h"
 
-/* The table of each sampler, in its file: flm_sampler_flm, flm_sampler_two_model. */
+/* The tables, each in the file of its sampler: flm_sampler_flm, flm_sampler_two_model. */
 #define FLM_KIND(id, name, old_name, network, objective, sampler) extern const flm_sampler_ops flm_sampler_##sampler;
 #include "flow/flow_kind.def"
 
-/* flm_sampler_evaluate - network j at its state z and the times of the step; leaves the last hidden state in dit->y. */
+/* flm_sampler_evaluate - evaluate network j at its state z and the times of the step; the last hidden state is in
+ * dit->y. */
 flm_status flm_sampler_evaluate(flm_sampler *s, int j, int64_t B, const flm_sampler_step *step);
 
 #endif

@@ -1,5 +1,5 @@
 /* flow_sampler_two_model.c - the sampler of a flow map that is the residual of a frozen teacher: both states move by
- * z_j += k (p E_j - z_j) + (dg^2 / 2) (residual E_j); tokens by the largest k p + (dg^2 / 2) residual (docs/model.md
+ * z_j += k (p E_j - z_j) + (dg^2 / 2) (residual E_j); tokens are the argmax of k p + (dg^2 / 2) residual (docs/model.md
  * section 8). SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_sampler_internal.h"
 
@@ -8,11 +8,11 @@
 enum { TEACHER = 0, MAP = 1, NETWORKS = 2 };
 
 typedef struct two_model {
-    flm_tensor residual_embedding;            /* f32 [max_batch, L, d]: residual E_j */
-    flm_tensor y_teacher;                     /* act [max_batch, L, d], of the last step */
-    flm_tensor map[NETWORKS], bias[NETWORKS]; /* act [d, d], f32 [1, d]: flm_dit_map_residual */
-    flm_tensor residual;                      /* f32 [chunk, V], padded rows */
-    double k, jump;                           /* of the last step */
+    flm_tensor residual_E;                        /* f32 [max_batch, L, d]: residual E_j */
+    flm_tensor y_teacher;                         /* act [max_batch, L, d], of the last step */
+    flm_tensor map[NETWORKS], map_bias[NETWORKS]; /* act [d, d], f32 [1, d]: flm_dit_map_residual */
+    flm_tensor residual;                          /* f32 [chunk, V], padded rows */
+    double k, jump;                               /* of the last step */
     flm_arena arena;
 } two_model;
 
@@ -22,9 +22,9 @@ static void layout(two_model *own, const flm_dit *dit)
     const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d;
     for (int j = 0; j < NETWORKS; j++) {
         own->map[j] = flm_arena_2d(at, dit->act, d, d);
-        own->bias[j] = flm_arena_2d(at, FLM_DTYPE_F32, 1, d);
+        own->map_bias[j] = flm_arena_2d(at, FLM_DTYPE_F32, 1, d);
     }
-    own->residual_embedding = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
+    own->residual_E = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
     own->y_teacher = flm_arena_3d(at, dit->act, B, L, d);
     own->residual = flm_arena_rows(at, FLM_DTYPE_F32, dit->chunk, dit->shape.V);
 }
@@ -39,8 +39,8 @@ static flm_status create(flm_sampler *s)
     FLM_TRY(flm_arena_commit(&own->arena, "two-model sampler"));
     layout(own, s->parts.dit);
     for (int j = 0; j < NETWORKS; j++)
-        FLM_TRY(
-            flm_dit_map_residual(s->be, s->parts.weights, &s->network[j]->w.E, &s->E[j], &own->map[j], &own->bias[j]));
+        FLM_TRY(flm_dit_map_residual(s->be, s->parts.weights, &s->network[j]->w.E, &s->E[j], &own->map[j],
+                                     &own->map_bias[j]));
 done:
     return rc;
 }
@@ -60,15 +60,15 @@ static size_t bytes(const flm_sampler *s)
     return own->arena.bytes;
 }
 
-/* The map has been evaluated, and p E_j of the teacher lies in mean. */
+/* After the map has been evaluated; s->mean has p E_j of the teacher. */
 static flm_status move_state(flm_sampler *s, int j, int64_t B)
 {
     flm_status rc = FLM_OK;
     const two_model *own = s->state;
     const flm_tensor z = flm_tensor_slice(&s->z[j], 0, B), mean = flm_tensor_slice(&s->mean[j], 0, B);
     const flm_tensor y = flm_tensor_slice(&s->parts.dit->y, 0, B);
-    const flm_tensor residual = flm_tensor_slice(&own->residual_embedding, 0, B);
-    const flm_tensor bias = flm_tensor_1d(own->bias[j].data, FLM_DTYPE_F32, s->parts.dit->shape.d);
+    const flm_tensor residual = flm_tensor_slice(&own->residual_E, 0, B);
+    const flm_tensor bias = flm_tensor_1d(own->map_bias[j].data, FLM_DTYPE_F32, s->parts.dit->shape.d);
     FLM_TRY(flm_op_axpby(s->be, &z, (float)own->k, &mean, (float)(1 - own->k)));
     FLM_TRY(flm_dit_matmul(s->be, &y, false, &own->map[j], false, &residual, false, &bias, NULL));
     FLM_TRY(flm_op_axpby(s->be, &z, (float)own->jump, &residual, 1.0f));

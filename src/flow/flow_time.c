@@ -1,4 +1,4 @@
-/* flow_time.c - stratified times and jumps. SPDX-License-Identifier: Apache-2.0 */
+/* flow_time.c - see flow_time.h. SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_time.h"
 
 #include "base/base_permute.h"
@@ -32,8 +32,8 @@ void flm_time_jumps(const flm_time_law *law, uint64_t seed, flm_random_purpose p
     for (int64_t k = 0; k < count; k++) {
         const uint64_t i = (uint64_t)(first + k);
         const flm_philox4 r = flm_philox4x32(starts, (uint32_t)i, (uint32_t)(i >> 32), 0, 0);
-        const bool whole = flm_philox_uniform(r.v[2], r.v[3]) < law->boundary;
-        d[k] = whole ? 1 : fmax(d[k], law->min);
-        s[k] = whole ? 0 : flm_philox_uniform(r.v[0], r.v[1]) * (1 - d[k]);
+        const bool boundary = flm_philox_uniform(r.v[2], r.v[3]) < law->boundary;
+        d[k] = boundary ? 1 : fmax(d[k], law->min);
+        s[k] = boundary ? 0 : flm_philox_uniform(r.v[0], r.v[1]) * (1 - d[k]);
     }
 }

@@ -1,31 +1,29 @@
-/* flow_time.h - stratified times and jumps over a global batch (docs/model.md sections 5 to 7).
- * SPDX-License-Identifier: Apache-2.0 */
+/* flow_time.h - stratified times and jumps over a global batch (docs/model.md sections 5 to 7). The law of each
+ * objective is in its file. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_FLOW_TIME_H
 #define FLM_FLOW_TIME_H
 
 #include "base/base_philox.h"
 
-/* The sites of the streams of FLM_RANDOM_VALIDATION: xi of a batch is drawn from site 0, its times from the next ones.
- */
+/* Sites of FLM_RANDOM_VALIDATION: noise of a batch, and its times. */
 enum { FLM_VALIDATION_NOISE = 0, FLM_VALIDATION_OFFSETS = 1, FLM_VALIDATION_PERMUTATION = 2, FLM_VALIDATION_START = 3 };
 
-/* flm_time_stratified - t_i = (u_i + p(i)) / n of samples i in [first, first + count) of a global batch of n: u_i
- * uniform, p a random permutation of 0..n-1, so that every [k/n, (k+1)/n) has exactly one. A function of (seed,
- * purpose, step, i, n) alone: any rank makes any part.
- * purpose: FLM_RANDOM_TIME (step of training) or FLM_RANDOM_VALIDATION (step = batch index).
- * 1 <= n <= 2^40, 0 <= first, first + count <= n.   out t [count] in [0, 1). Not collective; errors: none.
- * Source: model.md section 5. */
+/* flm_time_stratified - t_i = (u_i + p(i)) / n of samples [first, first + count) of a global batch of n, with u_i
+ * uniform and p a random permutation of 0..n-1, so that every [k/n, (k+1)/n) has exactly one. A function of (seed,
+ * purpose, step, i, n) alone, so that any rank can compute any part. in  purpose: FLM_RANDOM_TIME (step: of training)
+ * or FLM_RANDOM_VALIDATION (step: index of the batch); 1 <= n <= 2^40, 0 <= first, first + count <= n   out t host
+ * [count] in [0, 1). Not collective. Errors: none. Source: model.md section 5. */
 void flm_time_stratified(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n, int64_t first,
                          int64_t count, double *t);
 
-/* How an objective draws its jumps: d is at least `min`; with probability `boundary` a sample jumps from 0 to 1. */
+/* The law of jumps: d is at least `min`; with probability `boundary` a sample jumps from 0 to 1 instead. */
 typedef struct flm_time_law {
     double min, boundary;
 } flm_time_law;
 
-/* flm_time_jumps - start s_i and length d_i of samples i in [first, first + count) of a global batch of n: d stratified
- * as above, s = U (1 - d), or s = 0 and d = 1; 0 <= s, 0 < d, s + d <= 1. A function of (seed, purpose, step, i, n)
- * alone. Arguments as above.   out s, d [count]. Source: model.md sections 6 and 7. */
+/* flm_time_jumps - start s_i and length d_i of samples [first, first + count) of a global batch of n: d stratified as
+ * above and s = U (1 - d), or s = 0 and d = 1; 0 <= s, 0 < d, s + d <= 1. A function of (seed, purpose, step, i, n)
+ * alone. Arguments as above.   out s, d host [count]. Source: model.md sections 6 and 7. */
 void flm_time_jumps(const flm_time_law *law, uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n,
                     int64_t first, int64_t count, double *s, double *d);
 

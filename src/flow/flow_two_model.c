@@ -1,5 +1,5 @@
-/* flow_two_model.c - the objective of a flow map in two models: the residual of a frozen teacher, made consistent over
- * the middle of every jump (docs/model.md section 6).
+/* flow_two_model.c - the objective of a flow map in two models: the residual of a frozen teacher, trained so that a
+ * jump equals two jumps over its middle (docs/model.md section 6).
  *
  * Passes of the trunk: teacher at s and at m; student s to m and m to u without gradient, student s to u with it.
  * V-wide products: the teacher's logits at s twice (the state at m needs them over all rows first), p E in both
@@ -27,19 +27,19 @@ static const flm_time_law time_law = {.min = 1e-6, .boundary = 1.0 / 64};
 
 typedef struct two_model {
     flm_weighting *weighting;
-    flm_tensor m, u;             /* f32 [max_batch] */
-    flm_tensor state;            /* f32 [max_batch, L, d]: the teacher's; the student's is dit->input */
-    flm_tensor mean[2], product; /* f32 [max_batch, L, d]: p_s E_j, g_su E_j */
+    flm_tensor m, u;                /* f32 [max_batch] */
+    flm_tensor state;               /* f32 [max_batch, L, d]: the teacher's; the student's is dit->input */
+    flm_tensor mean[2], residual_E; /* f32 [max_batch, L, d]: p_s E_j, g_su E_j */
     flm_tensor y_s, y_m, y_su; /* act [max_batch, L, d]: teacher's at s and m; student's s to m, then the combination */
     flm_tensor E[2];           /* act [V, d] */
-    flm_tensor map[2], offset[2]; /* act [d, d] Wout^T E_j, f32 [1, d] bout^T E_j */
-    flm_tensor step, combine;     /* f32 [max_batch, PARTS]: keep, mean, jump; A, B, -w */
-    flm_tensor coefficient;       /* f32 [max_batch L, FLM_DISTILL_COEFFICIENTS] */
-    flm_tensor grad_l;            /* f32 [max_batch, 1] */
-    flm_tensor logits;            /* f32 [chunk, V], padded rows */
-    flm_two_model_coeffs *sample; /* host [max_batch] */
-    float *host;                  /* [max_batch (L FLM_DISTILL_COEFFICIENTS + SAMPLE)] */
-    double weighted;              /* sum of the rows' weighted losses since begin */
+    flm_tensor map[2], map_bias[2]; /* act [d, d] Wout^T E_j, f32 [1, d] bout^T E_j */
+    flm_tensor step, combine;       /* f32 [max_batch, PARTS]: keep, mean, jump; A, B, -w */
+    flm_tensor coefficient;         /* f32 [max_batch L, FLM_DISTILL_COEFFICIENTS] */
+    flm_tensor grad_l;              /* f32 [max_batch, 1] */
+    flm_tensor logits;              /* f32 [chunk, V], padded rows */
+    flm_two_model_coeffs *sample;   /* host [max_batch] */
+    float *host;                    /* [max_batch (L FLM_DISTILL_COEFFICIENTS + SAMPLE)] */
+    double weighted;                /* sum of the rows' weighted losses since begin */
     flm_arena arena;
 } two_model;
 
@@ -51,7 +51,7 @@ static void layout(two_model *own, const flm_objective *o)
     own->m = flm_arena_1d(at, FLM_DTYPE_F32, B);
     own->u = flm_arena_1d(at, FLM_DTYPE_F32, B);
     own->state = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
-    own->product = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
+    own->residual_E = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
     own->y_s = flm_arena_3d(at, dit->act, B, L, d);
     own->y_m = flm_arena_3d(at, dit->act, B, L, d);
     own->y_su = flm_arena_3d(at, dit->act, B, L, d);
@@ -59,7 +59,7 @@ static void layout(two_model *own, const flm_objective *o)
         own->mean[j] = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
         if (dit->act != FLM_DTYPE_F32) own->E[j] = flm_arena_2d(at, dit->act, V, d);
         own->map[j] = flm_arena_2d(at, dit->act, d, d);
-        own->offset[j] = flm_arena_2d(at, FLM_DTYPE_F32, 1, d);
+        own->map_bias[j] = flm_arena_2d(at, FLM_DTYPE_F32, 1, d);
     }
     own->step = flm_arena_2d(at, FLM_DTYPE_F32, B, PARTS);
     own->combine = flm_arena_2d(at, FLM_DTYPE_F32, B, PARTS);
@@ -123,7 +123,7 @@ static flm_status begin(flm_objective *o, const flm_weights *weights)
     else
         own->E[STUDENT] = weights->w.E;
     for (int j = 0; j < 2; j++)
-        FLM_TRY(flm_dit_map_residual(o->be, weights, E[j], &own->E[j], &own->map[j], &own->offset[j]));
+        FLM_TRY(flm_dit_map_residual(o->be, weights, E[j], &own->E[j], &own->map[j], &own->map_bias[j]));
 done:
     return rc;
 }
@@ -203,11 +203,11 @@ static flm_status middle_state(flm_objective *o, int j, const flm_tensor *x, int
 {
     flm_status rc = FLM_OK;
     two_model *own = o->state;
-    const flm_tensor y = flm_tensor_slice(&own->y_su, 0, B), product = flm_tensor_slice(&own->product, 0, B);
-    const flm_tensor from[PARTS] = {flm_tensor_slice(x, 0, B), flm_tensor_slice(&own->mean[j], 0, B), product};
+    const flm_tensor y = flm_tensor_slice(&own->y_su, 0, B), residual_E = flm_tensor_slice(&own->residual_E, 0, B);
+    const flm_tensor from[PARTS] = {flm_tensor_slice(x, 0, B), flm_tensor_slice(&own->mean[j], 0, B), residual_E};
     const flm_tensor to = flm_tensor_slice(&o->parts.inference->input, 0, B), c = flm_tensor_slice(&own->step, 0, B);
-    const flm_tensor offset = flm_tensor_1d(own->offset[j].data, FLM_DTYPE_F32, o->parts.dit->shape.d);
-    FLM_TRY(flm_dit_matmul(o->be, &y, false, &own->map[j], false, &product, false, &offset, NULL));
+    const flm_tensor bias = flm_tensor_1d(own->map_bias[j].data, FLM_DTYPE_F32, o->parts.dit->shape.d);
+    FLM_TRY(flm_dit_matmul(o->be, &y, false, &own->map[j], false, &residual_E, false, &bias, NULL));
     FLM_TRY(flm_op_sample_combine(o->be, &to, &c, from, PARTS));
 done:
     return rc;

@@ -1,4 +1,4 @@
-/* model.c - sizes, presets, cost. SPDX-License-Identifier: Apache-2.0 */
+/* model.c - see model.h. SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@ flm_status flm_model_preset(const char *name, flm_model_shape *out)
     } else if (strcmp(name, "tiny") == 0) {
         shape.d = 128, shape.H = 4, shape.c = 64, shape.N = 4;
     } else {
-        FLM_FAIL(FLM_E_ARG, "unknown preset '%s': small and tiny are known", name);
+        FLM_FAIL(FLM_E_ARG, "unknown preset '%s', must be small or tiny", name);
     }
     *out = shape;
 done:
@@ -44,13 +44,13 @@ flm_status flm_model_check(const flm_model_shape *shape)
         FLM_FAIL(FLM_E_ARG, "hidden size d = %lld is not a multiple of the number of heads H = %lld",
                  (long long)shape->d, (long long)shape->H);
     if (shape->d / shape->H % 2 != 0)
-        FLM_FAIL(FLM_E_ARG, "head size d / H = %lld is odd: rotary positions need pairs",
+        FLM_FAIL(FLM_E_ARG, "head size d / H = %lld is odd; rotary positions need pairs",
                  (long long)(shape->d / shape->H));
-    if (shape->F % 2 != 0) FLM_FAIL(FLM_E_ARG, "timestep features F = %lld is odd", (long long)shape->F);
+    if (shape->F % 2 != 0) FLM_FAIL(FLM_E_ARG, "timestep features F = %lld, must be even", (long long)shape->F);
     if (!(shape->softcap > 0) || !isfinite(shape->softcap))
         FLM_FAIL(FLM_E_ARG, "softcap is %g, must be positive and finite", shape->softcap);
     if ((int)shape->network < FLM_NETWORK_ONE_TIME || (int)shape->network > FLM_NETWORK_RESIDUAL)
-        FLM_FAIL(FLM_E_ARG, "network of kind %d", (int)shape->network);
+        FLM_FAIL(FLM_E_ARG, "network %d is not known", (int)shape->network);
 done:
     return rc;
 }

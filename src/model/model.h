@@ -1,5 +1,5 @@
-/* model.h - the sizes of a network, its presets, and what it costs.
- * Letters as in docs/model.md. Refuses: memory, weights, ranks. SPDX-License-Identifier: Apache-2.0 */
+/* model.h - the shape of a network, its presets, and its cost in FLOPs. Letters as in docs/model.md.
+ * Owns no memory; parameters are in model_parameter.h. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_MODEL_H
 #define FLM_MODEL_H
 
@@ -16,27 +16,27 @@ typedef enum flm_network {
 } flm_network;
 
 typedef struct flm_model_shape {
-    int64_t L, V;        /* positions, vocabulary */
-    int64_t d, H;        /* hidden size, heads; h = d / H */
-    int64_t c, N;        /* condition size, blocks */
-    int64_t F;           /* timestep features, cos and sin together (256) */
-    int64_t mlp_ratio;   /* MLP width over d (4) */
-    double softcap;      /* of attention scores (50) */
-    flm_network network; /* 0: one-time */
+    int64_t L, V;      /* positions, vocabulary */
+    int64_t d, H;      /* hidden size, heads; h = d / H */
+    int64_t c, N;      /* condition size, blocks */
+    int64_t F;         /* timestep features, cos and sin together (256) */
+    int64_t mlp_ratio; /* MLP width over d (4) */
+    double softcap;    /* of attention scores (50) */
+    flm_network network;
 } flm_model_shape;
 
-/* flm_model_preset - "small" or "tiny" of model.md section 2, with L and V left 0. Errors: FLM_E_ARG. */
+/* flm_model_preset - the shape "small" or "tiny" of model.md section 2, with L and V 0. Errors: FLM_E_ARG. */
 flm_status flm_model_preset(const char *name, flm_model_shape *out);
 
-/* flm_model_check - every size is positive, H divides d, h and F are even, and no product overflows.
- * Errors: FLM_E_ARG naming the size and what is allowed. */
+/* flm_model_check - check that every size is in its range, so that no product of sizes overflows, that H divides d, and
+ * that h and F are even. Errors: FLM_E_ARG naming the size and its range. */
 flm_status flm_model_check(const flm_model_shape *shape);
 
 /* flm_model_same_sizes - whether two networks have equal sizes; their form may differ. */
 bool flm_model_same_sizes(const flm_model_shape *a, const flm_model_shape *b);
 
-/* flm_model_flops - model FLOPs of one token's forward pass: trunk 24 N d^2 (at mlp_ratio 4), attention 4 N L d, head
- * 2 V d. A training step is three times that a token. Source: model.md section 9. */
+/* flm_model_flops - model FLOPs of the forward pass for one token: trunk 24 N d^2 (with mlp_ratio 4), attention
+ * 4 N L d, head 2 V d. Source: model.md section 9. */
 double flm_model_flops(const flm_model_shape *shape);
 
 #endif

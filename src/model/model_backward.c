@@ -1,4 +1,4 @@
-/* model_backward.c - the backward pass of the trunk, block by block, in the reverse of model_dit.c.
+/* model_backward.c - the backward pass of the trunk, block by block, in the reverse order of model_dit.c.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/model_internal.h"
 
@@ -9,7 +9,7 @@ static flm_status announce(const flm_dit_hook *hook, int bucket)
     return hook != NULL ? hook->ready(hook->context, bucket) : FLM_OK;
 }
 
-/* grad W += grad_y^T x and grad_x = grad_y W of y = x W^T. */
+/* Of y = x W^T: grad_W += grad_y^T x, grad_x = grad_y W. */
 static flm_status linear_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_W,
                                   const flm_tensor *grad_y, const flm_tensor *x, const flm_tensor *W)
 {
@@ -20,7 +20,7 @@ done:
     return rc;
 }
 
-/* A view of grad_wide with another last axis. */
+/* grad_wide as [B, L, last]. */
 static flm_tensor wide_as(const flm_dit *dit, int64_t last)
 {
     return flm_tensor_3d(dit->grad_wide.data, dit->act, dit->B, dit->shape.L, last);
@@ -98,7 +98,7 @@ flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_
         const flm_dit_block b = flm_dit_block_view(dit, i);
         const flm_block_weights *w = &weights->w.block[i], *grad = &weights->grad.block[i];
         const flm_dropout first = flm_dit_site(dropout, i, 0), second = flm_dit_site(dropout, i, 1);
-        /* The last block's are those of the forward pass still. */
+        /* The last block still has its activations from the forward pass. */
         if (dit->memory == FLM_DIT_RECOMPUTE && i + 1 < dit->shape.N)
             FLM_TRY(flm_dit_block_forward(dit, w, i, NULL, dropout));
         FLM_TRY(mlp_backward(dit, w, grad, &b, &second));

@@ -1,4 +1,4 @@
-/* model_condition.c - the timestep embedding, the condition and the modulations, forward and backward. All f32.
+/* model_condition.c - timestep embedding, condition and modulation, forward and backward, all f32.
  * Source: model.md section 2. SPDX-License-Identifier: Apache-2.0 */
 #include "model/model_internal.h"
 

@@ -1,4 +1,4 @@
-/* model_dit.c - the activations' memory and the forward pass. SPDX-License-Identifier: Apache-2.0 */
+/* model_dit.c - the memory of the activations, and the forward pass. SPDX-License-Identifier: Apache-2.0 */
 #include "model/model_internal.h"
 
 #include "base/base_philox.h"
@@ -6,10 +6,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* base of the rotary frequencies: model.md section 2 */
+/* Base of the rotary frequencies: model.md section 2. */
 static const double rope_base = 10000.0;
 
-/* Sites of one pass of a step: twice the most blocks that flm_model_check admits, and room. */
+/* A pass has two dropout sites in each block, fewer than 2^PASS_SHIFT with as many blocks as flm_model_check allows. */
 enum { PASS_SHIFT = 16 };
 
 static void layout_block(flm_dit *dit, flm_dit_block *b, bool first)
@@ -95,7 +95,7 @@ static void layout(flm_dit *dit)
     if (dit->memory != FLM_DIT_INFERENCE) layout_gradients(dit);
 }
 
-/* cos and sin of position l times base^(-2 j / h), in double. */
+/* cos and sin of position l times rope_base^(-2 j / h), computed in double. */
 static flm_status fill_rope(flm_dit *dit)
 {
     flm_status rc = FLM_OK;
@@ -121,10 +121,10 @@ flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dty
     flm_status rc = FLM_OK;
     flm_dit *dit = NULL;
     FLM_TRY(flm_model_check(shape));
-    if (max_batch < 1) FLM_FAIL(FLM_E_ARG, "a batch of %lld sequences", (long long)max_batch);
-    if (chunk < 1) FLM_FAIL(FLM_E_ARG, "a head chunk of %lld rows, must be at least 1", (long long)chunk);
+    if (max_batch < 1) FLM_FAIL(FLM_E_ARG, "a batch of %lld sequences, must be at least 1", (long long)max_batch);
+    if (chunk < 1) FLM_FAIL(FLM_E_ARG, "a chunk of %lld rows of logits, must be at least 1", (long long)chunk);
     dit = calloc(1, sizeof *dit);
-    if (dit == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a network");
+    if (dit == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the activations of a network");
     *dit = (flm_dit){.be = be, .shape = *shape, .act = act, .memory = memory, .max_batch = max_batch};
     dit->chunk = chunk < max_batch * shape->L ? chunk : max_batch * shape->L;
     dit->block = calloc((size_t)shape->N, sizeof *dit->block);
@@ -228,9 +228,9 @@ flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, 
     const flm_dit_weights *w = &weights->w;
     const int64_t N = dit->shape.N, d = dit->shape.d;
     if (B < 1 || B > dit->max_batch)
-        FLM_FAIL(FLM_E_ARG, "%lld sequences in a network made for %lld", (long long)B, (long long)dit->max_batch);
+        FLM_FAIL(FLM_E_ARG, "a batch of %lld sequences, must be in 1..%lld", (long long)B, (long long)dit->max_batch);
     if (weights->shape.network != FLM_NETWORK_ONE_TIME && dit->shape.network == FLM_NETWORK_ONE_TIME)
-        FLM_FAIL(FLM_E_ARG, "a network of two times in activations made for one");
+        FLM_FAIL(FLM_E_ARG, "weights of a two-time network in activations for one time");
     dit->B = B;
     FLM_TRY(flm_dit_condition(dit, weights));
     for (int64_t i = 0; i < N; i++) {

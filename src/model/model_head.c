@@ -75,12 +75,12 @@ done:
 }
 
 flm_status flm_dit_map_residual(flm_backend *be, const flm_weights *weights, const flm_tensor *E,
-                                const flm_tensor *E_act, const flm_tensor *map, const flm_tensor *offset)
+                                const flm_tensor *E_act, const flm_tensor *map, const flm_tensor *bias)
 {
     flm_status rc = FLM_OK;
     const flm_tensor bout = flm_tensor_2d(weights->w.bout.data, FLM_DTYPE_F32, 1, weights->shape.V);
     FLM_TRY(flm_dit_matmul(be, &weights->w.Wout, true, E_act, false, map, false, NULL, NULL));
-    FLM_TRY(flm_dit_matmul(be, &bout, false, E, false, offset, false, NULL, NULL));
+    FLM_TRY(flm_dit_matmul(be, &bout, false, E, false, bias, false, NULL, NULL));
 done:
     return rc;
 }

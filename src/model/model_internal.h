@@ -1,4 +1,4 @@
-/* model_internal.h - shared by the files of the model room alone. SPDX-License-Identifier: Apache-2.0 */
+/* model_internal.h - private to the model module. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_MODEL_INTERNAL_H
 #define FLM_MODEL_INTERNAL_H
 
@@ -10,32 +10,33 @@ enum { SHIFT1 = 0, SCALE1 = 1, GATE1 = 2, SHIFT2 = 3, SCALE2 = 4, GATE2 = 5, MOD
 /* The first B sequences of a tensor made for max_batch. */
 static inline flm_tensor batch_of(const flm_dit *dit, const flm_tensor *t) { return flm_tensor_slice(t, 0, dit->B); }
 
-/* A block's tensors cut to the batch. */
+/* flm_dit_block_view - the tensors of block i, cut to the batch. */
 flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i);
 
-/* Block i: its tensors from x, and x_next f32 [B, L, d]; NULL: but for that. */
+/* flm_dit_block_forward - the activations of block i from its x, and its output x_next f32 [B, L, d], NULL to skip it.
+ */
 flm_status flm_dit_block_forward(flm_dit *dit, const flm_block_weights *w, int64_t i, const flm_tensor *x_next,
                                  const flm_dit_dropout *dropout);
 
-/* Dropout of site 2 * block + branch (0 attention, 1 MLP); none when dropout is NULL. */
+/* flm_dit_site - dropout of site 2 * block + branch (0 attention, 1 MLP); none if dropout is NULL. */
 flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int branch);
 
-/* out (+)= Linear(SiLU(Linear(features(t)))) of one time; w: W1 b1 W2 b2.
- * All f32: t [B], features [B, F], others [B, c]. */
+/* flm_dit_embed_time - out (+)= Linear(SiLU(Linear(features(t)))); w: W1 b1 W2 b2.
+ * All f32: t [B], features [B, F], h, act, out [B, c]. */
 flm_status flm_dit_embed_time(flm_backend *be, const flm_tensor *t, const flm_tensor *features, const flm_tensor *h,
                               const flm_tensor *act, const flm_tensor *const w[4], const flm_tensor *out,
                               bool accumulate);
 
-/* Its backward from grad_out: the gradients of the four weights +=. grad_h is scratch. */
+/* flm_dit_embed_time_backward - from grad_out [B, c]: gradients of W1 b1 W2 b2 +=. grad_h [B, c] is scratch. */
 flm_status flm_dit_embed_time_backward(flm_backend *be, const flm_tensor *grad_out, const flm_tensor *features,
                                        const flm_tensor *h, const flm_tensor *act, const flm_tensor *W2,
                                        const flm_tensor *const grad[4], const flm_tensor *grad_h);
 
-/* cond = SiLU(emb_s(t) [+ emb_u(t_end)]), and its backward from dit->grad_cond. */
+/* flm_dit_condition - cond = SiLU(emb_s(t) [+ emb_u(t_end)]), and its backward pass from dit->grad_cond. */
 flm_status flm_dit_condition(flm_dit *dit, const flm_weights *weights);
 flm_status flm_dit_condition_backward(flm_dit *dit, const flm_weights *weights);
 
-/* mod = cond A^T + a, and its backward: grad A, grad a +=, dit->grad_cond +=. */
+/* flm_dit_modulation - mod = cond A^T + a, and its backward pass: grad A, grad a +=, dit->grad_cond +=. */
 flm_status flm_dit_modulation(flm_dit *dit, const flm_tensor *mod, const flm_tensor *A, const flm_tensor *a);
 flm_status flm_dit_modulation_backward(flm_dit *dit, const flm_tensor *grad_mod, const flm_tensor *A,
                                        const flm_tensor *grad_A, const flm_tensor *grad_a);

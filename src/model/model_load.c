@@ -9,7 +9,7 @@ flm_status flm_model_load_shape(const flm_checkpoint_info *info, flm_network net
 {
     flm_status rc = FLM_OK;
     flm_model_shape shape;
-    FLM_TRY(flm_model_preset("small", &shape)); /* what no checkpoint records is the same in every preset */
+    FLM_TRY(flm_model_preset("small", &shape)); /* sizes that no checkpoint records are the same in every preset */
     shape.L = info->L;
     shape.V = info->vocabulary.V;
     shape.d = info->d;

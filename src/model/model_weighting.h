@@ -1,7 +1,7 @@
-/* model_weighting.h - the loss-weighting network of stage one: l = weighting(s), a number a sequence.
+/* model_weighting.h - the loss-weighting network of the two-model flow map: l = weighting(s), one value per sequence.
  *
- * emb(F->c->c) of s, Linear(c->128), GELU by erf, Linear(128->1); all f32. Source: model.md section 6.
- * Refuses: what l is used for. SPDX-License-Identifier: Apache-2.0 */
+ * emb(F->c->c) of s, Linear(c->128), exact GELU (erf), Linear(128->1); all f32. Source: model.md section 6. The use of
+ * l is in flow_two_model.c. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_MODEL_WEIGHTING_H
 #define FLM_MODEL_WEIGHTING_H
 
@@ -10,7 +10,7 @@
 
 typedef struct flm_weighting {
     flm_backend *be;
-    int64_t max_batch, B;                       /* B: of the last forward */
+    int64_t max_batch, B;                       /* B: of the last forward pass */
     flm_tensor features, h, act;                /* f32 [B, F | c | c] */
     flm_tensor embedded;                        /* f32 [B, c] */
     flm_tensor mid, mid_act;                    /* f32 [B, 128] */
@@ -25,10 +25,10 @@ flm_status flm_weighting_create(flm_backend *be, const flm_model_shape *shape, i
 /* flm_weighting_destroy - accepts NULL, nulls it. */
 void flm_weighting_destroy(flm_weighting **weighting);
 
-/* flm_weighting_forward - l of times s f32 [B], in weighting->l[0..B). weights: of FLM_NETWORK_RESIDUAL. */
+/* flm_weighting_forward - l of times s f32 [B], into weighting->l. weights: of FLM_NETWORK_RESIDUAL. */
 flm_status flm_weighting_forward(flm_weighting *weighting, const flm_weights *weights, const flm_tensor *s);
 
-/* flm_weighting_backward - weights' gradients += from grad_l f32 [B, 1], after the forward of the same B. */
+/* flm_weighting_backward - gradients of weights += from grad_l f32 [B, 1], after the forward pass of the same B. */
 flm_status flm_weighting_backward(flm_weighting *weighting, const flm_weights *weights, const flm_tensor *grad_l);
 
 #endif

@@ -15,7 +15,7 @@
 
 typedef struct flm_bucket {
     flm_dtype dtype;    /* of compute */
-    int64_t slice;      /* elements a rank: the bucket has size * slice */
+    int64_t slice;      /* elements of one rank; the bucket has size * slice */
     int first, count;   /* its parameters */
     flm_tensor compute; /* [size * slice] */
     flm_tensor grad;    /* f32 [size * slice], or absent */
@@ -51,18 +51,18 @@ typedef struct flm_weights {
     flm_arena arena;
 } flm_weights;
 
-/* flm_weights_create - lay out and allocate a network's weights, zeroed. compute: f32 or bf16.
- * size: number of ranks that divide the buckets, 1 or more. Not collective. Errors: FLM_E_ARG, FLM_E_NOMEM. */
+/* flm_weights_create - lay out and allocate the weights of a network, zeroed. compute: f32 or bf16.
+ * size: number of ranks that share the buckets, 1 or more. Not collective. Errors: FLM_E_ARG, FLM_E_NOMEM. */
 flm_status flm_weights_create(flm_backend *be, const flm_model_shape *shape, flm_dtype compute, int size,
                               bool gradients, flm_weights **out);
 
 /* flm_weights_destroy - accepts NULL, nulls it. */
 void flm_weights_destroy(flm_weights **weights);
 
-/* flm_weights_zero_grad - all gradients to zero. Errors: FLM_E_DEVICE. */
+/* flm_weights_zero_grad - set all gradients to zero. Errors: FLM_E_DEVICE. */
 flm_status flm_weights_zero_grad(flm_weights *weights);
 
-/* flm_weights_set - the whole of parameter `index` from f32 host values [count], converted to the bucket's dtype.
+/* flm_weights_set - set parameter `index` from f32 host values [count], converted to the dtype of its bucket.
  * Errors: FLM_E_NOMEM, FLM_E_DEVICE. */
 flm_status flm_weights_set(flm_weights *weights, int index, const float *values);
 
