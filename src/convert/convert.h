@@ -1,9 +1,12 @@
-/* convert.h - private to flm_convert: weights of other programs to the suite's files, and back.
- * None is collective; all read one tensor at a time. SPDX-License-Identifier: Apache-2.0 */
+/* convert.h - what flm_convert does: weights of other programs to checkpoints of the suite, and back. Owns the mapping
+ * of names and sizes; leaves the external formats to convert_external.h and convert_safetensors.h. Each call holds one
+ * tensor at a time; none is collective. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CONVERT_H
 #define FLM_CONVERT_H
 
-#include "convert/convert_external.h"
+#include "base/base_status.h"
+
+#include <stdint.h>
 
 typedef struct flm_convert_options {
     const char *tokenizer, *lineage;
@@ -12,20 +15,23 @@ typedef struct flm_convert_options {
     int64_t length, heads;
 } flm_convert_options;
 
-/* flm_convert_gpt2 - a Hugging Face folder of GPT-2 (config.json with model.safetensors, or with its shards and
- * model.safetensors.index.json) to a checkpoint of kind gpt2. Errors: FLM_E_FORMAT (also: a model that is no
- * plain GPT-2), FLM_E_MISMATCH (a tensor is missing or has another shape), FLM_E_IO; naming the file. */
+/* flm_convert_gpt2 - convert a Hugging Face folder of GPT-2 (config.json with model.safetensors, or with its shards and
+ * model.safetensors.index.json) to a checkpoint of kind gpt2.
+ * Errors: FLM_E_FORMAT (also a model that is not a plain GPT-2), FLM_E_MISMATCH (a tensor is missing or has another
+ * shape), FLM_E_IO; naming the file. */
 flm_status flm_convert_gpt2(const char *directory, const char *out);
 
-/* flm_convert_flm - a published checkpoint (PyTorch Lightning's .ckpt, or safetensors) to a checkpoint: "state_dict" to
- * /weights, EMA to /ema. Of the names, "backbone." and "_orig_mod." go. EMA's values are a list in the order of the
- * same file's state_dict without its buffers: another count or shape is FLM_E_MISMATCH. What the file does not say must
- * stand in the options: FLM_E_USAGE naming the one that lacks. Errors also FLM_E_FORMAT, FLM_E_IO. */
+/* flm_convert_flm - convert a published checkpoint (.ckpt of PyTorch Lightning, or safetensors): "state_dict" goes to
+ * /weights, the EMA weights to /ema. "backbone." and "_orig_mod." are removed from names. In a .ckpt the EMA weights
+ * are a list in the order of its state_dict without buffers. Values that the file does not hold come from the options.
+ * Errors: FLM_E_USAGE (names an option that is needed), FLM_E_MISMATCH (a tensor is missing or has another shape; the
+ * EMA list has another length), FLM_E_FORMAT, FLM_E_IO. */
 flm_status flm_convert_flm(const flm_convert_options *options, const char *in, const char *out);
 
-/* flm_convert_export - weights of any checkpoint of the suite to safetensors, bit for bit, under the published names;
- * EMA weights as "ema.NAME", or alone under the plain names. What flm_convert_flm needs to know stands in the metadata.
- * Errors: FLM_E_MISMATCH (no such weights in it), those of files. */
+/* flm_convert_export - write the weights of a checkpoint of the suite to safetensors, bit for bit, under the published
+ * names. With options->weights 0 both sets, EMA weights as "ema.NAME"; else one set under the plain names. The metadata
+ * hold what flm_convert_flm needs to convert the file back.
+ * Errors: FLM_E_MISMATCH (the checkpoint lacks the weights), those of files. */
 flm_status flm_convert_export(const flm_convert_options *options, const char *in, const char *out);
 
 #endif

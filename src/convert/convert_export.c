@@ -1,31 +1,30 @@
-/* convert_export.c - the suite's checkpoints as safetensors. SPDX-License-Identifier: Apache-2.0 */
+/* convert_export.c - checkpoints of the suite to safetensors. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert.h"
+#include "convert/convert_safetensors.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { METADATA_MAX = 16, NUMBER_BYTES = 24 };
+enum { NUMBER_BYTES = 24 };
 
-typedef struct export
-{
+typedef struct weights_export {
     flm_checkpoint *from;
     flm_checkpoint_dataset *datasets; /* [count], named as in the output */
     const char **source;              /* [count] names in the checkpoint */
     int count;
-}
-export;
+} weights_export;
 
 static flm_status weight_source(void *context, int index, float *data)
 {
-    const export *e = context;
+    const weights_export *e = context;
     const flm_checkpoint_dataset *d = &e->datasets[index];
     return flm_checkpoint_read(e->from, e->source[index], 0, flm_checkpoint_elements(d), data);
 }
 
-/* Which datasets go, and under which names. */
-static flm_status choose(export *e, int weights, const char *path)
+/* Selects the datasets and names them as in the output. */
+static flm_status choose(weights_export *e, int weights, const char *path)
 {
     static const char raw[] = "weights/", ema[] = "ema/";
     flm_status rc = FLM_OK;
@@ -44,7 +43,7 @@ static flm_status choose(export *e, int weights, const char *path)
                  all[i].name + (is_raw ? strlen(raw) : strlen(ema)));
         e->source[e->count++] = all[i].name;
     }
-    if (e->count == 0) FLM_FAIL(FLM_E_MISMATCH, "%s: has no %s weights", path, weights == 1 ? "averaged (ema)" : "raw");
+    if (e->count == 0) FLM_FAIL(FLM_E_MISMATCH, "%s: has no %s weights", path, weights == 1 ? "EMA" : "raw");
 done:
     return rc;
 }
@@ -52,8 +51,8 @@ done:
 flm_status flm_convert_export(const flm_convert_options *options, const char *in, const char *out)
 {
     flm_status rc = FLM_OK;
-    export e = {.from = NULL};
-    char number[5][NUMBER_BYTES];
+    weights_export e = {.from = NULL};
+    char number[3][NUMBER_BYTES];
 
     FLM_TRY(flm_checkpoint_open(in, &e.from));
     FLM_TRY(choose(&e, options->weights, in));
@@ -65,7 +64,7 @@ flm_status flm_convert_export(const flm_convert_options *options, const char *in
                                     {"flm.step", number[2]},   {"flm.parent", info->lineage}};
     FLM_TRY(flm_safetensors_write(out, e.datasets, e.count, metadata, sizeof metadata / sizeof metadata[0],
                                   weight_source, &e));
-    printf("%s: safetensors, %d tensors of a checkpoint of kind %s\n", out, e.count, info->kind);
+    printf("%s: safetensors, %d tensors from a checkpoint of kind %s\n", out, e.count, info->kind);
 done:
     flm_checkpoint_close(&e.from);
     free(e.datasets);

@@ -1,5 +1,5 @@
-/* convert_external.c - see convert_external.h: which kind of file it is, its list of tensors, and their values as f32.
- * SPDX-License-Identifier: Apache-2.0 */
+/* convert_external.c - see convert_external.h: the choice of the format, the list of tensors, and the conversion to
+ * f32. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_external_internal.h"
 
 #include "backend/backend_tensor.h"
@@ -11,21 +11,21 @@
 
 int64_t flm_external_element_size(flm_external_dtype dtype) { return dtype == FLM_EXTERNAL_F32 ? 4 : 2; }
 
-flm_status flm_external_add(flm_external *foreign, const char *name, flm_external_tensor **out)
+flm_status flm_external_add(flm_external *external, const char *name, flm_external_tensor **out)
 {
     flm_status rc = FLM_OK;
-    if (foreign->count == FLM_EXTERNAL_TENSORS_MAX)
-        FLM_FAIL(FLM_E_FORMAT, "%s: has more than %d tensors", foreign->path, FLM_EXTERNAL_TENSORS_MAX);
+    if (external->count == FLM_EXTERNAL_TENSORS_MAX)
+        FLM_FAIL(FLM_E_FORMAT, "%s: has more than %d tensors", external->path, FLM_EXTERNAL_TENSORS_MAX);
     if (!name[0] || strlen(name) >= FLM_EXTERNAL_NAME_BYTES)
-        FLM_FAIL(FLM_E_FORMAT, "%s: tensor \"%.80s\": the name is empty or too long", foreign->path, name);
-    if (foreign->count == foreign->capacity) {
-        const int capacity = foreign->capacity ? 2 * foreign->capacity : 64;
-        void *grown = realloc(foreign->tensors, (size_t)capacity * sizeof *foreign->tensors);
-        if (!grown) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the table of its tensors", foreign->path);
-        foreign->tensors = grown;
-        foreign->capacity = capacity;
+        FLM_FAIL(FLM_E_FORMAT, "%s: tensor \"%.80s\": the name is empty or too long", external->path, name);
+    if (external->count == external->capacity) {
+        const int capacity = external->capacity ? 2 * external->capacity : 64;
+        void *grown = realloc(external->tensors, (size_t)capacity * sizeof *external->tensors);
+        if (!grown) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the table of its tensors", external->path);
+        external->tensors = grown;
+        external->capacity = capacity;
     }
-    *out = &foreign->tensors[foreign->count++];
+    *out = &external->tensors[external->count++];
     memset(*out, 0, sizeof **out);
     memcpy((*out)->name, name, strlen(name) + 1);
 done:
@@ -35,7 +35,8 @@ done:
 flm_status flm_external_count_elements(flm_external_tensor *tensor)
 {
     flm_status rc = FLM_OK;
-    int64_t bytes = sizeof(double), elements = 1; /* of the largest dtype, so that any size fits afterwards */
+    int64_t bytes = sizeof(double),
+            elements = 1; /* of the largest dtype, so that no product of a dtype's size overflows later */
     for (int k = 0; k < tensor->ndim; k++)
         if (tensor->dim[k] < 0 || __builtin_mul_overflow(bytes, tensor->dim[k], &bytes))
             FLM_FAIL(FLM_E_FORMAT, "axis %d has %" PRId64 " elements", k, tensor->dim[k]);
@@ -45,7 +46,7 @@ done:
     return rc;
 }
 
-/* IEEE 754 half precision; exact in fp32. */
+/* IEEE 754 half precision as fp32, exactly. */
 static float half_value(uint16_t half)
 {
     union {
@@ -85,7 +86,7 @@ flm_status flm_external_open(const char *path, flm_external **out)
     if (memcmp(head, "PK\3\4", 4) == 0)
         FLM_TRY(flm_torch_open(f));
     else if (memcmp(head, "\x80\2", 2) == 0 && head[2] != 0)
-        FLM_FAIL(FLM_E_FORMAT, "%s: is a bare pickle, as PyTorch wrote before 1.6; save it again with a newer one",
+        FLM_FAIL(FLM_E_FORMAT, "%s: is a bare pickle, the format of PyTorch before 1.6: save it with a newer version",
                  path);
     else
         FLM_TRY(flm_safetensors_open(f));
@@ -96,11 +97,11 @@ done:
     return rc;
 }
 
-void flm_external_close(flm_external **foreign)
+void flm_external_close(flm_external **external)
 {
-    flm_external *f = *foreign;
+    flm_external *f = *external;
     if (!f) return;
-    *foreign = NULL;
+    *external = NULL;
     for (int i = 0; i < f->files; i++) {
         if (f->fd[i] >= 0) close(f->fd[i]);
         free(f->file[i]);
@@ -113,42 +114,63 @@ void flm_external_close(flm_external **foreign)
     free(f);
 }
 
-const flm_external_tensor *flm_external_tensors(const flm_external *foreign, int *count)
+const flm_external_tensor *flm_external_tensors(const flm_external *external, int *count)
 {
-    *count = foreign->count;
-    return foreign->tensors;
+    *count = external->count;
+    return external->tensors;
 }
 
-int flm_external_find(const flm_external *foreign, const char *name)
+int flm_external_find(const flm_external *external, const char *name)
 {
-    for (int i = 0; i < foreign->count; i++)
-        if (strcmp(foreign->tensors[i].name, name) == 0) return i;
+    for (int i = 0; i < external->count; i++)
+        if (strcmp(external->tensors[i].name, name) == 0) return i;
     return -1;
 }
 
-const char *flm_external_get_metadata(const flm_external *foreign, const char *name)
+const char *flm_external_get_metadata(const flm_external *external, const char *name)
 {
-    return json_string_value(json_object_get(foreign->metadata, name));
+    return json_string_value(json_object_get(external->metadata, name));
 }
 
-bool flm_external_get_integer(const flm_external *foreign, const char *name, int64_t *value)
+bool flm_external_get_integer(const flm_external *external, const char *name, int64_t *value)
 {
-    return foreign->torch && flm_torch_get_integer(foreign->torch, name, value);
+    return external->torch && flm_torch_get_integer(external->torch, name, value);
 }
 
-flm_status flm_external_read(flm_external *foreign, int index, float *data)
+/* "[2, 3]"; text has space for FLM_EXTERNAL_DIMS axes. */
+static void shape_format(int ndim, const int64_t *dim, char *text, size_t size)
+{
+    size_t used = (size_t)snprintf(text, size, "[");
+    for (int k = 0; k < ndim; k++)
+        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64, k ? ", " : "", dim[k]);
+    snprintf(text + used, size - used, "]");
+}
+
+flm_status flm_external_tensor_check_shape(const flm_external_tensor *t, int ndim, const int64_t *dim)
 {
     flm_status rc = FLM_OK;
-    const flm_external_tensor *t = &foreign->tensors[index];
+    char expected[FLM_EXTERNAL_DIMS * 24], found[FLM_EXTERNAL_DIMS * 24];
+    if (t->ndim == ndim && memcmp(t->dim, dim, (size_t)ndim * sizeof *dim) == 0) goto done;
+    shape_format(ndim, dim, expected, sizeof expected);
+    shape_format(t->ndim, t->dim, found, sizeof found);
+    FLM_FAIL(FLM_E_MISMATCH, "%s: expected shape %s, found %s", t->name, expected, found);
+done:
+    return rc;
+}
+
+flm_status flm_external_read(flm_external *external, int index, float *data)
+{
+    flm_status rc = FLM_OK;
+    const flm_external_tensor *t = &external->tensors[index];
     void *narrow = NULL, *to = data;
 
     if (t->dtype == FLM_EXTERNAL_OTHER)
-        FLM_FAIL(FLM_E_FORMAT, "%s: %s: is neither f32, f16 nor bf16", foreign->path, t->name);
+        FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f16 or bf16", external->path, t->name);
     if (t->dtype != FLM_EXTERNAL_F32) {
         to = narrow = malloc((size_t)t->elements * 2 + 1);
-        if (!narrow) FLM_FAIL(FLM_E_NOMEM, "%s: %s: no memory to read it", foreign->path, t->name);
+        if (!narrow) FLM_FAIL(FLM_E_NOMEM, "%s: %s: no memory to read it", external->path, t->name);
     }
-    FLM_TRY(foreign->torch ? flm_torch_read(foreign, t, to) : flm_safetensors_read(foreign, t, to));
+    FLM_TRY(external->torch ? flm_torch_read(external, t, to) : flm_safetensors_read(external, t, to));
     if (narrow) flm_external_widen(t->dtype, narrow, t->elements, data);
 done:
     free(narrow);

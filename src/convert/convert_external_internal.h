@@ -1,4 +1,5 @@
-/* convert_external_internal.h - private: an open foreign file. SPDX-License-Identifier: Apache-2.0 */
+/* convert_external_internal.h - private to convert_external.c and to the two formats, convert_safetensors.c and
+ * convert_torch.c: an open file of another program. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CONVERT_EXTERNAL_INTERNAL_H
 #define FLM_CONVERT_EXTERNAL_INTERNAL_H
 
@@ -14,30 +15,32 @@ struct flm_external {
     int count, capacity;
     json_t *metadata; /* NULL, or an object of texts */
     int *fd;          /* safetensors: [files] */
-    char **file;      /* their paths */
+    char **file;      /* safetensors: [files] paths */
     int files;
-    struct flm_torch *torch; /* PyTorch's, NULL otherwise */
+    struct flm_torch *torch; /* NULL unless it is a PyTorch file */
 };
 
-/* flm_external_add - one more tensor, zeroed but for its name. Errors: FLM_E_FORMAT (too many, too long a name),
- * FLM_E_NOMEM. */
-flm_status flm_external_add(flm_external *foreign, const char *name, flm_external_tensor **out);
+/* flm_external_add - append a tensor with this name and everything else zero. *out is valid until the next call.
+ * Errors: FLM_E_FORMAT (too many tensors, name empty or too long), FLM_E_NOMEM. */
+flm_status flm_external_add(flm_external *external, const char *name, flm_external_tensor **out);
 
-/* flm_external_element_size - bytes an element. flm_external_count_elements - elements from dim [ndim], checked.
- * Errors: FLM_E_FORMAT. */
+/* flm_external_element_size - bytes per element of F32, F16 or BF16. */
 int64_t flm_external_element_size(flm_external_dtype dtype);
+
+/* flm_external_count_elements - set tensor->elements from dim [ndim]. Errors: FLM_E_FORMAT (negative, overflow). */
 flm_status flm_external_count_elements(flm_external_tensor *tensor);
 
-/* flm_external_widen - elements of dtype F16 or BF16 [count] as f32. */
+/* flm_external_widen - convert F16 or BF16 elements [count] to f32, exactly. */
 void flm_external_widen(flm_external_dtype dtype, const void *from, int64_t count, float *to);
 
-/* flm_safetensors_open - fill a zeroed foreign that has its path from one file or an index. */
-flm_status flm_safetensors_open(flm_external *foreign);
-flm_status flm_safetensors_read(flm_external *foreign, const flm_external_tensor *tensor, void *data);
+/* flm_safetensors_open - fill a zeroed external whose path is set, from one file or an index.
+ * flm_safetensors_read - the stored elements of a tensor. Errors: as flm_external_open and flm_external_read. */
+flm_status flm_safetensors_open(flm_external *external);
+flm_status flm_safetensors_read(flm_external *external, const flm_external_tensor *tensor, void *data);
 
-/* flm_torch_open, flm_torch_read, flm_torch_close - the same of a PyTorch file; close accepts NULL, nulls it. */
-flm_status flm_torch_open(flm_external *foreign);
-flm_status flm_torch_read(flm_external *foreign, const flm_external_tensor *tensor, void *data);
+/* flm_torch_* - the same for a PyTorch file; flm_torch_close accepts NULL, nulls it. */
+flm_status flm_torch_open(flm_external *external);
+flm_status flm_torch_read(flm_external *external, const flm_external_tensor *tensor, void *data);
 bool flm_torch_get_integer(const struct flm_torch *torch, const char *name, int64_t *value);
 void flm_torch_close(struct flm_torch **torch);
 

@@ -1,6 +1,7 @@
-/* convert_gpt2.c - GPT-2 as Hugging Face publishes it. SPDX-License-Identifier: Apache-2.0 */
+/* convert_gpt2.c - GPT-2 as published by Hugging Face. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_path.h"
 #include "convert/convert.h"
+#include "convert/convert_external.h"
 #include "score/score_gpt2.h"
 
 #include <errno.h>
@@ -21,19 +22,19 @@ typedef struct gpt2_import {
     int count;
 } gpt2_import;
 
-/* A whole number of config.json under either of two names. */
+/* An integer of config.json under the first name, or else the other one (may be NULL). */
 static flm_status config_number(const json_t *config, const char *name, const char *other, int64_t *value)
 {
     flm_status rc = FLM_OK;
     const json_t *number = json_object_get(config, name);
     if (!number && other) number = json_object_get(config, other);
-    if (!json_is_integer(number)) FLM_FAIL(FLM_E_FORMAT, "%s is missing, or no whole number", name);
+    if (!json_is_integer(number)) FLM_FAIL(FLM_E_FORMAT, "%s is missing or not an integer", name);
     *value = json_integer_value(number);
 done:
     return rc;
 }
 
-/* What would make it another network than score_gpt2 computes. */
+/* Refuses every setting with which the network would differ from the one in score_gpt2.c. */
 static flm_status config_check(const json_t *config, int64_t d)
 {
     flm_status rc = FLM_OK;
@@ -68,14 +69,14 @@ static flm_status config_read(const char *path, flm_gpt2_shape *shape)
 
     if (!file) FLM_FAIL(flm_status_from_errno(errno), "%s", strerror(errno));
     config = json_loadf(file, 0, &error);
-    if (!config) FLM_FAIL(FLM_E_FORMAT, "is no JSON: %s", error.text);
+    if (!config) FLM_FAIL(FLM_E_FORMAT, "is not JSON: %s", error.text);
     FLM_TRY(config_number(config, "n_positions", "n_ctx", &shape->L));
     FLM_TRY(config_number(config, "vocab_size", NULL, &shape->V));
     FLM_TRY(config_number(config, "n_embd", NULL, &shape->d));
     FLM_TRY(config_number(config, "n_head", NULL, &shape->H));
     FLM_TRY(config_number(config, "n_layer", NULL, &shape->N));
     end = json_object_get(config, "eos_token_id");
-    if (end && !json_is_integer(end)) FLM_FAIL(FLM_E_FORMAT, "eos_token_id is no whole number");
+    if (end && !json_is_integer(end)) FLM_FAIL(FLM_E_FORMAT, "eos_token_id is not an integer");
     shape->end_id = end ? json_integer_value(end) : END_OF_TEXT;
     FLM_TRY(flm_gpt2_shape_check(shape));
     FLM_TRY(config_check(config, shape->d));
@@ -85,7 +86,7 @@ done:
     return flm_err_prefix(rc, path);
 }
 
-/* A weight by its name, with or without the prefix of the whole model; -1: missing. */
+/* The index of a weight by its name, with or without the prefix of the full model; -1: missing. */
 static int weight_find(const flm_external *from, const char *name)
 {
     char longer[FLM_EXTERNAL_NAME_BYTES];
@@ -108,10 +109,9 @@ static flm_status weights_match(gpt2_import *g, const char *path)
         char name[FLM_NAME_BYTES];
         const int at = g->index[i] = weight_find(g->from, d->name);
         if (at < 0) FLM_FAIL(FLM_E_MISMATCH, "%s: %s: is missing", path, d->name);
-        if (all[at].ndim != d->ndim || all[at].dim[0] != d->dim[0] || (d->ndim == 2 && all[at].dim[1] != d->dim[1]))
-            FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has another shape than config.json wants", path, d->name);
+        FLM_TRY(flm_err_prefix(flm_external_tensor_check_shape(&all[at], d->ndim, d->dim), path));
         if (all[at].dtype == FLM_EXTERNAL_OTHER)
-            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is neither f32, f16 nor bf16", path, d->name);
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f16 or bf16", path, d->name);
         snprintf(name, sizeof name, "weights/%.*s", (int)sizeof name - 9, d->name);
         memcpy(d->name, name, sizeof name);
     }
@@ -119,7 +119,7 @@ done:
     return rc;
 }
 
-/* A head that is stored must be the embedding. */
+/* A head that is stored must equal the embedding. */
 static flm_status head_check(gpt2_import *g, const char *path)
 {
     flm_status rc = FLM_OK;
@@ -129,14 +129,15 @@ static flm_status head_check(gpt2_import *g, const char *path)
     int count;
     if (head < 0) goto done;
     if (flm_external_tensors(g->from, &count)[head].elements != elements)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: lm_head.weight: has another shape than wte.weight", path);
+        FLM_FAIL(FLM_E_MISMATCH, "%s: lm_head.weight and wte.weight have different shapes", path);
     a = malloc((size_t)elements * sizeof *a);
     b = malloc((size_t)elements * sizeof *b);
     if (!a || !b) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its head", path);
     FLM_TRY(flm_external_read(g->from, head, a));
     FLM_TRY(flm_external_read(g->from, g->index[0], b));
     if (memcmp(a, b, (size_t)elements * sizeof *a) != 0)
-        FLM_FAIL(FLM_E_FORMAT, "%s: lm_head.weight is not wte.weight; GPT-2's head is tied", path);
+        FLM_FAIL(FLM_E_FORMAT,
+                 "%s: lm_head.weight differs from wte.weight, but the head of GPT-2 is tied to the embedding", path);
 done:
     free(a);
     free(b);
@@ -162,11 +163,12 @@ flm_status flm_convert_gpt2(const char *directory, const char *out)
     FLM_TRY(config_read(path, &g.shape));
     FLM_TRY(flm_path_join(path, directory, files[0]));
     if (access(path, F_OK) != 0) FLM_TRY(flm_path_join(path, directory, files[1]));
-    if (access(path, F_OK) != 0) FLM_FAIL(FLM_E_MISSING, "%s: has neither %s nor %s", directory, files[0], files[1]);
+    if (access(path, F_OK) != 0)
+        FLM_FAIL(FLM_E_MISSING, "%s: contains neither %s nor %s", directory, files[0], files[1]);
     FLM_TRY(flm_external_open(path, &g.from));
     FLM_TRY(weights_match(&g, path));
     FLM_TRY(head_check(&g, path));
-    /* No tokeniser's file was read: its hash is not known here, and not asked for by whoever scores. */
+    /* The tokeniser's files are not read, so its hash is unknown; scoring does not check it. */
     memset(info.vocabulary.sha256, '0', sizeof info.vocabulary.sha256 - 1);
     info.vocabulary.V = g.shape.V;
     info.vocabulary.begin_id = info.vocabulary.end_id = g.shape.end_id;
@@ -175,8 +177,9 @@ flm_status flm_convert_gpt2(const char *directory, const char *out)
     info.H = g.shape.H;
     info.N = g.shape.N;
     FLM_TRY(flm_checkpoint_write_file(out, &info, &setting, 1, g.datasets, g.count, weight_source, &g));
-    printf("%s: gpt2, %d tensors; L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", N %" PRId64 "\n", out,
-           g.count, info.L, info.vocabulary.V, info.d, info.H, info.N);
+    printf("%s: checkpoint of kind gpt2, %d tensors; L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64
+           ", N %" PRId64 "\n",
+           out, g.count, info.L, info.vocabulary.V, info.d, info.H, info.N);
 done:
     flm_external_close(&g.from);
     free(g.datasets);

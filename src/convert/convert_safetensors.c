@@ -1,8 +1,8 @@
-/* convert_safetensors.c - safetensors files read and written: eight bytes of length, a JSON header, the data.
+/* convert_safetensors.c - safetensors files read: eight bytes with the length of a JSON header, the header, the data.
  *
- * Accepted as the format's own library does: the tensors' data cover the file's rest exactly, without holes or
- * overlaps. A sharded model's index names the file of each tensor, beside itself; every one must be there, and no
- * other. SPDX-License-Identifier: Apache-2.0 */
+ * As in the format's own library, the tensors must cover the data exactly, without holes or overlaps. The index of a
+ * sharded model names the file of each tensor, in its own folder; the files must hold those tensors and no others.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_external_internal.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 enum { HEADER_MAX = 100000000 }; /* the format's own limit */
 
-/* The bytes of an element and what it is; 0: unknown. */
+/* Sets the dtype and returns the bytes per element; 0: an unknown dtype. */
 static int64_t dtype_parse(const char *text, flm_external_dtype *dtype)
 {
     static const struct {
@@ -37,7 +37,7 @@ static int64_t dtype_parse(const char *text, flm_external_dtype *dtype)
     return 0;
 }
 
-/* One entry of the header; *end: where its data end. */
+/* Parses a tensor's entry of the header; *end: the end of its data. */
 static flm_status tensor_parse(flm_external_tensor *t, json_t *entry, int64_t data_bytes, int64_t *end)
 {
     flm_status rc = FLM_OK;
@@ -45,26 +45,27 @@ static flm_status tensor_parse(flm_external_tensor *t, json_t *entry, int64_t da
     const int64_t size = dtype_parse(json_string_value(json_object_get(entry, "dtype")), &t->dtype);
     int64_t begin, bytes;
 
-    if (size == 0) FLM_FAIL(FLM_E_FORMAT, "has no dtype, or one that is not known");
+    if (size == 0) FLM_FAIL(FLM_E_FORMAT, "the dtype is missing or unknown");
     if (!json_is_array(shape) || json_array_size(shape) > FLM_EXTERNAL_DIMS)
-        FLM_FAIL(FLM_E_FORMAT, "has no shape, or one of more than %d axes", FLM_EXTERNAL_DIMS);
+        FLM_FAIL(FLM_E_FORMAT, "the shape is missing or has more than %d axes", FLM_EXTERNAL_DIMS);
     t->ndim = (int)json_array_size(shape);
     for (int k = 0; k < t->ndim; k++) {
-        if (!json_is_integer(json_array_get(shape, (size_t)k))) FLM_FAIL(FLM_E_FORMAT, "axis %d is no whole number", k);
+        if (!json_is_integer(json_array_get(shape, (size_t)k))) FLM_FAIL(FLM_E_FORMAT, "axis %d is not an integer", k);
         t->dim[k] = json_integer_value(json_array_get(shape, (size_t)k));
     }
     FLM_TRY(flm_external_count_elements(t));
     if (json_array_size(offsets) != 2 || !json_is_integer(json_array_get(offsets, 0)) ||
         !json_is_integer(json_array_get(offsets, 1)))
-        FLM_FAIL(FLM_E_FORMAT, "has no data_offsets of two whole numbers");
+        FLM_FAIL(FLM_E_FORMAT, "data_offsets are not two integers");
     begin = json_integer_value(json_array_get(offsets, 0));
     *end = json_integer_value(json_array_get(offsets, 1));
     bytes = t->elements * size;
     if (begin < 0 || *end < begin || *end > data_bytes)
-        FLM_FAIL(FLM_E_FORMAT, "its data, bytes %" PRId64 " to %" PRId64 ", do not lie inside the file's %" PRId64,
+        FLM_FAIL(FLM_E_FORMAT,
+                 "its data (bytes %" PRId64 " to %" PRId64 ") are not inside the %" PRId64 " bytes of data in the file",
                  begin, *end, data_bytes);
     if (*end - begin != bytes)
-        FLM_FAIL(FLM_E_FORMAT, "has %" PRId64 " bytes of data, its shape wants %" PRId64, *end - begin, bytes);
+        FLM_FAIL(FLM_E_FORMAT, "has %" PRId64 " bytes of data, its shape needs %" PRId64, *end - begin, bytes);
     t->offset = begin;
 done:
     return rc;
@@ -82,7 +83,7 @@ static int by_begin(const void *a, const void *b)
     return (x->end > y->end) - (x->end < y->end);
 }
 
-/* No byte twice, none left over. */
+/* The data of the tensors must neither overlap nor leave bytes over. */
 static flm_status cover_check(extent *all, size_t count, int64_t data_bytes)
 {
     flm_status rc = FLM_OK;
@@ -91,14 +92,16 @@ static flm_status cover_check(extent *all, size_t count, int64_t data_bytes)
     for (size_t i = 0; i < count; at = all[i++].end) {
         if (all[i].begin < at) FLM_FAIL(FLM_E_FORMAT, "the data of %s and %s overlap", all[i - 1].name, all[i].name);
         if (all[i].begin > at)
-            FLM_FAIL(FLM_E_FORMAT, "no tensor has the bytes %" PRId64 " to %" PRId64, at, all[i].begin);
+            FLM_FAIL(FLM_E_FORMAT, "bytes %" PRId64 " to %" PRId64 " of the data belong to no tensor", at,
+                     all[i].begin);
     }
-    if (at != data_bytes) FLM_FAIL(FLM_E_FORMAT, "no tensor has the last %" PRId64 " bytes", data_bytes - at);
+    if (at != data_bytes)
+        FLM_FAIL(FLM_E_FORMAT, "the last %" PRId64 " bytes of the data belong to no tensor", data_bytes - at);
 done:
     return rc;
 }
 
-static flm_status header_take(flm_external *f, json_t *header, int64_t part, int64_t data_at, int64_t data_bytes)
+static flm_status header_parse(flm_external *f, json_t *header, int64_t part, int64_t data_at, int64_t data_bytes)
 {
     flm_status rc = FLM_OK;
     extent *all = calloc(json_object_size(header) + 1, sizeof *all);
@@ -111,7 +114,7 @@ static flm_status header_take(flm_external *f, json_t *header, int64_t part, int
     {
         flm_external_tensor *t;
         if (strcmp(name, "__metadata__") == 0) {
-            if (!json_is_object(entry)) FLM_FAIL(FLM_E_FORMAT, "__metadata__ is no object");
+            if (!json_is_object(entry)) FLM_FAIL(FLM_E_FORMAT, "__metadata__ is not a JSON object");
             if (!f->metadata) f->metadata = json_incref(entry);
             continue;
         }
@@ -128,7 +131,7 @@ done:
     return rc;
 }
 
-/* One more file of tensors. */
+/* Opens one more file and appends its tensors. */
 static flm_status file_open(flm_external *f, const char *path)
 {
     flm_status rc = FLM_OK;
@@ -151,32 +154,35 @@ static flm_status file_open(flm_external *f, const char *path)
     FLM_TRY(flm_file_open(path, O_RDONLY | O_NONBLOCK, &f->fd[part]));
     if (fstat(f->fd[part], &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
-    if (st.st_size < 8) FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file: %lld bytes", path, (long long)st.st_size);
+    if (st.st_size < 8)
+        FLM_FAIL(FLM_E_FORMAT, "%s: is not a safetensors file: it has only %lld bytes", path, (long long)st.st_size);
     FLM_TRY(flm_file_read_at(f->fd[part], path, &length, sizeof length, 0));
     if (length > HEADER_MAX || length > (uint64_t)st.st_size - 8)
-        FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file, or truncated: a header of %" PRIu64 " bytes in %lld", path,
-                 length, (long long)st.st_size);
+        FLM_FAIL(FLM_E_FORMAT,
+                 "%s: is not a safetensors file, or is truncated: a header of %" PRIu64
+                 " bytes, but only %lld bytes in all",
+                 path, length, (long long)st.st_size);
     text = malloc((size_t)length + 1);
     if (!text) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its header", path);
     FLM_TRY(flm_file_read_at(f->fd[part], path, text, (size_t)length, 8));
     if (length == 0 || text[0] != '{')
-        FLM_FAIL(FLM_E_FORMAT, "%s: is no safetensors file: it has no JSON header", path);
+        FLM_FAIL(FLM_E_FORMAT, "%s: is not a safetensors file: the header is not JSON", path);
     header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (!header) FLM_FAIL(FLM_E_FORMAT, "%s: its header is no JSON: %s", path, error.text);
-    FLM_TRY(flm_err_prefix(header_take(f, header, part, 8 + (int64_t)length, st.st_size - 8 - (int64_t)length), path));
+    if (!header) FLM_FAIL(FLM_E_FORMAT, "%s: the header is not valid JSON: %s", path, error.text);
+    FLM_TRY(flm_err_prefix(header_parse(f, header, part, 8 + (int64_t)length, st.st_size - 8 - (int64_t)length), path));
 done:
     json_decref(header);
     free(text);
     return rc;
 }
 
-/* A file beside the index; no way out of its folder. */
+/* Opens a file named by the index, which must be in the folder of the index. */
 static flm_status shard_open(flm_external *f, const char *name)
 {
     flm_status rc = FLM_OK;
     char directory[FLM_PATH_BYTES], path[FLM_PATH_BYTES];
     if (!name[0] || strchr(name, '/') || name[0] == '.')
-        FLM_FAIL(FLM_E_FORMAT, "%s: \"%.80s\" is no name of a file beside it", f->path, name);
+        FLM_FAIL(FLM_E_FORMAT, "%s: \"%.80s\" is not the name of a file in the same folder", f->path, name);
     FLM_TRY(flm_path_directory(directory, f->path));
     FLM_TRY(flm_path_join(path, directory, name));
     for (int i = 0; i < f->files; i++)
@@ -195,17 +201,17 @@ static int by_name(const void *a, const void *b)
 static flm_status tensors_sort(flm_external *f)
 {
     flm_status rc = FLM_OK;
-    if (f->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: holds no tensors", f->path);
+    if (f->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: has no tensors", f->path);
     qsort(f->tensors, (size_t)f->count, sizeof *f->tensors, by_name);
     for (int i = 1; i < f->count; i++)
         if (strcmp(f->tensors[i - 1].name, f->tensors[i].name) == 0)
-            FLM_FAIL(FLM_E_FORMAT, "%s: %s: stands in two files", f->path, f->tensors[i].name);
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is in two files", f->path, f->tensors[i].name);
 done:
     return rc;
 }
 
 /* Whether a tensor is in the file of that name. */
-static bool stands_in(const flm_external *f, const char *tensor, const char *file)
+static bool is_in(const flm_external *f, const char *tensor, const char *file)
 {
     flm_external_tensor key;
     const flm_external_tensor *found;
@@ -225,22 +231,22 @@ static flm_status index_open(flm_external *f)
     json_t *index = json_load_file(f->path, JSON_REJECT_DUPLICATES, &error), *map, *file;
     const char *name;
 
-    if (!index) FLM_FAIL(FLM_E_FORMAT, "%s: is no JSON: %s", f->path, error.text);
+    if (!index) FLM_FAIL(FLM_E_FORMAT, "%s: is not JSON: %s", f->path, error.text);
     map = json_object_get(index, "weight_map");
     if (!json_is_object(map)) FLM_FAIL(FLM_E_FORMAT, "%s: has no weight_map", f->path);
     json_object_foreach(map, name, file)
     {
-        if (!json_is_string(file)) FLM_FAIL(FLM_E_FORMAT, "%s: %s: its file is no text", f->path, name);
+        if (!json_is_string(file)) FLM_FAIL(FLM_E_FORMAT, "%s: %s: the name of its file is not a text", f->path, name);
         FLM_TRY(shard_open(f, json_string_value(file)));
     }
     FLM_TRY(tensors_sort(f));
     json_object_foreach(map, name, file)
     {
-        if (!stands_in(f, name, json_string_value(file)))
+        if (!is_in(f, name, json_string_value(file)))
             FLM_FAIL(FLM_E_FORMAT, "%s: %s is not in %s", f->path, name, json_string_value(file));
     }
     if ((size_t)f->count != json_object_size(map))
-        FLM_FAIL(FLM_E_FORMAT, "%s: names %zu tensors, its files hold %d", f->path, json_object_size(map), f->count);
+        FLM_FAIL(FLM_E_FORMAT, "%s: lists %zu tensors, its files have %d", f->path, json_object_size(map), f->count);
 done:
     json_decref(index);
     return rc;

@@ -1,8 +1,9 @@
-/* convert_safetensors_write.c - a safetensors file of f32 tensors, and a single checkpoint file, from a source that
- * gives one tensor after the other. Both get their name when they are whole and on the disk. SPDX-License-Identifier:
- * Apache-2.0 */
+/* convert_safetensors_write.c - see convert_safetensors.h; also a single checkpoint file. Both are written to a
+ * temporary file one tensor after the other, and renamed when complete and synced. SPDX-License-Identifier: Apache-2.0
+ */
+#include "convert/convert_safetensors.h"
+
 #include "base/base_crc32c.h"
-#include "convert/convert_external.h"
 #include "io/io_checkpoint_internal.h"
 
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* "PATH.tmp", the largest dataset's elements, and that every size is one. */
+/* Sets temporary to "PATH.tmp" and *max to the elements of the largest dataset, and checks the shapes. */
 static flm_status begin(const char *path, const flm_checkpoint_dataset *datasets, int count, char *temporary,
                         int64_t *max)
 {
@@ -33,7 +34,7 @@ done:
     return rc;
 }
 
-/* The JSON header, padded with blanks to a multiple of 8 bytes as the format's own library does. */
+/* The JSON header, padded with spaces to a multiple of 8 bytes as by the format's own library. */
 static flm_status header_make(const flm_checkpoint_dataset *datasets, int count, const flm_setting *metadata,
                               int metadata_count, char **text, size_t *bytes)
 {

@@ -1,7 +1,8 @@
-/* convert_torch.c - PyTorch's zip files: a pickle that says which tensors there are, and a member of raw bytes for each
- * storage. Read through libzip, which checks each member's CRC-32; members must be stored, as torch.save writes them,
- * so that no file is larger in memory than on disk. Tensors are looked for in three places: at the top (a bare
- * state_dict), in "state_dict", and in the list "ema" / "shadow_params". SPDX-License-Identifier: Apache-2.0 */
+/* convert_torch.c - PyTorch's zip files: a pickle that lists the tensors, and a member of raw bytes for each storage.
+ *
+ * libzip checks the CRC-32 of each member. Members must not be compressed (torch.save does not), so that no member is
+ * larger in memory than on disk. Tensors are taken from three objects: the top level (a bare state_dict), "state_dict",
+ * and the list "ema" / "shadow_params". SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_external_internal.h"
 #include "convert/convert_pickle.h"
 
@@ -18,7 +19,7 @@ struct flm_torch {
     zip_t *zip;
     char *pickle_bytes;
     flm_pickle *pickle;
-    char folder[MEMBER_BYTES]; /* "archive/": where the members are */
+    char folder[MEMBER_BYTES]; /* "archive/": the prefix of the members */
 };
 
 static flm_status zip_failure(const flm_external *f, const char *member)
@@ -29,7 +30,7 @@ static flm_status zip_failure(const flm_external *f, const char *member)
                          zip_error_strerror((zip_error_t *)error));
 }
 
-/* Bytes [offset, offset + bytes) of a member, which is read to its end so that its CRC is seen; *size may be NULL. */
+/* Bytes [offset, offset + bytes) of a member. All of the member is read, so that libzip checks its CRC. */
 static flm_status member_read(flm_external *f, zip_uint64_t index, const char *name, int64_t offset, int64_t bytes,
                               char *data)
 {
@@ -55,7 +56,8 @@ static flm_status member_read(flm_external *f, zip_uint64_t index, const char *n
         at += got;
     } while (got > 0);
     if (at < offset + bytes)
-        FLM_FAIL(FLM_E_FORMAT, "%s: %s: ends at byte %" PRId64 " of %" PRId64, f->path, name, at, offset + bytes);
+        FLM_FAIL(FLM_E_FORMAT, "%s: %s: has %" PRId64 " bytes, %" PRId64 " are needed", f->path, name, at,
+                 offset + bytes);
 done:
     if (member) zip_fclose(member);
     free(rest);
@@ -72,7 +74,7 @@ static flm_status member_find(const flm_external *f, const char *name, zip_uint6
     if (zip_stat_index(f->torch->zip, (zip_uint64_t)at, 0, &st) != 0) FLM_TRY(zip_failure(f, name));
     if (!(st.valid & ZIP_STAT_SIZE) || !(st.valid & ZIP_STAT_COMP_METHOD) || st.comp_method != ZIP_CM_STORE ||
         st.size > INT64_MAX)
-        FLM_FAIL(FLM_E_FORMAT, "%s: %.200s: is compressed, or of no known size", f->path, name);
+        FLM_FAIL(FLM_E_FORMAT, "%s: %.200s: is compressed, or its size is unknown", f->path, name);
     *index = (zip_uint64_t)at;
     *bytes = (int64_t)st.size;
 done:
@@ -109,7 +111,7 @@ done:
     return rc;
 }
 
-/* Newer files say how their numbers lie; ours must be little-endian. */
+/* Newer files record the byte order, which must be little-endian. */
 static flm_status byte_order_check(flm_external *f)
 {
     flm_status rc = FLM_OK;
@@ -120,12 +122,12 @@ static flm_status byte_order_check(flm_external *f)
     if (zip_name_locate(f->torch->zip, name, 0) < 0) goto done;
     FLM_TRY(member_find(f, name, &index, &bytes));
     if (bytes == 6) FLM_TRY(member_read(f, index, name, 0, bytes, order));
-    if (memcmp(order, "little", 6) != 0) FLM_FAIL(FLM_E_FORMAT, "%s: its numbers are not little-endian", f->path);
+    if (memcmp(order, "little", 6) != 0) FLM_FAIL(FLM_E_FORMAT, "%s: the tensors are not little-endian", f->path);
 done:
     return rc;
 }
 
-static int64_t storage_parse(const flm_pickle_value *type, flm_external_dtype *dtype)
+static int64_t storage_type_parse(const flm_pickle_value *type, flm_external_dtype *dtype)
 {
     static const struct {
         const char *type;
@@ -144,9 +146,10 @@ static int64_t storage_parse(const flm_pickle_value *type, flm_external_dtype *d
     return 0;
 }
 
-/* ('storage', torch.FloatStorage, '17', 'cpu', elements): the member, whose size must be the storage's. */
-static flm_status storage_take(const flm_external *f, const flm_pickle_value *persistent, flm_external_tensor *t,
-                               int64_t *elements)
+/* Finds the member of ('storage', torch.FloatStorage, '17', 'cpu', elements), whose size must match. Sets t->part, and
+ * t->offset to the bytes per element, from which tensor_parse makes the offset. */
+static flm_status storage_parse(const flm_external *f, const flm_pickle_value *persistent, flm_external_tensor *t,
+                                int64_t *elements)
 {
     flm_status rc = FLM_OK;
     const flm_pickle *p = f->torch->pickle;
@@ -158,49 +161,50 @@ static flm_status storage_take(const flm_external *f, const flm_pickle_value *pe
     if (id->kind != FLM_PICKLE_TUPLE || id->count != 5 ||
         !flm_pickle_value_equals(flm_pickle_get_item(p, id, 0), "storage") ||
         flm_pickle_get_item(p, id, 4)->kind != FLM_PICKLE_INT)
-        FLM_FAIL(FLM_E_FORMAT, "its storage is described in no way that is known");
-    size = storage_parse(flm_pickle_get_item(p, id, 1), &t->dtype);
+        FLM_FAIL(FLM_E_FORMAT, "the description of its storage is not supported");
+    size = storage_type_parse(flm_pickle_get_item(p, id, 1), &t->dtype);
     key = flm_pickle_get_item(p, id, 2);
     *elements = flm_pickle_get_item(p, id, 4)->integer;
     if (size == 0 || key->kind != FLM_PICKLE_TEXT || key->bytes == 0 || key->bytes > 32)
-        FLM_FAIL(FLM_E_FORMAT, "its storage has a type or a key that is not known");
+        FLM_FAIL(FLM_E_FORMAT, "the type or key of its storage is not supported");
     snprintf(name, sizeof name, "%sdata/%.*s", f->torch->folder, (int)key->bytes, key->text);
     FLM_TRY(member_find(f, name, &index, &bytes));
     if (*elements < 0 || *elements > bytes / size || bytes != *elements * size)
-        FLM_FAIL(FLM_E_FORMAT, "%s has %" PRId64 " bytes, a storage of %" PRId64 " elements wants others", name, bytes,
-                 *elements);
+        FLM_FAIL(FLM_E_FORMAT,
+                 "%s has %" PRId64 " bytes, but the storage has %" PRId64 " elements of %" PRId64 " bytes", name, bytes,
+                 *elements, size);
     t->part = (int64_t)index;
-    t->offset = size; /* per element; the caller multiplies */
+    t->offset = size;
 done:
     return rc;
 }
 
-/* Sizes and strides: two tuples of the same length; strides must be those of a contiguous tensor. */
-static flm_status shape_take(const flm_pickle *p, const flm_pickle_value *sizes, const flm_pickle_value *strides,
-                             flm_external_tensor *t)
+/* Sizes and strides are two tuples of the same length; the tensor must be contiguous. */
+static flm_status shape_parse(const flm_pickle *p, const flm_pickle_value *sizes, const flm_pickle_value *strides,
+                              flm_external_tensor *t)
 {
     flm_status rc = FLM_OK;
     int64_t stride = 1;
     if (sizes->kind != FLM_PICKLE_TUPLE || strides->kind != FLM_PICKLE_TUPLE || sizes->count != strides->count ||
         sizes->count > FLM_EXTERNAL_DIMS)
-        FLM_FAIL(FLM_E_FORMAT, "has no sizes and strides of at most %d axes", FLM_EXTERNAL_DIMS);
+        FLM_FAIL(FLM_E_FORMAT, "the sizes and strides are missing or have more than %d axes", FLM_EXTERNAL_DIMS);
     t->ndim = (int)sizes->count;
     for (uint32_t k = 0; k < sizes->count; k++) {
         if (flm_pickle_get_item(p, sizes, k)->kind != FLM_PICKLE_INT ||
             flm_pickle_get_item(p, strides, k)->kind != FLM_PICKLE_INT)
-            FLM_FAIL(FLM_E_FORMAT, "has a size or stride that is no whole number");
+            FLM_FAIL(FLM_E_FORMAT, "a size or stride is not an integer");
         t->dim[k] = flm_pickle_get_item(p, sizes, k)->integer;
     }
     FLM_TRY(flm_external_count_elements(t));
     for (int k = t->ndim - 1; k >= 0 && t->elements > 0; stride *= t->dim[k--])
         if (t->dim[k] != 1 && flm_pickle_get_item(p, strides, (uint32_t)k)->integer != stride)
-            FLM_FAIL(FLM_E_FORMAT, "is not contiguous; save it again after .contiguous()");
+            FLM_FAIL(FLM_E_FORMAT, "is not contiguous: save it after .contiguous()");
 done:
     return rc;
 }
 
-/* A CALL of _rebuild_tensor_v2, or of _rebuild_parameter around one; *is: whether it is. */
-static flm_status tensor_take(flm_external *f, const flm_pickle_value *value, const char *name, bool *is)
+/* Adds the tensor if value is a CALL of _rebuild_tensor_v2, or of _rebuild_parameter around one; *is: whether it is. */
+static flm_status tensor_parse(flm_external *f, const flm_pickle_value *value, const char *name, bool *is)
 {
     flm_status rc = FLM_OK;
     const flm_pickle *p = f->torch->pickle;
@@ -224,22 +228,23 @@ static flm_status tensor_take(flm_external *f, const flm_pickle_value *value, co
     FLM_TRY(flm_external_add(f, name, &t));
     if (arguments->count < 6 || flm_pickle_get_item(p, arguments, 0)->kind != FLM_PICKLE_PERSISTENT ||
         flm_pickle_get_item(p, arguments, 1)->kind != FLM_PICKLE_INT)
-        FLM_FAIL(FLM_E_FORMAT, "%s: %s: is rebuilt from other arguments than are known", f->path, name);
-    FLM_TRY(flm_err_prefix(storage_take(f, flm_pickle_get_item(p, arguments, 0), t, &held), name));
-    FLM_TRY(flm_err_prefix(shape_take(p, flm_pickle_get_item(p, arguments, 2), flm_pickle_get_item(p, arguments, 3), t),
-                           name));
+        FLM_FAIL(FLM_E_FORMAT, "%s: %s: the arguments of _rebuild_tensor_v2 are not supported", f->path, name);
+    FLM_TRY(flm_err_prefix(storage_parse(f, flm_pickle_get_item(p, arguments, 0), t, &held), name));
+    FLM_TRY(flm_err_prefix(
+        shape_parse(p, flm_pickle_get_item(p, arguments, 2), flm_pickle_get_item(p, arguments, 3), t), name));
     offset = flm_pickle_get_item(p, arguments, 1);
     size = t->offset;
     if (offset->integer < 0 || offset->integer > held || t->elements > held - offset->integer)
-        FLM_FAIL(FLM_E_FORMAT, "%s: %" PRId64 " elements from %" PRId64 " do not lie in a storage of %" PRId64, name,
+        FLM_FAIL(FLM_E_FORMAT,
+                 "%s: %" PRId64 " elements from element %" PRId64 " on are not inside its storage of %" PRId64, name,
                  t->elements, offset->integer, held);
     t->offset = offset->integer * size;
 done:
     return rc == FLM_OK ? rc : flm_err_prefix(rc, f->path);
 }
 
-/* Every tensor among a dict's values; others are settings, and passed over. */
-static flm_status dict_take(flm_external *f, const flm_pickle_value *dict, const char *prefix)
+/* Adds every tensor among the values of a dict; other values are settings and skipped. */
+static flm_status dict_parse(flm_external *f, const flm_pickle_value *dict, const char *prefix)
 {
     flm_status rc = FLM_OK;
     const flm_pickle *p = f->torch->pickle;
@@ -249,15 +254,15 @@ static flm_status dict_take(flm_external *f, const flm_pickle_value *dict, const
         const flm_pickle_value *key = flm_pickle_get_item(p, dict, i);
         if (key->kind != FLM_PICKLE_TEXT) continue;
         if (memchr(key->text, '\0', key->bytes) || key->bytes + strlen(prefix) >= sizeof name)
-            FLM_FAIL(FLM_E_FORMAT, "%s: a key of %zu bytes is too long, or no text", f->path, key->bytes);
+            FLM_FAIL(FLM_E_FORMAT, "%s: a key of %zu bytes is too long or not a text", f->path, key->bytes);
         snprintf(name, sizeof name, "%s%.*s", prefix, (int)key->bytes, key->text);
-        FLM_TRY(tensor_take(f, flm_pickle_get_item(p, dict, i + 1), name, &is));
+        FLM_TRY(tensor_parse(f, flm_pickle_get_item(p, dict, i + 1), name, &is));
     }
 done:
     return rc;
 }
 
-static flm_status shadow_take(flm_external *f, const flm_pickle_value *ema)
+static flm_status shadow_parse(flm_external *f, const flm_pickle_value *ema)
 {
     flm_status rc = FLM_OK;
     const flm_pickle *p = f->torch->pickle;
@@ -265,11 +270,11 @@ static flm_status shadow_take(flm_external *f, const flm_pickle_value *ema)
     char name[FLM_EXTERNAL_NAME_BYTES];
     bool is;
     if (!list) goto done;
-    if (list->kind != FLM_PICKLE_LIST) FLM_FAIL(FLM_E_FORMAT, "%s: ema.shadow_params is no list", f->path);
+    if (list->kind != FLM_PICKLE_LIST) FLM_FAIL(FLM_E_FORMAT, "%s: ema.shadow_params is not a list", f->path);
     for (uint32_t i = 0; i < list->count; i++) {
         snprintf(name, sizeof name, "ema.shadow_params.%" PRIu32, i);
-        FLM_TRY(tensor_take(f, flm_pickle_get_item(p, list, i), name, &is));
-        if (!is) FLM_FAIL(FLM_E_FORMAT, "%s: %s: is no tensor", f->path, name);
+        FLM_TRY(tensor_parse(f, flm_pickle_get_item(p, list, i), name, &is));
+        if (!is) FLM_FAIL(FLM_E_FORMAT, "%s: %s: is not a tensor", f->path, name);
     }
 done:
     return rc;
@@ -287,7 +292,7 @@ flm_status flm_torch_open(flm_external *f)
     f->torch->zip = zip_open(f->path, ZIP_RDONLY | ZIP_CHECKCONS, &code);
     if (!f->torch->zip) {
         zip_error_init_with_code(&error, code);
-        rc = flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__, "%s: is no whole zip file: %s", f->path,
+        rc = flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__, "%s: is not a complete zip file: %s", f->path,
                            zip_error_strerror(&error));
         zip_error_fini(&error);
         goto done;
@@ -295,13 +300,14 @@ flm_status flm_torch_open(flm_external *f)
     FLM_TRY(pickle_find(f));
     FLM_TRY(byte_order_check(f));
     root = flm_pickle_get_root(f->torch->pickle);
-    if (root->kind != FLM_PICKLE_DICT) FLM_FAIL(FLM_E_FORMAT, "%s: holds no dict", f->path);
-    FLM_TRY(dict_take(f, root, ""));
+    if (root->kind != FLM_PICKLE_DICT) FLM_FAIL(FLM_E_FORMAT, "%s: the pickled value is not a dict", f->path);
+    FLM_TRY(dict_parse(f, root, ""));
     part = flm_pickle_find(f->torch->pickle, root, "state_dict");
-    if (part && part->kind == FLM_PICKLE_DICT) FLM_TRY(dict_take(f, part, "state_dict."));
+    if (part && part->kind == FLM_PICKLE_DICT) FLM_TRY(dict_parse(f, part, "state_dict."));
     part = flm_pickle_find(f->torch->pickle, root, "ema");
-    if (part && part->kind == FLM_PICKLE_DICT) FLM_TRY(shadow_take(f, part));
-    if (f->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: holds no tensors, neither at its top nor in state_dict", f->path);
+    if (part && part->kind == FLM_PICKLE_DICT) FLM_TRY(shadow_parse(f, part));
+    if (f->count == 0)
+        FLM_FAIL(FLM_E_FORMAT, "%s: has no tensors, neither at the top level nor in state_dict", f->path);
 done:
     return rc;
 }

@@ -67,9 +67,9 @@ printf '{"metadata":{},"weight_map":{%s}}' "$(sed 's/,$//' list)" >folder/model.
     cmp gpt2.safetensors again.safetensors
 tap_ok $? "a sharded model with its index too"
 printf '{"weight_map":{"wte.weight":"../outside"}}' >folder/model.safetensors.index.json
-refused folder "no name of a file beside it" "an index that names a file in another folder"
+refused folder "is not the name of a file in the same folder" "an index that names a file in another folder"
 printf '{"weight_map":{"wte.weight":"model-00001-of-00001.safetensors"}}' >folder/model.safetensors.index.json
-refused folder "names 1 tensors, its files hold 28" "an index that omits tensors"
+refused folder "lists 1 tensors, its files have 28" "an index that omits tensors"
 
 # Options that are needed since the file does not hold the value.
 for missing in "--length" "--tokenizer"; do
@@ -80,23 +80,23 @@ for missing in "--length" "--tokenizer"; do
     tap_is $? 2 "without $missing: bad usage"
     tap_has err "$missing is needed" "the message names it"
 done
-refused "$golden/plain.ckpt" "has no second time" "an FLM given as a flow map" --kind fmlm-two-model --length 12 --tokenizer none
+refused "$golden/plain.ckpt" "has no second time embedding" "an FLM given as a flow map" --kind fmlm-two-model --length 12 --tokenizer none
 for kind in flow-map-1:"is called fmlm-two-model now" fmlm-three:"is not known"; do
     "$convert" --kind ${kind%%:*} --length 12 --tokenizer none "$golden/plain.ckpt" x.h5 >out 2>err
     tap_is $? 2 "--kind ${kind%%:*}: bad usage"
     tap_has err "--kind ${kind%%:*} ${kind#*:}" "the reason is given"
 done
-refused "$golden/plain.ckpt" "vocabulary of 131, tokenizer bytes has 257" "a tokeniser with more tokens" --length 12 --tokenizer bytes
+refused "$golden/plain.ckpt" "V is 131, but tokeniser bytes has 257 tokens" "a tokeniser with more tokens" --length 12 --tokenizer bytes
 
 # Parameters in another shape, and missing ones: the same file with its header changed.
 LC_ALL=C sed 's/"shape":\[96,32\]/"shape":[32,96]/' b.safetensors >shape.safetensors
-refused shape.safetensors "attn_qkv.weight: has another shape than a network of these sizes" "a matrix transposed"
+refused shape.safetensors "attn_qkv.weight: expected shape [96, 32], found [32, 96]" "a matrix transposed"
 LC_ALL=C sed 's/"blocks.1.norm1.weight"/"blocks.2.norm1.weight"/' b.safetensors >gap.safetensors
 refused gap.safetensors "blocks.1.norm1.weight: is missing" "a parameter that is missing"
 
 # Damaged files, and files of another kind.
 head -c 150000 "$golden/plain.ckpt" >cut.ckpt
-refused cut.ckpt "cut.ckpt: is no whole zip file" "a truncated zip"
+refused cut.ckpt "cut.ckpt: is not a complete zip file" "a truncated zip"
 size=$(wc -c <"$golden/plain.ckpt")
 { head -c 60000 "$golden/plain.ckpt"; printf XYZ; tail -c $((size - 60003)) "$golden/plain.ckpt"; } >changed.ckpt
 refused changed.ckpt "changed.ckpt: " "a changed member" --length 12 --tokenizer none
@@ -106,33 +106,33 @@ refused renamed.ckpt "renamed.ckpt: " "another constructor in a changed zip" --l
 printf '\200\002}q\000.' >old.ckpt
 refused old.ckpt "is a bare pickle" "a file of PyTorch before 1.6"
 : >empty
-refused empty "is no safetensors file: 0 bytes" "an empty file"
+refused empty "is not a safetensors file: it has only 0 bytes" "an empty file"
 code=66 refused absent "absent: No such file" "no file"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}' 12 o.safetensors
 refused o.safetensors "the data of a and b overlap" "data that overlap"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}' 12 o.safetensors
-refused o.safetensors "no tensor has the bytes 0 to 4" "a hole"
+refused o.safetensors "bytes 0 to 4 of the data belong to no tensor" "a hole"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}' 12 o.safetensors
-refused o.safetensors "no tensor has the last 4 bytes" "bytes left over"
+refused o.safetensors "the last 4 bytes of the data belong to no tensor" "bytes left over"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,16]}}' 8 o.safetensors
-refused o.safetensors "do not lie inside the file" "data beyond the end"
+refused o.safetensors "its data (bytes 0 to 16) are not inside the 8 bytes of data in the file" "data beyond the end"
 safetensors '{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}}' 8 o.safetensors
 refused o.safetensors "axis 0 has 4611686018427387904 elements" "a shape that overflows"
 safetensors '{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}' 8 o.safetensors
 refused o.safetensors "axis 0 has -2 elements" "a shape below zero"
 safetensors '{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}' 8 o.safetensors
-refused o.safetensors "has 8 bytes of data, its shape wants 12" "data that do not fit the shape"
+refused o.safetensors "has 8 bytes of data, its shape needs 12" "data that do not fit the shape"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}' 16 o.safetensors
-refused o.safetensors "is no JSON: duplicate" "a repeated name"
+refused o.safetensors "is not valid JSON: duplicate" "a repeated name"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}' 8 o.safetensors
-refused o.safetensors "a: is no part of the networks" "another model's tensors"
+refused o.safetensors "a: is not a parameter of an FLM or a flow map" "another model's tensors"
 printf '\377\377\377\377\377\377\377\177{' >o.safetensors
 refused o.safetensors "a header of 9223372036854775807 bytes" "a header length near 2^63"
 
 # Models that are not a plain GPT-2.
 sed 's/"n_embd": 24/"n_embd": 30/' "$gpt2/config.json" >folder/config.json
 cp "$gpt2/model.safetensors" folder
-refused folder "wte.weight: has another shape than config.json wants" "a GPT-2 of other sizes"
+refused folder "wte.weight: expected shape [97, 30], found [97, 24]" "a GPT-2 of other sizes"
 sed 's/gelu_new/relu/' "$gpt2/config.json" >folder/config.json
 refused folder "activation_function is not gelu_new" "another activation"
 sed 's/"n_layer": 2/"n_layer": 3/' "$gpt2/config.json" >folder/config.json

@@ -73,9 +73,9 @@ static inline int fuzz_sound(const char *path, int *opened)
     int count = 0, sound = 1;
     *opened = rc == FLM_OK;
     if (rc != FLM_OK) {
-        sound = !f && flm_err_message()[0] &&
-                (rc == FLM_E_IO || rc == FLM_E_FORMAT || rc == FLM_E_CHECKSUM || rc == FLM_E_UNSUPPORTED ||
-                 rc == FLM_E_NOMEM);
+        sound =
+            !f && flm_err_message()[0] &&
+            (rc == FLM_E_IO || rc == FLM_E_FORMAT || rc == FLM_E_CHECKSUM || rc == FLM_E_MISSING || rc == FLM_E_NOMEM);
         return sound;
     }
     const flm_external_tensor *all = flm_external_tensors(f, &count);

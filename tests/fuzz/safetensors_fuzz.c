@@ -4,6 +4,7 @@
  * same mutations. Mostly the length of the header is corrected afterwards, so that the header is parsed. A sanitizer
  * build finds more.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "convert/convert_safetensors.h"
 #include "tests/fuzz/external_fuzz.h"
 
 enum { BYTES_MAX = 1 << 14 };
