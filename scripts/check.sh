@@ -11,6 +11,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 build=$1
 sanitize=${2:-}
 jobs=$(nproc 2>/dev/null || echo 2)
+test_jobs=$((jobs + 1)) # the tests of Slurm and of killed runs wait more than they compute
 begin=$(date +%s)
 passed=0
 failed=0
@@ -45,9 +46,9 @@ run_tests() {
     rm -f "$folder/test-suite.log"
     say "$name"
     if test -n "$3"; then
-        make -s -C "$folder" -j"$jobs" check TESTS="$3" >"$log" 2>&1
+        make -s -C "$folder" -j"$test_jobs" check TESTS="$3" >"$log" 2>&1
     else
-        make -s -C "$folder" -j"$jobs" check >"$log" 2>&1
+        make -s -C "$folder" -j"$test_jobs" check >"$log" 2>&1
     fi
     status=$?
     # shellcheck disable=SC2046 # three numbers
