@@ -1,6 +1,7 @@
 /* convert_export.c - checkpoints of the suite to safetensors. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert.h"
 #include "convert/convert_safetensors.h"
+#include "process/process.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,9 +19,12 @@ typedef struct weights_export {
 
 static flm_status weight_source(void *context, int index, float *data)
 {
+    flm_status rc = FLM_OK;
     const weights_export *e = context;
-    const flm_checkpoint_dataset *d = &e->datasets[index];
-    return flm_checkpoint_read(e->from, e->source[index], 0, flm_checkpoint_elements(d), data);
+    FLM_TRY(flm_process_poll());
+    FLM_TRY(flm_checkpoint_read(e->from, e->source[index], 0, flm_checkpoint_elements(&e->datasets[index]), data));
+done:
+    return rc;
 }
 
 /* Selects the datasets and names them as in the output. */

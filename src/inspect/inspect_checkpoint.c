@@ -1,6 +1,7 @@
 /* inspect_checkpoint.c - checkpoints and the folders they stand in. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_path.h"
 #include "inspect/inspect.h"
+#include "process/process.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -66,6 +67,7 @@ flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_opti
     }
     putchar('\n');
     for (int i = 0; i < count; i++) {
+        FLM_TRY(flm_process_poll());
         FLM_TRY(flm_path_join(path, directory, entries[i]->d_name));
         FLM_TRY(flm_inspect_checkpoint(path, options));
     }

@@ -6,6 +6,7 @@
 #include "io/io_samples.h"
 #include "io/io_schema.h"
 #include "io/io_shard.h"
+#include "process/process.h"
 #include "text/text_tokenizer.h"
 
 #include <fcntl.h>
@@ -180,7 +181,10 @@ flm_status flm_inspect_shard(const char *path, const flm_inspect_options *option
     raw = malloc((size_t)(s.L * s.element));
     ids = malloc((size_t)s.L * sizeof *ids);
     if (!raw || !ids) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a row", path);
-    for (int64_t i = 0; options->verify && i < s.n; i++) FLM_TRY(shard_row(&s, i, raw, ids));
+    for (int64_t i = 0; options->verify && i < s.n; i++) {
+        FLM_TRY(flm_process_poll());
+        FLM_TRY(shard_row(&s, i, raw, ids));
+    }
     if (options->verify) printf("  verified: %" PRId64 " rows fit their checksums\n", s.n);
     for (int64_t i = 0; i < options->rows && i < s.n; i++) {
         FLM_TRY(shard_row(&s, i, raw, ids));
@@ -214,6 +218,7 @@ static flm_status split_inspect(const char *directory, const char *split, const 
     for (int64_t at = 0; at < rows; at += max) {
         const int64_t n = rows - at < max ? rows - at : max, print = options->rows - at;
         if (!options->verify && print <= 0) break;
+        FLM_TRY(flm_process_poll());
         for (int64_t i = 0; i < n; i++) number[i] = at + i;
         FLM_TRY(flm_shards_read(shards, number, options->verify || n < print ? n : print, ids));
         if (at == 0) printf("  %s: %" PRId64 " rows\n", split, rows);

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,12 @@
  * TURNS; timeout for the other ranks. */
 enum { POLL_MS = 5, FIRST_TURN_MS = 250, TURN_MS = 50, TURNS = 40, TIMEOUT_MS = 10000 };
 
-static volatile sig_atomic_t signals_seen;
+/* The signals that ask a program to stop are blocked in the main thread and in those that it starts, and collected by
+ * polling: a handler could run there while oneDNN's kernels have the stack pointer in heap memory, and its frame would
+ * overwrite what lies below. Threads that libraries start before main (OpenBLAS) do not block them and never run those
+ * kernels: for them there is a handler. */
+static sigset_t stop_signals;
+static atomic_int signals_seen;
 
 flm_exit_code flm_process_exit_code(flm_status rc)
 {
@@ -50,19 +56,28 @@ flm_exit_code flm_process_exit_code(flm_status rc)
 static void count_signal(int number)
 {
     (void)number;
-    if (signals_seen < SIG_ATOMIC_MAX) signals_seen++;
+    atomic_fetch_add(&signals_seen, 1);
 }
 
-static flm_status install_handlers(void)
+static void collect_signals(void)
+{
+    const struct timespec no_wait = {0};
+    while (sigtimedwait(&stop_signals, NULL, &no_wait) > 0) atomic_fetch_add(&signals_seen, 1);
+}
+
+static flm_status block_signals(void)
 {
     flm_status rc = FLM_OK;
-    struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART}, ignore = {.sa_handler = SIG_IGN};
+    const struct sigaction count = {.sa_handler = count_signal, .sa_flags = SA_RESTART},
+                           ignore = {.sa_handler = SIG_IGN};
 
-    sigemptyset(&action.sa_mask);
-    sigemptyset(&ignore.sa_mask);
-    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGUSR1, &action, NULL) != 0 ||
+    sigemptyset(&stop_signals);
+    sigaddset(&stop_signals, SIGTERM);
+    sigaddset(&stop_signals, SIGUSR1);
+    if (sigaction(SIGTERM, &count, NULL) != 0 || sigaction(SIGUSR1, &count, NULL) != 0 ||
+        sigprocmask(SIG_BLOCK, &stop_signals, NULL) != 0 ||
         sigaction(SIGXFSZ, &ignore, NULL) != 0) /* so that writing past a limit is an error (EFBIG) with a message */
-        FLM_FAIL(flm_status_from_errno(errno), "cannot install the signal handlers: %s", strerror(errno));
+        FLM_FAIL(flm_status_from_errno(errno), "cannot block signals: %s", strerror(errno));
 done:
     return rc;
 }
@@ -72,6 +87,7 @@ flm_status flm_process_init(int *argc, char ***argv, flm_comm **world)
     flm_status rc = FLM_OK;
     int provided;
 
+    FLM_TRY(block_signals());
     FLM_MPI(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
     FLM_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
     FLM_MPI(MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN));
@@ -80,12 +96,23 @@ flm_status flm_process_init(int *argc, char ***argv, flm_comm **world)
                  MPI_THREAD_FUNNELED);
     FLM_TRY(flm_comm_create(MPI_COMM_WORLD, world));
     flm_log_init(flm_comm_rank(*world), FLM_LOG_INFO);
-    FLM_TRY(install_handlers());
 done:
     return rc;
 }
 
-bool flm_process_stop_requested(void) { return signals_seen > 0; }
+bool flm_process_stop_requested(void)
+{
+    collect_signals();
+    return signals_seen > 0;
+}
+
+flm_status flm_process_poll(void)
+{
+    flm_status rc = FLM_OK;
+    if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
+done:
+    return rc;
+}
 
 int flm_process_finish(flm_status rc, flm_comm **world)
 {
@@ -102,16 +129,21 @@ static void sleep_ms(long ms)
 {
     struct timespec span = {ms / 1000, ms % 1000 * 1000000};
 
-    nanosleep(&span, NULL); /* a signal may interrupt it: every caller polls again */
+    nanosleep(&span, NULL); /* if interrupted, every caller polls again */
 }
 
 /* Wait for ms milliseconds or a signal; true when a signal arrived. */
 static bool signalled_within(double ms)
 {
-    const sig_atomic_t before = signals_seen;
+    const double end = flm_seconds() + ms * 1e-3;
+    int before;
 
-    for (const double end = flm_seconds() + ms * 1e-3; flm_seconds() < end; sleep_ms(POLL_MS))
-        if (signals_seen != before) return true;
+    collect_signals();
+    before = signals_seen;
+    while (signals_seen == before && flm_seconds() < end) {
+        sleep_ms(POLL_MS);
+        collect_signals();
+    }
     return signals_seen != before;
 }
 

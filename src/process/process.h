@@ -28,13 +28,18 @@ typedef enum flm_exit_code {
 /* flm_process_exit_code - the exit status of a program that ends with rc. */
 flm_exit_code flm_process_exit_code(flm_status rc);
 
-/* flm_process_init - MPI_Init_thread (FUNNELED), the world as a flm_comm, MPI_ERRORS_RETURN, the log, and handlers for
- * SIGTERM and SIGUSR1, which set the flag of flm_process_stop_requested. SIGXFSZ is ignored, so that a file that
- * exceeds a limit is an ordinary error (EFBIG). Collective over the world. Errors: FLM_E_MPI, FLM_E_NOMEM. */
+/* flm_process_init - block SIGTERM and SIGUSR1, also in threads that start later (flm_process_stop_requested polls
+ * them), MPI_Init_thread (FUNNELED), the world as a flm_comm, MPI_ERRORS_RETURN, the log. SIGXFSZ is ignored, so that a
+ * file that exceeds a limit is an ordinary error (EFBIG). To be called before the program has other threads. Collective
+ * over the world. Errors: FLM_E_MPI, FLM_E_NOMEM. */
 flm_status flm_process_init(int *argc, char ***argv, flm_comm **world);
 
-/* flm_process_stop_requested - whether this rank has received a signal to stop. Not collective: ranks may differ. */
+/* flm_process_stop_requested - whether this rank has received SIGTERM or SIGUSR1. To be polled at points where the
+ * program can stop, by one thread. Not collective: ranks may differ. */
 bool flm_process_stop_requested(void);
+
+/* flm_process_poll - FLM_OK, or FLM_E_INTERRUPTED after such a signal: for loops of programs that can stop anywhere. */
+flm_status flm_process_poll(void);
 
 /* flm_process_finish - end the program: with FLM_OK or FLM_E_INTERRUPTED it destroys the world, calls MPI_Finalize and
  * returns the exit status for main. Any other rc goes to flm_process_fail, which does not return. Collective. */

@@ -26,6 +26,10 @@ EXTRA_DIST += %D%/corpora_rows.awk
 # fetch-lm1b, fetch-owt, fetch-gpt2
 dist_check_SCRIPTS += %D%/fetch.t
 
+# all programs under signals
+dist_check_SCRIPTS += %D%/signals.t
+%D%/signals.log: flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_generate$(EXEEXT) flm_convert$(EXEEXT) flm_inspect$(EXEEXT)
+
 # flm_inspect
 dist_check_SCRIPTS += %D%/inspect.t
 EXTRA_PROGRAMS += %D%/inspect_files
