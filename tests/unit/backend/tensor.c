@@ -66,7 +66,8 @@ static void test_padded(void)
            "a slice begins at its row and stays padded");
     s = flm_tensor_slice(&t, 7, 0);
     tap_ok(s.data == data + 7 * 128 && flm_tensor_bytes(&s) == 0, "an empty slice at the end");
-    tap_ok(strcmp(flm_tensor_describe(&t, text, sizeof text), "f32[7, 65; row stride 128]") == 0, "described: %s", text);
+    tap_ok(strcmp(flm_tensor_describe(&t, text, sizeof text), "f32[7, 65; row stride 128]") == 0, "described: %s",
+           text);
     int64_t count, n;
     const flm_tensor bare = flm_tensor_2d(data, FLM_DTYPE_F32, 7, 65);
     flm_tensor_runs(&bare, &bare, &count, &n);
