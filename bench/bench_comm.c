@@ -15,23 +15,23 @@ typedef struct options {
     const char *json;
 } options;
 
-#define INT_OPTION(field, text, low, high, what, words)                                                              \
-    {                                                                                                                \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .default_value = text, .min = low, \
-        .max = high, .group = "Benchmark", .unit = "N", .help = words                                                \
-    }
+#define FLM_OPT_STRUCT options
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Benchmark"),
+    FLM_OPT_INT("runs", runs, "10", "N", "timed runs of each size", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
+    FLM_OPT_INT("min-mib", min, "1", "N", "size of the smallest array in MiB", .min = 1, .max = 1 << 16),
+    FLM_OPT_INT("max-mib", max, "256", "N", "size of the largest array in MiB; sizes grow fourfold", .min = 1,
+                .max = 1 << 16),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+};
 
-static const flm_option table[] = {
-    INT_OPTION(runs, "10", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "runs", "timed runs of each size"),
-    INT_OPTION(min, "1", 1, 1 << 16, "least", "MiB of the smallest array"),
-    INT_OPTION(max, "256", 1, 1 << 16, "most", "MiB of the largest array; sizes grow fourfold"),
-    {.name = "json",
-     .type = FLM_OPTION_STRING,
-     .offset = offsetof(options, json),
-     .default_value = "",
-     .group = "Benchmark",
-     .unit = "FILE",
-     .help = "also write the figures there, a JSON object a line"},
+static const flm_option_rename renamed[] = {{"least", "min-mib"}, {"most", "max-mib"}, {NULL, NULL}};
+
+static const flm_options_spec spec = {
+    .program = "bench_comm",
+    .purpose = "Measure the collectives of a training step; run it under mpirun.",
+    FLM_OPT_ROWS(rows),
+    .renamed = renamed,
 };
 
 typedef enum collective { REDUCE_SCATTER, ALL_GATHER, SUM, COLLECTIVES } collective;
@@ -132,9 +132,7 @@ int main(int argc, char **argv)
     bool stop = false;
 
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse("bench_comm", "measure the collectives of a training step; run it under mpirun", NULL,
-                              table, (int)(sizeof table / sizeof table[0]), argc, argv, &o, flm_comm_rank(world) == 0,
-                              &stop, &parsed));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (!stop) FLM_TRY(bench(world, &o));
 done:
     flm_options_destroy(&parsed);

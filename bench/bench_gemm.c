@@ -18,41 +18,27 @@ typedef struct options {
 static const char *const precisions[] = {"both", "fp32", "bf16", NULL};
 enum { PRECISION_BOTH, PRECISION_FP32, PRECISION_BF16 };
 
-#define INT_OPTION(field, text, low, high, what, words)                                                              \
-    {                                                                                                                \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .default_value = text, .min = low, \
-        .max = high, .group = "Benchmark", .unit = "N", .help = words                                                \
-    }
+#define FLM_OPT_STRUCT options
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Benchmark"),
+    FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads; 0: as the environment says", .max = 4096),
+    FLM_OPT_INT("runs", runs, "5", "N", "timed runs of each matmul", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
+    FLM_OPT_INT("tokens", tokens, "4096", "N", "tokens of a micro-batch, M of the trunk's matmuls", .min = 1,
+                .limit = 1 << 24),
+    FLM_OPT_INT("width", width, "768", "N", "the network's width d", .min = 1, .max = 1 << 16),
+    FLM_OPT_INT("vocabulary", vocabulary, "30522", "N", "V, N of the head's matmuls", .min = 1, .limit = 1 << 24),
+    FLM_OPT_INT("head-rows", head_rows, "1024", "N", "tokens of one chunk of the head; 0: as flm_train",
+                .limit = 1 << 24),
+    FLM_OPT_INT("cube", cube, "4096", "N", "M = N = K of one more matmul", .min = 1, .max = 1 << 15),
+    FLM_OPT_CHOICE("device", device, "auto", bench_devices, "where to compute"),
+    FLM_OPT_CHOICE("precision", precision, "both", precisions, "dtypes to measure"),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+};
 
-static const flm_option table[] = {
-    INT_OPTION(threads, "0", 0, 4096, "threads", "OpenMP threads; 0: as the environment says"),
-    INT_OPTION(runs, "5", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "runs", "timed runs of each matmul"),
-    INT_OPTION(tokens, "4096", 1, 1 << 24, "tokens", "tokens of a micro-batch, M of the trunk's matmuls"),
-    INT_OPTION(width, "768", 1, 1 << 16, "width", "the network's width d"),
-    INT_OPTION(vocabulary, "30522", 1, 1 << 24, "vocabulary", "V, N of the head's matmuls"),
-    INT_OPTION(head_rows, "1024", 0, 1 << 24, "head-rows", "tokens of one chunk of the head; 0: as flm_train"),
-    INT_OPTION(cube, "4096", 1, 1 << 15, "cube", "M = N = K of one more matmul"),
-    {.name = "device",
-     .type = FLM_OPTION_CHOICE,
-     .offset = offsetof(options, device),
-     .default_value = "auto",
-     .choices = bench_devices,
-     .group = "Benchmark",
-     .help = "where to compute"},
-    {.name = "precision",
-     .type = FLM_OPTION_CHOICE,
-     .offset = offsetof(options, precision),
-     .default_value = "both",
-     .choices = precisions,
-     .group = "Benchmark",
-     .help = "dtypes to measure"},
-    {.name = "json",
-     .type = FLM_OPTION_STRING,
-     .offset = offsetof(options, json),
-     .default_value = "",
-     .group = "Benchmark",
-     .unit = "FILE",
-     .help = "also write the figures there, a JSON object a line"},
+static const flm_options_spec spec = {
+    .program = "bench_gemm",
+    .purpose = "Measure the matmuls of a training step and the machine's peak.",
+    FLM_OPT_ROWS(rows),
 };
 
 static flm_status bench_dtype(flm_backend *be, const options *o, flm_dtype dtype, bench_report *report)
@@ -105,8 +91,7 @@ int main(int argc, char **argv)
     bench_report *report = NULL;
     bool stop = false;
 
-    FLM_TRY(flm_options_parse("bench_gemm", "Measure the matmuls of a training step and the machine's peak.", NULL,
-                              table, (int)(sizeof table / sizeof table[0]), argc, argv, &o, true, &stop, &parsed));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &o, true, &stop, &parsed));
     if (stop) goto done;
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, 0, &be));
     if (o.head_rows == 0) o.head_rows = flm_backend_chunk(be, o.vocabulary);

@@ -17,44 +17,31 @@
 static const char *const precisions[] = {"both", "fp32", "bf16", NULL};
 enum { PRECISION_BOTH, PRECISION_FP32, PRECISION_BF16 };
 
-#define INT_OPTION(field, text, low, high, what, words)                                                            \
-    {                                                                                                              \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(bench_ops_options, field), .default_value = text, \
-        .min = low, .max = high, .group = "Benchmark", .unit = "N", .help = words                                  \
-    }
+#define FLM_OPT_STRUCT bench_ops_options
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Benchmark"),
+    FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads; 0: as the environment says", .max = 4096),
+    FLM_OPT_INT("runs", runs, "9", "N", "timed runs of each op", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
+    FLM_OPT_INT("batch", batch, "32", "N", "sequences of a micro-batch, B", .min = 1, .max = 1 << 16),
+    FLM_OPT_INT("length", length, "128", "N", "positions, L", .min = 1, .max = 1 << 16),
+    FLM_OPT_INT("width", width, "768", "N", "the network's width d", .min = 1, .max = 1 << 16),
+    FLM_OPT_INT("heads", heads, "12", "N", "attention heads, which divide the width", .min = 1, .max = 1 << 12),
+    FLM_OPT_INT("vocabulary", vocabulary, "30522", "V", "vocabulary size", .min = 1, .limit = 1 << 24),
+    FLM_OPT_INT("head-rows", head_rows, "512", "N", "tokens of one chunk of the head; 0: as flm_train",
+                .limit = 1 << 24),
+    FLM_OPT_INT("parameters", parameters, "23440896", "N", "weights of one optimiser slice", .min = 1,
+                .limit = 1 << 30),
+    FLM_OPT_INT("copy-mib", copy, "512", "N", "MiB of the array copied to measure the memory", .min = 1,
+                .max = 1 << 16),
+    FLM_OPT_CHOICE("device", device, "auto", bench_devices, "where to compute"),
+    FLM_OPT_CHOICE("precision", precision, "both", precisions, "dtypes of activations to measure"),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+};
 
-static const flm_option table[] = {
-    INT_OPTION(threads, "0", 0, 4096, "threads", "OpenMP threads; 0: as the environment says"),
-    INT_OPTION(runs, "9", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "runs", "timed runs of each op"),
-    INT_OPTION(batch, "32", 1, 1 << 16, "batch", "sequences of a micro-batch, B"),
-    INT_OPTION(length, "128", 1, 1 << 16, "length", "positions, L"),
-    INT_OPTION(width, "768", 1, 1 << 16, "width", "the network's width d"),
-    INT_OPTION(heads, "12", 1, 1 << 12, "heads", "attention heads, which divide the width"),
-    INT_OPTION(vocabulary, "30522", 1, 1 << 24, "vocabulary", "V"),
-    INT_OPTION(head_rows, "512", 0, 1 << 24, "head-rows", "tokens of one chunk of the head; 0: as flm_train"),
-    INT_OPTION(parameters, "23440896", 1, 1 << 30, "parameters", "weights of one optimiser slice"),
-    INT_OPTION(copy, "512", 1, 1 << 16, "copy-mib", "MiB of the array copied to measure the memory"),
-    {.name = "device",
-     .type = FLM_OPTION_CHOICE,
-     .offset = offsetof(bench_ops_options, device),
-     .default_value = "auto",
-     .choices = bench_devices,
-     .group = "Benchmark",
-     .help = "where to compute"},
-    {.name = "precision",
-     .type = FLM_OPTION_CHOICE,
-     .offset = offsetof(bench_ops_options, precision),
-     .default_value = "both",
-     .choices = precisions,
-     .group = "Benchmark",
-     .help = "dtypes of activations to measure"},
-    {.name = "json",
-     .type = FLM_OPTION_STRING,
-     .offset = offsetof(bench_ops_options, json),
-     .default_value = "",
-     .group = "Benchmark",
-     .unit = "FILE",
-     .help = "also write the figures there, a JSON object a line"},
+static const flm_options_spec spec = {
+    .program = "bench_ops",
+    .purpose = "Measure the operations of a training step, and the memory bandwidth.",
+    FLM_OPT_ROWS(rows),
 };
 
 #define T(name) (&b->t[name])
@@ -375,8 +362,7 @@ int main(int argc, char **argv)
     bool stop = false, both;
     double memory = 0, cache = 0;
 
-    FLM_TRY(flm_options_parse("bench_ops", "measure the ops of a training step beside the machine's memory", NULL,
-                              table, (int)(sizeof table / sizeof table[0]), argc, argv, &o, true, &stop, &parsed));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &o, true, &stop, &parsed));
     if (stop) goto done;
     if (o.width % (2 * o.heads) != 0) FLM_FAIL(FLM_E_USAGE, "--width must be a multiple of twice --heads");
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, 0, &be));

@@ -18,20 +18,22 @@ typedef struct options {
     int device, precision;
 } options;
 
-static const flm_option table[] = {
-    {"gpt2", FLM_OPTION_STRING, offsetof(options, gpt2), NULL, 0, 0, NULL, "Benchmark", "FILE",
-     "a checkpoint of kind gpt2", true},
-    {"length", FLM_OPTION_INT, offsetof(options, length), "1024", 1, 1 << 20, NULL, "Benchmark", "N",
-     "tokens a sequence", false},
-    {"batch", FLM_OPTION_INT, offsetof(options, batch), "1", 1, 1 << 16, NULL, "Benchmark", "N", "sequences at once",
-     false},
-    {"chunk", FLM_OPTION_INT, offsetof(options, chunk), "333", 1, 1 << 20, NULL, "Benchmark", "N",
-     "rows of logits at once", false},
-    {"runs", FLM_OPTION_INT, offsetof(options, runs), "3", BENCH_RUNS_MIN, BENCH_RUNS_MAX, NULL, "Benchmark", "N",
-     "timed runs", false},
-    {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
-     "also write the figures there, a JSON object a line", false},
-    FLM_OPTIONS_COMMON(options),
+#define FLM_OPT_STRUCT options
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Benchmark"),
+    FLM_OPT_STRING("gpt2", gpt2, NULL, "FILE", "checkpoint of kind gpt2", .required = true),
+    FLM_OPT_INT("length", length, "1024", "N", "tokens per sequence", .min = 1, .limit = 1 << 20),
+    FLM_OPT_INT("batch", batch, "1", "N", "sequences at once", .min = 1, .max = 1 << 16),
+    FLM_OPT_INT("chunk", chunk, "333", "N", "logits are computed for N tokens at once", .min = 1, .limit = 1 << 20),
+    FLM_OPT_INT("runs", runs, "3", "N", "timed runs", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+    FLM_CMD_OPTIONS_COMMON,
+};
+
+static const flm_options_spec spec = {
+    .program = "bench_score",
+    .purpose = "Measure the scoring of texts with GPT-2.",
+    FLM_OPT_ROWS(rows),
 };
 
 typedef struct work {
@@ -128,8 +130,7 @@ int main(int argc, char **argv)
     options o = {0};
     bool stop = false;
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse("bench_score", "measure GPT-2's scoring", NULL, table, sizeof table / sizeof table[0],
-                              argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (stop) goto done;
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be));
     FLM_TRY(bench(be, &o));

@@ -19,31 +19,23 @@ typedef struct options {
     const char *name, *text, *vocab, *merges, *json;
 } options;
 
-#define STRING_OPTION(field, text, what, unit_, words)                                                      \
-    {                                                                                                       \
-        .name = what, .type = FLM_OPTION_STRING, .offset = offsetof(options, field), .default_value = text, \
-        .group = "Benchmark", .unit = unit_, .help = words                                                  \
-    }
-#define INT_OPTION(field, text, low, high, what, words)                                                              \
-    {                                                                                                                \
-        .name = what, .type = FLM_OPTION_INT, .offset = offsetof(options, field), .default_value = text, .min = low, \
-        .max = high, .group = "Benchmark", .unit = "N", .help = words                                                \
-    }
+#define FLM_OPT_STRUCT options
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Benchmark"),
+    FLM_OPT_STRING("tokenizer", name, "gpt2", "NAME", "bytes, bert-base-uncased or gpt2"),
+    FLM_OPT_STRING("vocab", vocab, "", "FILE", "another vocabulary than the shipped one"),
+    FLM_OPT_STRING("merges", merges, "", "FILE", "the merges of that vocabulary"),
+    FLM_OPT_STRING("text", text, NULL, "FILE", "the text", .required = true),
+    FLM_OPT_INT("document", document, "4096", "N", "bytes of a document, cut at the next line's end", .min = 1,
+                .limit = 1 << 30),
+    FLM_OPT_INT("runs", runs, "5", "N", "timed runs", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+};
 
-static const flm_option table[] = {
-    STRING_OPTION(name, "gpt2", "tokenizer", "NAME", "bytes, bert-base-uncased or gpt2"),
-    STRING_OPTION(vocab, "", "vocab", "FILE", "another vocabulary than the shipped one"),
-    STRING_OPTION(merges, "", "merges", "FILE", "the merges of that vocabulary"),
-    {.name = "text",
-     .type = FLM_OPTION_STRING,
-     .offset = offsetof(options, text),
-     .group = "Benchmark",
-     .unit = "FILE",
-     .help = "the text",
-     .required = true},
-    INT_OPTION(document, "4096", 1, 1 << 30, "document", "bytes of a document, cut at the next line's end"),
-    INT_OPTION(runs, "5", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "runs", "timed runs"),
-    STRING_OPTION(json, "", "json", "FILE", "also write the figures there, a JSON object a line"),
+static const flm_options_spec spec = {
+    .program = "bench_text",
+    .purpose = "Measure the tokenizers on one thread.",
+    FLM_OPT_ROWS(rows),
 };
 
 typedef struct work {
@@ -153,8 +145,7 @@ int main(int argc, char **argv)
     options o = {0};
     bool stop = false;
 
-    FLM_TRY(flm_options_parse("bench_text", "measure the tokenisers on one thread", NULL, table,
-                              sizeof table / sizeof table[0], argc, argv, &o, true, &stop, &parsed));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &o, true, &stop, &parsed));
     if (stop) goto done;
     FLM_TRY(flm_backend_create(FLM_DEVICE_CPU, 1, 0, &be));
     FLM_TRY(bench(be, &o));

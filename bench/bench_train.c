@@ -26,35 +26,34 @@ typedef struct options {
     int device, precision, kind;
 } options;
 
-#define INT_OPTION(field, name, text, low, high, words)                                                       \
-    {                                                                                                         \
-        name, FLM_OPTION_INT, offsetof(options, field), text, low, high, NULL, "Benchmark", "N", words, false \
-    }
-
 static const char *kinds[FLM_KINDS + 1]; /* the names, NULL-terminated; filled by main */
 
-static const flm_option table[] = {
-    {"preset", FLM_OPTION_STRING, offsetof(options, preset), "small", 0, 0, NULL, "Benchmark", "small|tiny", "sizes",
-     false},
-    INT_OPTION(length, "length", "128", 1, 1 << 20, "L"),
-    INT_OPTION(vocabulary, "vocabulary", "30522", 2, 1 << 24, "V"),
-    INT_OPTION(batch, "batch", "32", 1, 1 << 20, "sequences a step, all ranks together"),
-    INT_OPTION(micro_batch, "micro-batch", "32", 1, 1 << 20, "sequences a rank holds at once"),
-    INT_OPTION(chunk, "chunk", "512", 0, 1 << 20, "rows of logits at once; 0: as flm_train"),
-    INT_OPTION(runs, "runs", "3", BENCH_RUNS_MIN, BENCH_RUNS_MAX, "timed steps"),
-    {"dropout", FLM_OPTION_FLOAT, offsetof(options, dropout), "0.1", 0, 0.9, NULL, "Benchmark", "P", "dropout", false},
-    {"recompute", FLM_OPTION_BOOL, offsetof(options, recompute), "no", 0, 0, NULL, "Benchmark", NULL,
-     "make activations again in the backward pass", false},
-    {"profile", FLM_OPTION_BOOL, offsetof(options, profile), "no", 0, 0, NULL, "Benchmark", NULL,
-     "the parts of a step, as JSON lines", false},
-    INT_OPTION(sample_steps, "sample-steps", "0", 0, 1 << 20,
-               "also sample a micro-batch a rank in so many steps; 0: no"),
-    INT_OPTION(cube, "cube", "4096", 1, 1 << 15, "M = N = K of one more matmul for the peak"),
-    {"objective", FLM_OPTION_CHOICE, offsetof(options, kind), "flm", 0, 0, kinds, "Benchmark", "KIND",
-     "what is trained", false},
-    {"json", FLM_OPTION_STRING, offsetof(options, json), "", 0, 0, NULL, "Benchmark", "FILE",
-     "also write the figures there, a JSON object a line", false},
-    FLM_OPTIONS_COMMON(options),
+#define FLM_OPT_STRUCT options
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Benchmark"),
+    FLM_OPT_STRING("preset", preset, "small", "small|tiny", "sizes"),
+    FLM_OPT_INT("length", length, "128", "L", "sequence length", .min = 1, .limit = 1 << 20),
+    FLM_OPT_INT("vocabulary", vocabulary, "30522", "V", "vocabulary size", .min = 2, .limit = 1 << 24),
+    FLM_OPT_INT("batch", batch, "32", "N", "sequences per step, over all ranks", .min = 1, .limit = 1 << 20),
+    FLM_OPT_INT("micro-batch", micro_batch, "32", "N", "sequences per rank and pass", .min = 1, .limit = 1 << 20),
+    FLM_OPT_INT("chunk", chunk, "512", "N", "logits are computed for N tokens at once\n0 = as flm_train",
+                .limit = 1 << 20),
+    FLM_OPT_INT("runs", runs, "3", "N", "timed steps", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
+    FLM_OPT_FLOAT("dropout", dropout, "0.1", "P", "dropout", .max = 0.9),
+    FLM_OPT_BOOL("recompute", recompute, "no", "recompute activations in the backward pass"),
+    FLM_OPT_BOOL("profile", profile, "no", "the parts of a step, as JSON lines"),
+    FLM_OPT_INT("sample-steps", sample_steps, "0", "N", "also sample a micro-batch per rank in N steps\n0 = no",
+                .limit = 1 << 20),
+    FLM_OPT_INT("cube", cube, "4096", "N", "M = N = K of one more matmul for the peak", .min = 1, .max = 1 << 15),
+    FLM_OPT_CHOICE("objective", kind, "flm", kinds, "what is trained"),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+    FLM_CMD_OPTIONS_COMMON,
+};
+
+static const flm_options_spec spec = {
+    .program = "bench_train",
+    .purpose = "Measure a training step.",
+    FLM_OPT_ROWS(rows),
 };
 
 typedef struct work {
@@ -306,8 +305,7 @@ int main(int argc, char **argv)
     bool stop = false;
     for (int i = 0; i < FLM_KINDS; i++) kinds[i] = flm_kinds[i].name;
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse("bench_train", "measure a training step", NULL, table, sizeof table / sizeof table[0],
-                              argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (stop) goto done;
     FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be));
     FLM_TRY(flm_comm_attach(world, be));

@@ -12,9 +12,7 @@ int main(int argc, char **argv)
     bool stop = false;
 
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse("flm_shard", "Convert plain text to shards of token rows, on any number of ranks.",
-                              "FILE...", flm_prep_options, flm_prep_options_count, argc, argv, &job,
-                              flm_comm_rank(world) == 0, &stop, &options));
+    FLM_TRY(flm_options_parse(&flm_prep_options_spec, argc, argv, &job, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
     FLM_TRY(flm_prep_job_check(&job, options));
     if (*job.verify)

@@ -77,8 +77,7 @@ typedef struct flm_prep_job {
 
 /* ---- prep_options.c ---- */
 
-extern const flm_option flm_prep_options[];
-extern const int flm_prep_options_count;
+extern const flm_options_spec flm_prep_options_spec;
 
 /* flm_prep_job_check - apply the defaults of the corpus, check options that depend on each other, create the tokeniser
  * and the list of inputs. Errors: FLM_E_USAGE naming the option; those of flm_tokenizer_create_from. */

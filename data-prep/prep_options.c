@@ -9,60 +9,70 @@ static const char *const clean_names[] = {"none", "lm1b", "owt", NULL};
 static const char *const format_names[] = {"auto", "text", "jsonl", NULL};
 static const char *const on_bad_line_names[] = {"skip", "fail", NULL};
 
-#define AT(member) offsetof(flm_prep_job, member)
-
-const flm_option flm_prep_options[] = {
-    {"out", FLM_OPTION_STRING, AT(out), NULL, 0, 0, NULL, "Output", "DIR",
-     "Shard directory to create, or to resume after an interruption", false},
-    {"shard-bytes", FLM_OPTION_INT, AT(shard_bytes), "268435456", 1, 1099511627776.0, NULL, "Output", "N",
-     "Maximum size in bytes of the tokens and checksums of a shard file", false},
-    {"corpus", FLM_OPTION_STRING, AT(corpus), "text", 0, 0, NULL, "Corpus", "NAME",
-     "Name of the corpus, recorded in the shards. lm1b: an archive with LM1B's layout, whose held-out files become the "
-     "validation split. owt: an archive with OpenWebText's layout. These two change the defaults of other options, as "
-     "noted there",
-     false},
-    {"documents", FLM_OPTION_CHOICE, AT(documents), "line", 0, 0, documents_names, "Corpus", "KIND",
-     "What a document is: a line, a block of lines between blank lines, or a file; one of only white space is ignored "
-     "(--corpus owt: file)",
-     false},
-    {"clean", FLM_OPTION_CHOICE, AT(clean), "none", 0, 0, clean_names, "Corpus", "KIND",
-     "Clean documents as the publisher of this corpus does (--corpus lm1b: lm1b; owt: owt)", false},
-    {"format", FLM_OPTION_CHOICE, AT(format), "auto", 0, 0, format_names, "Corpus", "KIND",
-     "Format of text files; auto: jsonl if the name ends in .jsonl or .ndjson, else text", false},
-    {"field", FLM_OPTION_STRING, AT(field), "text", 0, 0, NULL, "Corpus", "NAME",
-     "Field of a line of JSON that contains the text", false},
-    {"members", FLM_OPTION_STRING, AT(members), "", 0, 0, NULL, "Corpus", "PATTERN",
-     "Members of archives to read, as a shell pattern whose * also matches /; empty: names that end in .txt, .text, "
-     ".jsonl or .ndjson",
-     false},
-    {"on-bad-line", FLM_OPTION_CHOICE, AT(on_bad_line), "fail", 0, 0, on_bad_line_names, "Corpus", "WHAT",
-     "How to treat a line that is not JSON or lacks the field: skip (and count) or fail", false},
-    {"tokenizer", FLM_OPTION_STRING, AT(tokenizer_name), "bytes", 0, 0, NULL, "Tokeniser", "NAME",
-     "Tokeniser: bytes, bert-base-uncased or gpt2 (--corpus lm1b: bert-base-uncased; owt: gpt2)", false},
-    {"vocab", FLM_OPTION_STRING, AT(vocab), "", 0, 0, NULL, "Tokeniser", "FILE",
-     "Vocabulary instead of the published one: vocab.txt, vocab.json (with --merges) or tokenizer.json", false},
-    {"merges", FLM_OPTION_STRING, AT(merges), "", 0, 0, NULL, "Tokeniser", "FILE",
-     "merges.txt that belongs to the vocab.json of --vocab", false},
-    {"document-bytes", FLM_OPTION_INT, AT(document_bytes), "16777216", 1, 1073741824, NULL, "Limits", "N",
-     "Maximum size of a document in bytes; a rank may need 25 times as much memory", false},
-    {"ratio", FLM_OPTION_INT, AT(ratio), "1000", 1, 1000000000, NULL, "Limits", "N",
-     "Maximum expansion of compressed input, in bytes of output per byte of the file; the first 16 MiB of output are "
-     "exempt",
-     false},
-    {"nesting", FLM_OPTION_INT, AT(nesting), "8", 1, 32, NULL, "Limits", "N",
-     "Maximum number of compressions and archives inside one another; a .tar.gz is two", false},
-    {"length", FLM_OPTION_INT, AT(length), "128", 3, 1048576, NULL, "Packing", "L",
-     "Length of a row in ids, begin and end ids included (--corpus owt: 1024)", false},
-    {"group-docs", FLM_OPTION_INT, AT(group_docs), "1000", 0, 2147483647, NULL, "Packing", "N",
-     "Number of documents that are packed together, the unit of parallel work; 0: all of them", false},
-    {"valid-last", FLM_OPTION_INT, AT(valid_last), "0", 0, 9007199254740992.0, NULL, "Validation", "N",
-     "Use the last N documents for validation (--corpus owt: 100000)", false},
-    {"valid", FLM_OPTION_LIST, AT(valid), "", 0, 0, NULL, "Validation", "FILE[,FILE]", "Use these files for validation",
-     false},
-    {"verify", FLM_OPTION_STRING, AT(verify), NULL, 0, 0, NULL, "Checking", "DIR",
-     "Only verify the checksum of every row of this shard directory", false},
+#define FLM_OPT_STRUCT flm_prep_job
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Output"),
+    FLM_OPT_STRING("out", out, NULL, "DIR", "shard directory to create, or to resume after an interruption"),
+    FLM_OPT_INT("shard-bytes", shard_bytes, "268435456", "N",
+                "maximum size in bytes of the tokens and checksums of a shard file", .min = 1,
+                .limit = 1099511627776.0),
+    FLM_OPT_GROUP("Corpus"),
+    FLM_OPT_STRING("corpus", corpus, "text", "NAME",
+                   "name of the corpus, recorded in the shards\nlm1b = an archive with LM1B's layout, whose held-out "
+                   "files become the validation split\nowt = an archive with OpenWebText's layout\nboth change the "
+                   "defaults of other options, as noted there"),
+    FLM_OPT_CHOICE("documents", documents, "line", documents_names,
+                   "what a document is: a line, a block of lines between blank lines, or a file\ndocuments of only "
+                   "white space are ignored\n--corpus owt: file"),
+    FLM_OPT_CHOICE("clean", clean, "none", clean_names,
+                   "clean documents as the publisher of this corpus does\n--corpus lm1b: lm1b; owt: owt"),
+    FLM_OPT_CHOICE("format", format, "auto", format_names,
+                   "format of text files\nauto = jsonl if the name ends in .jsonl or .ndjson, else text"),
+    FLM_OPT_STRING("field", field, "text", "NAME", "field of a line of JSON that contains the text"),
+    FLM_OPT_STRING("members", members, "", "PATTERN",
+                   "members of archives to read, as a shell pattern whose * also matches /\nwithout it: names that end "
+                   "in .txt, .text, .jsonl or .ndjson"),
+    FLM_OPT_CHOICE("on-bad-line", on_bad_line, "fail", on_bad_line_names,
+                   "how to treat a line that is not JSON or lacks the field: skip (and count) or fail"),
+    FLM_OPT_GROUP("Tokeniser"),
+    FLM_OPT_STRING("tokenizer", tokenizer_name, "bytes", "NAME",
+                   "bytes, bert-base-uncased or gpt2\n--corpus lm1b: bert-base-uncased; owt: gpt2"),
+    FLM_OPT_STRING("vocab", vocab, "", "FILE",
+                   "vocabulary instead of the published one: vocab.txt, vocab.json (with --merges) or tokenizer.json"),
+    FLM_OPT_STRING("merges", merges, "", "FILE", "merges.txt that belongs to the vocab.json of --vocab"),
+    FLM_OPT_GROUP("Limits"),
+    FLM_OPT_INT("document-bytes", document_bytes, "16777216", "N",
+                "maximum size of a document in bytes\na rank may need 25 times as much memory", .min = 1,
+                .limit = 1073741824),
+    FLM_OPT_INT("ratio", ratio, "1000", "N",
+                "maximum expansion of compressed input, in bytes of output per byte of the file\nthe first 16 MiB of "
+                "output are exempt",
+                .min = 1, .limit = 1000000000),
+    FLM_OPT_INT("nesting", nesting, "8", "N",
+                "maximum number of compressions and archives inside one another; a .tar.gz is two", .min = 1,
+                .max = 32),
+    FLM_OPT_GROUP("Packing"),
+    FLM_OPT_INT("length", length, "128", "L",
+                "length of a row in tokens, begin and end tokens included\n--corpus owt: 1024", .min = 3,
+                .limit = 1048576),
+    FLM_OPT_INT("group-docs", group_docs, "1000", "N",
+                "number of documents that are packed together, the unit of parallel work\n0 = all of them",
+                .limit = 2147483647),
+    FLM_OPT_GROUP("Validation"),
+    FLM_OPT_INT("valid-last", valid_last, "0", "N", "use the last N documents for validation\n--corpus owt: 100000"),
+    FLM_OPT_LIST("valid", valid, "", "FILE[,FILE]", "use these files for validation"),
+    FLM_OPT_GROUP("Checking"),
+    FLM_OPT_STRING("verify", verify, NULL, "DIR", "only verify the checksum of every row of this shard directory"),
 };
-const int flm_prep_options_count = sizeof flm_prep_options / sizeof flm_prep_options[0];
+
+const flm_options_spec flm_prep_options_spec = {
+    .program = "flm_shard",
+    .purpose =
+        "Convert text to shards of tokens, which training reads. A FILE is plain text, JSON lines, or an archive of "
+        "them, compressed or not. Run the same command again to resume.",
+    .arguments = "FILE...",
+    FLM_OPT_ROWS(rows),
+};
 
 const char *flm_corpus_documents_name(int documents) { return documents_names[documents]; }
 const char *flm_corpus_clean_name(int clean) { return clean_names[clean]; }

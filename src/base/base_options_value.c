@@ -9,24 +9,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool has_range(const flm_option *row) { return row->min != 0 || row->max != 0; }
+static const double EXACT_MAX = 9007199254740992.0; /* 2^53: the largest range of integers that a double has exactly */
+
+/* The largest value that a row allows; 0: any. */
+static double largest(const flm_option *row)
+{
+    if (row->max > 0) return row->max;
+    return row->limit > 0 || row->type != FLM_OPTION_INT ? row->limit : EXACT_MAX;
+}
 
 void flm_options_allowed(const flm_option *row, char *text, size_t bytes)
 {
-    static const char *const kinds[] = {"a whole number", "a number", "yes or no", "a text", "one of", "a list"};
+    static const char *const kinds[] = {"", "an integer", "a number", "yes or no", "text", "one of", "a list"};
     int used = snprintf(text, bytes, "%s", kinds[row->type]);
-    bool number = row->type == FLM_OPTION_INT || row->type == FLM_OPTION_FLOAT;
 
-    if (number && has_range(row) && isinf(row->max))
-        snprintf(text + used, bytes - (size_t)used, " of at least %.15g", row->min);
-    else if (number && has_range(row))
-        snprintf(text + used, bytes - (size_t)used, " from %.15g to %.15g", row->min, row->max);
-    else if (row->type == FLM_OPTION_CHOICE)
+    if (row->type == FLM_OPTION_INT || row->type == FLM_OPTION_FLOAT) {
+        if (row->max > 0 || row->limit > 0)
+            snprintf(text + used, bytes - (size_t)used, " from %.15g to %.15g", row->min, largest(row));
+        else
+            snprintf(text + used, bytes - (size_t)used, " of at least %.15g", row->min);
+    } else if (row->type == FLM_OPTION_CHOICE) {
         for (int i = 0; row->choices[i] && (size_t)used < bytes; i++)
             used += snprintf(text + used, bytes - (size_t)used, "%s %s", i ? "," : "", row->choices[i]);
+    }
 }
 
-/* A whole decimal number with nothing before or after it. */
+/* A decimal integer with nothing before or after it. */
 static bool parse_int(const char *text, int64_t *value)
 {
     char *end;
@@ -60,7 +68,7 @@ static bool parse_bool(const char *text, bool *value)
     return false;
 }
 
-/* A text must come back the same from one line of a configuration file. */
+/* Text must fit on one line of a configuration file. */
 static bool text_ok(const char *text)
 {
     for (; *text; text++)
@@ -79,11 +87,11 @@ static void format_float(double value, char *text, size_t bytes)
 
 static bool in_range(const flm_option *row, double value)
 {
-    return !has_range(row) || (value >= row->min && value <= row->max);
+    return value >= row->min && (largest(row) <= 0 || value <= largest(row));
 }
 
-/* The value and its canonical text; false when the row does not allow it. `kept` is set to text for those kept as is.
- */
+/* Parse text into *target. *kept becomes the canonical text: in `canonical`, or text itself. False when the row does
+ * not allow it. */
 static bool convert(const flm_option *row, const char *text, void *target, char *canonical, size_t bytes,
                     const char **kept)
 {
@@ -116,6 +124,7 @@ static bool convert(const flm_option *row, const char *text, void *target, char 
                 return true;
             }
         return false;
+    case FLM_OPTION_GROUP: return false;
     case FLM_OPTION_STRING:
     case FLM_OPTION_LIST: *kept = text; return text_ok(text);
     }
@@ -125,14 +134,14 @@ static bool convert(const flm_option *row, const char *text, void *target, char 
 flm_status flm_options_set(flm_options *options, int index, const char *text, const char *where)
 {
     flm_status rc = FLM_OK;
-    const flm_option *row = &options->table[index];
+    const flm_option *row = options->rows[index];
     void *target = options->values + row->offset;
     char canonical[64], allowed[512], *copy = NULL;
     const char *kept;
 
     if (!convert(row, text, target, canonical, sizeof canonical, &kept)) {
         flm_options_allowed(row, allowed, sizeof allowed);
-        FLM_FAIL(FLM_E_USAGE, "%s: '%.200s' is not allowed; it takes %s%s", where, text, allowed,
+        FLM_FAIL(FLM_E_USAGE, "%s: '%.200s' is not valid; expected %s%s", where, text, allowed,
                  row->type == FLM_OPTION_STRING || row->type == FLM_OPTION_LIST ? " without control characters" : "");
     }
     copy = strdup(kept);
@@ -158,7 +167,7 @@ flm_status flm_options_int_list(const char *name, const char *text, int64_t min,
     for (int i = 0; (word = strsep(&rest, ",")); i++)
         if (!parse_int(word, &values[i]) || values[i] < min || values[i] > max)
             FLM_FAIL(FLM_E_USAGE,
-                     "--%s: '%.200s' in '%.200s' is not allowed; it takes whole numbers from %" PRId64 " to %" PRId64
+                     "--%s: '%.200s' in '%.200s' is not valid; expected integers from %" PRId64 " to %" PRId64
                      ", separated by commas",
                      name, word, text, min, max);
     *list = values;

@@ -3,3 +3,4 @@
 
 const char *const flm_device_choices[] = {"auto", "cpu", "cuda", NULL};
 const char *const flm_precision_choices[] = {"auto", "bf16", "fp32", NULL};
+const char *const flm_weights_choices[] = {"ema", "raw", NULL};

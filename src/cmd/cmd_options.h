@@ -1,4 +1,4 @@
-/* cmd_options.h - rows that stand in every program's option table. SPDX-License-Identifier: Apache-2.0 */
+/* cmd_options.h - option rows that several programs have. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CMD_OPTIONS_H
 #define FLM_CMD_OPTIONS_H
 
@@ -7,35 +7,20 @@
 /* In the order of flm_device and flm_precision. */
 extern const char *const flm_device_choices[], *const flm_precision_choices[];
 
-/* --device, --precision, --seed, --threads of a struct that has them by these names. */
-#define FLM_OPTIONS_COMMON(type)                                                                        \
-    {"device",  FLM_OPTION_CHOICE, offsetof(type, device), "auto", 0, 0, flm_device_choices,            \
-     "Machine", "DEVICE",          "Where to compute",     false},                                      \
-        {"precision",                                                                                   \
-         FLM_OPTION_CHOICE,                                                                             \
-         offsetof(type, precision),                                                                     \
-         "auto",                                                                                        \
-         0,                                                                                             \
-         0,                                                                                             \
-         flm_precision_choices,                                                                         \
-         "Machine",                                                                                     \
-         "DTYPE",                                                                                       \
-         "Operands of matrix products; auto: bf16 where the device is fast at it",                      \
-         false},                                                                                        \
-        {"threads",                                                                                     \
-         FLM_OPTION_INT,                                                                                \
-         offsetof(type, threads),                                                                       \
-         "0",                                                                                           \
-         0,                                                                                             \
-         4096,                                                                                          \
-         NULL,                                                                                          \
-         "Machine",                                                                                     \
-         "N",                                                                                           \
-         "OpenMP threads a rank; 0: as the environment says",                                           \
-         false},                                                                                        \
-    {                                                                                                   \
-        "seed", FLM_OPTION_INT, offsetof(type, seed), "1", 0, 9007199254740992.0, NULL, "Machine", "N", \
-            "All random numbers are a function of it", false                                            \
-    }
+/* Weights of a checkpoint: 0 ema, 1 raw. */
+extern const char *const flm_weights_choices[];
+
+#define FLM_CMD_CHUNK_HELP "logits are computed for N tokens at once\n0 = about 16 M logits, 256 M on a GPU"
+
+/* The rows of --device, --precision, --threads and --seed, for fields with these names. */
+#define FLM_CMD_OPTIONS_COMMON                                                                                    \
+    FLM_OPT_GROUP("Machine"),                                                                                     \
+        FLM_OPT_CHOICE("device", device, "auto", flm_device_choices,                                              \
+                       "where to compute\nauto = on a GPU if there is one"),                                      \
+        FLM_OPT_CHOICE("precision", precision, "auto", flm_precision_choices,                                     \
+                       "data type of matmul operands\nauto = bf16 where the device is fast at it, else fp32"),    \
+        FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads per rank\n0 = OMP_NUM_THREADS, else all cores", \
+                    .max = 4096),                                                                                 \
+        FLM_OPT_INT("seed", seed, "1", "N", "seed of all random numbers; results are a function of it")
 
 #endif

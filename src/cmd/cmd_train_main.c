@@ -1,9 +1,8 @@
-/* cmd_train_main.c - what flm_train and flm_distill do alike: all but their tables. SPDX-License-Identifier: Apache-2.0
- */
+/* cmd_train_main.c - main of flm_train and flm_distill. SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_train_options.h"
 #include "process/process.h"
 
-int flm_train_main(const char *program, const char *purpose, const flm_option *table, int count, int argc, char **argv)
+int flm_train_main(const flm_options_spec *spec, int argc, char **argv)
 {
     flm_status rc = FLM_OK;
     flm_comm *world = NULL;
@@ -11,9 +10,9 @@ int flm_train_main(const char *program, const char *purpose, const flm_option *t
     flm_options *options = NULL;
     flm_train_options o = {0};
     bool stop = false;
+
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse(program, purpose, NULL, table, count, argc, argv, &o, flm_comm_rank(world) == 0, &stop,
-                              &options));
+    FLM_TRY(flm_options_parse(spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
     FLM_TRY(flm_comm_agree(world, flm_backend_create(o.plan ? FLM_DEVICE_PLAN : (flm_device)o.device, (int)o.threads,
                                                      flm_comm_local_rank(world), &be)));

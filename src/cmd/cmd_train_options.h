@@ -1,162 +1,66 @@
-/* cmd_train_options.h - what flm_train and flm_distill share: rows of their tables (files, schedule, reports), and
- * main. Rows are macros, because an option table is an array. SPDX-License-Identifier: Apache-2.0 */
+/* cmd_train_options.h - what flm_train and flm_distill share: rows of their tables and main.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CMD_TRAIN_OPTIONS_H
 #define FLM_CMD_TRAIN_OPTIONS_H
 
 #include "cmd/cmd_options.h"
 #include "train/train_run.h"
 
-#define AT(field)     offsetof(flm_train_options, field)
-#define FLM_EXACT_MAX 9007199254740992.0 /* 2^53: what a double counts exactly */
+#define FLM_OPT_STRUCT flm_train_options
 
-/* flm_train_main - the whole of a program whose table fills flm_train_options: options, device, run. Returns main's
- * exit status, or ends the job. Collective over the world. */
-int flm_train_main(const char *program, const char *purpose, const flm_option *table, int count, int argc, char **argv);
+/* flm_train_main - main of a program whose rows fill flm_train_options: options, device, run. Returns the exit status,
+ * or ends the job. Collective over the world. */
+int flm_train_main(const flm_options_spec *spec, int argc, char **argv);
 
-/* clang-format off: a row a line, as in any other table */
-#define FLM_OPTIONS_RUN                                                                                            \
-    {"data", FLM_OPTION_STRING, AT(data), NULL, 0, 0, NULL, "Files", "DIR", "Shards (flm_shard)", true},           \
-        {"out",   FLM_OPTION_STRING,                                                                               \
-         AT(out), NULL,                                                                                            \
-         0,       0,                                                                                               \
-         NULL,    "Files",                                                                                         \
-         "DIR",   "Run directory: config.ini, metrics.jsonl, checkpoints/",                                        \
-         true},                                                                                                    \
-    {                                                                                                              \
-        "resume", FLM_OPTION_STRING, AT(resume), "auto", 0, 0, NULL, "Files", "auto|no|FILE",                      \
-            "Go on from the run directory's newest whole checkpoint; from nothing; or from this checkpoint", false \
-    }
+#define FLM_CMD_OPTIONS_FILES                                                                                      \
+    FLM_OPT_STRING("data", data, NULL, "DIR", "directory of shards, made by flm_shard", .required = true),         \
+        FLM_OPT_STRING("out", out, NULL, "DIR",                                                                    \
+                       "run directory: config.ini, metrics.jsonl, checkpoints/\ncreated, or resumed if it exists", \
+                       .required = true),                                                                          \
+        FLM_OPT_STRING("resume", resume, "auto", "auto|no|FILE",                                                   \
+                       "resume from the newest valid checkpoint in the run directory (auto), none (no), or FILE")
 
-#define FLM_OPTIONS_TRAINING                                                                                            \
-    {                                                                                                                   \
-        "dropout", FLM_OPTION_FLOAT,          AT(dropout), "0.1", 0, 0.9, NULL, "Training",                             \
-        "P",       "After attention and MLP", false},                                                                   \
-        {"steps", FLM_OPTION_INT, AT(steps), "1000000",        1,    FLM_EXACT_MAX,                                     \
-         NULL,    "Training",     "N",       "Updates in all", false},                                                  \
-        {"batch", FLM_OPTION_INT, AT(batch),  "512", 1,                                                                 \
-         1 << 24, NULL,           "Training", "N",   "Sequences a step, all ranks together",                            \
-         false},                                                                                                        \
-        {"micro-batch",                                                                                                 \
-         FLM_OPTION_INT,                                                                                                \
-         AT(micro_batch),                                                                                               \
-         "0",                                                                                                           \
-         0,                                                                                                             \
-         1 << 24,                                                                                                       \
-         NULL,                                                                                                          \
-         "Training",                                                                                                    \
-         "N",                                                                                                           \
-         "Sequences a rank holds at once; 0: about 8192 tokens, 16384 on a GPU",                                        \
-         false},                                                                                                        \
-        {"chunk", FLM_OPTION_INT, AT(chunk),  "0", 0,                                                                   \
-         1 << 24, NULL,           "Training", "N", "Rows of logits held at once; 0: about 16 M logits, 256 M on a GPU", \
-         false},                                                                                                        \
-        {"recompute",                                                                                                   \
-         FLM_OPTION_BOOL,                                                                                               \
-         AT(recompute),                                                                                                 \
-         "no",                                                                                                          \
-         0,                                                                                                             \
-         0,                                                                                                             \
-         NULL,                                                                                                          \
-         "Training",                                                                                                    \
-         NULL,                                                                                                          \
-         "Make activations again in the backward pass: less memory, a third more time",                                 \
-         false},                                                                                                        \
-        {"lr", FLM_OPTION_FLOAT, AT(lr), "3e-4", 0, 1e3, NULL, "Training", "RATE", "Learning rate after the warm-up",   \
-         false},                                                                                                        \
-        {"warmup",      FLM_OPTION_INT, AT(warmup), "2500", 0,                                                          \
-         FLM_EXACT_MAX, NULL,           "Training", "N",    "Updates of linear warm-up",                                \
-         false},                                                                                                        \
-        {"lr-decay",                                                                                                    \
-         FLM_OPTION_INT,                                                                                                \
-         AT(lr_decay),                                                                                                  \
-         "0",                                                                                                           \
-         0,                                                                                                             \
-         FLM_EXACT_MAX,                                                                                                 \
-         NULL,                                                                                                          \
-         "Training",                                                                                                    \
-         "N",                                                                                                           \
-         "The last updates of --steps, over which the rate falls to zero; 0: it stays, as published",                   \
-         false},                                                                                                        \
-        {"beta1", FLM_OPTION_FLOAT, AT(beta1), "0.9", 0, 0.999999, NULL, "Training", "B", "AdamW", false},              \
-        {"beta2", FLM_OPTION_FLOAT, AT(beta2), "0.999", 0, 0.999999, NULL, "Training", "B", "AdamW", false},            \
-        {"eps", FLM_OPTION_FLOAT, AT(eps), "1e-8", 1e-30, 1, NULL, "Training", "E", "AdamW", false},                    \
-        {"weight-decay", FLM_OPTION_FLOAT, AT(weight_decay), "0", 0, 10, NULL, "Training", "D", "AdamW", false},        \
-        {"clip",   FLM_OPTION_FLOAT,                                                                                    \
-         AT(clip), "1",                                                                                                 \
-         1e-9,     1e9,                                                                                                 \
-         NULL,     "Training",                                                                                          \
-         "NORM",   "Gradients are scaled down to this global norm",                                                     \
-         false},                                                                                                        \
-    {                                                                                                                   \
-        "ema-decay", FLM_OPTION_FLOAT, AT(ema_decay), "0.9999", 0, 0.9999999, NULL, "Training", "D",                    \
-            "Of the averaged weights", false                                                                            \
-    }
+#define FLM_CMD_OPTIONS_TRAINING                                                                                       \
+    FLM_OPT_GROUP("Training"), FLM_OPT_INT("steps", steps, "1000000", "N", "updates in total", .min = 1),              \
+        FLM_OPT_INT("batch", batch, "512", "N", "sequences per step, over all ranks", .min = 1, .limit = 1 << 24),     \
+        FLM_OPT_FLOAT("lr", lr, "3e-4", "RATE", "learning rate after the warm-up", .limit = 1e3),                      \
+        FLM_OPT_INT("warmup", warmup, "2500", "N", "updates of linear warm-up"),                                       \
+        FLM_OPT_INT("lr-decay", lr_decay, "0", "N",                                                                    \
+                    "the rate falls linearly to 0 over the last N updates\n0 = it stays constant, as published"),      \
+        FLM_OPT_FLOAT("dropout", dropout, "0.1", "P", "dropout probability after attention and MLP", .max = 0.9),      \
+        FLM_OPT_FLOAT("beta1", beta1, "0.9", "B", "decay of AdamW's first moment", .max = 0.999999),                   \
+        FLM_OPT_FLOAT("beta2", beta2, "0.999", "B", "decay of AdamW's second moment", .max = 0.999999),                \
+        FLM_OPT_FLOAT("eps", eps, "1e-8", "E", "AdamW's epsilon", .min = 1e-30, .limit = 1),                           \
+        FLM_OPT_FLOAT("weight-decay", weight_decay, "0", "D", "AdamW's weight decay", .limit = 10),                    \
+        FLM_OPT_FLOAT("clip", clip, "1", "NORM", "gradients are scaled down to this global norm", .min = 1e-9,         \
+                      .limit = 1e9),                                                                                   \
+        FLM_OPT_FLOAT("ema-decay", ema_decay, "0.9999", "D", "decay of the EMA weights per update", .max = 0.9999999), \
+        FLM_OPT_GROUP("Memory (results change by rounding only)"),                                                     \
+        FLM_OPT_INT("micro-batch", micro_batch, "0", "N",                                                              \
+                    "sequences per rank and pass; gradients are accumulated over passes\n"                             \
+                    "0 = about 8192 tokens, 16384 on a GPU",                                                           \
+                    .limit = 1 << 24),                                                                                 \
+        FLM_OPT_INT("chunk", chunk, "0", "N", FLM_CMD_CHUNK_HELP, .limit = 1 << 24),                                   \
+        FLM_OPT_BOOL("recompute", recompute, "no",                                                                     \
+                     "recompute activations in the backward pass\nless memory, a third more time"),                    \
+        FLM_OPT_BOOL("plan", plan, "no",                                                                               \
+                     "print the memory that each rank would use on a GPU, by part, and exit; needs no GPU")
 
-#define FLM_OPTIONS_REPORTS                                                                                              \
-    {"eval-every",  FLM_OPTION_INT, AT(eval_every), "5000", 0,                                                           \
-     FLM_EXACT_MAX, NULL,           "Reports",      "N",    "Steps between validations; 0: at the end alone",            \
-     false},                                                                                                             \
-        {"eval-rows",   FLM_OPTION_INT, AT(eval_rows), "4096", 0,                                                        \
-         FLM_EXACT_MAX, NULL,           "Reports",     "N",    "Held-out rows to validate on; 0: all",                   \
-         false},                                                                                                         \
-        {"eval-samples",                                                                                                 \
-         FLM_OPTION_INT,                                                                                                 \
-         AT(eval_samples),                                                                                               \
-         "0",                                                                                                            \
-         0,                                                                                                              \
-         1 << 24,                                                                                                        \
-         NULL,                                                                                                           \
-         "Reports",                                                                                                      \
-         "N",                                                                                                            \
-         "Samples to make at every validation, and report the entropy of; 0: none",                                      \
-         false},                                                                                                         \
-        {"eval-steps",                                                                                                   \
-         FLM_OPTION_LIST,                                                                                                \
-         AT(eval_steps),                                                                                                 \
-         "1,2,4,32",                                                                                                     \
-         0,                                                                                                              \
-         0,                                                                                                              \
-         NULL,                                                                                                           \
-         "Reports",                                                                                                      \
-         "N[,N...]",                                                                                                     \
-         "Numbers of steps to make them with",                                                                           \
-         false},                                                                                                         \
-        {"eval-only",                                                                                                    \
-         FLM_OPTION_BOOL,                                                                                                \
-         AT(eval_only),                                                                                                  \
-         "no",                                                                                                           \
-         0,                                                                                                              \
-         0,                                                                                                              \
-         NULL,                                                                                                           \
-         "Reports",                                                                                                      \
-         NULL,                                                                                                           \
-         "Validate the newest checkpoint and end",                                                                       \
-         false},                                                                                                         \
-        {"plan",   FLM_OPTION_BOOL,                                                                                      \
-         AT(plan), "no",                                                                                                 \
-         0,        0,                                                                                                    \
-         NULL,     "Reports",                                                                                            \
-         NULL,     "Print the memory that a rank would take on its device, by part, and end; on any machine",            \
-         false},                                                                                                         \
-        {"checkpoint-every",                                                                                             \
-         FLM_OPTION_INT,                                                                                                 \
-         AT(checkpoint_every),                                                                                           \
-         "20000",                                                                                                        \
-         0,                                                                                                              \
-         FLM_EXACT_MAX,                                                                                                  \
-         NULL,                                                                                                           \
-         "Reports",                                                                                                      \
-         "N",                                                                                                            \
-         "Steps between checkpoints; 0: at the end alone",                                                               \
-         false},                                                                                                         \
-        {"keep", FLM_OPTION_INT, AT(keep), "2", 0, 1 << 20, NULL, "Reports", "N", "Checkpoints to keep; 0: all", false}, \
-        {"log-every",   FLM_OPTION_INT, AT(log_every), "100", 0,                                                         \
-         FLM_EXACT_MAX, NULL,           "Reports",     "N",   "Steps between reports; 0: at the end alone",              \
-         false},                                                                                                         \
-    {                                                                                                                    \
-        "peak-tflops", FLM_OPTION_FLOAT, AT(peak_tflops), "0", 0, 1e6, NULL, "Reports", "TFLOPS",                        \
-            "Peak of a rank's device, for the share of it in the reports; 0: not known", false                           \
-    }
-/* clang-format on */
+#define FLM_CMD_OPTIONS_REPORTS                                                                                     \
+    FLM_OPT_GROUP("Checkpoints and reports"),                                                                       \
+        FLM_OPT_INT("checkpoint-every", checkpoint_every, "20000", "N",                                             \
+                    "steps between checkpoints\n0 = only at the end"),                                              \
+        FLM_OPT_INT("keep", keep, "2", "N", "number of newest checkpoints to keep\n0 = all", .limit = 1 << 20),     \
+        FLM_OPT_INT("log-every", log_every, "100", "N", "steps between reports\n0 = only at the end"),              \
+        FLM_OPT_FLOAT("peak-tflops", peak_tflops, "0", "TFLOPS",                                                    \
+                      "peak of a rank's device, for the utilisation in reports\n0 = unknown", .limit = 1e6),        \
+        FLM_OPT_GROUP("Validation"),                                                                                \
+        FLM_OPT_INT("eval-every", eval_every, "5000", "N", "steps between validations\n0 = only at the end"),       \
+        FLM_OPT_INT("eval-rows", eval_rows, "4096", "N", "rows of the validation split to use\n0 = all"),           \
+        FLM_OPT_INT("eval-samples", eval_samples, "0", "N",                                                         \
+                    "samples to generate at each validation, to report their entropy\n0 = none", .limit = 1 << 24), \
+        FLM_OPT_LIST("eval-steps", eval_steps, "1,2,4,32", "N[,N...]",                                              \
+                     "numbers of sampling steps for --eval-samples"),                                               \
+        FLM_OPT_BOOL("eval-only", eval_only, "no", "validate the newest checkpoint and exit")
 
 #endif

@@ -1,26 +1,33 @@
-/* flm_distill.c - the program: an FLM and shards in, a flow map's checkpoints and metrics out. SPDX-License-Identifier:
- * Apache-2.0 */
+/* flm_distill.c - distils a flow language model into a flow map: a teacher and shards in, checkpoints and metrics out.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_train_options.h"
 
-static const char *const weights_choices[] = {"ema", "raw", NULL};
-
-static const flm_option table[] = {
-    {"teacher", FLM_OPTION_STRING, AT(teacher), NULL, 0, 0, NULL, "Networks", "FILE|DIR",
-     "Checkpoint of the FLM (kind flm), or its run directory", true},
-    {"stage", FLM_OPTION_INT, AT(stage), "1", 1, 2, NULL, "Networks", "1|2",
-     "1: a correction to the teacher; 2: one network of its own, out of teacher and --flow-map", false},
-    {"flow-map", FLM_OPTION_STRING, AT(flow_map), "", 0, 0, NULL, "Networks", "FILE|DIR",
-     "Of stage 2: checkpoint of stage 1 (kind fmlm-two-model), or its run directory", false},
-    {"teacher-weights", FLM_OPTION_CHOICE, AT(teacher_weights), "ema", 0, 0, weights_choices, "Networks", "SET",
-     "The frozen networks' averaged weights, or those of their last step", false},
-    FLM_OPTIONS_RUN,
-    FLM_OPTIONS_TRAINING,
-    FLM_OPTIONS_REPORTS,
-    FLM_OPTIONS_COMMON(flm_train_options),
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Files"),
+    FLM_CMD_OPTIONS_FILES,
+    FLM_OPT_GROUP("Networks"),
+    FLM_OPT_STRING("teacher", teacher, NULL, "FILE|DIR",
+                   "checkpoint of a flow language model (kind flm), or its run directory", .required = true),
+    FLM_OPT_INT("stage", stage, "1", "1|2",
+                "1 = train a correction to the teacher (kind fmlm-two-model)\n"
+                "2 = train one network from --teacher and --flow-map (kind fmlm-two-stage)",
+                .min = 1, .max = 2),
+    FLM_OPT_STRING("flow-map", flow_map, "", "FILE|DIR",
+                   "for --stage 2: checkpoint of stage 1 (kind fmlm-two-model), or its run directory"),
+    FLM_OPT_CHOICE("teacher-weights", teacher_weights, "ema", flm_weights_choices,
+                   "weights of teacher and flow map: EMA, or those of the last step"),
+    FLM_CMD_OPTIONS_TRAINING,
+    FLM_CMD_OPTIONS_REPORTS,
+    FLM_CMD_OPTIONS_COMMON,
 };
 
-int main(int argc, char **argv)
-{
-    return flm_train_main("flm_distill", "Distil a flow language model into a flow map, in one stage or two.", table,
-                          sizeof table / sizeof table[0], argc, argv);
-}
+static const flm_options_spec spec = {
+    .program = "flm_distill",
+    .purpose =
+        "Distil a flow language model into a flow map, which generates text in a few steps. There are two stages; "
+        "a flow map of the first already generates, together with its teacher. Run the same command again to "
+        "resume.",
+    FLM_OPT_ROWS(rows),
+};
+
+int main(int argc, char **argv) { return flm_train_main(&spec, argc, argv); }

@@ -1,40 +1,39 @@
-/* flm_generate.c - the program: a checkpoint in, a samples file out. SPDX-License-Identifier: Apache-2.0 */
+/* flm_generate.c - generates text: a checkpoint in, a samples file out. SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_options.h"
 #include "process/process.h"
 #include "sample/sample_generate.h"
 
-#define AT(field)     offsetof(flm_generate_options, field)
-#define FLM_EXACT_MAX 9007199254740992.0 /* 2^53: what a double counts exactly */
+#define FLM_OPT_STRUCT flm_generate_options
 
-static const char *const weights_choices[] = {"ema", "raw", NULL};
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Files"),
+    FLM_OPT_STRING("checkpoint", checkpoint, NULL, "FILE|DIR",
+                   "checkpoint of kind flm, fmlm-two-model or fmlm-two-stage, or a run directory for its newest one",
+                   .required = true),
+    FLM_OPT_STRING("teacher", teacher, "", "FILE|DIR",
+                   "teacher of a checkpoint of kind fmlm-two-model, if it was moved"),
+    FLM_OPT_STRING("out", out, NULL, "FILE", "samples file\ncreated, or resumed if it is from the same command",
+                   .required = true),
+    FLM_OPT_BOOL("text", text, "no", "also print the samples as text"),
+    FLM_OPT_GROUP("Sampling"),
+    FLM_OPT_CHOICE("weights", weights, "ema", flm_weights_choices, "EMA weights, or those of the last step"),
+    FLM_OPT_INT("samples", samples, "64", "N", "samples for each number of steps", .min = 1),
+    FLM_OPT_LIST("steps", steps, "128", "N[,N...]", "numbers of sampling steps"),
+    FLM_OPT_INT("batch", batch, "64", "N", "samples per rank at once", .min = 1, .limit = 1 << 24),
+    FLM_OPT_INT("chunk", chunk, "0", "N", FLM_CMD_CHUNK_HELP, .limit = 1 << 24),
+    FLM_OPT_GROUP("Scoring"),
+    FLM_OPT_STRING("score", score, "", "FILE", "also score the samples as flm_score does, with this GPT-2"),
+    FLM_OPT_INT("score-batch", score_batch, "8", "N", "texts per rank at once", .min = 1, .limit = 1 << 20),
+    FLM_OPT_STRING("json", json, "", "FILE",
+                   "write generative_ppl, entropy and generated_seqs there, in the format of the published evaluation\n"
+                   "for several numbers of steps, an object for each"),
+    FLM_CMD_OPTIONS_COMMON,
+};
 
-static const flm_option table[] = {
-    {"checkpoint", FLM_OPTION_STRING, AT(checkpoint), NULL, 0, 0, NULL, "Files", "FILE|DIR",
-     "A checkpoint of any kind (flm, fmlm-two-model, fmlm-two-stage), or a run directory: its newest", true},
-    {"teacher", FLM_OPTION_STRING, AT(teacher), "", 0, 0, NULL, "Files", "FILE|DIR",
-     "The teacher of an fmlm-two-model checkpoint, if it has moved", false},
-    {"out", FLM_OPTION_STRING, AT(out), NULL, 0, 0, NULL, "Files", "FILE",
-     "Samples file; one begun by the same command is finished", true},
-    {"text", FLM_OPTION_BOOL, AT(text), "no", 0, 0, NULL, "Files", NULL, "Print the samples as text too", false},
-    {"weights", FLM_OPTION_CHOICE, AT(weights), "ema", 0, 0, weights_choices, "Sampling", "SET",
-     "The averaged weights, or those of the last step", false},
-    {"samples", FLM_OPTION_INT, AT(samples), "64", 1, FLM_EXACT_MAX, NULL, "Sampling", "N",
-     "Samples of each number of steps", false},
-    {"steps", FLM_OPTION_LIST, AT(steps), "128", 0, 0, NULL, "Sampling", "N[,N...]", "Euler steps a sample", false},
-    {"batch", FLM_OPTION_INT, AT(batch), "64", 1, 1 << 24, NULL, "Sampling", "N", "Samples a rank makes at once",
-     false},
-    {"chunk", FLM_OPTION_INT, AT(chunk), "0", 0, 1 << 24, NULL, "Sampling", "N",
-     "Rows of logits held at once; 0: about 16 M logits, 256 M on a GPU", false},
-    {"score", FLM_OPTION_STRING, AT(score), "", 0, 0, NULL, "Scoring", "FILE",
-     "Then score the samples with this GPT-2 (flm_convert makes one), as flm_score does", false},
-    {"score-batch", FLM_OPTION_INT, AT(score_batch), "8", 1, 1 << 20, NULL, "Scoring", "N",
-     "Texts a rank scores at once", false},
-    {"json", FLM_OPTION_STRING, AT(json), "", 0, 0, NULL, "Scoring", "FILE",
-     "generative_ppl, entropy and generated_seqs, as the published evaluation writes them; of several numbers of steps "
-     "an "
-     "object for each",
-     false},
-    FLM_OPTIONS_COMMON(flm_generate_options),
+static const flm_options_spec spec = {
+    .program = "flm_generate",
+    .purpose = "Generate text from a checkpoint. Run the same command again to resume.",
+    FLM_OPT_ROWS(rows),
 };
 
 int main(int argc, char **argv)
@@ -45,10 +44,9 @@ int main(int argc, char **argv)
     flm_options *options = NULL;
     flm_generate_options o = {0};
     bool stop = false;
+
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse("flm_generate", "Generate text from a checkpoint.", NULL, table,
-                              sizeof table / sizeof table[0], argc, argv, &o, flm_comm_rank(world) == 0, &stop,
-                              &options));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
     FLM_TRY(flm_comm_agree(world,
                            flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be)));

@@ -1,21 +1,28 @@
-/* flm_train.c - the program: shards in, checkpoints and metrics out. SPDX-License-Identifier: Apache-2.0 */
+/* flm_train.c - trains a flow language model: shards in, checkpoints and metrics out.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_train_options.h"
 
-static const flm_option table[] = {
-    FLM_OPTIONS_RUN,
-    {"preset", FLM_OPTION_STRING, AT(preset), "small", 0, 0, NULL, "Network", "small|tiny",
-     "Sizes: small d 768, H 12, c 128, N 12; tiny d 128, H 4, c 64, N 4", false},
-    {"hidden-size", FLM_OPTION_INT, AT(hidden_size), "0", 0, 65536, NULL, "Network", "d", "0: the preset's", false},
-    {"heads", FLM_OPTION_INT, AT(heads), "0", 0, 4096, NULL, "Network", "H", "0: the preset's", false},
-    {"cond-size", FLM_OPTION_INT, AT(cond_size), "0", 0, 65536, NULL, "Network", "c", "0: the preset's", false},
-    {"blocks", FLM_OPTION_INT, AT(blocks), "0", 0, 125, NULL, "Network", "N", "0: the preset's", false},
-    FLM_OPTIONS_TRAINING,
-    FLM_OPTIONS_REPORTS,
-    FLM_OPTIONS_COMMON(flm_train_options),
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Files"),
+    FLM_CMD_OPTIONS_FILES,
+    FLM_OPT_GROUP("Network"),
+    FLM_OPT_STRING("preset", preset, "small", "small|tiny",
+                   "sizes of the network\nsmall: d = 768, 12 heads, c = 128, 12 blocks\n"
+                   "tiny: d = 128, 4 heads, c = 64, 4 blocks"),
+    FLM_OPT_INT("hidden-size", hidden_size, "0", "d", "hidden size\n0 = the preset's value", .max = 65536),
+    FLM_OPT_INT("heads", heads, "0", "H", "number of attention heads\n0 = the preset's value", .max = 4096),
+    FLM_OPT_INT("cond-size", cond_size, "0", "c", "size of the time conditioning\n0 = the preset's value",
+                .max = 65536),
+    FLM_OPT_INT("blocks", blocks, "0", "N", "number of blocks\n0 = the preset's value", .max = 125),
+    FLM_CMD_OPTIONS_TRAINING,
+    FLM_CMD_OPTIONS_REPORTS,
+    FLM_CMD_OPTIONS_COMMON,
 };
 
-int main(int argc, char **argv)
-{
-    return flm_train_main("flm_train", "Train a flow language model on shards.", table, sizeof table / sizeof table[0],
-                          argc, argv);
-}
+static const flm_options_spec spec = {
+    .program = "flm_train",
+    .purpose = "Train a flow language model on shards of tokens. Run the same command again to resume.",
+    FLM_OPT_ROWS(rows),
+};
+
+int main(int argc, char **argv) { return flm_train_main(&spec, argc, argv); }

@@ -15,6 +15,10 @@ typedef struct flm_convert_options {
     int64_t length, heads;
 } flm_convert_options;
 
+/* flm_convert_run - convert `in` by what it is: a directory or a file of a Hugging Face folder, HDF5, or another file.
+ * Errors: FLM_E_USAGE (options->kind), those of the functions below. */
+flm_status flm_convert_run(const flm_convert_options *options, const char *in, const char *out);
+
 /* flm_convert_gpt2 - convert a Hugging Face folder of GPT-2 (config.json with model.safetensors, or with its shards and
  * model.safetensors.index.json) to a checkpoint of kind gpt2.
  * Errors: FLM_E_FORMAT (also a model that is not a plain GPT-2), FLM_E_MISMATCH (a tensor is missing or has another

@@ -1,4 +1,4 @@
-/* inspect.h - private to flm_inspect: what it prints and checks, a function for each kind of file.
+/* inspect.h - what flm_inspect prints and checks, a function for each kind of file.
  * All print to stdout, are not collective, and fail with a message that names the path.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_INSPECT_H
@@ -10,6 +10,10 @@ typedef struct flm_inspect_options {
     int verify;   /* 0 or 1 */
     int64_t rows; /* to print, decoded; 0: none */
 } flm_inspect_options;
+
+/* flm_inspect_run - describe a file or directory, whatever it is, and verify it as the options say.
+ * Errors: FLM_E_IO, FLM_E_FORMAT, FLM_E_CHECKSUM. */
+flm_status flm_inspect_run(const char *path, const flm_inspect_options *options);
 
 /* flm_inspect_structure - "PATH: KIND, BYTES bytes", then every attribute and dataset of a file that fits the schema of
  * its kind. Errors: FLM_E_IO, FLM_E_FORMAT. */

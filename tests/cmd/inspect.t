@@ -104,7 +104,7 @@ inspect none
 code=66 refused $? "none: No such file or directory" "no file"
 mkdir empty
 inspect empty
-refused $? "empty: is no folder of the suite's" "a foreign folder"
+refused $? "empty: not a directory of the suite" "a foreign folder"
 inspect
 tap_is $? 2 "nothing to inspect is bad usage"
 inspect --rows 1 whole.h5

@@ -28,15 +28,19 @@ typedef struct probe_values {
     int64_t rank, signal, status;
 } probe_values;
 
-static const flm_option table[] = {
-    {"mode", FLM_OPTION_CHOICE, offsetof(probe_values, mode), "nothing", 0, 0, modes, "Probe", "MODE", "What to do",
-     false},
-    {"rank", FLM_OPTION_INT, offsetof(probe_values, rank), "0", 0, 64, NULL, "Probe", "R", "The rank that fails",
-     false},
-    {"signal", FLM_OPTION_INT, offsetof(probe_values, signal), "15", 1, 64, NULL, "Probe", "N", "Signal to raise",
-     false},
-    {"status", FLM_OPTION_INT, offsetof(probe_values, status), "0", 0, 99, NULL, "Probe", "N", "flm_status to end with",
-     false},
+#define FLM_OPT_STRUCT probe_values
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Probe"),
+    FLM_OPT_CHOICE("mode", mode, "nothing", modes, "What to do"),
+    FLM_OPT_INT("rank", rank, "0", "R", "The rank that fails", .max = 64),
+    FLM_OPT_INT("signal", signal, "15", "N", "Signal to raise", .min = 1, .max = 64),
+    FLM_OPT_INT("status", status, "0", "N", "flm_status to end with", .max = 99),
+};
+
+static const flm_options_spec spec = {
+    .program = "run_probe",
+    .purpose = "End in the way that --mode says.",
+    FLM_OPT_ROWS(rows),
 };
 
 /* At most 20 seconds: a test that waits in vain fails rather than hangs. */
@@ -97,8 +101,7 @@ int main(int argc, char **argv)
     bool stop = false;
 
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse("run_probe", "Fail as told.", NULL, table, sizeof table / sizeof table[0], argc, argv,
-                              &values, flm_comm_rank(world) == 0, &stop, &options));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &values, flm_comm_rank(world) == 0, &stop, &options));
     if (!stop) FLM_TRY(act(&values, world));
 done:
     flm_options_destroy(&options);

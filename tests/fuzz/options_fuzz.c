@@ -20,23 +20,28 @@ typedef struct fuzz_values {
 } fuzz_values;
 
 static const char *const devices[] = {"auto", "cpu", NULL};
-static const flm_option table[] = {
-    {"steps", FLM_OPTION_INT, offsetof(fuzz_values, steps), "1", 1, 1000, NULL, "A", "N", "", false},
-    {"lr", FLM_OPTION_FLOAT, offsetof(fuzz_values, rate), "0.5", 0, 1, NULL, "A", "RATE", "", false},
-    {"resume", FLM_OPTION_BOOL, offsetof(fuzz_values, resume), "no", 0, 0, NULL, "A", NULL, "", false},
-    {"data", FLM_OPTION_STRING, offsetof(fuzz_values, data), NULL, 0, 0, NULL, "A", "DIR", "", false},
-    {"list", FLM_OPTION_LIST, offsetof(fuzz_values, list), "1,2", 0, 0, NULL, "A", "N", "", false},
-    {"device", FLM_OPTION_CHOICE, offsetof(fuzz_values, device), "auto", 0, 0, devices, "A", "NAME", "", false},
+#define FLM_OPT_STRUCT fuzz_values
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("A"),
+    FLM_OPT_INT("steps", steps, "1", "N", "", .min = 1, .max = 1000),
+    FLM_OPT_FLOAT("lr", rate, "0.5", "RATE", "", .max = 1),
+    FLM_OPT_BOOL("resume", resume, "no", ""),
+    FLM_OPT_STRING("data", data, NULL, "DIR", ""),
+    FLM_OPT_LIST("list", list, "1,2", "N", ""),
+    FLM_OPT_CHOICE("device", device, "auto", devices, ""),
 };
+
+static const flm_option_rename renamed[] = {{"number", "steps"}, {NULL, NULL}};
+static const flm_options_spec spec = {.program = "fuzz", .purpose = "", FLM_OPT_ROWS(rows), .renamed = renamed};
 
 static const char *const seeds[] = {
     "steps = 5\nlr = 3e-4\nresume = yes\ndata = some/where # why\nlist = 1,2,3\ndevice = cpu\n",
     "# a comment\n\n  data = \"quoted \\\"text\\\\ # here\" # and not here\r\nsteps=999\n",
     "lr=.25\n\tresume =no\ndevice=auto\ndata=\"\"\nlist=\nsteps = 1",
 };
-static const char *const pieces[] = {
-    "=",        "\n", "\"", "\\", "#", " #", "\0", "steps", "lr = ", "data=", "1e308", "-", "99999999999999999999",
-    "\xff\xfe", "\r", "\t"};
+static const char *const pieces[] = {"=",        "\n",        "\"",    "\\",    "#",     " #", "\0",
+                                     "steps",    "number = ", "lr = ", "data=", "1e308", "-",  "99999999999999999999",
+                                     "\xff\xfe", "\r",        "\t"};
 
 static uint64_t key;
 static uint32_t drawn;
@@ -98,8 +103,7 @@ int main(int argc, char **argv)
         memcpy(text, seed, length);
         for (uint32_t n = 1 + draw(6); n > 0; n--) length = mutate(text, length, sizeof text);
         if (ftruncate(fd, 0) != 0 || pwrite(fd, text, length, 0) != (ssize_t)length) break;
-        rc = flm_options_parse("fuzz", "", NULL, table, sizeof table / sizeof table[0], 2, words, &values, false, &stop,
-                               &options);
+        rc = flm_options_parse(&spec, 2, words, &values, false, &stop, &options);
         accepted += rc == FLM_OK;
         if (!sound(rc, &values) && unsound++ == 0) printf("# iteration %ld: %d %s\n", i, rc, flm_err_message());
         flm_options_destroy(&options);

@@ -21,15 +21,20 @@ typedef struct parity_values {
 static const char *const devices[] = {"cpu", "cuda", NULL};
 static const char *const precisions[] = {"fp32", "bf16", NULL};
 
-static const flm_option table[] = {
-    {"device", FLM_OPTION_CHOICE, offsetof(parity_values, device), "cpu", 0, 0, devices, "Parity", "DEVICE",
-     "Where to compute", false},
-    {"precision", FLM_OPTION_CHOICE, offsetof(parity_values, precision), "fp32", 0, 0, precisions, "Parity",
-     "PRECISION", "Operands of the matrix products", false},
-    {"micro-batch", FLM_OPTION_INT, offsetof(parity_values, micro), "0", 0, 1 << 20, NULL, "Parity", "N",
-     "Sequences at once (0: all)", false},
-    {"chunk", FLM_OPTION_INT, offsetof(parity_values, chunk), "0", 0, 1 << 30, NULL, "Parity", "N",
-     "Rows of the head at once (0: all)", false},
+#define FLM_OPT_STRUCT parity_values
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Parity"),
+    FLM_OPT_CHOICE("device", device, "cpu", devices, "Where to compute"),
+    FLM_OPT_CHOICE("precision", precision, "fp32", precisions, "Operands of the matrix products"),
+    FLM_OPT_INT("micro-batch", micro, "0", "N", "Sequences at once (0: all)", .limit = 1 << 20),
+    FLM_OPT_INT("chunk", chunk, "0", "N", "Rows of the head at once (0: all)", .limit = 1 << 30),
+};
+
+static const flm_options_spec spec = {
+    .program = "parity",
+    .purpose = "Compare the suite with golden files.",
+    .arguments = "FILE.h5...",
+    FLM_OPT_ROWS(rows),
 };
 
 /* Source: golden/README.md, "Tolerances". */
@@ -133,9 +138,7 @@ int main(int argc, char **argv)
     bool stop = false;
     int files = 0;
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse("parity", "Hold golden files against the suite.", "FILE.h5...", table,
-                              sizeof table / sizeof *table, argc, argv, &values, flm_comm_rank(world) == 0, &stop,
-                              &options));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &values, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
     const char *const *file = flm_options_positional(options, &files);
     if (files == 0) FLM_FAIL(FLM_E_USAGE, "no golden file is named");

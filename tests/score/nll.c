@@ -19,15 +19,21 @@ typedef struct nll_options {
 
 static const char *const precisions[] = {"fp32", "bf16", NULL};
 
-static const flm_option table[] = {
-    {"precision", FLM_OPTION_CHOICE, offsetof(nll_options, precision), "fp32", 0, 0, precisions, "Comparison",
-     "PRECISION", "Operands of the matrix products", false},
-    {"tolerance", FLM_OPTION_FLOAT, offsetof(nll_options, tolerance), "0", 0, 1, NULL, "Comparison", "T",
-     "Relative error of a token's NLL; 0: 1e-4 in fp32, 2e-2 in bf16", false},
-    {"chunk", FLM_OPTION_INT, offsetof(nll_options, chunk), "64", 1, 1 << 20, NULL, "Comparison", "N",
-     "Rows of logits at once", false},
-    {"threads", FLM_OPTION_INT, offsetof(nll_options, threads), "0", 0, 4096, NULL, "Comparison", "N", "Threads",
-     false},
+#define FLM_OPT_STRUCT nll_options
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Comparison"),
+    FLM_OPT_CHOICE("precision", precision, "fp32", precisions, "Operands of the matrix products"),
+    FLM_OPT_FLOAT("tolerance", tolerance, "0", "T", "Relative error of a token's NLL; 0: 1e-4 in fp32, 2e-2 in bf16",
+                  .max = 1),
+    FLM_OPT_INT("chunk", chunk, "64", "N", "Rows of logits at once", .min = 1, .limit = 1 << 20),
+    FLM_OPT_INT("threads", threads, "0", "N", "Threads", .max = 4096),
+};
+
+static const flm_options_spec spec = {
+    .program = "nll",
+    .purpose = "Compare GPT-2's scores with those of another program.",
+    .arguments = "GPT2.h5 EXPECTED.json",
+    FLM_OPT_ROWS(rows),
 };
 
 typedef struct sequences {
@@ -140,8 +146,7 @@ int main(int argc, char **argv)
     bool stop = false;
     int count, failed = 0;
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse("nll", "Compare GPT-2's scores with those of another program.", "GPT2.h5 EXPECTED.json",
-                              table, sizeof table / sizeof table[0], argc, argv, &o, true, &stop, &words));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &o, true, &stop, &words));
     if (stop) goto done;
     const char *const *path = flm_options_positional(words, &count);
     if (count != 2) FLM_FAIL(FLM_E_USAGE, "two files are needed: GPT2.h5 and EXPECTED.json");

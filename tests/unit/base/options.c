@@ -16,18 +16,24 @@ typedef struct program_values {
 } program_values;
 
 static const char *const devices[] = {"auto", "cpu", "cuda", NULL};
-#define AT(member) offsetof(program_values, member)
-static const flm_option table[] = {
-    {"steps", FLM_OPTION_INT, AT(steps), "100", 1, 1000000, NULL, "Training", "N", "Steps to take", false},
-    {"lr", FLM_OPTION_FLOAT, AT(rate), "3e-4", 0, 1, NULL, "Training", "RATE", "Learning rate", false},
-    {"resume", FLM_OPTION_BOOL, AT(resume), "no", 0, 0, NULL, "Run", NULL, "Go on", false},
-    {"data", FLM_OPTION_STRING, AT(data), NULL, 0, 0, NULL, "Run", "DIR", "Shard directory", true},
-    {"name", FLM_OPTION_STRING, AT(name), NULL, 0, 0, NULL, "Run", "TEXT", "A name", false},
-    {"device", FLM_OPTION_CHOICE, AT(device), "auto", 0, 0, devices, "Run", "NAME", "Where to run", false},
-    {"eval-steps", FLM_OPTION_LIST, AT(list), "1,2", 0, 0, NULL, "Run", "N,...", "Numbers of steps", false},
-    {"seed", FLM_OPTION_INT, AT(seed), "1", 0, 0, NULL, "Run", "N", "Seed", false},
+#define AT(member)     offsetof(program_values, member)
+#define FLM_OPT_STRUCT program_values
+static const flm_option rows[] = {
+    FLM_OPT_GROUP("Training"),
+    FLM_OPT_INT("steps", steps, "100", "N", "Steps to take", .min = 1, .max = 1000000),
+    FLM_OPT_FLOAT("lr", rate, "3e-4", "RATE", "Learning rate", .max = 1),
+    FLM_OPT_GROUP("Run"),
+    FLM_OPT_BOOL("resume", resume, "no", "Go on"),
+    FLM_OPT_STRING("data", data, NULL, "DIR", "Shard directory", .required = true),
+    FLM_OPT_STRING(
+        "name", name, NULL, "TEXT",
+        "a name of so many words that they fill more than one line of the help, and then\none line\ntwo lines"),
+    FLM_OPT_CHOICE("device", device, "auto", devices, "Where to run"),
+    FLM_OPT_LIST("eval-steps", list, "1,2", "N,...", "Numbers of steps"),
+    FLM_OPT_INT("seed", seed, "1", "N", "seed", .min = -100),
 };
-enum { TABLE = sizeof table / sizeof table[0], WORDS = 12 };
+static const flm_option_rename renamed[] = {{"state", "data"}, {"go", "resume"}, {NULL, NULL}};
+enum { OPTIONS = 8, WORDS = 12 };
 
 static program_values values;
 static flm_options *options;
@@ -35,8 +41,10 @@ static bool stopped;
 static char config_path[] = "options-test.XXXXXX";
 
 /* Words parted by '|'; "@" stands for the configuration file's path. */
-static flm_status parse(const char *line, const char *positional, bool speak)
+static flm_status parse(const char *line, const char *positional, bool is_root)
 {
+    static flm_options_spec spec = {
+        .program = "flm_test", .purpose = "Test the options.", FLM_OPT_ROWS(rows), .renamed = renamed};
     static char copy[4096], config_word[64];
     char *argv[WORDS + 2] = {"flm_test"}, *rest = copy, *word;
     int argc = 1;
@@ -49,8 +57,8 @@ static flm_status parse(const char *line, const char *positional, bool speak)
     snprintf(config_word, sizeof config_word, "--config=%s", config_path);
     while (*line && argc < WORDS && (word = strsep(&rest, "|")))
         argv[argc++] = strcmp(word, "--config=@") == 0 ? config_word : *word == '@' ? config_path : word;
-    return flm_options_parse("flm_test", "Test the options.", positional, table, TABLE, argc, argv, &values, speak,
-                             &stopped, &options);
+    spec.arguments = positional;
+    return flm_options_parse(&spec, argc, argv, &values, is_root, &stopped, &options);
 }
 
 static void config(const char *text, size_t bytes)
@@ -82,6 +90,7 @@ static const struct good_line {
      "cpu", "4,8"},
     {"--config|@|--data=d", "name = \"\"\n", "100", "0.0003", "no", "d", "", "auto", "1,2"},
     {"--config|@|--data=d", "", "100", "0.0003", "no", "d", "", "auto", "1,2"},
+    {"--config|@", "state = d\ngo = yes\n", "100", "0.0003", "yes", "d", "", "auto", "1,2"},
 };
 
 static bool is(const char *name, const char *expected)
@@ -104,14 +113,14 @@ static void test_good(void)
                    strcmp(devices[values.device], g->device) == 0,
                "good: %s %s", g->line, rc ? flm_err_message() : "");
     }
-    parse("--data=d|--seed=-9223372036854775808", NULL, false);
-    tap_ok(values.seed == INT64_MIN, "without a range every 64-bit number is allowed");
+    parse("--data=d|--seed=9007199254740992", NULL, false);
+    tap_ok(values.seed == INT64_C(1) << 53, "without a maximum every integer is allowed that a double has exactly");
     parse("--data=d|--lr=0.1", NULL, false);
     tap_ok(values.rate == 0.1 && is("lr", "0.1"), "a number is recorded with the digits it needs");
     tap_ok(flm_options_given(options, "lr") && flm_options_given(options, "data") &&
                !flm_options_given(options, "steps") && !flm_options_given(options, "no-such"),
            "given and not given are told apart");
-    tap_ok(flm_options_count(options) == TABLE && strcmp(flm_options_name(options, 1), "lr") == 0,
+    tap_ok(flm_options_count(options) == OPTIONS && strcmp(flm_options_name(options, 1), "lr") == 0,
            "the table is walked");
 }
 
@@ -137,14 +146,19 @@ static const struct bad_line {
     {"--data=d|--steps=0", NULL, "--steps", "from 1 to 1000000"},
     {"--data=d|--steps=-1", NULL, "--steps", "from 1 to 1000000"},
     {"--data=d|--steps=1000001", NULL, "--steps", "from 1 to 1000000"},
-    {"--data=d|--steps=3k", NULL, "--steps", "whole number"},
-    {"--data=d|--steps=1e3", NULL, "--steps", "whole number"},
-    {"--data=d|--steps=0x10", NULL, "--steps", "whole number"},
-    {"--data=d|--steps= 3", NULL, "--steps", "whole number"},
-    {"--data=d|--steps=3 ", NULL, "--steps", "whole number"},
-    {"--data=d|--steps=+-3", NULL, "--steps", "whole number"},
-    {"--data=d|--steps=99999999999999999999", NULL, "--steps", "whole number"},
-    {"--data=d|--seed=9223372036854775808", NULL, "--seed", "whole number"},
+    {"--data=d|--steps=3k", NULL, "--steps", "an integer"},
+    {"--data=d|--steps=1e3", NULL, "--steps", "an integer"},
+    {"--data=d|--steps=0x10", NULL, "--steps", "an integer"},
+    {"--data=d|--steps= 3", NULL, "--steps", "an integer"},
+    {"--data=d|--steps=3 ", NULL, "--steps", "an integer"},
+    {"--data=d|--steps=+-3", NULL, "--steps", "an integer"},
+    {"--data=d|--steps=99999999999999999999", NULL, "--steps", "an integer"},
+    {"--data=d|--seed=9223372036854775808", NULL, "--seed", "an integer of at least -100"},
+    {"--data=d|--seed=9007199254740994", NULL, "--seed", "an integer of at least -100"},
+    {"--data=d|--seed=-101", NULL, "--seed", "an integer of at least -100"},
+    {"--data=d|--go", NULL, "--go", "was renamed: use --resume"},
+    {"--state=d", NULL, "--state", "was renamed: use --data"},
+    {"--config=@", "data = d\nstate = e\n", ":2: data", "twice, first on line 1"},
     {"--data=d|--lr=nan", NULL, "--lr", "number from 0 to 1"},
     {"--data=d|--lr=inf", NULL, "--lr", "number from 0 to 1"},
     {"--data=d|--lr=1e999", NULL, "--lr", "number from 0 to 1"},
@@ -162,14 +176,14 @@ static const struct bad_line {
     {"--config=@", "data = d\nstesp = 5\n", ":2", "unknown option 'stesp'"},
     {"--config=@", "data = d\nconfig = x\n", ":2", "unknown option 'config'"},
     {"--config=@", "data = d\n\n# c\nsteps = 0\n", ":4: steps", "from 1 to 1000000"},
-    {"--config=@", "data = d\nsteps = 5 6\n", ":2: steps", "whole number"},
+    {"--config=@", "data = d\nsteps = 5 6\n", ":2: steps", "an integer"},
     {"--config=@", "data = d\nsteps\n", ":2", "name = value"},
     {"--config=@", "data = d\n= 5\n", ":2", "unknown option ''"},
     {"--config=@", "data = d\n[run]\n", ":2", "name = value"},
-    {"--config=@", "data = d\ndata = e\n", ":2: data", "twice, first in line 1"},
+    {"--config=@", "data = d\ndata = e\n", ":2: data", "twice, first on line 1"},
     {"--config=@", "data = \"d\n", ":1: data", "closing quote"},
     {"--config=@", "data = \"d\\\"\n", ":1: data", "closing quote"},
-    {"--config=@", "data = \"d\" e\n", ":1: data", "after the quoted value"},
+    {"--config=@", "data = \"d\" e\n", ":1: data", "behind the quoted value"},
     {"--config=@", "data = d\ndata = \n", ":2: data", "twice"},
     {"--config=@", "data = # d\n", "--data", "required"},
     {"--config=@", "data = a\x01z\n", ":1: data", "control characters"},
@@ -194,7 +208,7 @@ static void test_files(void)
     char *big = malloc(3 << 20);
 
     tap_ok(parse("--data=d|--config=no/such/file", NULL, false) == FLM_E_MISSING &&
-               strstr(flm_err_message(), "no/such/file: No such file"),
+               strstr(flm_err_message(), "--config: no/such/file: cannot be opened: No such file"),
            "a file that is not there: %s", flm_err_message());
     tap_ok(parse("--data=d|--config=.", NULL, false) == FLM_E_MISSING && strstr(flm_err_message(), "directory"),
            "a directory: %s", flm_err_message());
@@ -203,7 +217,8 @@ static void test_files(void)
            "a NUL byte: %s", flm_err_message());
     if (big) memset(big, '\n', 3 << 20);
     config(big ? big : "", big ? 3 << 20 : 0);
-    tap_ok(parse("--data=d|--config=@", NULL, false) == FLM_E_USAGE && strstr(flm_err_message(), "above 1048576 bytes"),
+    tap_ok(parse("--data=d|--config=@", NULL, false) == FLM_E_FORMAT &&
+               strstr(flm_err_message(), "larger than 1048576 bytes"),
            "a file too big: %s", flm_err_message());
     free(big);
 }
@@ -216,7 +231,7 @@ static void test_round_trip(void)
     bool wrote;
 
     parse("--data= a \"b\\ # c|--steps=12|--lr=0.1|--resume|--device=cpu|--name=#x|--eval-steps=", NULL, false);
-    for (int i = 0; i < TABLE; i++) {
+    for (int i = 0; i < OPTIONS; i++) {
         size_t used = strlen(before);
         const char *name = flm_options_name(options, i);
         snprintf(before + used, sizeof before - used, "%s=%s\n", name, flm_options_value(options, name));
@@ -225,7 +240,7 @@ static void test_round_trip(void)
     wrote = file && flm_options_write(options, file) == FLM_OK;
     if (file) fclose(file);
     tap_ok(wrote && parse("--config=@", NULL, false) == FLM_OK, "its own record is read: %s", flm_err_message());
-    for (int i = 0; i < TABLE && options; i++) {
+    for (int i = 0; i < OPTIONS && options; i++) {
         size_t used = strlen(after);
         const char *name = flm_options_name(options, i);
         snprintf(after + used, sizeof after - used, "%s=%s\n", name, flm_options_value(options, name));
@@ -240,7 +255,7 @@ static void test_round_trip(void)
 }
 
 /* What a parse prints on stdout. */
-static const char *printed(const char *line, bool speak)
+static const char *printed(const char *line, bool is_root)
 {
     static char text[8192];
     FILE *file = tmpfile();
@@ -249,7 +264,7 @@ static const char *printed(const char *line, bool speak)
 
     fflush(stdout);
     if (file && saved >= 0 && dup2(fileno(file), STDOUT_FILENO) >= 0) {
-        flm_status rc = parse(line, NULL, speak);
+        flm_status rc = parse(line, NULL, is_root);
         fflush(stdout);
         dup2(saved, STDOUT_FILENO);
         rewind(file);
@@ -267,11 +282,19 @@ static void test_help(void)
     const char *text = printed("--help", true), *training = strstr(text, "Training"), *run = strstr(text, "Run");
 
     tap_ok(stopped && training && run && training < strstr(text, "--steps=N") && strstr(text, "--steps=N") < run &&
-               run < strstr(text, "--device=NAME"),
+               run < strstr(text, "--device="),
            "--help is grouped");
-    tap_ok(strstr(text, "[100]") && strstr(text, "(required)") && strstr(text, "auto, cpu, cuda") &&
+    tap_ok(strstr(text, "(1 to 1000000; default 100)") && strstr(text, "(required)") &&
+               strstr(text, "--device=auto|cpu|cuda") && strstr(text, "--resume[=yes|no]") &&
                strstr(text, "--config=FILE") && strstr(text, "--version"),
            "with defaults, choices and what every program has");
+    bool fits = true;
+    for (const char *line = text; *line; line += strcspn(line, "\n") + (strchr(line, '\n') != NULL)) {
+        const size_t length = strcspn(line, "\n");
+        fits &= length < 80 && (length == 0 || line[length - 1] != ' ');
+    }
+    tap_ok(fits && strstr(text, "one line\n                          two lines"),
+           "wrapped at 80 columns, and where the table says");
     tap_ok(printed("--help", false)[0] == '\0' && stopped, "the other ranks are silent and stop too");
     text = printed("--version|--steps=5", true);
     tap_ok(stopped && strncmp(text, "flm_test ", 9) == 0 && strstr(text, "(git ") && strchr(text, '\n')[1] == '\0',

@@ -1,0 +1,62 @@
+/* convert.c - see convert.h: which conversion an input needs. SPDX-License-Identifier: Apache-2.0 */
+#include "convert/convert.h"
+
+#include "base/base_path.h"
+#include "flow/flow_kind.h"
+#include "io/io_h5.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static flm_status check_kind(const char *name)
+{
+    flm_status rc = FLM_OK;
+    const flm_kind *kind = NULL;
+
+    if (strcmp(name, "auto") == 0) goto done;
+    if (flm_kind_find(name, &kind) != FLM_OK) {
+        flm_err_clear();
+        FLM_FAIL(FLM_E_USAGE, "--kind: unknown kind '%s'; flm_convert --help lists the kinds", name);
+    }
+    if (strcmp(name, kind->name) != 0) FLM_FAIL(FLM_E_USAGE, "--kind %s was renamed: use %s", name, kind->name);
+done:
+    return rc;
+}
+
+/* Whether path is a file of a Hugging Face folder; sets folder [FLM_PATH_BYTES]. */
+static bool in_hugging_face_folder(const char *path, char *folder)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json"};
+    char config[FLM_PATH_BYTES];
+    bool known = false;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) known |= strcmp(flm_path_name(path), names[i]) == 0;
+    if (known && flm_path_directory(folder, path) == FLM_OK && flm_path_join(config, folder, names[0]) == FLM_OK)
+        return access(config, F_OK) == 0;
+    flm_err_clear();
+    return false;
+}
+
+flm_status flm_convert_run(const flm_convert_options *options, const char *in, const char *out)
+{
+    flm_status rc = FLM_OK;
+    struct stat st;
+    bool hdf5 = false;
+    char folder[FLM_PATH_BYTES];
+
+    FLM_TRY(check_kind(options->kind));
+    if (stat(in, &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", in, strerror(errno));
+    if (S_ISDIR(st.st_mode)) {
+        FLM_TRY(flm_convert_gpt2(in, out));
+    } else if (in_hugging_face_folder(in, folder)) {
+        FLM_TRY(flm_convert_gpt2(folder, out));
+    } else {
+        FLM_TRY(flm_h5_detect(in, &hdf5));
+        FLM_TRY(hdf5 ? flm_convert_export(options, in, out) : flm_convert_flm(options, in, out));
+    }
+done:
+    return rc;
+}
