@@ -8,12 +8,11 @@ namespace
 constexpr int THREADS = FLM_CUDA_THREADS, W = 4;
 
 template <bool EMA, bool CAST>
-__global__ void __launch_bounds__(THREADS)
-    adamw(flm_cuda_adamw_memory p, flm_cuda_adamw_factors f, int64_t n, bool aligned)
+__global__ void __launch_bounds__(THREADS) adamw(flm_cuda_adamw_memory p, flm_adamw_factors f, int64_t n, bool aligned)
 {
     const double norm = sqrt(*p.norm_sq), ratio = (double)f.clip / (norm + 1e-6);
     if (!(norm <= 1.7976931348623157e308)) return; /* not finite: nothing changes */
-    const float gradient = (float)(ratio < 1 ? ratio : 1);
+    const float clip_factor = (float)(ratio < 1 ? ratio : 1);
     for (int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W; i < n; i += (int64_t)gridDim.x * THREADS * W) {
         float w[W], m[W], v[W], g[W], e[W];
         flm_read(w, p.w + i, n - i, aligned);
@@ -23,10 +22,10 @@ __global__ void __launch_bounds__(THREADS)
         if (EMA) flm_read(e, p.ema + i, n - i, aligned);
 #pragma unroll
         for (int k = 0; k < W; k++) {
-            const float scaled = g[k] * gradient;
+            const float scaled = g[k] * clip_factor;
             m[k] = f.m * m[k] + f.m_new * scaled;
             v[k] = f.v * v[k] + f.v_new * scaled * scaled;
-            w[k] = f.keep * w[k] - f.step * m[k] / (sqrtf(v[k] * f.correction) + f.eps);
+            w[k] = f.decay * w[k] - f.step_size * m[k] / (sqrtf(v[k] * f.v_correction) + f.eps);
             if (EMA) e[k] = f.ema * e[k] + f.ema_new * w[k];
         }
         flm_write(p.w + i, w, n - i, aligned);
@@ -39,7 +38,7 @@ __global__ void __launch_bounds__(THREADS)
 
 } // namespace
 
-int flm_cuda_launch_adamw(const flm_cuda_adamw_memory *p, const flm_cuda_adamw_factors *f, int64_t n, int processors,
+int flm_cuda_launch_adamw(const flm_cuda_adamw_memory *p, const flm_adamw_factors *f, int64_t n, int processors,
                           void *stream)
 {
     const dim3 grid(flm_cuda_grid(flm_cuda_parts(n, THREADS * W), (int64_t)processors * FLM_CUDA_WAVES)),

@@ -7,6 +7,8 @@
 #ifndef FLM_CUDA_KERNEL_H
 #define FLM_CUDA_KERNEL_H
 
+#include "backend/backend_adamw.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -93,15 +95,7 @@ typedef struct flm_cuda_adamw_memory {
     const double *norm_sq;
 } flm_cuda_adamw_memory;
 
-/* What all elements share, made in fp64 and rounded once. */
-typedef struct flm_cuda_adamw_factors {
-    float clip;
-    float m, m_new, v, v_new;    /* beta and 1 - beta */
-    float step, correction, eps; /* lr / (1 - beta1^t), 1 / (1 - beta2^t) */
-    float keep, ema, ema_new;    /* 1 - lr weight_decay; the average's decay and its complement */
-} flm_cuda_adamw_factors;
-
-int flm_cuda_launch_adamw(const flm_cuda_adamw_memory *p, const flm_cuda_adamw_factors *f, int64_t n, int processors,
+int flm_cuda_launch_adamw(const flm_cuda_adamw_memory *p, const flm_adamw_factors *f, int64_t n, int processors,
                           void *stream);
 
 /* ---- embed.cu ---- */
