@@ -30,8 +30,8 @@ flm_status flm_cuda_cast(flm_backend *be, const flm_tensor *to, const flm_tensor
                                .from = from->data,
                                .to_kind = kind_of(to->dtype),
                                .from_kind = kind_of(from->dtype),
-                               .to_step = flm_tensor_row_stride(to),
-                               .from_step = flm_tensor_row_stride(from)};
+                               .to_row_stride = flm_tensor_row_stride(to),
+                               .from_row_stride = flm_tensor_row_stride(from)};
     flm_tensor_runs(to, from, &rows.rows, &rows.n);
     FLM_CUDA(flm_cuda_launch_cast(&rows, cuda->processors, cuda->stream));
 done:

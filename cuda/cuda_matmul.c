@@ -23,7 +23,7 @@
 #include <string.h>
 
 enum {
-    PIECE_BYTES = 24 << 20, /* f32 scratch of a piece: of the 40 MiB of an A100's second-level cache */
+    CHUNK_BYTES = 24 << 20, /* f32 scratch of a piece: of the 40 MiB of an A100's second-level cache */
     ALIGN_MAX = 256,
     ALIGN_EPILOGUE = 16, /* bytes, of what an epilogue reads or writes beside c */
     AUX_COLUMNS = 8,     /* the step of what GELU_AUX writes is a multiple of it (cuBLAS's manual) */
@@ -43,7 +43,7 @@ enum {
 /* All that a plan depends on; compared as bytes, so without holes. */
 typedef struct plan_key {
     int64_t M, N, K;
-    int64_t step_a, step_b, step_c; /* elements from row to row, as stored */
+    int64_t row_stride_a, row_stride_b, row_stride_c; /* elements from row to row, as stored */
     uint64_t flags;
     uint32_t align_a, align_b, align_c, align_bias, align_gelu; /* bytes, at most ALIGN_MAX: views begin anywhere */
     uint32_t unused;
@@ -116,13 +116,13 @@ static flm_status describe_product(flm_cuda_plan *plan)
     if (k->flags & FLAG_TRANSPOSE_B) FLM_CUBLAS(SET(plan->product, TRANSA, transposed));
     if (k->flags & FLAG_TRANSPOSE_A) FLM_CUBLAS(SET(plan->product, TRANSB, transposed));
     FLM_CUBLAS(SET(plan->product, EPILOGUE, epilogue));
-    if (k->flags & FLAG_GELU) FLM_CUBLAS(SET(plan->product, EPILOGUE_AUX_LD, k->step_c));
+    if (k->flags & FLAG_GELU) FLM_CUBLAS(SET(plan->product, EPILOGUE_AUX_LD, k->row_stride_c));
     /* Rows, columns and the step between columns, column-major. */
-    FLM_CUBLAS(k->flags & FLAG_TRANSPOSE_B ? cublasLtMatrixLayoutCreate(&plan->b, in, K, N, k->step_b)
-                                           : cublasLtMatrixLayoutCreate(&plan->b, in, N, K, k->step_b));
-    FLM_CUBLAS(k->flags & FLAG_TRANSPOSE_A ? cublasLtMatrixLayoutCreate(&plan->a, in, M, K, k->step_a)
-                                           : cublasLtMatrixLayoutCreate(&plan->a, in, K, M, k->step_a));
-    FLM_CUBLAS(cublasLtMatrixLayoutCreate(&plan->c, out, N, M, k->step_c));
+    FLM_CUBLAS(k->flags & FLAG_TRANSPOSE_B ? cublasLtMatrixLayoutCreate(&plan->b, in, K, N, k->row_stride_b)
+                                           : cublasLtMatrixLayoutCreate(&plan->b, in, N, K, k->row_stride_b));
+    FLM_CUBLAS(k->flags & FLAG_TRANSPOSE_A ? cublasLtMatrixLayoutCreate(&plan->a, in, M, K, k->row_stride_a)
+                                           : cublasLtMatrixLayoutCreate(&plan->a, in, K, M, k->row_stride_a));
+    FLM_CUBLAS(cublasLtMatrixLayoutCreate(&plan->c, out, N, M, k->row_stride_c));
 done:
     return rc;
 }
@@ -267,8 +267,9 @@ static flm_status multiply_fused(flm_backend *be, const flm_matmul *p, const pla
     const bool bf16_c = key->flags & FLAG_BF16_C;
     plan_key k = *key;
     operands at = {p->a->data, p->b->data, p->bias->data, p->c->data, p->gelu ? p->gelu->data : NULL};
-    const bool gelu = p->gelu && bf16_c && cuda->major >= FUSED_GELU && k.step_c % AUX_COLUMNS == 0 &&
-                      k.step_c == k.N && alignment(at.c) >= ALIGN_EPILOGUE && alignment(at.gelu) >= ALIGN_EPILOGUE;
+    const bool gelu = p->gelu && bf16_c && cuda->major >= FUSED_GELU && k.row_stride_c % AUX_COLUMNS == 0 &&
+                      k.row_stride_c == k.N && alignment(at.c) >= ALIGN_EPILOGUE &&
+                      alignment(at.gelu) >= ALIGN_EPILOGUE;
 
     *done = false;
     if (bf16_c) {
@@ -302,12 +303,12 @@ done:
 }
 
 /* Rows [first, first + rows) of op(A), as far as its layout has them side by side. */
-static flm_status multiply_pieces(flm_backend *be, const flm_matmul *p, const plan_key *key)
+static flm_status multiply_chunks(flm_backend *be, const flm_matmul *p, const plan_key *key)
 {
     flm_status rc = FLM_OK;
     const int64_t M = key->M, N = key->N;
     /* Columns of a transposed a do not lie together: one piece. */
-    int64_t rows = p->transpose_a ? M : PIECE_BYTES / (N * (int64_t)sizeof(float));
+    int64_t rows = p->transpose_a ? M : CHUNK_BYTES / (N * (int64_t)sizeof(float));
     void *scratch = NULL;
     bool done;
 
@@ -321,7 +322,7 @@ static flm_status multiply_pieces(flm_backend *be, const flm_matmul *p, const pl
         const flm_tensor gelu = p->gelu ? flm_tensor_slice(p->gelu, first, n) : flm_tensor_none();
         plan_key k = *key;
         k.M = n;
-        k.step_c = N;
+        k.row_stride_c = N;
         k.flags &= ~(uint64_t)FLAG_BF16_C;
         FLM_TRY(multiply(be, k, &(operands){.a = a.data, .b = p->b->data, .c = scratch}, &done));
         FLM_TRY(finish(be, p, &c, p->gelu ? &gelu : NULL, scratch, p->bias != NULL));
@@ -338,9 +339,9 @@ static void describe_key(const flm_matmul *p, plan_key *k)
     k->M = a->dim[p->transpose_a ? 1 : 0];
     k->K = a->dim[p->transpose_a ? 0 : 1];
     k->N = b->dim[p->transpose_b ? 0 : 1];
-    k->step_a = flm_tensor_row_stride(a);
-    k->step_b = flm_tensor_row_stride(b);
-    k->step_c = flm_tensor_row_stride(c);
+    k->row_stride_a = flm_tensor_row_stride(a);
+    k->row_stride_b = flm_tensor_row_stride(b);
+    k->row_stride_c = flm_tensor_row_stride(c);
     k->flags = (a->dtype == FLM_DTYPE_BF16 ? FLAG_BF16 : 0u) | (c->dtype == FLM_DTYPE_BF16 ? FLAG_BF16_C : 0u) |
                (p->transpose_a ? FLAG_TRANSPOSE_A : 0u) | (p->transpose_b ? FLAG_TRANSPOSE_B : 0u) |
                (p->accumulate ? FLAG_ACCUMULATE : 0u);
@@ -350,10 +351,10 @@ static void describe_key(const flm_matmul *p, plan_key *k)
 static flm_status clear(flm_backend *be, const flm_tensor *c)
 {
     flm_status rc = FLM_OK;
-    const size_t size = flm_dtype_size(c->dtype), step = (size_t)flm_tensor_row_stride(c) * size;
+    const size_t size = flm_dtype_size(c->dtype), row_bytes = (size_t)flm_tensor_row_stride(c) * size;
     if (!flm_tensor_padded(c)) return flm_cuda_memory.zero(be, c->data, flm_tensor_bytes(c));
     for (int64_t i = 0; i < c->dim[0]; i++)
-        FLM_TRY(flm_cuda_memory.zero(be, (char *)c->data + (size_t)i * step, (size_t)c->dim[1] * size));
+        FLM_TRY(flm_cuda_memory.zero(be, (char *)c->data + (size_t)i * row_bytes, (size_t)c->dim[1] * size));
 done:
     return rc;
 }
@@ -374,7 +375,7 @@ flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
     if (fused_fits(p, &key)) FLM_TRY(multiply_fused(be, p, &key, &done));
     if (done) goto done;
     if (p->c->dtype == FLM_DTYPE_BF16 && (p->bias || p->a->dtype == FLM_DTYPE_F32))
-        FLM_TRY(multiply_pieces(be, p, &key));
+        FLM_TRY(multiply_chunks(be, p, &key));
     else
         FLM_TRY(multiply_plain(be, p, &key));
 done:

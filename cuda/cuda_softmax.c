@@ -46,10 +46,10 @@ flm_status flm_cuda_distill_error(flm_backend *be, const flm_distill_error *p)
                                    .coefficient = p->coefficient->data,
                                    .R = p->from->dim[0],
                                    .V = p->from->dim[1],
-                                   .residual_step = flm_tensor_row_stride(p->residual),
-                                   .from_step = flm_tensor_row_stride(p->from),
-                                   .to_step = flm_tensor_row_stride(p->to),
-                                   .grad_step = flm_tensor_row_stride(p->grad)};
+                                   .residual_row_stride = flm_tensor_row_stride(p->residual),
+                                   .from_row_stride = flm_tensor_row_stride(p->from),
+                                   .to_row_stride = flm_tensor_row_stride(p->to),
+                                   .grad_row_stride = flm_tensor_row_stride(p->grad)};
     FLM_CUDA(flm_cuda_launch_distill_error(&rows, p->grad->data, p->grad->dtype == FLM_DTYPE_BF16, p->softmax_backward,
                                            flm_cuda_of(be)->stream));
 done:

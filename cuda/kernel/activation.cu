@@ -105,7 +105,7 @@ int flm_cuda_launch_gelu_backward(void *grad_x, float *grad_b, float *sums, cons
     const int wide = bf16 ? 8 : 4;
     const int64_t blocks = flm_cuda_parts(M, ROWS), tasks = blocks * flm_cuda_parts(N, wide * FLM_WARP);
     const dim3 grid(flm_cuda_grid(flm_cuda_parts(tasks, WARPS), 0)), block(THREADS);
-    const bool aligned = flm_aligned(grad_x, sums, x, grad_y) && flm_whole(wide, N);
+    const bool aligned = flm_aligned(grad_x, sums, x, grad_y) && flm_divisible(wide, N);
     const int code = bf16 ? flm_launch(gelu_backward<flm_bf16, 8>, grid, block, 0, stream, (flm_bf16 *)grad_x, sums,
                                        (const flm_bf16 *)x, (const flm_bf16 *)grad_y, M, N, aligned)
                           : flm_launch(gelu_backward<float, 4>, grid, block, 0, stream, (float *)grad_x, sums,

@@ -9,7 +9,7 @@ template <int D>
 __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_blocks(D))
     attention(flm_bf16 *o, float *lse, const flm_bf16 *qkv, flm_attention_shape n, flm_capping cap)
 {
-    const flm_attention_place at = flm_attention_block(n, flm_attention_rows(D));
+    const flm_attention_tile at = flm_attention_block(n, flm_attention_rows(D));
     const flm_forward_job job = {qkv, o, lse, at.b * n.L, (int)at.head, at.first};
     flm_forward_tile<D, false>(job, n, cap);
 }

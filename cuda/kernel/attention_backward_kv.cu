@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
                   "where stages passed by there is room for every warp's band");
     FLM_SHARED(unsigned char, keys);
     unsigned char *values = keys + flm_attention_tile_bytes(D, KEYS);
-    const flm_attention_place at = flm_attention_block(n, KEYS);
+    const flm_attention_tile at = flm_attention_block(n, KEYS);
     const int64_t d = n.H * n.h, row = at.b * n.L;
     const int column = (int)at.head * n.h, first = (int)threadIdx.x / FLM_WARP * 16;
     const flm_bf16 *q = qkv + row * 3 * d + column, *grads = grad_o + row * d + column;

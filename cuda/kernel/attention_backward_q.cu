@@ -16,7 +16,7 @@ template <int D, int M> struct bands {
 /* N * 8 keys and values, rows from `row` on of their tiles; there: how many of these are there. */
 template <int D, int M, int N>
 FLM_DEVICE void gradient_add(float (&grad_q)[M][D / 8][4], const bands<D, M> &mine, const unsigned char *keys,
-                             const unsigned char *values, int row, int there, const flm_attention_shape &n,
+                             const unsigned char *values, int row, int count, const flm_attention_shape &n,
                              const flm_capping &cap)
 {
     const int t = (int)threadIdx.x % 4;
@@ -42,12 +42,12 @@ FLM_DEVICE void gradient_add(float (&grad_q)[M][D / 8][4], const bands<D, M> &mi
             flm_score_gradient(&p, &ds[m][i / 4][i % 4], s[m][i / 4][i % 4], ds[m][i / 4][i % 4],
                                mine.pair[m][i % 4 / 2], n.softcap * FLM_LOG2_E);
         }
-    if (there < N * 8) /* not left to the zeros of their keys: a gradient of theirs can be infinite */
+    if (count < N * 8) /* not left to the zeros of their keys: a gradient of theirs can be infinite */
 #pragma unroll
         for (int m = 0; m < M; m++)
 #pragma unroll
             for (int i = 0; i < N * 4; i++)
-                if (i / 4 * 8 + 2 * t + i % 2 >= there) ds[m][i / 4][i % 4] = 0;
+                if (i / 4 * 8 + 2 * t + i % 2 >= count) ds[m][i / 4][i % 4] = 0;
     flm_add_rows<D>(grad_q, ds, keys, row);
 }
 
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
                   "where keys and values passed by there is room for a band of every warp");
     FLM_SHARED(unsigned char, queries);
     unsigned char *grads = queries + OWN, *keys = grads + OWN, *values = keys + 2 * TILE;
-    const flm_attention_place at = flm_attention_block(n, ROWS);
+    const flm_attention_tile at = flm_attention_block(n, ROWS);
     const int64_t d = n.H * n.h, row = at.b * n.L;
     const int column = (int)at.head * n.h, lane = (int)threadIdx.x % FLM_WARP;
     const int band = (int)threadIdx.x / FLM_WARP * 16 * M, tiles = (n.L + KEYS - 1) / KEYS;

@@ -13,7 +13,7 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_causal_blocks(D))
 {
     constexpr int ROWS = flm_attention_rows(D);
     const int64_t head = (int64_t)blockIdx.x % n.H, slot = (int64_t)blockIdx.x / n.H, d = n.H * n.h;
-    const flm_causal_place at = flm_causal_block(starts, B, R, slot, ROWS);
+    const flm_causal_tile at = flm_causal_block(starts, B, R, slot, ROWS);
     if (at.length == 0) return; /* the whole block */
     if (at.b == B) {
         flm_bf16 *out = o + at.start * d + head * n.h;

@@ -30,7 +30,7 @@ template <int M> struct flm_forward_rows {
 
 /* Capped scores become exponentials; zeros for keys that are not there. there: how many are. */
 template <int M, int N>
-FLM_DEVICE void flm_exponentials_capped(float (&s)[M][N][4], flm_forward_rows<M> &r, int there, const flm_capping &cap)
+FLM_DEVICE void flm_exponentials_capped(float (&s)[M][N][4], flm_forward_rows<M> &r, int count, const flm_capping &cap)
 {
     const int t = (int)threadIdx.x % 4;
     flm_cap_all(s, cap);
@@ -38,12 +38,12 @@ FLM_DEVICE void flm_exponentials_capped(float (&s)[M][N][4], flm_forward_rows<M>
     for (int m = 0; m < M; m++)
 #pragma unroll
         for (int i = 0; i < N * 4; i++) s[m][i / 4][i % 4] = flm_exp2(s[m][i / 4][i % 4]);
-    if (there < N * 8)
+    if (count < N * 8)
 #pragma unroll
         for (int m = 0; m < M; m++)
 #pragma unroll
             for (int i = 0; i < N * 4; i++)
-                if (i / 4 * 8 + 2 * t + i % 2 >= there) s[m][i / 4][i % 4] = 0;
+                if (i / 4 * 8 + 2 * t + i % 2 >= count) s[m][i / 4][i % 4] = 0;
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
@@ -98,7 +98,7 @@ FLM_DEVICE void flm_exponentials_causal(float (&s)[M][N][4], flm_forward_rows<M>
  * warp's first query sees. */
 template <int D, int M, int N, bool CAUSAL>
 FLM_DEVICE void flm_forward_keys(float (&out)[M][D / 8][4], flm_forward_rows<M> &r, const uint32_t (&q)[M][D / 16][4],
-                                 const unsigned char *keys, const unsigned char *values, int row, int there,
+                                 const unsigned char *keys, const unsigned char *values, int row, int count,
                                  const flm_attention_shape &n, const flm_capping &cap)
 {
     float s[M][N][4] = {};
@@ -112,9 +112,9 @@ FLM_DEVICE void flm_forward_keys(float (&out)[M][D / 8][4], flm_forward_rows<M> 
             for (int m = 0; m < M; m++) flm_mma_pair(s[m][j], s[m][j + 1], q[m][k], b);
         }
     if (CAUSAL)
-        flm_exponentials_causal(s, r, out, there, n);
+        flm_exponentials_causal(s, r, out, count, n);
     else
-        flm_exponentials_capped(s, r, there, cap);
+        flm_exponentials_capped(s, r, count, cap);
     flm_add_rows<D>(out, s, values, row);
 }
 

@@ -20,8 +20,8 @@ FLM_DEVICE void exponentials_capped(float (&s)[OWN][OWN], running &r, const flm_
     for (int i = 0; i < OWN; i++)
 #pragma unroll
         for (int j = 0; j < OWN; j++) {
-            const bool there = key + flm_plain_x() + j * FLM_SIDE < seen;
-            s[i][j] = there ? expf(n.softcap * tanhf(s[i][j] * inner)) : 0;
+            const bool valid = key + flm_plain_x() + j * FLM_SIDE < seen;
+            s[i][j] = valid ? expf(n.softcap * tanhf(s[i][j] * inner)) : 0;
             r.sum[i] += s[i][j];
         }
 }
@@ -73,14 +73,14 @@ FLM_DEVICE void forward_tile(float *o, int64_t o_stride, float *lse, const float
         flm_plain_load<D>(keys, k + key * stride, stride, n.L - key, n.h);
         flm_plain_load<D>(values, v + key * stride, stride, n.L - key, n.h);
         __syncthreads();
-        flm_plain_product(s, queries, D + 1, 1, keys, D + 1, 1, D);
+        flm_plain_matmul(s, queries, D + 1, 1, keys, D + 1, 1, D);
         if (CAUSAL)
             exponentials_causal(s, r, out, n, key, first);
         else
             exponentials_capped(s, r, n, key, seen);
         flm_plain_keep(scores, s);
         __syncthreads();
-        flm_plain_product(out, scores, LD, 1, values, 1, D + 1, ROWS);
+        flm_plain_matmul(out, scores, LD, 1, values, 1, D + 1, ROWS);
     }
 #pragma unroll
     for (int i = 0; i < OWN; i++) {
@@ -96,7 +96,7 @@ template <int D>
 __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
     attention_plain(float *o, float *lse, const float *qkv, flm_attention_shape n)
 {
-    const flm_attention_place at = flm_attention_block(n, ROWS);
+    const flm_attention_tile at = flm_attention_block(n, ROWS);
     const int64_t d = n.H * n.h;
     const float *q = qkv + at.b * n.L * 3 * d + at.head * n.h;
     forward_tile<D, false>(o + at.b * n.L * d + at.head * n.h, d, lse + (at.b * n.H + at.head) * n.L, q, q + d,
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
                            flm_attention_shape n)
 {
     const int64_t head = (int64_t)blockIdx.x % n.H, slot = (int64_t)blockIdx.x / n.H, d = n.H * n.h;
-    const flm_causal_place at = flm_causal_block(starts, B, R, slot, ROWS);
+    const flm_causal_tile at = flm_causal_block(starts, B, R, slot, ROWS);
     const float *q = qkv + at.start * 3 * d + head * n.h;
     float *out = o + at.start * d + head * n.h;
     if (at.length == 0) return; /* the whole block */

@@ -24,10 +24,10 @@ template <int D> FLM_DEVICE void flm_plain_load(float *tile, const float *from, 
     }
 }
 
-/* flm_plain_product - c[i][j] += sum over k < K of a[(y + 16 i) a_row + k a_k] b[(x + 16 j) b_column + k b_k]. */
+/* flm_plain_matmul - c[i][j] += sum over k < K of a[(y + 16 i) a_row + k a_k] b[(x + 16 j) b_column + k b_k]. */
 template <int N>
-FLM_DEVICE void flm_plain_product(float (&c)[FLM_PLAIN_OWN][N], const float *a, int a_row, int a_k, const float *b,
-                                  int b_column, int b_k, int K)
+FLM_DEVICE void flm_plain_matmul(float (&c)[FLM_PLAIN_OWN][N], const float *a, int a_row, int a_k, const float *b,
+                                 int b_column, int b_k, int K)
 {
     a += flm_plain_y() * a_row;
     b += flm_plain_x() * b_column;

@@ -20,10 +20,10 @@ FLM_DEVICE void scores_gradient(float (&s)[OWN][OWN], float (&ds)[OWN][OWN], con
         const float2 pair = row < n.L ? pairs[row] : make_float2(0, 0);
 #pragma unroll
         for (int j = 0; j < OWN; j++) {
-            const bool there = row < n.L && key + flm_plain_x() + j * FLM_SIDE < n.L;
+            const bool valid = row < n.L && key + flm_plain_x() + j * FLM_SIDE < n.L;
             const float t = tanhf(s[i][j] * inner), p = expf(n.softcap * t - pair.x);
-            s[i][j] = there ? p : 0;
-            ds[i][j] = there ? p * (ds[i][j] - pair.y) * ((1 - t * t) * n.scale) : 0;
+            s[i][j] = valid ? p : 0;
+            ds[i][j] = valid ? p * (ds[i][j] - pair.y) * ((1 - t * t) * n.scale) : 0;
         }
     }
 }
@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
     constexpr int N = D / FLM_SIDE, COLUMNS = D + 1;
     FLM_SHARED(float, shared);
     const tiles t = tiles_at(shared, ROWS * COLUMNS);
-    const flm_attention_place at = flm_attention_block(n, ROWS);
+    const flm_attention_tile at = flm_attention_block(n, ROWS);
     const int64_t d = n.H * n.h, row = at.b * n.L;
     const float *q = qkv + row * 3 * d + at.head * n.h, *grads = grad_o + row * d + at.head * n.h;
     float *out = grad_qkv + (row + at.first) * 3 * d + at.head * n.h;
@@ -88,16 +88,16 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
         flm_plain_load<D>(t.queries, q + query * 3 * d, 3 * d, n.L - query, n.h);
         flm_plain_load<D>(t.grads, grads + query * d, d, n.L - query, n.h);
         __syncthreads();
-        flm_plain_product(s, t.queries, COLUMNS, 1, t.keys, COLUMNS, 1, D);
-        flm_plain_product(ds, t.grads, COLUMNS, 1, t.values, COLUMNS, 1, D);
+        flm_plain_matmul(s, t.queries, COLUMNS, 1, t.keys, COLUMNS, 1, D);
+        flm_plain_matmul(ds, t.grads, COLUMNS, 1, t.values, COLUMNS, 1, D);
         scores_gradient(s, ds, pairs + (at.b * n.H + at.head) * n.L, query, at.first, n);
         flm_plain_keep(t.scores, s);
         __syncthreads();
-        flm_plain_product(grad_v, t.scores, 1, LD, t.grads, 1, COLUMNS, ROWS);
+        flm_plain_matmul(grad_v, t.scores, 1, LD, t.grads, 1, COLUMNS, ROWS);
         __syncthreads();
         flm_plain_keep(t.scores, ds);
         __syncthreads();
-        flm_plain_product(grad_k, t.scores, 1, LD, t.queries, 1, COLUMNS, ROWS);
+        flm_plain_matmul(grad_k, t.scores, 1, LD, t.queries, 1, COLUMNS, ROWS);
     }
     if (rope != nullptr) rotate_back<D>(grad_k, t.keys, rope + (int64_t)at.first * (n.h / 2), n.L - at.first, n.h);
     for (int i = 0; i < OWN; i++) factor[i] = 1;
@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
     constexpr int N = D / FLM_SIDE, COLUMNS = D + 1;
     FLM_SHARED(float, shared);
     const tiles t = tiles_at(shared, ROWS * COLUMNS);
-    const flm_attention_place at = flm_attention_block(n, ROWS);
+    const flm_attention_tile at = flm_attention_block(n, ROWS);
     const int64_t d = n.H * n.h, row = at.b * n.L;
     const float *q = qkv + row * 3 * d + at.head * n.h;
     float grad_q[OWN][N] = {}, factor[OWN];
@@ -125,12 +125,12 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
         flm_plain_load<D>(t.keys, q + d + key * 3 * d, 3 * d, n.L - key, n.h);
         flm_plain_load<D>(t.values, q + 2 * d + key * 3 * d, 3 * d, n.L - key, n.h);
         __syncthreads();
-        flm_plain_product(s, t.queries, COLUMNS, 1, t.keys, COLUMNS, 1, D);
-        flm_plain_product(ds, t.grads, COLUMNS, 1, t.values, COLUMNS, 1, D);
+        flm_plain_matmul(s, t.queries, COLUMNS, 1, t.keys, COLUMNS, 1, D);
+        flm_plain_matmul(ds, t.grads, COLUMNS, 1, t.values, COLUMNS, 1, D);
         scores_gradient(s, ds, pairs + (at.b * n.H + at.head) * n.L, at.first, key, n);
         flm_plain_keep(t.scores, ds);
         __syncthreads();
-        flm_plain_product(grad_q, t.scores, LD, 1, t.keys, 1, COLUMNS, ROWS);
+        flm_plain_matmul(grad_q, t.scores, LD, 1, t.keys, 1, COLUMNS, ROWS);
     }
     if (rope != nullptr) rotate_back<D>(grad_q, t.queries, rope + (int64_t)at.first * (n.h / 2), n.L - at.first, n.h);
     for (int i = 0; i < OWN; i++) factor[i] = 1;

@@ -40,12 +40,12 @@ template <class F> static int flm_by_plain_head(int64_t h, F launch)
 }
 
 /* A block's tile: tiles of one head are neighbours, so that its keys and values are still in the second-level cache. */
-struct flm_attention_place {
+struct flm_attention_tile {
     int64_t b, head;
     int first; /* row of the tile */
 };
 
-FLM_DEVICE flm_attention_place flm_attention_block(const flm_attention_shape &n, int rows)
+FLM_DEVICE flm_attention_tile flm_attention_block(const flm_attention_shape &n, int rows)
 {
     const int64_t tiles = flm_attention_tiles(n.L, rows), of_head = (int64_t)blockIdx.x / tiles;
     return {of_head / n.H, of_head % n.H, (int)((int64_t)blockIdx.x % tiles) * rows};
@@ -53,12 +53,12 @@ FLM_DEVICE flm_attention_place flm_attention_block(const flm_attention_shape &n,
 
 /* A tile of a causal launch: rows [first, ...) of the sequence of `length` rows at row `start`; b is B for the rows
  * behind the last sequence. Starts are clamped, so that wrong ones lead nowhere. */
-struct flm_causal_place {
+struct flm_causal_tile {
     int64_t start, b;
     int first, length;
 };
 
-FLM_DEVICE flm_causal_place flm_causal_block(const int32_t *starts, int64_t B, int64_t R, int64_t slot, int rows)
+FLM_DEVICE flm_causal_tile flm_causal_block(const int32_t *starts, int64_t B, int64_t R, int64_t slot, int rows)
 {
     const int64_t b = flm_causal_sequence(starts, B, slot, rows), start = starts[b], end = b < B ? starts[b + 1] : R;
     const int64_t first = (slot - flm_causal_slot(start, b, rows)) * rows;

@@ -35,8 +35,8 @@ FLM_DEVICE void flm_tile_load(unsigned char *tile, const flm_bf16 *from, int str
 #pragma unroll
         for (int turn = 0; turn < ROWS * CHUNKS / FLM_TENSOR_THREADS; turn++) {
             const int i = turn * FLM_TENSOR_THREADS + (int)threadIdx.x, row = i / CHUNKS, chunk = i % CHUNKS;
-            const bool there = row < rows && chunk * 8 < n.h;
-            flm_copy_async(flm_tile_at<D>(tile, row, chunk), there ? from + row * stride + chunk * 8 : from, there);
+            const bool valid = row < rows && chunk * 8 < n.h;
+            flm_copy_async(flm_tile_at<D>(tile, row, chunk), valid ? from + row * stride + chunk * 8 : from, valid);
         }
         return;
     }

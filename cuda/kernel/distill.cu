@@ -6,7 +6,7 @@
 namespace
 {
 
-constexpr int FLM_EXACT_MAX = FLM_CUDA_ROW_THREADS, BLOCKS = 2; /* threads; blocks a multiprocessor */
+constexpr int THREADS_MAX = FLM_CUDA_ROW_THREADS, BLOCKS = 2; /* threads; blocks a multiprocessor */
 
 /* One row's logits, and what their exponentials are made with. */
 struct side {
@@ -26,8 +26,8 @@ FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
         const int count = walk.count(g);
         flm_read(u, from.x + at, count, walk.aligned);
         flm_read(v, to.x + at, count, walk.aligned);
-        flm_exponentials_take(s, u, count);
-        flm_exponentials_take(t, v, count);
+        flm_exponentials_add(s, u, count);
+        flm_exponentials_add(t, v, count);
     }
     s = flm_exponentials_join(s);
     t = flm_exponentials_join(t);
@@ -40,15 +40,15 @@ FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
 /* grad: NULL, or may be p.residual, with THROUGH p.from. A thread takes the same elements in every walk, so that what
  * it reads again nobody else has written. */
 template <class T, bool THROUGH>
-__global__ void __launch_bounds__(FLM_EXACT_MAX, BLOCKS)
+__global__ void __launch_bounds__(THREADS_MAX, BLOCKS)
     distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)
 {
     for (int64_t row = blockIdx.x; row < p.R; row += gridDim.x) {
-        const flm_walk walk(row, p.V, p.from_step, aligned);
+        const flm_walk walk(row, p.V, p.from_row_stride, aligned);
         const float *c = p.coefficient + row * 4, c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
-        float *residual = p.residual + row * p.residual_step;
-        T *out = grad ? grad + row * p.grad_step : nullptr;
-        side from = {p.from + row * p.from_step, 0, 0}, to = {p.to + row * p.to_step, 0, 0};
+        float *residual = p.residual + row * p.residual_row_stride;
+        T *out = grad ? grad + row * p.grad_row_stride : nullptr;
+        side from = {p.from + row * p.from_row_stride, 0, 0}, to = {p.to + row * p.to_row_stride, 0, 0};
         const bool keeps = static_cast<const void *>(out) != static_cast<const void *>(residual);
         double squares = 0, products = 0;
         sides_make(from, to, walk);
@@ -96,7 +96,8 @@ template <class T> int launch(const flm_cuda_distill &p, T *grad, bool softmax_b
 {
     const dim3 grid(flm_cuda_grid(p.R, 0)), block((unsigned)flm_cuda_row_threads(p.V));
     const bool aligned = flm_aligned(grad, p.from, p.to, p.residual) &&
-                         flm_steps_match(p.from_step, p.to_step, p.residual_step, grad ? p.grad_step : p.from_step),
+                         flm_row_strides_match(p.from_row_stride, p.to_row_stride, p.residual_row_stride,
+                                               grad ? p.grad_row_stride : p.from_row_stride),
                bias_aligned = flm_aligned(p.bias);
     if (softmax_backward)
         return flm_launch(distill_error<T, true>, grid, block, 0, stream, p, grad, bias_aligned, aligned);

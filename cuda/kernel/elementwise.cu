@@ -18,18 +18,18 @@ dim3 grid_of(int64_t n, int wide, int processors)
 
 /* Rows of n, of `groups` vectors each. */
 __global__ void __launch_bounds__(THREADS)
-    axpby(float *__restrict__ y, int64_t y_step, float a, const float *__restrict__ x, int64_t x_step, float b,
-          int64_t rows, int64_t n, bool aligned)
+    axpby(float *__restrict__ y, int64_t y_row_stride, float a, const float *__restrict__ x, int64_t x_row_stride,
+          float b, int64_t rows, int64_t n, bool aligned)
 {
     const int64_t groups = flm_cuda_parts(n, 4);
     for (int64_t task = first_of<1>(); task < rows * groups; task += stride_of<1>()) {
         const int64_t row = task / groups, i = task % groups * 4;
         float u[4], v[4] = {0};
-        flm_read(u, x + row * x_step + i, n - i, aligned);
-        if (b != 0) flm_read(v, y + row * y_step + i, n - i, aligned);
+        flm_read(u, x + row * x_row_stride + i, n - i, aligned);
+        if (b != 0) flm_read(v, y + row * y_row_stride + i, n - i, aligned);
 #pragma unroll
         for (int k = 0; k < 4; k++) u[k] = b != 0 ? a * u[k] + b * v[k] : a * u[k];
-        flm_write(y + row * y_step + i, u, n - i, aligned);
+        flm_write(y + row * y_row_stride + i, u, n - i, aligned);
     }
 }
 
@@ -53,17 +53,18 @@ FLM_DEVICE void convert(flm_bf16 *to, double from)
 }
 
 template <class To, class From>
-__global__ void __launch_bounds__(THREADS) cast(To *__restrict__ to, int64_t to_step, const From *__restrict__ from,
-                                                int64_t from_step, int64_t rows, int64_t n, bool aligned)
+__global__ void __launch_bounds__(THREADS)
+    cast(To *__restrict__ to, int64_t to_row_stride, const From *__restrict__ from, int64_t from_row_stride,
+         int64_t rows, int64_t n, bool aligned)
 {
     const int64_t groups = flm_cuda_parts(n, 8);
     for (int64_t task = first_of<1>(); task < rows * groups; task += stride_of<1>()) {
         const int64_t row = task / groups, i = task % groups * 8;
-        const flm_vector<From, 8> x = flm_load<8>(from + row * from_step + i, n - i, aligned);
+        const flm_vector<From, 8> x = flm_load<8>(from + row * from_row_stride + i, n - i, aligned);
         flm_vector<To, 8> y;
 #pragma unroll
         for (int k = 0; k < 8; k++) convert(&y.at[k], x.at[k]);
-        flm_store(to + row * to_step + i, y, n - i, aligned);
+        flm_store(to + row * to_row_stride + i, y, n - i, aligned);
     }
 }
 
@@ -108,9 +109,10 @@ __global__ void __launch_bounds__(THREADS)
 
 template <class To, class From> int cast_launch(const flm_cuda_cast_rows &p, int processors, void *stream)
 {
-    const bool aligned = flm_aligned(p.to, p.from) && (p.rows == 1 || flm_whole(8, p.to_step, p.from_step));
+    const bool aligned =
+        flm_aligned(p.to, p.from) && (p.rows == 1 || flm_divisible(8, p.to_row_stride, p.from_row_stride));
     return flm_launch(cast<To, From>, grid_of(p.rows * flm_cuda_parts(p.n, 8), 1, processors), dim3(THREADS), 0, stream,
-                      (To *)p.to, p.to_step, (const From *)p.from, p.from_step, p.rows, p.n, aligned);
+                      (To *)p.to, p.to_row_stride, (const From *)p.from, p.from_row_stride, p.rows, p.n, aligned);
 }
 
 template <class To> int cast_to(const flm_cuda_cast_rows &p, int processors, void *stream)
@@ -125,7 +127,7 @@ int combine(void *y, const float *c, const void *const *x, int count, int64_t B,
             void *stream)
 {
     combined<T> p = {};
-    bool aligned = flm_aligned(y) && flm_whole(W, n);
+    bool aligned = flm_aligned(y) && flm_divisible(W, n);
     for (int k = 0; k < count; k++) {
         p.x[k] = (const T *)x[k];
         aligned = aligned && flm_aligned(x[k]);
@@ -139,12 +141,12 @@ int combine(void *y, const float *c, const void *const *x, int count, int64_t B,
 
 } // namespace
 
-int flm_cuda_launch_axpby(float *y, int64_t y_step, float a, const float *x, int64_t x_step, float b, int64_t rows,
-                          int64_t n, int processors, void *stream)
+int flm_cuda_launch_axpby(float *y, int64_t y_row_stride, float a, const float *x, int64_t x_row_stride, float b,
+                          int64_t rows, int64_t n, int processors, void *stream)
 {
-    const bool aligned = flm_aligned(y, x) && (rows == 1 || flm_whole(4, y_step, x_step));
-    return flm_launch(axpby, grid_of(rows * flm_cuda_parts(n, 4), 1, processors), dim3(THREADS), 0, stream, y, y_step,
-                      a, x, x_step, b, rows, n, aligned);
+    const bool aligned = flm_aligned(y, x) && (rows == 1 || flm_divisible(4, y_row_stride, x_row_stride));
+    return flm_launch(axpby, grid_of(rows * flm_cuda_parts(n, 4), 1, processors), dim3(THREADS), 0, stream, y,
+                      y_row_stride, a, x, x_row_stride, b, rows, n, aligned);
 }
 
 int flm_cuda_launch_cast(const flm_cuda_cast_rows *p, int processors, void *stream)
@@ -158,7 +160,7 @@ int flm_cuda_launch_sample_scale(float *y, const float *x, const float *g, int64
                                  void *stream)
 {
     return flm_launch(sample_scale, grid_of(B * flm_cuda_parts(n, 4), 1, processors), dim3(THREADS), 0, stream, y, x, g,
-                      B, n, flm_aligned(y, x) && flm_whole(4, n));
+                      B, n, flm_aligned(y, x) && flm_divisible(4, n));
 }
 
 int flm_cuda_launch_sample_combine(void *y, bool bf16, const float *c, const void *const *x, int count, int64_t B,

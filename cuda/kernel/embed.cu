@@ -15,14 +15,14 @@ __global__ void __launch_bounds__(THREADS)
 {
     for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < rows; row += (int64_t)gridDim.x * WARPS) {
         const int64_t token = tokens[row];
-        const bool there = token >= 0 && token < V;
-        const float factor = there ? g[row / L] : flm_nan();
-        const float *from = E + (there ? token : 0) * d;
+        const bool valid = token >= 0 && token < V;
+        const float factor = valid ? g[row / L] : flm_nan();
+        const float *from = E + (valid ? token : 0) * d;
 #pragma unroll 2
         for (int64_t j = flm_lane() * W; j < d; j += SPAN) {
             float n[W], e[W];
             flm_read(n, noise + row * d + j, d - j, aligned);
-            flm_read(e, from + j, there ? d - j : 0, aligned);
+            flm_read(e, from + j, valid ? d - j : 0, aligned);
 #pragma unroll
             for (int k = 0; k < W; k++) n[k] = (1 - factor) * n[k] + factor * e[k];
             flm_write(x + row * d + j, n, d - j, aligned);
@@ -37,15 +37,15 @@ __global__ void __launch_bounds__(THREADS)
 {
     for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < rows; row += (int64_t)gridDim.x * WARPS) {
         const int64_t token = tokens[row], position = positions[row];
-        const bool there = token >= 0 && token < V && position >= 0 && position < L;
-        const float zero = there ? 0 : flm_nan();
+        const bool valid = token >= 0 && token < V && position >= 0 && position < L;
+        const float zero = valid ? 0 : flm_nan();
 #pragma unroll 2
         for (int64_t j = flm_lane() * W; j < d; j += SPAN) {
             float e[W], p[W];
-            flm_read(e, E + (there ? token * d + j : 0), there ? d - j : 0, aligned);
-            flm_read(p, P + (there ? position * d + j : 0), there ? d - j : 0, aligned);
+            flm_read(e, E + (valid ? token * d + j : 0), valid ? d - j : 0, aligned);
+            flm_read(p, P + (valid ? position * d + j : 0), valid ? d - j : 0, aligned);
 #pragma unroll
-            for (int k = 0; k < W; k++) e[k] = there ? e[k] + p[k] : zero;
+            for (int k = 0; k < W; k++) e[k] = valid ? e[k] + p[k] : zero;
             flm_write(x + row * d + j, e, d - j, aligned);
         }
     }
@@ -57,12 +57,12 @@ int flm_cuda_launch_embed_state(float *x, const float *noise, const float *E, co
                                 int64_t B, int64_t L, int64_t d, int64_t V, void *stream)
 {
     return flm_launch(embed_state, dim3(flm_cuda_grid(flm_cuda_parts(B * L, WARPS), 0)), dim3(THREADS), 0, stream, x,
-                      noise, E, tokens, g, B * L, L, d, V, flm_aligned(x, noise, E) && flm_whole(W, d));
+                      noise, E, tokens, g, B * L, L, d, V, flm_aligned(x, noise, E) && flm_divisible(W, d));
 }
 
 int flm_cuda_launch_embed_learned(float *x, const float *E, const float *P, const int32_t *tokens,
                                   const int32_t *positions, int64_t rows, int64_t d, int64_t V, int64_t L, void *stream)
 {
     return flm_launch(embed_learned, dim3(flm_cuda_grid(flm_cuda_parts(rows, WARPS), 0)), dim3(THREADS), 0, stream, x,
-                      E, P, tokens, positions, rows, d, V, L, flm_aligned(x, E, P) && flm_whole(W, d));
+                      E, P, tokens, positions, rows, d, V, L, flm_aligned(x, E, P) && flm_divisible(W, d));
 }

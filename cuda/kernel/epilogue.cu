@@ -16,16 +16,16 @@ FLM_DEVICE float gelu_tanh(float x)
 
 constexpr int WIDE = 4;
 
-/* Bias and GELU of four neighbours of a row at a time; a row of c begins every `step` elements. aligned: whatever is
- * read or written at a multiple of four columns is, to four elements. */
+/* Bias and GELU of four neighbours of a row at a time; a row of c begins every `row_stride` elements. aligned: whatever
+ * is read or written at a multiple of four columns is, to four elements. */
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    epilogue(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_t N, int64_t step, bool aligned)
+    epilogue(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_t N, int64_t row_stride, bool aligned)
 {
     const int64_t groups = (N + WIDE - 1) / WIDE, count = M * groups;
     for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < count; i += (int64_t)gridDim.x * THREADS) {
         const int64_t row = i / groups, column = i % groups * WIDE, left = N - column;
-        T *to = c + row * step + column;
+        T *to = c + row * row_stride + column;
         float x[WIDE];
         if (sum)
             flm_read(x, sum + row * N + column, left, aligned);
@@ -46,20 +46,20 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 template <typename T>
-int launch(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_t N, int64_t step, void *stream)
+int launch(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_t N, int64_t row_stride, void *stream)
 {
     const int64_t blocks = (M * ((N + WIDE - 1) / WIDE) + THREADS - 1) / THREADS;
     const unsigned grid = (unsigned)(blocks < BLOCKS_MAX ? blocks : BLOCKS_MAX);
-    const bool even = step % WIDE == 0 && (N % WIDE == 0 || (!gelu && !sum)); /* every row begins at a multiple */
-    return flm_launch(epilogue<T>, dim3(grid), dim3(THREADS), 0, stream, c, gelu, sum, bias, M, N, step,
+    const bool even = row_stride % WIDE == 0 && (N % WIDE == 0 || (!gelu && !sum)); /* every row begins at a multiple */
+    return flm_launch(epilogue<T>, dim3(grid), dim3(THREADS), 0, stream, c, gelu, sum, bias, M, N, row_stride,
                       even && flm_aligned(c, gelu, sum));
 }
 
 } // namespace
 
 extern "C" int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M,
-                                        int64_t N, int64_t step, void *stream)
+                                        int64_t N, int64_t row_stride, void *stream)
 {
-    if (bf16) return launch((flm_bf16 *)c, (flm_bf16 *)gelu, sum, bias, M, N, step, stream);
-    return launch((float *)c, (float *)gelu, sum, bias, M, N, step, stream);
+    if (bf16) return launch((flm_bf16 *)c, (flm_bf16 *)gelu, sum, bias, M, N, row_stride, stream);
+    return launch((float *)c, (float *)gelu, sum, bias, M, N, row_stride, stream);
 }

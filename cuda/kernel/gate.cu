@@ -113,7 +113,7 @@ int flm_cuda_launch_gate_residual(float *y, const float *x, const void *branch, 
                      d,
                      M,
                      *drop,
-                     flm_aligned(y, x, branch, mod) && flm_whole(W, d) && flm_whole(4, M, gate_at)};
+                     flm_aligned(y, x, branch, mod) && flm_divisible(W, d) && flm_divisible(4, M, gate_at)};
     return bf16 ? forward(y, x, (const flm_bf16 *)branch, p, stream) : forward(y, x, (const float *)branch, p, stream);
 }
 
@@ -128,8 +128,8 @@ int flm_cuda_launch_gate_residual_backward(void *grad_branch, float *grad_mod, f
                      d,
                      M,
                      *drop,
-                     flm_aligned(grad_branch, sums, grad_y, branch, mod) && flm_whole(W, d) &&
-                         flm_whole(4, M, gate_at)};
+                     flm_aligned(grad_branch, sums, grad_y, branch, mod) && flm_divisible(W, d) &&
+                         flm_divisible(4, M, gate_at)};
     const int code = bf16 ? backward((flm_bf16 *)grad_branch, sums, grad_y, (const flm_bf16 *)branch, p, stream)
                           : backward((float *)grad_branch, sums, grad_y, (const float *)branch, p, stream);
     return code ? code

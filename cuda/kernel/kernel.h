@@ -60,9 +60,9 @@ int flm_cuda_launch_timestep_features(float *out, const float *t, int64_t B, int
 /* to[b * stride + j] (+)= sum over k < count of from[b, k, j] in fp64, from f32 [batches, count, n]. */
 int flm_cuda_launch_fold(float *to, int64_t stride, const float *from, int64_t batches, int64_t count, int64_t n,
                          bool accumulate, void *stream);
-/* sums: f32 [parts(M, FLM_CUDA_COLUMN_ROWS), N]. step: elements from one row of x to the next. */
-int flm_cuda_launch_column_sum(float *out, float *sums, const void *x, bool bf16, int64_t M, int64_t N, int64_t step,
-                               void *stream);
+/* sums: f32 [parts(M, FLM_CUDA_COLUMN_ROWS), N]. row_stride: elements from one row of x to the next. */
+int flm_cuda_launch_column_sum(float *out, float *sums, const void *x, bool bf16, int64_t M, int64_t N,
+                               int64_t row_stride, void *stream);
 /* *out += the sum, of squares if asked for. sums: f64 [parts(n, FLM_CUDA_SUM_BLOCK)]. */
 int flm_cuda_launch_sum(double *out, double *sums, const float *x, int64_t n, bool squares, void *stream);
 
@@ -70,14 +70,14 @@ int flm_cuda_launch_sum(double *out, double *sums, const float *x, int64_t n, bo
 typedef enum flm_cuda_kind { FLM_CUDA_F32, FLM_CUDA_BF16, FLM_CUDA_F64 } flm_cuda_kind;
 
 /* rows of n, so many elements apart. */
-int flm_cuda_launch_axpby(float *y, int64_t y_step, float a, const float *x, int64_t x_step, float b, int64_t rows,
-                          int64_t n, int processors, void *stream);
-/* Rows of n, each with its own step. */
+int flm_cuda_launch_axpby(float *y, int64_t y_row_stride, float a, const float *x, int64_t x_row_stride, float b,
+                          int64_t rows, int64_t n, int processors, void *stream);
+/* Rows of n, each with its own row_stride. */
 typedef struct flm_cuda_cast_rows {
     void *to;
     const void *from;
     flm_cuda_kind to_kind, from_kind;
-    int64_t to_step, from_step, rows, n;
+    int64_t to_row_stride, from_row_stride, rows, n;
 } flm_cuda_cast_rows;
 
 int flm_cuda_launch_cast(const flm_cuda_cast_rows *p, int processors, void *stream);
@@ -126,22 +126,24 @@ int flm_cuda_launch_sort(uint32_t *key, uint32_t *row, const uint32_t *from_key,
 int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K,
                            void *stream);
 
-/* ---- softmax.cu: [R, V], rows `step` elements apart. max_shared: bytes of shared memory that a block can have ----
+/* ---- softmax.cu: [R, V], rows `row_stride` elements apart. max_shared: bytes of shared memory that a block can have
+ * ----
  */
 /* grad may be NULL. */
-int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_step, const float *logits,
-                                 int64_t logits_step, const int32_t *target, float scale, int64_t R, int64_t V,
+int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_row_stride, const float *logits,
+                                 int64_t logits_row_stride, const int32_t *target, float scale, int64_t R, int64_t V,
                                  size_t max_shared, void *stream);
-int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_step, const float *logits, int64_t logits_step, int64_t R,
-                            int64_t V, size_t max_shared, void *stream);
-int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t step, int64_t R, int64_t V, void *stream);
+int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_row_stride, const float *logits, int64_t logits_row_stride,
+                            int64_t R, int64_t V, size_t max_shared, void *stream);
+int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t row_stride, int64_t R, int64_t V, void *stream);
 
 /* ---- distill.cu ---- */
 typedef struct flm_cuda_distill {
     float *loss, *residual;
     const float *from, *to, *bias, *coefficient;
     int64_t R, V;
-    int64_t residual_step, from_step, to_step, grad_step; /* elements from one row to the next */
+    int64_t residual_row_stride, from_row_stride, to_row_stride,
+        grad_row_stride; /* elements from one row to the next */
 } flm_cuda_distill;
 
 /* grad may be NULL. */
@@ -150,10 +152,10 @@ int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf
 
 /* ---- epilogue.cu ---- */
 /* flm_cuda_launch_epilogue - c = (sum, or c where sum is NULL) + bias, where one of the two is given; then gelu =
- * gelu_tanh(c as rounded), where given.   c [M, N], rows `step` apart; gelu [M, N]; sum f32 [M, N]; bias f32 [N];
+ * gelu_tanh(c as rounded), where given.   c [M, N], rows `row_stride` apart; gelu [M, N]; sum f32 [M, N]; bias f32 [N];
  * M N > 0. */
 int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M, int64_t N,
-                             int64_t step, void *stream);
+                             int64_t row_stride, void *stream);
 
 /* ---- algebra.cu: row-major; sizes > 0 ---- */
 int flm_cuda_launch_widen(double *to, const float *from, int64_t count, void *stream);

@@ -225,7 +225,7 @@ int flm_cuda_launch_layernorm_modulate(void *y, bool bf16, float *mean, float *r
                     d,
                     M,
                     B * L,
-                    flm_aligned(y, x, w, mod) && flm_whole(W, d, M, shift_at, scale_at)};
+                    flm_aligned(y, x, w, mod) && flm_divisible(W, d, M, shift_at, scale_at)};
     if (bf16) return forward((flm_bf16 *)y, mean, rstd, p, stream);
     return forward((float *)y, mean, rstd, p, stream);
 }
@@ -245,7 +245,7 @@ int flm_cuda_launch_layernorm_modulate_backward(float *grad_x, float *grad_mod, 
                     d,
                     M,
                     B * L,
-                    flm_aligned(grad_x, sums, grad_y, x, w, mod) && flm_whole(W, d, M, shift_at, scale_at)};
+                    flm_aligned(grad_x, sums, grad_y, x, w, mod) && flm_divisible(W, d, M, shift_at, scale_at)};
     const dim3 grid(flm_cuda_grid(B * flm_cuda_parts(L, ROWS), 0)), block(THREADS);
     const int code =
         bf16 ? flm_launch(backward<flm_bf16>, grid, block, 0, stream, grad_x, sums, (const flm_bf16 *)grad_y, mean,

@@ -23,13 +23,13 @@
 FLM_DEVICE void flm_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { emulate_mma(c, a, b); }
 FLM_DEVICE void flm_ldmatrix(uint32_t (&r)[4], const void *row) { emulate_ldmatrix(r, row, false); }
 FLM_DEVICE void flm_ldmatrix_trans(uint32_t (&r)[4], const void *row) { emulate_ldmatrix(r, row, true); }
-FLM_DEVICE void flm_copy_async(void *shared, const void *global, bool there)
+FLM_DEVICE void flm_copy_async(void *shared, const void *global, bool valid)
 {
-    emulate_copy_async(shared, global, 16, there);
+    emulate_copy_async(shared, global, 16, valid);
 }
-FLM_DEVICE void flm_copy_async_8(void *shared, const void *global, bool there)
+FLM_DEVICE void flm_copy_async_8(void *shared, const void *global, bool valid)
 {
-    emulate_copy_async(shared, global, 8, there);
+    emulate_copy_async(shared, global, 8, valid);
 }
 FLM_DEVICE void flm_copy_commit() { emulate_copy_commit(); }
 template <int N> FLM_DEVICE void flm_copy_wait() { emulate_copy_wait(N); }
@@ -63,17 +63,17 @@ FLM_DEVICE void flm_ldmatrix_trans(uint32_t (&r)[4], const void *row)
                  : "memory");
 }
 
-FLM_DEVICE void flm_copy_async(void *shared, const void *global, bool there)
+FLM_DEVICE void flm_copy_async(void *shared, const void *global, bool valid)
 {
-    const int bytes = there ? 16 : 0;
+    const int bytes = valid ? 16 : 0;
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
                  "l"(global), "r"(bytes)
                  : "memory");
 }
 
-FLM_DEVICE void flm_copy_async_8(void *shared, const void *global, bool there)
+FLM_DEVICE void flm_copy_async_8(void *shared, const void *global, bool valid)
 {
-    const int bytes = there ? 8 : 0;
+    const int bytes = valid ? 8 : 0;
     asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;\n" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
                  "l"(global), "r"(bytes)
                  : "memory");

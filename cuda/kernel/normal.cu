@@ -44,5 +44,5 @@ int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample
                            void *stream)
 {
     return flm_launch(normal, dim3(flm_cuda_grid(flm_cuda_parts(B * L, WARPS), 0)), dim3(THREADS), 0, stream, out,
-                      stream_key, first_sample, B * L, L, K, flm_aligned(out) && flm_whole(W, K));
+                      stream_key, first_sample, B * L, L, K, flm_aligned(out) && flm_divisible(W, K));
 }

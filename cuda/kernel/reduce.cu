@@ -10,7 +10,7 @@ constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, ROWS = FLM
 /* Columns of x added over blocks of ROWS rows, into sums [blocks, N]: a warp takes 32 W columns of a block. */
 template <class T, int W>
 __global__ void __launch_bounds__(THREADS) column_blocks(float *__restrict__ sums, const T *__restrict__ x, int64_t M,
-                                                         int64_t N, int64_t step, bool aligned, bool sums_aligned)
+                                                         int64_t N, int64_t row_stride, bool aligned, bool sums_aligned)
 {
     const int64_t tiles = flm_cuda_parts(N, W * FLM_WARP), tasks = tiles * flm_cuda_parts(M, ROWS);
     for (int64_t task = (int64_t)blockIdx.x * WARPS + flm_warp(); task < tasks; task += (int64_t)gridDim.x * WARPS) {
@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(THREADS) column_blocks(float *__restrict__ sum
 #pragma unroll 4
         for (int i = 0; i < rows; i++) {
             float v[W];
-            flm_read(v, x + (row + i) * step + j, left, aligned);
+            flm_read(v, x + (row + i) * row_stride + j, left, aligned);
 #pragma unroll
             for (int k = 0; k < W; k++) sum[k] += v[k];
         }
@@ -95,17 +95,18 @@ int flm_cuda_launch_fold(float *to, int64_t stride, const float *from, int64_t b
                       stride, from, batches, count, n, accumulate);
 }
 
-int flm_cuda_launch_column_sum(float *out, float *sums, const void *x, bool bf16, int64_t M, int64_t N, int64_t step,
-                               void *stream)
+int flm_cuda_launch_column_sum(float *out, float *sums, const void *x, bool bf16, int64_t M, int64_t N,
+                               int64_t row_stride, void *stream)
 {
     const int wide = bf16 ? 8 : 4;
     const int64_t blocks = flm_cuda_parts(M, ROWS), tasks = blocks * flm_cuda_parts(N, wide * FLM_WARP);
     const dim3 grid(flm_cuda_grid(flm_cuda_parts(tasks, WARPS), 0));
-    const bool aligned = flm_aligned(x) && flm_whole(wide, step), sums_aligned = flm_aligned(sums) && flm_whole(4, N);
+    const bool aligned = flm_aligned(x) && flm_divisible(wide, row_stride),
+               sums_aligned = flm_aligned(sums) && flm_divisible(4, N);
     const int code = bf16 ? flm_launch(column_blocks<flm_bf16, 8>, grid, dim3(THREADS), 0, stream, sums,
-                                       (const flm_bf16 *)x, M, N, step, aligned, sums_aligned)
+                                       (const flm_bf16 *)x, M, N, row_stride, aligned, sums_aligned)
                           : flm_launch(column_blocks<float, 4>, grid, dim3(THREADS), 0, stream, sums, (const float *)x,
-                                       M, N, step, aligned, sums_aligned);
+                                       M, N, row_stride, aligned, sums_aligned);
     return code ? code : flm_cuda_launch_fold(out, 0, sums, 1, blocks, N, true, stream);
 }
 

@@ -163,7 +163,7 @@ int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int3
                     L,
                     d,
                     (uint32_t)V,
-                    flm_aligned(grad_x, grad_E) && flm_whole(W, d)};
+                    flm_aligned(grad_x, grad_E) && flm_divisible(W, d)};
     int code = flm_launch(make_keys, token_grid, block, 0, stream, key[0], row[0], tokens, n, (uint32_t)V);
     if (!code)
         code = flm_cuda_launch_sort(key[1], row[1], key[0], row[0], n, flm_cuda_bits(V), memory + at.sort, sort_bytes,

@@ -47,15 +47,15 @@ FLM_SHAPE int flm_cuda_row_threads(int64_t n)
                                          : (int)flm_cuda_parts(n, 8 * FLM_CUDA_WARP) * FLM_CUDA_WARP;
 }
 
-/* flm_cuda_soft_threads - threads of a block that makes the soft max of a row of n. */
-FLM_SHAPE int flm_cuda_soft_threads(int64_t n)
+/* flm_cuda_softmax_threads - threads of a block that makes the soft max of a row of n. */
+FLM_SHAPE int flm_cuda_softmax_threads(int64_t n)
 {
     return n >= FLM_CUDA_LONG_ROW ? (int)FLM_CUDA_LONG_THREADS : flm_cuda_row_threads(n);
 }
 
-/* flm_cuda_kept - bytes of shared memory in which such a block keeps a long row of n f32, by fours, wherever the first
- * begins; 0 where it does not, or where `most` bytes are too few with 1 KiB for the block's sums. */
-FLM_SHAPE size_t flm_cuda_kept(int64_t n, size_t max_value)
+/* flm_cuda_softmax_kept - bytes of shared memory in which such a block keeps a long row of n f32, by fours, wherever
+ * the first begins; 0 where it does not, or where `most` bytes are too few with 1 KiB for the block's sums. */
+FLM_SHAPE size_t flm_cuda_softmax_kept(int64_t n, size_t max_value)
 {
     const size_t bytes =
         (size_t)flm_cuda_parts(flm_cuda_parts(n + 3, 4), FLM_CUDA_LONG_THREADS) * FLM_CUDA_LONG_THREADS * 16;
@@ -96,8 +96,8 @@ static_assert(FLM_CUDA_THREADS * FLM_CUDA_WAVES == 2048, "threads a multiprocess
 static_assert(FLM_CUDA_RUN_BLOCK % FLM_CUDA_WARP == 0, "a warp reads the tokens of its block together");
 static_assert(flm_cuda_row_threads(1) == 64 && flm_cuda_row_threads(513) == 96 && flm_cuda_row_threads(4095) == 512,
               "rows");
-static_assert(flm_cuda_kept(50258, 227 << 10) == 212992 && flm_cuda_kept(50258, 163 << 10) == 0 &&
-                  flm_cuda_kept(30522, 163 << 10) == 131072 && flm_cuda_kept(16383, 227 << 10) == 0,
+static_assert(flm_cuda_softmax_kept(50258, 227 << 10) == 212992 && flm_cuda_softmax_kept(50258, 163 << 10) == 0 &&
+                  flm_cuda_softmax_kept(30522, 163 << 10) == 131072 && flm_cuda_softmax_kept(16383, 227 << 10) == 0,
               "GPT-2's vocabulary fits an H100's shared memory, BERT's an A100's");
 static_assert(flm_cuda_grid((int64_t)1 << 40, 0) == INT32_MAX && flm_cuda_grid(5, 3) == 3 && flm_cuda_grid(0, 3) == 0,
               "grids");

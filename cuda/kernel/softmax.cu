@@ -9,12 +9,12 @@
 namespace
 {
 
-constexpr int FLM_EXACT_MAX = FLM_CUDA_ROW_THREADS,
+constexpr int THREADS_MAX = FLM_CUDA_ROW_THREADS,
               BLOCKS = 3; /* threads; blocks a multiprocessor, so that some read while others wait */
 
 /* How a block has its row. */
 enum row_kind { SHORT, LONG, KEPT };
-constexpr int max_threads(row_kind kind) { return kind == SHORT ? (int)FLM_EXACT_MAX : (int)FLM_CUDA_LONG_THREADS; }
+constexpr int max_threads(row_kind kind) { return kind == SHORT ? (int)THREADS_MAX : (int)FLM_CUDA_LONG_THREADS; }
 constexpr int min_blocks(row_kind kind) { return kind == SHORT ? BLOCKS : 1; }
 
 typedef flm_vector<float, FLM_GROUP> group;
@@ -43,7 +43,7 @@ FLM_DEVICE flm_exponentials exponentials_ahead(group *kept, const float *x, cons
         flm_copy_commit();
         flm_copy_wait<AHEAD>();
         const group mine = kept[g];
-        flm_exponentials_take(s, mine.at, walk.count(g));
+        flm_exponentials_add(s, mine.at, walk.count(g));
     }
     return flm_exponentials_join(s);
 }
@@ -56,7 +56,7 @@ template <row_kind KIND> FLM_DEVICE flm_exponentials exponentials_of(group *kept
         const int count = walk.count(g);
         const group v = flm_load<FLM_GROUP>(x + walk.at(g), count, walk.aligned);
         if constexpr (KIND == KEPT) kept[g] = v;
-        flm_exponentials_take(s, v.at, count);
+        flm_exponentials_add(s, v.at, count);
     }
     return flm_exponentials_join(s);
 }
@@ -64,49 +64,51 @@ template <row_kind KIND> FLM_DEVICE flm_exponentials exponentials_of(group *kept
 /* grad may be logits, or NULL. A target outside the row: NaN for its loss and gradient. */
 template <class T, row_kind KIND>
 __global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
-    softmax_xent(float *__restrict__ loss, T *grad, int64_t grad_step, const float *logits, int64_t logits_step,
-                 const int32_t *__restrict__ target, float scale, int64_t R, int64_t V, bool aligned)
+    softmax_xent(float *__restrict__ loss, T *grad, int64_t grad_row_stride, const float *logits,
+                 int64_t logits_row_stride, const int32_t *__restrict__ target, float scale, int64_t R, int64_t V,
+                 bool aligned)
 {
     FLM_SHARED(group, kept);
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
-        const flm_walk walk(row, V, logits_step, aligned);
-        const float *x = logits + row * logits_step;
+        const flm_walk walk(row, V, logits_row_stride, aligned);
+        const float *x = logits + row * logits_row_stride;
         const int64_t t = target[row];
-        const bool there = t >= 0 && t < V;
-        const float hit = there ? x[t] : flm_nan(); /* read before any thread writes: there are barriers ahead */
+        const bool valid = t >= 0 && t < V;
+        const float hit = valid ? x[t] : flm_nan(); /* read before any thread writes: there are barriers ahead */
         const flm_exponentials s = exponentials_of<KIND>(kept, x, walk);
         const double below = (double)s.max_value - (double)hit;
         if (threadIdx.x == 0) loss[row] = (float)(log(s.sum) + below);
         if (!grad) continue;
-        const float factor = there ? (float)((double)scale / s.sum) : flm_nan();
+        const float factor = valid ? (float)((double)scale / s.sum) : flm_nan();
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             group v = group_again<KIND>(kept, x, walk, g);
 #pragma unroll
             for (int k = 0; k < FLM_GROUP; k++) v.at[k] = expf(v.at[k] - s.max_value) * factor;
-            flm_write(grad + row * grad_step + walk.at(g), v.at, walk.count(g), walk.aligned);
+            flm_write(grad + row * grad_row_stride + walk.at(g), v.at, walk.count(g), walk.aligned);
         }
-        if (there &&
+        if (valid &&
             threadIdx.x == (t + walk.shift) / FLM_GROUP % blockDim.x) /* who wrote this element writes it again */
-            grad[row * grad_step + t] = flm_act<T>((float)((exp(-below) / s.sum - 1) * (double)scale));
+            grad[row * grad_row_stride + t] = flm_act<T>((float)((exp(-below) / s.sum - 1) * (double)scale));
     }
 }
 
 /* p may be logits. */
 template <class T, row_kind KIND>
 __global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
-    softmax(T *p, int64_t p_step, const float *logits, int64_t logits_step, int64_t R, int64_t V, bool aligned)
+    softmax(T *p, int64_t p_row_stride, const float *logits, int64_t logits_row_stride, int64_t R, int64_t V,
+            bool aligned)
 {
     FLM_SHARED(group, kept);
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
-        const flm_walk walk(row, V, logits_step, aligned);
-        const float *x = logits + row * logits_step;
+        const flm_walk walk(row, V, logits_row_stride, aligned);
+        const float *x = logits + row * logits_row_stride;
         const flm_exponentials s = exponentials_of<KIND>(kept, x, walk);
         const float factor = (float)(1 / s.sum);
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             group v = group_again<KIND>(kept, x, walk, g);
 #pragma unroll
             for (int k = 0; k < FLM_GROUP; k++) v.at[k] = expf(v.at[k] - s.max_value) * factor;
-            flm_write(p + row * p_step + walk.at(g), v.at, walk.count(g), walk.aligned);
+            flm_write(p + row * p_row_stride + walk.at(g), v.at, walk.count(g), walk.aligned);
         }
     }
 }
@@ -132,20 +134,20 @@ FLM_DEVICE candidate warp_best(candidate c)
     return c;
 }
 
-__global__ void __launch_bounds__(FLM_EXACT_MAX, BLOCKS)
-    argmax(int32_t *__restrict__ index, const float *__restrict__ x, int64_t step, int64_t R, int64_t V, bool aligned)
+__global__ void __launch_bounds__(THREADS_MAX, BLOCKS) argmax(int32_t *__restrict__ index, const float *__restrict__ x,
+                                                              int64_t row_stride, int64_t R, int64_t V, bool aligned)
 {
     __shared__ candidate part[FLM_WARP];
     const float infinity = __uint_as_float(0x7F800000u);
     const candidate none = {-infinity, INT32_MAX};
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
-        const flm_walk walk(row, V, step, aligned);
+        const flm_walk walk(row, V, row_stride, aligned);
         candidate c = none;
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             float v[FLM_GROUP];
             const int64_t at = walk.at(g);
             const int count = walk.count(g);
-            flm_read(v, x + row * step + at, count, walk.aligned);
+            flm_read(v, x + row * row_stride + at, count, walk.aligned);
 #pragma unroll
             for (int k = 0; k < FLM_GROUP; k++) {
                 const bool nan = v[k] != v[k];
@@ -169,47 +171,50 @@ template <class K> K *kernel_for(size_t bytes, int64_t V, K *of_short, K *of_lon
 }
 
 template <class T>
-int xent(float *loss, T *grad, int64_t grad_step, const float *logits, int64_t logits_step, const int32_t *target,
-         float scale, int64_t R, int64_t V, size_t max_shared, void *stream)
+int xent(float *loss, T *grad, int64_t grad_row_stride, const float *logits, int64_t logits_row_stride,
+         const int32_t *target, float scale, int64_t R, int64_t V, size_t max_shared, void *stream)
 {
-    const bool aligned = flm_aligned(grad, logits) && flm_steps_match(logits_step, grad ? grad_step : logits_step);
-    const size_t kept = flm_cuda_kept(V, max_shared);
+    const bool aligned = flm_aligned(grad, logits) &&
+                         flm_row_strides_match(logits_row_stride, grad ? grad_row_stride : logits_row_stride);
+    const size_t kept = flm_cuda_softmax_kept(V, max_shared);
     const auto kernel = kernel_for(kept, V, softmax_xent<T, SHORT>, softmax_xent<T, LONG>, softmax_xent<T, KEPT>);
-    return flm_launch(kernel, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_soft_threads(V)), kept, stream, loss,
-                      grad, grad_step, logits, logits_step, target, scale, R, V, aligned);
+    return flm_launch(kernel, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_softmax_threads(V)), kept, stream,
+                      loss, grad, grad_row_stride, logits, logits_row_stride, target, scale, R, V, aligned);
 }
 
 template <class T>
-int probabilities(T *p, int64_t p_step, const float *logits, int64_t logits_step, int64_t R, int64_t V,
+int probabilities(T *p, int64_t p_row_stride, const float *logits, int64_t logits_row_stride, int64_t R, int64_t V,
                   size_t max_shared, void *stream)
 {
-    const bool aligned = flm_aligned(p, logits) && flm_steps_match(logits_step, p_step);
-    const size_t kept = flm_cuda_kept(V, max_shared);
+    const bool aligned = flm_aligned(p, logits) && flm_row_strides_match(logits_row_stride, p_row_stride);
+    const size_t kept = flm_cuda_softmax_kept(V, max_shared);
     const auto kernel = kernel_for(kept, V, softmax<T, SHORT>, softmax<T, LONG>, softmax<T, KEPT>);
-    return flm_launch(kernel, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_soft_threads(V)), kept, stream, p,
-                      p_step, logits, logits_step, R, V, aligned);
+    return flm_launch(kernel, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_softmax_threads(V)), kept, stream, p,
+                      p_row_stride, logits, logits_row_stride, R, V, aligned);
 }
 
 } // namespace
 
-int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_step, const float *logits,
-                                 int64_t logits_step, const int32_t *target, float scale, int64_t R, int64_t V,
+int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_row_stride, const float *logits,
+                                 int64_t logits_row_stride, const int32_t *target, float scale, int64_t R, int64_t V,
                                  size_t max_shared, void *stream)
 {
     if (bf16)
-        return xent(loss, (flm_bf16 *)grad, grad_step, logits, logits_step, target, scale, R, V, max_shared, stream);
-    return xent(loss, (float *)grad, grad_step, logits, logits_step, target, scale, R, V, max_shared, stream);
+        return xent(loss, (flm_bf16 *)grad, grad_row_stride, logits, logits_row_stride, target, scale, R, V, max_shared,
+                    stream);
+    return xent(loss, (float *)grad, grad_row_stride, logits, logits_row_stride, target, scale, R, V, max_shared,
+                stream);
 }
 
-int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_step, const float *logits, int64_t logits_step, int64_t R,
-                            int64_t V, size_t max_shared, void *stream)
+int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_row_stride, const float *logits, int64_t logits_row_stride,
+                            int64_t R, int64_t V, size_t max_shared, void *stream)
 {
-    if (bf16) return probabilities((flm_bf16 *)p, p_step, logits, logits_step, R, V, max_shared, stream);
-    return probabilities((float *)p, p_step, logits, logits_step, R, V, max_shared, stream);
+    if (bf16) return probabilities((flm_bf16 *)p, p_row_stride, logits, logits_row_stride, R, V, max_shared, stream);
+    return probabilities((float *)p, p_row_stride, logits, logits_row_stride, R, V, max_shared, stream);
 }
 
-int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t step, int64_t R, int64_t V, void *stream)
+int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t row_stride, int64_t R, int64_t V, void *stream)
 {
     return flm_launch(argmax, dim3(flm_cuda_grid(R, 0)), dim3((unsigned)flm_cuda_row_threads(V)), 0, stream, index, x,
-                      step, R, V, flm_aligned(x));
+                      row_stride, R, V, flm_aligned(x));
 }

@@ -11,13 +11,13 @@
 
 constexpr int FLM_GROUP = 4;
 
-/* Row r of [R, V], rows `step` elements apart: element 0 is the shift-th of its group. */
+/* Row r of [R, V], rows `row_stride` elements apart: element 0 is the shift-th of its group. */
 struct flm_walk {
     int64_t V, groups;
     int shift;
     bool aligned;
-    __device__ flm_walk(int64_t row, int64_t length, int64_t step, bool base_aligned)
-        : V(length), groups(0), shift((int)(row * step % FLM_GROUP)), aligned(base_aligned)
+    __device__ flm_walk(int64_t row, int64_t length, int64_t row_stride, bool base_aligned)
+        : V(length), groups(0), shift((int)(row * row_stride % FLM_GROUP)), aligned(base_aligned)
     {
         groups = flm_cuda_parts(V + shift, FLM_GROUP);
     }
@@ -30,10 +30,11 @@ struct flm_walk {
     }
 };
 
-/* flm_steps_match - whether rows of these steps have their groups at the same places, so that one walk does for all. */
-template <class... S> static inline bool flm_steps_match(int64_t step, S... other)
+/* flm_row_strides_match - whether rows of these steps have their groups at the same places, so that one walk does for
+ * all. */
+template <class... S> static inline bool flm_row_strides_match(int64_t row_stride, S... other)
 {
-    return ((other % FLM_GROUP == step % FLM_GROUP) && ...);
+    return ((other % FLM_GROUP == row_stride % FLM_GROUP) && ...);
 }
 
 constexpr float FLM_LOWEST = -3.402823466e38f; /* below every maximum; -infinity less itself would be NaN */
@@ -43,7 +44,7 @@ struct flm_exponentials {
     double sum; /* of exp(x - most) */
 };
 
-FLM_DEVICE void flm_exponentials_take(flm_exponentials &s, const float (&x)[FLM_GROUP], int count)
+FLM_DEVICE void flm_exponentials_add(flm_exponentials &s, const float (&x)[FLM_GROUP], int count)
 {
     float max_value = s.max_value, sum = 0;
 #pragma unroll

@@ -77,7 +77,7 @@ template <class... P> static inline bool flm_aligned(P... p)
 {
     return ((reinterpret_cast<uintptr_t>(p) % 16 == 0) && ...);
 }
-template <class... N> static inline bool flm_whole(int by, N... n) { return ((n % by == 0) && ...); }
+template <class... N> static inline bool flm_divisible(int by, N... n) { return ((n % by == 0) && ...); }
 
 /* Where a thread stands: its lane and warp within the block. */
 FLM_DEVICE int flm_lane() { return (int)threadIdx.x % FLM_WARP; }

@@ -98,11 +98,11 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stream ? cudaSuc
 
 /* The kernels, as kernel.h says. */
 int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M, int64_t N,
-                             int64_t step, void *stream)
+                             int64_t row_stride, void *stream)
 {
-    if (!stream || M < 1 || N < 1 || step < N) return cudaErrorInvalidValue;
+    if (!stream || M < 1 || N < 1 || row_stride < N) return cudaErrorInvalidValue;
     for (int64_t i = 0; i < M * N; i++) {
-        const int64_t to = i / N * step + i % N;
+        const int64_t to = i / N * row_stride + i % N;
         uint16_t *narrow = near(c), *narrow_gelu = near(gelu);
         float *wide = near(c), *wide_gelu = near(gelu);
         float x = sum ? ((float *)near(sum))[i] : bf16 ? flm_bf16_to_f32(narrow[to]) : wide[to];

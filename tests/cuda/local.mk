@@ -5,7 +5,7 @@ FAKE_CUDA = %D%/fake.h %D%/fake_cuda.c %D%/fake_blas.c
 FAKE_FIRST = $(AM_LDFLAGS) -Wl,-z,muldefs
 FAKE_CPPFLAGS = $(AM_CPPFLAGS) $(LAPACK_CPPFLAGS) $(CUDA_CPPFLAGS)
 if FLM_HAVE_CUDA
-check_PROGRAMS += %D%/matmul_fake.t %D%/matmul_hopper_fake.t %D%/lapack_fake.t %D%/pieces_fake.t
+check_PROGRAMS += %D%/matmul_fake.t %D%/matmul_hopper_fake.t %D%/lapack_fake.t %D%/chunks_fake.t
 endif
 if FLM_HAVE_NCCL
 check_PROGRAMS += %D%/nccl_fake.mp2
@@ -22,10 +22,10 @@ endif
 %C%_lapack_fake_t_CPPFLAGS = $(FAKE_CPPFLAGS)
 %C%_lapack_fake_t_LDFLAGS = $(FAKE_FIRST)
 %C%_lapack_fake_t_LDADD = $(LINK_BACKEND)
-%C%_pieces_fake_t_SOURCES = %D%/pieces.c $(FAKE_CUDA)
-%C%_pieces_fake_t_CPPFLAGS = $(FAKE_CPPFLAGS)
-%C%_pieces_fake_t_LDFLAGS = $(FAKE_FIRST)
-%C%_pieces_fake_t_LDADD = $(LINK_BACKEND)
+%C%_chunks_fake_t_SOURCES = %D%/chunks.c $(FAKE_CUDA)
+%C%_chunks_fake_t_CPPFLAGS = $(FAKE_CPPFLAGS)
+%C%_chunks_fake_t_LDFLAGS = $(FAKE_FIRST)
+%C%_chunks_fake_t_LDADD = $(LINK_BACKEND)
 %C%_nccl_fake_mp2_SOURCES = %D%/nccl.c %D%/fake_nccl.h %D%/fake_nccl.c $(FAKE_CUDA)
 %C%_nccl_fake_mp2_CPPFLAGS = $(FAKE_CPPFLAGS) $(NCCL_CPPFLAGS)
 %C%_nccl_fake_mp2_LDFLAGS = $(FAKE_FIRST)

@@ -30,7 +30,7 @@ static float total(int64_t i)
 }
 
 /* An array of the device with this rank's values; back to the host and released. */
-static void *there(const void *host, size_t bytes)
+static void *device_copy(const void *host, size_t bytes)
 {
     void *device = NULL;
     must(be->memory->alloc(be, bytes, &device));
@@ -39,7 +39,7 @@ static void *there(const void *host, size_t bytes)
     return device;
 }
 
-static void back(void *host, void *device, size_t bytes)
+static void fetch_and_release(void *host, void *device, size_t bytes)
 {
     must(be->memory->to_host(be, host, device, bytes));
     must(be->stream->sync(be));
@@ -56,14 +56,14 @@ static void test_sums(void)
         x[k] = malloc((size_t)(size * SLICE) * sizeof(float));
         if (!x[k]) abort();
         for (int64_t i = 0; i < size * SLICE; i++) x[k][i] = value(rank, i + k);
-        device[k] = there(x[k], (size_t)(size * SLICE) * sizeof(float));
+        device[k] = device_copy(x[k], (size_t)(size * SLICE) * sizeof(float));
         right = right && (k % 2 ? flm_comm_sum_f32_begin(comm, be, device[k], count, &request[k])
                                 : flm_comm_reduce_scatter_begin(comm, be, device[k], SLICE, &request[k])) == FLM_OK;
         right = right && request[k] != NULL && flm_comm_progress(comm) == FLM_OK;
     }
     for (int k = AT_ONCE - 1; k >= 0; k--) {
         right = right && flm_comm_wait(comm, &request[k]) == FLM_OK && request[k] == NULL;
-        back(x[k], device[k], (size_t)(size * SLICE) * sizeof(float));
+        fetch_and_release(x[k], device[k], (size_t)(size * SLICE) * sizeof(float));
         const int64_t begin = k % 2 ? 0 : rank * SLICE, end = k % 2 ? count : begin + SLICE;
         for (int64_t i = begin; i < end; i++) right = right && x[k][i] == total(i + k);
         if (k % 2) right = right && x[k][count] == value(rank, count + k);
@@ -81,10 +81,10 @@ static void test_gather(flm_dtype dtype)
     if (!x) abort();
     memset(x, 0xFF, (size_t)size * bytes);
     memset(x + (size_t)rank * bytes, rank + 1, bytes);
-    void *device = there(x, (size_t)size * bytes);
+    void *device = device_copy(x, (size_t)size * bytes);
     right = flm_comm_all_gather_begin(comm, be, device, dtype, SLICE, &request) == FLM_OK &&
             flm_comm_wait(comm, &request) == FLM_OK;
-    back(x, device, (size_t)size * bytes);
+    fetch_and_release(x, device, (size_t)size * bytes);
     for (size_t i = 0; i < (size_t)size * bytes; i++) right = right && x[i] == i / bytes + 1;
     ranks_ok(right, "all-gather of %s", flm_dtype_name(dtype));
     free(x);
@@ -94,7 +94,7 @@ static void test_limits(void)
 {
     flm_comm_request *request[FLM_COMM_REQUESTS] = {NULL}, *refused = NULL;
     float zero[1] = {0};
-    float *device = there(zero, sizeof zero);
+    float *device = device_copy(zero, sizeof zero);
     bool right = true;
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < FLM_COMM_REQUESTS; i++)

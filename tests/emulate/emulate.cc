@@ -10,7 +10,7 @@
 namespace
 {
 
-constexpr int FLM_EXACT_MAX = 1024, WARP = 32, COPIES = 512;
+constexpr int THREADS_MAX = 1024, WARP = 32, COPIES = 512;
 constexpr size_t STACK = 256 * 1024, SHARED = 163 * 1024;
 
 enum wait_for { RUNNING, AT_WARP, AT_BLOCK, ENDED };
@@ -19,12 +19,12 @@ struct copy {
     void *to;
     const void *from;
     size_t bytes;
-    bool there;
+    bool valid;
     int group;
 };
 
 struct fiber {
-    emulate_place place;
+    emulate_index place;
     wait_for state;
     bool begun;
     jmp_buf at;
@@ -45,8 +45,8 @@ alignas(128) unsigned char shared_memory[SHARED];
 
 [[noreturn]] void fail(const char *what)
 {
-    fprintf(stderr, "emulator: %s (block %u, thread %u)\n", what, emulate_here ? emulate_here->block.x : 0,
-            emulate_here ? emulate_here->thread.x : 0);
+    fprintf(stderr, "emulator: %s (block %u, thread %u)\n", what, emulate_thread ? emulate_thread->block.x : 0,
+            emulate_thread ? emulate_thread->thread.x : 0);
     abort();
 }
 
@@ -69,7 +69,7 @@ void fiber_go(int i)
 {
     fiber *f = &fibers[i];
     current = i;
-    emulate_here = &f->place;
+    emulate_thread = &f->place;
     if (_setjmp(scheduler)) return;
     if (f->begun) _longjmp(f->at, 1);
     f->begun = true;
@@ -134,7 +134,7 @@ void block_run(dim3 block)
 
 } // namespace
 
-emulate_place *emulate_here;
+emulate_index *emulate_thread;
 dim3 emulate_grid_dim, emulate_block_dim;
 int emulate_order;
 
@@ -215,15 +215,15 @@ void emulate_ldmatrix(uint32_t *r, const void *row, bool transpose)
     fiber_wait(AT_WARP);
 }
 
-void emulate_copy_async(void *shared, const void *global, size_t bytes, bool there)
+void emulate_copy_async(void *shared, const void *global, size_t bytes, bool valid)
 {
     fiber *f = &fibers[current];
-    if ((uintptr_t)shared % bytes || (there && (uintptr_t)global % bytes)) fail("an asynchronous copy not aligned");
+    if ((uintptr_t)shared % bytes || (valid && (uintptr_t)global % bytes)) fail("an asynchronous copy not aligned");
     if ((unsigned char *)shared < shared_memory || (unsigned char *)shared + bytes > shared_memory + shared_asked)
         fail("an asynchronous copy outside the dynamic shared memory");
     if (f->copy_count == COPIES) fail("more asynchronous copies under way than the emulator holds");
     memset(shared, 0xFF, bytes);
-    f->copies[f->copy_count++] = {shared, global, bytes, there, f->group};
+    f->copies[f->copy_count++] = {shared, global, bytes, valid, f->group};
 }
 
 void emulate_copy_commit() { fibers[current].group++; }
@@ -236,7 +236,7 @@ void emulate_copy_wait(int groups)
         const copy c = f->copies[i];
         if (c.group >= f->group - groups)
             f->copies[kept++] = c;
-        else if (c.there)
+        else if (c.valid)
             memcpy(c.to, c.from, c.bytes);
         else
             memset(c.to, 0, c.bytes);
@@ -250,13 +250,13 @@ int emulate_run(void (*body)(void *), void *data, dim3 grid, dim3 block, size_t 
 {
     const size_t threads = (size_t)block.x * block.y * block.z;
     enum { INVALID_VALUE = 1, INVALID_CONFIGURATION = 9 };
-    if (threads == 0 || threads > FLM_EXACT_MAX || threads % WARP || grid.y > 65535 || grid.z > 65535 ||
+    if (threads == 0 || threads > THREADS_MAX || threads % WARP || grid.y > 65535 || grid.z > 65535 ||
         grid.x > 0x7FFFFFFFu)
         return INVALID_CONFIGURATION;
     if (shared > SHARED) return INVALID_VALUE;
     if (!fibers) {
-        fibers = (fiber *)calloc(FLM_EXACT_MAX, sizeof *fibers);
-        stacks = (char *)mmap(nullptr, FLM_EXACT_MAX * STACK, PROT_READ | PROT_WRITE,
+        fibers = (fiber *)calloc(THREADS_MAX, sizeof *fibers);
+        stacks = (char *)mmap(nullptr, THREADS_MAX * STACK, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (!fibers || stacks == MAP_FAILED) fail("out of memory");
     }
@@ -271,6 +271,6 @@ int emulate_run(void (*body)(void *), void *data, dim3 grid, dim3 block, size_t 
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) block_run(dim3(x, y, z));
     emulate_close();
-    emulate_here = nullptr;
+    emulate_thread = nullptr;
     return 0;
 }

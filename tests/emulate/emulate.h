@@ -55,13 +55,13 @@ static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) {
 #define __align__(n) alignas(n)
 
 /* The running thread. */
-struct emulate_place {
+struct emulate_index {
     dim3 thread, block;
 };
-extern emulate_place *emulate_here;
+extern emulate_index *emulate_thread;
 extern dim3 emulate_grid_dim, emulate_block_dim;
-#define threadIdx (emulate_here->thread)
-#define blockIdx  (emulate_here->block)
+#define threadIdx (emulate_thread->thread)
+#define blockIdx  (emulate_thread->block)
 #define blockDim  emulate_block_dim
 #define gridDim   emulate_grid_dim
 
@@ -101,7 +101,7 @@ static inline bool __all_sync(unsigned, bool vote) { return emulate_ballot(vote)
 /* mma.cuh says what these do. */
 void emulate_mma(float *c, const uint32_t *a, const uint32_t *b);
 void emulate_ldmatrix(uint32_t *r, const void *row, bool transpose);
-void emulate_copy_async(void *shared, const void *global, size_t bytes, bool there);
+void emulate_copy_async(void *shared, const void *global, size_t bytes, bool valid);
 void emulate_copy_commit();
 void emulate_copy_wait(int groups);
 

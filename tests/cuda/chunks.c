@@ -1,4 +1,4 @@
-/* pieces.c - a bf16 product with an f32 bias and GELU, whose epilogue the library refuses, of more rows than go at
+/* chunks.c - a bf16 product with an f32 bias and GELU, whose epilogue the library refuses, of more rows than go at
  * once. On the libraries of fake.h. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_ops.h"
 #include "tests/tap.h"
