@@ -37,9 +37,9 @@ FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
     to.factor = (float)(1 / t.sum);
 }
 
-/* grad: NULL, or may be p.residual, with THROUGH p.from. A thread takes the same elements in every walk, so that what
- * it reads again nobody else has written. */
-template <class T, bool THROUGH>
+/* grad: NULL, or may be p.residual, with SOFTMAX_BACKWARD p.from. A thread takes the same elements in every walk, so
+ * that what it reads again nobody else has written. */
+template <class T, bool SOFTMAX_BACKWARD>
 __global__ void __launch_bounds__(THREADS_MAX, BLOCKS)
     distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)
 {
@@ -71,13 +71,13 @@ __global__ void __launch_bounds__(THREADS_MAX, BLOCKS)
                 v[k] = c3 * e[k];
             }
             squares += (double)square;
-            if (THROUGH) products += (double)product;
-            if (THROUGH || keeps) flm_write(residual + at, e, count, walk.aligned);
-            if (!THROUGH && out) flm_write(out + at, v, count, walk.aligned);
+            if (SOFTMAX_BACKWARD) products += (double)product;
+            if (SOFTMAX_BACKWARD || keeps) flm_write(residual + at, e, count, walk.aligned);
+            if (!SOFTMAX_BACKWARD && out) flm_write(out + at, v, count, walk.aligned);
         }
         squares = flm_block_sum(squares);
         if (threadIdx.x == 0) p.loss[row] = (float)squares;
-        if (!THROUGH || !out) continue;
+        if (!SOFTMAX_BACKWARD || !out) continue;
         const float dot = (float)flm_block_sum(products);
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             float u[FLM_GROUP], e[FLM_GROUP];
