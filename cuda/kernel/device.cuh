@@ -110,8 +110,8 @@ FLM_DEVICE float flm_block_max(float x)
     type *name = reinterpret_cast<type *>(flm_shared_bytes)
 #endif
 
-/* flm_launch - queue kernel(args...) with `shared` bytes of dynamic shared memory. Returns CUDA's error code. An empty
- * grid is no error and does nothing. */
+/* flm_launch - queue kernel(args...) with `shared` bytes of dynamic shared memory. Returns the error code of the launch
+ * itself: CUDA's last error may be an older one, of another library. An empty grid is no error and does nothing. */
 #ifndef FLM_EMULATED
 template <class... P, class... A>
 static int flm_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *stream, A... args)
@@ -121,8 +121,12 @@ static int flm_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared
         cudaError_t e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
         if (e != cudaSuccess) return (int)e;
     }
-    kernel<<<grid, block, shared, (cudaStream_t)stream>>>(static_cast<P>(args)...);
-    return (int)cudaGetLastError();
+    cudaLaunchConfig_t config = {};
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = shared;
+    config.stream = (cudaStream_t)stream;
+    return (int)cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...);
 }
 #endif
 
