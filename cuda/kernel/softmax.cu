@@ -27,8 +27,9 @@ FLM_DEVICE group group_again(const group *kept, const float *x, const flm_walk &
     return flm_load<FLM_GROUP>(x + walk.at(g), walk.count(g), walk.aligned);
 }
 
-/* The row by copies that run ahead of what is done with them: a thread waits for its own alone. Every row begins at a
- * multiple of 16 bytes; what follows its end in the last group is padding. */
+/* As exponentials_of, by asynchronous copies some groups ahead of the computation; a thread waits for its own copies
+ * alone. The row begins at a multiple of 16 bytes, and its last group is within the row stride: what the group holds
+ * beyond the row is padding. */
 FLM_DEVICE flm_exponentials exponentials_ahead(group *kept, const float *x, const flm_walk &walk)
 {
     constexpr int AHEAD = 4;
@@ -48,10 +49,12 @@ FLM_DEVICE flm_exponentials exponentials_ahead(group *kept, const float *x, cons
     return flm_exponentials_join(s);
 }
 
-template <row_kind KIND> FLM_DEVICE flm_exponentials exponentials_of(group *kept, const float *x, const flm_walk &walk)
+template <row_kind KIND>
+FLM_DEVICE flm_exponentials exponentials_of(group *kept, const float *x, const flm_walk &walk, int64_t row_stride)
 {
     flm_exponentials s = {FLM_LOWEST, 0};
-    if (KIND == KEPT && walk.aligned && walk.shift == 0) return exponentials_ahead(kept, x, walk);
+    if (KIND == KEPT && walk.aligned && walk.shift == 0 && walk.groups * FLM_GROUP <= row_stride)
+        return exponentials_ahead(kept, x, walk);
     for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
         const int count = walk.count(g);
         const group v = flm_load<FLM_GROUP>(x + walk.at(g), count, walk.aligned);
@@ -75,7 +78,7 @@ __global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
         const int64_t t = target[row];
         const bool valid = t >= 0 && t < V;
         const float hit = valid ? x[t] : flm_nan(); /* read before any thread writes: there are barriers ahead */
-        const flm_exponentials s = exponentials_of<KIND>(kept, x, walk);
+        const flm_exponentials s = exponentials_of<KIND>(kept, x, walk, logits_row_stride);
         const double below = (double)s.max_value - (double)hit;
         if (threadIdx.x == 0) loss[row] = (float)(log(s.sum) + below);
         if (!grad) continue;
@@ -102,7 +105,7 @@ __global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
         const flm_walk walk(row, V, logits_row_stride, aligned);
         const float *x = logits + row * logits_row_stride;
-        const flm_exponentials s = exponentials_of<KIND>(kept, x, walk);
+        const flm_exponentials s = exponentials_of<KIND>(kept, x, walk, logits_row_stride);
         const float factor = (float)(1 / s.sum);
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             group v = group_again<KIND>(kept, x, walk, g);

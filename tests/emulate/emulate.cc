@@ -221,6 +221,7 @@ void emulate_copy_async(void *shared, const void *global, size_t bytes, bool val
     if ((uintptr_t)shared % bytes || (valid && (uintptr_t)global % bytes)) fail("an asynchronous copy not aligned");
     if ((unsigned char *)shared < shared_memory || (unsigned char *)shared + bytes > shared_memory + shared_asked)
         fail("an asynchronous copy outside the dynamic shared memory");
+    if (valid && !emulate_holds(global, bytes)) fail("an asynchronous copy from outside an allocation");
     if (f->copy_count == COPIES) fail("more asynchronous copies under way than the emulator holds");
     memset(shared, 0xFF, bytes);
     f->copies[f->copy_count++] = {shared, global, bytes, valid, f->group};

@@ -17,6 +17,7 @@ typedef struct area {
     char *pages;
     size_t bytes; /* of the pages that open */
     void *data;
+    size_t asked; /* bytes of data */
 } area;
 
 static area *areas;
@@ -47,6 +48,19 @@ void emulate_close(void)
     if (--depth == 0) areas_protect(PROT_NONE);
 }
 
+bool emulate_holds(const void *data, size_t bytes)
+{
+    static int last; /* where the last one was found: copies come in runs */
+    const uintptr_t from = (uintptr_t)data;
+    for (int k = 0; k < area_count; k++) {
+        const area *a = &areas[(last + k) % area_count];
+        if (from < (uintptr_t)a->data || from + bytes > (uintptr_t)a->data + a->asked) continue;
+        last = (last + k) % area_count;
+        return true;
+    }
+    return false;
+}
+
 /* ---- memory ---- */
 
 static flm_status emulated_alloc(flm_backend *be, size_t bytes, void **out)
@@ -68,7 +82,7 @@ static flm_status emulated_alloc(flm_backend *be, size_t bytes, void **out)
     char *pages = mmap(NULL, whole + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pages == MAP_FAILED) FLM_FAIL(FLM_E_NOMEM, "emulated device: %zu bytes asked for", bytes);
     area *a = &areas[area_count];
-    *a = (area){pages, whole, pages + whole - data};
+    *a = (area){pages, whole, pages + whole - data, bytes};
     if (mprotect(pages, a->bytes, PROT_READ | PROT_WRITE) != 0) abort();
     memset(a->data, 0xFF, data); /* NaN */
     if (depth == 0 && mprotect(pages, a->bytes, PROT_NONE) != 0) abort();

@@ -14,6 +14,9 @@ extern "C" {
 void emulate_open(void);
 void emulate_close(void);
 
+/* emulate_holds - whether all bytes lie within what was asked for of one allocation, not counting its rounding up. */
+bool emulate_holds(const void *data, size_t bytes);
+
 /* emulate_late_to_device, emulate_late_to_host - copies as a stream makes them, ended by emulate_late_sync:
  * emulate_late.c. */
 void emulate_late_to_device(void *to, const void *from, size_t bytes);

@@ -56,6 +56,10 @@ tests_conform_matmul_emulated_t_LDADD = $(LINK_EMULATED)
 tests_conform_lapack_emulated_t_SOURCES = tests/conform/conform_lapack.c
 tests_conform_lapack_emulated_t_LDADD = $(LINK_EMULATED)
 
+check_PROGRAMS += %D%/bounds.t
+%C%_bounds_t_SOURCES = %D%/bounds.c
+%C%_bounds_t_LDADD = $(LINK_EMULATED)
+
 # Whole programs whose --device cuda is the emulated one.
 EMULATED_TOOLS = %D%/flm_train %D%/flm_distill %D%/flm_generate %D%/flm_score %D%/parity
 EMULATED_GPU_TOOLS = %D%/device %D%/bench_gemm %D%/bench_ops %D%/bench_train
