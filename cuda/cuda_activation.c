@@ -1,4 +1,4 @@
-/* cuda_activation.c - GELU's gradient, SiLU, GELU by erf and the timestep features. See backend_ops.h.
+/* cuda_activation.c - GELU's gradient, SiLU, GELU by erf and the timestep features. See backend_ops.def.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"

@@ -1,9 +1,9 @@
-/* cuda_algebra.c - the noise basis's algebra in fp64 (model.md section 4) through cuBLAS and cuSOLVER, and the
- * libraries' handles.
+/* cuda_algebra.c - fp64 algebra of the noise basis (model.md section 4) by cuBLAS and cuSOLVER, and the handles of the
+ * libraries.
  *
- * Row-major matrices are the libraries' column-major ones transposed: a lower triangle is an upper one there.
- * Every call is queued on the backend's one stream with the one workspace, so sums come in the same order every time
- * (cuBLAS's manual, "Results reproducibility"). SPDX-License-Identifier: Apache-2.0 */
+ * A row-major matrix is the transpose of the column-major one that the libraries see: its lower triangle is their upper
+ * one. All calls use the backend's one stream and one workspace, so that sums have the same order every time (cuBLAS
+ * manual, "Results reproducibility"). SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_blas.h"
 #include "cuda/kernel/kernel.h"
@@ -12,14 +12,14 @@
 #include <limits.h>
 #include <stdlib.h>
 
-/* Bytes of operands in fp64 at a time. */
+/* Bytes of operands that gram converts to fp64 at a time. */
 static const int64_t WIDE_BYTES = (int64_t)64 << 20;
 
 flm_status flm_err_cublas(int code, const char *what, const char *file, int line)
 {
     const cublasStatus_t status = (cublasStatus_t)code;
     if (status == CUBLAS_STATUS_SUCCESS) return FLM_OK;
-    cudaGetLastError(); /* not for the next launch to find */
+    cudaGetLastError(); /* clears it, so that no later call reports it as its own */
     return flm_err_raise(status == CUBLAS_STATUS_ALLOC_FAILED ? FLM_E_NOMEM : FLM_E_DEVICE, file, line,
                          "cuBLAS: %s in %s", cublasGetStatusString(status), what);
 }
@@ -38,7 +38,7 @@ flm_status flm_cuda_blas_create(flm_backend *be)
     flm_cuda *cuda = flm_cuda_of(be);
     flm_cublas *blas = calloc(1, sizeof *blas);
 
-    if (!blas) FLM_FAIL(FLM_E_NOMEM, "cuda backend: %zu bytes refused", sizeof *blas);
+    if (!blas) FLM_FAIL(FLM_E_NOMEM, "cuda backend: cannot allocate %zu bytes", sizeof *blas);
     cuda->blas = blas;
     FLM_TRY(flm_cuda_memory.alloc(be, FLM_CUDA_WORKSPACE, &blas->workspace));
     FLM_CUBLAS(cublasLtCreate(&blas->lt));
@@ -65,7 +65,7 @@ void flm_cuda_blas_destroy(flm_backend *be)
     flm_cuda_of(be)->blas = NULL;
 }
 
-/* G += A^T B of `rows` rows in fp64; where the factors are the same, the lower triangle alone. */
+/* G += A^T B of `rows` rows in fp64; if A and B are the same, only the lower triangle. */
 static flm_status add_block(flm_backend *be, double *g, const double *a, const double *b, int rows, int Ka, int Kb)
 {
     flm_status rc = FLM_OK;
@@ -88,7 +88,9 @@ flm_status flm_cuda_gram(flm_backend *be, const flm_tensor *G, const flm_tensor 
     const bool same = A->data == B->data && Ka == Kb;
     const int64_t columns = Ka + (same ? 0 : Kb);
 
-    if (Ka > INT_MAX || Kb > INT_MAX) FLM_FAIL(FLM_E_SHAPE, "gram: more than %d columns", INT_MAX);
+    if (Ka > INT_MAX || Kb > INT_MAX)
+        FLM_FAIL(FLM_E_SHAPE, "gram: A is %lld columns wide and B %lld; at most %d are supported", (long long)Ka,
+                 (long long)Kb, INT_MAX);
     if (R == 0 || Ka == 0 || Kb == 0) goto done;
     int64_t block = WIDE_BYTES / (columns * (int64_t)sizeof(double));
     if (block < 1) block = 1;
@@ -110,7 +112,7 @@ flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G)
 {
     flm_status rc = FLM_OK;
     cusolverDnHandle_t solver = flm_cuda_of(be)->blas->solver;
-    int work = 0, host[2] = {0, INT_MAX}, *device; /* cuSOLVER's verdict; the first row that is not finite */
+    int work = 0, host[2] = {0, INT_MAX}, *device; /* cuSOLVER's info; the first row that is not finite */
     void *scratch = NULL;
 
     const int K = (int)G->dim[0];
@@ -124,10 +126,11 @@ flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G)
     FLM_CUDA(flm_cuda_launch_cholesky_finish(G->data, K, device + 1, flm_cuda_of(be)->stream));
     FLM_TRY(flm_cuda_memory.to_host(be, host, device, sizeof host));
     FLM_TRY(flm_cuda_sync(be));
-    if (host[0] < 0) FLM_FAIL(FLM_E_DEVICE, "cuSOLVER: argument %d of cusolverDnDpotrf is wrong", -host[0]);
-    /* A pivot test lets NaN pass, so the diagonal is looked at: one that is not finite anywhere in a row reaches it. */
+    if (host[0] < 0) FLM_FAIL(FLM_E_DEVICE, "cuSOLVER: argument %d of cusolverDnDpotrf is invalid", -host[0]);
+    /* cuSOLVER's test of the pivots lets NaN pass, so the diagonal is checked: a value that is not finite anywhere in a
+     * row makes the row's diagonal element not finite. */
     if (host[0] > 0 || host[1] < K)
-        FLM_FAIL(FLM_E_NUMERIC, "cholesky: the %d x %d matrix is not positive definite or not finite: row %d", K, K,
+        FLM_FAIL(FLM_E_NUMERIC, "cholesky: the %d x %d matrix is not finite or not positive definite, at row %d", K, K,
                  host[0] > 0 && host[0] - 1 < host[1] ? host[0] - 1 : host[1]);
 done:
     return rc;

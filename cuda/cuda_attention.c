@@ -1,18 +1,18 @@
-/* cuda_attention.c - rotary positions and attention: see backend_ops.h. bf16 takes tensor cores, f32 plain arithmetic.
+/* cuda_attention.c - rotary positions and attention: see backend_ops.def. bf16 uses tensor cores, f32 plain arithmetic.
  * Refuses, with FLM_E_UNSUPPORTED, heads of more than FLM_ATTENTION_HEAD_MAX columns, sequences and rows longer than
- * attention_tiles.h says, and more blocks than a launch has. SPDX-License-Identifier: Apache-2.0 */
+ * the limits of attention_tiles.h, and more blocks than a launch can have. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
 #include "cuda/kernel/attention_tiles.h"
 #include "cuda/kernel/kernel.h"
 
-/* Whether the kernels take H heads of h columns, sequences of L rows, and so many blocks or less. */
+/* Whether the kernels support H heads of h columns and sequences of L rows in at most `blocks` blocks. */
 static flm_status kernels_fit(const char *what, int64_t H, int64_t h, int64_t L, int64_t blocks)
 {
     flm_status rc = FLM_OK;
     if (h > FLM_ATTENTION_HEAD_MAX)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: heads of %lld columns; the cuda backend has at most %d", what, (long long)h,
-                 FLM_ATTENTION_HEAD_MAX);
+        FLM_FAIL(FLM_E_UNSUPPORTED, "%s: heads of %lld columns; the cuda backend supports at most %d", what,
+                 (long long)h, FLM_ATTENTION_HEAD_MAX);
     if (L > FLM_ATTENTION_LENGTH_MAX || H * h > FLM_ATTENTION_WIDTH_MAX || blocks > INT32_MAX)
         FLM_FAIL(FLM_E_UNSUPPORTED, "%s: %lld rows of %lld heads in %lld blocks are too many for one launch", what,
                  (long long)L, (long long)H, (long long)blocks);
@@ -20,7 +20,8 @@ done:
     return rc;
 }
 
-/* The f32 kernels' tiles of wide heads need more shared memory than the GPUs of 8.6, 8.9 and 12.x have (99 KiB). */
+/* The f32 kernels' tiles of wide heads need more shared memory than GPUs of compute capability 8.6, 8.9 and 12.x have
+ * (99 KiB). */
 static flm_status plain_fits(const flm_backend *be, const char *what, int64_t h, int tiles)
 {
     flm_status rc = FLM_OK;
@@ -34,7 +35,7 @@ done:
     return rc;
 }
 
-/* Tiles are of 64 rows or more. */
+/* An upper bound: tiles have 64 rows or more. */
 static int64_t blocks_of(const flm_tensor *qkv, int64_t H)
 {
     return flm_attention_tiles(qkv->dim[1], 64) * qkv->dim[0] * H;
@@ -82,7 +83,7 @@ flm_status flm_cuda_attention_backward(flm_backend *be, const flm_tensor *grad_q
     const int64_t B = qkv->dim[0], L = qkv->dim[1], h = qkv->dim[2] / 3 / H;
     const bool bf16 = qkv->dtype == FLM_DTYPE_BF16;
     const bool vector = bf16 && h % 8 == 0 && aligned(grad_qkv) && aligned(grad_o) && aligned(o) && aligned(qkv);
-    /* A block of attention_rows.cu has 16 rows: fewer blocks than there are rows of a head. */
+    /* An upper bound: a block of attention_rows.cu has 16 rows. */
     FLM_TRY(kernels_fit("attention_backward", H, h, L, B * L * H));
     if (flm_tensor_elements(qkv) == 0) goto done;
     if (!bf16) FLM_TRY(plain_fits(be, "attention_backward", h, 4));

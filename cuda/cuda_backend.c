@@ -1,17 +1,18 @@
-/* cuda_backend.c - the backend "cuda": which GPU, its properties, its stream and its table of ops.
+/* cuda_backend.c - opens and closes the backend "cuda": chooses the GPU, reads its properties, creates its stream and
+ * fills its table of operations. The operations are in the other files, one for each family.
  *
- * One process uses one GPU, chosen by its number on the node; several processes may share one. libcuda is never linked:
- * without a driver CUDA's runtime says so, and that is the message.
- * Refuses: arithmetic; every op is in its family's own file. SPDX-License-Identifier: Apache-2.0 */
+ * One process uses one GPU, chosen by the process's rank on the node; several processes may share a GPU. libcuda is
+ * never linked: on a machine without a driver CUDA's runtime returns an error, which becomes the message.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/cuda_blas.h"
 
 #include <cuda_runtime_api.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* bf16 on tensor cores, cp.async and 100 KiB of shared memory come with compute capability 8.0 (A100). */
+/* bf16 on tensor cores, cp.async and 100 KiB of shared memory need compute capability 8.0 (A100). */
 enum { CAPABILITY_MIN = 8 };
-#define OTHERWISE "; --device cpu does without"
+#define USE_CPU "; use --device cpu instead"
 
 static void *stream_handle_cuda(const flm_backend *be) { return flm_cuda_of(be)->stream; }
 
@@ -36,7 +37,7 @@ static void cuda_close(flm_backend *be)
     free(be);
 }
 
-/* Every GPU that is accepted multiplies bf16 many times faster than fp32. */
+/* Every supported GPU multiplies bf16 many times faster than fp32. */
 static bool cuda_fast_bf16(const flm_backend *be)
 {
     (void)be;
@@ -48,7 +49,7 @@ static const char *cuda_describe(const flm_backend *be) { return flm_cuda_of(be)
 static const flm_backend_driver cuda_driver = {
     .close = cuda_close, .fast_bf16 = cuda_fast_bf16, .describe = cuda_describe};
 
-/* How many GPUs there are; one clear reason where there is none to use. */
+/* The number of GPUs; an error with the reason if there is none to use. */
 static flm_status count_devices(int *count)
 {
     flm_status rc = FLM_OK;
@@ -59,19 +60,19 @@ static flm_status count_devices(int *count)
     if (error == cudaErrorInsufficientDriver) {
         if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
             FLM_FAIL(FLM_E_UNSUPPORTED, "device cuda: there is no NVIDIA driver on this machine");
-        FLM_FAIL(FLM_E_DEVICE, "device cuda: the NVIDIA driver knows CUDA %d.%d, this build needs %d.%d" OTHERWISE,
+        FLM_FAIL(FLM_E_DEVICE, "device cuda: the NVIDIA driver supports CUDA %d.%d, this build needs %d.%d" USE_CPU,
                  driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
     }
     if (error == cudaErrorNoDevice || (error == cudaSuccess && devices == 0))
-        FLM_FAIL(FLM_E_UNSUPPORTED, "device cuda: there is no GPU here (CUDA_VISIBLE_DEVICES hides some)");
+        FLM_FAIL(FLM_E_UNSUPPORTED, "device cuda: there is no GPU (CUDA_VISIBLE_DEVICES may hide it)");
     FLM_TRY(flm_err_cuda((int)error, "cudaGetDeviceCount", __FILE__, __LINE__));
     *count = devices;
 done:
     return rc;
 }
 
-/* What ops need to know of the GPU, and the line that says which it is. */
-static flm_status learn(flm_cuda *cuda)
+/* The properties that operations depend on, and the line that describes the GPU. */
+static flm_status read_properties(flm_cuda *cuda)
 {
     flm_status rc = FLM_OK;
     struct cudaDeviceProp p;
@@ -81,7 +82,7 @@ static flm_status learn(flm_cuda *cuda)
     FLM_CUDA(cudaGetDeviceProperties(&p, cuda->device));
     if (p.major < CAPABILITY_MIN)
         FLM_FAIL(FLM_E_DEVICE,
-                 "device cuda: GPU %d, %s, has compute capability %d.%d, %d.0 (A100) is the least" OTHERWISE,
+                 "device cuda: GPU %d, %s, has compute capability %d.%d; at least %d.0 (A100) is needed" USE_CPU,
                  cuda->device, p.name, p.major, p.minor, CAPABILITY_MIN);
     FLM_CUDA(cudaRuntimeGetVersion(&runtime));
     FLM_CUDA(cudaDriverGetVersion(&driver));
@@ -108,10 +109,10 @@ flm_status flm_cuda_open(int local_rank, flm_backend **out)
     FLM_TRY(count_devices(&devices));
     be = calloc(1, sizeof *be);
     cuda = calloc(1, sizeof *cuda);
-    if (!be || !cuda) FLM_FAIL(FLM_E_NOMEM, "cuda backend: %zu bytes refused", sizeof *be + sizeof *cuda);
+    if (!be || !cuda) FLM_FAIL(FLM_E_NOMEM, "cuda backend: cannot allocate %zu bytes", sizeof *be + sizeof *cuda);
     *be = (flm_backend){FLM_BACKEND_CUDA, "cuda", &flm_cuda_memory, &cuda_stream, &cuda_ops, false, cuda, &cuda_driver};
     cuda->device = local_rank % devices;
-    FLM_TRY(learn(cuda));
+    FLM_TRY(read_properties(cuda));
     FLM_CUDA(cudaSetDevice(cuda->device));
     FLM_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
     cuda->stream = stream;

@@ -1,4 +1,4 @@
-/* cuda_elementwise.c - a x + b y, casts, and sums in fp64. See backend_ops.h. SPDX-License-Identifier: Apache-2.0 */
+/* cuda_elementwise.c - a x + b y, casts, and sums in fp64. See backend_ops.def. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
 #include "cuda/kernel/kernel.h"
@@ -16,7 +16,7 @@ done:
     return rc;
 }
 
-/* Of a dtype that cast takes. */
+/* The kind of a dtype that cast supports. */
 static flm_cuda_kind kind_of(flm_dtype dtype)
 {
     return dtype == FLM_DTYPE_F32 ? FLM_CUDA_F32 : dtype == FLM_DTYPE_BF16 ? FLM_CUDA_BF16 : FLM_CUDA_F64;
@@ -38,7 +38,7 @@ done:
     return rc;
 }
 
-/* The arguments have been checked. */
+/* sum and sum_squares. */
 static flm_status sum_all(flm_backend *be, const flm_tensor *out, const flm_tensor *x, bool squares)
 {
     flm_status rc = FLM_OK;

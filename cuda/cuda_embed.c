@@ -1,5 +1,5 @@
-/* cuda_embed.c - states in embedded form, their gradients, mixtures by sample and normal random numbers. See
- * backend_ops.h. SPDX-License-Identifier: Apache-2.0 */
+/* cuda_embed.c - states in embedded form, their gradients, combinations of samples, and normal random numbers. See
+ * backend_ops.def. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
 #include "cuda/kernel/kernel.h"

@@ -1,16 +1,19 @@
-/* cuda_matmul.c - matrix products through cuBLASLt, and the rules for what its epilogues do.
+/* cuda_matmul.c - matrix products by cuBLASLt, and the rules for the use of its epilogues.
  *
  * Row-major C = op(A) op(B) is column-major C^T = op(B)^T op(A)^T on the same bytes: cuBLASLt's A is our b, its B our
- * a, its D [N, M] our c, and its bias, one value a row of D, runs over our N. bf16 operands are summed in fp32; f32
- * operands are multiplied in fp32, never TF32 (parity needs it). Split sums (split-K) only through the workspace, added
- * in a fixed order: the same bits at every call. A shape's plan is asked of cuBLASLt's heuristics once and kept.
+ * a, its D [N, M] our c, and its bias, one value for each row of D, has our N elements. bf16 operands are summed in
+ * fp32; f32 operands are multiplied in fp32, never TF32 (parity needs it). Split sums (split-K) use the workspace only
+ * and are added in a fixed order, so every call gives the same bits. The plan of a shape comes from cuBLASLt's
+ * heuristics, is made once and kept.
  *
- * Which way a product goes depends on its arguments and the GPU alone. fused: a bias is the epilogue BIAS. The library
- * wants it in c's dtype, so it is rounded for bf16 c, as PyTorch's autocast rounds it. bf16 GELU goes with it
- * (GELU_AUX_ BIAS, of the sum before rounding) on Hopper and later; on Ampere llm.c found it slower than a kernel of
- * its own. plain: no bias, or one that the library refuses; f32 biases and GELU are then one kernel over c
- * (kernel/epilogue.cu). in pieces: bf16 c with a refused bias, or of f32 operands, which cuBLASLt has not. Pieces of
- * rows go to f32 scratch, small enough for the second-level cache, and from there by that kernel to c and gelu.
+ * A product is computed in one of three ways, chosen by its arguments and the GPU alone:
+ *   fused   the bias is cuBLASLt's epilogue BIAS. The library wants it in c's dtype, so for bf16 c it is rounded, as
+ *           PyTorch's autocast does. On Hopper and later bf16 GELU is fused too (GELU_AUX_BIAS, of the sum before
+ *           rounding); on Ampere llm.c found that slower than a kernel of its own.
+ *   plain   without a bias, or if the library refuses the epilogue: an f32 bias and GELU are one kernel over c
+ *           (kernel/epilogue.cu).
+ *   chunks  bf16 c with a refused bias, or of f32 operands, which cuBLASLt does not offer: chunks of rows are
+ *           multiplied into f32 scratch, small enough for the L2 cache; that kernel writes c and gelu from there.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "base/base_crc32c.h"
@@ -23,11 +26,11 @@
 #include <string.h>
 
 enum {
-    CHUNK_BYTES = 24 << 20, /* f32 scratch of a piece: of the 40 MiB of an A100's second-level cache */
+    CHUNK_BYTES = 24 << 20, /* f32 scratch of a chunk of rows: within the 40 MiB of an A100's L2 cache */
     ALIGN_MAX = 256,
-    ALIGN_EPILOGUE = 16, /* bytes, of what an epilogue reads or writes beside c */
-    AUX_COLUMNS = 8,     /* the step of what GELU_AUX writes is a multiple of it (cuBLAS's manual) */
-    FUSED_GELU = 9       /* the least major compute capability */
+    ALIGN_EPILOGUE = 16, /* bytes: alignment of an epilogue's bias and auxiliary output */
+    AUX_COLUMNS = 8,     /* the row stride of GELU_AUX's auxiliary output must be a multiple of it (cuBLAS manual) */
+    FUSED_GELU = 9       /* smallest major compute capability on which GELU is fused */
 };
 
 enum {
@@ -36,20 +39,20 @@ enum {
     FLAG_TRANSPOSE_A = 4, /* a is stored [K, M] */
     FLAG_TRANSPOSE_B = 8, /* b is stored [N, K] */
     FLAG_ACCUMULATE = 16,
-    FLAG_BIAS = 32, /* the epilogue's */
-    FLAG_GELU = 64  /* the epilogue's: its D is gelu, its auxiliary output c */
+    FLAG_BIAS = 32, /* by the epilogue */
+    FLAG_GELU = 64  /* by the epilogue: its D is gelu, its auxiliary output c */
 };
 
-/* All that a plan depends on; compared as bytes, so without holes. */
+/* Everything that a plan depends on. Compared as bytes, so the struct must have no padding. */
 typedef struct plan_key {
     int64_t M, N, K;
-    int64_t row_stride_a, row_stride_b, row_stride_c; /* elements from row to row, as stored */
+    int64_t row_stride_a, row_stride_b, row_stride_c; /* elements, of the matrices as stored */
     uint64_t flags;
-    uint32_t align_a, align_b, align_c, align_bias, align_gelu; /* bytes, at most ALIGN_MAX: views begin anywhere */
+    uint32_t align_a, align_b, align_c, align_bias, align_gelu; /* bytes, at most ALIGN_MAX */
     uint32_t unused;
 } plan_key;
 
-/* What a call points the plan at. */
+/* The addresses of one call. */
 typedef struct operands {
     const void *a, *b, *bias; /* bias in c's dtype */
     void *c, *gelu;
@@ -58,9 +61,9 @@ typedef struct operands {
 typedef struct flm_cuda_plan {
     plan_key key;
     cublasLtMatmulDesc_t product;
-    cublasLtMatrixLayout_t a, b, c; /* ours; the library's B, A, and C and D (gelu lies as c does) */
+    cublasLtMatrixLayout_t a, b, c; /* our names; the library's B, A, and C and D (gelu has the layout of c) */
     cublasLtMatmulAlgo_t algo;
-    bool missing; /* the library has none with this epilogue */
+    bool missing; /* the library has no algorithm with this epilogue */
 } flm_cuda_plan;
 
 static uint32_t alignment(const void *p)
@@ -90,7 +93,7 @@ void flm_cuda_plans_release(flm_cublas *blas)
 #define SET(desc, name, value) \
     cublasLtMatmulDescSetAttribute((desc), CUBLASLT_MATMUL_DESC_##name, &(value), sizeof(value))
 
-/* Where this call's bias and GELU are; the heuristics look at how they are aligned. */
+/* Sets the addresses of bias and auxiliary output; the heuristics use their alignment. */
 static flm_status set_epilogue(flm_cuda_plan *plan, const operands *at)
 {
     flm_status rc = FLM_OK;
@@ -117,7 +120,7 @@ static flm_status describe_product(flm_cuda_plan *plan)
     if (k->flags & FLAG_TRANSPOSE_A) FLM_CUBLAS(SET(plan->product, TRANSB, transposed));
     FLM_CUBLAS(SET(plan->product, EPILOGUE, epilogue));
     if (k->flags & FLAG_GELU) FLM_CUBLAS(SET(plan->product, EPILOGUE_AUX_LD, k->row_stride_c));
-    /* Rows, columns and the step between columns, column-major. */
+    /* Rows, columns and leading dimension, column-major. */
     FLM_CUBLAS(k->flags & FLAG_TRANSPOSE_B ? cublasLtMatrixLayoutCreate(&plan->b, in, K, N, k->row_stride_b)
                                            : cublasLtMatrixLayoutCreate(&plan->b, in, N, K, k->row_stride_b));
     FLM_CUBLAS(k->flags & FLAG_TRANSPOSE_A ? cublasLtMatrixLayoutCreate(&plan->a, in, M, K, k->row_stride_a)
@@ -139,8 +142,8 @@ static flm_status choose_algorithm(cublasLtHandle_t lt, flm_cuda_plan *plan)
     const size_t workspace = FLM_CUDA_WORKSPACE;
     const uint32_t align_d = k->flags & FLAG_GELU ? k->align_gelu : k->align_c;
     const uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
-    /* The environment can ask cuBLAS for less than fp32 (NVIDIA_TF32_OVERRIDE): then there is no product, rather than a
-     * coarse one. */
+    /* The environment can make cuBLAS use less than fp32 (NVIDIA_TF32_OVERRIDE): that fails instead of giving a less
+     * accurate product. */
     const uint64_t exact =
         ~(uint64_t)(CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32 | CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16BF |
                     CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16F);
@@ -161,8 +164,8 @@ static flm_status choose_algorithm(cublasLtHandle_t lt, flm_cuda_plan *plan)
     if (plan->missing && k->flags & (FLAG_BIAS | FLAG_GELU)) goto done;
     if (plan->missing)
         FLM_FAIL(FLM_E_UNSUPPORTED,
-                 "matmul: cuBLASLt has no product of %" PRId64 " x %" PRId64 " x %" PRId64 " (kind %#" PRIx64
-                 ", aligned to %u, %u, %u)",
+                 "matmul: cuBLASLt has no algorithm for M x N x K = %" PRId64 " x %" PRId64 " x %" PRId64
+                 " (flags %#" PRIx64 ", alignment of a, b, c: %u, %u, %u bytes)",
                  k->M, k->N, k->K, k->flags, k->align_a, k->align_b, k->align_c);
     FLM_CUBLAS(status);
     plan->algo = best.algo;
@@ -178,7 +181,7 @@ static flm_status plan_add(flm_cublas *blas, uint64_t checksum, flm_cuda_plan *p
     const size_t count = blas->by_key.count;
     flm_cuda_plan **grown = realloc(blas->plans, (count + 1) * sizeof(flm_cuda_plan *));
 
-    if (!grown) FLM_FAIL(FLM_E_NOMEM, "matmul: no memory for %zu kept plans", count + 1);
+    if (!grown) FLM_FAIL(FLM_E_NOMEM, "matmul: cannot allocate the table of %zu plans", count + 1);
     blas->plans = grown;
     grown[count] = plan;
     FLM_TRY(flm_table_add(&blas->by_key, checksum, (int32_t)count));
@@ -186,7 +189,7 @@ done:
     return rc;
 }
 
-/* The key's plan, found or made. */
+/* The plan of the key, made if there is none yet. */
 static flm_status plan_find(flm_cublas *blas, const plan_key *key, const operands *at, flm_cuda_plan **out)
 {
     flm_status rc = FLM_OK;
@@ -199,7 +202,7 @@ static flm_status plan_find(flm_cublas *blas, const plan_key *key, const operand
             return FLM_OK;
         }
     plan = calloc(1, sizeof *plan);
-    if (!plan) FLM_FAIL(FLM_E_NOMEM, "matmul: %zu bytes refused", sizeof *plan);
+    if (!plan) FLM_FAIL(FLM_E_NOMEM, "matmul: cannot allocate %zu bytes", sizeof *plan);
     plan->key = *key;
     FLM_TRY(describe_product(plan));
     FLM_TRY(set_epilogue(plan, at));
@@ -212,8 +215,8 @@ done:
     return rc;
 }
 
-/* One product by cuBLASLt, with the epilogue that the key's flags say. *done: false where the library refuses that
- * epilogue, and nothing has been written. */
+/* One product by cuBLASLt, with the epilogue of the key's flags. *done is false if the library refuses that epilogue;
+ * nothing has been written then. */
 static flm_status multiply(flm_backend *be, plan_key key, const operands *at, bool *done)
 {
     flm_status rc = FLM_OK;
@@ -237,7 +240,7 @@ done:
     return rc;
 }
 
-/* What is left to do on c, or from sum to c. */
+/* The kernel after a product: c = sum or c, plus the bias; then GELU. sum, gelu: NULL for none. */
 static flm_status finish(flm_backend *be, const flm_matmul *p, const flm_tensor *c, const flm_tensor *gelu,
                          const float *sum, bool bias)
 {
@@ -250,16 +253,16 @@ done:
     return rc;
 }
 
-/* Whether the library may be asked for its epilogues. */
+/* Whether the library's epilogues may be used. */
 static bool fused_fits(const flm_matmul *p, const plan_key *key)
 {
     const bool bf16_c = key->flags & FLAG_BF16_C;
-    const bool thin =
-        key->M == 1 || key->N == 1 || key->K == 1; /* PyTorch keeps such products from cuBLASLt's epilogues */
+    /* PyTorch does not use cuBLASLt's epilogues for these either. */
+    const bool thin = key->M == 1 || key->N == 1 || key->K == 1;
     return p->bias && !thin && (bf16_c ? (key->flags & FLAG_BF16) != 0 : alignment(p->bias->data) >= ALIGN_EPILOGUE);
 }
 
-/* With the library's epilogues, as far as it has them: *done. */
+/* With the library's epilogues. *done is false if it has none for this product. */
 static flm_status multiply_fused(flm_backend *be, const flm_matmul *p, const plan_key *key, bool *done)
 {
     flm_status rc = FLM_OK;
@@ -302,12 +305,12 @@ done:
     return rc;
 }
 
-/* Rows [first, first + rows) of op(A), as far as its layout has them side by side. */
+/* Chunks of rows of op(A), one after the other. */
 static flm_status multiply_chunks(flm_backend *be, const flm_matmul *p, const plan_key *key)
 {
     flm_status rc = FLM_OK;
     const int64_t M = key->M, N = key->N;
-    /* Columns of a transposed a do not lie together: one piece. */
+    /* The rows of a transposed a are not contiguous: one chunk. */
     int64_t rows = p->transpose_a ? M : CHUNK_BYTES / (N * (int64_t)sizeof(float));
     void *scratch = NULL;
     bool done;
@@ -331,7 +334,7 @@ done:
     return rc;
 }
 
-/* Of a product that has been checked. */
+/* The key of a product, whose shapes the front door has checked; its alignments and epilogue flags come later. */
 static void describe_key(const flm_matmul *p, plan_key *k)
 {
     const flm_tensor *a = p->a, *b = p->b, *c = p->c;
@@ -347,7 +350,7 @@ static void describe_key(const flm_matmul *p, plan_key *k)
                (p->accumulate ? FLAG_ACCUMULATE : 0u);
 }
 
-/* Zeros, rows of padded c one by one. */
+/* c = 0; the padding of its rows is not written. */
 static flm_status clear(flm_backend *be, const flm_tensor *c)
 {
     flm_status rc = FLM_OK;

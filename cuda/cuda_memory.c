@@ -1,8 +1,8 @@
-/* cuda_memory.c - the backend "cuda": its memory table, its stream's end, scratch memory, and CUDA's errors as
- * statuses.
+/* cuda_memory.c - the memory of the backend "cuda": its memory table and scratch memory; and the wait for the stream,
+ * and CUDA's errors as statuses.
  *
- * Everything is queued on the one compute stream. Scratch memory grows when first asked for, so a training's first step
- * settles it; nothing is allocated afterwards. SPDX-License-Identifier: Apache-2.0 */
+ * Everything is queued on the one compute stream. Scratch memory grows on demand, so the first training step allocates
+ * all of it and later steps allocate nothing. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/cuda_blas.h"
 
 #include <assert.h>
@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The last call that was queued without an error: a kernel's own failure shows only later, at a sync. */
+/* The last launch that was queued without an error, for messages: a kernel that fails is noticed only later, at a sync.
+ */
 static const char *queued = "nothing";
 
 flm_status flm_err_cuda(int code, const char *what, const char *file, int line)
@@ -20,10 +21,9 @@ flm_status flm_err_cuda(int code, const char *what, const char *file, int line)
         if (strncmp(what, "flm_cuda_launch", 15) == 0) queued = what;
         return FLM_OK;
     }
-    /* An error that is not lasting would be found again by the next launch, which has nothing to do with it. */
-    cudaGetLastError();
+    cudaGetLastError(); /* clears the error, if it can be cleared, so that no later call reports it as its own */
     return flm_err_raise(error == cudaErrorMemoryAllocation ? FLM_E_NOMEM : FLM_E_DEVICE, file, line,
-                         "CUDA: %s (%s) in %s; the last kernel queued before was %s", cudaGetErrorString(error),
+                         "CUDA: %s (%s) in %s; the last kernel queued before it: %s", cudaGetErrorString(error),
                          cudaGetErrorName(error), what, queued);
 }
 
@@ -49,7 +49,7 @@ static flm_status memory_alloc_cuda(flm_backend *be, size_t bytes, void **out)
     if (error == cudaErrorMemoryAllocation) {
         cudaGetLastError();
         FLM_TRY(memory_available_cuda(be, &available));
-        FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of the GPU's memory asked for, %.1f MiB free; " FLM_CUDA_SMALLER,
+        FLM_FAIL(FLM_E_NOMEM, "out of GPU memory: %.1f MiB requested, %.1f MiB free; " FLM_CUDA_SMALLER,
                  (double)bytes / 0x1p20, (double)available / 0x1p20);
     }
     FLM_TRY(flm_err_cuda((int)error, "cudaMalloc", __FILE__, __LINE__));
@@ -58,11 +58,11 @@ done:
     return rc;
 }
 
-/* Not called with work under way on it by anything but the own stream, which cudaFree waits for. */
+/* cudaFree waits for work on the compute stream; no other stream may be using the memory. */
 static void memory_release_cuda(flm_backend *be, void *data)
 {
     (void)be;
-    if (data && cudaFree(data) != cudaSuccess) cudaGetLastError(); /* a lasting one comes again, where it can be said */
+    if (data && cudaFree(data) != cudaSuccess) cudaGetLastError(); /* a sticky error is reported by a later call */
 }
 
 static flm_status memory_host_alloc_cuda(flm_backend *be, size_t bytes, void **out)
@@ -74,7 +74,7 @@ static flm_status memory_host_alloc_cuda(flm_backend *be, size_t bytes, void **o
     (void)be;
     if (error == cudaErrorMemoryAllocation) {
         cudaGetLastError();
-        FLM_FAIL(FLM_E_NOMEM, "%.1f MiB of pinned host memory refused (ulimit -l, or the machine's memory)",
+        FLM_FAIL(FLM_E_NOMEM, "cannot allocate %.1f MiB of pinned host memory; check ulimit -l and free memory",
                  (double)bytes / 0x1p20);
     }
     FLM_TRY(flm_err_cuda((int)error, "cudaHostAlloc", __FILE__, __LINE__));
@@ -138,11 +138,10 @@ flm_status flm_cuda_sync(flm_backend *be)
     const cudaError_t error = cudaStreamSynchronize(flm_cuda_of(be)->stream);
 
     if (error != cudaSuccess)
-        FLM_FAIL(
-            FLM_E_DEVICE,
-            "CUDA: %s (%s), found while waiting; the last kernel queued was %s; CUDA_LAUNCH_BLOCKING=1 finds the one "
-            "that failed",
-            cudaGetErrorString(error), cudaGetErrorName(error), queued);
+        FLM_FAIL(FLM_E_DEVICE,
+                 "CUDA: %s (%s), reported while waiting for the stream; the last kernel queued: %s; set "
+                 "CUDA_LAUNCH_BLOCKING=1 to find the kernel that failed",
+                 cudaGetErrorString(error), cudaGetErrorName(error), queued);
 done:
     return rc;
 }
@@ -155,7 +154,7 @@ flm_status flm_cuda_scratch(flm_backend *be, int slot, size_t bytes, void **out)
 
     assert(slot >= 0 && slot < FLM_CUDA_SLOTS);
     if (bytes > cuda->slot[slot].bytes) {
-        /* Released first: both together may not fit. cudaFree waits for what is queued on it. */
+        /* Released first, because old and new together may not fit. cudaFree waits for queued work. */
         memory_release_cuda(be, cuda->slot[slot].data);
         cuda->slot[slot].data = NULL;
         cuda->slot[slot].bytes = 0;

@@ -1,4 +1,4 @@
-/* cuda_rows.c - the ops over rows: layer normalisation, the gated residual, column sums. See backend_ops.h.
+/* cuda_rows.c - layer normalisation, the gated residual and column sums. See backend_ops.def.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
@@ -37,7 +37,7 @@ done:
     return rc;
 }
 
-/* Of a dropout that has been checked. */
+/* The kernels' form of a dropout. */
 static flm_cuda_dropout dropout_of(const flm_dropout *dropout)
 {
     const uint32_t threshold = flm_dropout_threshold(dropout);

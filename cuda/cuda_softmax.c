@@ -1,5 +1,5 @@
-/* cuda_softmax.c - what is made over the vocabulary: soft max, cross entropy, arg max, the error of a distillation. See
- * backend_ops.h. SPDX-License-Identifier: Apache-2.0 */
+/* cuda_softmax.c - operations over the vocabulary: softmax, cross entropy, argmax, the error of a distillation. See
+ * backend_ops.def. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
 #include "cuda/kernel/kernel.h"

@@ -1,11 +1,11 @@
-# The CUDA backend: an archive of its own behind libflm_backend.a, whose registry opens it. One source a line.
-# Where it is not built, its files are only carried along.
+# The CUDA backend: an archive of its own, linked after libflm_backend.a, whose registry opens it. One source a line.
+# In a build without CUDA its files are only distributed.
 if FLM_HAVE_CUDA
 noinst_LIBRARIES += libflm_cuda.a
 CUDA_ARCHIVE = libflm_cuda.a
 endif
 libflm_cuda_a_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS)
-# The ops and kernels, which name no type of CUDA's and are emulated in tests/emulate/ too.
+# Operations and kernels that also run over the emulator of tests/emulate/.
 CUDA_OPS = %D%/cuda_activation.c
 CUDA_OPS += %D%/cuda_adamw.c
 CUDA_OPS += %D%/cuda_attention.c
@@ -44,8 +44,8 @@ libflm_cuda_a_SOURCES = $(CUDA_INCLUDED) $(CUDA_OPS) $(CUDA_KERNELS) $(CUDA_SORT
 EXTRA_DIST += $(CUDA_INCLUDED) $(CUDA_OPS) $(CUDA_KERNELS) $(CUDA_SORT)
 
 SUFFIXES += .cu
-# ptxas tells what every kernel takes (registers, spills, shared memory): kept beside the object for
-# scripts/kernel-report; the rest of what nvcc says is shown.
+# ptxas reports each kernel's registers, spills and shared memory: kept beside the object for scripts/kernel-report; all
+# other output of nvcc is shown.
 AM_V_NVCC = $(am__v_NVCC_@AM_V@)
 am__v_NVCC_ = $(am__v_NVCC_@AM_DEFAULT_V@)
 am__v_NVCC_0 = @echo "  NVCC    " $@;
@@ -55,8 +55,8 @@ am__v_NVCC_1 =
 	  -MD -MP -MF $(@:.o=.d) -c -o $@ $< 2>$(@:.o=.ptxas); status=$$?; \
 	  grep -v -e '^ptxas info' -e '^ *[0-9][0-9]* bytes stack frame' $(@:.o=.ptxas) >&2; exit $$status
 
-
-# What a .cu includes. Those of the C files, which automake sees to itself, are named here too and are not there.
+# The headers that a .cu file includes. The list also has the names of the C files, for which automake keeps its own
+# dependencies: those do not exist.
 cuda_dependencies = $(libflm_cuda_a_OBJECTS:.o=.d)
 -include $(cuda_dependencies)
 CLEANFILES += $(cuda_dependencies) $(libflm_cuda_a_OBJECTS:.o=.ptxas)

@@ -2,11 +2,11 @@
 # flags of the build, CUB's headers exist, and a C program links with cudaStreamCreateWithFlags (cudart), cublasDsyrk_v2
 # (cublas), cublasLtMatmulAlgoGetHeuristic (cublasLt) and cusolverDnDpotrf (cusolver). None of them needs a driver to load,
 # so a CUDA build starts on a machine without a GPU; libcuda itself is never linked.
-# --with-cuda=auto looks beside nvcc in PATH, then in /usr/local/cuda; no is no; yes and DIR are errors where it is missing.
+# --with-cuda=auto searches beside nvcc in PATH, then in /usr/local/cuda; with yes and DIR a missing CUDA is an error.
 # Sets CUDA_CPPFLAGS, CUDA_LIBS, NVCC, NVCC_GENCODE, NVCCFLAGS (the user's), FLM_NVCCFLAGS (ours), flm_cuda_ok and
 # flm_cuda_version; defines FLM_HAVE_CUDA, always 0 or 1.
 
-# FLM_CUDA_FIND(DIR): the flags of a toolkit in DIR into flm_cuda_inc, flm_cuda_lib; flm_cuda_inc empty where there is none.
+# FLM_CUDA_FIND(DIR): the flags of a toolkit in DIR into flm_cuda_inc, flm_cuda_lib; flm_cuda_inc is empty if there is none.
 AC_DEFUN([FLM_CUDA_FIND],[
   flm_cuda_inc= flm_cuda_lib=
   for flm_w in include targets/x86_64-linux/include targets/sbsa-linux/include; do
@@ -38,9 +38,9 @@ AC_DEFUN([FLM_CHECK_CUDA],[
   AC_SUBST([CUDA_CPPFLAGS]) AC_SUBST([CUDA_LIBS]) AC_SUBST([FLM_NVCCFLAGS])
 ])
 
-# FLM_CUDA_PROBE: NVCC is there. Sets flm_cuda_ok, or flm_cuda_why.
+# FLM_CUDA_PROBE: with NVCC found. Sets flm_cuda_ok, or flm_cuda_why.
 AC_DEFUN([FLM_CUDA_PROBE],[
-  dnl Where the headers and libraries are: DIR, or the folder above the one that nvcc's link leads to. Debian's are in
+  dnl The headers and libraries are in DIR, or in the parent of the folder that the link nvcc points to. Debian's are in
   dnl the compiler's own paths and need no flags.
   AS_CASE([$with_cuda],[auto|yes],[flm_cuda_nvcc=`readlink -f "$NVCC" 2>/dev/null || echo "$NVCC"`
     flm_cuda_dir=`AS_DIRNAME(["$flm_cuda_nvcc"])` flm_cuda_dir=`AS_DIRNAME(["$flm_cuda_dir"])`],[flm_cuda_dir=$with_cuda])
@@ -65,7 +65,7 @@ __global__ static void fill(__nv_bfloat16 *p, float v) { if constexpr (sizeof(v)
 extern "C" int fill_launch(void *p) { fill<<<1, 1>>>((__nv_bfloat16 *)p, 1.0f); return (int)cudaGetLastError(); }
 _FLM_CU
   flm_cuda_compiles=no
-  dnl --Werror all-warnings is not as old as 11.8's oldest relatives: asked for, and left out where nvcc has it not.
+  dnl --Werror all-warnings is used if this nvcc supports it.
   AS_IF([test "x$enable_werror" = xyes && AC_RUN_LOG([$NVCC $NVCC_GENCODE $FLM_NVCCFLAGS --Werror all-warnings $NVCCFLAGS -c -o conftest_cu.o conftest.cu >&2])],
     [flm_cuda_compiles=yes FLM_NVCCFLAGS="$FLM_NVCCFLAGS --Werror all-warnings"],
     [AC_RUN_LOG([$NVCC $NVCC_GENCODE $FLM_NVCCFLAGS $NVCCFLAGS -c -o conftest_cu.o conftest.cu >&2])],[flm_cuda_compiles=yes])

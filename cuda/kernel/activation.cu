@@ -1,8 +1,8 @@
-/* activation.cu - GELU's gradient, SiLU, GELU by erf and the timestep features (model.md sections 2 and 6).
+/* activation.cu - the gradient of GELU, SiLU, GELU by erf, and the timestep features (model.md sections 2 and 6).
  *
- * GELU by the identity (1 + tanh u) / 2 = s(2u), s(z) = 1 / (1 + exp(-z)), which keeps its digits where x is negative.
- * SiLU, GELU by erf and the features are of a few thousand numbers a step: in double. SPDX-License-Identifier:
- * Apache-2.0 */
+ * GELU uses the identity (1 + tanh u) / 2 = s(2u), s(z) = 1 / (1 + exp(-z)), which does not cancel for negative x.
+ * SiLU, GELU by erf and the features are computed in double: they have only a few thousand elements in a training step.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace
@@ -12,9 +12,10 @@ constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, ROWS = FLM
 constexpr double ROOT_HALF = 0.70710678118654752440,
                  ROOT_TURN = 0.39894228040143267794; /* 1 / sqrt(2), 1 / sqrt(2 pi) */
 
-/* gelu'(x) = s + x s (1 - s) 2u', u = sqrt(2/pi) (x + 0.044715 x^3): beyond 9.9, where exp(-2u) is e^-85 or e^85, it is
- * 0 or 1 to all digits. NaN stays NaN. expf in full: its argument's error is most of the slope's; the quotient may be
- * off by two units, its divisor is below 2^123. */
+/* gelu'(x) = s + x s (1 - s) 2u', with u = sqrt(2/pi) (x + 0.044715 x^3). |x| is limited to 9.9, where exp(-2u) is
+ * e^-85 or e^85 and the slope is 0 or 1 in fp32. NaN stays NaN. expf is the accurate one, because the error of its
+ * argument is already most of the result's; the fast division is off by at most two units for divisors below 2^126, and
+ * this one is below 2^123. */
 FLM_DEVICE float gelu_slope(float x)
 {
     const float v = x < -9.9f ? -9.9f : x > 9.9f ? 9.9f : x;
@@ -22,7 +23,7 @@ FLM_DEVICE float gelu_slope(float x)
     return s + v * (s * (e * s)) * (1.5957691216f + 0.2140644488f * v * v); /* 6 sqrt(2/pi) 0.044715 */
 }
 
-/* A warp takes 32 W columns of ROWS rows; sums [blocks, N]: their part of grad_b. grad_x may be grad_y. */
+/* A warp processes 32 W columns of ROWS rows. sums [blocks, N]: their contribution to grad_b. grad_x may be grad_y. */
 template <class T, int W>
 __global__ void __launch_bounds__(THREADS) gelu_backward(T *grad_x, float *__restrict__ sums, const T *__restrict__ x,
                                                          const T *grad_y, int64_t M, int64_t N, bool aligned)
@@ -65,7 +66,7 @@ FLM_DEVICE double gelu_erf_slope(double x) { return 0.5 * erfc(-x * ROOT_HALF) +
 
 enum function { SILU, SILU_SLOPE, GELU_ERF, GELU_ERF_SLOPE };
 
-/* y = f(x), or grad_y f'(x) of the slopes; y may be grad_y. */
+/* y = f(x), or for the slopes y = grad_y f'(x); y may be grad_y. */
 template <function F>
 __global__ void __launch_bounds__(THREADS) each(float *y, const float *grad_y, const float *__restrict__ x, int64_t n)
 {
@@ -84,7 +85,7 @@ template <function F> int launch_each(float *y, const float *grad_y, const float
                       x, n);
 }
 
-/* A thread a cosine and its sine. */
+/* A thread computes a cosine and its sine. */
 __global__ void __launch_bounds__(THREADS)
     timestep_features(float *__restrict__ out, const float *__restrict__ t, int64_t B, int64_t F)
 {

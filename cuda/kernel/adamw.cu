@@ -11,7 +11,7 @@ template <bool EMA, bool CAST>
 __global__ void __launch_bounds__(THREADS) adamw(flm_cuda_adamw_memory p, flm_adamw_factors f, int64_t n, bool aligned)
 {
     const double norm = sqrt(*p.norm_sq), ratio = (double)f.clip / (norm + 1e-6);
-    if (!(norm <= 1.7976931348623157e308)) return; /* not finite: nothing changes */
+    if (!(norm <= 1.7976931348623157e308)) return; /* not finite: the update is skipped */
     const float clip_factor = (float)(ratio < 1 ? ratio : 1);
     for (int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W; i < n; i += (int64_t)gridDim.x * THREADS * W) {
         float w[W], m[W], v[W], g[W], e[W];

@@ -1,5 +1,5 @@
-/* algebra.cu - the small kernels around fp64 algebra: operands to fp64, a triangle mirrored, the end of a Cholesky.
- * SPDX-License-Identifier: Apache-2.0 */
+/* algebra.cu - the small kernels before and after the libraries' fp64 algebra: operands to fp64, the copy of a
+ * triangle, the zeros and the check after a Cholesky factorisation. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/device.cuh"
 
 namespace
@@ -9,8 +9,8 @@ constexpr int THREADS = 256, TILE = 16, BLOCKS_MAX = 1 << 16;
 
 __global__ void __launch_bounds__(THREADS) widen(double *to, const float *from, int64_t count)
 {
-    const int64_t step = (int64_t)gridDim.x * THREADS;
-    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < count; i += step) to[i] = (double)from[i];
+    const int64_t stride = (int64_t)gridDim.x * THREADS;
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < count; i += stride) to[i] = (double)from[i];
 }
 
 /* Row-major: g[j, i] = g[i, j] for j < i. */
@@ -20,7 +20,7 @@ __global__ void mirror(double *g, int64_t K)
     if (i < K && j < i) g[j * K + i] = g[i * K + j];
 }
 
-/* Row-major: zeros above the diagonal; *bad becomes the least row whose diagonal is not finite. */
+/* Row-major: zeros above the diagonal; *bad = min(*bad, the rows whose diagonal element is not finite). */
 __global__ void finish(double *g, int64_t K, int *bad)
 {
     const int64_t i = (int64_t)blockIdx.y * TILE + threadIdx.y, j = (int64_t)blockIdx.x * TILE + threadIdx.x;

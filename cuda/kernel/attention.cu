@@ -1,4 +1,4 @@
-/* attention.cu - attention with capped scores over all keys, forward, bf16 (model.md section 2). See
+/* attention.cu - attention with capped scores over all keys, forward, bf16 (model.md section 2). The computation is in
  * attention_forward.cuh. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/attention_forward.cuh"
 

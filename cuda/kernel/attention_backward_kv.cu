@@ -1,7 +1,7 @@
-/* attention_backward_kv.cu - grad_k and grad_v of capped attention, bf16: a block has a tile of keys and values,
- * queries and grad_o pass by in order. Scores are computed transposed, so that keys are rows, and probabilities and
- * gradients of scores are the left factors of grad_v and grad_k as they lie in registers. SPDX-License-Identifier:
- * Apache-2.0 */
+/* attention_backward_kv.cu - grad_k and grad_v of capped attention, bf16. A block holds a tile of keys and values and
+ * loops over the queries and grad_o in order. Scores are computed transposed, so that keys are rows: the probabilities
+ * and the gradients of scores are then in the registers of the left factors of grad_v and grad_k.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/attention_backward.cuh"
 
 namespace
@@ -10,7 +10,7 @@ namespace
 constexpr int KEYS = FLM_ATTENTION_KEYS;
 static_assert(KEYS == 16 * FLM_ATTENTION_WARPS, "a warp has one band of keys");
 
-/* What passes by. */
+/* A tile of queries, their grad_o and statistics: two are in shared memory. */
 struct stage {
     unsigned char *queries, *grads;
     flm_query_pair *pairs;
@@ -37,13 +37,13 @@ FLM_DEVICE void stage_load(const stage &to, const flm_bf16 *q, const flm_bf16 *g
     flm_copy_commit();
 }
 
-/* A warp's band of keys and values as fragments: kept in registers where a head is narrow. */
+/* A warp's band of keys and values as fragments; narrow heads keep them in registers. */
 template <int D> struct band {
     static constexpr bool KEPT = D <= 64;
     uint32_t k[KEPT ? D / 16 : 1][4], v[KEPT ? D / 16 : 1][4];
 };
 
-/* N * 8 queries, rows from `row` on of the stage. */
+/* Adds the gradients of N * 8 queries, from row `row` of the stage. */
 template <int D, int N>
 FLM_DEVICE void gradients_add(float (&grad_k)[1][D / 8][4], float (&grad_v)[1][D / 8][4], band<D> &mine,
                               const unsigned char *keys, const unsigned char *values, const stage &at, int row,
@@ -99,9 +99,9 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
     constexpr int Q = flm_attention_queries(D), STEP = flm_attention_kv_step(D);
     static_assert(flm_attention_kv_shared(D) <= FLM_ATTENTION_SHARED_MAX, "shared memory of sm_80");
     static_assert(2 * D / 8 * 4 + (band<D>::KEPT ? 2 * D / 16 * 4 : 8) + 2 * STEP / 8 * 4 <= 176,
-                  "what registers must hold");
+                  "accumulators, fragments and scores in registers");
     static_assert(FLM_ATTENTION_WARPS * flm_attention_band_bytes(D) <= 4 * flm_attention_tile_bytes(D, Q),
-                  "where stages passed by there is room for every warp's band");
+                  "the stages' memory holds a band of every warp");
     FLM_SHARED(unsigned char, keys);
     unsigned char *values = keys + flm_attention_tile_bytes(D, KEYS);
     const flm_attention_tile at = flm_attention_block(n, KEYS);
@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
                 gradients_add<D, STEP / 8>(grad_k, grad_v, mine, keys, values, stage_at<D>(keys, number), at_row, n,
                                            cap);
         flm_copy_wait<0>();
-        __syncthreads(); /* the next stage is there, this one has been used */
+        __syncthreads(); /* the next stage has arrived, and all warps are done with this one */
     }
     flm_bf16 *out = grad_qkv + (row + at.first) * 3 * d + column;
     if (rope != nullptr)

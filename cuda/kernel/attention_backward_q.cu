@@ -1,5 +1,5 @@
-/* attention_backward_q.cu - grad_q of capped attention, bf16: a block has a tile of queries and grad_o, keys and values
- * pass by in order. SPDX-License-Identifier: Apache-2.0 */
+/* attention_backward_q.cu - grad_q of capped attention, bf16. A block holds a tile of queries and grad_o and loops over
+ * the keys and values in order. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/attention_backward.cuh"
 
 namespace
@@ -7,13 +7,13 @@ namespace
 
 constexpr int KEYS = FLM_ATTENTION_KEYS;
 
-/* A warp's bands of queries. */
+/* A warp's bands of queries and grad_o as fragments. */
 template <int D, int M> struct bands {
     uint32_t q[M][D / 16][4], grads[M][D / 16][4];
-    flm_query_pair pair[M][2]; /* of a thread's rows */
+    flm_query_pair pair[M][2]; /* statistics of the thread's rows */
 };
 
-/* N * 8 keys and values, rows from `row` on of their tiles; there: how many of these are there. */
+/* Adds the gradients by N * 8 keys and values, from row `row` of their tiles. count: how many of them exist. */
 template <int D, int M, int N>
 FLM_DEVICE void gradient_add(float (&grad_q)[M][D / 8][4], const bands<D, M> &mine, const unsigned char *keys,
                              const unsigned char *values, int row, int count, const flm_attention_shape &n,
@@ -42,7 +42,7 @@ FLM_DEVICE void gradient_add(float (&grad_q)[M][D / 8][4], const bands<D, M> &mi
             flm_score_gradient(&p, &ds[m][i / 4][i % 4], s[m][i / 4][i % 4], ds[m][i / 4][i % 4],
                                mine.pair[m][i % 4 / 2], n.softcap * FLM_LOG2_E);
         }
-    if (count < N * 8) /* not left to the zeros of their keys: a gradient of theirs can be infinite */
+    if (count < N * 8) /* the zeros of missing keys do not suffice: their gradient can be infinite */
 #pragma unroll
         for (int m = 0; m < M; m++)
 #pragma unroll
@@ -59,9 +59,10 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
     constexpr int M = flm_attention_bands(D), ROWS = flm_attention_rows(D), N = flm_attention_q_step(D) / 8;
     constexpr int TILE = flm_attention_tile_bytes(D, KEYS), OWN = flm_attention_tile_bytes(D, ROWS);
     static_assert(flm_attention_q_shared(D) <= FLM_ATTENTION_SHARED_MAX, "shared memory of sm_80");
-    static_assert(M * (D / 8 * 4 + 2 * D / 16 * 4 + 2 * N * 4) <= 176, "what registers must hold");
+    static_assert(M * (D / 8 * 4 + 2 * D / 16 * 4 + 2 * N * 4) <= 176,
+                  "accumulators, fragments and scores in registers");
     static_assert(FLM_ATTENTION_WARPS * flm_attention_band_bytes(D) <= 4 * TILE,
-                  "where keys and values passed by there is room for a band of every warp");
+                  "the memory of keys and values holds a band of every warp");
     FLM_SHARED(unsigned char, queries);
     unsigned char *grads = queries + OWN, *keys = grads + OWN, *values = keys + 2 * TILE;
     const flm_attention_tile at = flm_attention_block(n, ROWS);
@@ -92,10 +93,10 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
             flm_left<D>(mine.grads[m][k], grads, band + m * 16, k * 2);
         }
     for (int tile = 0; tile < tiles; tile++) {
-        const int now = tile % 2 * TILE, next = TILE - now, behind = (tile + 1) * KEYS;
+        const int now = tile % 2 * TILE, next = TILE - now, next_key = (tile + 1) * KEYS;
         if (tile + 1 < tiles) {
-            flm_tile_load<D, KEYS>(keys + next, q + behind * 3 * d + d, (int)(3 * d), n.L - behind, n);
-            flm_tile_load<D, KEYS>(values + next, q + behind * 3 * d + 2 * d, (int)(3 * d), n.L - behind, n);
+            flm_tile_load<D, KEYS>(keys + next, q + next_key * 3 * d + d, (int)(3 * d), n.L - next_key, n);
+            flm_tile_load<D, KEYS>(values + next, q + next_key * 3 * d + 2 * d, (int)(3 * d), n.L - next_key, n);
             flm_copy_commit();
         }
 #pragma unroll 1
@@ -104,7 +105,7 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
                 gradient_add<D, M, N>(grad_q, mine, keys + now, values + now, at_row, n.L - tile * KEYS - at_row, n,
                                       cap);
         flm_copy_wait<0>();
-        __syncthreads(); /* the next tiles are there, these have been used */
+        __syncthreads(); /* the next tiles have arrived, and all warps are done with these */
     }
     if (rope != nullptr)
         flm_bands_rotate<D, M>(grad_q, keys + band / (16 * M) * flm_attention_band_bytes(D),

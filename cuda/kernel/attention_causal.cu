@@ -1,6 +1,6 @@
-/* attention_causal.cu - attention from left to right over sequences that lie one after the other, bf16. A tile begins
- * at its own sequence's start and sees nothing of the others, so that they do not matter to a bit. See
- * attention_forward.cuh. SPDX-License-Identifier: Apache-2.0 */
+/* attention_causal.cu - causal attention over sequences that are stored one after the other, bf16. Tiles begin at the
+ * start of their own sequence and read nothing of the others, so the result of a sequence does not depend on its
+ * neighbours, to the bit. The computation is in attention_forward.cuh. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/attention_forward.cuh"
 
 namespace
@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_causal_blocks(D))
     constexpr int ROWS = flm_attention_rows(D);
     const int64_t head = (int64_t)blockIdx.x % n.H, slot = (int64_t)blockIdx.x / n.H, d = n.H * n.h;
     const flm_causal_tile at = flm_causal_block(starts, B, R, slot, ROWS);
-    if (at.length == 0) return; /* the whole block */
+    if (at.length == 0) return; /* all threads of the block */
     if (at.b == B) {
         flm_bf16 *out = o + at.start * d + head * n.h;
         for (int i = (int)threadIdx.x; i < ROWS * n.h; i += FLM_TENSOR_THREADS)

@@ -1,19 +1,19 @@
-/* attention_forward.cuh - one tile of queries of one head against its keys, on tensor cores: see attention.cu and
+/* attention_forward.cuh - one tile of queries of one head against its keys, on tensor cores: for attention.cu and
  * attention_causal.cu.
  *
- * By 16 queries and 16 keys of D = 64: 8 products of 16 x 8 x 16 for the scores and 8 for the output, 4 reads of four
- * 8 x 8 matrices of keys and 4 of values, which two bands share; 256 scores are 8 a thread, each some 7 operations of
- * the fp32 units for cap and sum, one comparison, one 2^x, half a conversion. On sm_80 the products take 32 clocks
- * (1024 multiplications a clock), the fp32 units 28 (64 a clock), the special functions 16 (16 a clock), the
- * schedulers 25. The cap bounds the scores, so that no largest one is kept and nothing rescaled.
+ * For 16 queries and 16 keys of D = 64 a warp does 8 products of 16 x 8 x 16 for the scores and 8 for the output, and 4
+ * reads of four 8 x 8 matrices of keys and 4 of values, which two bands share. The 256 scores are 8 for each thread,
+ * each with some 7 fp32 operations for cap and sum, one comparison, one 2^x and half a conversion. On sm_80 the
+ * products take 32 clocks (1024 multiplications a clock), the fp32 units 28 (64 a clock), the special functions 16 (16
+ * a clock), the schedulers 25. The cap bounds the scores, so no running maximum is needed and nothing is rescaled.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_ATTENTION_FORWARD_CUH
 #define FLM_CUDA_ATTENTION_FORWARD_CUH
 
 #include "cuda/kernel/attention_tensor.cuh"
 
-/* Rows [row, row + n.L) of qkv are the sequence, first the tile's first row in it. lse [.., H, L], not used if causal.
- * Few values, from which pointers are made where they are needed: registers are short. */
+/* Rows [row, row + n.L) of qkv are the sequence; first is the tile's first row in it. lse [.., H, L], not used if
+ * causal. Pointers are computed from these few values when they are needed, to save registers. */
 struct flm_forward_job {
     const flm_bf16 *qkv;
     flm_bf16 *o;
@@ -22,13 +22,12 @@ struct flm_forward_job {
     int head, first;
 };
 
-/* Sums of a thread's rows, g and g + 8 of each band: of exponentials; and, where nothing caps the scores, the largest.
- */
+/* Of a thread's rows, g and g + 8 of each band: the sum of exponentials, and without a cap the largest score so far. */
 template <int M> struct flm_forward_rows {
     float sum[M][2], max_value[M][2];
 };
 
-/* Capped scores become exponentials; zeros for keys that are not there. there: how many are. */
+/* Capped scores become exponentials. Only the first `count` keys exist; the others' exponentials are 0. */
 template <int M, int N>
 FLM_DEVICE void flm_exponentials_capped(float (&s)[M][N][4], flm_forward_rows<M> &r, int count, const flm_capping &cap)
 {
@@ -50,9 +49,9 @@ FLM_DEVICE void flm_exponentials_capped(float (&s)[M][N][4], flm_forward_rows<M>
         for (int i = 0; i < N * 4; i++) r.sum[m][i % 4 / 2] += s[m][i / 4][i % 4];
 }
 
-/* Scores become exponentials relative to the largest so far; keys behind the query are not seen. seen: how many of the
- * keys the warp's first query sees, and each query one more. Out and sums are rescaled only where a larger score came:
- * the others' factor is 1. */
+/* Scores become exponentials relative to the largest score so far; keys after the query are masked. seen: how many of
+ * the keys the warp's first query attends to; each further query attends to one more. out and the sums are rescaled
+ * only if some row has a new largest score; otherwise all factors are 1. */
 template <int M, int N, int COLUMNS>
 FLM_DEVICE void flm_exponentials_causal(float (&s)[M][N][4], flm_forward_rows<M> &r, float (&out)[M][COLUMNS][4],
                                         int seen, const flm_attention_shape &n)
@@ -94,8 +93,8 @@ FLM_DEVICE void flm_exponentials_causal(float (&s)[M][N][4], flm_forward_rows<M>
         for (int i = 0; i < COLUMNS * 4; i++) out[m][i / 4][i % 4] *= factor[m][i % 4 / 2];
 }
 
-/* N * 8 keys and values, rows from `row` on of their tiles. there: how many of the keys are there; causal: how many the
- * warp's first query sees. */
+/* Adds N * 8 keys and values, from row `row` of their tiles. count: how many of the keys exist; if causal, how many the
+ * warp's first query attends to. */
 template <int D, int M, int N, bool CAUSAL>
 FLM_DEVICE void flm_forward_keys(float (&out)[M][D / 8][4], flm_forward_rows<M> &r, const uint32_t (&q)[M][D / 16][4],
                                  const unsigned char *keys, const unsigned char *values, int row, int count,
@@ -148,10 +147,10 @@ FLM_DEVICE void flm_forward_tile(const flm_forward_job &job, const flm_attention
     for (int i = 0; i < M * D / 16; i++)
         flm_left<D>(q[i / (D / 16)][i % (D / 16)], queries, band + i / (D / 16) * 16, i % (D / 16) * 2);
     for (int tile = 0; tile < tiles; tile++) {
-        const int now = tile % 2 * TILE, next = TILE - now, behind = (tile + 1) * KEYS;
+        const int now = tile % 2 * TILE, next = TILE - now, next_key = (tile + 1) * KEYS;
         if (tile + 1 < tiles) {
-            flm_tile_load<D, KEYS>(keys + next, at + behind * 3 * d + d, (int)(3 * d), n.L - behind, n);
-            flm_tile_load<D, KEYS>(values + next, at + behind * 3 * d + 2 * d, (int)(3 * d), n.L - behind, n);
+            flm_tile_load<D, KEYS>(keys + next, at + next_key * 3 * d + d, (int)(3 * d), n.L - next_key, n);
+            flm_tile_load<D, KEYS>(values + next, at + next_key * 3 * d + 2 * d, (int)(3 * d), n.L - next_key, n);
             flm_copy_commit();
         }
 #pragma unroll 1
@@ -160,7 +159,7 @@ FLM_DEVICE void flm_forward_tile(const flm_forward_job &job, const flm_attention
                 flm_forward_keys<D, M, N, CAUSAL>(out, r, q, keys + now, values + now, row,
                                                   CAUSAL ? query + 1 - key : n.L - key, n, cap);
         flm_copy_wait<0>();
-        __syncthreads(); /* the next tiles are there, these have been used */
+        __syncthreads(); /* the next tiles have arrived, and all warps are done with these */
     }
 #pragma unroll
     for (int i = 0; i < M * 2; i++) {

@@ -1,5 +1,5 @@
-/* attention_plain.cu - attention in fp32, forward: with capped scores over all keys, and from left to right over
- * sequences that lie one after the other. See attention_plain.cuh. SPDX-License-Identifier: Apache-2.0 */
+/* attention_plain.cu - attention in fp32, forward: with capped scores over all keys, and causal over sequences that are
+ * stored one after the other. See attention_plain.cuh. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/attention_plain.cuh"
 
 namespace
@@ -7,12 +7,12 @@ namespace
 
 constexpr int OWN = FLM_PLAIN_OWN, ROWS = FLM_PLAIN_ROWS, LD = FLM_SCORES_LD;
 
-/* A thread's rows: sums of exponentials and, without a cap, the largest score so far. */
+/* Of a thread's rows: the sum of exponentials, and without a cap the largest score so far. */
 struct running {
     float sum[OWN], max_value[OWN];
 };
 
-/* Capped scores are bounded, so that their exponentials are summed as they are (cpu_attention.c). */
+/* Capped scores are bounded, so their exponentials are summed without a running maximum (cpu_attention.c). */
 FLM_DEVICE void exponentials_capped(float (&s)[OWN][OWN], running &r, const flm_attention_shape &n, int key, int seen)
 {
     const float inner = n.scale / n.softcap;
@@ -26,7 +26,7 @@ FLM_DEVICE void exponentials_capped(float (&s)[OWN][OWN], running &r, const flm_
         }
 }
 
-/* first: the position of the tile's first query. out is rescaled where a larger score comes. */
+/* first: the position of the tile's first query. out is rescaled when a row has a new largest score. */
 template <int N>
 FLM_DEVICE void exponentials_causal(float (&s)[OWN][OWN], running &r, float (&out)[OWN][N],
                                     const flm_attention_shape &n, int key, int first)
@@ -54,7 +54,7 @@ FLM_DEVICE void exponentials_causal(float (&s)[OWN][OWN], running &r, float (&ou
     }
 }
 
-/* Queries [first, ...) of the sequence of n.L rows whose q, k, v, o of one head these are. */
+/* Queries [first, first + ROWS) of a sequence of n.L rows, one head; q, k, v and o begin at the sequence. */
 template <int D, bool CAUSAL>
 FLM_DEVICE void forward_tile(float *o, int64_t o_stride, float *lse, const float *q, const float *k, const float *v,
                              int64_t stride, int first, const flm_attention_shape &n)
@@ -69,7 +69,7 @@ FLM_DEVICE void forward_tile(float *o, int64_t o_stride, float *lse, const float
     flm_plain_load<D>(queries, q + first * stride, stride, n.L - first, n.h);
     for (int key = 0; key < seen; key += ROWS) {
         float s[OWN][OWN] = {};
-        __syncthreads(); /* the tiles before have been used */
+        __syncthreads(); /* all threads are done with the previous tiles */
         flm_plain_load<D>(keys, k + key * stride, stride, n.L - key, n.h);
         flm_plain_load<D>(values, v + key * stride, stride, n.L - key, n.h);
         __syncthreads();
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
     const flm_causal_tile at = flm_causal_block(starts, B, R, slot, ROWS);
     const float *q = qkv + at.start * 3 * d + head * n.h;
     float *out = o + at.start * d + head * n.h;
-    if (at.length == 0) return; /* the whole block */
+    if (at.length == 0) return; /* all threads of the block */
     if (at.b == B) {
         const float none[OWN][D / FLM_SIDE] = {}, factor[OWN] = {};
         flm_plain_store(out + at.first * d, d, none, factor, at.length - at.first, n.h);

@@ -1,21 +1,22 @@
-/* attention_plain.cuh - products of fp32 tiles in shared memory, for the attention kernels that are held against the
- * golden numbers: plain fp32 arithmetic, no tensor cores. A block is 16 x 16 threads; thread (y, x) owns rows y + 16 i
- * and columns x + 16 j of a product. SPDX-License-Identifier: Apache-2.0 */
+/* attention_plain.cuh - products of fp32 tiles in shared memory, in plain fp32 arithmetic without tensor cores, for the
+ * attention kernels that are checked against the golden files. A block has 16 x 16 threads; thread (y, x) computes rows
+ * y + 16 i and columns x + 16 j of a product. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_ATTENTION_PLAIN_CUH
 #define FLM_CUDA_ATTENTION_PLAIN_CUH
 
 #include "cuda/kernel/attention_shape.cuh"
 
-constexpr int FLM_SIDE = 16, FLM_PLAIN_OWN = FLM_PLAIN_ROWS / FLM_SIDE; /* rows, and columns of scores, a thread has */
+constexpr int FLM_SIDE = 16,
+              FLM_PLAIN_OWN = FLM_PLAIN_ROWS / FLM_SIDE; /* OWN: rows, and columns of scores, of a thread */
 constexpr int FLM_SCORES_LD = FLM_PLAIN_ROWS + 1;
-static_assert(FLM_SIDE * FLM_SIDE == FLM_PLAIN_THREADS, "a thread for every row and column");
+static_assert(FLM_SIDE * FLM_SIDE == FLM_PLAIN_THREADS, "a block is a square of threads");
 static_assert(flm_plain_shared(FLM_ATTENTION_HEAD_MAX, 4) <= FLM_ATTENTION_SHARED_MAX,
               "four tiles and scores on sm_80");
 
 FLM_DEVICE int flm_plain_y() { return (int)threadIdx.x / FLM_SIDE; }
 FLM_DEVICE int flm_plain_x() { return (int)threadIdx.x % FLM_SIDE; }
 
-/* flm_plain_load - tile [FLM_PLAIN_ROWS, D + 1] from rows and h columns that are there; zeros elsewhere. */
+/* flm_plain_load - fills a tile [FLM_PLAIN_ROWS, D + 1] from `rows` rows of h columns; zeros elsewhere. */
 template <int D> FLM_DEVICE void flm_plain_load(float *tile, const float *from, int64_t stride, int rows, int h)
 {
     for (int i = (int)threadIdx.x; i < FLM_PLAIN_ROWS * D; i += FLM_PLAIN_THREADS) {
@@ -45,7 +46,7 @@ FLM_DEVICE void flm_plain_matmul(float (&c)[FLM_PLAIN_OWN][N], const float *a, i
     }
 }
 
-/* flm_plain_keep - the thread's scores into the block's. */
+/* flm_plain_keep - writes the thread's scores to the block's. */
 FLM_DEVICE void flm_plain_keep(float *scores, const float (&c)[FLM_PLAIN_OWN][FLM_PLAIN_OWN])
 {
 #pragma unroll
@@ -55,7 +56,7 @@ FLM_DEVICE void flm_plain_keep(float *scores, const float (&c)[FLM_PLAIN_OWN][FL
             scores[(flm_plain_y() + i * FLM_SIDE) * FLM_SCORES_LD + flm_plain_x() + j * FLM_SIDE] = c[i][j];
 }
 
-/* flm_plain_store - to[row, column] = c * factor[row] for the rows and h columns that are there. */
+/* flm_plain_store - to[row, column] = c * factor[row] for `rows` rows of h columns. */
 template <int N>
 FLM_DEVICE void flm_plain_store(float *to, int64_t stride, const float (&c)[FLM_PLAIN_OWN][N],
                                 const float (&factor)[FLM_PLAIN_OWN], int rows, int h)
@@ -69,7 +70,7 @@ FLM_DEVICE void flm_plain_store(float *to, int64_t stride, const float (&c)[FLM_
         }
 }
 
-/* flm_side_sum, flm_side_max - over the 16 threads of one y. */
+/* flm_side_sum, flm_side_max - the sum, the maximum over the 16 threads of one y. */
 FLM_DEVICE float flm_side_sum(float x)
 {
 #pragma unroll

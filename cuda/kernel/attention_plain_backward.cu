@@ -1,6 +1,7 @@
-/* attention_plain_backward.cu - the gradient of capped attention in fp32: one kernel by tiles of keys for grad_k and
- * grad_v, one by tiles of queries for grad_q; both compute the probabilities anew. Formulas: cpu_attention_backward.c.
- * Every sum has one order. See attention_plain.cuh. SPDX-License-Identifier: Apache-2.0 */
+/* attention_plain_backward.cu - the gradient of capped attention in fp32: one kernel computes grad_k and grad_v by
+ * tiles of keys, another grad_q by tiles of queries; both recompute the probabilities. Formulas:
+ * cpu_attention_backward.c. Every sum has a fixed order. See attention_plain.cuh. SPDX-License-Identifier: Apache-2.0
+ */
 #include "cuda/kernel/attention_plain.cuh"
 
 namespace
@@ -8,8 +9,8 @@ namespace
 
 constexpr int OWN = FLM_PLAIN_OWN, ROWS = FLM_PLAIN_ROWS, LD = FLM_SCORES_LD;
 
-/* Rows are queries. s: q k, becomes the probability; ds: grad_o v, becomes the gradient of q k. Zeros where query or
- * key is not there: a product with anything loaded for them is zero. */
+/* Rows are queries. s: q k becomes the probability; ds: grad_o v becomes the gradient of q k. Both are 0 for a query or
+ * a key beyond the sequence. */
 FLM_DEVICE void scores_gradient(float (&s)[OWN][OWN], float (&ds)[OWN][OWN], const float2 *pairs, int query, int key,
                                 const flm_attention_shape &n)
 {
@@ -28,9 +29,9 @@ FLM_DEVICE void scores_gradient(float (&s)[OWN][OWN], float (&ds)[OWN][OWN], con
     }
 }
 
-/* The block's gradients of rotated queries or keys become those of the unrotated: columns i and i + h/2 of a row, times
- * the transpose of its rotation. By way of a tile that no thread reads any more; a row is one half of a warp's. angles:
- * of the tile's first row, [h/2] cosines and sines each. */
+/* Turns the gradients of rotated queries or keys into those of the unrotated ones: columns i and i + h/2 of a row are
+ * multiplied by the transpose of its rotation. They pass through a tile that is no longer needed; each row belongs to
+ * one half of a warp. angles: of the tile's first row, [h/2] pairs of cosine and sine for each row. */
 template <int D>
 FLM_DEVICE void rotate_back(float (&c)[OWN][D / FLM_SIDE], float *tile, const float2 *angles, int rows, int h)
 {
@@ -84,7 +85,7 @@ __global__ void __launch_bounds__(FLM_PLAIN_THREADS, 1)
     flm_plain_load<D>(t.values, q + 2 * d + at.first * 3 * d, 3 * d, n.L - at.first, n.h);
     for (int query = 0; query < n.L; query += ROWS) {
         float s[OWN][OWN] = {}, ds[OWN][OWN] = {};
-        __syncthreads(); /* tiles and scores have been used */
+        __syncthreads(); /* all threads are done with the previous tiles and scores */
         flm_plain_load<D>(t.queries, q + query * 3 * d, 3 * d, n.L - query, n.h);
         flm_plain_load<D>(t.grads, grads + query * d, d, n.L - query, n.h);
         __syncthreads();

@@ -1,13 +1,13 @@
-/* attention_rows.cu - what attention's gradient needs of every query: the log of its sum, and grad_o o.
+/* attention_rows.cu - the statistics of every query that attention's gradient needs: lse, and the sum of grad_o o.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/attention_shape.cuh"
 
 namespace
 {
 
-constexpr int THREADS = 128, LANES = 8; /* threads a row: 64 columns of bf16 are one load each */
+constexpr int THREADS = 128, LANES = 8; /* LANES: threads of a row; each loads 8 of 64 columns of bf16 at once */
 
-/* Columns 8 chunk.. of a row. */
+/* The dot product of columns [8 chunk, 8 chunk + 8). */
 FLM_DEVICE float dot_of(const flm_bf16 *a, const flm_bf16 *b, int chunk)
 {
     const uint4 x = reinterpret_cast<const uint4 *>(a)[chunk], y = reinterpret_cast<const uint4 *>(b)[chunk];
@@ -28,7 +28,7 @@ FLM_DEVICE float dot_of(const float *a, const float *b, int chunk)
     return dot;
 }
 
-/* pairs[b, head, l] = lse * factor, sum over the head's columns of grad_o o. */
+/* pairs[b, head, l] = (lse * factor, sum over the head's columns of grad_o o). */
 template <class T>
 __global__ void __launch_bounds__(THREADS) attention_rows(float2 *pairs, const T *grad_o, const T *o, const float *lse,
                                                           float factor, int64_t rows, flm_attention_shape n)

@@ -1,4 +1,4 @@
-/* attention_shape.cuh - what every attention kernel is told, and where its block stands.
+/* attention_shape.cuh - the sizes that every attention kernel gets, and the tile of its block.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_ATTENTION_SHAPE_CUH
 #define FLM_CUDA_ATTENTION_SHAPE_CUH
@@ -12,12 +12,12 @@ constexpr float FLM_LOG2_E = 1.44269504f;
 struct flm_attention_shape {
     int64_t H;
     int L, h;
-    float scale, softcap; /* 1 / sqrt(h); the cap, not used without one */
-    bool vector;          /* every head's row begins at a multiple of 16 bytes, and h of 8: copies of 16 bytes */
+    float scale, softcap; /* 1 / sqrt(h); the cap, not used by causal attention */
+    bool vector;          /* copies of 16 bytes: every head's row begins at a multiple of it, and h is one of 8 */
 };
 
-/* flm_by_head<SIZES...>(D, launch) - launch(flm_head<D>) for the size D among SIZES that a kernel is built for; the
- * last where it is none of the others. */
+/* flm_by_head<SIZES...>(D, launch) - calls launch(flm_head<D>{}) for the D among SIZES, the head sizes that a kernel is
+ * compiled for; the last of SIZES if D is none of the others. */
 template <int D> struct flm_head {
     static constexpr int columns = D;
 };
@@ -29,7 +29,7 @@ template <int D, int... MORE, class F> static int flm_by_head(int wanted, F laun
     return launch(flm_head<D>{});
 }
 
-/* The sizes of attention_tiles.h: flm_attention_head's, and flm_plain_head's. */
+/* flm_by_tensor_head, flm_by_plain_head - the sizes of flm_attention_head and flm_plain_head (attention_tiles.h). */
 template <class F> static int flm_by_tensor_head(int64_t h, F launch)
 {
     return flm_by_head<16, 32, 48, 64, 96, 128>(flm_attention_head(h), launch);
@@ -39,7 +39,7 @@ template <class F> static int flm_by_plain_head(int64_t h, F launch)
     return flm_by_head<16, 32, 64, 128>(flm_plain_head(h), launch);
 }
 
-/* A block's tile: tiles of one head are neighbours, so that its keys and values are still in the second-level cache. */
+/* A block's tile. Tiles of one head have neighbouring blocks, so that its keys and values stay in the L2 cache. */
 struct flm_attention_tile {
     int64_t b, head;
     int first; /* row of the tile */
@@ -51,8 +51,8 @@ FLM_DEVICE flm_attention_tile flm_attention_block(const flm_attention_shape &n, 
     return {of_head / n.H, of_head % n.H, (int)((int64_t)blockIdx.x % tiles) * rows};
 }
 
-/* A tile of a causal launch: rows [first, ...) of the sequence of `length` rows at row `start`; b is B for the rows
- * behind the last sequence. Starts are clamped, so that wrong ones lead nowhere. */
+/* A tile of a causal launch: rows from `first` on of the sequence of `length` rows that begins at row `start`. b is B
+ * for the rows after the last sequence. length is 0 for an empty slot, and if the starts are invalid. */
 struct flm_causal_tile {
     int64_t start, b;
     int first, length;

@@ -1,8 +1,8 @@
-/* attention_tensor.cuh - what the bf16 attention kernels share: tiles in shared memory, their fragments, and tanh.
+/* attention_tensor.cuh - shared by the bf16 attention kernels: tiles in shared memory, their fragments, and tanh.
  *
- * A block is 4 warps, each with bands of 16 rows of its own; the other side's tiles pass by, two of each in shared
- * memory, so that the next is copied while one is used. Scores never leave the registers: the sums of one product,
- * rounded to bf16, are the left factor of the next. SPDX-License-Identifier: Apache-2.0 */
+ * A block has 4 warps, each with its own bands of 16 rows. The block loops over the tiles of the other operand; two of
+ * them are in shared memory, so that the next is copied while one is used. Scores never leave the registers: the sums
+ * of one product, rounded to bf16, are the left factor of the next. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_ATTENTION_TENSOR_CUH
 #define FLM_CUDA_ATTENTION_TENSOR_CUH
 
@@ -11,7 +11,7 @@
 
 constexpr int FLM_TENSOR_THREADS = FLM_ATTENTION_WARPS * FLM_WARP;
 
-/* flm_tile_at - the 16 bytes of (row, chunk) in a tile. */
+/* flm_tile_at - the address of chunk (row, chunk) of a tile: 16 bytes. */
 template <int D> FLM_DEVICE unsigned char *flm_tile_at(unsigned char *tile, int row, int chunk)
 {
     return tile + 16 * flm_attention_chunk(D, row, chunk);
@@ -22,15 +22,15 @@ template <int D> FLM_DEVICE const unsigned char *flm_tile_at(const unsigned char
     return tile + 16 * flm_attention_chunk(D, row, chunk);
 }
 
-/* flm_tile_load - begin to copy ROWS rows, of which `rows` and h columns are there, the rest zeros. Whole block; seen
- * as flm_copy_async says (heads that are no multiple of 16 bytes are read by the element, and seen after a barrier
- * too). */
+/* flm_tile_load - starts to fill a tile of ROWS rows from `rows` rows of h columns, zeros elsewhere. All threads of the
+ * block call it; the tile is visible after flm_copy_wait and a barrier. (Heads that are not a multiple of 16 bytes are
+ * read element by element.) */
 template <int D, int ROWS>
 FLM_DEVICE void flm_tile_load(unsigned char *tile, const flm_bf16 *from, int stride, int rows,
                               const flm_attention_shape &n)
 {
     constexpr int CHUNKS = D / 8;
-    static_assert(ROWS * CHUNKS % FLM_TENSOR_THREADS == 0, "no thread idles");
+    static_assert(ROWS * CHUNKS % FLM_TENSOR_THREADS == 0, "the threads share the chunks evenly");
     if (n.vector) {
 #pragma unroll
         for (int turn = 0; turn < ROWS * CHUNKS / FLM_TENSOR_THREADS; turn++) {
@@ -50,10 +50,11 @@ FLM_DEVICE void flm_tile_load(unsigned char *tile, const flm_bf16 *from, int str
     }
 }
 
-/* flm_left - the fragment of a product's left factor: rows row.., 16 columns from chunk on.
- * flm_right - two fragments of its right factor: b[0], b[1] for columns that are the tile's rows row.., b[2], b[3] for
- * row + 8..; the sum runs over 16 of the tile's columns. flm_right_trans - the sum runs over the tile's rows row.., the
- * product's columns are 8 of the tile's from chunk on, and 8 from chunk + 1 on. */
+/* flm_left - the fragment of a product's left factor: 16 rows from `row` on, 16 columns from `chunk` on.
+ * flm_right - two fragments of its right factor, the transposed tile: b[0], b[1] for the tile's 8 rows from `row` on,
+ * b[2], b[3] for those from row + 8 on; the sum runs over 16 of the tile's columns, from `chunk` on. flm_right_trans -
+ * the same of the tile itself: the sum runs over 16 of its rows, from `row` on; b[0], b[1] are for the 8 columns of
+ * `chunk`, b[2], b[3] for those of chunk + 1. */
 template <int D> FLM_DEVICE void flm_left(uint32_t (&a)[4], const unsigned char *tile, int row, int chunk)
 {
     const int lane = (int)threadIdx.x % FLM_WARP;
@@ -72,7 +73,7 @@ template <int D> FLM_DEVICE void flm_right_trans(uint32_t (&b)[4], const unsigne
     flm_ldmatrix_trans(b, flm_tile_at<D>(tile, row + lane % 16, chunk + lane / 16));
 }
 
-/* flm_mma_pair - both fragments of b. */
+/* flm_mma_pair - flm_mma with both fragments of b. */
 FLM_DEVICE void flm_mma_pair(float (&c)[4], float (&next)[4], const uint32_t (&a)[4], const uint32_t (&b)[4])
 {
     const uint32_t low[2] = {b[0], b[1]}, high[2] = {b[2], b[3]};
@@ -80,7 +81,8 @@ FLM_DEVICE void flm_mma_pair(float (&c)[4], float (&next)[4], const uint32_t (&a
     flm_mma(next, a, high);
 }
 
-/* flm_left_of - two neighbouring sums as the left factor's fragment of the next product: 16 of its columns. */
+/* flm_left_of - the results of two neighbouring products as a fragment of the next product's left factor: 16 columns.
+ */
 FLM_DEVICE void flm_left_of(uint32_t (&a)[4], const float (&c)[4], const float (&next)[4])
 {
     a[0] = flm_pack_pair(c[0], c[1]);
@@ -92,14 +94,14 @@ FLM_DEVICE void flm_left_of(uint32_t (&a)[4], const float (&c)[4], const float (
 /* tanh of |x| <= 1/2 is x + x y P(y), y = x^2, with a relative error of 5e-8 before rounding (Chebyshev fit of P). */
 constexpr float FLM_TANH_P[4] = {-0.3333331108f, 0.1333047649f, -0.05338711064f, 0.01798874441f};
 
-/* gain tanh(inner s), as scores below half the cap have it: s times a polynomial of s^2, whose coefficients the host
- * has multiplied out. limit: the largest |s| it is for; below 0 where the cap is so small that the coefficients
- * overflow. Passed by value: constants are operands that cost no register. */
+/* The constants of gain tanh(inner s). For |s| <= limit it is s times a polynomial of s^2, whose coefficients c the
+ * host computes. limit is below 0 if the cap is so small that the coefficients overflow. Passed by value, because
+ * constants of the kernel's parameter space are operands that need no register. */
 struct flm_capping {
     float inner, gain, limit, c[5];
 };
 
-/* inner: 1 / (sqrt(h) cap). */
+/* flm_capping_of - inner: 1 / (sqrt(h) cap). */
 static inline flm_capping flm_capping_of(float inner, float gain)
 {
     flm_capping cap = {inner, gain, inner < 1024 ? 0.5f / inner : -1, {gain * inner}};
@@ -111,8 +113,9 @@ static inline flm_capping flm_capping_of(float inner, float gain)
     return cap;
 }
 
-/* flm_tanh - for all x, relative error 5e-7: below 1/2 as above, else 1 - 2 / (e^2|x| + 1) with x's sign, to which the
- * two functions bring 2^-22 and 2^-23, and e^2|x| the rounding of its argument. NaN stays NaN. */
+/* flm_tanh - for all x, relative error 5e-7: the polynomial up to 1/2, beyond it 1 - 2 / (e^(2|x|) + 1) with the sign
+ * of x, where the two special functions contribute 2^-22 and 2^-23, and e^(2|x|) the rounding of its argument. Keeps
+ * NaN. */
 FLM_DEVICE float flm_tanh(float x)
 {
     const float y = x * x;
@@ -121,8 +124,8 @@ FLM_DEVICE float flm_tanh(float x)
     return fabsf(x) <= 0.5f ? x + x * y * P : copysignf(far, x);
 }
 
-/* flm_cap_all - s = gain tanh(inner s) for all of a warp's scores. Where all are small, no special functions are
- * needed, which are one in eight (sm_90) of the others. */
+/* flm_cap_all - s = gain tanh(inner s) for all of a warp's scores. If all of them are small, no special functions are
+ * needed, whose rate on sm_90 is one eighth of that of other operations. */
 template <int M, int N> FLM_DEVICE void flm_cap_all(float (&s)[M][N][4], const flm_capping &cap)
 {
     bool near = true;
@@ -146,9 +149,9 @@ template <int M, int N> FLM_DEVICE void flm_cap_all(float (&s)[M][N][4], const f
     }
 }
 
-/* flm_bands_store - a warp's M bands of 16 rows, c times a factor, become bf16 rows of global memory, by way of the
- * tile's rows of the same numbers, which no other warp reads any more. band: the first. rows: of the tile that are
- * there. */
+/* flm_bands_store - writes a warp's M bands of 16 rows, c times factor, as bf16 rows to global memory. They pass
+ * through the same rows of `tile`, which no other warp uses any more. band: the first row; rows: how many rows of the
+ * tile exist. */
 template <int D, int M>
 FLM_DEVICE void flm_bands_store(flm_bf16 *to, int64_t stride, unsigned char *tile, const float (&c)[M][D / 8][4],
                                 const float (&factor)[M][2], int band, int rows, const flm_attention_shape &n)
@@ -181,7 +184,7 @@ FLM_DEVICE void flm_bands_store(flm_bf16 *to, int64_t stride, unsigned char *til
     }
 }
 
-/* flm_add_rows - out += s times N * 8 rows of a tile, from `row` on, s rounded to bf16: what weighs values, or keys. */
+/* flm_add_rows - out += s (rounded to bf16) times N * 8 rows of a tile of values or keys, from `row` on. */
 template <int D, int M, int N>
 FLM_DEVICE void flm_add_rows(float (&out)[M][D / 8][4], const float (&s)[M][N][4], const unsigned char *tile, int row)
 {

@@ -1,10 +1,10 @@
-/* device.cuh - what the kernels share: loads and stores of activations, sums over a warp or block, and the launch.
+/* device.cuh - shared by all kernels: conversions of activations, sums over a warp or block, and the launch.
  *
- * Kernels are written against this header and mma.cuh alone. With FLM_EMULATED they are compiled by the host's C++
- * compiler over tests/emulate/emulate.h, which runs a block's threads as fibers: the same source is tested where there
- * is no GPU. So: no inline assembler outside mma.cuh, launches by flm_launch, dynamic shared memory by FLM_SHARED, and
- * a thread must not return before a barrier that others of its block or warp still wait at. SPDX-License-Identifier:
- * Apache-2.0 */
+ * Kernels include CUDA through this header and mma.cuh alone (sort.cu excepted). With FLM_EMULATED they are compiled by
+ * the host's C++ compiler over tests/emulate/emulate.h, which runs the threads of a block as fibers: the same source is
+ * tested on machines without a GPU. That sets rules: inline assembler in mma.cuh only, launches by flm_launch, dynamic
+ * shared memory by FLM_SHARED, and no thread returns before a barrier that others of its block or warp wait at.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_DEVICE_CUH
 #define FLM_CUDA_DEVICE_CUH
 
@@ -42,7 +42,7 @@ FLM_DEVICE uint32_t flm_bf16_bits(float x)
 #endif
 }
 
-/* flm_pack - two bf16 in a word, the first in the low half. */
+/* flm_pack - two values rounded to bf16, in one word. */
 FLM_DEVICE uint32_t flm_pack(float low, float high) { return flm_bf16_bits(low) | flm_bf16_bits(high) << 16; }
 
 /* flm_act<T>(x) - x as an activation of type T. */
@@ -53,7 +53,7 @@ template <> __device__ __forceinline__ flm_bf16 flm_act<flm_bf16>(float x)
     return flm_bf16{(uint16_t)flm_bf16_bits(x)};
 }
 
-/* flm_warp_sum, flm_warp_max - over all 32 lanes; every lane gets the same bits. */
+/* flm_warp_sum, flm_warp_max - the sum, the maximum over all 32 lanes; every lane gets the same bits. */
 FLM_DEVICE float flm_warp_sum(float x)
 {
 #pragma unroll
@@ -75,15 +75,15 @@ FLM_DEVICE float flm_warp_max(float x)
     return x;
 }
 
-/* flm_block_sum, flm_block_max - over a block of whole warps (one dimension, at most 1024); every thread gets the same
- * bits. Barriers inside: all threads of the block call it. */
+/* flm_block_sum, flm_block_max - the sum, the maximum over a one-dimensional block of complete warps; every thread gets
+ * the same bits. They contain barriers: all threads of the block must call them. */
 template <class T> FLM_DEVICE T flm_block_sum(T x)
 {
     __shared__ T part[FLM_WARP];
     const int lane = (int)threadIdx.x % FLM_WARP, warp = (int)threadIdx.x / FLM_WARP,
               warps = (int)blockDim.x / FLM_WARP;
     x = flm_warp_sum(x);
-    __syncthreads(); /* an earlier call's part has been read */
+    __syncthreads(); /* all threads have read the part of an earlier call */
     if (lane == 0) part[warp] = x;
     __syncthreads();
     return flm_warp_sum(lane < warps ? part[lane] : (T)0);
@@ -111,7 +111,7 @@ FLM_DEVICE float flm_block_max(float x)
 #endif
 
 /* flm_launch - queue kernel(args...) with `shared` bytes of dynamic shared memory. Returns the error code of the launch
- * itself: CUDA's last error may be an older one, of another library. An empty grid is no error and does nothing. */
+ * itself: CUDA's last error may be an older one, of another library. An empty grid is allowed and launches nothing. */
 #ifndef FLM_EMULATED
 template <class... P, class... A>
 static int flm_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *stream, A... args)

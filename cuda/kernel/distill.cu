@@ -1,14 +1,14 @@
-/* distill.cu - squared errors between two soft maxes and a residual, and their gradient (model.md sections 6, 7). A
- * block a row: once for the sums of exponentials, once for the error, and with `softmax_backward` once for the
- * gradient. SPDX-License-Identifier: Apache-2.0 */
+/* distill.cu - the squared error between two softmaxes plus a residual, and its gradient (model.md sections 6 and 7). A
+ * block passes over its row once for the sums of exponentials, once for the error, and with softmax_backward once more
+ * for the gradient. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/softmax.cuh"
 
 namespace
 {
 
-constexpr int THREADS_MAX = FLM_CUDA_ROW_THREADS, BLOCKS = 2; /* threads; blocks a multiprocessor */
+constexpr int THREADS_MAX = FLM_CUDA_ROW_THREADS, BLOCKS = 2; /* BLOCKS: on a multiprocessor */
 
-/* One row's logits, and what their exponentials are made with. */
+/* The logits of one row, and the constants of their softmax. */
 struct side {
     const float *x;
     float max_value, factor;
@@ -16,7 +16,7 @@ struct side {
 
 FLM_DEVICE float probability(float x, const side &of) { return expf(x - of.max_value) * of.factor; }
 
-/* The sums of both sides in one walk. */
+/* The constants of both sides in one pass. */
 FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
 {
     flm_exponentials s = {FLM_LOWEST, 0}, t = s;
@@ -37,8 +37,8 @@ FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
     to.factor = (float)(1 / t.sum);
 }
 
-/* grad: NULL, or may be p.residual, with SOFTMAX_BACKWARD p.from. A thread takes the same elements in every walk, so
- * that what it reads again nobody else has written. */
+/* grad: may be NULL or p.residual, with SOFTMAX_BACKWARD also p.from. A thread processes the same elements in every
+ * pass, so what it reads again no other thread has written. */
 template <class T, bool SOFTMAX_BACKWARD>
 __global__ void __launch_bounds__(THREADS_MAX, BLOCKS)
     distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)

@@ -1,5 +1,5 @@
-/* elementwise.cu - a x + b y, casts, and mixtures by sample: one pass over memory, in strides of a grid that fills the
- * GPU. SPDX-License-Identifier: Apache-2.0 */
+/* elementwise.cu - a x + b y, casts, and combinations of samples: one pass over memory in a grid-stride loop, by a grid
+ * that fills the GPU. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace
@@ -7,7 +7,7 @@ namespace
 
 constexpr int THREADS = FLM_CUDA_THREADS;
 
-/* Element of this thread's first vector, and from one to the next. */
+/* The first element of this thread's first vector, and the distance to its next. */
 template <int W> FLM_DEVICE int64_t first_of() { return ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W; }
 template <int W> FLM_DEVICE int64_t stride_of() { return (int64_t)gridDim.x * THREADS * W; }
 
@@ -16,7 +16,6 @@ dim3 grid_of(int64_t n, int wide, int processors)
     return dim3(flm_cuda_grid(flm_cuda_parts(n, (int64_t)THREADS * wide), (int64_t)processors * FLM_CUDA_WAVES));
 }
 
-/* Rows of n, of `groups` vectors each. */
 __global__ void __launch_bounds__(THREADS)
     axpby(float *__restrict__ y, int64_t y_row_stride, float a, const float *__restrict__ x, int64_t x_row_stride,
           float b, int64_t rows, int64_t n, bool aligned)
@@ -42,8 +41,8 @@ FLM_DEVICE void convert(double *to, double from) { *to = from; }
 FLM_DEVICE void convert(flm_bf16 *to, float from) { *to = flm_act<flm_bf16>(from); }
 FLM_DEVICE void convert(flm_bf16 *to, flm_bf16 from) { *to = from; }
 
-/* With one rounding: first to fp32, to odd where that is not exact, which leaves what bf16's rounding must know (Boldo
- * and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
+/* With a single rounding. The conversion to fp32 rounds to odd, if it is not exact, and so keeps the information that
+ * the rounding to bf16 needs (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
 FLM_DEVICE void convert(flm_bf16 *to, double from)
 {
     const float near = (float)from;
@@ -68,7 +67,7 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* y and x may be the same. A sample is n elements; `groups` vectors make one. */
+/* y may be x. B samples of n elements. */
 __global__ void __launch_bounds__(THREADS)
     sample_scale(float *y, const float *x, const float *__restrict__ g, int64_t B, int64_t n, bool aligned)
 {

@@ -1,6 +1,6 @@
-/* embed.cu - states in embedded form (model.md section 4), and learned positions. A warp a row; a row whose token or
- * position is outside its table becomes NaN, which the training step's check finds. SPDX-License-Identifier: Apache-2.0
- */
+/* embed.cu - states in embedded form (model.md section 4), and learned positions. A warp computes a row. A row whose
+ * token or position is outside its table becomes NaN, which the training step's check for finite values finds.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace

@@ -1,5 +1,5 @@
-/* epilogue.cu - what cuBLASLt's epilogues do not do after a product: GELU beside an f32 result, and whatever
- * cuda_matmul.c says that the library refuses. SPDX-License-Identifier: Apache-2.0 */
+/* epilogue.cu - bias and GELU after a product, for the cases that cuBLASLt's epilogues do not cover: GELU of an f32
+ * result, and what cuda_matmul.c lists. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace
@@ -16,8 +16,8 @@ FLM_DEVICE float gelu_tanh(float x)
 
 constexpr int WIDE = 4;
 
-/* Bias and GELU of four neighbours of a row at a time; a row of c begins every `row_stride` elements. aligned: whatever
- * is read or written at a multiple of four columns is, to four elements. */
+/* Bias and GELU of four neighbours of a row at a time. aligned: every access at a multiple of four columns is aligned
+ * to four elements. */
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
     epilogue(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_t N, int64_t row_stride, bool aligned)
@@ -39,7 +39,8 @@ __global__ void __launch_bounds__(THREADS)
         if (sum || bias) flm_write(to, x, left, aligned);
         if (gelu) {
 #pragma unroll
-            for (int k = 0; k < WIDE; k++) x[k] = gelu_tanh(flm_float(flm_act<T>(x[k]))); /* of what c holds */
+            for (int k = 0; k < WIDE; k++)
+                x[k] = gelu_tanh(flm_float(flm_act<T>(x[k]))); /* of the value that c holds */
             flm_write(gelu + row * N + column, x, left, aligned);
         }
     }
@@ -50,7 +51,8 @@ int launch(T *c, T *gelu, const float *sum, const float *bias, int64_t M, int64_
 {
     const int64_t blocks = (M * ((N + WIDE - 1) / WIDE) + THREADS - 1) / THREADS;
     const unsigned grid = (unsigned)(blocks < BLOCKS_MAX ? blocks : BLOCKS_MAX);
-    const bool even = row_stride % WIDE == 0 && (N % WIDE == 0 || (!gelu && !sum)); /* every row begins at a multiple */
+    /* Every row begins at a multiple of WIDE. */
+    const bool even = row_stride % WIDE == 0 && (N % WIDE == 0 || (!gelu && !sum));
     return flm_launch(epilogue<T>, dim3(grid), dim3(THREADS), 0, stream, c, gelu, sum, bias, M, N, row_stride,
                       even && flm_aligned(c, gelu, sum));
 }

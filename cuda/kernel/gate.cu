@@ -1,6 +1,6 @@
-/* gate.cu - the gated residual with dropout (model.md section 2). What is dropped is a function of the counter and
- * nothing else (base_philox.h), so the backward pass draws it again: a thread takes the eight components of one counter
- * block. SPDX-License-Identifier: Apache-2.0 */
+/* gate.cu - the gated residual with dropout (model.md section 2). Which elements are dropped is a function of the
+ * counter alone (base_philox.h), so the backward pass draws the same numbers again. A thread processes the eight
+ * components of one counter block. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace
@@ -9,7 +9,7 @@ namespace
 constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, ROWS = FLM_CUDA_SAMPLE_ROWS;
 constexpr int W = FLM_PHILOX_HALVES, SPAN = W * FLM_WARP;
 
-/* gate: its columns of sample 0. */
+/* The arguments of both directions. gate: its columns in row 0 of mod. */
 struct sizes {
     const float *gate;
     int64_t B, L, d, M;
@@ -17,7 +17,7 @@ struct sizes {
     bool aligned;
 };
 
-/* Factors, 0 or drop.factor, of components [at, at + W) of a position. */
+/* The factors (0 or drop.factor) of components [at, at + W) of a position. */
 FLM_DEVICE void drop_factors(float (&factor)[W], const flm_cuda_dropout &drop, int64_t sample, int64_t position,
                              int64_t at)
 {
@@ -30,7 +30,7 @@ FLM_DEVICE void drop_factors(float (&factor)[W], const flm_cuda_dropout &drop, i
     }
 }
 
-/* A warp a row. y may be x. */
+/* A warp computes a row. y may be x. */
 template <class T, bool DROP>
 __global__ void __launch_bounds__(THREADS)
     gate_residual(float *y, const float *x, const T *__restrict__ branch, sizes p)
@@ -51,8 +51,8 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* A warp takes 32 W columns of ROWS rows of a sample; sums [B, parts, d]: their part of the gate's gradient.
- * grad_branch may be branch. */
+/* A warp processes 32 W columns of ROWS rows of a sample. sums [B, parts, d]: their contribution to the gate's
+ * gradient. grad_branch may be branch. */
 template <class T, bool DROP>
 __global__ void __launch_bounds__(THREADS, DROP ? 2 : 3)
     gate_backward(T *grad_branch, float *__restrict__ sums, const float *__restrict__ grad_y, const T *branch, sizes p)

@@ -1,12 +1,13 @@
-/* layernorm.cu - layer normalisation with a sample's own scale and shift, and its gradient (model.md section 2).
+/* layernorm.cu - layer normalisation with a scale and shift for each sample, and its gradient (model.md section 2).
  *
- * Forward: a warp a row, which it holds in registers, so that x is read once; rows too long for that, or not of whole
- * vectors, take a block each.
+ * Forward: a warp holds a row in registers, so that x is read once; a row that is too long for that, or not aligned to
+ * vectors, gets a block.
  * Backward, with x^ = (x - mean) rstd and g = grad_y w (1 + scale):
  *   grad_x += rstd (g - mean(g) - x^ mean(g x^));   grad_shift = sum over L of grad_y =: S;
  *   grad_scale = w A and grad_w += sum over B of (1 + scale) A, where A = sum over L of grad_y x^.
- * A block takes some rows of one sample: first a warp a row for the two means, then a thread some columns of all its
- * rows, which it finds in the cache. S and A of the blocks are added in order. SPDX-License-Identifier: Apache-2.0 */
+ * A block processes ROWS rows of one sample: first each warp computes the two means of a row, then each thread some
+ * columns of all the rows, which are in the cache by then. S and A of the blocks are added in order.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace
@@ -16,7 +17,7 @@ constexpr float EPSILON = 1e-5f; /* model.md section 2 */
 constexpr int W = 4, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP;
 constexpr int ROWS = FLM_CUDA_SAMPLE_ROWS;
 
-/* What both directions read. mod: shift and scale are the columns of sample 0. */
+/* The input of both directions. shift, scale: their columns in row 0 of mod. */
 struct rows {
     const float *x, *w, *shift, *scale;
     int64_t B, L, d, M, count; /* count: B L */
@@ -36,7 +37,7 @@ FLM_DEVICE void modulate(T *y, const rows &p, const float (&x)[W], float m, floa
     flm_write(y + j, out, left, aligned);
 }
 
-/* Rows of at most ITEMS * SPAN, and of vectors. */
+/* Aligned rows of at most ITEMS * SPAN elements. */
 template <class T, int ITEMS>
 __global__ void __launch_bounds__(THREADS, ITEMS > 8 ? 1 : 3)
     forward_held(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
@@ -76,7 +77,7 @@ __global__ void __launch_bounds__(THREADS, ITEMS > 8 ? 1 : 3)
     }
 }
 
-/* Rows of any length: read three times, from the cache after the first. */
+/* Rows of any length: read three times, the second and third time from the cache. */
 template <class T>
 __global__ void __launch_bounds__(FLM_CUDA_ROW_THREADS)
     forward_long(T *__restrict__ y, float *__restrict__ mean, float *__restrict__ rstd, rows p)
@@ -109,7 +110,7 @@ struct row_statistics {
     float mean, rstd, mean_g, mean_gx;
 };
 
-/* The means of g and g x^ over a row: a warp's work. */
+/* The means of g and g x^ over a row, by one warp. */
 template <class T>
 FLM_DEVICE row_statistics backward_means(const rows &p, const T *grad_y, int64_t row, float mean, float rstd)
 {
@@ -172,12 +173,12 @@ __global__ void __launch_bounds__(THREADS, 3)
             flm_write(sums + block * 2 * p.d + j, S, p.d - j, p.aligned);
             flm_write(sums + (block * 2 + 1) * p.d + j, A, p.d - j, p.aligned);
         }
-        __syncthreads(); /* `of` has been read */
+        __syncthreads(); /* all threads have read `of` */
     }
 }
 
-/* A sample's blocks added: its shift and scale gradients, and its part [B, d] of grad_w. A thread a column of a sample.
- */
+/* Adds the blocks of a sample: the gradients of its shift and scale, and its contribution to grad_w, in part_w [B, d].
+ * A thread adds a column of a sample. */
 __global__ void __launch_bounds__(THREADS)
     backward_fold(float *__restrict__ grad_shift, float *__restrict__ grad_scale, float *__restrict__ part_w,
                   const float *__restrict__ sums, rows p)

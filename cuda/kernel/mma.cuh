@@ -1,23 +1,31 @@
-/* mma.cuh - the tensor cores and the asynchronous copies, each in two forms: PTX, and what it means, for the emulator.
+/* mma.cuh - the instructions of tensor cores, asynchronous copies and special functions: as PTX, and for the emulator
+ * as calls of its functions.
  *
- * Fragments as in "PTX ISA", sections "Matrix fragments for mma.m16n8k16" and "ldmatrix": with g = lane / 4, t = lane %
- * 4, a[0..3]: rows g, g + 8, g, g + 8; columns 2t.., 2t.., 2t + 8.., 2t + 8.. (two bf16 a word) b[0..1]: rows 2t.., 2t
- * + 8.. of column g;   c[0..3]: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1). SPDX-License-Identifier: Apache-2.0
- */
+ * Fragments are those of "PTX ISA", sections "Matrix fragments for mma.m16n8k16" and "ldmatrix". With g = lane / 4 and
+ * t = lane % 4, a lane holds
+ *   a[0..3]: (g, 2t..), (g + 8, 2t..), (g, 2t + 8..), (g + 8, 2t + 8..), two neighbouring bf16 in each word;
+ *   b[0..1]: rows 2t.. and 2t + 8.. of column g, two bf16 in each word;
+ *   c[0..3]: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_MMA_CUH
 #define FLM_CUDA_MMA_CUH
 
 #include "cuda/kernel/device.cuh"
 
-/* flm_mma - c += a b: bf16 16 x 16 times 16 x 8, fp32 sums. All lanes of the warp.
- * flm_ldmatrix - four 8 x 8 bf16 matrices from shared memory: lane l gives the address (16-byte aligned) of row l % 8
- * of matrix l / 8; r[i] becomes matrix i's (g, 2t), (g, 2t + 1). flm_ldmatrix_trans - of its transpose: (2t, g), (2t +
- * 1, g). flm_copy_async - 16 bytes from global to shared memory, both aligned to 16, seen after flm_copy_wait and a
- * barrier; with `there` false 16 bytes of zeros and nothing is read. flm_copy_async_8 - the same for 8 bytes aligned
- * to 8. flm_copy_commit closes a group; flm_copy_wait<N> waits until at most the N youngest groups of the calling
- * thread are under way. flm_pack_pair - flm_pack in one instruction. flm_exp2 - 2^x, relative error at most 2^-22;
- * below the normal numbers 0. flm_reciprocal - 1 / x, relative error at most 2^-23, 0 for infinity ("PTX ISA", ex2,
- * rcp). NaN stays NaN in all. */
+/* flm_mma - c += a b, bf16 [16, 16] times [16, 8], summed in fp32. All lanes of the warp must call it.
+ *
+ * flm_ldmatrix - loads four 8 x 8 bf16 matrices from shared memory: lane l passes the address (aligned to 16 bytes) of
+ * row l % 8 of matrix l / 8; r[i] becomes (g, 2t), (g, 2t + 1) of matrix i. flm_ldmatrix_trans - the same of the
+ * transposed matrices: (2t, g), (2t + 1, g).
+ *
+ * flm_copy_async - starts a copy of 16 bytes from global to shared memory, both aligned to 16 bytes; the bytes are
+ * visible after flm_copy_wait and a barrier. If not valid, it writes zeros and reads nothing. flm_copy_async_8 - the
+ * same for 8 bytes, aligned to 8. flm_copy_commit - ends a group of copies. flm_copy_wait<N> - waits until at most the
+ * N youngest groups of the calling thread are unfinished.
+ *
+ * flm_pack_pair - flm_pack in one instruction. flm_exp2 - 2^x with a relative error of at most 2^-22, 0 for subnormal
+ * results. flm_reciprocal - 1 / x with a relative error of at most 2^-23, 0 for infinity ("PTX ISA", ex2, rcp). All
+ * three keep NaN. */
 #ifdef FLM_EMULATED
 
 FLM_DEVICE void flm_mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { emulate_mma(c, a, b); }

@@ -1,4 +1,4 @@
-/* normal.cu - normal random numbers (model.md section 4): a thread a counter block, four components.
+/* normal.cu - normal random numbers (model.md section 4). A thread computes the four components of a counter block.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
@@ -8,9 +8,9 @@ namespace
 constexpr int W = FLM_PHILOX_WORDS, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP;
 
 /* Box and Muller, "A note on the generation of random normal deviates", 1958: sqrt(-2 ln u) times the cosine and sine
- * of a random turn. u = (w + 1/2) / 2^32 in fp32 is in (0, 1]: the largest normal is 6.8, and none is infinite. The
- * turn goes from -1/2 to 1/2, so that rounding it to fp32 moves the angle by 1e-7 at most. logf in full: near 1 a
- * coarser one has no digits. */
+ * of a random angle. u = (w + 1/2) / 2^32 in fp32 is in (0, 1], so the largest normal is 6.8 and none is infinite. The
+ * angle is between -1/2 and 1/2 of a turn, so that rounding it to fp32 moves it by at most 1e-7. logf is the accurate
+ * one, because a fast logarithm has no correct digits near 1. */
 FLM_DEVICE void normal_pair(uint32_t w, uint32_t turn, float *first, float *second)
 {
     const float radius = sqrtf(-2 * logf((float)w * 0x1p-32f + 0x1p-33f));
@@ -20,7 +20,7 @@ FLM_DEVICE void normal_pair(uint32_t w, uint32_t turn, float *first, float *seco
     *second = radius * sine;
 }
 
-/* A warp a row. */
+/* A warp computes a row. */
 __global__ void __launch_bounds__(THREADS) normal(float *__restrict__ out, uint64_t stream, int64_t first_sample,
                                                   int64_t rows, int64_t L, int64_t K, bool aligned)
 {

@@ -1,5 +1,5 @@
-/* reduce.cu - sums over rows and over everything. Blocks of fixed size are summed first, their sums added in an order
- * that depends on the shape alone. SPDX-License-Identifier: Apache-2.0 */
+/* reduce.cu - sums over rows and over all elements. Blocks of fixed size are summed first; their sums are added in an
+ * order that depends on the shape alone. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/vector.cuh"
 
 namespace
@@ -7,7 +7,7 @@ namespace
 
 constexpr int THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP, ROWS = FLM_CUDA_COLUMN_ROWS;
 
-/* Columns of x added over blocks of ROWS rows, into sums [blocks, N]: a warp takes 32 W columns of a block. */
+/* sums [blocks, N]: the columns of x summed over blocks of ROWS rows. A warp sums 32 W columns of a block. */
 template <class T, int W>
 __global__ void __launch_bounds__(THREADS) column_blocks(float *__restrict__ sums, const T *__restrict__ x, int64_t M,
                                                          int64_t N, int64_t row_stride, bool aligned, bool sums_aligned)
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(THREADS) column_blocks(float *__restrict__ sum
     }
 }
 
-/* See flm_cuda_launch_fold. A block takes 32 columns; its warps share the sums, in strides. */
+/* See flm_cuda_launch_fold. A block sums 32 columns, each of its warps every WARPS-th row. */
 __global__ void __launch_bounds__(THREADS) fold(float *__restrict__ to, int64_t stride, const float *__restrict__ from,
                                                 int64_t batches, int64_t count, int64_t n, bool accumulate)
 {
@@ -54,8 +54,8 @@ __global__ void __launch_bounds__(THREADS) fold(float *__restrict__ to, int64_t 
     }
 }
 
-constexpr int EACH = FLM_CUDA_SUM_BLOCK / THREADS; /* elements of a block that a thread takes */
-static_assert(EACH % 4 == 0 && EACH * THREADS == FLM_CUDA_SUM_BLOCK, "by fours");
+constexpr int EACH = FLM_CUDA_SUM_BLOCK / THREADS; /* elements that a thread sums */
+static_assert(EACH % 4 == 0 && EACH * THREADS == FLM_CUDA_SUM_BLOCK, "a thread sums groups of four");
 
 template <bool SQUARES>
 __global__ void __launch_bounds__(THREADS)

@@ -1,13 +1,13 @@
 /* rope.cu - rotary positions, half-split (model.md section 2): components i and i + h/2 of every query and key head are
  * rotated by the angle of (position, i).
  *
- * Forward this is a pass of its own, by arithmetic and not by measurement: it reads and writes q and k once, at
- * 64 x 1024 x 768 in bf16 400 MB, 0.12 ms at the 3.35 TB/s of an H100. In attention's loads each tile of 64 keys would
- * be rotated again by every one of the L / 128 blocks of queries, 8 times at L = 1024: 98304 tiles of 64 x 64 with some
- * 350 clocks each, beside the 1500 that a tile takes, are 0.15 ms on 132 multiprocessors of 1.75 GHz; and both kernels
- * of the gradient, which keys and queries pass by likewise, would pay again. cuBLASLt has no epilogue that rotates. The
- * gradient's way back is in attention's stores, once a tile: attention_backward.cuh. SPDX-License-Identifier:
- * Apache-2.0 */
+ * Forward this is a pass of its own, a choice made by calculation, not by measurement. The pass reads and writes q and
+ * k once: at 64 x 1024 x 768 in bf16 400 MB, 0.12 ms at the 3.35 TB/s of an H100. If attention rotated its tiles after
+ * loading them, each tile of 64 keys would be rotated by every one of the L / 128 blocks of queries, 8 times at L =
+ * 1024: 98304 tiles of 64 x 64 at some 350 clocks, beside the 1500 that a tile takes, are 0.15 ms on 132
+ * multiprocessors of 1.75 GHz; and both kernels of the gradient, which load keys and queries repeatedly too, would pay
+ * again. cuBLASLt has no epilogue that rotates. In the gradient, attention rotates back when it stores, once for each
+ * tile: attention_backward.cuh. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/device.cuh"
 
 namespace
@@ -15,12 +15,13 @@ namespace
 
 constexpr int THREADS_MAX = 256;
 
-/* W values that lie together, as one access. */
+/* W neighbouring values, one access. */
 template <class T, int W> struct alignas(sizeof(T) * W) packet {
     T x[W];
 };
 
-/* One block a row of qkv; a thread takes W pairs of a head at a time. units: of all 2H heads; v is not touched. */
+/* A block rotates a row of qkv, a thread W pairs of a head at a time. units: groups of W pairs in all 2H heads of q and
+ * k; v is not touched. */
 template <class T, int W>
 __global__ void __launch_bounds__(THREADS_MAX)
     rope(T *qkv, const float *table, int64_t L, int64_t columns, int half, int units)
@@ -54,7 +55,7 @@ int launch(T *qkv, const float *table, int64_t rows, int64_t L, int64_t d, int64
                       3 * d, (int)half, units);
 }
 
-/* The widest access, 16 bytes, where every half of a head begins at a multiple of it. */
+/* Uses accesses of 16 bytes if every half of a head begins at a multiple of 16 bytes. */
 template <class T>
 int launch_widest(T *qkv, const float *table, int64_t rows, int64_t L, int64_t d, int64_t half, void *stream)
 {

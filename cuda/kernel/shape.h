@@ -1,5 +1,6 @@
-/* shape.h - the arithmetic of launches: how work is cut into blocks, and how scratch memory is laid out. C and C++, for
- * the host and the kernels; no CUDA. Where results are sums, the cut depends on the shapes alone, never on the device.
+/* shape.h - the arithmetic of launches: how work is divided among blocks, and how scratch memory is laid out. For the
+ * host and the kernels, in C and C++, without CUDA's headers. Where results are sums, the division depends on the
+ * shapes alone, never on the device: so the same numbers give the same bits on every GPU.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_SHAPE_H
 #define FLM_CUDA_SHAPE_H
@@ -17,29 +18,29 @@
 
 enum {
     FLM_CUDA_WARP = 32,
-    FLM_CUDA_THREADS = 256,     /* of a block, where nothing asks for another number */
-    FLM_CUDA_WAVES = 8,         /* such blocks a multiprocessor holds: 2048 threads */
-    FLM_CUDA_ROW_THREADS = 512, /* of a block that walks a row, at most */
-    FLM_CUDA_LONG_ROW = 16384, /* rows of so many and more have a multiprocessor's threads, and memory, to themselves */
-    FLM_CUDA_LONG_THREADS = 1024,
-    FLM_CUDA_SAMPLE_ROWS = 16,  /* rows of a sample summed together, where samples are summed apart */
-    FLM_CUDA_COLUMN_ROWS = 64,  /* rows summed together, where all are summed */
-    FLM_CUDA_SUM_BLOCK = 16384, /* elements summed together */
-    FLM_CUDA_RUN_BLOCK = 64     /* sorted tokens whose gradients a warp adds */
+    FLM_CUDA_THREADS = 256,       /* threads of a block, unless a kernel needs another number */
+    FLM_CUDA_WAVES = 8,           /* such blocks that a multiprocessor holds: 2048 threads */
+    FLM_CUDA_ROW_THREADS = 512,   /* maximum of threads of a block that processes a row */
+    FLM_CUDA_LONG_ROW = 16384,    /* elements from which on a row of a softmax gets a multiprocessor of its own */
+    FLM_CUDA_LONG_THREADS = 1024, /* threads of a block that processes such a row */
+    FLM_CUDA_SAMPLE_ROWS = 16,    /* rows that a block sums, in sums over one sample */
+    FLM_CUDA_COLUMN_ROWS = 64,    /* rows that a warp sums, in sums over all rows */
+    FLM_CUDA_SUM_BLOCK = 16384,   /* elements that a block sums, in sums over all elements */
+    FLM_CUDA_RUN_BLOCK = 64       /* sorted tokens whose gradients a warp adds */
 };
 
-/* flm_cuda_parts - blocks of `size` that n make, the last perhaps shorter. */
+/* flm_cuda_parts - number of blocks of `size` in n, the last perhaps shorter. */
 FLM_SHAPE int64_t flm_cuda_parts(int64_t n, int64_t size) { return n / size + (n % size != 0); }
 
-/* flm_cuda_grid - blocks to launch for `blocks` of work where the kernel goes on in strides of the grid. most: 0, or so
- * many at most. CUDA takes 2^31 - 1. */
-FLM_SHAPE unsigned flm_cuda_grid(int64_t blocks, int64_t max_value)
+/* flm_cuda_grid - blocks to launch for `blocks` of work, for a kernel with a grid-stride loop. max_blocks: 0 = CUDA's
+ * own maximum, 2^31 - 1. */
+FLM_SHAPE unsigned flm_cuda_grid(int64_t blocks, int64_t max_blocks)
 {
-    return (unsigned)(max_value > 0 && blocks > max_value ? max_value : blocks > INT32_MAX ? INT32_MAX : blocks);
+    return (unsigned)(max_blocks > 0 && blocks > max_blocks ? max_blocks : blocks > INT32_MAX ? INT32_MAX : blocks);
 }
 
-/* flm_cuda_row_threads - threads of a block that walks rows of n by fours: whole warps, 64 to FLM_CUDA_ROW_THREADS, two
- * fours a thread where that is enough. */
+/* flm_cuda_row_threads - threads of a block that processes rows of n in groups of four: a multiple of a warp, 64 to
+ * FLM_CUDA_ROW_THREADS, so many that a thread has at most two groups, if that is possible. */
 FLM_SHAPE int flm_cuda_row_threads(int64_t n)
 {
     return n >= 8 * FLM_CUDA_ROW_THREADS ? FLM_CUDA_ROW_THREADS
@@ -47,22 +48,23 @@ FLM_SHAPE int flm_cuda_row_threads(int64_t n)
                                          : (int)flm_cuda_parts(n, 8 * FLM_CUDA_WARP) * FLM_CUDA_WARP;
 }
 
-/* flm_cuda_softmax_threads - threads of a block that makes the soft max of a row of n. */
+/* flm_cuda_softmax_threads - threads of a block that computes the softmax of a row of n. */
 FLM_SHAPE int flm_cuda_softmax_threads(int64_t n)
 {
     return n >= FLM_CUDA_LONG_ROW ? (int)FLM_CUDA_LONG_THREADS : flm_cuda_row_threads(n);
 }
 
-/* flm_cuda_softmax_kept - bytes of shared memory in which such a block keeps a long row of n f32, by fours, wherever
- * the first begins; 0 where it does not, or where `most` bytes are too few with 1 KiB for the block's sums. */
-FLM_SHAPE size_t flm_cuda_softmax_kept(int64_t n, size_t max_value)
+/* flm_cuda_softmax_kept - bytes of shared memory in which such a block keeps a long row of n f32, in groups of four
+ * that may begin up to three elements before the row. 0: the row is not long, or max_shared bytes are too few for it
+ * and the 1 KiB of the block's own sums. */
+FLM_SHAPE size_t flm_cuda_softmax_kept(int64_t n, size_t max_shared)
 {
     const size_t bytes =
         (size_t)flm_cuda_parts(flm_cuda_parts(n + 3, 4), FLM_CUDA_LONG_THREADS) * FLM_CUDA_LONG_THREADS * 16;
-    return n >= FLM_CUDA_LONG_ROW && bytes + 1024 <= max_value ? bytes : 0;
+    return n >= FLM_CUDA_LONG_ROW && bytes + 1024 <= max_shared ? bytes : 0;
 }
 
-/* flm_cuda_align - bytes rounded up to CUDA's 256. */
+/* flm_cuda_align - bytes rounded up to 256, the alignment of cudaMalloc. */
 FLM_SHAPE size_t flm_cuda_align(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 /* flm_cuda_bits - binary digits of the numbers in [0, max_value], at least 1. */
@@ -91,8 +93,8 @@ FLM_SHAPE flm_cuda_scatter flm_cuda_scatter_layout(int64_t n, int64_t d, size_t 
 
 #ifdef __cplusplus
 static_assert(FLM_CUDA_THREADS % FLM_CUDA_WARP == 0 && FLM_CUDA_THREADS <= 1024,
-              "a block is of whole warps, 1024 threads at most");
-static_assert(FLM_CUDA_THREADS * FLM_CUDA_WAVES == 2048, "threads a multiprocessor holds: sm_80 and sm_90");
+              "threads of a block: a multiple of a warp, at most 1024");
+static_assert(FLM_CUDA_THREADS * FLM_CUDA_WAVES == 2048, "the threads of a multiprocessor of sm_80 and sm_90");
 static_assert(FLM_CUDA_RUN_BLOCK % FLM_CUDA_WARP == 0, "a warp reads the tokens of its block together");
 static_assert(flm_cuda_row_threads(1) == 64 && flm_cuda_row_threads(513) == 96 && flm_cuda_row_threads(4095) == 512,
               "rows");

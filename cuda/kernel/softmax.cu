@@ -1,25 +1,26 @@
-/* softmax.cu - soft max, its cross entropy, and arg max over the vocabulary. A block a row.
+/* softmax.cu - softmax, its cross entropy, and argmax over the vocabulary. A block processes a row.
  *
- * A soft max needs its row twice. Three blocks of a multiprocessor with rows of GPT-2's length, 200 KB, have more of
- * them in work than the second-level cache holds: so a long row is kept in shared memory where that is large enough,
- * each thread's own groups by itself. SPDX-License-Identifier: Apache-2.0 */
+ * A softmax reads its row twice. With three blocks on each multiprocessor, rows of GPT-2's length (200 KB) do not fit
+ * the L2 cache together. So a long row is kept in shared memory, if that is large enough; each thread reads only the
+ * groups that it wrote itself. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/mma.cuh"
 #include "cuda/kernel/softmax.cuh"
 
 namespace
 {
 
-constexpr int THREADS_MAX = FLM_CUDA_ROW_THREADS,
-              BLOCKS = 3; /* threads; blocks a multiprocessor, so that some read while others wait */
+constexpr int THREADS_MAX = FLM_CUDA_ROW_THREADS;
+constexpr int BLOCKS = 3; /* on a multiprocessor, so that some read while others wait */
 
-/* How a block has its row. */
+/* How a block holds its row: a short row is read twice from memory; so is a long one, by a block of
+ * FLM_CUDA_LONG_THREADS; or a long row is kept in shared memory. */
 enum row_kind { SHORT, LONG, KEPT };
 constexpr int max_threads(row_kind kind) { return kind == SHORT ? (int)THREADS_MAX : (int)FLM_CUDA_LONG_THREADS; }
 constexpr int min_blocks(row_kind kind) { return kind == SHORT ? BLOCKS : 1; }
 
 typedef flm_vector<float, FLM_GROUP> group;
 
-/* Group g of the row, from memory, or as this thread has kept it. */
+/* Group g of the row for the second time, from shared memory if this thread has kept it there. */
 template <row_kind KIND>
 FLM_DEVICE group group_again(const group *kept, const float *x, const flm_walk &walk, int64_t g)
 {
@@ -64,7 +65,7 @@ FLM_DEVICE flm_exponentials exponentials_of(group *kept, const float *x, const f
     return flm_exponentials_join(s);
 }
 
-/* grad may be logits, or NULL. A target outside the row: NaN for its loss and gradient. */
+/* grad may be logits, or NULL. A target outside the row gives NaN for the row's loss and gradient. */
 template <class T, row_kind KIND>
 __global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
     softmax_xent(float *__restrict__ loss, T *grad, int64_t grad_row_stride, const float *logits,
@@ -77,7 +78,7 @@ __global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
         const float *x = logits + row * logits_row_stride;
         const int64_t t = target[row];
         const bool valid = t >= 0 && t < V;
-        const float hit = valid ? x[t] : flm_nan(); /* read before any thread writes: there are barriers ahead */
+        const float hit = valid ? x[t] : flm_nan(); /* read before any thread writes: barriers follow */
         const flm_exponentials s = exponentials_of<KIND>(kept, x, walk, logits_row_stride);
         const double below = (double)s.max_value - (double)hit;
         if (threadIdx.x == 0) loss[row] = (float)(log(s.sum) + below);
@@ -90,7 +91,7 @@ __global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
             flm_write(grad + row * grad_row_stride + walk.at(g), v.at, walk.count(g), walk.aligned);
         }
         if (valid &&
-            threadIdx.x == (t + walk.shift) / FLM_GROUP % blockDim.x) /* who wrote this element writes it again */
+            threadIdx.x == (t + walk.shift) / FLM_GROUP % blockDim.x) /* the thread that has written this element */
             grad[row * grad_row_stride + t] = flm_act<T>((float)((exp(-below) / s.sum - 1) * (double)scale));
     }
 }
@@ -116,7 +117,7 @@ __global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
     }
 }
 
-/* A candidate; NaN is above everything, as (infinity, -1). */
+/* A candidate of argmax. NaN becomes (infinity, -1), which wins against everything. */
 struct candidate {
     float value;
     int index;
@@ -159,7 +160,7 @@ __global__ void __launch_bounds__(THREADS_MAX, BLOCKS) argmax(int32_t *__restric
             }
         }
         c = warp_best(c);
-        __syncthreads(); /* the row before has been read */
+        __syncthreads(); /* all threads have read the parts of the previous row */
         if (flm_lane() == 0) part[flm_warp()] = c;
         __syncthreads();
         c = warp_best(flm_lane() < (int)blockDim.x / FLM_WARP ? part[flm_lane()] : none);
@@ -167,7 +168,7 @@ __global__ void __launch_bounds__(THREADS_MAX, BLOCKS) argmax(int32_t *__restric
     }
 }
 
-/* Of the kernels of the three kinds, the one for rows of V of which `bytes` are kept. */
+/* The kernel for rows of V of which `bytes` are kept in shared memory. */
 template <class K> K *kernel_for(size_t bytes, int64_t V, K *of_short, K *of_long, K *of_kept)
 {
     return bytes > 0 ? of_kept : V >= FLM_CUDA_LONG_ROW ? of_long : of_short;

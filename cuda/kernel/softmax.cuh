@@ -1,8 +1,8 @@
-/* softmax.cuh - walking a row of the vocabulary, and the two sums behind every soft max over it.
+/* softmax.cuh - iteration over a row of the vocabulary, and the maximum and sum that every softmax over it needs.
  *
- * A block takes a row, in groups of four that start at multiples of four elements of the whole matrix, padding
- * counted: rows of any length are read 16 bytes at a time, but for their ends. The maximum and the sum of exponentials
- * are made in one reading: a thread scales its sum where its maximum grows. Terms are fp32, sums fp64.
+ * A block processes a row in groups of four that start at multiples of four elements of the matrix (padding counted),
+ * so that rows of any length are read 16 bytes at a time, except at their ends. One reading gives the maximum and the
+ * sum of exponentials: a thread rescales its sum when its maximum grows. Terms are fp32, sums fp64.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_SOFTMAX_CUH
 #define FLM_CUDA_SOFTMAX_CUH
@@ -11,7 +11,7 @@
 
 constexpr int FLM_GROUP = 4;
 
-/* Row r of [R, V], rows `row_stride` elements apart: element 0 is the shift-th of its group. */
+/* The groups of one row of [R, V]. shift: position of the row's element 0 in its group. */
 struct flm_walk {
     int64_t V, groups;
     int shift;
@@ -21,7 +21,7 @@ struct flm_walk {
     {
         groups = flm_cuda_parts(V + shift, FLM_GROUP);
     }
-    /* Group g begins at element `at` and has `count`. */
+    /* Group g begins at element at(g) and has count(g) elements. */
     __device__ int64_t at(int64_t g) const { return g ? g * FLM_GROUP - shift : 0; }
     __device__ int count(int64_t g) const
     {
@@ -30,20 +30,21 @@ struct flm_walk {
     }
 };
 
-/* flm_row_strides_match - whether rows of these steps have their groups at the same places, so that one walk does for
- * all. */
+/* flm_row_strides_match - whether matrices of these row strides have the same groups in every row, so that one flm_walk
+ * serves all of them. */
 template <class... S> static inline bool flm_row_strides_match(int64_t row_stride, S... other)
 {
     return ((other % FLM_GROUP == row_stride % FLM_GROUP) && ...);
 }
 
-constexpr float FLM_LOWEST = -3.402823466e38f; /* below every maximum; -infinity less itself would be NaN */
+constexpr float FLM_LOWEST = -3.402823466e38f; /* a maximum of no elements; -infinity minus itself would be NaN */
 
 struct flm_exponentials {
     float max_value;
-    double sum; /* of exp(x - most) */
+    double sum; /* of exp(x - max_value) */
 };
 
+/* flm_exponentials_add - includes the first `count` elements of a group. */
 FLM_DEVICE void flm_exponentials_add(flm_exponentials &s, const float (&x)[FLM_GROUP], int count)
 {
     float max_value = s.max_value, sum = 0;
@@ -60,7 +61,8 @@ FLM_DEVICE void flm_exponentials_add(flm_exponentials &s, const float (&x)[FLM_G
     s.sum += (double)sum;
 }
 
-/* flm_exponentials_join - of the whole block; every thread gets the same. Barriers inside. */
+/* flm_exponentials_join - combines those of all threads of the block; every thread gets the same bits. Contains
+ * barriers. */
 FLM_DEVICE flm_exponentials flm_exponentials_join(const flm_exponentials &s)
 {
     const float max_value = flm_block_max(s.max_value);

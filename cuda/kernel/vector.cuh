@@ -1,8 +1,8 @@
-/* vector.cuh - several elements at once: one access of up to 16 bytes where the address allows it, else one by one.
+/* vector.cuh - loads and stores of several elements: by accesses of up to 16 bytes if the address allows it, otherwise
+ * one element at a time.
  *
- * Which elements a thread takes never depends on the alignment, so neither do the results. SPDX-License-Identifier:
- * Apache-2.0
- */
+ * Which elements a thread processes never depends on the alignment, so the results do not either.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_VECTOR_CUH
 #define FLM_CUDA_VECTOR_CUH
 
@@ -17,8 +17,8 @@ template <class T, int N> struct alignas(flm_vector_align(sizeof(T) * N)) flm_ve
     T at[N];
 };
 
-/* The whole vector by its widest words. An ordinary assignment would be merged with the stores one by one of the other
- * branch, to those: hence the intrinsic. */
+/* Stores the vector by its widest words. It uses an intrinsic because the compiler would merge an ordinary assignment
+ * with the element-by-element stores of the caller's other branch, and emit only those. */
 template <class T, int N> FLM_DEVICE void flm_store_words(T *p, const flm_vector<T, N> &v)
 {
     if constexpr (sizeof v % sizeof(uint4) == 0) {
@@ -27,15 +27,15 @@ template <class T, int N> FLM_DEVICE void flm_store_words(T *p, const flm_vector
 #pragma unroll
         for (size_t k = 0; k < sizeof v / sizeof(uint4); k++) __stwb(reinterpret_cast<uint4 *>(p) + k, word[k]);
     } else {
-        static_assert(sizeof v == sizeof(uint2), "vectors of 8 bytes, or of whole 16");
+        static_assert(sizeof v == sizeof(uint2), "vectors of 8 bytes, or of a multiple of 16");
         uint2 word;
         memcpy(&word, &v, sizeof v);
         __stwb(reinterpret_cast<uint2 *>(p), word);
     }
 }
 
-/* flm_load - elements p[0..N), of which `left` (perhaps none) are there: zeros behind. aligned: p is, to the vector.
- * flm_store - the same the other way: nothing is written behind. */
+/* flm_load - elements p[0..N). Only the first `left` exist (left may be 0 or negative); the others are read as zeros.
+ * aligned: p is aligned to the vector. flm_store - writes those of p[0..N) that exist. */
 template <int N, class T> FLM_DEVICE flm_vector<T, N> flm_load(const T *p, int64_t left, bool aligned)
 {
     flm_vector<T, N> v;
@@ -56,7 +56,7 @@ template <int N, class T> FLM_DEVICE void flm_store(T *p, const flm_vector<T, N>
         if (k < left) p[k] = v.at[k];
 }
 
-/* flm_read, flm_write - the same of activations, as fp32. */
+/* flm_read, flm_write - flm_load, flm_store of activations, converted from and to fp32. */
 template <int N, class T> FLM_DEVICE void flm_read(float (&x)[N], const T *p, int64_t left, bool aligned)
 {
     const flm_vector<T, N> v = flm_load<N>(p, left, aligned);
@@ -72,18 +72,19 @@ template <int N, class T> FLM_DEVICE void flm_write(T *p, const float (&x)[N], i
     flm_store<N>(p, v, left, aligned);
 }
 
-/* flm_aligned - whether all are addresses of vectors of 16 bytes (or NULL), and all widths count whole fours. */
+/* flm_aligned - whether all pointers are aligned to 16 bytes (NULL counts as aligned). flm_divisible - whether all
+ * numbers are multiples of `by`. */
 template <class... P> static inline bool flm_aligned(P... p)
 {
     return ((reinterpret_cast<uintptr_t>(p) % 16 == 0) && ...);
 }
 template <class... N> static inline bool flm_divisible(int by, N... n) { return ((n % by == 0) && ...); }
 
-/* Where a thread stands: its lane and warp within the block. */
+/* The thread's lane, and its warp within the block. */
 FLM_DEVICE int flm_lane() { return (int)threadIdx.x % FLM_WARP; }
 FLM_DEVICE int flm_warp() { return (int)threadIdx.x / FLM_WARP; }
 
-/* flm_nan - what poisons a result that must not be used. */
+/* flm_nan - the NaN that marks a result which must not be used. */
 FLM_DEVICE float flm_nan() { return __uint_as_float(0x7FFFFFFFu); }
 
 #endif

@@ -1,12 +1,12 @@
-/* chunks.c - a bf16 product with an f32 bias and GELU, whose epilogue the library refuses, of more rows than go at
- * once. On the libraries of fake.h. SPDX-License-Identifier: Apache-2.0 */
+/* chunks.c - a bf16 product with an f32 bias and GELU whose epilogue the library refuses, of more rows than a chunk
+ * has; with the stand-ins of fake.h. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_ops.h"
 #include "tests/tap.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { M = 19001, N = 701 }; /* two pieces of 24 MiB and a rest */
+enum { M = 19001, N = 701 }; /* two chunks of 24 MiB and a rest */
 
 static flm_backend *be;
 

@@ -1,5 +1,5 @@
-/* fake_blas.c - see fake.h: cuBLASLt, and cuBLAS and cuSOLVER over the host's BLAS and LAPACK (column-major, as they
- * are). SPDX-License-Identifier: Apache-2.0 */
+/* fake_blas.c - see fake.h: cuBLASLt, and cuBLAS and cuSOLVER by the host's BLAS and LAPACK, which are column-major
+ * too. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuda/fake.h"
 
 #include "backend/backend_tensor.h"
@@ -136,7 +136,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t d
     return CUBLAS_STATUS_SUCCESS;
 }
 
-/* The products that cuBLASLt has of these types (its manual, "cublasLtMatmul", Table 1), and that fit each other. */
+/* Whether the shapes fit and cuBLASLt supports the types (its manual, "cublasLtMatmul", Table 1). */
 static int fits(const product *p, const layout *a, const layout *b, const layout *c, const layout *d)
 {
     const uint64_t m = p->a == CUBLAS_OP_N ? a->rows : a->columns, k = p->a == CUBLAS_OP_N ? a->columns : a->rows;
@@ -144,7 +144,7 @@ static int fits(const product *p, const layout *a, const layout *b, const layout
     const int types = a->type == b->type && c->type == d->type &&
                       ((a->type == CUDA_R_32F && d->type == CUDA_R_32F) ||
                        (a->type == CUDA_R_16BF && (d->type == CUDA_R_32F || d->type == CUDA_R_16BF)));
-    /* A bias is of D's type. GELU's input goes to aux, of D's type too. */
+    /* The bias and aux, which gets GELU's input, have D's type. */
     const int bias = p->bias && (uintptr_t)p->bias % 16 == 0;
     const int aux = p->aux && (uintptr_t)p->aux % 16 == 0 && p->aux_ld % 8 == 0 && p->aux_ld >= (int64_t)d->rows &&
                     d->type == CUDA_R_16BF;
@@ -164,13 +164,13 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     if (!handle || asked < 1 || p->reduction & CUBLASLT_REDUCTION_SCHEME_INPLACE) return CUBLAS_STATUS_INVALID_VALUE;
     if (!fits((product *)desc, (layout *)a, (layout *)b, (layout *)c, (layout *)d)) return CUBLAS_STATUS_NOT_SUPPORTED;
     const layout *left = (const layout *)a, *to = (const layout *)d;
-    /* As under NVIDIA_TF32_OVERRIDE: fp32 comes only if it is asked for. Thin products have no epilogue. */
+    /* As with NVIDIA_TF32_OVERRIDE: fp32 is used only on request. Thin products have no epilogue. */
     if (left->type == CUDA_R_32F &&
         (!p->implementations || p->implementations & CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     const int plain = ((product *)desc)->epilogue == CUBLASLT_EPILOGUE_DEFAULT;
     if (!plain && (to->rows == 1 || to->columns == 1)) return CUBLAS_STATUS_INVALID_VALUE;
-    if (!plain && to->rows % 2 == 1) return CUBLAS_STATUS_NOT_SUPPORTED; /* so that a refusal is seen, too */
+    if (!plain && to->rows % 2 == 1) return CUBLAS_STATUS_NOT_SUPPORTED; /* so that a refusal is tested, too */
     memset(&result[0], 0, sizeof result[0]);
     for (int i = 0; i < 4; i++) result[0].algo.data[i] = p->align[i];
     *found = 1;
@@ -194,7 +194,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (!handle || !stream || !is_far(workspace) || bytes == 0 || !fits(p, a, b, (layout *)cd, d) ||
         *(const float *)alpha != 1)
         return CUBLAS_STATUS_INVALID_VALUE;
-    for (int i = 0; i < 4; i++) /* a plan for other alignments is none for these */
+    for (int i = 0; i < 4; i++) /* the algorithm was chosen for at least this alignment */
         if (!is_far(operand[i]) || (uintptr_t)operand[i] % algo->data[i] != 0) return CUBLAS_STATUS_INVALID_VALUE;
     for (uint64_t j = 0; j < d->columns; j++)
         for (uint64_t i = 0; i < d->rows; i++) {
@@ -303,7 +303,7 @@ cusolverStatus_t cusolverDnDpotrf(cusolverDnHandle_t handle, cublasFillMode_t up
                                   double *work, int size, int *info)
 {
     if (!handle || size < 3 * n + 1) return CUSOLVER_STATUS_INVALID_VALUE;
-    memset(near(work), 0xEE, (size_t)size * sizeof *work); /* it is the library's to write */
+    memset(near(work), 0xEE, (size_t)size * sizeof *work); /* the library may write all of it */
     dpotrf_(uplo == CUBLAS_FILL_MODE_UPPER ? "U" : "L", &n, near(A), &lda, near(info));
     return CUSOLVER_STATUS_SUCCESS;
 }

@@ -1,4 +1,4 @@
-/* fake_cuda.c - see fake.h: the runtime and the launchers of the kernels around products and algebra.
+/* fake_cuda.c - see fake.h: CUDA's runtime, and the launchers of the kernels that matmul and the algebra use.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuda/fake.h"
 
@@ -96,7 +96,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stream ? cudaSuccess : cudaErrorInvalidValue; }
 
-/* The kernels, as kernel.h says. */
+/* The kernels: see kernel.h. */
 int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M, int64_t N,
                              int64_t row_stride, void *stream)
 {

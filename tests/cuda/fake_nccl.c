@@ -1,6 +1,6 @@
-/* fake_nccl.c - see fake_nccl.h: NCCL's collectives done at once over MPI, sums in the order of the ranks, and what of
- * CUDA's runtime the transport needs. An event that is waited for must have been recorded, on another stream.
- * SPDX-License-Identifier: Apache-2.0 */
+/* fake_nccl.c - see fake_nccl.h: NCCL's collectives, done immediately by MPI with sums in the order of the ranks, and
+ * the functions of CUDA's runtime that the transport uses. An event that is waited for must have been recorded on
+ * another stream. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuda/fake_nccl.h"
 
 #include "tests/cuda/fake.h"
@@ -52,7 +52,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
     return flags == cudaEventDisableTiming ? cudaSuccess : cudaErrorInvalidValue;
 }
 
-/* Not at once: whoever asks must ask again. */
+/* Not ready at first, so that callers must poll. */
 cudaError_t cudaEventQuery(cudaEvent_t e)
 {
     static int asked;
@@ -117,7 +117,7 @@ const char *ncclGetErrorString(ncclResult_t code) { return code == ncclRemoteErr
 
 const char *ncclGetLastError(ncclComm_t comm) { return comm ? "a peer is gone" : ""; }
 
-/* Every rank's x [count] f32, added in the order of the ranks. */
+/* out = the sum of all ranks' x [count], in the order of the ranks. */
 static void sum(ncclComm_t comm, const float *x, size_t count, float *out)
 {
     float *all = malloc((size_t)comm->size * count * sizeof *all);
@@ -143,7 +143,7 @@ ncclResult_t ncclReduceScatter(const void *from, void *to, size_t count, ncclDat
     const size_t all = count * (size_t)comm->size;
     float *total = malloc(all * sizeof *total);
     if (!total || type != ncclFloat32 || op != ncclSum || !stream) abort();
-    /* In place, as its manual has it. */
+    /* In place, by the rule of the manual. */
     if ((const float *)to != (const float *)from + (size_t)comm->rank * count) return ncclInvalidArgument;
     sum(comm, near(from), all, total);
     memset(near(from), 0xFF, all * sizeof *total); /* the rest is undefined */

@@ -1,7 +1,7 @@
-# The C files of the CUDA backend over libraries made up on the host (fake.h): objects of the program, which come before
-# the real libraries.
+# The C files of the CUDA backend with stand-ins for CUDA's libraries (fake.h), which are objects of the program and so come
+# before the real libraries.
 FAKE_CUDA = %D%/fake.h %D%/fake_cuda.c %D%/fake_blas.c
-# One launcher of theirs stands in for one of an object whose others are wanted, too: the first definition counts.
+# A stand-in replaces one launcher of an object whose other launchers are used: the linker takes the first definition.
 FAKE_FIRST = $(AM_LDFLAGS) -Wl,-z,muldefs
 FAKE_CPPFLAGS = $(AM_CPPFLAGS) $(LAPACK_CPPFLAGS) $(CUDA_CPPFLAGS)
 if FLM_HAVE_CUDA

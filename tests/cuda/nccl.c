@@ -1,5 +1,5 @@
-/* nccl.c - the transport over NCCL on two ranks, on the libraries of fake.h and fake_nccl.h: what it asks of them, its
- * requests, and when it is not chosen. SPDX-License-Identifier: Apache-2.0 */
+/* nccl.c - the transport over NCCL on two ranks, with the stand-ins of fake.h and fake_nccl.h: the calls of NCCL, the
+ * requests, and when NCCL is not chosen. SPDX-License-Identifier: Apache-2.0 */
 #include "comm/comm.h"
 #include "tests/cuda/fake_nccl.h"
 #include "tests/ranks/ranks.h"
@@ -29,7 +29,7 @@ static float total(int64_t i)
     return sum;
 }
 
-/* An array of the device with this rank's values; back to the host and released. */
+/* A device array with these bytes. */
 static void *device_copy(const void *host, size_t bytes)
 {
     void *device = NULL;
@@ -39,6 +39,7 @@ static void *device_copy(const void *host, size_t bytes)
     return device;
 }
 
+/* Copies a device array to the host and releases it. */
 static void fetch_and_release(void *host, void *device, size_t bytes)
 {
     must(be->memory->to_host(be, host, device, bytes));
@@ -102,13 +103,13 @@ static void test_limits(void)
         right = right && flm_comm_sum_f32_begin(comm, be, device, 1, &refused) == FLM_E_ARG && refused == NULL;
         for (int i = 0; i < FLM_COMM_REQUESTS; i++) right = right && flm_comm_wait(comm, &request[i]) == FLM_OK;
     }
-    ranks_ok(right, "%d at once and no more", FLM_COMM_REQUESTS);
+    ranks_ok(right, "%d requests at once and no more", FLM_COMM_REQUESTS);
     flm_err_clear();
-    ranks_ok(flm_comm_sync(comm, be) == FLM_OK, "what is queued is waited for");
+    ranks_ok(flm_comm_sync(comm, be) == FLM_OK, "sync waits for queued work");
     fake_broken = 1;
     ranks_ok(flm_comm_sync(comm, be) == FLM_E_DEVICE && strstr(flm_err_message(), "a peer is gone") &&
                  flm_comm_sum_f32_begin(comm, be, device, 1, &refused) == FLM_E_DEVICE,
-             "a failure while waiting, and the communicator is given up: %s", flm_err_message());
+             "a failure while waiting is reported and ends the communicator: %s", flm_err_message());
     fake_broken = 0;
     flm_err_clear();
     be->memory->release(be, device);

@@ -1,5 +1,5 @@
-/* bounds.c - the softmax of long rows reads nothing behind its operands. The conformance suite cannot see that: there
- * guard bytes follow every operand. The emulator ends the program at a copy from outside an allocation.
+/* bounds.c - the softmax of long rows reads nothing beyond its operands. The conformance suite cannot detect that,
+ * because its operands are followed by guard bytes. The emulator ends the program at a copy from outside an allocation.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_ops.h"
 #include "tests/tap.h"

@@ -1,5 +1,5 @@
-/* emulate.cc - see emulate.h. A thread is a fiber of its own stack; a switch is _setjmp and _longjmp, its beginning
- * makecontext. SPDX-License-Identifier: Apache-2.0 */
+/* emulate.cc - see emulate.h. A CUDA thread is a fiber with its own stack: started by makecontext, switched by _setjmp
+ * and _longjmp. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/emulate/emulate.h"
 #include "tests/emulate/emulate_memory.h"
 
@@ -31,7 +31,7 @@ struct fiber {
     ucontext_t context;
     unsigned char give[WARP];
     copy copies[COPIES];
-    int copy_count, group; /* the youngest, open group */
+    int copy_count, group; /* group: the number of the open group */
 };
 
 fiber *fibers;
@@ -40,7 +40,7 @@ int count, current;
 jmp_buf scheduler;
 void (*kernel_body)(void *);
 void *kernel_data;
-size_t shared_asked; /* by the launch */
+size_t shared_asked; /* dynamic shared memory of the launch */
 alignas(128) unsigned char shared_memory[SHARED];
 
 [[noreturn]] void fail(const char *what)
@@ -53,7 +53,7 @@ alignas(128) unsigned char shared_memory[SHARED];
 void fiber_main()
 {
     kernel_body(kernel_data);
-    if (fibers[current].copy_count) fail("a thread ended with asynchronous copies not waited for");
+    if (fibers[current].copy_count) fail("a thread ended with unfinished asynchronous copies");
     fibers[current].state = ENDED;
     _longjmp(scheduler, 1);
 }
@@ -65,7 +65,7 @@ void fiber_wait(wait_for state)
     if (!_setjmp(f->at)) _longjmp(scheduler, 1);
 }
 
-void fiber_go(int i)
+void fiber_resume(int i)
 {
     fiber *f = &fibers[i];
     current = i;
@@ -81,7 +81,7 @@ void fiber_go(int i)
     setcontext(&f->context);
 }
 
-/* Whether threads [from, to) all wait at the barrier; then they go on. */
+/* If threads [from, to) all wait at the barrier, they become runnable. Returns whether they do. */
 bool barrier_opens(int from, int to, wait_for state)
 {
     for (int i = from; i < to; i++)
@@ -90,7 +90,7 @@ bool barrier_opens(int from, int to, wait_for state)
     return true;
 }
 
-/* One warp's threads until all wait at the block's barrier or have ended. */
+/* Runs a warp's threads until all of them wait at the block's barrier or have ended. */
 void warp_run(int warp)
 {
     const int from = warp * WARP;
@@ -99,7 +99,7 @@ void warp_run(int warp)
         for (int k = 0; k < WARP; k++) {
             int i = from + (emulate_order == 0 ? k : WARP - 1 - k);
             if (fibers[i].state != RUNNING) continue;
-            fiber_go(i);
+            fiber_resume(i);
             ran = true;
         }
         if (!ran && !barrier_opens(from, from + WARP, AT_WARP)) return;
@@ -118,17 +118,17 @@ void block_run(dim3 block)
         f->begun = false;
         f->copy_count = f->group = 0;
     }
-    memset(shared_memory, 0xFF, sizeof shared_memory); /* NaN: nothing is left from the block before */
+    memset(shared_memory, 0xFF, sizeof shared_memory); /* NaN: a block must not rely on what the previous one left */
     for (;;) {
         int ended = 0;
         for (int w = 0; w < count / WARP; w++) warp_run(emulate_order == 0 ? w : count / WARP - 1 - w);
         for (int i = 0; i < count; i++) ended += fibers[i].state == ENDED;
         if (ended == count) {
             for (size_t i = shared_asked; i < SHARED; i++)
-                if (shared_memory[i] != 0xFF) fail("wrote behind the shared memory that the launch asked for");
+                if (shared_memory[i] != 0xFF) fail("a write beyond the shared memory that the launch requested");
             return;
         }
-        if (!barrier_opens(0, count, AT_BLOCK)) fail("threads wait at a barrier that others never reach");
+        if (!barrier_opens(0, count, AT_BLOCK)) fail("some threads wait at a barrier that others never reach");
     }
 }
 
@@ -141,7 +141,7 @@ int emulate_order;
 void __syncthreads() { fiber_wait(AT_BLOCK); }
 void __syncwarp(unsigned mask)
 {
-    if (mask != 0xFFFFFFFFu) fail("__syncwarp of a part of a warp");
+    if (mask != 0xFFFFFFFFu) fail("__syncwarp of part of a warp is not supported");
     fiber_wait(AT_WARP);
 }
 
@@ -197,9 +197,9 @@ void emulate_mma(float *c, const uint32_t *a, const uint32_t *b)
 void emulate_ldmatrix(uint32_t *r, const void *row, bool transpose)
 {
     const int first = current - current % WARP, lane = current % WARP, g = lane / 4, t = lane % 4;
-    if ((uintptr_t)row % 16) fail("ldmatrix of an address not aligned to 16");
+    if ((uintptr_t)row % 16) fail("ldmatrix of an address that is not aligned to 16 bytes");
     if ((const unsigned char *)row < shared_memory || (const unsigned char *)row + 16 > shared_memory + shared_asked)
-        fail("ldmatrix outside the shared memory that the launch asked for");
+        fail("ldmatrix outside the shared memory that the launch requested");
     memcpy(fibers[current].give, &row, sizeof row);
     fiber_wait(AT_WARP);
     for (int i = 0; i < 4; i++) {
@@ -218,11 +218,12 @@ void emulate_ldmatrix(uint32_t *r, const void *row, bool transpose)
 void emulate_copy_async(void *shared, const void *global, size_t bytes, bool valid)
 {
     fiber *f = &fibers[current];
-    if ((uintptr_t)shared % bytes || (valid && (uintptr_t)global % bytes)) fail("an asynchronous copy not aligned");
+    if ((uintptr_t)shared % bytes || (valid && (uintptr_t)global % bytes))
+        fail("an asynchronous copy that is not aligned");
     if ((unsigned char *)shared < shared_memory || (unsigned char *)shared + bytes > shared_memory + shared_asked)
         fail("an asynchronous copy outside the dynamic shared memory");
     if (valid && !emulate_holds(global, bytes)) fail("an asynchronous copy from outside an allocation");
-    if (f->copy_count == COPIES) fail("more asynchronous copies under way than the emulator holds");
+    if (f->copy_count == COPIES) fail("more unfinished asynchronous copies than the emulator supports");
     memset(shared, 0xFF, bytes);
     f->copies[f->copy_count++] = {shared, global, bytes, valid, f->group};
 }

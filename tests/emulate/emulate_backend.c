@@ -1,7 +1,6 @@
-/* emulate_backend.c - the backend "cuda" over the emulator: the ops and kernels of cuda/ themselves, memory that the
- * host cannot touch, and the CPU backend in the place of cuBLAS and cuSOLVER. Linked before the libraries, it makes a
- * program's
- * --device cuda the emulated one. SPDX-License-Identifier: Apache-2.0 */
+/* emulate_backend.c - the backend "cuda" over the emulator: the operations and kernels of cuda/, memory that the host
+ * cannot access, and the CPU backend in place of cuBLAS and cuSOLVER. In a program that links it before the libraries,
+ * --device cuda is the emulated device. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/cuda_internal.h"
 #include "cuda/kernel/kernel.h"
 #include "tests/emulate/emulate_memory.h"
@@ -12,19 +11,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* One allocation: whole pages, the data at their end, a page behind that is never open. */
+/* One allocation: pages with the data at their end, and after them a page that is never accessible. */
 typedef struct area {
     char *pages;
-    size_t bytes; /* of the pages that open */
+    size_t bytes; /* of the pages before the last */
     void *data;
-    size_t asked; /* bytes of data */
+    size_t requested; /* bytes of data */
 } area;
 
 static area *areas;
-static int area_count, area_room, depth;
-static size_t held; /* bytes of them all */
+static int area_count, area_capacity, depth;
+static size_t held; /* bytes of all areas */
 
-/* What the device has: FLM_EMULATE_MIB, for tests of too little; no limit of its own where that is not set. */
+/* Free memory of the device, whose size is FLM_EMULATE_MIB, for tests of running out of memory; unlimited by default.
+ */
 static size_t memory_free(void)
 {
     const char *mib = getenv("FLM_EMULATE_MIB");
@@ -50,11 +50,11 @@ void emulate_close(void)
 
 bool emulate_holds(const void *data, size_t bytes)
 {
-    static int last; /* where the last one was found: copies come in runs */
+    static int last; /* the area of the previous call: neighbouring copies have the same */
     const uintptr_t from = (uintptr_t)data;
     for (int k = 0; k < area_count; k++) {
         const area *a = &areas[(last + k) % area_count];
-        if (from < (uintptr_t)a->data || from + bytes > (uintptr_t)a->data + a->asked) continue;
+        if (from < (uintptr_t)a->data || from + bytes > (uintptr_t)a->data + a->requested) continue;
         last = (last + k) % area_count;
         return true;
     }
@@ -70,17 +70,16 @@ static flm_status emulated_alloc(flm_backend *be, size_t bytes, void **out)
                  whole = data ? (data + page - 1) / page * page : page;
     (void)be;
     if (whole > memory_free())
-        FLM_FAIL(FLM_E_NOMEM,
-                 "%.1f MiB of the GPU's memory asked for, %.1f MiB free; a smaller --micro-batch takes less (emulated)",
+        FLM_FAIL(FLM_E_NOMEM, "out of GPU memory: %.1f MiB requested, %.1f MiB free; lower --micro-batch (emulated)",
                  (double)bytes / 0x1p20, (double)memory_free() / 0x1p20);
-    if (area_count == area_room) {
-        area *more = realloc(areas, (size_t)(2 * area_room + 16) * sizeof *more);
+    if (area_count == area_capacity) {
+        area *more = realloc(areas, (size_t)(2 * area_capacity + 16) * sizeof *more);
         if (!more) FLM_FAIL(FLM_E_NOMEM, "emulated device: out of memory");
         areas = more;
-        area_room = 2 * area_room + 16;
+        area_capacity = 2 * area_capacity + 16;
     }
     char *pages = mmap(NULL, whole + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (pages == MAP_FAILED) FLM_FAIL(FLM_E_NOMEM, "emulated device: %zu bytes asked for", bytes);
+    if (pages == MAP_FAILED) FLM_FAIL(FLM_E_NOMEM, "emulated device: cannot map %zu bytes", bytes);
     area *a = &areas[area_count];
     *a = (area){pages, whole, pages + whole - data, bytes};
     if (mprotect(pages, a->bytes, PROT_READ | PROT_WRITE) != 0) abort();
@@ -103,7 +102,7 @@ static void emulated_release(flm_backend *be, void *data)
             areas[i] = areas[--area_count];
             return;
         }
-    if (data) abort(); /* not ours */
+    if (data) abort(); /* not an allocation of this device */
 }
 
 static flm_status emulated_copy(flm_backend *be, void *to, const void *from, size_t bytes)
@@ -138,11 +137,11 @@ static flm_status emulated_zero(flm_backend *be, void *device, size_t bytes)
     return FLM_OK;
 }
 
-/* ---- what cuBLAS and cuSOLVER do on a GPU ---- */
+/* ---- in place of cuBLAS and cuSOLVER ---- */
 
 static flm_backend *host_of(flm_backend *be) { return (flm_backend *)(void *)flm_cuda_of(be)->blas; }
 
-/* A call of the CPU backend while the device's memory is open. */
+/* Calls the CPU backend while the device's memory is accessible. */
 #define ON_HOST(call)                          \
     do {                                       \
         emulate_open();                        \
@@ -151,8 +150,8 @@ static flm_backend *host_of(flm_backend *be) { return (flm_backend *)(void *)flm
         if (on_host != FLM_OK) return on_host; \
     } while (0)
 
-/* The product by the library, into c or f32 scratch; bias and GELU by the epilogue's kernel, as cuda_matmul.c does
- * where the library refuses them. */
+/* The product by the CPU backend, into c or f32 scratch; bias and GELU by the kernel of epilogue.cu, as in
+ * cuda_matmul.c if cuBLASLt refuses them. */
 flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
 {
     flm_status rc = FLM_OK;
@@ -195,7 +194,7 @@ flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G)
     FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, sizeof *bad, (void **)&bad));
     FLM_TRY(be->memory->to_device(be, bad, &K, sizeof K));
     FLM_CUDA(flm_cuda_launch_cholesky_finish(G->data, K, bad, flm_cuda_of(be)->stream));
-    FLM_TRY(be->stream->sync(be)); /* as the real one, which reads the verdict */
+    FLM_TRY(be->stream->sync(be)); /* as the real one, which reads the result of the check */
 done:
     return rc;
 }
@@ -299,7 +298,7 @@ flm_status flm_cuda_open(int local_rank, flm_backend **out)
     FLM_TRY(flm_cpu_open(1, &host));
     if (order) emulate_order = atoi(order);
     *cuda = (flm_cuda){.processors = 3, .max_shared = 163 * 1024, .blas = (struct flm_cublas *)(void *)host};
-    strcpy(cuda->line, "cuda, emulated on the CPU: for tests of correctness alone");
+    strcpy(cuda->line, "cuda, emulated on the CPU: for tests of correctness only");
     *be = (flm_backend){FLM_BACKEND_CUDA, "cuda", &emulated_memory, &emulated_stream, &emulated_ops, false, cuda,
                         &emulated_driver};
     *out = be;

@@ -1,5 +1,5 @@
-/* emulate_late.c - copies between host and emulated device take effect when a stream would be sure to have made them:
- * at the sync. What is read before it is NaN; a buffer that is changed while it is still to be sent ends the program.
+/* emulate_late.c - copies between the host and the emulated device take effect as late as a stream permits: at the
+ * sync. A host buffer that is read before it holds NaN; one that is changed before it was sent ends the program.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/emulate/emulate_memory.h"
 
@@ -8,16 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One copy that a sync has not ended. */
+/* A copy that no sync has completed. */
 typedef struct late {
     char *host;
-    char *bytes; /* what the host gets, or what it had when the copy to the device was queued */
+    char *bytes; /* for the host; or its buffer's contents when the copy to the device was queued */
     size_t count;
     bool to_host;
 } late;
 
 static late *all;
-static int count, room;
+static int count, capacity;
 
 static bool overlaps(const late *l, const char *host, size_t bytes)
 {
@@ -26,11 +26,11 @@ static bool overlaps(const late *l, const char *host, size_t bytes)
 
 static void late_add(char *host, const char *bytes, size_t n, bool to_host)
 {
-    if (count == room) {
-        late *more = realloc(all, (size_t)(2 * room + 16) * sizeof *more);
+    if (count == capacity) {
+        late *more = realloc(all, (size_t)(2 * capacity + 16) * sizeof *more);
         if (!more) abort();
         all = more;
-        room = 2 * room + 16;
+        capacity = 2 * capacity + 16;
     }
     all[count] = (late){host, malloc(n), n, to_host};
     if (!all[count].bytes) abort();
@@ -42,7 +42,7 @@ static void late_end(const late *l)
     if (l->to_host)
         memcpy(l->host, l->bytes, l->count);
     else if (memcmp(l->host, l->bytes, l->count) != 0) {
-        fprintf(stderr, "emulator: a host buffer of %zu bytes was changed before a sync, while it was being sent\n",
+        fprintf(stderr, "emulator: a host buffer of %zu bytes was changed before the sync of its copy to the device\n",
                 l->count);
         abort();
     }
@@ -53,7 +53,7 @@ void emulate_late_to_device(void *to, const void *from, size_t bytes)
 {
     if (bytes == 0) return;
     char *host = (char *)(uintptr_t)from;
-    for (int i = 0; i < count; i++) /* queued in order: what is on its way to these bytes has come by then */
+    for (int i = 0; i < count; i++) /* earlier copies to these bytes are complete by then */
         if (all[i].to_host && overlaps(&all[i], host, bytes)) memcpy(all[i].host, all[i].bytes, all[i].count);
     late_add(host, host, bytes, false);
     emulate_open();
@@ -65,7 +65,7 @@ void emulate_late_to_host(void *to, const void *from, size_t bytes)
 {
     if (bytes == 0) return;
     int kept = 0;
-    for (int i = 0; i < count; i++) /* likewise: what was to be sent from these bytes has been */
+    for (int i = 0; i < count; i++) /* earlier copies from these bytes are, too */
         if (!all[i].to_host && overlaps(&all[i], to, bytes))
             late_end(&all[i]);
         else

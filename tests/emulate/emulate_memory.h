@@ -1,4 +1,4 @@
-/* emulate_memory.h - the emulated device's memory: closed to everyone but kernels and copies.
+/* emulate_memory.h - the emulated device's memory, which is accessible to kernels and copies only.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_EMULATE_MEMORY_H
 #define FLM_TESTS_EMULATE_MEMORY_H
@@ -10,21 +10,21 @@
 extern "C" {
 #endif
 
-/* emulate_open, emulate_close - let device memory be touched; calls nest. */
+/* emulate_open, emulate_close - make device memory accessible and inaccessible; calls nest. */
 void emulate_open(void);
 void emulate_close(void);
 
-/* emulate_holds - whether all bytes lie within what was asked for of one allocation, not counting its rounding up. */
+/* emulate_holds - whether the bytes are within one allocation, as requested: without its rounding up. */
 bool emulate_holds(const void *data, size_t bytes);
 
-/* emulate_late_to_device, emulate_late_to_host - copies as a stream makes them, ended by emulate_late_sync:
- * emulate_late.c. */
+/* emulate_late_to_device, emulate_late_to_host - copies that are complete only after emulate_late_sync: emulate_late.c.
+ */
 void emulate_late_to_device(void *to, const void *from, size_t bytes);
 void emulate_late_to_host(void *to, const void *from, size_t bytes);
 void emulate_late_sync(void);
 
-/* The order in which a block's threads run between two barriers: 0 ascending, else descending. Results must not depend
- * on it. */
+/* The order in which a block's threads run between two barriers: 0 ascending, otherwise descending. Results must not
+ * depend on it. */
 extern int emulate_order;
 
 #ifdef __cplusplus

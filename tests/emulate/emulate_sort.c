@@ -1,4 +1,4 @@
-/* emulate_sort.c - stands in for cuda/kernel/sort.cu, whose kernels are CUB's: a stable sort on the host.
+/* emulate_sort.c - a stable sort on the host, in place of cuda/kernel/sort.cu, whose kernels are CUB's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/kernel.h"
 #include "tests/emulate/emulate_memory.h"
@@ -26,7 +26,7 @@ int flm_cuda_launch_sort(uint32_t *key, uint32_t *row, const uint32_t *from_key,
 {
     (void)stream;
     if (n < 1 || n > INT32_MAX || bits < 1 || bits > 32 || bytes != (size_t)n * 8 + (size_t)bits) return INVALID_VALUE;
-    /* The keys' lowest bits above the position, which keeps equal keys in order. */
+    /* The lowest bits of the key in the upper word, the position in the lower one, which keeps equal keys in order. */
     uint64_t *order = malloc((size_t)n * sizeof *order);
     if (!order) abort();
     emulate_open();

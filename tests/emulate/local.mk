@@ -1,4 +1,4 @@
-# The CUDA backend's own ops and kernels, run on the CPU: see emulate.h. Not under sanitizers, which lose track of fibers.
+# The CUDA backend's operations and kernels, run on the CPU: see emulate.h. Not with sanitizers, which do not support fibers.
 if FLM_EMULATE
 EMULATED_KERNELS = $(CUDA_KERNELS:.cu=.eo)
 EMULATE_CXXFLAGS = -std=c++17 -O1 -g -fno-exceptions -fno-rtti -fno-threadsafe-statics -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi \
@@ -19,7 +19,7 @@ SUFFIXES += .eo
 -include $(EMULATED_KERNELS:.eo=.ed)
 CLEANFILES += $(EMULATED_KERNELS) $(EMULATED_KERNELS:.eo=.ed)
 
-# The conformance suite again. The archive has conform_common.c as compiled for the emulated device.
+# The conformance suite on the emulated device, for which the archive has its own conform_common.o.
 LINK_EMULATED = libflm_emulate.a $(LINK_BACKEND)
 EMULATED_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
 check_PROGRAMS += tests/conform/layernorm_emulated.t tests/conform/gate_emulated.t tests/conform/activation_emulated.t \
@@ -60,7 +60,7 @@ check_PROGRAMS += %D%/bounds.t
 %C%_bounds_t_SOURCES = %D%/bounds.c
 %C%_bounds_t_LDADD = $(LINK_EMULATED)
 
-# Whole programs whose --device cuda is the emulated one.
+# Programs whose --device cuda is the emulated device.
 EMULATED_TOOLS = %D%/flm_train %D%/flm_distill %D%/flm_generate %D%/flm_score %D%/parity
 EMULATED_GPU_TOOLS = %D%/device %D%/bench_gemm %D%/bench_ops %D%/bench_train
 EXTRA_PROGRAMS += $(EMULATED_TOOLS) $(EMULATED_GPU_TOOLS)
@@ -92,7 +92,7 @@ EMULATED_LDADD = libflm_emulate.a libflm_cmd.a libflm_sample.a $(LINK_TRAIN)
 TESTS += %D%/programs.t
 %D%/programs.log: $(EMULATED_TOOLS) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_distill$(EXEEXT) flm_generate$(EXEEXT) \
   flm_score$(EXEEXT) tests/cmd/file_tool$(EXEEXT) tests/score/score_files$(EXEEXT)
-# What make check-gpu and make bench-gpu do, on the emulated device.
+# make check-gpu and make bench-gpu on the emulated device.
 TESTS += tests/gpu/rehearse.t
 tests/gpu/rehearse.log: $(EMULATED_TOOLS) $(EMULATED_GPU_TOOLS) $(REHEARSED) tests/gpu/device$(EXEEXT) flm_shard$(EXEEXT) \
   flm_train$(EXEEXT) tests/cmd/file_tool$(EXEEXT)

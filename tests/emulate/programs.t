@@ -1,6 +1,7 @@
 #!/bin/sh
-# programs.t - the programs on a device whose memory the host cannot read, with the CUDA backend's own kernels: as on the
-# CPU, on one rank and on two, resumed, and the golden files. The device is the emulated one, or under make check-gpu the GPU.
+# programs.t - the programs on a device whose memory the host cannot read, with the CUDA backend's own kernels: results as on
+# the CPU, on one rank and on two, after a resume, and for the golden files. The device is the emulated one, or in make
+# check-gpu the GPU.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
@@ -9,12 +10,12 @@ parity=$device/parity
 test -x "$parity" || parity=$device/tests/parity/parity
 steps=12
 shards_make shards 32
-# One kind of run, here and there.
+# The same options for CPU and device.
 small="--preset tiny --hidden-size 32 --heads 2 --cond-size 16 --blocks 2 --batch 8 --lr 1e-3 --warmup 0 --threads 1 \
 --log-every 1 --eval-rows 8"
 distil="--batch 8 --lr 1e-3 --warmup 0 --threads 1 --log-every 1 --precision fp32"
 
-# run NAME RANKS COMMAND... - COMMAND into the run NAME.
+# run NAME RANKS COMMAND... - runs COMMAND into the run NAME.
 run() {
     name=$1 ranks=$2
     shift 2
@@ -32,11 +33,11 @@ run() {
     run half 1 "$device/flm_train" $small --precision fp32 --steps 5 --device cuda
     run half 1 "$device/flm_train" $small --precision fp32 --steps $steps --device cuda
 }
-tap_has one/metrics.jsonl '"device":"cuda' "the run says what it ran on"
-curves_near "the device's losses are the CPU's" host one $steps
-weights_near "and so are its weights" host/checkpoints/latest one/checkpoints/latest
-curves_near "two ranks through host memory: those of one" one two $steps
-weights_near "and its weights" one/checkpoints/latest two/checkpoints/latest
+tap_has one/metrics.jsonl '"device":"cuda' "metrics.jsonl names the device"
+curves_near "the losses are those of the CPU" host one $steps
+weights_near "the weights are those of the CPU" host/checkpoints/latest one/checkpoints/latest
+curves_near "two ranks through host memory: the losses of one" one two $steps
+weights_near "two ranks: the weights of one" one/checkpoints/latest two/checkpoints/latest
 tap_is "$(curve half | grep -v valid)" "$(curve one | grep -v valid)" "resumed: the same losses, bit for bit"
 
 # shellcheck disable=SC2086
@@ -49,8 +50,8 @@ tap_is "$(curve half | grep -v valid)" "$(curve one | grep -v valid)" "resumed: 
     run low-host 1 "$bin/flm_train" $small --precision bf16 --steps $steps --device cpu
 }
 curves_near "stage 2" host2 one2 4
-# Of stage one, whose losses pass zero and whose first updates are of the size of the rate whatever the gradient: errors. They
-# are a few millionths here, differences of numbers near one: fp32 leaves them three digits.
+# In stage one the errors are compared: its losses pass zero, and the size of its first updates is the learning rate, whatever
+# the gradient. The errors are a few millionths here, differences of numbers near one, of which fp32 gives three digits.
 sed -n 's/.*"error":\([^,}]*\).*/\1/p' host1/metrics.jsonl >error.a
 sed -n 's/.*"error":\([^,}]*\).*/\1/p' one1/metrics.jsonl >error.b
 paste error.a error.b | awk '{ d = $1 > $2 ? $1 / $2 : $2 / $1; if (!(d <= 1 + 2e-3)) bad = 1 } END { exit bad || NR < 4 }'
@@ -73,8 +74,8 @@ done
 
 cp -r host nan && "$tool" poison host/checkpoints/latest nan/checkpoints weights/blocks.1.attn_out.weight
 timeout -k 5 100 "$device/flm_generate" --checkpoint nan --weights raw --samples 3 --steps 2 --threads 1 --device cuda --out nan.h5 >out 2>err
-tap_is $? 76 "weights that are not numbers end a sampling on the device"
-tap_has err "raw weights:" "which is said"
+tap_is $? 76 "sampling from weights that are not finite fails on the device"
+tap_has err "raw weights:" "the error names the weights"
 
 "$abs_top_builddir/tests/score/score_files" gpt2 gpt2.h5 2>err
 for where in cpu cuda; do
@@ -84,7 +85,7 @@ for where in cpu cuda; do
     sed -n 's/.*"gen_ppl": \([0-9.]*\).*/\1/p' $where.json >$where.ppl
 done
 paste cpu.ppl cuda.ppl | awk '{ exit !($1 > 0 && ($1 > $2 ? $1 / $2 : $2 / $1) <= 1 + 1e-4) }'
-tap_ok $? "to the same perplexity: $(cat cpu.ppl cuda.ppl | tr '\n' ' ')"
+tap_ok $? "the perplexity is the same: $(cat cpu.ppl cuda.ppl | tr '\n' ' ')"
 
 for precision in fp32 bf16; do
     timeout -k 5 300 "$parity" --device cuda --precision $precision "$abs_top_srcdir"/tests/parity/golden/*.h5 >out 2>err

@@ -1,6 +1,6 @@
 #!/bin/sh
-# conform.t - every op of the device against its reference: the conformance suite, fp32 and bf16. Each program is ended after
-# ten minutes. SPDX-License-Identifier: Apache-2.0
+# conform.t - every operation of the device against its reference: the conformance suite, fp32 and bf16. Each program has a
+# timeout of ten minutes. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check-gpu}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
 . "$abs_top_srcdir/tests/gpu/gpu.sh"
@@ -11,7 +11,7 @@ for program in ${FLM_GPU_CONFORM:?}; do
     status=$?
     name=${program##*/}
     tap_take out $status "${name%.t}"
-    case $name in *matmul*) tap_has out "# cuda" "a test that takes any device has taken this one" ;; esac
+    case $name in *matmul*) tap_has out "# cuda" "a test that runs on any device ran on this one" ;; esac
     test $status = 0 || tail -n 20 err | sed 's/^/#   /'
 done
 tap_end

@@ -1,5 +1,5 @@
-/* device.c - is there a GPU for this build? Prints the line that describes it, or says on standard error why there is
- * none. SPDX-License-Identifier: Apache-2.0 */
+/* device.c - prints the line that describes the GPU; without a usable one, prints the reason on standard error and
+ * exits with 1. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend.h"
 
 #include <stdio.h>

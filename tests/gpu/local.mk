@@ -1,12 +1,12 @@
-# What a machine with a GPU is asked: make check-gpu. Minutes to hours, so not in make check, where rehearse.t runs the same
-# scripts on the emulated device (tests/emulate/local.mk).
+# make check-gpu, for a machine with a GPU. It takes minutes to hours, so it is not part of make check, where rehearse.t runs
+# the same scripts on the emulated device (tests/emulate/local.mk).
 EXTRA_DIST += %D%/conform.t %D%/gpu.sh %D%/memory.t %D%/parity.t %D%/rehearse.t %D%/sanitizer.t %D%/train.t
 EXTRA_PROGRAMS += %D%/device
 CLEANFILES += %D%/device$(EXEEXT)
 %C%_device_SOURCES = %D%/device.c
 %C%_device_LDADD = $(LINK_BACKEND)
 
-# The conformance programs but the one that is about a CPU.
+# The conformance programs, except those that test the CPU backend alone.
 GPU_CONFORM = tests/conform/conform_layernorm.t tests/conform/conform_gate.t tests/conform/conform_activation.t \
   tests/conform/conform_elementwise.t tests/conform/conform_adamw.t tests/conform/conform_embed.t \
   tests/conform/conform_softmax.t tests/conform/conform_distill.t tests/conform/conform_attention.t \
@@ -14,7 +14,7 @@ GPU_CONFORM = tests/conform/conform_layernorm.t tests/conform/conform_gate.t tes
 CHECK_GPU = $(AM_TESTS_ENVIRONMENT) NVCC='$(NVCC)' FLM_GPU_CONFORM='$(GPU_CONFORM)' \
   $(SHELL) $(srcdir)/scripts/check-gpu.sh '$(abs_builddir)'
 
-# Whether there is anything to check comes before the minutes of building it.
+# The GPU is looked for before the minutes of the build.
 check-gpu: %D%/device$(EXEEXT)
 	@$(CHECK_GPU) --probe
 	@$(MAKE) $(AM_MAKEFLAGS) check-gpu-run

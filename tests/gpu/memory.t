@@ -1,5 +1,5 @@
 #!/bin/sh
-# memory.t - more than a GPU has: one error that says how much was asked for, what is free and what to turn.
+# memory.t - more memory than a GPU has: one error with the size of the request, the free memory and the options to change.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check-gpu}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
@@ -15,8 +15,8 @@ timeout -k 5 120 "$device/flm_train" --data shards --out large $large --precisio
 tap_is $? 71 "out of memory: exit status 71"
 tap_is "$(grep -c ': error: ' err)" 1 "one error"
 grep ': error: ' err | sed 's/^/#   /'
-sed -n "s/.*: error: .* \([0-9.]*\) MiB of the GPU's memory asked for, \([0-9.]*\) MiB free.*/\1 \2/p" err |
+sed -n "s/.*: error: .*out of GPU memory: \([0-9.]*\) MiB requested, \([0-9.]*\) MiB free.*/\1 \2/p" err |
     awk '$1 > $2 && $2 > 0 { said++ } END { exit said != 1 }'
-tap_ok $? "what was asked for is more than what is free"
-tap_has err "--micro-batch" "and the option to turn is named"
+tap_ok $? "the request is larger than the free memory"
+tap_has err "--micro-batch" "the option to change is named"
 tap_end

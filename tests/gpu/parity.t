@@ -1,5 +1,5 @@
 #!/bin/sh
-# parity.t - the golden files on the device in both precisions, none skipped; each run is ended after five minutes.
+# parity.t - the golden files on the device in both precisions, none skipped; each run has a timeout of five minutes.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check-gpu}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"

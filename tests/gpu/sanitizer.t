@@ -1,6 +1,6 @@
 #!/bin/sh
 # sanitizer.t - compute-sanitizer over the conformance programs: memcheck on all of them; racecheck, synccheck and initcheck on
-# those of the suite's own kernels (the libraries' are NVIDIA's business). A run is ended after ten minutes.
+# those that run only the suite's own kernels, not NVIDIA's libraries. A run has a timeout of ten minutes.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check-gpu}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
@@ -8,11 +8,11 @@
 FLM_TEST_DEVICE=cuda
 export FLM_TEST_DEVICE
 if test -z "${FLM_GPU_SANITIZER-}"; then
-    tap_skip "compute-sanitizer" "it is neither in PATH nor beside nvcc"
+    tap_skip "compute-sanitizer" "not found in PATH or beside nvcc"
     tap_end
 fi
 
-# sanitize TOOL PROGRAM - one program under one tool; its own verdict must be there, and good.
+# sanitize TOOL PROGRAM - runs a program with a tool of compute-sanitizer, whose summary must report no errors.
 sanitize() {
     name=${2##*/}
     timeout -k 5 600 "$FLM_GPU_SANITIZER" --tool "$1" --error-exitcode 99 --print-limit 20 "$bin/$2" >out 2>&1 </dev/null

@@ -1,5 +1,5 @@
-/* attention_tiles.c - the arithmetic of the attention kernels' tiles: where chunks lie, what a block needs, and which
- * tile of which sequence a slot is. SPDX-License-Identifier: Apache-2.0 */
+/* attention_tiles.c - the arithmetic of the attention kernels: the layout of tiles, the memory of a block, and the
+ * tiles of sequences. SPDX-License-Identifier: Apache-2.0 */
 #include "cuda/kernel/attention_tiles.h"
 #include "tests/tap.h"
 
@@ -19,12 +19,12 @@ static void test_heads(void)
         min = min && D == min_of;
         plain = plain && flm_plain_head(h) >= h && flm_plain_head(h) % 16 == 0;
     }
-    tap_ok(min, "heads of 1 to 128 columns have the least kernel that holds them");
+    tap_ok(min, "heads of 1 to 128 columns get the smallest kernel that holds them");
     tap_ok(plain, "and a plain one");
 }
 
-/* Every 16 bytes have one place, within their own row's chunks. */
-static void test_places(int D)
+/* Every 16 bytes have an offset of their own, within their row's chunks. */
+static void test_offsets(int D)
 {
     bool taken[64 * 16], one = true;
     memset(taken, 0, sizeof taken);
@@ -34,11 +34,11 @@ static void test_places(int D)
             one = one && at >= row * (D / 8) && at < (row + 1) * (D / 8) && !taken[at];
             if (at >= 0 && at < 64 * 16) taken[at] = true;
         }
-    tap_ok(one, "D=%d: every chunk has its own place in its row", D);
+    tap_ok(one, "D=%d: every chunk has its own offset in its row", D);
 }
 
-/* Shared memory has 32 banks of 4 bytes: 16-byte chunks that 8 lanes access at a time are free of conflicts where they
- * lie in 8 different groups of 4 banks. first, step: the lanes' (row, chunk). */
+/* Shared memory has 32 banks of 4 bytes: 8 lanes access 16-byte chunks without conflicts if the chunks are in 8
+ * different groups of 4 banks. lane: the lanes' (row, chunk). */
 static bool eight_groups(const int (*lane)[2], int D)
 {
     unsigned groups = 0;
@@ -55,7 +55,7 @@ static void test_banks(int D)
             for (int i = 0; i < 8; i++) lane[i][0] = row + i, lane[i][1] = chunk;
             matrices = matrices && eight_groups(lane, D);
         }
-    for (int i = 0; i < 64 * D / 8; i += 8) { /* copies: neighbours of a row, and on into the next */
+    for (int i = 0; i < 64 * D / 8; i += 8) { /* copies: neighbours of a row, continued in the next row */
         for (int k = 0; k < 8; k++) lane[k][0] = (i + k) / (D / 8), lane[k][1] = (i + k) % (D / 8);
         copies = copies && eight_groups(lane, D);
     }
@@ -68,7 +68,8 @@ static void test_banks(int D)
     tap_ok(matrices && copies && sums, "D=%d: no bank conflicts reading matrices, copying and storing sums", D);
 }
 
-/* A band of fp32: every 16 bytes have one place; 4 neighbours of 8 rows, as they are rotated, are in 32 banks. */
+/* A band of fp32: every 16 bytes have an offset of their own; 4 neighbours of 8 rows, which are rotated at a time, are
+ * in 32 banks. */
 static void test_band(int D)
 {
     bool taken[16 * 32], one = true, banks = true;
@@ -86,7 +87,7 @@ static void test_band(int D)
                 used |= 1u << (flm_attention_chunk(2 * D, row + l / 4, chunk) * 4 + l % 4) % 32;
             banks = banks && used == 0xFFFFFFFFu;
         }
-    tap_ok(one && banks, "D=%d: a band of fp32 has its places, and no bank conflicts where it is rotated", D);
+    tap_ok(one && banks, "D=%d: a band of fp32 has its offsets, and no bank conflicts when it is rotated", D);
 }
 
 /* The fp32 tiles: 16 neighbours of a row, or of a column, and two rows a warp. */
@@ -115,16 +116,18 @@ static void test_limits(void)
                 Q <= 32 * FLM_ATTENTION_WARPS;
     }
     tap_ok(fit, "every kernel's shared memory fits sm_80");
-    tap_ok(held,
-           "and as many blocks of the forward kernel as its registers are limited for (a block costs 1 KiB more)");
-    tap_ok(whole, "tiles are whole numbers of steps");
-    tap_ok(flm_plain_shared(128, 4) <= FLM_ATTENTION_SHARED_MAX, "the plain kernels' too");
+    tap_ok(
+        held,
+        "so does that of as many blocks of the forward kernel as registers are limited for (1 KiB more for a block)");
+    tap_ok(whole, "tiles are multiples of steps");
+    tap_ok(flm_plain_shared(128, 4) <= FLM_ATTENTION_SHARED_MAX, "the plain kernels' shared memory fits, too");
     tap_ok(flm_attention_tiles(0, 64) == 0 && flm_attention_tiles(1, 64) == 1 && flm_attention_tiles(64, 64) == 1 &&
                flm_attention_tiles(65, 64) == 2 && flm_attention_tiles((int64_t)1 << 33, 64) == (int64_t)1 << 27,
            "tiles of rows");
 }
 
-/* Each row of each sequence, and each behind the last, is in exactly one slot's tile, and no slot is out of range. */
+/* Each row of each sequence, and each row after the last, is in the tile of exactly one slot; no slot is out of range.
+ */
 static void test_slots(const int32_t *starts, int64_t B, int64_t R, int rows)
 {
     int cover[4096];
@@ -138,7 +141,7 @@ static void test_slots(const int32_t *starts, int64_t B, int64_t R, int rows)
         for (int64_t row = first; row < end && row < first + rows; row++) cover[row]++;
     }
     for (int64_t row = 0; row < R; row++) once = once && cover[row] == 1;
-    tap_ok(within && once, "%d sequences in %d rows by %d: every row has one tile", (int)B, (int)R, rows);
+    tap_ok(within && once, "%d sequences in %d rows, tiles of %d: every row has one tile", (int)B, (int)R, rows);
 }
 
 int main(void)
@@ -147,7 +150,7 @@ int main(void)
     int32_t many[301];
     test_heads();
     for (int i = 0; i < 6; i++) {
-        test_places(heads[i]);
+        test_offsets(heads[i]);
         test_banks(heads[i]);
         test_band(heads[i]);
     }
@@ -161,8 +164,7 @@ int main(void)
         test_slots(odd, 3, 75, rows);
         test_slots(gaps, 7, 194, rows);
         test_slots(gaps, 7, 1000, rows);
-        for (int b = 0; b <= 300; b++)
-            many[b] = b * b % 7 + 13 * b; /* ascends: 13 outweighs what b^2 mod 7 takes back */
+        for (int b = 0; b <= 300; b++) many[b] = b * b % 7 + 13 * b; /* ascending: b^2 mod 7 falls by less than 13 */
         test_slots(many, 300, 4000, rows);
     }
     return tap_end();

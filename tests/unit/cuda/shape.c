@@ -12,16 +12,16 @@ static void test_parts(void)
             const int64_t parts = flm_cuda_parts(n, size);
             whole = whole && parts * size >= n && (parts - 1) * size < n + (n == 0);
         }
-    tap_ok(whole, "parts hold everything, and none is empty");
+    tap_ok(whole, "the parts cover everything, and none is empty");
     tap_ok(flm_cuda_parts(INT64_MAX, 2) == INT64_MAX / 2 + 1, "parts of the largest number");
 }
 
 static void test_grid(void)
 {
-    tap_ok(flm_cuda_grid(0, 0) == 0 && flm_cuda_grid(7, 0) == 7 && flm_cuda_grid(7, 9) == 7, "a grid as asked for");
-    tap_ok(flm_cuda_grid(7, 5) == 5, "a grid held to what is wanted");
+    tap_ok(flm_cuda_grid(0, 0) == 0 && flm_cuda_grid(7, 0) == 7 && flm_cuda_grid(7, 9) == 7, "a grid as requested");
+    tap_ok(flm_cuda_grid(7, 5) == 5, "a grid limited to max_blocks");
     tap_ok(flm_cuda_grid((int64_t)INT32_MAX + 1, 0) == INT32_MAX && flm_cuda_grid(INT64_MAX, INT64_MAX) == INT32_MAX,
-           "a grid held to what CUDA takes");
+           "a grid limited to CUDA's maximum");
 }
 
 static void test_row_threads(void)
@@ -34,7 +34,7 @@ static void test_row_threads(void)
         right = right && threads >= before && (threads == FLM_CUDA_ROW_THREADS || threads * 8 >= n);
         before = threads;
     }
-    tap_ok(right, "threads of a row: whole warps, within bounds, enough");
+    tap_ok(right, "threads of a row: a multiple of a warp, within bounds, enough");
 }
 
 static void test_bits(void)
