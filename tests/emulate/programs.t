@@ -78,9 +78,10 @@ tap_is $? 76 "sampling from weights that are not finite fails on the device"
 tap_has err "raw weights:" "the error names the weights"
 
 "$abs_top_builddir/tests/score/score_files" gpt2 gpt2.h5 2>err
+head -n 60 "$abs_top_srcdir/LICENSE" >text.txt
 for where in cpu cuda; do
     timeout -k 5 100 "$device/flm_score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --device $where --json $where.json \
-        "$abs_top_srcdir/LICENSE" >out 2>err
+        text.txt >out 2>err
     tap_ok $? "a text scored on $where"
     sed -n 's/.*"gen_ppl": \([0-9.]*\).*/\1/p' $where.json >$where.ppl
 done
