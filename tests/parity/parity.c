@@ -1,9 +1,9 @@
-/* parity.c - the parity driver: golden files of any shape against the suite's own path, a line a quantity.
+/* parity.c - the parity driver: compares golden files of any shape with what the suite computes, one line per quantity.
  *
  *     parity [--device cpu|cuda] [--precision fp32|bf16] [--micro-batch N] [--chunk N] FILE.h5...
  *
- * Closes with "N passed, N failed, N skipped"; exit status 1 if any failed. A file that is not what it should be is a
- * failure of that file, and the others are still compared. SPDX-License-Identifier: Apache-2.0 */
+ * The last line is "N passed, N failed, N skipped"; exit status 1 if any failed. A file of another format or layout
+ * counts as failed, and the others are still compared. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/parity/parity.h"
 
 #include "base/base_options.h"
@@ -25,14 +25,14 @@ static const char *const precisions[] = {"fp32", "bf16", NULL};
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Parity"),
     FLM_OPT_CHOICE("device", device, "cpu", devices, "Where to compute"),
-    FLM_OPT_CHOICE("precision", precision, "fp32", precisions, "Operands of the matrix products"),
-    FLM_OPT_INT("micro-batch", micro, "0", "N", "Sequences at once (0: all)", .limit = 1 << 20),
-    FLM_OPT_INT("chunk", chunk, "0", "N", "Rows of the head at once (0: all)", .limit = 1 << 30),
+    FLM_OPT_CHOICE("precision", precision, "fp32", precisions, "Operands of the matmuls"),
+    FLM_OPT_INT("micro-batch", micro, "0", "N", "Sequences per micro-batch (0: all)", .limit = 1 << 20),
+    FLM_OPT_INT("chunk", chunk, "0", "N", "Rows of logits at once (0: all)", .limit = 1 << 30),
 };
 
 static const flm_options_spec spec = {
     .program = "parity",
-    .purpose = "Compare the suite with golden files.",
+    .purpose = "Compare golden files with what the suite computes.",
     .arguments = "FILE.h5...",
     FLM_OPT_ROWS(rows),
 };
@@ -88,13 +88,13 @@ static flm_status compare_group(parity_run *run, hid_t id, const char *name)
         FLM_TRY(cases[i].loss ? parity_loss(run, &file, &cases[i]) : parity_samples(run, &file, &cases[i]));
         goto done;
     }
-    FLM_FAIL(FLM_E_FORMAT, "/%s: not a case of golden files", name);
+    FLM_FAIL(FLM_E_FORMAT, "/%s: is not a case of golden files", name);
 done:
     return rc;
 }
 
-/* A failure to compare becomes a line; only bf16, which a backend may lack, may be skipped. */
-static void settle(parity_run *run, flm_status rc)
+/* An error becomes a line of the report. Only bf16 may be skipped, where the backend lacks it. */
+static void report_error(parity_run *run, flm_status rc)
 {
     if (rc == FLM_E_UNSUPPORTED && run->act == FLM_DTYPE_BF16)
         parity_skip(run, flm_err_message());
@@ -113,8 +113,8 @@ static void compare_file(parity_run *run, const char *path)
     run->part = "file";
     flm_status rc = parity_open(path, &id);
     if (rc == FLM_OK) rc = parity_members(id, "/", &members);
-    settle(run, rc);
-    if (rc == FLM_OK && members == 0) parity_fail(run, "holds no cases");
+    report_error(run, rc);
+    if (rc == FLM_OK && members == 0) parity_fail(run, "has no cases");
     for (int64_t i = 0; i < members; i++) {
         run->part = "file";
         rc = parity_member(id, "/", i, name, sizeof name);
@@ -122,7 +122,7 @@ static void compare_file(parity_run *run, const char *path)
             run->part = name;
             rc = compare_group(run, id, name);
         }
-        settle(run, rc);
+        report_error(run, rc);
         fflush(stdout);
     }
     flm_h5_close(&id);
@@ -141,8 +141,8 @@ int main(int argc, char **argv)
     FLM_TRY(flm_options_parse(&spec, argc, argv, &values, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
     const char *const *file = flm_options_positional(options, &files);
-    if (files == 0) FLM_FAIL(FLM_E_USAGE, "no golden file is named");
-    if (flm_comm_size(world) != 1) FLM_FAIL(FLM_E_USAGE, "golden files are compared on one rank");
+    if (files == 0) FLM_FAIL(FLM_E_USAGE, "expected at least one golden file");
+    if (flm_comm_size(world) != 1) FLM_FAIL(FLM_E_USAGE, "parity needs a single rank");
     FLM_TRY(flm_backend_create(values.device == 0 ? FLM_DEVICE_CPU : FLM_DEVICE_CUDA, 0, flm_comm_local_rank(world),
                                &run.be));
     run.comm = world;

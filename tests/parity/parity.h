@@ -1,33 +1,34 @@
 /* parity.h - shared by the files of the parity driver: golden files, the network they describe, and the report.
  *
- * A golden file of any shape is held against the programs' own path: weights by name, xi in place of the noise,
- * micro-batches, chunks of the head. Refuses: making golden numbers. SPDX-License-Identifier: Apache-2.0 */
+ * A golden file of any shape is compared with what the programs compute: weights by name, xi instead of the noise,
+ * micro-batches, chunks of the head. Golden files are made elsewhere (golden/README.md). SPDX-License-Identifier:
+ * Apache-2.0 */
 #ifndef FLM_TESTS_PARITY_H
 #define FLM_TESTS_PARITY_H
 
 #include "flow/flow_sampler.h"
 #include "io/io_h5.h"
 
-/* What may differ, by precision. Source: golden/README.md. */
+/* Tolerances of a precision. Source: golden/README.md. */
 typedef struct parity_tolerance {
     double gradient; /* ||a - b|| over max(||b||, 1e-6) */
     double loss;     /* |a - b| over max(1, |b|) */
     double logits, scores;
-    double margin; /* of the two best scores, below which a token is not compared */
+    double margin; /* minimum difference of the two best scores, below which a token is not compared */
 } parity_tolerance;
 
 typedef struct parity_run {
     flm_backend *be;
     flm_comm *comm;
     flm_dtype act;
-    int64_t micro, chunk; /* sequences at once, rows of the head at once; 0: all */
+    int64_t micro, chunk; /* sequences per micro-batch, rows of logits at once; 0: all */
     parity_tolerance tolerance;
-    const char *file, *part; /* what is being compared, for the lines */
+    const char *file, *part; /* what is being compared, for the report */
     int passed, failed, skipped;
 } parity_run;
 
-/* parity_compare - print the line of one quantity: ok where error <= tolerance (NaN fails). parity_skip, parity_fail -
- * the line of what could not be compared, and why. quantity: a format. */
+/* parity_compare - report one quantity: ok if error <= tolerance (NaN fails). parity_skip, parity_fail - report what
+ * could not be compared, and why. quantity: a format. */
 void parity_compare(parity_run *run, double error, double tolerance, const char *quantity, ...)
     __attribute__((format(printf, 4, 5)));
 void parity_skip(parity_run *run, const char *why);
@@ -49,7 +50,7 @@ typedef struct parity_file {
 flm_status parity_open(const char *path, hid_t *out);
 flm_status parity_shape(hid_t file, flm_model_shape *shape, int64_t *B);
 
-/* parity_read - a whole dataset as f32, f64 or i32 values, malloc'd. path: a format. dim [ndim]: the sizes it must
+/* parity_read - all values of a dataset as f32, f64 or i32, malloc'd. path: a format. dim [ndim]: the sizes it must
  * have. Errors: FLM_E_FORMAT naming the dataset (absent, another shape, not numbers), FLM_E_NOMEM. */
 flm_status parity_read(hid_t file, flm_dtype as, int ndim, const int64_t *dim, void *out, const char *path, ...)
     __attribute__((format(printf, 6, 7)));
@@ -73,7 +74,7 @@ typedef struct parity_case {
 typedef struct parity_network {
     const flm_kind *kind;
     flm_weights *weights, *frozen[FLM_ROLES];
-    flm_dit *dit, *inference; /* inference: where the objective has passes without gradient */
+    flm_dit *dit, *inference; /* inference: NULL unless the objective has passes without gradient */
     flm_noise_basis *basis;
     flm_gamma *gamma;
     float *E[FLM_NOISE_NETWORKS]; /* host [V, d], in the basis's order */

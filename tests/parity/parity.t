@@ -1,11 +1,10 @@
 #!/bin/sh
-# parity.t - the golden files in both precisions, in micro-batches and chunks of several sizes, and files that are not
-# what they should be. SPDX-License-Identifier: Apache-2.0
+# parity.t - golden files in both precisions, in micro-batches and chunks of several sizes; damaged and missing files. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 parity=$abs_top_builddir/tests/parity/parity
 golden=$abs_top_srcdir/tests/parity/golden
 
-# compare ARGUMENT...: every quantity of every file; bf16 may be skipped, and then says why.
+# compare ARGUMENT...: every quantity of every file; bf16 may be skipped, with the reason.
 compare() {
     timeout -k 5 300 "$parity" "$@" "$golden"/*.h5 >out 2>err
     status=$?
@@ -25,33 +24,33 @@ for precision in fp32 bf16; do
     done
 done
 
-# fp32 is never skipped, and every case is spoken of.
+# fp32 is never skipped, and every case is in the report.
 "$parity" "$golden"/*.h5 >out 2>err
 tap_lines out "head64.h5 flm_loss grad/" 20 "head64.h5: all gradients of one block"
 tap_lines out "head64.h5 distill_loss grad/" 32 "head64.h5: with emb_u and the loss weighting"
 tap_lines out "head64.h5 second_loss grad/" 24 "head64.h5: with emb_u"
 for file in small head64 tinyvocab; do
     test $file = head64 || tap_lines out "$file.h5 flm_loss grad/" 30 "$file.h5: all gradients of two blocks"
-    test $file = head64 || tap_lines out "$file.h5 distill_loss grad/" 42 "$file.h5: and of stage one"
-    test $file = head64 || tap_lines out "$file.h5 second_loss grad/" 34 "$file.h5: and of stage two"
+    test $file = head64 || tap_lines out "$file.h5 distill_loss grad/" 42 "$file.h5: all gradients of the two-model map"
+    test $file = head64 || tap_lines out "$file.h5 second_loss grad/" 34 "$file.h5: all gradients of the two-stage map"
     for network in flm distill second; do
         tap_lines out "$file.h5 sample_$network steps_" 6 "$file.h5: all samples of $network"
     done
-    tap_lines out "$file.h5 distill_loss l" 1 "$file.h5: loss of stage one"
-    tap_lines out "$file.h5 second_loss l" 1 "$file.h5: loss of stage two"
+    tap_lines out "$file.h5 distill_loss l" 1 "$file.h5: loss of the two-model map"
+    tap_lines out "$file.h5 second_loss l" 1 "$file.h5: loss of the two-stage map"
     tap_lines out "$file.h5 flm_loss l" 2 "$file.h5: loss and logits"
 done
 tap_lines out "gamma.h5 K" 5 "all vocabularies of gamma.h5"
 
-# What cannot be compared fails, says why, and does not keep the rest from being compared.
+# A file that cannot be compared fails with the reason, and the others are compared.
 head -c 100000 "$golden/small.h5" >cut.h5
 echo "no HDF5" >text.h5
 "$parity" text.h5 cut.h5 absent.h5 "$golden/gamma.h5" >out 2>err
-tap_is $? 1 "files that are none: exit status 1"
+tap_is $? 1 "damaged and missing files: exit status 1"
 for file in text cut absent; do
     tap_lines out "$file.h5 file FAIL: $file.h5: " 1 "$file.h5 is named, with the reason"
 done
-tap_is "$(tail -n 1 out)" "5 passed, 3 failed, 0 skipped" "the rest is compared"
+tap_is "$(tail -n 1 out)" "5 passed, 3 failed, 0 skipped" "the other file is compared"
 "$parity" >out 2>err
-tap_is $? 2 "no file at all is bad usage"
+tap_is $? 2 "no file: usage error"
 tap_end

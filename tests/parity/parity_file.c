@@ -1,4 +1,4 @@
-/* parity_file.c - reading golden files: any HDF5 format and layout, nothing believed.
+/* parity_file.c - reading golden files of any HDF5 format and layout; everything is checked.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/parity/parity.h"
 

@@ -7,7 +7,7 @@
 
 /* Golden gammas come from a spline: model.md section 3. */
 static const double gamma_tolerance = 2e-4;
-/* The embedded state is made in fp32 whatever the precision of the trunk: some roundings of values of order 1. */
+/* The embedded state is computed in fp32 for any precision of the trunk: a few roundings of values of order 1. */
 static const double embedded_tolerance = 2e-5;
 
 static void compare_gamma(parity_run *run, const flm_gamma *gamma, int64_t n, const double *t, const double *expected)
@@ -52,7 +52,7 @@ double parity_farthest(const float *a, const float *b, int64_t n)
     return worst;
 }
 
-/* What a loss's case gives and expects, on the host. */
+/* Inputs and expected values of a loss, on the host. */
 typedef struct loss_case {
     const char *part;
     int32_t *tokens;
@@ -101,7 +101,7 @@ static flm_status loss_case_read(parity_run *run, const parity_file *file, const
     FLM_TRY(check_inputs(file, c));
     c->state = malloc((size_t)(network->dit->max_batch * s->L * s->d) * sizeof *c->state);
     c->chunk = malloc((size_t)(network->dit->chunk * s->V) * sizeof *c->chunk);
-    if (c->state == NULL || c->chunk == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory to compare with");
+    if (c->state == NULL || c->chunk == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the comparison");
     FLM_TRY(parity_xi(run, file, network, c->part, c->xi));
 done:
     return rc;
@@ -121,7 +121,7 @@ static void loss_case_free(parity_run *run, loss_case *c)
     free(c->chunk);
 }
 
-/* Of the micro-batch just run, samples [first, first + B): its input and its logits. */
+/* Compare input and logits of the micro-batch just run, samples [first, first + B). */
 static flm_status compare_forward(parity_run *run, const parity_network *network, loss_case *c, int64_t first,
                                   int64_t B)
 {
@@ -182,7 +182,7 @@ done:
     return rc;
 }
 
-/* All micro-batches, then what is left of the embedding's gradient; the sum of the losses. */
+/* All micro-batches, then the noise part of the embedding's gradient; *total: the sum of the losses. */
 static flm_status run_loss(parity_run *run, const parity_file *file, const parity_network *network,
                            flm_objective *objective, loss_case *c, double *total)
 {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Tokens that differ although the two best scores of their row do not come near each other. */
+/* The number of tokens that differ although the two best scores of their row are further apart than the margin. */
 static int64_t wrong_tokens(const int32_t *have, const int32_t *want, const float *scores, int64_t rows, int64_t V,
                             double margin)
 {

@@ -1,4 +1,4 @@
-/* network.h - small networks for unit tests of the rooms above the model's weights. SPDX-License-Identifier: Apache-2.0
+/* network.h - small networks for the unit tests of model and the modules above it. SPDX-License-Identifier: Apache-2.0
  */
 #ifndef FLM_TESTS_UNIT_NETWORK_H
 #define FLM_TESTS_UNIT_NETWORK_H
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* must - for what has to succeed before anything can be tested. */
+/* must - abort if a call fails that the test needs. */
 static inline void must(flm_status rc)
 {
     if (rc == FLM_OK) return;
@@ -39,7 +39,8 @@ static inline double network_normal(void) /* Box and Muller */
     return sqrt(-2 * log(u)) * cos(M_PI * network_draw());
 }
 
-/* network_values - values of parameter i with which every path of the network matters: nothing is zero. malloc'd. */
+/* network_values - random values of parameter i, none of which is zero by design, so that every path of the network
+ * matters. malloc'd. */
 static inline float *network_values(const flm_weights *weights, int i)
 {
     const flm_parameter *p = &weights->parameter[i];

@@ -14,7 +14,7 @@ static const double starts[B] = {0, 0.2, 0.55, 0.9, 0}, lengths[B] = {1e-6, 0.3,
 /* Everything that takes part in a distillation. */
 typedef struct cast {
     const flm_kind *kind;
-    flm_weights *weights, *teacher, *flow_map; /* flow_map NULL where none takes part */
+    flm_weights *weights, *teacher, *flow_map; /* flow_map: NULL if none takes part */
     flm_dit *dit, *inference;
     flm_noise_basis *basis;
     flm_gamma *gamma;
@@ -80,7 +80,7 @@ static int64_t parameters_of(const flm_weights *weights)
     return count;
 }
 
-/* A whole step in micro-batches of at most `max`: the sum of the losses, and all gradients in one array. */
+/* A step in micro-batches of at most `max` sequences: the sum of the losses, and all gradients in one array. */
 static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, float *gradients, double *error)
 {
     int32_t tokens[B * L];
@@ -114,7 +114,7 @@ static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, floa
     return total;
 }
 
-/* Sums of 15 rows in another order: some roundings of gradients of order 1; the loss of stage one may be negative. */
+/* Sums of 15 rows in another order: a few roundings of gradients of order 1. The weighted loss may be negative. */
 static void test_division(const flm_kind *kind, int64_t V)
 {
     cast c = cast_new(kind, V, FLM_DTYPE_F32, 4);
@@ -137,14 +137,14 @@ static void test_division(const flm_kind *kind, int64_t V)
                fabs(loss - total), e);
     }
     tap_close(step(&c, 2, 0.2f, NULL, NULL, NULL), total, 1e-6 * (fabs(total) + error), "without gradients: the loss");
-    tap_ok(fabs(step(&c, 2, 0, NULL, NULL, NULL) - total) > 1e-4 * error, "dropout is felt");
+    tap_ok(fabs(step(&c, 2, 0, NULL, NULL, NULL) - total) > 1e-4 * error, "dropout changes the loss");
     free(whole);
     free(parts);
     free(zero);
     cast_free(&c);
 }
 
-/* Another chunk of the head is another order of the sums over rows. */
+/* With other chunks of the head, sums over rows have another order. */
 static void test_chunks(const flm_kind *kind)
 {
     cast a = cast_new(kind, 29, FLM_DTYPE_F32, 1), b = cast_new(kind, 29, FLM_DTYPE_F32, 1000);
@@ -177,29 +177,29 @@ static void test_repeat(const flm_kind *kind, flm_dtype act)
     cast_free(&c);
 }
 
-static int told[32], tells;
+static int called[32], calls;
 
-static flm_status tell(void *context, int bucket)
+static flm_status record_call(void *context, int bucket)
 {
-    if (context == told && tells < 32) told[tells++] = bucket;
+    if (context == called && calls < 32) called[calls++] = bucket;
     return FLM_OK;
 }
 
 static void test_hook(const flm_kind *kind)
 {
     static const int order[] = {6, 7, 4, 5, 2, 3, FLM_BUCKET_TIME, 8, FLM_BUCKET_EMBEDDING};
-    const flm_dit_hook hook = {.ready = tell, .context = told};
+    const flm_dit_hook hook = {.ready = record_call, .context = called};
     cast c = cast_new(kind, 29, FLM_DTYPE_F32, 4);
     float *gradients = must_alloc(parameters_of(c.weights), sizeof *gradients);
-    tells = 0;
+    calls = 0;
     step(&c, 2, 0, &hook, gradients, NULL);
-    tap_ok(tells == c.weights->buckets && tells == 9 && memcmp(told, order, sizeof order) == 0,
+    tap_ok(calls == c.weights->buckets && calls == 9 && memcmp(called, order, sizeof order) == 0,
            "%s: the hook is called for each of %d buckets once, in order", kind->name, c.weights->buckets);
     free(gradients);
     cast_free(&c);
 }
 
-/* `to` begins as a distillation from `from` does: model.md sections 6 and 7. */
+/* Initialise `to` as the student of a distillation from `from`: model.md sections 6 and 7. */
 static void begin_from(flm_weights *to, const flm_weights *from)
 {
     for (int i = 0; i < to->parameters; i++) {
@@ -218,8 +218,8 @@ static void begin_from(flm_weights *to, const flm_weights *from)
     }
 }
 
-/* A student that is its teacher, and a map that adds nothing: stage two has no error. Stage one has that of the
- * teacher's own inconsistency, and l is 0: loss and error are one. */
+/* A student equal to its teacher and a map whose output is zero: the second stage has no error. The two-model map has
+ * the error by which the teacher is not consistent, and l = 0, so that loss and error are equal. */
 static void test_begin(void)
 {
     cast c = cast_new(&flm_kinds[FLM_KIND_FMLM_TWO_STAGE], 29, FLM_DTYPE_F32, 4),
@@ -230,13 +230,13 @@ static void test_begin(void)
     begin_from(c.flow_map, c.teacher);
     begin_from(c.weights, c.teacher);
     const double none = step(&c, B, 0, NULL, gradients, NULL);
-    /* One of the two equal soft maxes is rounded before they are subtracted: 6e-8 of each, squared. */
+    /* One of the two equal softmaxes is rounded before they are subtracted: 6e-8 of each, squared. */
     tap_ok(none <= 1e-13 && worst_difference(gradients, zero, count) <= 1e-7,
-           "stage two of a map that adds nothing begins without error: %.2g", none);
+           "the second stage with a map of zeros begins without error: %.2g", none);
     begin_from(one.weights, one.teacher);
     const double loss = step(&one, B, 0, NULL, gradients, &error);
-    tap_close(loss, error, 1e-6 * error, "stage one begins without weighting");
-    tap_ok(error > 0.001 && worst_difference(gradients, zero, of_one) > 1e-4, "and with something to learn: error %.3g",
+    tap_close(loss, error, 1e-6 * error, "the two-model map begins without weighting");
+    tap_ok(error > 0.001 && worst_difference(gradients, zero, of_one) > 1e-4, "and with an error to reduce: %.3g",
            error);
     free(gradients);
     free(zero);
@@ -244,7 +244,7 @@ static void test_begin(void)
     cast_free(&one);
 }
 
-/* Coefficients at the ends of their range are finite; a jump in halves adds up: keep times what is left is b. */
+/* Coefficients at the ends of their range are finite; the weights of the state at m add up to 1. */
 static void test_coefficients(void)
 {
     flm_gamma *gamma = NULL;
@@ -259,14 +259,14 @@ static void test_coefficients(void)
         wrong += !(fabs(c.keep + c.mean - 1) <= 1e-9) || !(c.m <= c.u && c.u <= 1 && c.gs <= c.gm && c.gm <= c.gu);
     }
     tap_ok(wrong == 0, "coefficients are finite and not negative, weights of a state add up to 1");
-    /* The whole way, V -> c1 + c2 = 1: beta = c2 / b = 1, since b = 1 - c1 = c2. */
-    const flm_two_model_coeffs whole = flm_two_model_coeffs_make(gamma, 0, 1);
-    tap_close(whole.beta, 1, 1e-9, "the whole way: beta is 1");
-    tap_close(whole.A, 0, 1e-9, "and the first half's residual is not counted twice");
+    /* A jump from 0 to 1: c1 + c2 = 1, so that b = 1 - c1 = c2 and beta = c2 / b = 1. */
+    const flm_two_model_coeffs all = flm_two_model_coeffs_make(gamma, 0, 1);
+    tap_close(all.beta, 1, 1e-9, "a jump from 0 to 1: beta is 1");
+    tap_close(all.A, 0, 1e-9, "and A is 0");
     flm_gamma_destroy(&gamma);
 }
 
-/* Each objective draws its times by its own law: model.md sections 5 to 7. */
+/* Each objective draws its times by its law in model.md sections 5 to 7. */
 static void test_times(void)
 {
     enum { n = 4096 };
@@ -313,14 +313,13 @@ static void test_refusals(void)
     flm_objective *none = NULL;
     flm_objective_parts parts = parts_of(&c);
     parts.frozen[FLM_ROLE_FLOW_MAP] = c.weights;
-    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "a flow map that does not take part: %s",
-           flm_err_message());
+    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "a flow map too many: %s", flm_err_message());
     parts = parts_of(&c);
     parts.frozen[FLM_ROLE_TEACHER] = NULL;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "no teacher: %s", flm_err_message());
     parts = parts_of(&c);
     parts.frozen[FLM_ROLE_TEACHER] = c.weights;
-    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "a map for a teacher: %s", flm_err_message());
+    tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "a flow map as teacher: %s", flm_err_message());
     parts = parts_of(&c);
     parts.inference = NULL;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "no activations: %s", flm_err_message());
@@ -372,8 +371,8 @@ static void test_sampler(const flm_kind *kind, int64_t V)
     cast_free(&c);
 }
 
-/* A stage-one map that adds nothing samples as its teacher does, but for the 1e-5 in the FLM's denominator. */
-static void test_map_of_nothing(void)
+/* A two-model map whose output is zero samples like its teacher, except for the 1e-5 in the FLM's denominator. */
+static void test_zero_map(void)
 {
     enum { V = 29 };
     cast c = cast_new(&flm_kinds[FLM_KIND_FMLM_TWO_MODEL], V, FLM_DTYPE_F32, 4);
@@ -392,7 +391,7 @@ static void test_map_of_nothing(void)
         must(sampler_scores(map, 2, 4, a));
         must(flm_sampler_run(flm, B, steps, &noise, tokens));
         must(sampler_scores(flm, 2, 4, b));
-        tap_ok(worst_difference(a, b, 4 * V) <= 1e-4, "%d steps of a map that adds nothing are the FLM's: off by %.2g",
+        tap_ok(worst_difference(a, b, 4 * V) <= 1e-4, "%d steps of a map of zeros are those of the FLM: off by %.2g",
                (int)steps, worst_difference(a, b, 4 * V));
     }
     flm_sampler_destroy(&map);
@@ -418,7 +417,7 @@ int main(void)
     test_times();
     test_kinds();
     test_begin();
-    test_map_of_nothing();
+    test_zero_map();
     test_coefficients();
     test_refusals();
     return flow_end();

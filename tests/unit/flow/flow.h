@@ -1,4 +1,4 @@
-/* flow.h - what the flow room's tests share: one rank, a small network with its basis and gamma.
+/* flow.h - shared by the tests of the flow module: one rank, and a small network with its noise basis and gamma.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_UNIT_FLOW_H
 #define FLM_TESTS_UNIT_FLOW_H

@@ -1,4 +1,4 @@
-/* gamma.c - gamma against its definition, integrated otherwise and in long double, and against golden values.
+/* gamma.c - gamma compared with its definition, integrated by another rule in long double, and with golden values.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_gamma.h"
 #include "tests/tap.h"
@@ -12,7 +12,7 @@ static long double log_ndtr(long double w)
     return w > -1 ? log1pl(-0.5L * erfcl(w * half_root)) : logl(0.5L * erfcl(-w * half_root));
 }
 
-/* 1 - alpha(g), as model.md section 3 writes it: an integral over z, by Simpson's rule. */
+/* 1 - alpha(g) of model.md section 3, an integral over z by Simpson's rule. */
 static long double one_minus_alpha(int64_t V, long double g)
 {
     const long double h = 1 / 256.0L, s = g / (1 - g);
@@ -63,7 +63,7 @@ static void test_order(int64_t V)
         wrong += !(g > last && g < 1);
         last = g;
     }
-    for (int i = 0; i < 500; i++) { /* where the formula changes */
+    for (int i = 0; i < 500; i++) { /* around 0.5, where the formula changes */
         const double a = flm_gamma_at(gamma, 0.5 + (i - 250) * 1e-13), b = flm_gamma_at(gamma, 0.5 + (i - 249) * 1e-13);
         wrong += !(b >= a);
     }

@@ -1,5 +1,5 @@
-/* joint.c - the noise basis of two and three embeddings at all distances from each other: its law, and the accuracy of
- * gradients against double. SPDX-License-Identifier: Apache-2.0 */
+/* joint.c - the noise basis of two and three embeddings at all distances from each other: distribution of the noise,
+ * and accuracy of gradients compared with double. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/flow/flow.h"
 
 #include <math.h>
@@ -14,7 +14,7 @@ static flm_tensor tensor_new(int64_t a, int64_t b, int64_t c, double scale)
     return t;
 }
 
-/* k embeddings [V, d]; the later ones are off the first by `distance` of its size. */
+/* k embeddings [V, d]; the distance of the later ones from the first is `distance` times its norm. */
 typedef struct embeddings {
     int k;
     int64_t V, d;
@@ -45,14 +45,14 @@ static flm_noise_basis *basis_new(const embeddings *e)
     return basis;
 }
 
-/* Component r of a block of xi times this is its part in entry p of x0 E_i. */
+/* The factor of component r of a block of xi in entry p of x0 E_i. */
 static double factor(const flm_noise_basis *basis, int i, int block, int64_t r, int64_t p)
 {
     const float *T = basis->T[i][block].data;
     return T[basis->direct ? r * basis->d + p : p * basis->d + r];
 }
 
-/* Entry (p, q) of the covariance of networks i and j: of xi T^T, or of x0 E. */
+/* Entry (p, q) of the covariance of the noise of networks i and j: xi T^T, or x0 E if direct. */
 static double covariance(const flm_noise_basis *basis, int i, int j, int64_t p, int64_t q)
 {
     double sum = 0;
@@ -69,7 +69,7 @@ static double inner(const embeddings *e, int i, int j, int64_t p, int64_t q)
     return sum;
 }
 
-/* The ridge, 1e-10, and the rounding of T to f32. */
+/* Tolerance: the ridge, 1e-10, and the rounding of T to f32. */
 static void test_law(int k, int64_t V, int64_t d, double distance)
 {
     embeddings e = embeddings_new(k, V, d, distance);
@@ -113,7 +113,7 @@ static void reference_factors(const embeddings *e, double *F, double *R)
         }
 }
 
-/* F R^-T M, with M = xi^T y of r rows; M alone, xi being x0, when direct. xi: a tensor a block. */
+/* F R^-T M with M = xi^T y; M itself if direct, where xi is x0. xi: one tensor for each block. */
 static void reference_gradient(const embeddings *e, const flm_noise_basis *basis, const flm_tensor *xi,
                                const flm_tensor *y, int64_t rows, double *out)
 {
@@ -145,7 +145,7 @@ static void reference_gradient(const embeddings *e, const flm_noise_basis *basis
     free(M);
 }
 
-/* Two micro-batches, two ranges of rows. */
+/* In two micro-batches and two ranges of rows. */
 static void test_gradient(int k, int64_t V, int64_t d, double distance)
 {
     enum { B = 6, L = 5 };
@@ -169,7 +169,7 @@ static void test_gradient(int k, int64_t V, int64_t d, double distance)
         error += ((double)((float *)grad.data)[i] - want[i]) * ((double)((float *)grad.data)[i] - want[i]);
         norm += want[i] * want[i];
     }
-    /* f32 products of 30 and of d terms; how near the embeddings are must not show. */
+    /* f32 dot products of 30 and of d terms; the distance of the embeddings must not matter. */
     tap_ok(norm > 0 && sqrt(error / norm) <= 1e-6, "k=%d V=%d d=%d, %g apart: the gradient is off by %.2g", k, (int)V,
            (int)d, distance, sqrt(error / norm));
     for (int i = 0; i < basis->blocks; i++) be->memory->release(be, xi[i].data);
@@ -180,7 +180,7 @@ static void test_gradient(int k, int64_t V, int64_t d, double distance)
     embeddings_free(&e);
 }
 
-/* The noise of network j, B x L rows, from a stream. */
+/* The noise of network j from a stream. */
 static float *noise_of(const flm_noise_basis *basis, int j, int64_t first_sample)
 {
     enum { B = 3, L = 4 };
@@ -195,7 +195,7 @@ static float *noise_of(const flm_noise_basis *basis, int j, int64_t first_sample
     return out;
 }
 
-/* Components of the joint xi that an FLM has are its own; those of equal embeddings give equal noise. */
+/* The first network has the noise of an FLM with the same stream; equal embeddings have equal noise. */
 static void test_same_start(void)
 {
     enum { V = 65, d = 7, N = 3 * 4 * d };
@@ -216,7 +216,7 @@ static void test_same_start(void)
     embeddings_free(&e);
 }
 
-/* Frozen blocks are made once: an update after another is what a new basis makes of the same embedding. */
+/* Blocks of frozen embeddings are computed once: a second update equals the first one of a new basis. */
 static void test_updates(int k, int64_t V, int64_t d)
 {
     embeddings e = embeddings_new(k, V, d, 0.1);
@@ -228,7 +228,7 @@ static void test_updates(int k, int64_t V, int64_t d)
     for (int j = 0; j < k; j++)
         for (int i = 0; i <= j && i < new->blocks; i++)
             different += memcmp(old->T[j][i].data, new->T[j][i].data, flm_tensor_bytes(&new->T[j][i])) != 0;
-    tap_ok(different == 0, "k=%d V=%d: updated as if made anew", k, (int)V);
+    tap_ok(different == 0, "k=%d V=%d: a second update equals that of a new basis", k, (int)V);
     ((float *)e.E[k - 1].data)[V * d - 1] = NAN;
     if (!new->direct)
         tap_ok(flm_noise_update(new, comm, &e.E[k - 1]) == FLM_E_NUMERIC, "NaN in the trained embedding is an error");
@@ -238,7 +238,7 @@ static void test_updates(int k, int64_t V, int64_t d)
     embeddings_free(&e);
 }
 
-/* The difference lies in the span of E_1: F has half the rank it could, and the ridge holds. */
+/* The difference is in the span of E_1: F has half the full rank, and the ridge is needed. */
 static void test_degenerate(void)
 {
     enum { V = 65, d = 7 };
@@ -255,7 +255,7 @@ static void test_degenerate(void)
     embeddings_free(&e);
 }
 
-/* Embeddings that differ in a row of E_1 that is zero, by less than its reciprocal could say in fp32. */
+/* Embeddings that differ in one row, which is zero in E_1, by so little that 1 / s_2 would overflow in fp32. */
 static void test_tiny_difference(void)
 {
     embeddings e = embeddings_new(2, 131, 8, 0);
@@ -264,7 +264,7 @@ static void test_tiny_difference(void)
         ((float *)e.E[1].data)[i] = 0x1p-125f;
     }
     flm_noise_basis *basis = basis_new(&e);
-    tap_ok(basis->s[1] == 0, "a difference of 2^-125 is none");
+    tap_ok(basis->s[1] == 0, "a difference of 2^-125 counts as none");
     tap_ok(memcmp(basis->T[1][0].data, basis->T[0][0].data, flm_tensor_bytes(&basis->T[0][0])) == 0,
            "and the noise is that of E_1");
     flm_noise_destroy(&basis);

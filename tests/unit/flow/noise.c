@@ -1,4 +1,5 @@
-/* noise.c - the noise basis: the law of xi T, and the noise part of a gradient. SPDX-License-Identifier: Apache-2.0 */
+/* noise.c - the noise basis of one embedding: distribution of the noise, and the noise part of a gradient.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/flow/flow.h"
 
 #include <math.h>
@@ -24,7 +25,7 @@ static double gram(const float *F, int64_t rows, int64_t d, int64_t i, int64_t j
     return sum;
 }
 
-/* Entry (i, j) of the covariance of xi T^T, or of x0 T where the basis is direct. */
+/* Entry (i, j) of the covariance of xi T^T, or of x0 T if the basis is direct. */
 static double covariance(const flm_noise_basis *basis, int64_t i, int64_t j)
 {
     const float *T = basis->T[0][0].data;
@@ -34,7 +35,7 @@ static double covariance(const flm_noise_basis *basis, int64_t i, int64_t j)
     return sum;
 }
 
-/* It is T T^T (direct: T^T T), which must be E^T E but for the ridge, 1e-10, and the rounding of T to f32. */
+/* It is T T^T (direct: T^T T), which must be E^T E up to the ridge, 1e-10, and the rounding of T to f32. */
 static void test_law(int64_t V, int64_t d)
 {
     flm_noise_basis *basis = NULL;
@@ -56,8 +57,8 @@ static void test_law(int64_t V, int64_t d)
     be->memory->release(be, E.data);
 }
 
-/* The same from draws. A covariance of n = 20000 is known to sqrt((c_ii c_jj + c_ij^2) / n), and 5 such are exceeded
- * by one of 36 with a chance of 2e-5; the seed is fixed. */
+/* The same from draws. A covariance of n = 20000 draws has the deviation sqrt((c_ii c_jj + c_ij^2) / n); one of 36
+ * exceeds 5 of them with probability 2e-5. The seed is fixed. */
 static void test_draws(int64_t V)
 {
     enum { d = 6, n = 20000 };
@@ -84,7 +85,7 @@ static void test_draws(int64_t V)
     be->memory->release(be, noise.data);
 }
 
-/* E R^-T M with R = T, solved in double; M alone where V <= d. */
+/* E R^-T M with R = T, solved in double; M itself if V <= d. */
 static void reference(const flm_noise_basis *basis, const float *E, const double *M, double *out)
 {
     const int64_t d = basis->d, V = basis->V;
@@ -108,7 +109,7 @@ static void reference(const flm_noise_basis *basis, const float *E, const double
     free(P);
 }
 
-/* Two micro-batches, two ranges of rows, on top of what the gradient held. */
+/* In two micro-batches and two ranges of rows, added to a gradient that is not zero. */
 static void test_gradient(int64_t V, int64_t d)
 {
     enum { B = 3, L = 5 };
@@ -140,11 +141,11 @@ static void test_gradient(int64_t V, int64_t d)
         const double e = fabs((double)((float *)grad.data)[i] - (double)before[i] - want[i]) / norm;
         if (isnan(e) || e > worst) worst = e;
     }
-    /* f32 products of 30 and of d terms, a solve with a well-conditioned R. */
+    /* f32 dot products of 30 and of d terms, and a solve with a well-conditioned R. */
     tap_ok(worst <= 1e-5, "V=%d d=%d: the noise part of a gradient: off by %.2g of its largest", (int)V, (int)d, worst);
     must(flm_noise_update(basis, comm, &E));
     for (int64_t i = 0; i < basis->K * d; i++) M[0] = fmax(fabs((double)((float *)basis->M.data)[i]), i ? M[0] : 0);
-    tap_ok(M[0] == 0, "V=%d d=%d: an update forgets the step before", (int)V, (int)d);
+    tap_ok(M[0] == 0, "V=%d d=%d: an update sets M to zero", (int)V, (int)d);
     free(M);
     free(want);
     free(before);
@@ -161,12 +162,12 @@ static void test_degenerate(void)
     double worst = 0;
     must(flm_noise_create(be, V, d, 0, NULL, &basis));
     for (int64_t v = 0; v < V; v++) ((float *)E.data)[v * d + 3] = ((float *)E.data)[v * d + 5];
-    tap_ok(flm_noise_update(basis, comm, &E) == FLM_OK, "two equal columns: the ridge holds");
+    tap_ok(flm_noise_update(basis, comm, &E) == FLM_OK, "two equal columns: the ridge makes it possible");
     for (int64_t i = 0; i < d * d; i++) {
         const double e = fabs(covariance(basis, i / d, i % d) - gram(E.data, V, d, i / d, i % d));
         if (isnan(e) || e > worst) worst = e;
     }
-    tap_ok(worst <= 1e-5, "and the law is right: off by %.2g", worst);
+    tap_ok(worst <= 1e-5, "and the covariance is right: off by %.2g", worst);
     ((float *)E.data)[17] = NAN;
     tap_ok(flm_noise_update(basis, comm, &E) == FLM_E_NUMERIC, "NaN in the embedding is an error");
     flm_err_clear();

@@ -1,4 +1,4 @@
-/* objective.c - the FLM objective and the sampler do not depend on how a batch is divided; what they refuse.
+/* objective.c - objective and sampler of an FLM do not depend on how a batch is divided, and refuse bad arguments.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/flow/flow.h"
 
@@ -12,7 +12,7 @@ static flm_model_shape shape_of(int64_t V)
     return (flm_model_shape){.L = L, .V = V, .d = 8, .H = 2, .c = 4, .N = 2, .F = 6, .mlp_ratio = 2, .softcap = 50};
 }
 
-/* A whole step in micro-batches of at most `most`: the sum of the losses, and all gradients in one array. */
+/* A step in micro-batches of at most `max` sequences: the sum of the losses, and all gradients in one array. */
 static double step(flow_network *n, flm_objective *objective, int64_t max, const flm_dit_hook *hook, float *gradients)
 {
     int32_t tokens[B * L];
@@ -45,7 +45,7 @@ static double step(flow_network *n, flm_objective *objective, int64_t max, const
     return total;
 }
 
-/* Sums of 15 rows in another order: some roundings of gradients of order 1. */
+/* Sums of 15 rows in another order: a few roundings of gradients of order 1. */
 static void test_division(int64_t V)
 {
     const flm_model_shape shape = shape_of(V);
@@ -74,18 +74,18 @@ static void test_division(int64_t V)
     flow_network_free(&n);
 }
 
-static int told[32], tells;
+static int called[32], calls;
 
-static flm_status tell(void *context, int bucket)
+static flm_status record_call(void *context, int bucket)
 {
-    if (context == told && tells < 32) told[tells++] = bucket;
+    if (context == called && calls < 32) called[calls++] = bucket;
     return FLM_OK;
 }
 
 static void test_hook(void)
 {
     const flm_model_shape shape = shape_of(11);
-    const flm_dit_hook hook = {.ready = tell, .context = told};
+    const flm_dit_hook hook = {.ready = record_call, .context = called};
     flow_network n = flow_network_new(&shape, B, true);
     flm_objective *objective = NULL;
     int seen[32] = {0}, wrong = 0;
@@ -94,9 +94,9 @@ static void test_hook(void)
     for (int i = 0; i < n.weights->parameters; i++) count += n.weights->parameter[i].count;
     float *gradients = must_alloc(count, sizeof *gradients);
     step(&n, objective, 2, &hook, gradients);
-    for (int i = 0; i < tells; i++) wrong += seen[told[i]]++ != 0;
-    tap_ok(tells == n.weights->buckets && wrong == 0 && told[tells - 1] == FLM_BUCKET_EMBEDDING,
-           "each of %d buckets is told of once, the embedding last", n.weights->buckets);
+    for (int i = 0; i < calls; i++) wrong += seen[called[i]]++ != 0;
+    tap_ok(calls == n.weights->buckets && wrong == 0 && called[calls - 1] == FLM_BUCKET_EMBEDDING,
+           "the hook is called once for each of %d buckets, for the embedding last", n.weights->buckets);
     free(gradients);
     flm_objective_destroy(&objective);
     flow_network_free(&n);
@@ -117,8 +117,7 @@ static void test_refusals(void)
     tokens[B * L - 1] = 10;
     tap_ok(flm_objective_micro_batch(objective, n.weights, &batch) == FLM_OK, "token V - 1 is not");
     batch.B = B + 1;
-    tap_ok(flm_objective_micro_batch(objective, n.weights, &batch) == FLM_E_ARG,
-           "more sequences than there is room for");
+    tap_ok(flm_objective_micro_batch(objective, n.weights, &batch) == FLM_E_ARG, "a batch above max_batch is refused");
     batch.B = 0;
     tap_ok(flm_objective_micro_batch(objective, n.weights, &batch) == FLM_E_ARG, "no sequences");
     flm_err_clear();
@@ -154,7 +153,7 @@ static void test_sampler(int64_t V)
     tap_close(sum, 3, 1e-5, "scores are probabilities");
     tap_ok(flm_sampler_run(sampler, B, 0, &noise, whole) == FLM_E_ARG, "no steps");
     tap_ok(flm_sampler_run(sampler, 0, 1, &noise, whole) == FLM_E_ARG, "no samples");
-    tap_ok(flm_sampler_run(sampler, B + 1, 1, &noise, whole) == FLM_E_ARG, "more samples than there is room for");
+    tap_ok(flm_sampler_run(sampler, B + 1, 1, &noise, whole) == FLM_E_ARG, "a batch above max_batch is refused");
     flm_err_clear();
     free(scores);
     flm_sampler_destroy(&sampler);

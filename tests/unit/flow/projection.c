@@ -1,5 +1,5 @@
 /* projection.c - the noise part of the embedding's gradient has the mean of the usual V-dimensional one and less
- * variance (model.md section 4), by many draws through a whole network. SPDX-License-Identifier: Apache-2.0 */
+ * variance (model.md section 4): statistics of many draws through a network. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/flow/flow.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@ static const flm_model_shape shape = {
     .L = L, .V = V, .d = d, .H = 2, .c = 4, .N = 1, .F = 4, .mlp_ratio = 2, .softcap = 50};
 static const double times[B] = {0.05, 0.3, 0.6, 0.9};
 
-/* Sums of an estimate's entries over the draws, and of their squares. */
+/* Sums over the draws of the entries of an estimate, and of their squares. */
 typedef struct moments {
     double sum[ENTRIES], square[ENTRIES];
 } moments;
@@ -33,7 +33,7 @@ static double total_variance(const moments *m)
     return sum;
 }
 
-/* The largest difference of two means, or of one from zero (b NULL), in its own standard deviations. */
+/* The largest difference of two means, or of one from zero (b NULL), in standard deviations. */
 static double farthest(const moments *a, const moments *b)
 {
     double worst = 0;
@@ -45,7 +45,7 @@ static double farthest(const moments *a, const moments *b)
     return worst;
 }
 
-/* One step of the suite's own path: the noise part of the embedding's gradient alone. */
+/* One training step: only the noise part of the embedding's gradient. */
 static void projected(flow_network *n, flm_objective *objective, flm_noise_source noise, double *out)
 {
     int32_t tokens[B * L];
@@ -61,7 +61,7 @@ static void projected(flow_network *n, flm_objective *objective, flm_noise_sourc
     for (int i = 0; i < ENTRIES; i++) out[i] = ((float *)grad->data)[i];
 }
 
-/* x0^T ((1-g) grad_x) of the step just made. */
+/* x0^T ((1-g) grad_x) of that step. */
 static void usual(const flow_network *n, const double *x0, double *out)
 {
     const float *grad_x = n->dit->grad_x.data;
@@ -73,9 +73,9 @@ static void usual(const flow_network *n, const double *x0, double *out)
     }
 }
 
-/* Where the means agree, each of 96 differences is normal to good approximation, and 5 deviations are exceeded by one
- * of them with a chance of 6e-5; the seeds are fixed. That the test can fail is shown by the means themselves, which
- * are further from zero than that. */
+/* If the means are equal, each of 96 differences is nearly normal, and one of them exceeds 5 deviations with
+ * probability 6e-5; the seeds are fixed. The means themselves are further from zero, so that a wrong one would be seen.
+ */
 int main(void)
 {
     flow_begin();
@@ -104,14 +104,13 @@ int main(void)
     tap_ok(farthest(shadow, NULL) >= 10, "nor the projected one's: by %.3g", farthest(shadow, NULL));
     tap_ok(farthest(rest, NULL) <= 5, "draw by draw, their difference has mean zero: within %.3g",
            farthest(rest, NULL));
-    tap_ok(farthest(drawn, from_x0) <= 5, "with xi of its own, the projected one has the usual one's mean: within %.3g",
+    tap_ok(farthest(drawn, from_x0) <= 5, "with xi drawn, the projected one has the mean of the usual one: within %.3g",
            farthest(drawn, from_x0));
     tap_ok(farthest(drawn, shadow) <= 5, "and that of the xi made of x0: within %.3g", farthest(drawn, shadow));
-    /* Of each column of x0's V directions only d are left, so that about d / V of the variance is. */
+    /* Only d of the V directions of x0 remain, and so about d / V of the variance. */
     const double ratio = total_variance(drawn) / total_variance(from_x0);
     tap_ok(ratio <= 0.5, "its variance is %.3g of the usual one's", ratio);
-    /* Draw by draw the projected one is the usual one's projection onto the columns of E, at right angles to the rest.
-     */
+    /* In each draw the projected one is the orthogonal projection of the usual one onto the columns of E. */
     tap_close((total_variance(shadow) + total_variance(rest)) / total_variance(from_x0), 1, 1e-5,
               "the variances add up");
     be->memory->release(be, xi.data);

@@ -1,4 +1,4 @@
-/* time.c - stratified times: one a stratum, uniform inside it, however they are divided; jumps.
+/* time.c - stratified times: one in each stratum, uniform inside it, for any division into parts; jumps.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_time.h"
 #include "tests/tap.h"
@@ -39,20 +39,20 @@ static void test_strata(flm_random_purpose purpose, int64_t n)
 }
 
 /* Offsets within the strata: of n = 4096 uniform ones the mean is off by at most 5 of its standard deviations, 0.0045,
- * and so is the correlation of place and stratum, 5 / 64 (each 6e-7 likely by chance; the seed is fixed). */
+ * and so is the correlation of index and stratum, 5 / 64 (each exceeded with probability 6e-7; the seed is fixed). */
 static void test_offsets(void)
 {
     enum { n = 4096 };
-    double *t = times_new(1, FLM_RANDOM_TIME, 0, n), mean = 0, square = 0, place = 0;
+    double *t = times_new(1, FLM_RANDOM_TIME, 0, n), mean = 0, square = 0, correlation = 0;
     for (int i = 0; i < n; i++) {
         const double u = t[i] * n - floor(t[i] * n);
         mean += u / n;
         square += u * u / n;
-        place += (t[i] - 0.5) * ((i + 0.5) / n - 0.5) * 12 / n;
+        correlation += (t[i] - 0.5) * ((i + 0.5) / n - 0.5) * 12 / n;
     }
     tap_close(mean, 0.5, 5 * sqrt(1.0 / 12 / n), "offsets: mean");
     tap_close(square, 1.0 / 3, 5 * sqrt(4.0 / 45 / n), "offsets: mean square");
-    tap_close(place, 0, 5 / sqrt((double)n), "the order is random");
+    tap_close(correlation, 0, 5 / sqrt((double)n), "the order is random");
     free(t);
 }
 
@@ -62,7 +62,7 @@ static void test_jumps(const flm_time_law *law, flm_random_purpose purpose, cons
 {
     enum { n = 65536 };
     double *s = malloc(n * sizeof *s), *d = malloc(n * sizeof *d), *plain = times_new(5, purpose, 3, n);
-    double *part_s = malloc(n * sizeof *s), *part_d = malloc(n * sizeof *d), whole = 0, mean = 0;
+    double *part_s = malloc(n * sizeof *s), *part_d = malloc(n * sizeof *d), boundary = 0, mean = 0;
     int wrong = 0, other = 0;
     if (s == NULL || d == NULL || part_s == NULL || part_d == NULL) abort();
     flm_time_jumps(law, 5, purpose, 3, n, 0, n, s, d);
@@ -70,12 +70,12 @@ static void test_jumps(const flm_time_law *law, flm_random_purpose purpose, cons
         const bool all = s[i] == 0 && d[i] == 1;
         wrong += !(s[i] >= 0 && d[i] >= law->min && s[i] + d[i] <= 1 + 0x1p-52);
         other += !all && d[i] != fmax(plain[i], law->min);
-        whole += all;
+        boundary += all;
         mean += all ? 0 : s[i] / (1 - d[i]);
     }
     tap_ok(wrong == 0 && other == 0, "%s: jumps inside [0, 1], their lengths stratified", name);
-    tap_close(whole / n, law->boundary, 5 * sqrt(law->boundary / n), "the share of whole jumps");
-    tap_close(mean / (n - whole), 0.5, 5 * sqrt(1.0 / 12 / n), "starts are uniform");
+    tap_close(boundary / n, law->boundary, 5 * sqrt(law->boundary / n), "the share of boundary draws");
+    tap_close(mean / (n - boundary), 0.5, 5 * sqrt(1.0 / 12 / n), "starts are uniform");
     for (int first = 0, count = 1; first < n; first += count, count = count % 4099 + 17) {
         if (count > n - first) count = n - first;
         flm_time_jumps(law, 5, purpose, 3, n, first, count, part_s + first, part_d + first);

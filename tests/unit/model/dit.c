@@ -1,4 +1,4 @@
-/* dit.c - the whole network: its first loss, dropout, and every gradient by central differences.
+/* dit.c - the network: its first loss, dropout, and every gradient by central differences.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/network.h"
 
@@ -9,7 +9,7 @@ static flm_backend *be;
 
 enum { B = 3, L = 5, V = 19 };
 static const flm_model_shape shape = {
-    .L = L, .V = V, .d = 12, .H = 3, .c = 6, .N = 2, .F = 8, .mlp_ratio = 4, .softcap = 3}; /* a cap that is felt */
+    .L = L, .V = V, .d = 12, .H = 3, .c = 6, .N = 2, .F = 8, .mlp_ratio = 4, .softcap = 3}; /* small enough to matter */
 
 static int32_t tokens[B * L];
 static float loss[B * L];
@@ -26,7 +26,7 @@ static flm_dit *dit_new(flm_dtype act, int64_t max_batch, int64_t chunk, bool tr
     return dit;
 }
 
-/* The sum of the losses of all rows; the gradients are of half of it. */
+/* The sum of the losses of all rows; gradients are those of half of it. */
 static double total(flm_dit *dit, const flm_weights *weights, const flm_dit_dropout *dropout, bool backward)
 {
     const flm_tensor targets = flm_tensor_2d(tokens, FLM_DTYPE_I32, B, L),
@@ -62,7 +62,7 @@ static void test_first_loss(flm_dtype act)
     flm_weights_destroy(&weights);
 }
 
-/* Parameter i moved along a direction, both ways and twice: the derivative of total to fourth order. */
+/* The derivative of total along a direction of parameter i, from four differences, to fourth order. */
 static double derivative(flm_dit *dit, flm_weights *weights, const flm_dit_dropout *dropout, int i, const float *at,
                          const double *direction, int64_t n, double h)
 {
@@ -85,8 +85,8 @@ static double derivative(flm_dit *dit, flm_weights *weights, const flm_dit_dropo
     return sum;
 }
 
-/* Along the gradient mixed with as much of a random direction, so that a wrong component shows. Differences of losses
- * of some 50, each good to 1e-6, over 0.02: 5e-5, of gradients of 0.2 to 10. */
+/* Along the gradient plus a random direction of the same norm, so that a wrong component is seen. Losses of about 50
+ * are exact to 1e-6, differences over 0.02 to 5e-5, for gradients of 0.2 to 10. */
 static void check_gradient(flm_dit *dit, flm_weights *weights, const flm_dit_dropout *dropout, int i, const float *at,
                            const float *grad, int64_t n, const char *name)
 {
@@ -110,7 +110,7 @@ static void check_gradient(flm_dit *dit, flm_weights *weights, const flm_dit_dro
 static void test_gradients(const flm_dit_dropout *dropout)
 {
     flm_weights *weights = network_weights(be, &shape, FLM_DTYPE_F32);
-    flm_dit *dit = dit_new(FLM_DTYPE_F32, B + 1, 4, true); /* room for one more than there are */
+    flm_dit *dit = dit_new(FLM_DTYPE_F32, B + 1, 4, true); /* larger than the batch */
     const int64_t inputs = B * L * shape.d;
     float *input = must_alloc(inputs, sizeof *input), *grad_input = must_alloc(inputs, sizeof *input);
     float **at = must_alloc(weights->parameters, sizeof *at), **grad = must_alloc(weights->parameters, sizeof *grad);
@@ -127,7 +127,7 @@ static void test_gradients(const flm_dit_dropout *dropout)
         network_grad(weights, i, grad[i]);
     }
     check_gradient(dit, weights, dropout, -1, input, grad_input, inputs, "input");
-    for (int i = 1; i < weights->parameters; i++) /* the embedding, 0, is the flow room's */
+    for (int i = 1; i < weights->parameters; i++) /* not the embedding, 0, whose gradient is computed in flow */
         check_gradient(dit, weights, dropout, i, at[i], grad[i], weights->parameter[i].count,
                        weights->parameter[i].name);
     for (int i = 0; i < weights->parameters; i++) {
@@ -172,7 +172,8 @@ static void test_dropout(void)
     tap_ok(worst_difference(pass, some, n) > 0.01, "another pass of a step, another mask");
     dropout.pass = 0;
     free(pass);
-    /* The last sample alone: a mask of its global index, whatever the batch. Sums may be ordered otherwise: 1e-5. */
+    /* The last sample alone: the mask depends on its global index, not on the batch. Sums may have another order: 1e-5.
+     */
     dropout.first_sample = B - 1;
     memcpy(dit->input.data, (float *)dit->input.data + (B - 1) * sample, (size_t)sample * sizeof *some);
     ((float *)dit->t.data)[0] = ((float *)dit->t.data)[B - 1];
@@ -189,7 +190,7 @@ static void test_dropout(void)
     flm_weights_destroy(&weights);
 }
 
-/* Without training memory blocks share theirs, and chunks of the head are of any size: the same losses. */
+/* Blocks that share their activations, and chunks of any size, give the same losses. */
 static void test_memory(void)
 {
     flm_weights *weights = network_weights(be, &shape, FLM_DTYPE_F32);
@@ -201,7 +202,7 @@ static void test_memory(void)
     total(large, weights, NULL, false);
     memcpy(first, loss, sizeof first);
     total(small, weights, NULL, false);
-    tap_ok(worst_difference(first, loss, B * L) <= 1e-5, "training or not, in chunks or whole: the same losses");
+    tap_ok(worst_difference(first, loss, B * L) <= 1e-5, "with shared activations and other chunks: the same losses");
     tap_ok(small->arena.bytes < large->arena.bytes / 2, "%zu bytes without training, %zu with", small->arena.bytes,
            large->arena.bytes);
     tap_ok(flm_dit_forward(large, weights, B + 1, NULL) == FLM_E_ARG &&
@@ -216,7 +217,8 @@ static void test_memory(void)
     flm_weights_destroy(&weights);
 }
 
-/* A network of two times whose emb_u says nothing is the one-time network; one that speaks is not, and needs room. */
+/* A two-time network whose emb_u is zero equals the one-time network; activations for one time do not suffice for it.
+ */
 static void test_two_times(void)
 {
     flm_weights *one = network_weights(be, &shape, FLM_DTYPE_F32), *two = NULL;
@@ -237,7 +239,7 @@ static void test_two_times(void)
     for (int i = 0; i < shape.c * shape.c; i++) ((float *)two->w.t_end_W2.data)[i] = (float)network_draw();
     for (int i = 0; i < shape.c; i++) ((float *)two->w.t_end_b1.data)[i] = (float)network_draw();
     float *moved = hidden(wide, two, B, NULL);
-    tap_ok(worst_difference(want, moved, n) > 1e-3, "emb_u is felt");
+    tap_ok(worst_difference(want, moved, n) > 1e-3, "emb_u changes the result");
     tap_ok(flm_dit_forward(dit, two, B, NULL) == FLM_E_ARG, "%s", flm_err_message());
     flm_err_clear();
     free(want);
@@ -250,12 +252,12 @@ static void test_two_times(void)
     flm_weights_destroy(&two);
 }
 
-static int told[16], tells;
+static int called[16], calls;
 
-static flm_status tell(void *context, int bucket)
+static flm_status record_call(void *context, int bucket)
 {
-    if (context == told && tells < 16) told[tells++] = bucket;
-    return bucket == FLM_BUCKET_TIME && told[15] == -1 ? FLM_E_NUMERIC : FLM_OK;
+    if (context == called && calls < 16) called[calls++] = bucket;
+    return bucket == FLM_BUCKET_TIME && called[15] == -1 ? FLM_E_NUMERIC : FLM_OK;
 }
 
 static void test_hook(void)
@@ -263,17 +265,18 @@ static void test_hook(void)
     static const int order[] = {6, 7, 4, 5, 2, 3, FLM_BUCKET_TIME};
     flm_weights *weights = network_weights(be, &shape, FLM_DTYPE_F32);
     flm_dit *dit = dit_new(FLM_DTYPE_F32, B, 4, true);
-    const flm_dit_hook hook = {.ready = tell, .context = told};
+    const flm_dit_hook hook = {.ready = record_call, .context = called};
     total(dit, weights, NULL, true);
     must(flm_dit_backward(dit, weights, NULL, &hook));
-    tap_ok(tells == 7 && memcmp(told, order, sizeof order) == 0, "buckets are told of, the head's first");
-    told[15] = -1;
-    tap_ok(flm_dit_backward(dit, weights, NULL, &hook) == FLM_E_NUMERIC, "a failure of the hook comes back");
+    tap_ok(calls == 7 && memcmp(called, order, sizeof order) == 0,
+           "the hook is called for each bucket, those of the head first");
+    called[15] = -1;
+    tap_ok(flm_dit_backward(dit, weights, NULL, &hook) == FLM_E_NUMERIC, "an error of the hook is returned");
     flm_dit_destroy(&dit);
     flm_weights_destroy(&weights);
 }
 
-/* Activations made again in the backward pass: the same bits in every gradient, and less memory. */
+/* Recomputed activations: equal bits in every gradient, and less memory. */
 static void test_recompute(flm_dtype act)
 {
     const flm_dit_dropout dropout = {.p = 0.3f, .seed = 3, .step = 4, .first_sample = 7};

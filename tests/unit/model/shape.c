@@ -1,4 +1,4 @@
-/* shape.c - presets, what shapes are refused, and what a token costs. SPDX-License-Identifier: Apache-2.0 */
+/* shape.c - presets, refused shapes, and the cost of a token. SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
 #include "tests/tap.h"
 
@@ -36,7 +36,7 @@ static void test_check(void)
     refuses(with(7, 11, 12, 5, 2, 8), "not a multiple");
     refuses(with(7, 11, 9, 3, 2, 8), "odd");
     refuses(with(7, 11, 12, 3, 0, 8), "blocks N");
-    refuses(with(7, 11, 12, 3, 2, 7), "odd");
+    refuses(with(7, 11, 12, 3, 2, 7), "must be even");
     shape.softcap = NAN;
     refuses(shape, "softcap");
     shape.softcap = 0;

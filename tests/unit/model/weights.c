@@ -81,14 +81,14 @@ static void test_buckets(const flm_weights *w)
         wrong += flm_tensor_elements(&bucket->compute) != bucket->slice * w->size ||
                  flm_tensor_elements(&bucket->grad) != bucket->slice * w->size;
     }
-    tap_ok(wrong == 0, "%d ranks, %s: parameters lie in their buckets, apart and aligned", w->size,
+    tap_ok(wrong == 0, "%d ranks, %s: parameters are in their buckets, disjoint and aligned", w->size,
            flm_dtype_name(w->compute));
     const flm_parameter *last = &w->parameter[flm_parameter_find(w->parameter, w->parameters, "blocks.1.mlp.2.weight")];
     tap_ok(last->bucket == flm_bucket_block_matrices(1) &&
                (char *)w->w.block[1].W2.data - (char *)w->bucket[last->bucket].compute.data ==
                    last->offset * (int64_t)flm_dtype_size(w->compute) &&
                (char *)w->grad.block[1].W2.data - (char *)w->bucket[last->bucket].grad.data == last->offset * 4,
-           "%d ranks, %s: the views show them", w->size, flm_dtype_name(w->compute));
+           "%d ranks, %s: the views point to them", w->size, flm_dtype_name(w->compute));
 }
 
 static void test_set(flm_weights *w)
@@ -115,7 +115,7 @@ static void test_set(flm_weights *w)
     free(values);
 }
 
-/* Networks of two times have what an FLM has, where it has it, with the same initial values, and more behind. */
+/* Two-time networks have the parameters of an FLM at the same offsets, with the same initial values, and more after. */
 static void test_kinds(const flm_weights *flm)
 {
     static const char *const more[] = {"sigma_map_prime.mlp.0.weight",
@@ -153,23 +153,25 @@ static void test_kinds(const flm_weights *flm)
         }
         for (int i = 0; i < w->parameters; i++) reinit += w->parameter[i].reinit;
         tap_ok(wrong == 0 && w->parameters == EXPECTED + kinds[k].more && w->buckets == flm->buckets + 1,
-               "kind %d: an FLM's table, and %d parameters more", k + 1, kinds[k].more);
+               "network %d: the table of an FLM, and %d more parameters", k + 1, kinds[k].more);
         tap_ok(reinit == kinds[k].reinit && zero == kinds[k].zero,
-               "kind %d: %d begin anew in a distillation, %d of the new ones at zero", k + 1, reinit, zero);
+               "network %d: %d parameters are reinitialised in a distillation, %d of the new ones to zero", k + 1,
+               reinit, zero);
         tap_ok((char *)w->grad.t_end_b2.data - (char *)w->bucket[flm_bucket_two_time(N)].grad.data ==
                        w->parameter[EXPECTED + 3].offset * 4 &&
                    (w->w.weighting_W2.data != NULL) == (k == 1),
-               "kind %d: the views show them", k + 1);
+               "network %d: the views point to them", k + 1);
         flm_weights_destroy(&w);
     }
     flm_model_shape none = shape;
     flm_weights *w = NULL;
     none.network = (flm_network)3;
-    tap_ok(flm_weights_create(be, &none, FLM_DTYPE_F32, 1, false, &w) == FLM_E_ARG && w == NULL, "no fourth kind");
+    tap_ok(flm_weights_create(be, &none, FLM_DTYPE_F32, 1, false, &w) == FLM_E_ARG && w == NULL,
+           "no fourth form of network");
     flm_err_clear();
 }
 
-/* A size as schemas write it: a number, a letter, or "4*d". */
+/* A size in a schema: a number, a letter, or "4*d". */
 static int64_t size_of(const char *text)
 {
     char *end;
@@ -179,8 +181,8 @@ static int64_t size_of(const char *text)
     return number * (*letter == 'V' ? V : *letter == 'd' ? d : *letter == 'c' ? c : 1);
 }
 
-/* The lines of checkpoint.schema about weights: each names a parameter with its shape, and those of the loss weighting,
- * which belongs to no known shape there, are the only ones without a line. */
+/* Each line of checkpoint.schema about weights has the name and shape of a parameter, and every parameter has a line,
+ * except those of the loss-weighting network. */
 static void test_schema(void)
 {
     const flm_model_shape full = {
@@ -218,7 +220,7 @@ static double bound_of(const char *name)
     return strstr(name, "mlp.2") != NULL ? 1 / sqrt(4 * d) : 1 / sqrt(d);
 }
 
-/* Of n values uniform in +-bound, the mean is within 5 bound / sqrt(3 n) but for 6e-7 of the seeds, the mean of squares
+/* Of n values uniform in +-bound, the mean is within 5 bound / sqrt(3 n) with probability 1 - 6e-7, the mean of squares
  * within 5 bound^2 sqrt(4/45 / n) of bound^2 / 3; the seed is fixed. */
 static void test_initial(const flm_weights *w)
 {
@@ -243,7 +245,7 @@ static void test_initial(const flm_weights *w)
             flm_parameter_initial(p, i, 9, first, count, part);
             ok = ok && memcmp(part, values + first, (size_t)count * sizeof *part) == 0;
         }
-        tap_ok(ok, "initial values of %s, whole and in parts", p->name);
+        tap_ok(ok, "initial values of %s, also in parts", p->name);
     }
     float other[d * d];
     flm_parameter_initial(&w->parameter[flm_parameter_find(w->parameter, w->parameters, "blocks.0.attn_out.weight")], 6,
