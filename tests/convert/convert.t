@@ -82,7 +82,7 @@ for missing in "--length" "--tokenizer"; do
 done
 refused "$golden/plain.ckpt" "has no second time embedding" "an FLM given as a flow map" --kind fmlm-two-model --length 12 --tokenizer none
 for kind in flow-map-1:"is called fmlm-two-model now" fmlm-three:"is not known"; do
-    "$convert" --kind ${kind%%:*} --length 12 --tokenizer none "$golden/plain.ckpt" x.h5 >out 2>err
+    "$convert" --kind "${kind%%:*}" --length 12 --tokenizer none "$golden/plain.ckpt" x.h5 >out 2>err
     tap_is $? 2 "--kind ${kind%%:*}: bad usage"
     tap_has err "--kind ${kind%%:*} ${kind#*:}" "the reason is given"
 done
