@@ -15,8 +15,9 @@ typedef struct flm_convert_options {
     int64_t length, heads;
 } flm_convert_options;
 
-/* flm_convert_run - convert `in` by what it is: a directory or a file of a Hugging Face folder, HDF5, or another file.
- * Errors: FLM_E_USAGE (options->kind), those of the functions below. */
+/* flm_convert_run - convert in either direction: a checkpoint of the suite with flm_convert_export, a Hugging Face
+ * folder or a file in one with flm_convert_gpt2, anything else with flm_convert_flm.
+ * Errors: theirs, and FLM_E_USAGE (options->kind). */
 flm_status flm_convert_run(const flm_convert_options *options, const char *in, const char *out);
 
 /* flm_convert_gpt2 - convert a Hugging Face folder of GPT-2 (config.json with model.safetensors, or with its shards and

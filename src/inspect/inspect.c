@@ -1,10 +1,11 @@
-/* inspect.c - see inspect.h: what a path is. SPDX-License-Identifier: Apache-2.0 */
-#include "inspect/inspect.h"
+/* inspect.c - see inspect.h: which kind of file or directory a path is. SPDX-License-Identifier: Apache-2.0 */
+#include "inspect/inspect_internal.h"
 
 #include "base/base_path.h"
 #include "io/io_schema.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
-/* inspect_checkpoint.c - checkpoints and the folders they stand in. SPDX-License-Identifier: Apache-2.0 */
+/* inspect_checkpoint.c - checkpoints, and directories of checkpoints. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_path.h"
-#include "inspect/inspect.h"
+#include "inspect/inspect_internal.h"
 #include "process/process.h"
 
 #include <dirent.h>
@@ -23,7 +23,7 @@ static flm_status checkpoint_verify(const char *path)
     FLM_TRY(flm_checkpoint_verify(checkpoint));
     d = flm_checkpoint_datasets(checkpoint, &count);
     for (int i = 0; i < count; i++) elements += flm_checkpoint_elements(&d[i]);
-    printf("  verified: %" PRId64 " numbers in %d datasets fit their checksums\n", elements, count);
+    printf("  verified: %" PRId64 " values in %d datasets match their checksums\n", elements, count);
 done:
     flm_checkpoint_close(&checkpoint);
     return rc;
@@ -33,7 +33,7 @@ flm_status flm_inspect_checkpoint(const char *path, const flm_inspect_options *o
 {
     flm_status rc = FLM_OK;
 
-    if (options->rows > 0) FLM_FAIL(FLM_E_USAGE, "%s: is a checkpoint: it has no rows to print", path);
+    if (options->rows > 0) FLM_FAIL(FLM_E_USAGE, "%s: is a checkpoint, which has no rows to print", path);
     FLM_TRY(flm_inspect_structure(path, "checkpoint"));
     if (options->verify) FLM_TRY(checkpoint_verify(path));
 done:
@@ -47,7 +47,6 @@ static int is_checkpoint(const struct dirent *entry)
     return digits >= 8 && strcmp(name + 5 + digits, ".h5") == 0;
 }
 
-/* Every checkpoint, the oldest first. */
 flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
@@ -62,7 +61,7 @@ flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_opti
         printf(", latest is %s", target);
         if (access(path, F_OK) != 0) {
             putchar('\n');
-            FLM_FAIL(FLM_E_FORMAT, "%s: leads to %s, which is not there", path, target);
+            FLM_FAIL(FLM_E_FORMAT, "%s: points to %s, which does not exist", path, target);
         }
     }
     putchar('\n');

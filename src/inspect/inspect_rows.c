@@ -1,8 +1,8 @@
-/* inspect_rows.c - files of token rows: shards, shard directories, samples. SPDX-License-Identifier: Apache-2.0 */
+/* inspect_rows.c - files of token rows: samples, shards, shard directories. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
 #include "base/base_file.h"
 #include "base/base_path.h"
-#include "inspect/inspect.h"
+#include "inspect/inspect_internal.h"
 #include "io/io_samples.h"
 #include "io/io_schema.h"
 #include "io/io_shard.h"
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PIECE_IDS = 1 << 20, NAME_BYTES = 256 };
+enum { CHUNK_IDS = 1 << 20, NAME_BYTES = 256 };
 
 static void put_line(const char *text, size_t bytes)
 {
@@ -43,12 +43,13 @@ flm_status flm_inspect_rows(const char *path, const flm_vocabulary *vocabulary, 
     size_t bytes;
 
     if (flm_tokenizer_create(vocabulary->name, &tokenizer) != FLM_OK)
-        FLM_FAIL(FLM_E_FORMAT, "%s: its rows cannot be decoded: there is no tokeniser \"%s\" here", path,
+        FLM_FAIL(FLM_E_FORMAT, "%s: its rows cannot be decoded: this release has no tokeniser \"%s\"", path,
                  vocabulary->name);
     if (strcmp(flm_tokenizer_sha256(tokenizer), vocabulary->sha256) != 0 ||
         flm_tokenizer_size(tokenizer) != vocabulary->V)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: its rows are of another vocabulary of the tokeniser \"%s\" than the one here",
-                 path, vocabulary->name);
+        FLM_FAIL(FLM_E_MISMATCH,
+                 "%s: its rows cannot be decoded: the vocabulary of tokeniser \"%s\" differs from this release's", path,
+                 vocabulary->name);
     for (int64_t i = 0; i < count; i++) {
         FLM_TRY(flm_tokenizer_decode(tokenizer, ids + i * L, (size_t)L, &text, &bytes));
         printf("  row %" PRId64 ": ", first + i);
@@ -98,8 +99,9 @@ flm_status flm_inspect_samples(const char *path, const flm_inspect_options *opti
     for (int i = 0; i < count; i++) {
         if (options->verify) {
             FLM_TRY(flm_samples_verify(samples, steps[i], &rows));
-            printf("  verified: steps_%" PRId64 " has %" PRId64 " of %" PRId64 " rows\n", steps[i], rows,
-                   flm_samples_get_info(samples)->samples);
+            printf("  verified: steps_%" PRId64 ": %" PRId64 " of %" PRId64
+                   " rows are present and match their checksums\n",
+                   steps[i], rows, flm_samples_get_info(samples)->samples);
         }
         if (options->rows > 0) printf("  steps_%" PRId64 "\n", steps[i]);
         FLM_TRY(samples_print(samples, path, steps[i], options->rows));
@@ -147,22 +149,24 @@ done:
     return flm_err_prefix(rc, path);
 }
 
-/* Row i as ids [L], held against its checksum; raw [L * element] is room for it as stored. */
+/* Reads row i as ids [L] and verifies its checksum; raw [L * element] is a buffer for the row as stored. */
 static flm_status shard_row(const shard_file *s, int64_t i, void *raw, int32_t *ids)
 {
     flm_status rc = FLM_OK;
     const int64_t bytes = s->L * s->element;
-    uint32_t sum;
+    uint32_t checksum;
 
     FLM_TRY(flm_file_read_at(s->fd, s->path, raw, (size_t)bytes, s->tokens + i * bytes));
-    FLM_TRY(flm_file_read_at(s->fd, s->path, &sum, sizeof sum, s->checksums + i * (int64_t)sizeof sum));
-    if (flm_crc32c(0, raw, (size_t)bytes) != sum)
-        FLM_FAIL(FLM_E_CHECKSUM, "%s: row %" PRId64 " does not fit its checksum", s->path, i);
+    FLM_TRY(flm_file_read_at(s->fd, s->path, &checksum, sizeof checksum, s->checksums + i * (int64_t)sizeof checksum));
+    if (flm_crc32c(0, raw, (size_t)bytes) != checksum)
+        FLM_FAIL(FLM_E_CHECKSUM,
+                 "%s: /tokens: row %" PRId64 ": checksum mismatch (file damaged); rebuild it with flm_shard", s->path,
+                 i);
     for (int64_t l = 0; l < s->L; l++) {
         const uint32_t id = s->element == 2 ? ((const uint16_t *)raw)[l] : ((const uint32_t *)raw)[l];
         if (id >= s->vocabulary.V)
-            FLM_FAIL(FLM_E_FORMAT, "%s: row %" PRId64 " has the id %" PRIu32 ", V is %" PRId64, s->path, i, id,
-                     s->vocabulary.V);
+            FLM_FAIL(FLM_E_FORMAT, "%s: /tokens: row %" PRId64 ": id %" PRIu32 ", must be less than V (%" PRId64 ")",
+                     s->path, i, id, s->vocabulary.V);
         ids[l] = (int32_t)id;
     }
 done:
@@ -185,7 +189,7 @@ flm_status flm_inspect_shard(const char *path, const flm_inspect_options *option
         FLM_TRY(flm_process_poll());
         FLM_TRY(shard_row(&s, i, raw, ids));
     }
-    if (options->verify) printf("  verified: %" PRId64 " rows fit their checksums\n", s.n);
+    if (options->verify) printf("  verified: %" PRId64 " rows match their checksums\n", s.n);
     for (int64_t i = 0; i < options->rows && i < s.n; i++) {
         FLM_TRY(shard_row(&s, i, raw, ids));
         FLM_TRY(flm_inspect_rows(path, &s.vocabulary, ids, i, 1, s.L));
@@ -199,7 +203,7 @@ done:
 
 /* ---- a shard directory ---- */
 
-/* One split: every shard opened and held against the index, then its rows. */
+/* One split: every shard is opened and checked against the index, then its rows are read. */
 static flm_status split_inspect(const char *directory, const char *split, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
@@ -211,7 +215,7 @@ static flm_status split_inspect(const char *directory, const char *split, const 
     FLM_TRY(flm_shards_open(directory, split, &shards));
     info = flm_shards_info(shards);
     rows = flm_shards_rows(shards);
-    max = info->L < PIECE_IDS ? PIECE_IDS / info->L : 1;
+    max = info->L < CHUNK_IDS ? CHUNK_IDS / info->L : 1;
     number = malloc((size_t)max * sizeof *number);
     ids = malloc((size_t)(max * info->L) * sizeof *ids);
     if (!number || !ids) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", directory);
@@ -224,7 +228,7 @@ static flm_status split_inspect(const char *directory, const char *split, const 
         if (at == 0) printf("  %s: %" PRId64 " rows\n", split, rows);
         if (print > 0) FLM_TRY(flm_inspect_rows(directory, &info->vocabulary, ids, at, n < print ? n : print, info->L));
     }
-    if (options->verify) printf("  verified: %s: %" PRId64 " rows fit their checksums\n", split, rows);
+    if (options->verify) printf("  verified: %s: %" PRId64 " rows match their checksums\n", split, rows);
 done:
     free(ids);
     free(number);

@@ -1,6 +1,6 @@
 /* inspect_structure.c - prints every attribute and dataset of a file; its schema has bounded their number and size.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "inspect/inspect.h"
+#include "inspect/inspect_internal.h"
 #include "io/io_schema.h"
 
 #include <ctype.h>

@@ -48,8 +48,7 @@ static int config_sound(const char *folder, const char *out, int *converted)
     const flm_status rc = flm_convert_gpt2(folder, out);
     *converted = rc == FLM_OK;
     return rc == FLM_OK ||
-           ((rc == FLM_E_FORMAT || rc == FLM_E_ARG || rc == FLM_E_UNSUPPORTED || rc == FLM_E_MISMATCH) &&
-            strncmp(flm_err_message(), folder, strlen(folder)) == 0);
+           ((rc == FLM_E_FORMAT || rc == FLM_E_MISMATCH) && strncmp(flm_err_message(), folder, strlen(folder)) == 0);
 }
 
 int main(int argc, char **argv)
