@@ -1,0 +1,81 @@
+/* kernel_vocabulary.h - launchers over the vocabulary: embedding, noise, softmax, distillation; epilogue and algebra.
+ * See kernel.h for the conventions. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_CUDA_KERNEL_VOCABULARY_H
+#define FLM_CUDA_KERNEL_VOCABULARY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- embed.cu ---- */
+int flm_cuda_launch_embed_state(float *x, const float *noise, const float *E, const int32_t *tokens, const float *g,
+                                int64_t B, int64_t L, int64_t d, int64_t V, void *stream);
+/* V and L: rows of E and P. */
+int flm_cuda_launch_embed_learned(float *x, const float *E, const float *P, const int32_t *tokens,
+                                  const int32_t *positions, int64_t rows, int64_t d, int64_t V, int64_t L,
+                                  void *stream);
+
+/* ---- scatter.cu ---- */
+/* 0 < B L, V <= INT32_MAX, d > 0. sort_bytes: of flm_cuda_sort_scratch for B L keys of flm_cuda_bits(V) bits.
+ * scratch: of flm_cuda_scatter_layout(B L, d, sort_bytes). */
+int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int32_t *tokens, const float *g,
+                                  void *scratch, size_t sort_bytes, int64_t B, int64_t L, int64_t d, int64_t V,
+                                  void *stream);
+
+/* ---- sort.cu; on the emulated device tests/emulate/emulate_sort.c ---- */
+/* flm_cuda_sort_scratch - *bytes of temporary memory that sorting n keys takes. Queues nothing. */
+int flm_cuda_sort_scratch(size_t *bytes, int64_t n, int bits);
+/* flm_cuda_launch_sort - the pairs (key, row) [n] in ascending order of the keys' lowest `bits` bits, the others being
+ * 0; pairs of equal keys keep their order. 0 < n <= INT32_MAX; temporary: `bytes` from flm_cuda_sort_scratch; no
+ * aliasing. */
+int flm_cuda_launch_sort(uint32_t *key, uint32_t *row, const uint32_t *from_key, const uint32_t *from_row, int64_t n,
+                         int bits, void *temporary, size_t bytes, void *stream);
+
+/* ---- normal.cu ---- */
+int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K,
+                           void *stream);
+
+/* ---- softmax.cu: padded rows [R, V]; max_shared: bytes of shared memory that a block can have ---- */
+/* grad may be NULL. */
+int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_row_stride, const float *logits,
+                                 int64_t logits_row_stride, const int32_t *target, float scale, int64_t R, int64_t V,
+                                 size_t max_shared, void *stream);
+int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_row_stride, const float *logits, int64_t logits_row_stride,
+                            int64_t R, int64_t V, size_t max_shared, void *stream);
+int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t row_stride, int64_t R, int64_t V, void *stream);
+
+/* ---- distill.cu ---- */
+typedef struct flm_cuda_distill {
+    float *loss, *residual;
+    const float *from, *to, *bias, *coefficient;
+    int64_t R, V;
+    int64_t residual_row_stride, from_row_stride, to_row_stride, grad_row_stride;
+} flm_cuda_distill;
+
+/* grad may be NULL. */
+int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool softmax_backward,
+                                  void *stream);
+
+/* ---- epilogue.cu ---- */
+/* flm_cuda_launch_epilogue - c = sum + bias, where a NULL sum stands for c and a NULL bias for 0; then, unless gelu is
+ * NULL, gelu = gelu_tanh(c as rounded).   c [M, N], padded rows; gelu [M, N]; sum f32 [M, N]; bias f32 [N]; M N > 0. */
+int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M, int64_t N,
+                             int64_t row_stride, void *stream);
+
+/* ---- algebra.cu: row-major; sizes > 0 ---- */
+int flm_cuda_launch_widen(double *to, const float *from, int64_t count, void *stream);
+/* flm_cuda_launch_mirror - copies the lower triangle of g [K, K] to the upper one. */
+int flm_cuda_launch_mirror(double *g, int64_t K, void *stream);
+/* flm_cuda_launch_cholesky_finish - zeros above the diagonal of g [K, K]; *bad = the smallest of itself and the numbers
+ * of the rows whose diagonal element is not finite. */
+int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, void *stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
