@@ -100,10 +100,8 @@ __global__ void __launch_bounds__(FLM_TENSOR_THREADS, flm_attention_backward_blo
             flm_copy_commit();
         }
 #pragma unroll 1
-        for (int at_row = 0; at_row < KEYS; at_row += N * 8)
-            if (tile * KEYS + at_row < n.L)
-                gradient_add<D, M, N>(grad_q, mine, keys + now, values + now, at_row, n.L - tile * KEYS - at_row, n,
-                                      cap);
+        for (int at_row = 0; at_row < KEYS && tile * KEYS + at_row < n.L; at_row += N * 8)
+            gradient_add<D, M, N>(grad_q, mine, keys + now, values + now, at_row, n.L - tile * KEYS - at_row, n, cap);
         flm_copy_wait<0>();
         __syncthreads(); /* the next tiles have arrived, and all warps are done with these */
     }
