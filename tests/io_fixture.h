@@ -1,79 +1,11 @@
-/* io_fixture.h - for the tests of files: a folder of their own, a small checkpoint whose every element is known, and
- * answers that all ranks agree on. SPDX-License-Identifier: Apache-2.0 */
+/* io_fixture.h - a small checkpoint of which every element is known. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_IO_FIXTURE_H
 #define FLM_TESTS_IO_FIXTURE_H
 
 #include "io/io_checkpoint.h"
-#include "tests/tap.h"
-
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "tests/io_folder.h"
 
 enum { FIXTURE_DATASETS = 8, FIXTURE_LONG = (1 << 20) + 70001 /* elements: two blocks */ };
-
-/* fixture_ok - passed when it is so on every rank; rank 0 prints. Collective. */
-static inline int fixture_ok(flm_comm *comm, int ok, const char *name)
-{
-    int64_t bad = !ok;
-    if (!ok && flm_comm_rank(comm) > 0) printf("# rank %d: %s: %s\n", flm_comm_rank(comm), name, flm_err_message());
-    if (flm_comm_max_i64(comm, &bad, 1) != FLM_OK) bad = 1;
-    if (flm_comm_rank(comm) == 0 && !tap_ok(bad == 0, "%s", name)) printf("# %s\n", flm_err_message());
-    return bad == 0;
-}
-
-/* A new folder below the current one, the same on every rank. Collective. */
-static inline void fixture_folder(flm_comm *comm, char path[32])
-{
-    strcpy(path, "io-test.XXXXXX");
-    if (flm_comm_rank(comm) == 0 && !mkdtemp(path)) path[0] = '\0';
-    if (flm_comm_broadcast(comm, path, 32, 0) != FLM_OK) path[0] = '\0';
-}
-
-/* Removes a folder and its files; false when it holds anything but files, or is not there. */
-static inline bool fixture_remove(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    const struct dirent *entry;
-    while (dir && (entry = readdir(dir)))
-        if (entry->d_name[0] != '.' || strlen(entry->d_name) > 2) unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir) closedir(dir);
-    return rmdir(folder) == 0;
-}
-
-/* How many files a folder holds, hidden ones included. */
-static inline int fixture_files(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    const struct dirent *entry;
-    int n = 0;
-    while (dir && (entry = readdir(dir))) n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-    if (dir) closedir(dir);
-    return n;
-}
-
-static inline bool fixture_exists(const char *folder, const char *name)
-{
-    char path[512];
-    struct stat st;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return lstat(path, &st) == 0;
-}
-
-/* Turns one bit of a byte around. */
-static inline bool fixture_flip(const char *path, int64_t at, int bit)
-{
-    int fd = open(path, O_RDWR);
-    unsigned char byte;
-    bool ok = fd >= 0 && pread(fd, &byte, 1, at) == 1;
-    byte ^= (unsigned char)(1 << bit);
-    ok = ok && pwrite(fd, &byte, 1, at) == 1;
-    if (fd >= 0) close(fd);
-    return ok;
-}
 
 static inline flm_checkpoint_info fixture_info(int64_t step)
 {
@@ -110,11 +42,6 @@ static inline int fixture_datasets(flm_checkpoint_dataset out[FIXTURE_DATASETS],
     return FIXTURE_DATASETS;
 }
 
-static inline int64_t fixture_elements(const flm_checkpoint_dataset *d)
-{
-    return d->ndim == 2 ? d->dim[0] * d->dim[1] : d->dim[0];
-}
-
 static inline float fixture_value(int dataset, int64_t element, int64_t step)
 {
     return (float)((element * 7919 + dataset * 104729 + step * 31) % 1000003) - 0.5f;
@@ -127,7 +54,7 @@ static inline int fixture_slices(const flm_checkpoint_dataset *datasets, int cou
 {
     int n = 0;
     for (int i = 0; i < count; i++) {
-        const int64_t elements = fixture_elements(&datasets[i]), parts = 2 * size + 1;
+        const int64_t elements = flm_checkpoint_elements(&datasets[i]), parts = 2 * size + 1;
         for (int64_t part = 0; part < parts; part++) {
             const int64_t first = elements * part * part / (parts * parts);
             const int64_t end = elements * (part + 1) * (part + 1) / (parts * parts);
@@ -179,7 +106,7 @@ static inline bool fixture_all_same(const flm_checkpoint *c, bool with_long, int
     flm_checkpoint_dataset datasets[FIXTURE_DATASETS];
     const int count = fixture_datasets(datasets, with_long);
     for (int i = 0; i < count; i++)
-        if (!fixture_same(c, i, datasets[i].name, 0, fixture_elements(&datasets[i]), step)) return false;
+        if (!fixture_same(c, i, datasets[i].name, 0, flm_checkpoint_elements(&datasets[i]), step)) return false;
     return true;
 }
 

@@ -60,15 +60,4 @@ flm_status flm_external_tensor_check_shape(const flm_external_tensor *tensor, in
  * Errors: FLM_E_FORMAT (dtype OTHER), FLM_E_IO, FLM_E_CHECKSUM (a damaged zip member), FLM_E_NOMEM. */
 flm_status flm_external_read(flm_external *external, int index, float *data);
 
-/* Writes dataset `index` as f32 to data; called for one dataset after the other. */
-typedef flm_status (*flm_tensor_source)(void *context, int index, float *data);
-
-/* flm_checkpoint_write_file - a checkpoint at path itself, without a directory's `latest`; replaced once all is
- * written. source is called twice for each dataset, in order, and must give the same values both times: checksums
- * precede the data. Not collective. Errors: FLM_E_IO, FLM_E_ARG (datasets), FLM_E_FORMAT (the schema refuses it), those
- * of source. */
-flm_status flm_checkpoint_write_file(const char *path, const flm_checkpoint_info *info, const flm_setting *settings,
-                                     int settings_count, const flm_checkpoint_dataset *datasets, int datasets_count,
-                                     flm_tensor_source source, void *context);
-
 #endif

@@ -9,7 +9,7 @@
  * to path, which is replaced once all is written. source is called once for each dataset, in order. Not collective.
  * Errors: FLM_E_IO with errno, FLM_E_NOMEM, FLM_E_ARG (datasets), those of source. */
 flm_status flm_safetensors_write(const char *path, const flm_checkpoint_dataset *datasets, int count,
-                                 const flm_setting *metadata, int metadata_count, flm_tensor_source source,
+                                 const flm_setting *metadata, int metadata_count, flm_checkpoint_source source,
                                  void *context);
 
 #endif

@@ -1,10 +1,9 @@
-/* convert_safetensors_write.c - see convert_safetensors.h; also a single checkpoint file. Both are written to a
- * temporary file one tensor after the other, and renamed when complete and synced. SPDX-License-Identifier: Apache-2.0
- */
+/* convert_safetensors_write.c - see convert_safetensors.h. Written to a temporary file one tensor after the other, and
+ * renamed when complete and synced. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_safetensors.h"
 
-#include "base/base_crc32c.h"
-#include "io/io_checkpoint_internal.h"
+#include "base/base_file.h"
+#include "base/base_path.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,12 +21,7 @@ static flm_status begin(const char *path, const flm_checkpoint_dataset *datasets
     FLM_TRY(flm_path_format(temporary, "%s.tmp", path));
     if (count < 1) FLM_FAIL(FLM_E_ARG, "%s: there are no tensors to write", path);
     for (int i = 0; i < count; i++) {
-        int64_t bytes = sizeof(float);
-        for (int k = 0; k < datasets[i].ndim; k++)
-            if (datasets[i].dim[k] < 1 || __builtin_mul_overflow(bytes, datasets[i].dim[k], &bytes))
-                FLM_FAIL(FLM_E_ARG, "%s: axis %d has %" PRId64 " elements", datasets[i].name, k, datasets[i].dim[k]);
-        if (datasets[i].ndim < 1 || datasets[i].ndim > 2)
-            FLM_FAIL(FLM_E_ARG, "%s: has %d axes", datasets[i].name, datasets[i].ndim);
+        FLM_TRY(flm_checkpoint_check_dataset(&datasets[i]));
         if (flm_checkpoint_elements(&datasets[i]) > *max) *max = flm_checkpoint_elements(&datasets[i]);
     }
 done:
@@ -71,7 +65,7 @@ done:
 }
 
 flm_status flm_safetensors_write(const char *path, const flm_checkpoint_dataset *datasets, int count,
-                                 const flm_setting *metadata, int metadata_count, flm_tensor_source source,
+                                 const flm_setting *metadata, int metadata_count, flm_checkpoint_source source,
                                  void *context)
 {
     flm_status rc = FLM_OK;
@@ -103,62 +97,5 @@ done:
     if (rc != FLM_OK && temporary[0]) unlink(temporary);
     free(data);
     free(header);
-    return rc;
-}
-
-/* The blocks' sums of every dataset: all [sum of blocks], of[i] where dataset i's begin. */
-static flm_status sums_make(const flm_checkpoint_dataset *datasets, int count, flm_tensor_source source, void *context,
-                            float *data, uint32_t **of)
-{
-    flm_status rc = FLM_OK;
-    for (int i = 0; i < count; i++) {
-        const int64_t bytes = flm_checkpoint_elements(&datasets[i]) * (int64_t)sizeof *data;
-        FLM_TRY(source(context, i, data));
-        for (int64_t b = 0; b < flm_checkpoint_blocks(&datasets[i]); b++) {
-            const int64_t from = b * FLM_IO_BLOCK_BYTES, rest = bytes - from;
-            of[i][b] = flm_crc32c(0, (const char *)data + from,
-                                  (size_t)(rest < FLM_IO_BLOCK_BYTES ? rest : FLM_IO_BLOCK_BYTES));
-        }
-    }
-done:
-    return rc;
-}
-
-flm_status flm_checkpoint_write_file(const char *path, const flm_checkpoint_info *info, const flm_setting *settings,
-                                     int settings_count, const flm_checkpoint_dataset *datasets, int datasets_count,
-                                     flm_tensor_source source, void *context)
-{
-    flm_status rc = FLM_OK;
-    char temporary[FLM_PATH_BYTES] = "";
-    float *data = NULL;
-    uint32_t *sums = NULL, **of = NULL;
-    int64_t *offset = NULL, max, blocks = 0;
-    int fd = -1;
-
-    FLM_TRY(begin(path, datasets, datasets_count, temporary, &max));
-    for (int i = 0; i < datasets_count; i++) blocks += flm_checkpoint_blocks(&datasets[i]);
-    data = malloc((size_t)max * sizeof *data);
-    sums = malloc((size_t)blocks * sizeof *sums);
-    of = malloc((size_t)datasets_count * sizeof *of);
-    offset = malloc((size_t)datasets_count * sizeof *offset);
-    if (!data || !sums || !of || !offset) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to write it", path);
-    for (int i = 0; i < datasets_count; i++)
-        of[i] = i == 0 ? sums : of[i - 1] + flm_checkpoint_blocks(&datasets[i - 1]);
-    FLM_TRY(sums_make(datasets, datasets_count, source, context, data, of));
-    FLM_TRY(flm_checkpoint_lay_out(temporary, info, settings, settings_count, datasets, datasets_count, of, offset));
-    FLM_TRY(flm_file_open(temporary, O_WRONLY, &fd));
-    for (int i = 0; i < datasets_count; i++) {
-        FLM_TRY(source(context, i, data));
-        FLM_TRY(flm_file_write_at(fd, temporary, data, (size_t)flm_checkpoint_elements(&datasets[i]) * sizeof *data,
-                                  offset[i]));
-    }
-    FLM_TRY(flm_file_commit(&fd, temporary, path));
-done:
-    if (fd >= 0) close(fd);
-    if (rc != FLM_OK && temporary[0]) unlink(temporary);
-    free(data);
-    free(sums);
-    free(of);
-    free(offset);
     return rc;
 }

@@ -33,6 +33,13 @@ typedef struct flm_checkpoint_dataset {
     int64_t dim[2];
 } flm_checkpoint_dataset;
 
+/* flm_checkpoint_elements - elements of a dataset. */
+int64_t flm_checkpoint_elements(const flm_checkpoint_dataset *dataset);
+
+/* flm_checkpoint_check_dataset - check a dataset to be written: its name, 1 or 2 axes, and a size that a file can have.
+ * Errors: FLM_E_ARG naming it. */
+flm_status flm_checkpoint_check_dataset(const flm_checkpoint_dataset *dataset);
+
 /* Elements that share a checksum: reads cut at their multiples read nothing twice. */
 enum { FLM_CHECKPOINT_BLOCK = 1 << 20 };
 
@@ -47,12 +54,22 @@ typedef struct flm_checkpoint_slice {
 /* flm_checkpoint_write - write directory/step-SSSSSSSS.h5 and point directory/latest at it; then remove the oldest
  * beyond keep (0: keep all), never the one just written. A missing directory is made, its parents are not.
  * The slices of all ranks together must cover every dataset exactly once. settings: name/value pairs for /config.
- * What lies on a device is copied a block at a time, twice: for the sums and for the file.
+ * Data on a device are copied once, a block at a time, and each block is checksummed and written from that copy.
  * Collective. Errors: FLM_E_IO (errno and path; the previous checkpoint and `latest` untouched, the temporary file
  * removed), FLM_E_ARG (slices that overlap or leave a hole), FLM_E_FORMAT (HDF5's text). */
 flm_status flm_checkpoint_write(flm_comm *comm, const char *directory, const flm_checkpoint_info *info,
                                 const flm_setting *settings, int settings_count, const flm_checkpoint_dataset *datasets,
                                 int datasets_count, const flm_checkpoint_slice *slices, int slices_count, int keep);
+
+/* Fills in the values of dataset `index`. */
+typedef flm_status (*flm_checkpoint_source)(void *context, int index, float *data);
+
+/* flm_checkpoint_write_file - write a checkpoint to path itself, without a directory's `latest`; the file gets its name
+ * when all is written. source is called once for each dataset, in order. Not collective.
+ * Errors: FLM_E_IO, FLM_E_ARG (datasets), FLM_E_FORMAT (what the schema refuses), FLM_E_NOMEM, those of source. */
+flm_status flm_checkpoint_write_file(const char *path, const flm_checkpoint_info *info, const flm_setting *settings,
+                                     int settings_count, const flm_checkpoint_dataset *datasets, int datasets_count,
+                                     flm_checkpoint_source source, void *context);
 
 typedef struct flm_checkpoint flm_checkpoint; /* an open file, for reading */
 
@@ -66,9 +83,6 @@ void flm_checkpoint_close(flm_checkpoint **checkpoint);
 
 const flm_checkpoint_info *flm_checkpoint_get_info(const flm_checkpoint *checkpoint);
 const flm_checkpoint_dataset *flm_checkpoint_datasets(const flm_checkpoint *checkpoint, int *count);
-
-/* flm_checkpoint_elements - elements of a dataset. */
-int64_t flm_checkpoint_elements(const flm_checkpoint_dataset *dataset);
 
 /* flm_checkpoint_expect - check that a dataset exists and has the shape dim [ndim]. Not collective.
  * Errors: FLM_E_MISMATCH naming path, dataset and both shapes. */

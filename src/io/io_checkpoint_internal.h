@@ -35,11 +35,16 @@ void flm_checkpoint_prune(const char *directory, int64_t step, int keep);
 /* flm_checkpoint_verify_share - verify every parts-th block of the file, beginning with `part`. */
 flm_status flm_checkpoint_verify_share(const flm_checkpoint *checkpoint, int part, int parts);
 
-/* flm_checkpoint_lay_out - the file's structure under its temporary name, without data: attributes, datasets, sums.
- * sums [datasets_count] point to each dataset's blocks' CRC-32C; offset [datasets_count] of the data in the file. */
+/* flm_checkpoint_lay_out - create the file with its structure, but without data: attributes, datasets, checksums of
+ * zero. offset [datasets_count] of the data in the file. A disk that is too full for all of it is found out first. */
 flm_status flm_checkpoint_lay_out(const char *path, const flm_checkpoint_info *info, const flm_setting *settings,
                                   int settings_count, const flm_checkpoint_dataset *datasets, int datasets_count,
-                                  uint32_t *const *sums, int64_t *offset);
+                                  int64_t *offset);
+
+/* flm_checkpoint_write_checksums - replace the checksums, when the data are written, and sync the file. crc: CRC-32C of
+ * every block, of one dataset after the other. The file does not grow. */
+flm_status flm_checkpoint_write_checksums(const char *path, const flm_checkpoint_dataset *datasets, int datasets_count,
+                                          const uint32_t *crc);
 
 /* flm_checkpoint_blocks - blocks of 4 MiB of a dataset; the last one may be shorter. */
 int64_t flm_checkpoint_blocks(const flm_checkpoint_dataset *dataset);

@@ -268,7 +268,10 @@ flm_status flm_h5_set_u32s(hid_t object, const char *name, const uint32_t *value
 
     flm_h5_quiet();
     FLM_H5(space = H5Screate_simple(1, &extent, NULL));
-    FLM_H5(attribute = H5Acreate2(object, name, H5T_STD_U32LE, space, H5P_DEFAULT, H5P_DEFAULT));
+    if (H5Aexists(object, name) > 0)
+        FLM_H5(attribute = H5Aopen(object, name, H5P_DEFAULT));
+    else
+        FLM_H5(attribute = H5Acreate2(object, name, H5T_STD_U32LE, space, H5P_DEFAULT, H5P_DEFAULT));
     FLM_H5(H5Awrite(attribute, H5T_NATIVE_UINT32, value));
 done:
     flm_h5_close(&attribute);

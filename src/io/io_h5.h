@@ -54,7 +54,7 @@ flm_status flm_h5_create_group(hid_t file, const char *path, hid_t *out);
  * In the groups its path names, which are made where missing. dim [ndim <= 4]. Errors: FLM_E_FORMAT, FLM_E_IO. */
 flm_status flm_h5_create_dataset(hid_t file, const char *path, hid_t type, int ndim, const int64_t *dim, hid_t *out);
 
-/* flm_h5_set_u32s - an attribute of count uint32. */
+/* flm_h5_set_u32s - an attribute of count uint32; one that exists must have that size, and is overwritten in place. */
 flm_status flm_h5_set_u32s(hid_t object, const char *name, const uint32_t *value, int64_t count);
 
 /* Attributes of an object. Setting replaces. Getting checks the type class and size first; strings are truncated

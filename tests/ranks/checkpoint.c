@@ -80,10 +80,13 @@ static void test_device(void)
     const int count = fixture_datasets(datasets, true), n = fixture_slices(datasets, count, rank, size, 5, slices);
     flm_status rc;
     char first[128], second[128];
+    size_t all = 0;
 
+    mock_read = 0;
     for (int i = 0; i < n; i++) {
         const size_t bytes = (size_t)slices[i].count * sizeof(float);
         void *copy = NULL;
+        all += bytes;
         slices[i].be = device;
         if (device->memory->alloc(device, bytes, &copy) != FLM_OK ||
             device->memory->to_device(device, copy, slices[i].data, bytes) != FLM_OK ||
@@ -94,6 +97,7 @@ static void test_device(void)
     }
     rc = flm_checkpoint_write(comm, folder, &info, fixture_settings, 3, datasets, count, slices, n, 0);
     fixture_ok(comm, rc == FLM_OK, "written from a device's memory");
+    fixture_ok(comm, mock_read == all, "every byte is copied from the device once");
     snprintf(first, sizeof first, "%s/step-00000005.h5", folder);
     snprintf(second, sizeof second, "%s/step-00000005.h5", alone);
     fixture_ok(comm, files_equal(first, second), "the same bytes");

@@ -18,6 +18,7 @@ static struct mock_copy {
     size_t bytes;
 } mock_queue[MOCK_QUEUE];
 static int mock_queued, mock_held; /* queued copies; live allocations, those of pinned host memory included */
+static size_t mock_read;           /* bytes that were copied to the host */
 
 static inline void *mock_address(void *device) { return (void *)((uintptr_t)device - MOCK_OFFSET); }
 static inline const void *mock_address_const(const void *device)
@@ -81,6 +82,7 @@ static flm_status mock_to_device(flm_backend *be, void *device, const void *host
 static flm_status mock_to_host(flm_backend *be, void *host, const void *device, size_t bytes)
 {
     (void)be;
+    mock_read += bytes;
     return mock_push(host, mock_address_const(device), bytes);
 }
 

@@ -31,7 +31,7 @@ check_PROGRAMS += %D%/comm/self.t
 %C%_comm_self_t_LDADD = $(LINK_COMM)
 
 # io
-EXTRA_DIST += tests/io_fixture.h
+EXTRA_DIST += tests/io_fixture.h tests/io_folder.h
 check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t %D%/io/schema.t %D%/io/shard.t
 %C%_io_checkpoint_t_LDADD = $(LINK_IO)
 %C%_io_samples_t_LDADD = $(LINK_IO)

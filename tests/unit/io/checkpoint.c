@@ -1,5 +1,6 @@
 /* checkpoint.c - checkpoints on one rank: what is written is read, slices must cover all, damage is found and left
  * behind. On several ranks: tests/ranks/checkpoint.c. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_file.h"
 #include "base/base_log.h"
 #include "tests/io_fixture.h"
 
@@ -77,6 +78,59 @@ static void test_contents(void)
     tap_ok(flm_checkpoint_verify(c) == FLM_OK, "verified");
     flm_checkpoint_close(&c);
     tap_ok(c == NULL, "closed");
+}
+
+/* How often each dataset was asked for; -1 in `fails`: none is refused. */
+typedef struct source_calls {
+    const flm_checkpoint_dataset *datasets;
+    int calls[FIXTURE_DATASETS], fails;
+} source_calls;
+
+static flm_status known_values(void *context, int index, float *data)
+{
+    source_calls *s = context;
+    s->calls[index]++;
+    if (index == s->fails) return flm_err_raise(FLM_E_NUMERIC, __FILE__, __LINE__, "dataset %d is refused", index);
+    for (int64_t e = 0; e < flm_checkpoint_elements(&s->datasets[index]); e++) data[e] = fixture_value(index, e, 20);
+    return FLM_OK;
+}
+
+static bool files_equal(const char *a, const char *b)
+{
+    char *x = NULL, *y = NULL;
+    size_t m = 0, n = 0;
+    const bool equal = flm_file_read(a, SIZE_MAX, &x, &m) == FLM_OK && flm_file_read(b, SIZE_MAX, &y, &n) == FLM_OK &&
+                       m == n && memcmp(x, y, n) == 0;
+    free(x);
+    free(y);
+    return equal;
+}
+
+/* The same checkpoint again, by one process, from a source. The folder holds step 20. */
+static void test_write_file(void)
+{
+    flm_checkpoint_dataset datasets[FIXTURE_DATASETS];
+    const flm_checkpoint_info info = fixture_info(20);
+    const int count = fixture_datasets(datasets, true);
+    source_calls s = {.datasets = datasets, .fails = -1};
+    char first[256], second[256];
+    int once = 0;
+
+    snprintf(first, sizeof first, "%s", in_folder("step-00000020.h5"));
+    snprintf(second, sizeof second, "%s", in_folder("file.h5"));
+    tap_ok(flm_checkpoint_write_file(second, &info, fixture_settings, 3, datasets, count, known_values, &s) == FLM_OK,
+           "written from a source");
+    for (int i = 0; i < count; i++) once += s.calls[i] == 1;
+    tap_ok(once == count, "the source is asked once for each dataset");
+    tap_ok(files_equal(first, second), "the same bytes as written from slices");
+    s.fails = 3;
+    tap_ok(flm_checkpoint_write_file(second, &info, fixture_settings, 3, datasets, count, known_values, &s) ==
+                   FLM_E_NUMERIC &&
+               says("dataset 3") && files_equal(first, second) && fixture_files(folder) == 3,
+           "a source that fails leaves the file as it was, and nothing else");
+    tap_ok(flm_checkpoint_write_file(second, &info, NULL, 0, datasets, 0, known_values, &s) == FLM_E_ARG,
+           "no datasets: %s", flm_err_message());
+    unlink(second);
 }
 
 static void test_slices(void)
@@ -196,6 +250,7 @@ int main(int argc, char **argv)
     flm_log_init(0, FLM_LOG_ERROR);
     fixture_folder(comm, folder);
     test_contents();
+    test_write_file();
     test_slices();
     test_keep();
     test_resume();
