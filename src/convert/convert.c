@@ -3,7 +3,7 @@
 
 #include "base/base_path.h"
 #include "flow/flow_kind.h"
-#include "io/io_h5.h"
+#include "h5/h5.h"
 
 #include <errno.h>
 #include <stdio.h>

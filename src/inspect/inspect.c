@@ -2,7 +2,7 @@
 #include "inspect/inspect_internal.h"
 
 #include "base/base_path.h"
-#include "io/io_schema.h"
+#include "h5/h5_schema.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* inspect_structure.c - prints every attribute and dataset of a file; its schema has bounded their number and size.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "h5/h5_schema.h"
 #include "inspect/inspect_internal.h"
-#include "io/io_schema.h"
 
 #include <ctype.h>
 #include <inttypes.h>

@@ -2,8 +2,8 @@
  * written after them, and files that one process writes alone. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
 #include "base/base_version.h"
+#include "h5/h5_schema.h"
 #include "io/io_checkpoint_internal.h"
-#include "io/io_schema.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -2,8 +2,8 @@
  * its sum. The file is untrusted: nothing is read that the schema check has not bounded.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
+#include "h5/h5_schema.h"
 #include "io/io_checkpoint_internal.h"
-#include "io/io_schema.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -6,7 +6,7 @@
 
 #include "base/base_file.h"
 #include "base/base_path.h"
-#include "io/io_h5.h"
+#include "h5/h5.h"
 #include "io/io_vocabulary.h"
 
 enum { FLM_IO_BLOCK_BYTES = 4 << 20 }; /* what is read, or has a checksum, at a time */

@@ -1,8 +1,8 @@
 /* io_samples_file.c - samples files: laid out whole before they get their name, opened, held against what is wanted.
  * Refuses to touch a file that it does not know. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_version.h"
+#include "h5/h5_schema.h"
 #include "io/io_samples_internal.h"
-#include "io/io_schema.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* io_shard_publish.c - a directory of shards becomes whole: final names, then the index (io_shard.h).
  * SPDX-License-Identifier: Apache-2.0 */
-#include "io/io_schema.h"
+#include "h5/h5_schema.h"
 #include "io/io_shard_internal.h"
 
 #include <fcntl.h>

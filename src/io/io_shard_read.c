@@ -4,7 +4,7 @@
 #include "base/base_crc32c.h"
 #include "base/base_permute.h"
 #include "base/base_philox.h"
-#include "io/io_schema.h"
+#include "h5/h5_schema.h"
 #include "io/io_shard_internal.h"
 
 #include <fcntl.h>

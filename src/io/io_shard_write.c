@@ -2,7 +2,7 @@
  * pwrite; its temporary name appears when it is laid out whole, its final name only with flm_shard_publish.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
-#include "io/io_schema.h"
+#include "h5/h5_schema.h"
 #include "io/io_shard_internal.h"
 
 #include <errno.h>

@@ -4,8 +4,8 @@
 
 #include "base/base_log.h"
 #include "base/base_path.h"
-#include "io/io_h5.h"
-#include "io/io_schema.h"
+#include "h5/h5.h"
+#include "h5/h5_schema.h"
 #include "sample/sample_generate.h"
 
 #include <errno.h>

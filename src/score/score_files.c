@@ -3,7 +3,7 @@
 #include "base/base_file.h"
 
 #include "base/base_log.h"
-#include "io/io_h5.h"
+#include "h5/h5.h"
 #include "score/score_report.h"
 #include "score/score_rows.h"
 #include "score/score_samples.h"

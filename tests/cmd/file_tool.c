@@ -5,8 +5,8 @@
  * checkpoint, whole, but element 0 of NAME is not a number file_tool flip FILE DATASET BYTE      turn a bit of that
  * byte of a contiguous dataset's data file_tool ids SAMPLES.h5 STEPS        the ids, a line a sample
  * SPDX-License-Identifier: Apache-2.0 */
+#include "h5/h5.h"
 #include "io/io_checkpoint.h"
-#include "io/io_h5.h"
 #include "io/io_samples.h"
 #include "process/process.h"
 

@@ -2,7 +2,7 @@
  * (make_ckpt.py): logits CHECKPOINT.h5 weights|ema GOLDEN.h5. The golden embedded states must give the golden logits.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_kind.h"
-#include "io/io_h5.h"
+#include "h5/h5.h"
 #include "model/model_dit.h"
 #include "model/model_load.h"
 #include "process/process.h"

@@ -7,7 +7,7 @@
 #define FLM_TESTS_PARITY_H
 
 #include "flow/flow_sampler.h"
-#include "io/io_h5.h"
+#include "h5/h5.h"
 
 /* Tolerances of a precision. Source: golden/README.md. */
 typedef struct parity_tolerance {

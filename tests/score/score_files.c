@@ -3,7 +3,7 @@
  * steps; "damage FILE" changes a row; "scores FILE STEPS" prints the scores of the rows. SPDX-License-Identifier:
  * Apache-2.0 */
 #include "convert/convert_external.h"
-#include "io/io_h5.h"
+#include "h5/h5.h"
 #include "io/io_samples.h"
 #include "process/process.h"
 #include "score/score_gpt2.h"

@@ -1,6 +1,6 @@
 /* schema.c - the four schemas parse; texts that are no schemas do not; files that differ from theirs in one thing are
  * refused, and the message names it. SPDX-License-Identifier: Apache-2.0 */
-#include "io/io_schema.h"
+#include "h5/h5_schema.h"
 
 #include "base/base_log.h"
 #include "tests/io_fixture.h"

@@ -1,5 +1,5 @@
 /* weights.c - the table of parameters, the buckets, and the initial values. SPDX-License-Identifier: Apache-2.0 */
-#include "io/io_schema.h"
+#include "h5/h5_schema.h"
 #include "tests/unit/network.h"
 
 #include <math.h>

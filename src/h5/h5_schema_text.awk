@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 BEGIN {
     print "/* Generated from hdf5-schemas/. */"
-    print "#include \"io/io_schema.h\"\n\n#include <string.h>\n"
+    print "#include \"h5/h5_schema.h\"\n\n#include <string.h>\n"
     print "static const struct {\n    const char *name, *text;\n} schemas[] = {"
 }
 FNR == 1 {

@@ -1,12 +1,11 @@
-/* io_schema.h - the schemas of the suite's HDF5 files (hdf5-schemas/), and the check of a file against one.
+/* h5_schema.h - the schemas of the suite's HDF5 files (hdf5-schemas/), and the check of a file against one.
  *
- * The four schemas are compiled into the library, so that no path is needed at run time. Every reader checks before it
- * trusts. How a schema is read: hdf5-schemas/shard.schema. Needs hdf5.h: for the io room, inspection and tests.
- * SPDX-License-Identifier: Apache-2.0 */
-#ifndef FLM_IO_SCHEMA_H
-#define FLM_IO_SCHEMA_H
+ * The schemas are compiled into the library, so that no path is needed at run time. Every reader checks a file before
+ * it uses it. The syntax is explained in hdf5-schemas/shard.schema. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_H5_SCHEMA_H
+#define FLM_H5_SCHEMA_H
 
-#include "io/io_h5.h"
+#include "h5/h5.h"
 
 typedef struct flm_schema flm_schema;
 

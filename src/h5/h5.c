@@ -1,5 +1,5 @@
-/* io_h5.c - see io_h5.h. SPDX-License-Identifier: Apache-2.0 */
-#include "io/io_h5.h"
+/* h5.c - see h5.h. SPDX-License-Identifier: Apache-2.0 */
+#include "h5/h5.h"
 
 #include "base/base_file.h"
 
@@ -28,7 +28,7 @@ static herr_t keep_cause(unsigned n, const H5E_error2_t *error, void *data)
     return 0;
 }
 
-flm_status flm_err_h5(int64_t result, const char *what, const char *file, int line)
+flm_status flm_h5_error(int64_t result, const char *what, const char *file, int line)
 {
     h5_cause cause = {{0}, 0};
     if (result >= 0) return FLM_OK;

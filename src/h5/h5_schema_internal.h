@@ -1,9 +1,9 @@
-/* io_schema_internal.h - a schema in memory: what io_schema.c parses and io_schema_check.c follows.
+/* h5_schema_internal.h - a schema in memory: what h5_schema.c parses and h5_schema_check.c follows.
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef FLM_IO_SCHEMA_INTERNAL_H
-#define FLM_IO_SCHEMA_INTERNAL_H
+#ifndef FLM_H5_SCHEMA_INTERNAL_H
+#define FLM_H5_SCHEMA_INTERNAL_H
 
-#include "io/io_schema.h"
+#include "h5/h5_schema.h"
 
 enum { SCHEMA_DIMS = 4, SCHEMA_CHOICES = 2, SCHEMA_NAME_BYTES = 32, SCHEMA_PATH_BYTES = 128, SCHEMA_RULE_BYTES = 128 };
 
@@ -62,10 +62,10 @@ struct flm_schema {
     int count;
 };
 
-/* schema_element_name - "f32", "a string of 64 bytes", ... into text; for messages. */
-const char *schema_element_name(const schema_element *element, char *text, size_t size);
+/* flm_schema_element_name - "f32", "a string of 64 bytes", ... into text; for messages. */
+const char *flm_schema_element_name(const schema_element *element, char *text, size_t size);
 
-/* schema_allows - whether value is one of the blank-separated words. */
-bool schema_allows(const char *words, const char *value);
+/* flm_schema_allows - whether value is one of the blank-separated words. */
+bool flm_schema_allows(const char *words, const char *value);
 
 #endif

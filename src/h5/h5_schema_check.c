@@ -1,6 +1,6 @@
-/* io_schema_check.c - a file held against a schema. The file is untrusted: counts, names and sizes are bounded before
+/* h5_schema_check.c - a file held against a schema. The file is untrusted: counts, names and sizes are bounded before
  * they are used, links other than hard ones are never followed. SPDX-License-Identifier: Apache-2.0 */
-#include "io/io_schema_internal.h"
+#include "h5/h5_schema_internal.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -142,12 +142,12 @@ static flm_status value_check(check *c, hid_t object, const char *path, const sc
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is no SHA-256 sum of 64 lower-case hex digits", name);
     } else if (want->element.type == SCHEMA_STRING && want->allowed[0]) {
         FLM_TRY(flm_h5_get_string(object, name, text, sizeof text));
-        if (!schema_allows(want->allowed, text))
+        if (!flm_schema_allows(want->allowed, text))
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is none of: %s", name, want->allowed);
     } else if (want->element.type == SCHEMA_I64 && want->shape.ndim == 0) {
         FLM_TRY(flm_h5_get_i64(object, name, &number));
         snprintf(text, sizeof text, "%" PRId64, number);
-        if (want->allowed[0] && !schema_allows(want->allowed, text))
+        if (want->allowed[0] && !flm_schema_allows(want->allowed, text))
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s, must be one of: %s", name, text, want->allowed);
         if (want->ranged && (number < want->min || number > want->max))
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s, must be from %" PRId64 " to %" PRId64, name, text,
@@ -172,7 +172,7 @@ static flm_status attribute_check(check *c, hid_t object, const char *path, hid_
     FLM_H5(type = H5Aget_type(attribute));
     if (!type_matches(type, &want->element))
         FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" has another type than %s", name,
-                 schema_element_name(&want->element, text, sizeof text));
+                 flm_schema_element_name(&want->element, text, sizeof text));
     FLM_H5(space = H5Aget_space(attribute));
     FLM_H5(ndim = H5Sget_simple_extent_ndims(space));
     if (ndim != want->shape.ndim || H5Sget_simple_extent_type(space) == H5S_NULL)
@@ -264,7 +264,8 @@ static flm_status dataset_check(check *c, hid_t dataset, const char *path, const
     FLM_H5(type = H5Dget_type(dataset));
     for (int k = 0; k < want->elements; k++) typed = typed || type_matches(type, &want->element[k]);
     if (!typed)
-        FLM_FAIL(FLM_E_FORMAT, "has another type than %s%s", schema_element_name(&want->element[0], text, sizeof text),
+        FLM_FAIL(FLM_E_FORMAT, "has another type than %s%s",
+                 flm_schema_element_name(&want->element[0], text, sizeof text),
                  want->elements > 1 ? " or the other allowed" : "");
     FLM_TRY(flm_h5_locate(dataset, 0, c->file_bytes, &ndim, dim, &offset, &c->dataset_bytes));
     for (int k = 0; k < want->shapes && !shape; k++)

@@ -1,9 +1,10 @@
-/* io_h5.h - private to the io room (and to tests that read HDF5 directly): HDF5 calls under the error idiom.
- * FLM_H5(call) turns a negative id or status into FLM_E_FORMAT with the innermost text of HDF5's error stack, or into
- * FLM_E_IO with strerror's where the operating system's refusal (errno) was the cause.
- * SPDX-License-Identifier: Apache-2.0 */
-#ifndef FLM_IO_H5_H
-#define FLM_IO_H5_H
+/* h5.h - HDF5 calls with the suite's error messages, for the modules that read or write HDF5, and for tests.
+ *
+ * FLM_H5(call) turns a negative id or status into FLM_E_FORMAT with the innermost message of HDF5's error stack, or
+ * into an I/O error with the text of errno if the operating system refused the call. Leaves to others: what files
+ * contain. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_H5_H
+#define FLM_H5_H
 
 #include "base/base_status.h"
 
@@ -11,13 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* flm_err_h5 - FLM_OK for result >= 0, else a raised error. HDF5's own printing is switched off at the first call. */
-flm_status flm_err_h5(int64_t result, const char *what, const char *file, int line);
+/* flm_h5_error - FLM_OK for result >= 0, else a raised error. HDF5's own printing is switched off at the first call. */
+flm_status flm_h5_error(int64_t result, const char *what, const char *file, int line);
 
-#define FLM_H5(call)                                                 \
-    do {                                                             \
-        rc = flm_err_h5((int64_t)(call), #call, __FILE__, __LINE__); \
-        if (rc != FLM_OK) goto done;                                 \
+#define FLM_H5(call)                                                   \
+    do {                                                               \
+        rc = flm_h5_error((int64_t)(call), #call, __FILE__, __LINE__); \
+        if (rc != FLM_OK) goto done;                                   \
     } while (0)
 
 /* flm_h5_quiet - switch HDF5's automatic error printing off; call before the first HDF5 call of a function. */

@@ -1,6 +1,6 @@
-/* io_schema.c - schemas as text: parsing, and the schemas of the suite by name. Refuses any line it does not know.
+/* h5_schema.c - schemas as text: parsing, and the schemas of the suite by name. Refuses any line it does not know.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "io/io_schema_internal.h"
+#include "h5/h5_schema_internal.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -92,7 +92,7 @@ static bool element_parse(const char *word, schema_element *out)
     return true;
 }
 
-const char *schema_element_name(const schema_element *element, char *text, size_t size)
+const char *flm_schema_element_name(const schema_element *element, char *text, size_t size)
 {
     static const char *const names[] = {"i32", "i64", "u16", "u32", "f32", "f64", "a string", "a SHA-256 sum"};
     if (element->type == SCHEMA_STRING && element->size > 0)
@@ -102,7 +102,7 @@ const char *schema_element_name(const schema_element *element, char *text, size_
     return text;
 }
 
-bool schema_allows(const char *words, const char *value)
+bool flm_schema_allows(const char *words, const char *value)
 {
     size_t length = strlen(value);
     if (strchr(value, ' ')) return false;
