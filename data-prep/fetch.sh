@@ -9,14 +9,14 @@ quiet=-sS
 if test -t 2; then quiet=; fi
 
 say() { printf '%s: %s\n' "$me" "$*"; }
+# die CODE MESSAGE... - exit codes: docs/exit-codes.md.
 die() {
+    code=$1
+    shift
     printf '%s: error: %s\n' "$me" "$*" >&2
-    exit 1
+    exit "$code"
 }
-usage_error() {
-    printf '%s: error: %s\n' "$me" "$*" >&2
-    exit 2
-}
+usage_error() { die 2 "$@"; }
 
 # parse ARGUMENTS... - set url, dir, expected (the digest) and, if the script has sizes, size.
 parse() {
@@ -58,8 +58,8 @@ parse() {
     *[!0-9a-f]*) usage_error "--sha256: expected 64 hexadecimal digits in lower case" ;;
     *) test ${#expected} -eq 64 || usage_error "--sha256: expected 64 hexadecimal digits in lower case" ;;
     esac
-    command -v curl >/dev/null 2>&1 || die "curl is required but not installed"
-    mkdir -p "$dir" || die "$dir: cannot be created"
+    command -v curl >/dev/null 2>&1 || die 69 "curl is required but not installed"
+    mkdir -p "$dir" || die 66 "$dir: cannot be created"
 }
 
 digest_of() {
@@ -75,7 +75,7 @@ digest_of() {
 # check FILE DIGEST - set found to the digest of FILE; fail if it is not DIGEST. An empty DIGEST always passes.
 check() {
     found=$(digest_of "$1")
-    test ${#found} -eq 64 || die "no program computes SHA-256: install sha256sum, shasum or openssl"
+    test ${#found} -eq 64 || die 69 "no program computes SHA-256: install sha256sum, shasum or openssl"
     if test -z "$2"; then
         say "$1: SHA-256 $found; not verified, as no digest was given (--sha256)"
     elif test "$found" = "$2"; then
@@ -88,7 +88,7 @@ check() {
 # fetch URL FILE DIGEST - download URL to FILE, or verify FILE if it exists. DIGEST may be empty.
 fetch() {
     if test -e "$2"; then
-        check "$2" "$3" || die "$2: SHA-256 mismatch: found $found, expected $3; move the file away and run this again"
+        check "$2" "$3" || die 65 "$2: SHA-256 mismatch: found $found, expected $3; move the file away and run this again"
         return 0
     fi
     part=$2.part
@@ -100,22 +100,22 @@ fetch() {
     curl $quiet -fL --retry 5 --connect-timeout 30 -C - -o "$part" "$1" || status=$?
     case $status in
     0) ;;
-    5 | 6 | 7 | 28 | 35) die "$1: cannot be reached (curl error $status): no network, or the site is down; give a mirror by --url, or download the file elsewhere and give --url file:///PATH" ;;
+    5 | 6 | 7 | 28 | 35) die 69 "$1: cannot be reached (curl error $status): no network, or the site is down; give a mirror by --url, or download the file elsewhere and give --url file:///PATH" ;;
     22 | 33 | 36) # not found; or the partial file is complete already, which its digest shows; or resuming is not possible
-        if test "$begun" -eq 0; then die "$1: not found (curl error $status); give another --url"; fi
+        if test "$begun" -eq 0; then die 66 "$1: not found (curl error $status); give another --url"; fi
         if test -z "$3" || test "$(digest_of "$part")" != "$3"; then
-            die "$1: not found, or cannot be resumed at byte $begun (curl error $status); give another --url or remove $part"
+            die 66 "$1: not found, or cannot be resumed at byte $begun (curl error $status); give another --url or remove $part"
         fi
         ;;
-    23) die "$part: cannot be written (curl error 23): is the disk full?" ;;
-    37) die "$1: cannot be read (curl error 37)" ;;
-    *) die "$1: curl error $status; run the same command to resume" ;;
+    23) die 74 "$part: cannot be written (curl error 23): is the disk full?" ;;
+    37) die 66 "$1: cannot be read (curl error 37)" ;;
+    *) die 69 "$1: curl error $status; run the same command to resume" ;;
     esac
-    test -s "$part" || die "$1: the file is empty"
+    test -s "$part" || die 65 "$1: the file is empty"
     if ! check "$part" "$3"; then
         rm -f "$part"
-        die "$1: SHA-256 mismatch: found $found, expected $3; the download was removed"
+        die 65 "$1: SHA-256 mismatch: found $found, expected $3; the download was removed"
     fi
-    mv "$part" "$2" || die "$2: cannot be renamed"
+    mv "$part" "$2" || die 74 "$2: cannot be renamed"
     say "$2: complete"
 }

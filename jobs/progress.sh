@@ -1,20 +1,22 @@
 # shellcheck shell=sh
-# progress.sh - how far a run is, by its config.ini and metrics.jsonl; for pipeline, watch and plot. After common.sh.
+# progress.sh - the progress of a run, from its config.ini and metrics.jsonl; for pipeline, watch and plot. Source common.sh
+# first.
 # SPDX-License-Identifier: Apache-2.0
 
-# shellcheck disable=SC2016 # awk's
-# For awk: the number of a key in a line of JSON, or nothing.
-awk_number='function number(key,    at, rest) {
-    at = index($0, "\"" key "\":")
-    rest = at ? substr($0, at + length(key) + 3) : ""
+# shellcheck disable=SC2016 # awk's variables
+# An awk function: the number that a key has in a line of JSON, or nothing.
+awk_number='function number(key,    start, rest) {
+    start = index($0, "\"" key "\":")
+    rest = start ? substr($0, start + length(key) + 3) : ""
     return match(rest, /^ *-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?/) ? substr(rest, 1, RLENGTH) + 0 : ""
 }'
 
-# progress_fields RUN - step, steps, loss, tokens a second, seconds to go; "-" for what is not known. Nothing for no run.
+# progress_fields RUN - print step, steps, loss, tokens per second and remaining seconds; "-" when unknown. Nothing when
+# there is no run.
 progress_fields() {
     test -f "$1/metrics.jsonl" || return 0
     progress_steps=$(sed -n 's/^steps *= *//p' "$1/config.ini" 2>/dev/null)
-    # The last lines alone: a file of a long run has millions.
+    # Only the last lines: the file of a long run has millions.
     tail -n 50 "$1/metrics.jsonl" | awk -v steps="${progress_steps:-0}" "$awk_number"'
         number("loss") != "" { step = number("step"); loss = number("loss"); speed = number("tokens_per_second"); seen = number("tokens_seen") }
         END {
@@ -24,7 +26,7 @@ progress_fields() {
         }'
 }
 
-# span SECONDS - as people say it.
+# span SECONDS - print a duration in a readable unit.
 span() {
     case $1 in
     -) echo "-" ;;
@@ -34,6 +36,7 @@ span() {
     esac
 }
 
+# progress_line RUN - print its progress as text.
 progress_line() {
     # shellcheck disable=SC2046 # five fields
     set -- $(progress_fields "$1")

@@ -30,10 +30,10 @@ tap_is "$(ls new/folder)" $lm1b "and leaves nothing else"
 run fetch-lm1b --url=file:///nowhere --dir=new/folder --sha256="$digest"
 tap_is $? 0 "a second run downloads nothing"
 run fetch-lm1b --url "$url" --dir new/folder
-tap_is $? 1 "an existing file that is not the published one"
+tap_is $? 65 "an existing file that is not the published one"
 tap_has err "move the file away" "is kept, and the message says what to do"
 run fetch-lm1b --url "$url" --dir wrong
-tap_is $? 1 "a download that is not the published file"
+tap_is $? 65 "a download that is not the published file"
 tap_has err "expected 01ba60381110baf7f189dfd2b8374de371e8c9a340835793f190bdae9e90a34e; the download was removed" \
     "has another digest"
 tap_is "$(ls wrong)" "" "and is removed"
@@ -48,13 +48,13 @@ for bytes in 1 100000 "$(wc -c <source.bin)"; do
 done
 mkdir other && head -c 5000 /dev/zero >other/openwebtext.tar.xz.part
 run fetch-owt --url "$url" --dir other --sha256 "$digest"
-tap_is "$? $(ls other)" "1 " "resumed from a part of another file: refused and removed"
+tap_is "$? $(ls other)" "65 " "resumed from a part of another file: refused and removed"
 
 run fetch-owt --url file:///nowhere/at/all --dir nothing
-tap_is $? 1 "a missing source"
+tap_is $? 66 "a missing source"
 tap_has err "file:///nowhere/at/all: cannot be read" "is named"
 run fetch-owt --url http://127.0.0.1:9/x --dir nothing # the discard port: connections are refused
-tap_is $? 1 "no network"
+tap_is $? 69 "no network"
 tap_has err "no network, or the site is down" "gives the likely cause"
 tap_has err "--url file:///PATH" "and says what to do"
 
@@ -66,7 +66,7 @@ run fetch-gpt2 --size gpt2-medium --url "file://$PWD/site" --dir weights
 tap_is "$? $(echo weights/gpt2-medium/*)" "0 weights/gpt2-medium/config.json weights/gpt2-medium/model.safetensors" "weights"
 tap_has out "not verified, as no digest was given" "without a digest they are not verified"
 run fetch-gpt2 --size gpt2-medium --url "file://$PWD/site" --dir weights2 --sha256 "$(echo "$digest" | tr 0-9 1-90)"
-tap_is "$? $(ls weights2/gpt2-medium)" "1 config.json" "weights with another digest"
+tap_is "$? $(ls weights2/gpt2-medium)" "65 config.json" "weights with another digest"
 for bad in --what '--size gpt3 --url x' '--sha256 12' --dir; do
     # shellcheck disable=SC2086 # words
     run fetch-gpt2 $bad

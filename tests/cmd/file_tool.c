@@ -1,9 +1,11 @@
-/* file_tool.c - what the shell tests ask of files: two checkpoints compared, one made unfit, a bit turned, ids printed.
+/* file_tool.c - operations on files that the shell tests need:
  *
- *   file_tool compare A.h5 B.h5           a line for weights, ema and optimizer: the worst relative distance of a
- * tensor (2-norm), and its name; "same" or "different": every bit file_tool poison A.h5 DIR NAME        A as DIR's next
- * checkpoint, whole, but element 0 of NAME is not a number file_tool flip FILE DATASET BYTE      turn a bit of that
- * byte of a contiguous dataset's data file_tool ids SAMPLES.h5 STEPS        the ids, a line a sample
+ * - file_tool compare A.h5 B.h5: for weights, ema and optimizer the tensor with the largest relative distance (2-norm),
+ *   then "same" or "different", by every bit
+ * - file_tool poison A.h5 DIR NAME: write A as the next checkpoint of DIR, with element 0 of NAME not a number
+ * - file_tool flip FILE DATASET BYTE: flip a bit of that byte of a contiguous dataset
+ * - file_tool ids SAMPLES.h5 STEPS: print the ids, a line for each sample
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "h5/h5.h"
 #include "io/io_checkpoint.h"

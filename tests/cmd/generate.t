@@ -147,7 +147,7 @@ refused 65 "shards: a directory without checkpoints/latest" "a directory of some
     --checkpoint shards
 refused 66 "nowhere: cannot be opened: No such file" "no checkpoint" --steps 4 --out x.h5 --checkpoint nowhere
 refused 2 "--steps 4,4: 4 is given twice" "steps twice" --steps 4,4 --out x.h5
-refused 2 "--steps: '0' in '4,0' is not allowed" "no steps" --steps 4,0 --out x.h5
+refused 2 "--steps: '0' in '4,0' is not valid" "no steps" --steps 4,0 --out x.h5
 refused 2 "unknown option --step" "unknown option" --step 4 --out x.h5
 refused 66 "nodir/" "no such directory" --steps 4 --out nodir/x.h5
 test ! -e x.h5

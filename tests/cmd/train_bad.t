@@ -38,8 +38,8 @@ tap_is "$(ls run/checkpoints | wc -l)" 4 "three checkpoints and latest"
 
 # Usage.
 refused 2 "unknown option --no-such" "unknown option" --out x --no-such 3
-refused 2 "--batch: '0' is not allowed; it takes a whole number from 1" "out of range" --out x --batch 0
-refused 2 "--lr: 'nan' is not allowed" "not a number" --out x --lr nan
+refused 2 "--batch: '0' is not valid; expected an integer from 1 to 16777216" "out of range" --out x --batch 0
+refused 2 "--lr: 'nan' is not valid" "not a number" --out x --lr nan
 refused 2 "--preset: unknown preset 'huge'" "unknown preset" --out x --preset huge
 refused 2 "not a multiple of the number of heads H = 5" "sizes that do not fit" --out x --heads 5
 refused 2 "--out DIR is required" "no run directory"

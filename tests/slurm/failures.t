@@ -33,8 +33,8 @@ log=$cluster/bad.out
 id=$(sbatch --parsable --gres=none --ntasks-per-node=1 --cpus-per-task=1 --mem=500M --output="$log" jobs/owt_flm.slurm)
 cd "$tap_folder" || exit 99
 tap_is "$(job_ended "$id")" FAILED "site.conf with an unknown key"
-last 3 'line 17: unknown key "acount"; there are: partition account' "says which, and which there are"
-last 1 "owt_flm: what to do: mend that line, then jobs/submit owt_flm" "and what to do"
+last 3 'line 17: unknown key "acount"; the keys are: partition account' "says which, and which there are"
+last 1 "owt_flm: what to do: fix that line, then jobs/submit owt_flm" "and what to do"
 
 site "owt_url = file:///nowhere/openwebtext.tar.xz"
 small owt_flm
@@ -43,7 +43,7 @@ id=$("$submit" --parsable owt_flm)
 log=$cluster/logs/owt_flm-$id.out
 tap_is "$(job_ended "$id")" FAILED "no shards, and nothing to make them of"
 last 3 "file:///nowhere/openwebtext.tar.xz: cannot be read" "says what is missing"
-last 1 "data-prep/fetch-owt --dir $cluster/data; or name a mirror, owt_url = in site.conf; then jobs/submit" "and what to do"
+last 1 "data-prep/fetch-owt --dir $cluster/data; or set a mirror, owt_url = in site.conf; then jobs/submit" "and what to do"
 id=$("$submit" --parsable owt_flm_distill)
 tap_is "$(mkdir -p "$cluster/data/owt" && : >"$cluster/data/owt/index.h5" && job_ended "$id")" FAILED "a run without the one that it builds on"
 log=$cluster/logs/owt_flm_distill-$id.out
@@ -52,8 +52,8 @@ last 1 "what to do: jobs/submit owt_flm first, or the whole chain: jobs/pipeline
 # A file system of two mebibytes, where checkpoints take three.
 full() { # NAME
     tap_is "$(job_ended "$id")" FAILED "$1"
-    last 2 "no room in " "says so"
-    last 1 "make room (keep = in site.conf says how many checkpoints stay), then DEMO=1 jobs/submit owt_flm, which goes on from" "and what to do"
+    last 2 "FAILED: disk full or I/O error: see the first error above (in $log); $cluster/full/demo has " "says so"
+    last 1 "free space or check the quota (keep = in site.conf limits the checkpoints), then DEMO=1 jobs/submit owt_flm, which resumes from" "and what to do"
     tap_lines "$log" "requeued" 0 "and does not try the same again"
 }
 mkdir "$cluster/full"
@@ -88,19 +88,19 @@ for shard in "$cluster"/data/demo/text/*.h5; do
 done
 small --name=damaged owt_flm
 tap_is "$(job_ended "$id")" FAILED "damaged shards"
-tap_lines "$log" "requeued as job" 2 "are tried three times"
-last 2 "FAILED: three times without a new checkpoint, the last time with status 1" "and no more"
-last 1 "what to do: see the first error above (in $log); then DEMO=1 jobs/submit --name=damaged owt_flm, which goes on from the beginning" "saying what to do"
+tap_lines "$log" "requeued as job" 0 "are not tried again"
+last 2 "FAILED: bad input: see the first error above (in $log)" "as the exit code says"
+last 1 "what to do: replace the file that it names, then DEMO=1 jobs/submit --name=damaged owt_flm, which resumes from the beginning" "and what to do"
 
 # Its processes stand still, as with a network that is gone.
 rm -r "$cluster/data/demo/text"
-site "silence = 8"
+site "hang_timeout = 8"
 small --name=hung owt_flm --batch 128 --steps 1000000 --checkpoint-every 20
 until_so step_reached "$cluster/runs/demo/hung" 30
 for process in $(cluster_left); do
     case $({ tr '\0' ' ' <"/proc/$process/cmdline"; } 2>/dev/null) in "$abs_top_builddir/flm_train"*) kill -STOP "$process" ;; esac
 done
-until_so log_has 1 "no report for 8 seconds (silence = in site.conf): taken for hung, and ended"
+until_so log_has 1 "no report for 8 seconds (hang_timeout = in site.conf): the program hangs and is killed"
 tap_ok $? "a hung step is ended"
 until_so log_has 1 "start 2, from step"
 tap_ok $? "and the job comes again"

@@ -56,26 +56,28 @@ conf() {
 }
 refused() {
     "$submit" --print owt_flm >out 2>err
-    tap_is "$? $(wc -l <out)" "1 0" "site.conf, $2: refused"
+    tap_is "$? $(wc -l <out)" "2 0" "site.conf, $2: refused"
     tap_has err "$1" "site.conf, $2: says why"
-    tap_has err "owt_flm: what to do: mend that line, then jobs/submit owt_flm" "site.conf, $2: says what to do"
+    tap_has err "owt_flm: what to do: fix that line, then jobs/submit owt_flm" "site.conf, $2: says what to do"
 }
 conf "# ours" "acount = physics"
-refused 'site.conf: line 2: unknown key "acount"; there are: partition account qos' "an unknown key"
+refused 'site.conf: line 2: unknown key "acount"; the keys are: partition account qos' "an unknown key"
 conf "time = tomorrow"
-refused "time = tomorrow: it takes minutes, H:MM:SS or D-HH:MM:SS" "a time that is none"
+refused "time = tomorrow: expected minutes, H:MM:SS or D-HH:MM:SS" "a time that is none"
 conf "gpus_per_node = four"
-refused "gpus_per_node = four: it takes a number" "a number that is none"
+refused "gpus_per_node = four: expected a number" "a number that is none"
 conf "runs = there"
-refused "runs = there: it takes an absolute path" "a relative path"
+refused "runs = there: expected an absolute path" "a relative path"
 conf "partition"
-refused '"partition": lines are name = value' "no value"
+refused '"partition": expected name = value' "no value"
 conf "keep = 1" "keep = 2"
-refused "keep stands in line 1 already" "a key twice"
+refused "keep is already set on line 1" "a key twice"
+conf "silence = 60"
+refused '"silence" was renamed: use hang_timeout' "an old key"
 # shellcheck disable=SC2016 # as it stands in the file
 conf 'data = $FLM_NOT_SET/x'
 # shellcheck disable=SC2016
-refused '$FLM_NOT_SET is not set here' "an unknown variable"
+refused '$FLM_NOT_SET is not set' "an unknown variable"
 # shellcheck disable=SC2016 # nothing of a value is run
 conf 'account = $(touch hit)`touch hit`;'"'touch hit'" 'data = ${HOME}/x'
 "$submit" --print owt_flm >out 2>err
@@ -98,7 +100,7 @@ conf "device = cpu" "cpus_per_node = 4"
 tap_has out "owt_flm here: nodes=1 gpus=0 ranks=4 cpus=4" "without GPUs"
 "$submit" owt >out 2>err
 tap_is $? 2 "a job that is none"
-tap_has err "there are: evaluate lm1b_flm" "says which there are"
+tap_has err "the jobs are: evaluate lm1b_flm" "says which there are"
 unset FLM_SITE
 
 if test -n "$(cluster_lacks)"; then

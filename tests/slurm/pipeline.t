@@ -45,7 +45,7 @@ stage flm_distill failed
 stage flm_distill_second failed
 stage gen_ppl_flm "done"
 tap_has status "see the last lines of $cluster/logs/owt_flm_distill-3.out; then DEMO=1 jobs/pipeline owt" "what failed says what to do"
-tap_lines status "never begun, as a stage before it failed" 2 "and what was behind it, why"
+tap_lines status "not started, as a stage that it needs failed" 2 "and what was behind it, why"
 
 rm "$runs/owt_flm_distill"
 "$jobs/pipeline" >out 2>err
