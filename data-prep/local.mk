@@ -1,11 +1,8 @@
 # flm_shard: raw text to shards.
 noinst_LIBRARIES += libflm_prep.a
-libflm_prep_a_SOURCES = %D%/prep.h %D%/prep_corpus.h %D%/prep_read.h %D%/prep_source.h %D%/prep_options.c %D%/prep_corpus.c \
-  %D%/prep_container.c %D%/prep_raw.c %D%/prep_gzip.c %D%/prep_layer.c %D%/prep_source.c %D%/prep_read.c %D%/prep_clean.c \
-  %D%/prep_json.c %D%/prep_survey.c %D%/prep_groups.c %D%/prep_state.c %D%/prep_run.c %D%/prep_report.c \
-  %D%/prep_verify.c
-libflm_prep_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBARCHIVE_CPPFLAGS) $(JANSSON_CPPFLAGS)
-LINK_PREP = libflm_prep.a libflm_cmd.a libflm_text.a libflm_io.a libflm_process.a $(LINK_COMM) $(IO_LIBS) $(TEXT_LIBS) $(LIBARCHIVE_LIBS)
+libflm_prep_a_SOURCES = %D%/prep.h %D%/prep_corpus.h %D%/prep_options.c %D%/prep_corpus.c %D%/prep_clean.c \
+  %D%/prep_survey.c %D%/prep_groups.c %D%/prep_state.c %D%/prep_run.c %D%/prep_report.c %D%/prep_verify.c
+LINK_PREP = libflm_prep.a libflm_cmd.a libflm_source.a libflm_text.a libflm_io.a libflm_process.a $(LINK_COMM) $(IO_LIBS) $(TEXT_LIBS) $(LIBARCHIVE_LIBS)
 
 bin_PROGRAMS += flm_shard
 flm_shard_SOURCES = %D%/flm_shard.c

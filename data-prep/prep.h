@@ -1,7 +1,7 @@
 /* prep.h - flm_shard: the job (options, inputs, results) and the passes over the inputs.
  *
- * Files: prep_options.c (options and their checks), prep_corpus.h (what differs by corpus), prep_read.h (documents of
- * one input), prep_source.h (members of archives), prep_survey.c (pass 1), prep_groups.c (passes 2 and 3), prep_state.c
+ * Files: prep_options.c (options and their checks), prep_corpus.h (what differs by corpus),
+ * prep_survey.c (pass 1), prep_groups.c (passes 2 and 3), prep_state.c
  * (the output directory), prep_run.c (the order of all this), prep_report.c, prep_verify.c.
  *
  * There are three passes over the inputs, each shared by the ranks:
@@ -18,21 +18,16 @@
 #include "base/base_options.h"
 #include "comm/comm.h"
 #include "io/io_shard.h"
+#include "source/source.h"
 #include "text/text_tokenizer.h"
 
-typedef struct flm_prep_tally {         /* counts of one reading of an input */
-    int64_t members, skipped, escaping; /* members read, skipped, and with names that escape the archive */
-    int64_t bad_lines, text_bytes;      /* of JSON; in documents */
-} flm_prep_tally;
-
 typedef struct flm_prep_input {
-    const char *path;
-    int container, part;              /* flm_container of the file itself, flm_corpus_part */
-    int64_t bytes, mtime_s, mtime_ns; /* as rank 0 first saw them; a later difference means that the file has changed */
-    int64_t marks_first, marks;       /* its range of flm_prep_job.marks; 1 mark where the file must be streamed */
+    flm_source_file file;
+    int part;                   /* flm_corpus_part */
+    int64_t marks_first, marks; /* its range of flm_prep_job.marks; 1 mark where the file must be streamed */
     /* after the survey */
     int64_t documents, first; /* number of documents, and the number of the first one among those of all inputs */
-    flm_prep_tally tally;
+    flm_source_tally tally;
 } flm_prep_input;
 
 typedef struct flm_prep_mark { /* a document of an input and the offset where it begins */
@@ -49,9 +44,10 @@ typedef struct flm_prep_group {
 
 typedef struct flm_prep_job {
     /* options */
-    const char *tokenizer_name, *vocab, *merges, *corpus, *out, *verify, *valid, *field, *members;
-    int documents, clean, format, on_bad_line; /* flm_corpus_documents, _clean, _format, _bad_line */
-    int64_t length, valid_last, group_docs, shard_bytes, document_bytes, ratio, nesting;
+    const char *tokenizer_name, *vocab, *merges, *corpus, *out, *verify, *valid;
+    flm_source_rules source;
+    int clean; /* flm_corpus_clean */
+    int64_t length, valid_last, group_docs, shard_bytes;
     flm_prep_input *inputs; /* [inputs_count]; validation inputs last, from index valid_inputs on */
     char *valid_words;      /* --valid, split at its commas */
     int inputs_count, valid_inputs, manifest_count; /* manifest: without second entries of files that are read twice */

@@ -2,11 +2,11 @@
  * rows and written. Packing: the ids of all documents of a group, each followed by the end id, are cut into chunks of
  * L - 2 ids, and the remainder is dropped; a row is begin id, chunk, end id. Source: data.md section 4.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "prep_read.h"
-#include "prep_source.h"
+#include "prep_corpus.h"
 
 #include "base/base_crc32c.h"
 #include "process/process.h"
+#include "source/source_container.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +19,25 @@ static const char *const split_names[FLM_PREP_SPLITS] = {"train", "valid"};
 /* The documents of all inputs as one sequence. */
 typedef struct walk {
     const flm_prep_job *job;
+    flm_source_rules rules; /* of the current input */
     flm_reader *reader;
     int input;
     int64_t next; /* number of the next document */
 } walk;
+
+static flm_status walk_open(walk *w, int64_t offset)
+{
+    const flm_prep_input *input = &w->job->inputs[w->input];
+
+    w->rules = flm_corpus_rules(w->job, input);
+    return flm_reader_open(&w->rules, &input->file, offset, false, &w->reader);
+}
+
+static void walk_close(walk *w)
+{
+    if (w->reader) flm_prep_progress_add_reading(flm_reader_seconds(w->reader));
+    flm_reader_close(&w->reader);
+}
 
 /* Begin at the last mark at or before document number `first`. */
 static flm_status walk_begin(walk *w, const flm_prep_job *job, int64_t first)
@@ -45,7 +60,7 @@ static flm_status walk_begin(walk *w, const flm_prep_job *job, int64_t first)
             high = middle - 1;
     }
     w->next = input->first + marks[low].document;
-    FLM_TRY(flm_reader_open(job, w->input, marks[low].offset, false, &w->reader));
+    FLM_TRY(walk_open(w, marks[low].offset));
 done:
     return rc;
 }
@@ -58,7 +73,7 @@ static bool walk_continues(const walk *w, int64_t first)
 
     if (!w->reader || w->next == first) return w->reader != NULL;
     input = &w->job->inputs[w->input];
-    return input->container != FLM_CONTAINER_NONE && first > w->next && first < input->first + input->documents;
+    return input->file.container != FLM_CONTAINER_NONE && first > w->next && first < input->first + input->documents;
 }
 
 /* Document number w->next, which exists according to the survey. */
@@ -68,14 +83,14 @@ static flm_status walk_next(walk *w, flm_document *document)
     bool end = false;
 
     while (w->next == w->job->inputs[w->input].first + w->job->inputs[w->input].documents) {
-        flm_reader_close(&w->reader);
+        walk_close(w);
         w->input++;
-        if (w->job->inputs[w->input].documents > 0) FLM_TRY(flm_reader_open(w->job, w->input, 0, false, &w->reader));
+        if (w->job->inputs[w->input].documents > 0) FLM_TRY(walk_open(w, 0));
     }
     FLM_TRY(flm_reader_next(w->reader, document, &end));
     if (end)
         FLM_FAIL(FLM_E_MISMATCH, "%s: the file has changed: it has fewer documents than in the survey",
-                 w->job->inputs[w->input].path);
+                 w->job->inputs[w->input].file.path);
     w->next++;
 done:
     return rc;
@@ -197,7 +212,7 @@ static flm_status encode_group(work *w, const flm_prep_group *group, int64_t *co
     int64_t replaced = 0, ids = 0;
 
     if (!walk_continues(&w->walk, group->first_document)) {
-        flm_reader_close(&w->walk.reader);
+        walk_close(&w->walk);
         FLM_TRY(walk_begin(&w->walk, w->job, group->first_document));
     }
     while (w->walk.next < group->first_document + group->documents) {
@@ -208,7 +223,7 @@ static flm_status encode_group(work *w, const flm_prep_group *group, int64_t *co
         FLM_TRY(walk_next(&w->walk, &document));
         if (skip) continue;
         bytes = (int64_t)document.bytes;
-        flm_reader_clean(w->walk.reader, &document);
+        flm_corpus_clean_document(w->job, &document);
         replaced += document.replaced;
         w->ids.count = 0;
         FLM_TRY(flm_tokenizer_encode(w->job->tokenizer, document.text, document.bytes, &w->ids, &replaced));
@@ -274,9 +289,10 @@ static flm_status work_share(work *w, const char *pass, flm_comm *comm)
             if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
             FLM_TRY(w->packer ? write_group(w, g) : count_group(w, g));
         }
+    walk_close(&w->walk);
     flm_prep_progress_end();
 done:
-    flm_reader_close(&w->walk.reader);
+    walk_close(&w->walk);
     free(w->ids.ids);
     return rc;
 }

@@ -1,13 +1,12 @@
 /* prep_options.c - flm_shard's options and their checks (prep.h). SPDX-License-Identifier: Apache-2.0 */
 #include "prep_corpus.h"
 
+#include "source/source_options.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const documents_names[] = {"line", "blank", "file", NULL};
 static const char *const clean_names[] = {"none", "lm1b", "owt", NULL};
-static const char *const format_names[] = {"auto", "text", "jsonl", NULL};
-static const char *const on_bad_line_names[] = {"skip", "fail", NULL};
 
 #define FLM_OPT_STRUCT flm_prep_job
 static const flm_option rows[] = {
@@ -21,19 +20,12 @@ static const flm_option rows[] = {
                    "name of the corpus, recorded in the shards\nlm1b = an archive with LM1B's layout, whose held-out "
                    "files become the validation split\nowt = an archive with OpenWebText's layout\nboth change the "
                    "defaults of other options, as noted there"),
-    FLM_OPT_CHOICE("documents", documents, "line", documents_names,
+    FLM_OPT_CHOICE("documents", source.documents, "line", flm_source_documents_names,
                    "what a document is: a line, a block of lines between blank lines, or a file\ndocuments of only "
                    "white space are ignored\n--corpus owt: file"),
     FLM_OPT_CHOICE("clean", clean, "none", clean_names,
                    "clean documents as the publisher of this corpus does\n--corpus lm1b: lm1b; owt: owt"),
-    FLM_OPT_CHOICE("format", format, "auto", format_names,
-                   "format of text files\nauto = jsonl if the name ends in .jsonl or .ndjson, else text"),
-    FLM_OPT_STRING("field", field, "text", "NAME", "field of a line of JSON that contains the text"),
-    FLM_OPT_STRING("members", members, "", "PATTERN",
-                   "members of archives to read, as a shell pattern whose * also matches /\nwithout it: names that end "
-                   "in .txt, .text, .jsonl or .ndjson"),
-    FLM_OPT_CHOICE("on-bad-line", on_bad_line, "fail", on_bad_line_names,
-                   "how to treat a line that is not JSON or lacks the field: skip (and count) or fail"),
+    FLM_SOURCE_OPTIONS(source),
     FLM_OPT_GROUP("Tokeniser"),
     FLM_OPT_STRING("tokenizer", tokenizer_name, "bytes", "NAME",
                    "bytes, bert-base-uncased or gpt2\n--corpus lm1b: bert-base-uncased; owt: gpt2"),
@@ -41,16 +33,7 @@ static const flm_option rows[] = {
                    "vocabulary instead of the published one: vocab.txt, vocab.json (with --merges) or tokenizer.json"),
     FLM_OPT_STRING("merges", merges, "", "FILE", "merges.txt that belongs to the vocab.json of --vocab"),
     FLM_OPT_GROUP("Limits"),
-    FLM_OPT_INT("document-bytes", document_bytes, "16777216", "N",
-                "maximum size of a document in bytes\na rank may need 25 times as much memory", .min = 1,
-                .limit = 1073741824),
-    FLM_OPT_INT("ratio", ratio, "1000", "N",
-                "maximum expansion of compressed input, in bytes of output per byte of the file\nthe first 16 MiB of "
-                "output are exempt",
-                .min = 1, .limit = 1000000000),
-    FLM_OPT_INT("nesting", nesting, "8", "N",
-                "maximum number of compressions and archives inside one another; a .tar.gz is two", .min = 1,
-                .max = 32),
+    FLM_SOURCE_LIMITS(source),
     FLM_OPT_GROUP("Packing"),
     FLM_OPT_INT("length", length, "128", "L",
                 "length of a row in tokens, begin and end tokens included\n--corpus owt: 1024", .min = 3,
@@ -74,10 +57,7 @@ const flm_options_spec flm_prep_options_spec = {
     FLM_OPT_ROWS(rows),
 };
 
-const char *flm_corpus_documents_name(int documents) { return documents_names[documents]; }
 const char *flm_corpus_clean_name(int clean) { return clean_names[clean]; }
-const char *flm_corpus_format_name(int format) { return format_names[format]; }
-const char *flm_corpus_bad_line_name(int on_bad_line) { return on_bad_line_names[on_bad_line]; }
 
 /* The inputs: the positional arguments; then the files of --valid or, where inputs have parts, the held-out part of
  * each positional argument. */
@@ -96,14 +76,14 @@ static flm_status list_inputs(flm_prep_job *job, const flm_options *options)
     if (!job->inputs || !job->valid_words) FLM_FAIL(FLM_E_NOMEM, "no memory for %d inputs", job->valid_inputs);
     for (; job->inputs_count < job->valid_inputs; job->inputs_count++) {
         flm_prep_input *input = &job->inputs[job->inputs_count];
-        input->path = words[job->inputs_count];
+        input->file.path = words[job->inputs_count];
         input->part = parts ? FLM_CORPUS_TRAIN : FLM_CORPUS_ALL;
     }
     for (char *word = strtok_r(job->valid_words, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
-        job->inputs[job->inputs_count++].path = word;
+        job->inputs[job->inputs_count++].file.path = word;
     job->manifest_count = job->inputs_count;
     for (int i = 0; parts && i < job->valid_inputs; i++)
-        job->inputs[job->inputs_count++] = (flm_prep_input){.path = words[i], .part = FLM_CORPUS_HELDOUT};
+        job->inputs[job->inputs_count++] = (flm_prep_input){.file.path = words[i], .part = FLM_CORPUS_HELDOUT};
 done:
     return rc;
 }
@@ -125,9 +105,9 @@ flm_status flm_prep_job_check(flm_prep_job *job, const flm_options *options)
     if (!*job->corpus || strlen(job->corpus) >= sizeof job->info.corpus || strpbrk(job->corpus, "\n\r"))
         FLM_FAIL(FLM_E_USAGE, "--corpus: expected a name of 1 to %zu bytes without line ends",
                  sizeof job->info.corpus - 1);
-    if (!*job->field || strpbrk(job->field, "\n\r"))
+    if (!*job->source.field || strpbrk(job->source.field, "\n\r"))
         FLM_FAIL(FLM_E_USAGE, "--field: expected a name without line ends");
-    if (strpbrk(job->members, "\n\r")) FLM_FAIL(FLM_E_USAGE, "--members: expected a pattern without line ends");
+    if (strpbrk(job->source.members, "\n\r")) FLM_FAIL(FLM_E_USAGE, "--members: expected a pattern without line ends");
     rc = flm_tokenizer_create_from(job->tokenizer_name, job->vocab, job->merges, &job->tokenizer);
     FLM_TRY(rc == FLM_E_ARG ? flm_err_prefix(FLM_E_USAGE, "--tokenizer") : rc);
 done:

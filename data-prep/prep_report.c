@@ -110,24 +110,30 @@ done:
     return rc;
 }
 
+static void print_count(const char *name, int64_t count, const char *what)
+{
+    if (count > 0) printf("  %-11s %lld %s\n", name, (long long)count, what);
+}
+
 /* The counts of all inputs, without those that are zero. */
 static void print_tally(const flm_prep_job *job)
 {
-    flm_prep_tally total = {0};
+    flm_source_tally total = {0};
 
     for (int i = 0; i < job->inputs_count; i++) {
-        const flm_prep_tally *t = &job->inputs[i].tally;
-        total.members += t->members;
-        total.bad_lines += t->bad_lines;
-        if (i >= job->manifest_count) continue; /* the second part of a file that was counted already */
-        total.skipped += t->skipped;
-        total.escaping += t->escaping;
+        flm_source_tally t = job->inputs[i].tally;
+        /* the second part of a file: what is neither part was counted already */
+        if (i >= job->manifest_count) t.skipped = t.escaping = t.system = t.deleted = 0;
+        flm_source_tally_add(&total, &t);
     }
     printf("  text        %lld files, %lld bytes\n", (long long)total.members, (long long)job->text_bytes);
-    if (total.skipped > 0) printf("  skipped     %lld members that are not named as text\n", (long long)total.skipped);
-    if (total.escaping > 0)
-        printf("  names       %lld members have names that escape the archive\n", (long long)total.escaping);
-    if (total.bad_lines > 0) printf("  bad lines   %lld skipped\n", (long long)total.bad_lines);
+    print_count("skipped", total.skipped, "members that are not named as text");
+    print_count("macOS", total.system, "members that macOS added, skipped");
+    print_count("deleted", total.deleted, "members deleted from a zip, skipped");
+    print_count("names", total.escaping, "members have names that escape the archive");
+    print_count("decoded", total.decoded, "files of UTF-16 or UTF-32");
+    print_count("marks", total.marks, "byte order marks of UTF-8 removed");
+    print_count("bad lines", total.bad_lines, "skipped");
 }
 
 static void print_times(void)

@@ -7,6 +7,7 @@
 #include "base/base_file.h"
 #include "base/base_path.h"
 #include "base/base_sha256.h"
+#include "source/source_options.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -45,12 +46,13 @@ static flm_status record_make(const flm_prep_job *job, bool surveyed, char **out
     if (!stream) FLM_FAIL(FLM_E_NOMEM, "no memory for a record");
     fprintf(stream, "flm-shard 1\ntokenizer = %s %s\nlength = %lld\ndocuments = %s\ngroup-docs = %lld\n",
             flm_tokenizer_name(job->tokenizer), flm_tokenizer_sha256(job->tokenizer), (long long)job->length,
-            flm_corpus_documents_name(job->documents), (long long)job->group_docs);
+            flm_source_documents_names[job->source.documents], (long long)job->group_docs);
     fprintf(stream, "shard-bytes = %lld\nvalid-last = %lld\ncorpus = %s\ninputs = %d for training, %d in all\n",
             (long long)job->shard_bytes, (long long)job->valid_last, job->corpus, job->valid_inputs, job->inputs_count);
-    fprintf(stream, "clean = %s\nformat = %s\nfield = %s\nmembers = %s\non-bad-line = %s\n",
-            flm_corpus_clean_name(job->clean), flm_corpus_format_name(job->format), job->field, job->members,
-            flm_corpus_bad_line_name(job->on_bad_line));
+    fprintf(stream, "clean = %s\nformat = %s%s\nfield = %s\nmembers = %s\non-bad-line = %s\n",
+            flm_corpus_clean_name(job->clean), flm_source_format_names[job->source.format],
+            job->source.allow_binary ? ", binary allowed" : "", job->source.field, job->source.members,
+            flm_source_bad_line_names[job->source.on_bad_line]);
     for (int i = 0; surveyed && i < job->manifest_count; i++) {
         fprintf(stream, "input = %s %lld ", job->manifest[i].sha256, (long long)job->manifest[i].bytes);
         for (const char *p = job->manifest[i].name; *p; p++) fputc(*p == '\n' ? '?' : *p, stream);

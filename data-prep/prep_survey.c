@@ -2,12 +2,12 @@
  * documents and sets the marks from which the other passes can begin in the middle. SPDX-License-Identifier: Apache-2.0
  */
 #include "prep_corpus.h"
-#include "prep_read.h"
-#include "prep_source.h"
 
 #include "base/base_sha256.h"
 #include "base/base_version.h"
 #include "process/process.h"
+#include "source/source_container.h"
+#include "source/source_options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static const int64_t MARK_BYTES = 4 << 20; /* distance of marks: a rank skips at
 /* What one rank finds out about an input, and broadcasts. */
 typedef struct finding {
     int64_t documents;
-    flm_prep_tally tally;
+    flm_source_tally tally;
     char sha256[FLM_SHA256_BYTES];
 } finding;
 
@@ -35,6 +35,28 @@ static void findings_free(findings *f)
     free(f->marks);
 }
 
+/* Rank 0 examines the inputs for all. */
+static flm_status examine_all(flm_prep_job *job, flm_comm *comm)
+{
+    flm_status rc = FLM_OK;
+    flm_source_file *files = calloc((size_t)job->inputs_count, sizeof *files);
+
+    if (!files) FLM_FAIL(FLM_E_NOMEM, "no memory for %d inputs", job->inputs_count);
+    for (int i = 0; rc == FLM_OK && flm_comm_rank(comm) == 0 && i < job->inputs_count; i++) {
+        const flm_source_rules rules = flm_corpus_rules(job, &job->inputs[i]);
+        rc = flm_source_examine(job->inputs[i].file.path, &rules, &files[i]);
+    }
+    FLM_TRY(flm_comm_agree(comm, rc));
+    FLM_TRY(flm_comm_broadcast(comm, files, job->inputs_count * (int64_t)sizeof *files, 0));
+    for (int i = 0; i < job->inputs_count; i++) {
+        files[i].path = job->inputs[i].file.path; /* that of rank 0 is in its memory */
+        job->inputs[i].file = files[i];
+    }
+done:
+    free(files);
+    return rc;
+}
+
 static flm_status findings_create(flm_prep_job *job, findings *f)
 {
     flm_status rc = FLM_OK;
@@ -42,9 +64,9 @@ static flm_status findings_create(flm_prep_job *job, findings *f)
     for (int i = 0; i < job->inputs_count; i++) {
         flm_prep_input *input = &job->inputs[i];
         input->marks_first = job->marks_count;
-        input->marks = input->container == FLM_CONTAINER_NONE ? input->bytes / MARK_BYTES + 1 : 1;
+        input->marks = input->file.container == FLM_CONTAINER_NONE ? input->file.bytes / MARK_BYTES + 1 : 1;
         job->marks_count += input->marks;
-        if (i < job->manifest_count) job->bytes += input->bytes;
+        if (i < job->manifest_count) job->bytes += input->file.bytes;
     }
     f->owners = calloc((size_t)job->inputs_count, sizeof *f->owners);
     f->inputs = calloc((size_t)job->inputs_count, sizeof *f->inputs);
@@ -60,12 +82,13 @@ static flm_status survey_input(const flm_prep_job *job, int i, findings *f)
     flm_status rc = FLM_OK;
     const flm_prep_input *input = &job->inputs[i];
     flm_prep_mark *mark = f->marks + input->marks_first;
+    const flm_source_rules rules = flm_corpus_rules(job, input);
     flm_reader *reader = NULL;
     flm_document document;
     int64_t documents = 0, marks = 1, position = 0; /* the first mark is the beginning of the file */
     bool end = false;
 
-    FLM_TRY(flm_reader_open(job, i, 0, true, &reader));
+    FLM_TRY(flm_reader_open(&rules, &input->file, 0, true, &reader));
     for (;;) {
         if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
         FLM_TRY(flm_reader_next(reader, &document, &end));
@@ -76,10 +99,11 @@ static flm_status survey_input(const flm_prep_job *job, int i, findings *f)
         flm_prep_progress_add(document.position - position);
         position = document.position;
     }
-    for (; marks < input->marks; marks++) mark[marks] = (flm_prep_mark){documents, input->bytes};
+    for (; marks < input->marks; marks++) mark[marks] = (flm_prep_mark){documents, input->file.bytes};
     FLM_TRY(flm_reader_digest(reader, f->inputs[i].sha256));
     f->inputs[i].documents = documents;
-    flm_reader_tally(reader, &f->inputs[i].tally);
+    f->inputs[i].tally = *flm_reader_tally(reader);
+    flm_prep_progress_add_reading(flm_reader_seconds(reader));
 done:
     flm_reader_close(&reader);
     return rc;
@@ -98,7 +122,7 @@ static flm_status survey_share(const flm_prep_job *job, flm_comm *comm, findings
         int min = 0;
         for (int r = 1; r < size; r++)
             if (load[r] < load[min]) min = r;
-        load[min] += job->inputs[i].bytes + 1;
+        load[min] += job->inputs[i].file.bytes + 1;
         f->owners[i] = min;
     }
     flm_prep_progress_begin("survey", load[rank], comm);
@@ -145,8 +169,8 @@ static flm_status findings_store(flm_prep_job *job, findings *f)
         const finding *found = &f->inputs[i];
         if (i < job->manifest_count) {
             flm_shard_input *line = &job->manifest[i];
-            snprintf(line->name, sizeof line->name, "%.255s", base_name(job->inputs[i].path));
-            line->bytes = job->inputs[i].bytes;
+            snprintf(line->name, sizeof line->name, "%.255s", base_name(job->inputs[i].file.path));
+            line->bytes = job->inputs[i].file.bytes;
             memcpy(line->sha256, found->sha256, sizeof line->sha256);
         }
         job->inputs[i].tally = found->tally;
@@ -173,9 +197,9 @@ static flm_status divide(flm_prep_job *job)
     if (all == 0 && skipped > 0)
         FLM_FAIL(FLM_E_FORMAT,
                  "%s%s: no documents: none of the %lld members is named as text; select members with --members",
-                 job->inputs[0].path, job->manifest_count > 1 ? " and the other inputs" : "", (long long)skipped);
+                 job->inputs[0].file.path, job->manifest_count > 1 ? " and the other inputs" : "", (long long)skipped);
     if (all == 0)
-        FLM_FAIL(FLM_E_FORMAT, "%s%s: no documents: only white space", job->inputs[0].path,
+        FLM_FAIL(FLM_E_FORMAT, "%s%s: no documents: only white space", job->inputs[0].file.path,
                  job->manifest_count > 1 ? " and the other inputs" : "");
     if (job->valid_last >= all)
         FLM_FAIL(FLM_E_USAGE, "--valid-last %lld%s leaves nothing for training: there are %lld documents",
@@ -204,7 +228,7 @@ static void describe(flm_prep_job *job)
     v->end_id = flm_tokenizer_end_id(job->tokenizer);
     info->L = job->length;
     snprintf(info->corpus, sizeof info->corpus, "%s", job->corpus);
-    snprintf(info->documents, sizeof info->documents, "%s", flm_corpus_documents_name(job->documents));
+    snprintf(info->documents, sizeof info->documents, "%s", flm_source_documents_names[job->source.documents]);
     info->group_docs = job->group_docs;
     flm_version_describe(info->program_version, sizeof info->program_version);
     info->inputs = job->manifest;
@@ -216,9 +240,9 @@ flm_status flm_prep_survey(flm_prep_job *job, flm_comm *comm)
     flm_status rc = FLM_OK;
     findings f = {.owners = NULL};
 
-    FLM_TRY(flm_reader_stat_inputs(job, comm));
-    FLM_TRY(findings_create(job, &f));
     job->surveying = true;
+    FLM_TRY(examine_all(job, comm));
+    FLM_TRY(findings_create(job, &f));
     rc = survey_share(job, comm, &f);
     job->surveying = false;
     FLM_TRY(flm_prep_end_pass(comm, rc));

@@ -85,7 +85,7 @@ for name in x.gz x.tar x.zip x.xz x.zst x.bz2; do
     refused "$name: named as " "text named $name" $name
 done
 : >empty.gz
-refused "empty.gz: named as gzip" "an empty file named as gzip" empty.gz
+refused "empty.gz: no documents" "a file of no bytes named as gzip" empty.gz
 tar cf misnamed.tar x.tar
 refused "misnamed.tar: x.tar: named as tar" "the same inside a tar" misnamed.tar
 tar cf nothing.tar -T /dev/null
@@ -93,8 +93,8 @@ refused "nothing.tar: no documents" "an empty tar" nothing.tar
 cp a.txt a.bin && tar cf binary.tar a.bin
 refused "none of the 1 members is named as text; select members with --members" "a tar without texts" binary.tar
 
-# Decompression bombs of 400 MiB and 160 MiB of zeros, which are neither unpacked nor held in memory.
-head -c 419430400 /dev/zero | gzip -1 >bomb.txt.gz
+# Decompression bombs of 400 MiB and 160 MiB, which are neither unpacked nor held in memory.
+head -c 419430400 /dev/zero | tr '\0' x | gzip -1 >bomb.txt.gz
 refused "more than 16777216 bytes (--document-bytes)" "one huge document" --ratio 1000000000 bomb.txt.gz
 refused "bomb.txt.gz: expands to more than 100 bytes for each byte of the file (--ratio)" "a bomb" --ratio 100 --document-bytes 1073741824 bomb.txt.gz
 mkdir zeros && head -c 167772160 /dev/zero >zeros/zeros.bin
@@ -134,8 +134,9 @@ tar cf bad.tar bad.jsonl
 refused "bad.tar: bad.jsonl: line at byte 25: not JSON" "in an archive" --on-bad-line fail bad.tar
 run --length 15 --on-bad-line skip --out skipped bad.tar
 tap_is "$?" 0 "--on-bad-line skip"
-tap_has out "bad lines   5 skipped" "the bad lines are counted"
+tap_has out "bad lines   4 skipped" "the bad lines are counted"
 tap_has err "bad.tar: bad.jsonl: line at byte 25: not JSON" "the first one is reported"
+tap_has out "replaced    1 " "half of a surrogate pair is replaced, as Python reads such a line"
 tap_is "$("$rows" skipped train | wc -l)" 2 "the good lines are kept"
 awk 'BEGIN { s = "["; for (i = 0; i < 100000; i++) s = s "["; print "{\"text\":" s }' >depth.jsonl
 refused "depth.jsonl: line at byte 0: not JSON" "brackets that never close" depth.jsonl

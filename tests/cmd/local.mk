@@ -23,6 +23,10 @@ EXTRA_DIST += %D%/corpora_rows.awk
 %D%/corpora.log: flm_shard$(EXEEXT) flm_inspect$(EXEEXT) %D%/shard_rows$(EXEEXT)
 %D%/corpora_bad.log: flm_shard$(EXEEXT) %D%/shard_rows$(EXEEXT)
 
+# the reader of texts
+dist_check_SCRIPTS += %D%/source.t
+%D%/source.log: flm_shard$(EXEEXT) %D%/shard_rows$(EXEEXT)
+
 # fetch-lm1b, fetch-owt, fetch-gpt2
 dist_check_SCRIPTS += %D%/fetch.t
 

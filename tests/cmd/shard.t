@@ -178,7 +178,7 @@ mkdir folder
 refused 65 "no documents" "only white space" --out bad white.txt
 refused 65 "no documents" "an empty file" --out bad2 empty.txt
 refused 66 "none.txt: cannot be read: No such file" "a missing file" --out bad3 none.txt
-refused 65 "folder: not a regular file" "a folder" --out bad4 folder
+refused 65 "folder: is a folder; name the files in it" "a folder" --out bad4 folder
 printf "no gzip\n" >fake.txt.gz
 refused 65 "fake.txt.gz: named as gzip, but the content is not" "text named as gzip" --out bad5 fake.txt.gz
 refused 65 "give no row" "too few ids for a row" --length 500 --out bad6 tiny.txt

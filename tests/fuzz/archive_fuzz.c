@@ -83,9 +83,12 @@ static void make_seeds(fuzz *f)
 
 static void vary(fuzz *f)
 {
-    f->job.documents = (int)fuzz_draw(f, 3);
+    f->job.source.documents = (int)fuzz_draw(f, 3);
     f->job.clean = (int)fuzz_draw(f, 3);
-    f->job.on_bad_line = (int)fuzz_draw(f, 2);
+    f->job.source.allow_binary = fuzz_draw(f, 2);
+    f->job.source.keep_mark = fuzz_draw(f, 2);
+    f->job.source.keep_white = fuzz_draw(f, 2);
+    f->job.source.on_bad_line = (int)fuzz_draw(f, 2);
 }
 
 int main(int argc, char **argv)

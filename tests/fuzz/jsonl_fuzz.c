@@ -42,10 +42,13 @@ static const char *const seeds[] = {
 
 static void vary(fuzz *f)
 {
-    f->job.documents = (int)fuzz_draw(f, 3);
+    f->job.source.documents = (int)fuzz_draw(f, 3);
     f->job.clean = (int)fuzz_draw(f, 3);
-    f->job.on_bad_line = (int)fuzz_draw(f, 2);
-    f->job.format = fuzz_draw(f, 16) ? FLM_CORPUS_FORMAT_JSONL : FLM_CORPUS_FORMAT_TEXT;
+    f->job.source.allow_binary = fuzz_draw(f, 2);
+    f->job.source.keep_mark = fuzz_draw(f, 2);
+    f->job.source.keep_white = fuzz_draw(f, 2);
+    f->job.source.on_bad_line = (int)fuzz_draw(f, 2);
+    f->job.source.format = fuzz_draw(f, 16) ? FLM_SOURCE_FORMAT_JSONL : FLM_SOURCE_FORMAT_TEXT;
 }
 
 int main(int argc, char **argv)

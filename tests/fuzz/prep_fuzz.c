@@ -1,15 +1,14 @@
-/* prep_fuzz.c - the fuzz driver of flm_shard's readers (prep_fuzz.h). SPDX-License-Identifier: Apache-2.0 */
+/* prep_fuzz.c - the fuzz driver of the readers of texts (prep_fuzz.h). SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/prep_fuzz.h"
 
 #include "base/base_progress.h"
-#include "data-prep/prep_source.h"
+#include "data-prep/prep_corpus.h"
 #include "tests/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 uint32_t fuzz_draw(fuzz *f, uint32_t below)
@@ -54,13 +53,12 @@ void fuzz_begin(fuzz *f, const char *name, int argc, char **argv)
     for (int i = 3; i < argc; i++) add_file(f, argv[i]);
     f->job = (flm_prep_job){.corpus = "text",
                             .valid = "",
-                            .field = "text",
-                            .members = "",
-                            .document_bytes = 1 << 16,
-                            .ratio = 20,
-                            .nesting = 4,
-                            .inputs = &f->input,
-                            .inputs_count = 1};
+                            .source = {.field = "text",
+                                       .members = "",
+                                       .on_bad_line = FLM_SOURCE_BAD_LINE_FAIL,
+                                       .document_bytes = 1 << 16,
+                                       .ratio = 20,
+                                       .nesting = 4}};
 }
 
 /* Make one change in place; returns the new length. */
@@ -98,22 +96,24 @@ static size_t mutate(fuzz *f, char *data, size_t length)
     }
 }
 
-/* Read the file to its end, as the survey and the count do. */
+/* Examine the file and read it to its end, as the survey and the count do. */
 static flm_status read_all(fuzz *f)
 {
     flm_status rc = FLM_OK;
     flm_reader *reader = NULL;
     flm_document document;
+    flm_source_file file;
     bool end = false;
     char digest[65];
 
-    FLM_TRY(flm_reader_open(&f->job, 0, 0, true, &reader));
+    FLM_TRY(flm_source_examine(f->path, &f->job.source, &file));
+    FLM_TRY(flm_reader_open(&f->job.source, &file, 0, true, &reader));
     for (;;) {
         FLM_TRY(flm_reader_next(reader, &document, &end));
         if (end) break;
-        flm_reader_clean(reader, &document);
+        flm_corpus_clean_document(&f->job, &document);
         f->documents++;
-        if (document.bytes > (size_t)f->job.document_bytes) f->unsound++;
+        if (document.bytes > (size_t)f->job.source.document_bytes) f->unsound++;
     }
     FLM_TRY(flm_reader_digest(reader, digest));
 done:
@@ -136,18 +136,11 @@ void fuzz_run(fuzz *f, void (*vary)(fuzz *f))
     while (f->fd >= 0 && f->seeds_count > 0 && flm_seconds() - begun < f->seconds) {
         const fuzz_seed *seed = &f->seeds[fuzz_draw(f, (uint32_t)f->seeds_count)];
         size_t length = seed->bytes;
-        struct stat st;
         flm_status rc;
 
         memcpy(data, seed->data, length);
         for (uint32_t n = fuzz_draw(f, 5); n > 0; n--) length = mutate(f, data, length);
-        if (ftruncate(f->fd, 0) != 0 || pwrite(f->fd, data, length, 0) != (ssize_t)length || fstat(f->fd, &st) != 0)
-            break;
-        f->input = (flm_prep_input){.path = f->path,
-                                    .container = (int)flm_container_detect((unsigned char *)data, length),
-                                    .bytes = st.st_size,
-                                    .mtime_s = st.st_mtim.tv_sec,
-                                    .mtime_ns = st.st_mtim.tv_nsec};
+        if (ftruncate(f->fd, 0) != 0 || pwrite(f->fd, data, length, 0) != (ssize_t)length) break;
         vary(f);
         rc = read_all(f);
         f->accepted += rc == FLM_OK;

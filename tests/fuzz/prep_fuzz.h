@@ -1,9 +1,9 @@
-/* prep_fuzz.h - shared by the fuzz drivers of flm_shard's readers: seeds, mutations, reading a file.
+/* prep_fuzz.h - shared by the fuzz drivers of the readers of texts: seeds, mutations, reading a file.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PREP_FUZZ_H
 #define PREP_FUZZ_H
 
-#include "data-prep/prep_read.h"
+#include "data-prep/prep_corpus.h"
 
 enum { FUZZ_BYTES = 1 << 17, FUZZ_SEEDS = 64 };
 
@@ -22,7 +22,6 @@ typedef struct fuzz {
     int seeds_count;
     const char *const *fragments; /* of the grammar, NULL-terminated */
     flm_prep_job job;
-    flm_prep_input input;
     int64_t files, accepted, unsound, documents;
 } fuzz;
 

@@ -39,6 +39,10 @@ check_PROGRAMS += %D%/io/checkpoint.t %D%/io/samples.t %D%/io/schema.t %D%/io/sh
 %C%_io_schema_t_LDADD = $(LINK_IO)
 %C%_io_shard_t_LDADD = $(LINK_IO)
 
+# source
+check_PROGRAMS += %D%/source/json.t
+%C%_source_json_t_LDADD = $(LINK_SOURCE)
+
 # text
 EXTRA_DIST += tests/text_pairs.h %D%/text/pairs-gpt2.tsv %D%/text/pairs-bert.tsv %D%/text/detokenize-lm1b.tsv
 check_PROGRAMS += %D%/text/bert.t %D%/text/bytes.t %D%/text/gpt2.t %D%/text/lm1b.t

@@ -1,6 +1,6 @@
-/* prep_raw.c - an input's file, read in order; fails if the file changes meanwhile (prep_source.h).
+/* source_raw.c - see source_raw.h.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "prep_source.h"
+#include "source/source_raw.h"
 
 #include "base/base_sha256.h"
 
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 struct flm_raw_file {
-    const flm_prep_input *input;
+    const flm_source_file *file;
     int fd;
     int64_t position;
     flm_sha256 *digest;
@@ -22,29 +22,29 @@ struct flm_raw_file {
 static flm_status check_unchanged(const flm_raw_file *raw)
 {
     flm_status rc = FLM_OK;
-    const flm_prep_input *input = raw->input;
+    const flm_source_file *file = raw->file;
     struct stat st;
 
     if (fstat(raw->fd, &st) != 0)
-        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", input->path, strerror(errno));
-    if (st.st_size != input->bytes || st.st_mtim.tv_sec != input->mtime_s || st.st_mtim.tv_nsec != input->mtime_ns)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", file->path, strerror(errno));
+    if (st.st_size != file->bytes || st.st_mtim.tv_sec != file->mtime_s || st.st_mtim.tv_nsec != file->mtime_ns)
         FLM_FAIL(FLM_E_MISMATCH, "%s: the file has changed while it was read; run the command again with a new --out",
-                 input->path);
+                 file->path);
 done:
     return rc;
 }
 
-flm_status flm_raw_file_open(const flm_prep_input *input, int64_t offset, bool want_digest, flm_raw_file **out)
+flm_status flm_raw_file_open(const flm_source_file *file, int64_t offset, bool want_digest, flm_raw_file **out)
 {
     flm_status rc = FLM_OK;
     flm_raw_file *raw = calloc(1, sizeof *raw);
 
-    if (!raw) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", input->path);
-    raw->input = input;
+    if (!raw) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", file->path);
+    raw->file = file;
     raw->position = offset;
-    do raw->fd = open(input->path, O_RDONLY | O_CLOEXEC);
+    do raw->fd = open(file->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     while (raw->fd < 0 && errno == EINTR);
-    if (raw->fd < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", input->path, strerror(errno));
+    if (raw->fd < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", file->path, strerror(errno));
     if (want_digest) FLM_TRY(flm_sha256_begin(&raw->digest));
     FLM_TRY(check_unchanged(raw));
     *out = raw;
@@ -70,19 +70,20 @@ flm_status flm_raw_file_read(flm_raw_file *raw, void *buffer, size_t bytes, size
 
     do n = pread(raw->fd, buffer, bytes, raw->position);
     while (n < 0 && errno == EINTR);
-    if (n < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", raw->input->path, strerror(errno));
+    if (n < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", raw->file->path, strerror(errno));
     if (raw->digest && n > 0) FLM_TRY(flm_sha256_add(raw->digest, buffer, (size_t)n));
     raw->position += n;
     if (n == 0) FLM_TRY(check_unchanged(raw));
-    if (n == 0 && raw->position != raw->input->bytes)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: the file ends at byte %lld; it had %lld bytes before", raw->input->path,
-                 (long long)raw->position, (long long)raw->input->bytes);
+    if (n == 0 && raw->position != raw->file->bytes)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: the file ends at byte %lld; it had %lld bytes before", raw->file->path,
+                 (long long)raw->position, (long long)raw->file->bytes);
     *got = (size_t)n;
 done:
     return rc;
 }
 
 int64_t flm_raw_file_position(const flm_raw_file *raw) { return raw->position; }
+int flm_raw_file_descriptor(const flm_raw_file *raw) { return raw->fd; }
 
 flm_status flm_raw_file_digest(flm_raw_file *raw, char *text)
 {

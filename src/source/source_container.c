@@ -1,7 +1,7 @@
-/* prep_container.c - compressions and archives, detected from their first bytes (prep_source.h). Sources: RFC 1952
+/* source_container.c - see source_container.h. Sources: RFC 1952
  * (gzip), the .xz file format 1.2.0, RFC 8878 (zstd), POSIX ustar, APPNOTE (zip). SPDX-License-Identifier: Apache-2.0
  */
-#include "prep_source.h"
+#include "source/source_container.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +11,16 @@
 static const struct {
     const char *ending;
     flm_container container;
-} endings[] = {{".gz", FLM_CONTAINER_GZIP},   {".tgz", FLM_CONTAINER_GZIP},  {".xz", FLM_CONTAINER_XZ},
-               {".txz", FLM_CONTAINER_XZ},    {".zst", FLM_CONTAINER_ZSTD},  {".zstd", FLM_CONTAINER_ZSTD},
-               {".tzst", FLM_CONTAINER_ZSTD}, {".bz2", FLM_CONTAINER_BZIP2}, {".tbz2", FLM_CONTAINER_BZIP2},
-               {".tbz", FLM_CONTAINER_BZIP2}, {".tar", FLM_CONTAINER_TAR},   {".zip", FLM_CONTAINER_ZIP}};
+} endings[] = {{".gz", FLM_CONTAINER_GZIP},   {".tgz", FLM_CONTAINER_GZIP},   {".xz", FLM_CONTAINER_XZ},
+               {".lz4", FLM_CONTAINER_LZ4},   {".z", FLM_CONTAINER_COMPRESS}, {".taz", FLM_CONTAINER_COMPRESS},
+               {".lzma", FLM_CONTAINER_LZMA}, {".tlz", FLM_CONTAINER_LZMA},   {".lz", FLM_CONTAINER_LZIP},
+               {".txz", FLM_CONTAINER_XZ},    {".zst", FLM_CONTAINER_ZSTD},   {".zstd", FLM_CONTAINER_ZSTD},
+               {".tzst", FLM_CONTAINER_ZSTD}, {".bz2", FLM_CONTAINER_BZIP2},  {".tbz2", FLM_CONTAINER_BZIP2},
+               {".tbz", FLM_CONTAINER_BZIP2}, {".tar", FLM_CONTAINER_TAR},    {".zip", FLM_CONTAINER_ZIP}};
 
 enum { ENDINGS = sizeof endings / sizeof endings[0], TAR_BLOCK = 512 };
 
-bool flm_source_name_ends_in(const char *name, const char *ending)
+bool flm_container_name_ends_in(const char *name, const char *ending)
 {
     size_t length = strlen(name), n = strlen(ending);
     return length > n && strcasecmp(name + length - n, ending) == 0;
@@ -53,23 +55,34 @@ flm_container flm_container_detect(const unsigned char *head, size_t bytes)
                6))
         return FLM_CONTAINER_XZ;
     if (begins(head, bytes, "\x28\xb5\x2f\xfd", 4)) return FLM_CONTAINER_ZSTD;
+    if (bytes >= 4 && head[0] >> 4 == 5 && memcmp(head + 1, "\x2a\x4d\x18", 3) == 0)
+        return FLM_CONTAINER_ZSTD; /* skippable */
     if (begins(head, bytes, "BZh", 3) && bytes >= 10 && head[3] >= '1' && head[3] <= '9' &&
         (memcmp(head + 4, "\x31\x41\x59\x26\x53\x59", 6) == 0 || memcmp(head + 4, "\x17\x72\x45\x38\x50\x90", 6) == 0))
         return FLM_CONTAINER_BZIP2;
+    if (begins(head, bytes, "\x04\x22\x4d\x18", 4)) return FLM_CONTAINER_LZ4;
+    if (begins(head, bytes, "\x1f\x9d", 2)) return FLM_CONTAINER_COMPRESS;
+    if (begins(head, bytes, "\x5d\0\0", 3)) return FLM_CONTAINER_LZMA;
+    if (begins(head, bytes, "LZIP\1", 5)) return FLM_CONTAINER_LZIP;
     if (begins(head, bytes, "PK\3\4", 4) || begins(head, bytes, "PK\5\6", 4)) return FLM_CONTAINER_ZIP;
+    if (begins(head, bytes, "\xff\xfe\0\0", 4)) return FLM_CONTAINER_UTF32LE;
+    if (begins(head, bytes, "\0\0\xfe\xff", 4)) return FLM_CONTAINER_UTF32BE;
+    if (begins(head, bytes, "\xff\xfe", 2)) return FLM_CONTAINER_UTF16LE;
+    if (begins(head, bytes, "\xfe\xff", 2)) return FLM_CONTAINER_UTF16BE;
     return is_tar(head, bytes) ? FLM_CONTAINER_TAR : FLM_CONTAINER_NONE;
 }
 
-static flm_container container_of_name(const char *name)
+flm_container flm_container_of_name(const char *name)
 {
     for (size_t i = 0; i < ENDINGS; i++)
-        if (flm_source_name_ends_in(name, endings[i].ending)) return endings[i].container;
+        if (flm_container_name_ends_in(name, endings[i].ending)) return endings[i].container;
     return FLM_CONTAINER_NONE;
 }
 
 const char *flm_container_name(flm_container container)
 {
-    static const char *const names[] = {"plain", "gzip", "xz", "zstd", "bzip2", "tar", "zip"};
+    static const char *const names[] = {"plain", "UTF-16", "UTF-16",   "UTF-32", "UTF-32", "gzip", "xz", "zstd",
+                                        "bzip2", "LZ4",    "compress", "LZMA",   "lzip",   "tar",  "zip"};
     return names[container];
 }
 
@@ -81,20 +94,15 @@ static bool is_zeros(const unsigned char *head, size_t bytes)
     return bytes >= TAR_BLOCK;
 }
 
-flm_status flm_container_identify(const char *name, const char *where, const unsigned char *head, size_t bytes,
-                                  flm_container *container)
+flm_container flm_container_identify(const char *name, const unsigned char *head, size_t bytes, bool *misnamed)
 {
-    flm_status rc = FLM_OK;
-    const flm_container named = container_of_name(name);
+    const flm_container named = flm_container_of_name(name), found = flm_container_detect(head, bytes);
 
-    *container = flm_container_detect(head, bytes);
-    if (*container == FLM_CONTAINER_NONE && named == FLM_CONTAINER_TAR && is_zeros(head, bytes))
-        *container = FLM_CONTAINER_TAR;
-    if (*container == FLM_CONTAINER_NONE && named != FLM_CONTAINER_NONE)
-        FLM_FAIL(FLM_E_FORMAT, "%s: named as %s, but the content is not: damaged or misnamed", where,
-                 flm_container_name(named));
-done:
-    return rc;
+    *misnamed = false;
+    if (named == FLM_CONTAINER_TAR && found == FLM_CONTAINER_NONE && is_zeros(head, bytes)) return FLM_CONTAINER_TAR;
+    if (bytes == 0 && flm_container_is_compression(named)) return FLM_CONTAINER_NONE;
+    *misnamed = named != FLM_CONTAINER_NONE && (found == FLM_CONTAINER_NONE || flm_container_is_encoding(found));
+    return found;
 }
 
 void flm_container_inner_name(const char *name, char *out, size_t bytes)
@@ -103,7 +111,7 @@ void flm_container_inner_name(const char *name, char *out, size_t bytes)
     const char *more = "";
 
     for (size_t i = 0; i < ENDINGS; i++)
-        if (endings[i].container < FLM_CONTAINER_TAR && flm_source_name_ends_in(name, endings[i].ending)) {
+        if (flm_container_is_compression(endings[i].container) && flm_container_name_ends_in(name, endings[i].ending)) {
             length -= strlen(endings[i].ending);
             if (endings[i].ending[1] == 't') more = ".tar";
             break;
@@ -137,5 +145,9 @@ static uint64_t xz_memory(const unsigned char *head, size_t bytes)
 
 uint64_t flm_container_memory(flm_container container, const unsigned char *head, size_t bytes)
 {
-    return container == FLM_CONTAINER_XZ ? xz_memory(head, bytes) : 0;
+    if (container == FLM_CONTAINER_XZ) return xz_memory(head, bytes);
+    if (container == FLM_CONTAINER_LZMA && bytes >= 5)
+        return head[1] | (uint64_t)head[2] << 8 | (uint64_t)head[3] << 16 | (uint64_t)head[4] << 24;
+    if (container == FLM_CONTAINER_LZIP && bytes >= 6) return 1ull << (head[5] & 0x1f);
+    return 0;
 }

@@ -1,105 +1,48 @@
-/* prep_read.c - dividing text into documents (prep_read.h). Memory is bounded by one document and what was read beyond
- * it. Lines end in LF or CR LF; the last line end of a document is not part of it.
- * SPDX-License-Identifier: Apache-2.0 */
-#include "prep_read.h"
+/* source_reader.c - dividing text into documents (source_reader.h). Memory is bounded by one document and what was read
+ * beyond it. Lines end in LF or CR LF; the last line end of a document is not part of it. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "source/source_reader.h"
 
-#include "base/base_file.h"
 #include "base/base_log.h"
 #include "base/base_progress.h"
-#include "prep_source.h"
-#include "text/text_lm1b.h"
+#include "source/source_content.h"
+#include "source/source_json.h"
+#include "source/source_members.h"
+#include "source/source_white.h"
 
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { READ_BYTES = 1 << 20 };
+enum { READ_BYTES = 1 << 20, CHECK_BYTES = 4096 }; /* CHECK_BYTES of every READ_BYTES are checked to be text */
 
 struct flm_reader {
-    const flm_prep_job *job;
-    flm_source *source;
+    const flm_source_rules *rules;
+    flm_members *members;
     size_t max; /* bytes of a document */
     char *buffer;
     size_t capacity, begin, scan, end; /* begin: of the document; scan: end of what has been examined */
     int64_t base;                      /* the buffer's offset in the member */
     bool inside, jsonl, eof, given;    /* inside: a member is being read; given: the one document of a file was given */
     char *text;                        /* of the current line of JSON */
-    int64_t bad_lines, text_bytes;
+    int64_t unchecked;                 /* bytes since the content was checked last */
+    double seconds;
 };
 
-/* The container of a file. */
-static flm_status find_container(const char *path, flm_container *container)
-{
-    flm_status rc = FLM_OK;
-    unsigned char head[FLM_CONTAINER_HEAD_BYTES];
-    size_t got = 0;
-
-    FLM_TRY(flm_file_read_head(path, head, sizeof head, &got));
-    FLM_TRY(flm_container_identify(path, path, head, got, container));
-    if (flm_source_name_ends_in(path, ".h5")) FLM_FAIL(FLM_E_FORMAT, "%s: an HDF5 file is not text", path);
-done:
-    return rc;
-}
-
-/* What rank 0 finds out about an input. */
-typedef struct file_facts {
-    int64_t bytes, mtime_s, mtime_ns, container;
-} file_facts;
-
-static flm_status stat_all(const flm_prep_job *job, file_facts *facts)
-{
-    flm_status rc = FLM_OK;
-    struct stat st;
-
-    for (int i = 0; i < job->inputs_count; i++) {
-        const char *path = job->inputs[i].path;
-        flm_container container;
-        if (stat(path, &st) != 0 || access(path, R_OK) != 0)
-            FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", path, strerror(errno));
-        if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: not a regular file", path);
-        FLM_TRY(find_container(path, &container));
-        facts[i] = (file_facts){st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, container};
-    }
-done:
-    return rc;
-}
-
-flm_status flm_reader_stat_inputs(flm_prep_job *job, flm_comm *comm)
-{
-    flm_status rc = FLM_OK;
-    file_facts *facts = calloc((size_t)job->inputs_count, sizeof *facts);
-
-    if (!facts) FLM_FAIL(FLM_E_NOMEM, "no memory for %d inputs", job->inputs_count);
-    if (flm_comm_rank(comm) == 0) rc = stat_all(job, facts);
-    FLM_TRY(flm_comm_agree(comm, rc));
-    FLM_TRY(flm_comm_broadcast(comm, facts, job->inputs_count * (int64_t)sizeof *facts, 0));
-    for (int i = 0; i < job->inputs_count; i++) {
-        flm_prep_input *input = &job->inputs[i];
-        input->bytes = facts[i].bytes;
-        input->mtime_s = facts[i].mtime_s;
-        input->mtime_ns = facts[i].mtime_ns;
-        input->container = (int)facts[i].container;
-    }
-done:
-    free(facts);
-    return rc;
-}
-
-flm_status flm_reader_open(const flm_prep_job *job, int input, int64_t offset, bool want_digest, flm_reader **out)
+flm_status flm_reader_open(const flm_source_rules *rules, const flm_source_file *file, int64_t offset, bool want_digest,
+                           flm_reader **out)
 {
     flm_status rc = FLM_OK;
     flm_reader *r = calloc(1, sizeof *r);
 
-    if (!r) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", job->inputs[input].path);
-    r->job = job;
-    r->max = (size_t)job->document_bytes;
+    if (!r) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", file->path);
+    r->rules = rules;
+    r->max = (size_t)rules->document_bytes;
     r->base = offset;
     r->capacity = READ_BYTES;
     r->buffer = malloc(r->capacity);
-    if (!r->buffer) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", job->inputs[input].path);
-    FLM_TRY(flm_source_open(job, &job->inputs[input], offset, want_digest, &r->source));
+    if (!r->buffer) FLM_FAIL(FLM_E_NOMEM, "no memory to read %s", file->path);
+    FLM_TRY(flm_members_open(rules, file, offset, want_digest, &r->members));
     *out = r;
     r = NULL;
 done:
@@ -110,7 +53,7 @@ done:
 void flm_reader_close(flm_reader **reader)
 {
     if (!*reader) return;
-    flm_source_close(&(*reader)->source);
+    flm_members_close(&(*reader)->members);
     free((*reader)->text);
     free((*reader)->buffer);
     free(*reader);
@@ -121,7 +64,7 @@ static flm_status too_large(const flm_reader *r)
 {
     return flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__,
                          "%s: the document at byte %lld has more than %zu bytes (--document-bytes)",
-                         flm_source_where(r->source), (long long)(r->base + (int64_t)r->begin), r->max);
+                         flm_members_where(r->members), (long long)(r->base + (int64_t)r->begin), r->max);
 }
 
 /* More bytes after r->end, or eof. Moves the document to the beginning of the buffer, so callers keep offsets relative
@@ -144,16 +87,22 @@ static flm_status fill(flm_reader *r)
         if (r->end > r->max + 2) FLM_TRY(too_large(r)); /* 2: a line's end */
         grown = realloc(r->buffer, 2 * r->capacity);
         if (!grown)
-            FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a document of more than %zu bytes", flm_source_where(r->source),
+            FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a document of more than %zu bytes", flm_members_where(r->members),
                      r->end);
         r->buffer = grown;
         r->capacity *= 2;
     }
-    FLM_TRY(flm_source_read(r->source, r->buffer + r->end, r->capacity - r->end, &got));
+    FLM_TRY(flm_members_read(r->members, r->buffer + r->end, r->capacity - r->end, &got));
     r->eof = got == 0;
     r->end += got;
+    r->unchecked += (int64_t)got;
+    if (r->unchecked >= READ_BYTES && !r->rules->allow_binary) {
+        const size_t n = got < CHECK_BYTES ? got : CHECK_BYTES;
+        FLM_TRY(flm_content_check_share(flm_members_where(r->members), (unsigned char *)r->buffer + r->end - got, n));
+        r->unchecked = 0;
+    }
 done:
-    flm_prep_progress_add_reading(flm_seconds() - before);
+    r->seconds += flm_seconds() - before;
     return rc;
 }
 
@@ -180,11 +129,6 @@ done:
     return rc;
 }
 
-static bool all_white(const flm_reader *r, const char *text, size_t bytes)
-{
-    return flm_document_is_white(text, bytes, r->job->clean == FLM_CORPUS_CLEAN_OWT);
-}
-
 /* The next line that is not white space; a document begins there. */
 static flm_status next_text_line(flm_reader *r, size_t *bytes, bool *none)
 {
@@ -194,7 +138,7 @@ static flm_status next_text_line(flm_reader *r, size_t *bytes, bool *none)
     do {
         r->begin = r->scan;
         FLM_TRY(next_line(r, &from, &to, none));
-    } while (!*none && all_white(r, r->buffer + r->begin, to));
+    } while (!*none && flm_white_is_all(r->buffer + r->begin, to));
     *bytes = to;
 done:
     return rc;
@@ -210,7 +154,7 @@ static flm_status next_block(flm_reader *r, size_t *bytes, bool *none)
     FLM_TRY(next_text_line(r, bytes, none));
     while (!*none && !over) {
         FLM_TRY(next_line(r, &from, &to, &over));
-        over = over || all_white(r, r->buffer + r->begin + from, to - from);
+        over = over || flm_white_is_all(r->buffer + r->begin + from, to - from);
         if (!over) *bytes = to;
     }
 done:
@@ -223,7 +167,7 @@ static flm_status next_file(flm_reader *r, size_t *bytes, bool *none)
 
     while (!r->eof) FLM_TRY(fill(r));
     *bytes = r->end - r->begin;
-    *none = r->given || all_white(r, r->buffer + r->begin, *bytes);
+    *none = r->given || flm_white_is_all(r->buffer + r->begin, *bytes);
     while (*bytes > 0 && (r->buffer[r->begin + *bytes - 1] == '\n' || r->buffer[r->begin + *bytes - 1] == '\r'))
         --*bytes;
     r->given = true;
@@ -236,10 +180,10 @@ static flm_status next_in_member(flm_reader *r, size_t *bytes, bool *none)
 {
     flm_status rc = FLM_OK;
 
-    switch (r->jsonl ? FLM_CORPUS_LINE : (flm_corpus_documents)r->job->documents) {
-    case FLM_CORPUS_LINE: FLM_TRY(next_text_line(r, bytes, none)); break;
-    case FLM_CORPUS_BLANK: FLM_TRY(next_block(r, bytes, none)); break;
-    case FLM_CORPUS_FILE: FLM_TRY(next_file(r, bytes, none)); break;
+    switch (r->jsonl ? FLM_SOURCE_LINE : (flm_source_documents)r->rules->documents) {
+    case FLM_SOURCE_LINE: FLM_TRY(next_text_line(r, bytes, none)); break;
+    case FLM_SOURCE_BLANK: FLM_TRY(next_block(r, bytes, none)); break;
+    case FLM_SOURCE_FILE: FLM_TRY(next_file(r, bytes, none)); break;
     }
     if (!*none && *bytes > r->max) FLM_TRY(too_large(r));
 done:
@@ -250,20 +194,47 @@ done:
 static flm_status parse_json(flm_reader *r, flm_document *document, bool *skip)
 {
     flm_status rc = FLM_OK;
+    flm_source_tally *tally = flm_members_tally(r->members);
+    char where[64], message[512];
+    size_t bytes = 0;
 
     free(r->text);
     r->text = NULL;
-    rc = flm_document_parse_json(document, r->job->field, &r->text);
-    *skip = rc == FLM_E_FORMAT && r->job->on_bad_line == FLM_CORPUS_BAD_LINE_SKIP;
+    rc = flm_json_line_read(document->text, document->bytes, r->rules->field, &r->text, &bytes, &document->replaced);
+    *skip = rc == FLM_E_FORMAT && r->rules->on_bad_line == FLM_SOURCE_BAD_LINE_SKIP;
+    if (rc != FLM_OK) {
+        snprintf(where, sizeof where, "line at byte %lld", (long long)document->offset);
+        flm_err_prefix(rc, where);
+    }
     if (*skip) {
-        if (r->job->surveying && r->bad_lines == 0)
+        if (r->rules->log && tally->bad_lines == 0)
             flm_log(FLM_LOG_WARN, "%s: %s: skipped, like all further bad lines of this input",
-                    flm_source_where(r->source), flm_err_message());
-        r->bad_lines++;
+                    flm_members_where(r->members), flm_err_message());
+        tally->bad_lines++;
         flm_err_clear();
         rc = FLM_OK;
+        goto done;
     }
-    if (rc != FLM_OK) FLM_TRY(flm_err_prefix(rc, flm_source_where(r->source)));
+    if (rc == FLM_E_FORMAT) {
+        snprintf(message, sizeof message, "%s", flm_err_message());
+        FLM_FAIL(rc, "%s: %s (see --on-bad-line)", flm_members_where(r->members), message);
+    }
+    FLM_TRY(flm_err_prefix(rc, flm_members_where(r->members)));
+    document->text = r->text;
+    document->bytes = bytes;
+done:
+    return rc;
+}
+
+/* Skip a byte order mark at the beginning of a member. */
+static flm_status skip_mark(flm_reader *r)
+{
+    flm_status rc = FLM_OK;
+
+    while (!r->eof && r->end < 3) FLM_TRY(fill(r));
+    if (r->end < 3 || memcmp(r->buffer, "\xef\xbb\xbf", 3) != 0) goto done;
+    r->begin = r->scan = 3;
+    flm_members_tally(r->members)->marks++;
 done:
     return rc;
 }
@@ -275,13 +246,15 @@ static flm_status next_member(flm_reader *r, bool *end)
     const double before = flm_seconds();
     const bool first = r->end == 0 && r->base > 0; /* a plain file read from the middle keeps its base */
 
-    FLM_TRY(flm_source_next(r->source, &r->jsonl, end));
+    rc = flm_members_next(r->members, &r->jsonl, end);
+    r->seconds += flm_seconds() - before;
+    FLM_TRY(rc);
     if (!first) r->base = 0;
     r->begin = r->scan = r->end = 0;
     r->eof = r->given = false;
     r->inside = !*end;
+    if (r->inside && !first && (r->jsonl || !r->rules->keep_mark)) FLM_TRY(skip_mark(r));
 done:
-    flm_prep_progress_add_reading(flm_seconds() - before);
     return rc;
 }
 
@@ -302,10 +275,11 @@ flm_status flm_reader_next(flm_reader *reader, flm_document *document, bool *end
         *document = (flm_document){.text = r->buffer + r->begin,
                                    .bytes = bytes,
                                    .offset = r->base + (int64_t)r->begin,
-                                   .position = flm_raw_file_position(flm_source_raw_file(r->source))};
+                                   .position = flm_raw_file_position(flm_members_raw_file(r->members))};
         if (r->jsonl) FLM_TRY(parse_json(r, document, &none));
-        if (none || (r->jsonl && all_white(r, document->text, document->bytes))) continue;
-        r->text_bytes += (int64_t)document->bytes;
+        if (none) continue;
+        if (r->jsonl && !r->rules->keep_white && flm_white_is_all(document->text, document->bytes)) continue;
+        flm_members_tally(r->members)->text_bytes += (int64_t)document->bytes;
         *end = false;
         break;
     }
@@ -313,23 +287,10 @@ done:
     return rc;
 }
 
-void flm_reader_clean(const flm_reader *reader, flm_document *document)
-{
-    switch ((flm_corpus_clean)reader->job->clean) {
-    case FLM_CORPUS_CLEAN_NONE: break;
-    case FLM_CORPUS_CLEAN_LM1B: flm_text_lm1b_detokenize(document->text, &document->bytes); break;
-    case FLM_CORPUS_CLEAN_OWT: flm_document_clean_owt(&document->text, &document->bytes); break;
-    }
-}
-
 flm_status flm_reader_digest(flm_reader *reader, char *text)
 {
-    return flm_raw_file_digest(flm_source_raw_file(reader->source), text);
+    return flm_raw_file_digest(flm_members_raw_file(reader->members), text);
 }
 
-void flm_reader_tally(const flm_reader *reader, flm_prep_tally *tally)
-{
-    *tally = *flm_source_tally(reader->source);
-    tally->bad_lines = reader->bad_lines;
-    tally->text_bytes = reader->text_bytes;
-}
+const flm_source_tally *flm_reader_tally(const flm_reader *reader) { return flm_members_tally(reader->members); }
+double flm_reader_seconds(const flm_reader *reader) { return reader->seconds; }

@@ -1,7 +1,7 @@
-/* prep_gzip.c - gzip by zlib, because libarchive does not verify gzip's checksums (prep_source.h). Several gzip members
- * in a row are one stream, as in RFC 1952; zeros may follow, as tapes pad files with them. SPDX-License-Identifier:
- * Apache-2.0 */
-#include "prep_source.h"
+/* source_gzip.c - gzip by zlib, because libarchive does not verify gzip's checksums (source_layer.h). Several gzip
+ * members in a row are one stream, as in RFC 1952; zeros may follow, as tapes pad files with them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "source/source_layer.h"
 
 #include <stdlib.h>
 #include <string.h>
