@@ -210,7 +210,7 @@ static flm_status tensor_parse(flm_external *f, const flm_pickle_value *value, c
     const flm_pickle *p = f->torch->pickle;
     const flm_pickle_value *arguments = NULL, *offset;
     flm_external_tensor *t;
-    int64_t held, size;
+    int64_t stored, size;
 
     *is = false;
     for (int depth = 0; depth < 2 && value->kind == FLM_PICKLE_CALL; depth++) {
@@ -229,15 +229,15 @@ static flm_status tensor_parse(flm_external *f, const flm_pickle_value *value, c
     if (arguments->count < 6 || flm_pickle_get_item(p, arguments, 0)->kind != FLM_PICKLE_PERSISTENT ||
         flm_pickle_get_item(p, arguments, 1)->kind != FLM_PICKLE_INT)
         FLM_FAIL(FLM_E_FORMAT, "%s: %s: the arguments of _rebuild_tensor_v2 are not supported", f->path, name);
-    FLM_TRY(flm_err_prefix(storage_parse(f, flm_pickle_get_item(p, arguments, 0), t, &held), name));
+    FLM_TRY(flm_err_prefix(storage_parse(f, flm_pickle_get_item(p, arguments, 0), t, &stored), name));
     FLM_TRY(flm_err_prefix(
         shape_parse(p, flm_pickle_get_item(p, arguments, 2), flm_pickle_get_item(p, arguments, 3), t), name));
     offset = flm_pickle_get_item(p, arguments, 1);
     size = t->offset;
-    if (offset->integer < 0 || offset->integer > held || t->elements > held - offset->integer)
+    if (offset->integer < 0 || offset->integer > stored || t->elements > stored - offset->integer)
         FLM_FAIL(FLM_E_FORMAT,
                  "%s: %" PRId64 " elements from element %" PRId64 " on are not inside its storage of %" PRId64, name,
-                 t->elements, offset->integer, held);
+                 t->elements, offset->integer, stored);
     t->offset = offset->integer * size;
 done:
     return rc == FLM_OK ? rc : flm_err_prefix(rc, f->path);

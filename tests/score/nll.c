@@ -141,20 +141,20 @@ int main(int argc, char **argv)
     flm_status rc = FLM_OK;
     flm_comm *world = NULL;
     flm_backend *be = NULL;
-    flm_options *words = NULL;
+    flm_options *options = NULL;
     nll_options o = {0};
     bool stop = false;
     int count, failed = 0;
     FLM_TRY(flm_process_init(&argc, &argv, &world));
-    FLM_TRY(flm_options_parse(&spec, argc, argv, &o, true, &stop, &words));
+    FLM_TRY(flm_options_parse(&spec, argc, argv, &o, true, &stop, &options));
     if (stop) goto done;
-    const char *const *path = flm_options_positional(words, &count);
+    const char *const *path = flm_options_positional(options, &count);
     if (count != 2) FLM_FAIL(FLM_E_USAGE, "two files are needed: GPT2.h5 and EXPECTED.json");
     FLM_TRY(flm_backend_create(FLM_DEVICE_CPU, (int)o.threads, 0, &be));
     FLM_TRY(compare(be, &o, path, &failed));
 done:
     if (rc != FLM_OK) flm_process_fail(rc);
-    flm_options_destroy(&words);
+    flm_options_destroy(&options);
     flm_backend_destroy(&be);
     const int status = flm_process_finish(rc, &world);
     return status == 0 && failed > 0 ? 1 : status;
