@@ -2,8 +2,8 @@
 #include "bench/bench_common.h"
 
 #include "backend/cpu/cpu_internal.h"
+#include "base/base_clock.h"
 #include "base/base_path.h"
-#include "base/base_progress.h"
 #include "base/base_version.h"
 
 #include <assert.h>
@@ -32,10 +32,10 @@ int bench_threads(const flm_backend *be) { return be->kind == FLM_BACKEND_CPU ? 
 static flm_status run_calls(flm_backend *be, bench_work work, void *arg, int calls, double *seconds)
 {
     flm_status rc = FLM_OK;
-    const double begin = flm_seconds();
+    const double begin = flm_clock_seconds();
     for (int i = 0; i < calls; i++) FLM_TRY(work(arg));
     if (be) FLM_TRY(be->stream->sync(be));
-    *seconds = (flm_seconds() - begin) / calls;
+    *seconds = (flm_clock_seconds() - begin) / calls;
 done:
     return rc;
 }

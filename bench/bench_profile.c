@@ -2,7 +2,7 @@
 #include "bench/bench_profile.h"
 
 #include "backend/backend_internal.h"
-#include "base/base_progress.h"
+#include "base/base_clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,7 +84,7 @@ static void matmul_name(const flm_matmul *p, char *name, size_t room)
 static double began(void)
 {
     active->inside = true;
-    return flm_seconds();
+    return flm_clock_seconds();
 }
 
 static flm_status ended(flm_status rc, double begin, part now)
@@ -93,7 +93,7 @@ static flm_status ended(flm_status rc, double begin, part now)
     part *at = p->part;
     p->inside = false;
     if (rc == FLM_OK) rc = p->be->stream->sync(p->be);
-    now.seconds = flm_seconds() - begin;
+    now.seconds = flm_clock_seconds() - begin;
     while (at < p->part + p->parts &&
            (strcmp(at->name, now.name) != 0 || at->class != now.class || at->dtype != now.dtype))
         at++;
@@ -250,10 +250,10 @@ static flm_status measure_call(bench_profile *p)
     double seconds[PROBES];
     FLM_TRY(p->memory->alloc(p->be, 64, &word));
     for (int i = 0; i < PROBES; i++) {
-        const double begin = flm_seconds();
+        const double begin = flm_clock_seconds();
         FLM_TRY(p->memory->zero(p->be, word, 64));
         FLM_TRY(p->be->stream->sync(p->be));
-        seconds[i] = flm_seconds() - begin;
+        seconds[i] = flm_clock_seconds() - begin;
     }
     qsort(seconds, PROBES, sizeof seconds[0], by_size);
     p->call = seconds[PROBES / 2];

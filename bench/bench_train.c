@@ -8,8 +8,8 @@
  * Apache-2.0 */
 #include "bench/bench_profile.h"
 
+#include "base/base_clock.h"
 #include "base/base_philox.h"
-#include "base/base_progress.h"
 #include "cmd/cmd_options.h"
 #include "process/process.h"
 #include "train/train_step.h"
@@ -219,10 +219,10 @@ static flm_status measure_samples(const options *o, flm_trainer *t, bench_report
     FLM_TRY(flm_trainer_sample(t, steps, 1, samples, entropy));
     for (int i = 0; i < 2; i++) {
         FLM_TRY(flm_comm_barrier(t->comm));
-        const double begin = flm_seconds();
+        const double begin = flm_clock_seconds();
         FLM_TRY(flm_trainer_sample(t, steps, i == 0 ? 1 : 1 + more, samples, entropy));
         FLM_TRY(flm_comm_barrier(t->comm));
-        seconds[i] = flm_seconds() - begin;
+        seconds[i] = flm_clock_seconds() - begin;
     }
     const double tokens = (double)(more * samples * t->settings.shape.L), took = seconds[1] - seconds[0];
     if (flm_comm_rank(t->comm) != 0) goto done;

@@ -193,7 +193,7 @@ done:
 static flm_status plan_find(flm_cublas *blas, const plan_key *key, const operands *at, flm_cuda_plan **out)
 {
     flm_status rc = FLM_OK;
-    const uint64_t checksum = flm_crc32c(0, key, sizeof *key);
+    const uint64_t checksum = flm_crc32c_update(0, key, sizeof *key);
     flm_cuda_plan *plan = NULL;
 
     for (flm_table_cursor c = {0}; flm_table_next(&blas->by_key, checksum, &c);)

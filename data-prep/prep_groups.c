@@ -126,9 +126,9 @@ static flm_status packer_select(packer *p, int split, int64_t row, int64_t *left
     const flm_shard_split *s = &p->job->splits[split];
     const int number = (int)(row / s->rows_a_shard);
 
-    if (p->writer && (p->split != split || p->number != number)) FLM_TRY(flm_shard_close_rows(&p->writer));
+    if (p->writer && (p->split != split || p->number != number)) FLM_TRY(flm_shard_writer_close(&p->writer));
     if (!p->writer) {
-        FLM_TRY(flm_shard_open_rows(p->job->out, s->name, number, s->shards, &p->writer));
+        FLM_TRY(flm_shard_writer_open(p->job->out, s->name, number, s->shards, &p->writer));
         p->split = split;
         p->number = number;
     }
@@ -146,7 +146,7 @@ static flm_status packer_flush(packer *p, int split)
         int64_t left;
         FLM_TRY(packer_select(p, split, row, &left));
         n = p->rows - at < left ? p->rows - at : left;
-        FLM_TRY(flm_shard_write_rows(p->writer, inside, n, p->ids + at * p->L));
+        FLM_TRY(flm_shard_writer_write(p->writer, inside, n, p->ids + at * p->L));
     }
     if (p->row_ids > 0) memcpy(p->ids, p->ids + p->rows * p->L, (size_t)p->row_ids * sizeof *p->ids);
     p->first_row += p->rows;
@@ -187,7 +187,7 @@ static flm_status group_is_written(packer *p, const flm_prep_group *group, bool 
         FLM_TRY(packer_select(p, group->split, row, &left));
         n = group->first_row + group->rows - row;
         if (n > left) n = left;
-        FLM_TRY(flm_shard_rows_whole(p->writer, row % p->job->splits[group->split].rows_a_shard, n, &valid));
+        FLM_TRY(flm_shard_writer_check(p->writer, row % p->job->splits[group->split].rows_a_shard, n, &valid));
     }
     *written = valid;
 done:
@@ -227,8 +227,8 @@ static flm_status encode_group(work *w, const flm_prep_group *group, int64_t *co
         replaced += document.replaced;
         w->ids.count = 0;
         FLM_TRY(flm_tokenizer_encode(w->job->tokenizer, document.text, document.bytes, &w->ids, &replaced));
-        crc = flm_crc32c(crc, w->ids.ids, w->ids.count * sizeof *w->ids.ids);
-        crc = flm_crc32c(crc, &end_id, sizeof end_id);
+        crc = flm_crc32c_update(crc, w->ids.ids, w->ids.count * sizeof *w->ids.ids);
+        crc = flm_crc32c_update(crc, &end_id, sizeof end_id);
         ids += (int64_t)w->ids.count + 1;
         if (w->packer) {
             FLM_TRY(packer_add(w->packer, group, w->ids.ids, w->ids.count));
@@ -390,7 +390,7 @@ flm_status flm_prep_write(const flm_prep_job *job, flm_comm *comm)
 
     FLM_TRY(packer_make(&p, job));
     rc = work_share(&w, "write", comm);
-    closed = flm_shard_close_rows(&p.writer);
+    closed = flm_shard_writer_close(&p.writer);
     FLM_TRY(flm_prep_end_pass(comm, rc == FLM_OK ? closed : rc));
 done:
     free(p.ids);

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "prep.h"
 
+#include "base/base_clock.h"
 #include "base/base_log.h"
 #include "base/base_progress.h"
 
@@ -33,7 +34,7 @@ void flm_prep_progress_begin(const char *name, int64_t bytes, flm_comm *comm)
 {
     pass = (struct pass){.name = name,
                          .bytes_all = bytes,
-                         .begin = flm_seconds(),
+                         .begin = flm_clock_seconds(),
                          .ranks = flm_comm_size(comm),
                          .bar = flm_progress_begin(0, flm_comm_rank(comm) == 0)};
 }
@@ -45,7 +46,7 @@ void flm_prep_progress_add(int64_t bytes)
     pass.bytes += bytes;
     pass.documents++;
     if (!pass.bar.terminal || pass.documents % SHOW_DOCUMENTS != 0) return;
-    seconds = flm_seconds() - pass.begin;
+    seconds = flm_clock_seconds() - pass.begin;
     flm_progress_show(&pass.bar, (double)(pass.bytes < pass.bytes_all ? pass.bytes : pass.bytes_all),
                       (double)pass.bytes_all, "%s: %.1f MB/s, %.0f documents/s", pass.name,
                       (double)pass.bytes * pass.ranks / seconds / 1e6, (double)pass.documents * pass.ranks / seconds);
@@ -55,7 +56,7 @@ void flm_prep_progress_add_reading(double seconds) { pass.reading += seconds; }
 
 void flm_prep_progress_end(void)
 {
-    const double seconds = flm_seconds() - pass.begin;
+    const double seconds = flm_clock_seconds() - pass.begin;
 
     flm_progress_clear(&pass.bar);
     flm_log(FLM_LOG_INFO,

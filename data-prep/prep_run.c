@@ -36,7 +36,7 @@ static flm_status report_finished(const flm_prep_job *job, flm_comm *comm)
         if (rc == FLM_OK) rc = flm_prep_state_remove_counts(job);
         if (rc == FLM_OK)
             printf("flm_shard: %s is complete already, with %lld rows for training; nothing to do\n", job->out,
-                   (long long)flm_shards_rows(train));
+                   (long long)flm_shards_get_rows(train));
     }
     FLM_TRY(flm_comm_agree(comm, rc));
 done:

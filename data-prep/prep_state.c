@@ -171,7 +171,7 @@ flm_status flm_prep_state_save_counts(const flm_prep_job *job)
     memcpy(all + COUNTS_HEAD, job->token_counts, V * sizeof *all);
     memcpy(all + COUNTS_HEAD + V, job->group_ids, groups * sizeof *all);
     memcpy(all + COUNTS_HEAD + V + groups, job->group_checksums, groups * sizeof *all);
-    all[words - 1] = flm_crc32c(0, all, (words - 1) * sizeof *all);
+    all[words - 1] = flm_crc32c_update(0, all, (words - 1) * sizeof *all);
     FLM_TRY(flm_file_replace(path, all, words * sizeof *all));
 done:
     free(all);
@@ -192,7 +192,7 @@ flm_status flm_prep_state_load_counts(flm_prep_job *job, bool *loaded)
     FLM_TRY(file_read(path, &text, &bytes));
     all = (const int64_t *)(void *)text;
     if (!text || bytes != words * sizeof *all || all[0] != COUNTS_MAGIC || all[1] != job->groups ||
-        all[2] != job->info.vocabulary.V || all[words - 1] != flm_crc32c(0, all, (words - 1) * sizeof *all))
+        all[2] != job->info.vocabulary.V || all[words - 1] != flm_crc32c_update(0, all, (words - 1) * sizeof *all))
         goto done;
     job->replaced = all[3];
     job->token_counts = calloc(V, sizeof *all);

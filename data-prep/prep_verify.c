@@ -11,7 +11,7 @@ static flm_status read_share(const flm_shards *shards, flm_comm *comm)
 {
     flm_status rc = FLM_OK;
     enum { ROWS = 64 };
-    const int64_t size = flm_comm_size(comm), rows = flm_shards_rows(shards), L = flm_shards_info(shards)->L;
+    const int64_t size = flm_comm_size(comm), rows = flm_shards_get_rows(shards), L = flm_shards_get_info(shards)->L;
     int64_t numbers[ROWS];
     int32_t *ids = malloc(ROWS * (size_t)L * sizeof *ids);
 
@@ -43,8 +43,8 @@ static flm_status verify_split(const char *directory, const char *split, bool op
     rc = read_share(shards, comm);
     FLM_TRY(flm_prep_end_pass(comm, rc));
     if (flm_comm_rank(comm) == 0)
-        printf("%s: %s: %lld rows of %lld ids, all valid\n", directory, split, (long long)flm_shards_rows(shards),
-               (long long)flm_shards_info(shards)->L);
+        printf("%s: %s: %lld rows of %lld ids, all valid\n", directory, split, (long long)flm_shards_get_rows(shards),
+               (long long)flm_shards_get_info(shards)->L);
 done:
     flm_shards_close(&shards);
     return rc;

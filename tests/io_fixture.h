@@ -35,9 +35,9 @@ static inline int fixture_datasets(flm_checkpoint_dataset out[FIXTURE_DATASETS],
     const int64_t length = with_long ? FIXTURE_LONG : 77;
     for (int i = 0; i < 4; i++) {
         out[2 * i] = (flm_checkpoint_dataset){.ndim = 2, .dim = {259, 5}};
-        snprintf(out[2 * i].name, FLM_NAME_BYTES, "%s/vocab_embed.embedding", names[i]);
+        snprintf(out[2 * i].name, FLM_DATASET_NAME_BYTES, "%s/vocab_embed.embedding", names[i]);
         out[2 * i + 1] = (flm_checkpoint_dataset){.ndim = 1, .dim = {length}};
-        snprintf(out[2 * i + 1].name, FLM_NAME_BYTES, "%s/long", names[i]);
+        snprintf(out[2 * i + 1].name, FLM_DATASET_NAME_BYTES, "%s/long", names[i]);
     }
     return FIXTURE_DATASETS;
 }

@@ -4,7 +4,7 @@
 #ifndef FLM_BACKEND_TENSOR_H
 #define FLM_BACKEND_TENSOR_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -48,7 +48,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t crc, const 
 }
 #endif
 
-uint32_t flm_crc32c(uint32_t crc, const void *bytes, size_t count)
+uint32_t flm_crc32c_update(uint32_t crc, const void *bytes, size_t count)
 {
 #ifdef __x86_64__
     if (__builtin_cpu_supports("sse4.2")) return ~crc_sse42(~crc, bytes, count);

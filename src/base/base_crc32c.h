@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* flm_crc32c - CRC of bytes, continuing from crc (0 to begin): flm_crc32c(flm_crc32c(0, a), b) is that of a then b.
- * SSE4.2 instructions where the processor has them, a table otherwise. Errors: none. */
-uint32_t flm_crc32c(uint32_t crc, const void *bytes, size_t count);
+/* flm_crc32c_update - CRC of bytes, continuing from crc (0 to begin): flm_crc32c_update(flm_crc32c_update(0, a), b) is
+ * that of a then b. SSE4.2 instructions where the processor has them, a table otherwise. Errors: none. */
+uint32_t flm_crc32c_update(uint32_t crc, const void *bytes, size_t count);
 
 /* flm_crc32c_combine - CRC of A then B from crc(A), crc(B) and B's length in bytes: ranks checksum their own slices.
  * O(log length). Source: multiplication by x^(8 length) modulo the polynomial. */

@@ -6,7 +6,7 @@
 #ifndef FLM_BASE_FILE_H
 #define FLM_BASE_FILE_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stddef.h>
 #include <stdint.h>

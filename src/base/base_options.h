@@ -15,7 +15,7 @@
 #ifndef FLM_BASE_OPTIONS_H
 #define FLM_BASE_OPTIONS_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdbool.h>
 #include <stddef.h>

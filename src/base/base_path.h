@@ -3,7 +3,7 @@
 #ifndef FLM_BASE_PATH_H
 #define FLM_BASE_PATH_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 enum { FLM_PATH_BYTES = 4096 }; /* Linux's PATH_MAX, the final NUL included */
 

@@ -8,7 +8,7 @@
 /* Four make a pseudorandom permutation (Luby and Rackoff); small domains get more. */
 enum { ROUNDS = 6 };
 
-int64_t flm_permute(uint64_t key, int64_t index, int64_t n)
+int64_t flm_permute_index(uint64_t key, int64_t index, int64_t n)
 {
     int bits = 1; /* of each half: 4^bits >= n, and below 4 n */
 

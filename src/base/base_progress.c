@@ -1,28 +1,22 @@
 /* base_progress.c - see base_progress.h. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_progress.h"
 
+#include "base/base_clock.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BAR = 16, COLUMNS_MIN = 40, COLUMNS_MAX = 160 };
 static const double redraw_seconds = 0.1;
 
-double flm_seconds(void)
+flm_progress flm_progress_begin(double done, bool is_root)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    return (flm_progress){.terminal = is_root && isatty(STDERR_FILENO), .begin = flm_clock_seconds(), .done = done};
 }
 
-flm_progress flm_progress_begin(double done, bool speak)
-{
-    return (flm_progress){.terminal = speak && isatty(STDERR_FILENO), .begin = flm_seconds(), .done = done};
-}
-
-/* "1:02:03", "2:03" or nothing when it is not known yet. */
+/* "1:02:03 left", "2:03 left", or nothing if it is not known yet. */
 static void format_left(double seconds, char *text, size_t size)
 {
     const long s = (long)(seconds + 0.5);
@@ -38,7 +32,8 @@ void flm_progress_show(flm_progress *p, double done, double total, const char *f
 {
     char text[256], left[32], line[512], bar[BAR + 1];
     struct winsize window;
-    const double now = flm_seconds(), speed = (done - p->done) / (now - p->begin), share = total > 0 ? done / total : 1;
+    const double now = flm_clock_seconds(), speed = (done - p->done) / (now - p->begin),
+                 share = total > 0 ? done / total : 1;
     int columns = 80;
     va_list ap;
 

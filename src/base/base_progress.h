@@ -1,4 +1,4 @@
-/* base_progress.h - a progress bar on one line of a terminal; nothing where standard error is no terminal.
+/* base_progress.h - a progress bar on the last line of a terminal; prints nothing if standard error is not a terminal.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BASE_PROGRESS_H
 #define FLM_BASE_PROGRESS_H
@@ -6,25 +6,22 @@
 #include <stdbool.h>
 
 typedef struct flm_progress {
-    bool terminal; /* standard error is one */
-    bool shown;    /* a bar stands on the last line */
-    double begin;  /* seconds: when it began; done then */
-    double done;
-    double drawn; /* seconds: when it was last drawn */
+    bool terminal; /* whether bars are drawn */
+    bool shown;    /* a bar is on the last line */
+    double begin;  /* seconds at the beginning */
+    double done;   /* at the beginning */
+    double drawn;  /* seconds when it was last drawn */
 } flm_progress;
 
-/* flm_progress_begin - begin at `done` of whatever is counted; speak false: never draw (ranks but the first). */
-flm_progress flm_progress_begin(double done, bool speak);
+/* flm_progress_begin - begin at `done`, in whatever unit is counted. is_root false: never draw. */
+flm_progress flm_progress_begin(double done, bool is_root);
 
-/* flm_progress_show - redraw, at most ten times a second (always where done is total): bar, per cent, text, time left
- * by the mean speed since the beginning. Errors: none; a terminal that went away is not missed. */
+/* flm_progress_show - draw the bar, per cent, the text, and the time left at the mean speed since the beginning; at
+ * most ten times a second, and always when done is total. Errors: none, a terminal that is gone is ignored. */
 void flm_progress_show(flm_progress *progress, double done, double total, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* flm_progress_clear - remove the bar, before other lines are printed. */
 void flm_progress_clear(flm_progress *progress);
-
-/* flm_seconds - of a clock that only goes forward. */
-double flm_seconds(void);
 
 #endif

@@ -54,7 +54,7 @@ void flm_sha256_destroy(flm_sha256 **sum)
     *sum = NULL;
 }
 
-flm_status flm_sha256_of(const void *data, size_t bytes, char *text)
+flm_status flm_sha256_digest(const void *data, size_t bytes, char *text)
 {
     flm_status rc = FLM_OK;
     flm_sha256 *sum = NULL;

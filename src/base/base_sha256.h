@@ -3,7 +3,7 @@
 #ifndef FLM_BASE_SHA256_H
 #define FLM_BASE_SHA256_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stddef.h>
 
@@ -20,7 +20,7 @@ flm_status flm_sha256_end(flm_sha256 **sum, char *text);
 /* flm_sha256_destroy - give a sum up. Accepts NULL, nulls it. */
 void flm_sha256_destroy(flm_sha256 **sum);
 
-/* flm_sha256_of - the sum of bytes at once, to text [FLM_SHA256_BYTES]. Errors: FLM_E_NOMEM. */
-flm_status flm_sha256_of(const void *data, size_t bytes, char *text);
+/* flm_sha256_digest - the sum of bytes at once, to text [FLM_SHA256_BYTES]. Errors: FLM_E_NOMEM. */
+flm_status flm_sha256_digest(const void *data, size_t bytes, char *text);
 
 #endif

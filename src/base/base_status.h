@@ -1,24 +1,5 @@
-/* base_status.h - status codes and the error trace.
- *
- * Owns the one error idiom of the suite: a function that can fail returns flm_status, results travel by
- * out-parameter, and the first failure leaves a message followed by one frame for every caller that passed it on.
- * Refuses to print or to end the process: flm_process_fail (process/process.h) alone does that.
- * The trace is per thread.
- *
- *     flm_status f(int n, thing **out)
- *     {
- *         flm_status rc = FLM_OK;
- *         thing *t = NULL;
- *         if (n < 0) FLM_FAIL(FLM_E_ARG, "f: n is %d, must not be negative", n);
- *         FLM_TRY(thing_create(n, &t));
- *         *out = t; t = NULL;
- *     done:
- *         thing_destroy(&t);
- *         return rc;
- *     }
- *
- * A function whose header lists FLM_E_IO may also return FLM_E_MISSING or FLM_E_NOMEM: flm_status_from_errno decides.
- * SPDX-License-Identifier: Apache-2.0 */
+/* base_status.h - the status codes that functions return. A function whose header lists FLM_E_IO may also return
+ * FLM_E_MISSING or FLM_E_NOMEM: flm_status_from_errno decides. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BASE_STATUS_H
 #define FLM_BASE_STATUS_H
 
@@ -47,45 +28,5 @@ const char *flm_status_name(flm_status code);
 /* flm_status_from_errno - the status of a system call that failed with `error`: FLM_E_MISSING (no such file, no
  * permission), FLM_E_NOMEM, else FLM_E_IO. */
 flm_status flm_status_from_errno(int error);
-
-/* flm_err_raise - start a new trace with a formatted message; returns code. Use FLM_FAIL. */
-flm_status flm_err_raise(flm_status code, const char *file, int line, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-/* flm_err_frame - add a frame "file:line: what" to the trace; returns code. Use FLM_TRY. */
-flm_status flm_err_frame(flm_status code, const char *what, const char *file, int line);
-
-/* flm_err_prefix - put "what: " before the message of a failure that does not begin with it yet; returns code. */
-flm_status flm_err_prefix(flm_status code, const char *what);
-
-/* flm_err_message - the message of the first failure, without frames; "" when there is none. */
-const char *flm_err_message(void);
-
-/* flm_err_trace - the message and every frame, a line each; "" when there is none. */
-const char *flm_err_trace(void);
-
-/* flm_err_clear - forget the trace, for a caller that handles a failure itself. */
-void flm_err_clear(void);
-
-/* flm_err_set_remote - the failure is another rank's, which will speak; this rank stays silent. */
-void flm_err_set_remote(int failing_rank);
-
-/* flm_err_remote - the rank that will speak, or -1 when this rank does. */
-int flm_err_remote(void);
-
-#define FLM_TRY(call)                                     \
-    do {                                                  \
-        rc = (call);                                      \
-        if (rc != FLM_OK) {                               \
-            flm_err_frame(rc, #call, __FILE__, __LINE__); \
-            goto done;                                    \
-        }                                                 \
-    } while (0)
-
-#define FLM_FAIL(code, ...)                                          \
-    do {                                                             \
-        rc = flm_err_raise((code), __FILE__, __LINE__, __VA_ARGS__); \
-        goto done;                                                   \
-    } while (0)
 
 #endif

@@ -11,7 +11,7 @@
 #ifndef FLM_BASE_TABLE_H
 #define FLM_BASE_TABLE_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -44,7 +44,7 @@ int flm_comm_size(const flm_comm *comm);
 int flm_comm_local_rank(const flm_comm *comm); /* among the ranks of this node */
 
 /* flm_comm_agree - share a failure: every rank gets FLM_OK, or the code of the lowest failing rank. That rank reports
- * the error; on the others flm_err_remote names it. Collective. */
+ * the error; on the others flm_err_get_remote names it. Collective. */
 flm_status flm_comm_agree(flm_comm *comm, flm_status local);
 
 /* flm_comm_barrier - collective. */

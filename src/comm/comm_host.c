@@ -27,7 +27,7 @@ flm_status flm_comm_agree(flm_comm *comm, flm_status local)
     } first = {INT_MAX, local};
     if (comm->size == 1) return local;
     /* A rank whose error another rank reports comes after those that report their own. */
-    if (local != FLM_OK) first.key = flm_err_remote() < 0 ? comm->rank : comm->size + comm->rank;
+    if (local != FLM_OK) first.key = flm_err_get_remote() < 0 ? comm->rank : comm->size + comm->rank;
     FLM_MPI(MPI_Iallreduce(MPI_IN_PLACE, &first, 1, MPI_2INT, MPI_MINLOC, comm->mpi, &request));
     FLM_TRY(finish(comm, &request));
     if (first.key == INT_MAX) return FLM_OK;

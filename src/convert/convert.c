@@ -3,7 +3,7 @@
 
 #include "base/base_path.h"
 #include "flow/flow_kind.h"
-#include "h5/h5.h"
+#include "h5/h5_format.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -54,7 +54,7 @@ flm_status flm_convert_run(const flm_convert_options *options, const char *in, c
     } else if (in_hugging_face_folder(in, folder)) {
         FLM_TRY(flm_convert_gpt2(folder, out));
     } else {
-        FLM_TRY(flm_h5_detect(in, &hdf5));
+        FLM_TRY(flm_format_is_hdf5(in, &hdf5));
         FLM_TRY(hdf5 ? flm_convert_export(options, in, out) : flm_convert_flm(options, in, out));
     }
 done:

@@ -4,7 +4,7 @@
 #ifndef FLM_CONVERT_H
 #define FLM_CONVERT_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdint.h>
 

@@ -33,7 +33,7 @@ static flm_status choose(weights_export *e, int weights, const char *path)
     static const char raw[] = "weights/", ema[] = "ema/";
     flm_status rc = FLM_OK;
     int count;
-    const flm_checkpoint_dataset *all = flm_checkpoint_datasets(e->from, &count);
+    const flm_checkpoint_dataset *all = flm_checkpoint_get_datasets(e->from, &count);
     e->datasets = calloc((size_t)count + 1, sizeof *e->datasets);
     e->source = calloc((size_t)count + 1, sizeof *e->source);
     if (!e->datasets || !e->source) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the table of its weights", path);

@@ -20,10 +20,10 @@ typedef struct flm_import {
     flm_external *from;
     const flm_external_tensor *all; /* [tensors] of the file */
     int tensors;
-    char (*name)[FLM_NAME_BYTES];     /* [tensors] parameter names; "": not a parameter or buffer of the network */
-    bool *ema;                        /* [tensors] EMA weights */
-    flm_checkpoint_dataset *datasets; /* [count] */
-    int *index;                       /* [count] of the tensor in the file */
+    char (*name)[FLM_DATASET_NAME_BYTES]; /* [tensors] parameter names; "": not a parameter or buffer of the network */
+    bool *ema;                            /* [tensors] EMA weights */
+    flm_checkpoint_dataset *datasets;     /* [count] */
+    int *index;                           /* [count] of the tensor in the file */
     int count;
     const flm_kind *kind;
     flm_checkpoint_info info;
@@ -39,7 +39,7 @@ static const char *skip(const char *name, const char *prefix)
 
 /* The parameter's name: without "state_dict.", any "_orig_mod.", and "backbone.". If the file uses "backbone.", tensors
  * without it are not part of the network: "". */
-static void parameter_name(const char *from, bool backbone, char name[FLM_NAME_BYTES])
+static void parameter_name(const char *from, bool backbone, char name[FLM_DATASET_NAME_BYTES])
 {
     static const char wrapper[] = "_orig_mod.";
     const char *rest = skip(from, "state_dict.");
@@ -50,7 +50,7 @@ static void parameter_name(const char *from, bool backbone, char name[FLM_NAME_B
     rest = skip(text, "backbone.");
     if (!rest && !backbone) rest = text;
     name[0] = '\0';
-    if (rest && strlen(rest) < FLM_NAME_BYTES - 8) memcpy(name, rest, strlen(rest) + 1);
+    if (rest && strlen(rest) < FLM_DATASET_NAME_BYTES - 8) memcpy(name, rest, strlen(rest) + 1);
 }
 
 /* The number of the block in a parameter's name; -1: in no block, or the number is too large. */
@@ -232,7 +232,7 @@ static flm_status vocabulary_set(flm_import *m, const flm_convert_options *o, co
     if (strlen(name) >= sizeof v->name) FLM_FAIL(FLM_E_USAGE, "--tokenizer: the name is too long");
     snprintf(v->name, sizeof v->name, "%s", name);
     if (strcmp(name, "none") == 0) {
-        FLM_TRY(flm_sha256_of(name, strlen(name), v->sha256));
+        FLM_TRY(flm_sha256_digest(name, strlen(name), v->sha256));
         goto done;
     }
     FLM_TRY(flm_tokenizer_create(name, &tokenizer));

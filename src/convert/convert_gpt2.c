@@ -107,7 +107,7 @@ static flm_status weights_match(gpt2_import *g, const char *path)
     if (!g->index) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the table of its tensors", path);
     for (int i = 0; i < g->count; i++) {
         flm_checkpoint_dataset *d = &g->datasets[i];
-        char name[FLM_NAME_BYTES];
+        char name[FLM_DATASET_NAME_BYTES];
         const int at = g->index[i] = weight_find(g->from, d->name);
         if (at < 0) FLM_FAIL(FLM_E_MISMATCH, "%s: %s: is missing", path, d->name);
         FLM_TRY(flm_err_prefix(flm_external_tensor_check_shape(&all[at], d->ndim, d->dim), path));

@@ -8,7 +8,7 @@
 #ifndef FLM_CONVERT_PICKLE_H
 #define FLM_CONVERT_PICKLE_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,4 +3,4 @@ libflm_convert_a_SOURCES = %D%/convert.c %D%/convert.h %D%/convert_gpt2.c %D%/co
   %D%/convert_external.h %D%/convert_external_internal.h %D%/convert_external.c %D%/convert_safetensors.c \
   %D%/convert_safetensors.h %D%/convert_safetensors_write.c %D%/convert_pickle.h %D%/convert_pickle_internal.h \
   %D%/convert_pickle.c %D%/convert_pickle_names.c %D%/convert_torch.c
-libflm_convert_a_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS) $(LIBZIP_CPPFLAGS) $(JANSSON_CPPFLAGS)
+libflm_convert_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBZIP_CPPFLAGS) $(JANSSON_CPPFLAGS)

@@ -6,7 +6,7 @@
 #ifndef FLM_FLOW_GAMMA_H
 #define FLM_FLOW_GAMMA_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdint.h>
 

@@ -17,7 +17,7 @@ void flm_time_stratified(uint64_t seed, flm_random_purpose purpose, uint64_t ste
     for (int64_t k = 0; k < count; k++) {
         const int64_t i = first + k;
         const flm_philox4 r = flm_philox4x32(offsets, (uint32_t)i, (uint32_t)((uint64_t)i >> 32), 0, 0);
-        const double stratum = (double)flm_permute(permutation, i, n);
+        const double stratum = (double)flm_permute_index(permutation, i, n);
         const double x = stratum + flm_philox_uniform(r.v[0], r.v[1]); /* may round up to the next stratum */
         t[k] = fmin(x, nextafter(stratum + 1, 0)) / (double)n;
     }

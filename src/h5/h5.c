@@ -2,6 +2,7 @@
 #include "h5/h5.h"
 
 #include "base/base_file.h"
+#include "h5/h5_format.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
-void flm_h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
+void flm_h5_silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
 typedef struct h5_cause {
     char text[256]; /* of the innermost frame that says something */
@@ -28,11 +29,11 @@ static herr_t keep_cause(unsigned n, const H5E_error2_t *error, void *data)
     return 0;
 }
 
-flm_status flm_h5_error(int64_t result, const char *what, const char *file, int line)
+flm_status flm_h5_check(int64_t result, const char *what, const char *file, int line)
 {
     h5_cause cause = {{0}, 0};
     if (result >= 0) return FLM_OK;
-    flm_h5_quiet();
+    flm_h5_silence();
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_cause, &cause);
     H5Eclear2(H5E_DEFAULT);
     if (cause.errnum > 0)
@@ -48,7 +49,7 @@ static flm_status access_properties(hid_t *out)
     flm_status rc = FLM_OK;
     hid_t access = H5I_INVALID_HID;
 
-    flm_h5_quiet();
+    flm_h5_silence();
     FLM_H5(access = H5Pcreate(H5P_FILE_ACCESS));
     FLM_H5(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST));
     FLM_H5(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG));
@@ -62,7 +63,7 @@ done:
     return rc;
 }
 
-flm_status flm_h5_detect(const char *path, bool *hdf5)
+flm_status flm_format_is_hdf5(const char *path, bool *hdf5)
 {
     flm_status rc = FLM_OK;
     unsigned char head[sizeof signature];
@@ -154,7 +155,7 @@ static flm_status set_attribute(hid_t object, const char *name, hid_t type, cons
     flm_status rc = FLM_OK;
     hid_t space = H5I_INVALID_HID, attribute = H5I_INVALID_HID;
 
-    flm_h5_quiet();
+    flm_h5_silence();
     if (H5Aexists(object, name) > 0) FLM_H5(H5Adelete(object, name));
     FLM_H5(space = H5Screate(H5S_SCALAR));
     FLM_H5(attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT));
@@ -211,7 +212,7 @@ flm_status flm_h5_create_group(hid_t file, const char *path, hid_t *out)
     flm_status rc = FLM_OK;
     hid_t made = H5I_INVALID_HID;
 
-    flm_h5_quiet();
+    flm_h5_silence();
     FLM_H5(made = H5Pcreate(H5P_GROUP_CREATE));
     FLM_H5(H5Pset_obj_track_times(made, false));
     FLM_H5(*out = H5Gcreate2(file, path, H5P_DEFAULT, made, H5P_DEFAULT));
@@ -244,7 +245,7 @@ flm_status flm_h5_create_dataset(hid_t file, const char *path, hid_t type, int n
     hid_t space = H5I_INVALID_HID, made = H5I_INVALID_HID;
     hsize_t extent[4];
 
-    flm_h5_quiet();
+    flm_h5_silence();
     FLM_TRY(create_parents(file, path));
     for (int k = 0; k < ndim; k++) extent[k] = (hsize_t)dim[k];
     FLM_H5(space = H5Screate_simple(ndim, extent, NULL));
@@ -266,7 +267,7 @@ flm_status flm_h5_set_u32s(hid_t object, const char *name, const uint32_t *value
     hid_t space = H5I_INVALID_HID, attribute = H5I_INVALID_HID;
     hsize_t extent = (hsize_t)count;
 
-    flm_h5_quiet();
+    flm_h5_silence();
     FLM_H5(space = H5Screate_simple(1, &extent, NULL));
     if (H5Aexists(object, name) > 0)
         FLM_H5(attribute = H5Aopen(object, name, H5P_DEFAULT));
@@ -308,7 +309,7 @@ static flm_status open_attribute(hid_t object, const char *name, H5T_class_t cla
     flm_status rc = FLM_OK;
     hid_t space = H5I_INVALID_HID;
 
-    flm_h5_quiet();
+    flm_h5_silence();
     if (H5Aexists(object, name) <= 0) FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is missing", name);
     FLM_H5(*attribute = H5Aopen(object, name, H5P_DEFAULT));
     FLM_H5(*type = H5Aget_type(*attribute));

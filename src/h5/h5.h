@@ -6,30 +6,27 @@
 #ifndef FLM_H5_H
 #define FLM_H5_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <hdf5.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* flm_h5_error - FLM_OK for result >= 0, else a raised error. HDF5's own printing is switched off at the first call. */
-flm_status flm_h5_error(int64_t result, const char *what, const char *file, int line);
+/* flm_h5_check - FLM_OK for result >= 0, else a raised error. HDF5's own printing is switched off at the first call. */
+flm_status flm_h5_check(int64_t result, const char *what, const char *file, int line);
 
 #define FLM_H5(call)                                                   \
     do {                                                               \
-        rc = flm_h5_error((int64_t)(call), #call, __FILE__, __LINE__); \
+        rc = flm_h5_check((int64_t)(call), #call, __FILE__, __LINE__); \
         if (rc != FLM_OK) goto done;                                   \
     } while (0)
 
-/* flm_h5_quiet - switch HDF5's automatic error printing off; call before the first HDF5 call of a function. */
-void flm_h5_quiet(void);
+/* flm_h5_silence - switch HDF5's automatic error printing off; call before the first HDF5 call of a function. */
+void flm_h5_silence(void);
 
 /* flm_h5_close - close an id of any kind (file, group, dataset, space, type, attribute, property list); accepts the
  * empty value H5I_INVALID_HID, and sets it. */
 void flm_h5_close(hid_t *id);
-
-/* flm_h5_detect - whether a file begins with HDF5's signature. Errors: FLM_E_IO naming the path. */
-flm_status flm_h5_detect(const char *path, bool *hdf5);
 
 /* flm_h5_create - a new, empty file, replacing one of that name; its format is HDF5 1.8's, where every piece of
  * structure carries a checksum, and no times, so that the same content is the same file. Rooms that write create their

@@ -69,15 +69,15 @@ static bool number_parse(const char *text, const char **end, int64_t *out)
     return true;
 }
 
-static bool element_parse(const char *word, schema_element *out)
+static bool element_parse(const char *word, flm_schema_element *out)
 {
     static const struct {
         const char *word;
-        schema_element element;
-    } known[] = {{"i32", {SCHEMA_I32, 4}},       {"i64", {SCHEMA_I64, 8}},   {"u16", {SCHEMA_U16, 2}},
-                 {"u32", {SCHEMA_U32, 4}},       {"f32", {SCHEMA_F32, 4}},   {"f64", {SCHEMA_F64, 8}},
-                 {"int", {SCHEMA_I64, 8}},       {"float", {SCHEMA_F64, 8}}, {"string", {SCHEMA_STRING, 0}},
-                 {"sha256", {SCHEMA_SHA256, 65}}};
+        flm_schema_element element;
+    } known[] = {{"i32", {FLM_SCHEMA_I32, 4}},       {"i64", {FLM_SCHEMA_I64, 8}},   {"u16", {FLM_SCHEMA_U16, 2}},
+                 {"u32", {FLM_SCHEMA_U32, 4}},       {"f32", {FLM_SCHEMA_F32, 4}},   {"f64", {FLM_SCHEMA_F64, 8}},
+                 {"int", {FLM_SCHEMA_I64, 8}},       {"float", {FLM_SCHEMA_F64, 8}}, {"string", {FLM_SCHEMA_STRING, 0}},
+                 {"sha256", {FLM_SCHEMA_SHA256, 65}}};
     const char *end;
     int64_t bytes;
 
@@ -88,21 +88,21 @@ static bool element_parse(const char *word, schema_element *out)
         }
     if (strncmp(word, "str", 3) != 0 || !number_parse(word + 3, &end, &bytes) || *end || bytes < 1 || bytes > 65536)
         return false;
-    *out = (schema_element){SCHEMA_STRING, (size_t)bytes};
+    *out = (flm_schema_element){FLM_SCHEMA_STRING, (size_t)bytes};
     return true;
 }
 
-const char *flm_schema_element_name(const schema_element *element, char *text, size_t size)
+const char *flm_schema_element_describe(const flm_schema_element *element, char *text, size_t size)
 {
     static const char *const names[] = {"i32", "i64", "u16", "u32", "f32", "f64", "a string", "a SHA-256 sum"};
-    if (element->type == SCHEMA_STRING && element->size > 0)
+    if (element->type == FLM_SCHEMA_STRING && element->size > 0)
         snprintf(text, size, "a string of %zu bytes", element->size);
     else
         snprintf(text, size, "%s", names[element->type]);
     return text;
 }
 
-bool flm_schema_allows(const char *words, const char *value)
+bool flm_schema_attribute_allows(const char *words, const char *value)
 {
     size_t length = strlen(value);
     if (strchr(value, ' ')) return false;
@@ -116,7 +116,7 @@ bool flm_schema_allows(const char *words, const char *value)
 }
 
 /* One size: ?, 256, L, 4*d, blocks4M. */
-static bool dim_parse(const char *text, schema_dim *out)
+static bool dim_parse(const char *text, flm_schema_dim *out)
 {
     const char *end = text;
 
@@ -124,23 +124,23 @@ static bool dim_parse(const char *text, schema_dim *out)
     out->number = 1;
     if (strcmp(text, "?") == 0) return true;
     if (strcmp(text, "blocks4M") == 0) {
-        out->kind = SCHEMA_DIM_BLOCKS;
+        out->kind = FLM_SCHEMA_DIM_BLOCKS;
         return true;
     }
-    out->kind = SCHEMA_DIM_NUMBER;
+    out->kind = FLM_SCHEMA_DIM_NUMBER;
     if (number_parse(text, &end, &out->number)) {
         if (out->number < 1 || out->number > INT32_MAX) return false;
         if (!*end) return true;
         if (*end++ != '*') return false;
     }
-    out->kind = SCHEMA_DIM_NAME;
+    out->kind = FLM_SCHEMA_DIM_NAME;
     for (size_t i = 0; end[i]; i++)
         if (!isalnum((unsigned char)end[i]) && end[i] != '_') return false;
     return snprintf(out->name, sizeof out->name, "%s", end) < (int)sizeof out->name && isalpha((unsigned char)*end);
 }
 
 /* "[n, L]", in place. */
-static bool shape_parse(char *word, schema_shape *out)
+static bool shape_parse(char *word, flm_schema_shape *out)
 {
     size_t length = strlen(word);
     char *rest, *one;
@@ -149,12 +149,12 @@ static bool shape_parse(char *word, schema_shape *out)
     if (length < 2 || word[length - 1] != ']') return false;
     word[length - 1] = '\0';
     for (one = strtok_r(word + 1, ", ", &rest); one; one = strtok_r(NULL, ", ", &rest))
-        if (out->ndim == SCHEMA_DIMS || !dim_parse(one, &out->dim[out->ndim++])) return false;
+        if (out->ndim == FLM_SCHEMA_DIMS || !dim_parse(one, &out->dim[out->ndim++])) return false;
     return out->ndim > 0;
 }
 
 /* group PATH [optional]; dataset PATH TYPE[|TYPE] [DIMENSIONS]... | like GROUP/ [optional] */
-static flm_status object_parse(const schema_line *line, schema_object *object)
+static flm_status object_parse(const schema_line *line, flm_schema_object *object)
 {
     flm_status rc = FLM_OK;
     int next = 2;
@@ -169,7 +169,7 @@ static flm_status object_parse(const schema_line *line, schema_object *object)
         FLM_TRY(line_refuse(line, "is no path of an object:", line->word[1]));
     if (object->dataset) {
         for (one = strtok_r(line->word[next++], "|", &rest); one; one = strtok_r(NULL, "|", &rest))
-            if (object->elements == SCHEMA_CHOICES || !element_parse(one, &object->element[object->elements++]))
+            if (object->elements == FLM_SCHEMA_CHOICES || !element_parse(one, &object->element[object->elements++]))
                 FLM_TRY(line_refuse(line, "is no type:", one));
         if (object->elements == 0) FLM_TRY(line_refuse(line, "has no type:", line->word[1]));
         if (strcmp(line->word[next], "like") == 0) {
@@ -181,7 +181,8 @@ static flm_status object_parse(const schema_line *line, schema_object *object)
             next += 2;
         }
         for (; next < line->words && line->word[next][0] == '['; next++)
-            if (object->shapes == SCHEMA_CHOICES || !shape_parse(line->word[next], &object->shape[object->shapes++]))
+            if (object->shapes == FLM_SCHEMA_CHOICES ||
+                !shape_parse(line->word[next], &object->shape[object->shapes++]))
                 FLM_TRY(line_refuse(line, "is no shape:", line->word[next]));
         if (object->shapes == 0 && !object->like[0]) FLM_TRY(line_refuse(line, "has no shape:", line->word[1]));
     }
@@ -195,7 +196,7 @@ done:
 }
 
 /* = a b c | LEAST..MOST; moves *next behind it. */
-static flm_status rule_parse(const schema_line *line, int *next, schema_attribute *attribute)
+static flm_status rule_parse(const schema_line *line, int *next, flm_schema_attribute *attribute)
 {
     flm_status rc = FLM_OK;
     const char *end;
@@ -211,7 +212,7 @@ static flm_status rule_parse(const schema_line *line, int *next, schema_attribut
         }
         if (used == 0) FLM_TRY(line_refuse(line, "allows no value:", attribute->name));
     } else if (strstr(line->word[*next], "..")) {
-        if (attribute->element.type != SCHEMA_I64 || !number_parse(line->word[*next], &end, &attribute->min) ||
+        if (attribute->element.type != FLM_SCHEMA_I64 || !number_parse(line->word[*next], &end, &attribute->min) ||
             strncmp(end, "..", 2) != 0 || !number_parse(end + 2, &end, &attribute->max) || *end ||
             attribute->max < attribute->min)
             FLM_TRY(line_refuse(line, "is no range of an int:", line->word[*next]));
@@ -223,7 +224,7 @@ done:
 }
 
 /* @NAME TYPE [DIMENSIONS] [RULE] [optional] */
-static flm_status attribute_parse(const schema_line *line, schema_attribute *attribute)
+static flm_status attribute_parse(const schema_line *line, flm_schema_attribute *attribute)
 {
     flm_status rc = FLM_OK;
     const char *name = line->word[0] + 1;
@@ -268,13 +269,13 @@ static flm_status line_take(const schema_line *line, flm_schema *schema)
     } else if (!schema->name[0]) {
         FLM_TRY(line_refuse(line, "stands before the line \"schema NAME\":", first));
     } else if (strcmp(first, "group") == 0 || strcmp(first, "dataset") == 0) {
-        schema_object object;
+        flm_schema_object object;
         FLM_TRY(object_parse(line, &object));
         FLM_TRY(array_grow((void **)&schema->objects, schema->count, sizeof object));
         schema->objects[schema->count++] = object;
     } else if (first[0] == '@' && schema->count > 0) {
-        schema_object *object = &schema->objects[schema->count - 1];
-        schema_attribute attribute;
+        flm_schema_object *object = &schema->objects[schema->count - 1];
+        flm_schema_attribute attribute;
         FLM_TRY(attribute_parse(line, &attribute));
         FLM_TRY(array_grow((void **)&object->attributes, object->attributes_count, sizeof attribute));
         object->attributes[object->attributes_count++] = attribute;

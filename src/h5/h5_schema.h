@@ -28,8 +28,4 @@ flm_status flm_schema_check(const flm_schema *schema, hid_t file, int64_t bytes,
  * Errors: theirs. */
 flm_status flm_schema_open(const char *path, const char *name, hid_t *file, int64_t *bytes);
 
-/* flm_schema_kind - which of the suite's files this is, by its attribute "format": "checkpoint", "shard", "index",
- * "samples". *kind is static. Errors: FLM_E_IO, FLM_E_FORMAT (none of them), naming the path. */
-flm_status flm_schema_kind(const char *path, const char **kind);
-
 #endif

@@ -1,5 +1,6 @@
 /* h5_schema_check.c - a file held against a schema. The file is untrusted: counts, names and sizes are bounded before
  * they are used, links other than hard ones are never followed. SPDX-License-Identifier: Apache-2.0 */
+#include "h5/h5_format.h"
 #include "h5/h5_schema_internal.h"
 
 #include <ctype.h>
@@ -14,7 +15,7 @@ static const int64_t BLOCK_BYTES = 4 << 20; /* blocks4M */
 
 /* A name in a shape and its value, valid in a group and below. */
 typedef struct binding {
-    char group[PATH_BYTES], name[SCHEMA_NAME_BYTES];
+    char group[PATH_BYTES], name[FLM_SCHEMA_NAME_BYTES];
     int64_t value;
 } binding;
 
@@ -36,7 +37,7 @@ static flm_status bind(check *c, const char *group, const char *name, int64_t va
     if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory to check the file");
     c->bindings = grown;
     snprintf(grown[c->bindings_count].group, PATH_BYTES, "%s", group);
-    snprintf(grown[c->bindings_count].name, SCHEMA_NAME_BYTES, "%s", name);
+    snprintf(grown[c->bindings_count].name, FLM_SCHEMA_NAME_BYTES, "%s", name);
     grown[c->bindings_count++].value = value;
 done:
     return rc;
@@ -83,17 +84,17 @@ static bool path_matches(const char *pattern, const char *path)
     return !*pattern || path_matches(pattern + 1, path + 1);
 }
 
-static bool type_matches(hid_t type, const schema_element *element)
+static bool type_matches(hid_t type, const flm_schema_element *element)
 {
     switch (element->type) {
-    case SCHEMA_I32: return H5Tequal(type, H5T_STD_I32LE) > 0;
-    case SCHEMA_I64: return H5Tequal(type, H5T_STD_I64LE) > 0;
-    case SCHEMA_U16: return H5Tequal(type, H5T_STD_U16LE) > 0;
-    case SCHEMA_U32: return H5Tequal(type, H5T_STD_U32LE) > 0;
-    case SCHEMA_F32: return H5Tequal(type, H5T_IEEE_F32LE) > 0;
-    case SCHEMA_F64: return H5Tequal(type, H5T_IEEE_F64LE) > 0;
-    case SCHEMA_STRING:
-    case SCHEMA_SHA256:
+    case FLM_SCHEMA_I32: return H5Tequal(type, H5T_STD_I32LE) > 0;
+    case FLM_SCHEMA_I64: return H5Tequal(type, H5T_STD_I64LE) > 0;
+    case FLM_SCHEMA_U16: return H5Tequal(type, H5T_STD_U16LE) > 0;
+    case FLM_SCHEMA_U32: return H5Tequal(type, H5T_STD_U32LE) > 0;
+    case FLM_SCHEMA_F32: return H5Tequal(type, H5T_IEEE_F32LE) > 0;
+    case FLM_SCHEMA_F64: return H5Tequal(type, H5T_IEEE_F64LE) > 0;
+    case FLM_SCHEMA_STRING:
+    case FLM_SCHEMA_SHA256:
         if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0) return false;
         return element->size ? H5Tget_size(type) == element->size : H5Tget_size(type) <= STRING_MAX;
     }
@@ -101,19 +102,21 @@ static bool type_matches(hid_t type, const schema_element *element)
 }
 
 /* Holds sizes against a shape; binds names that are new. path is the object's, for the names. */
-static flm_status shape_check(check *c, const char *path, const schema_shape *shape, const int64_t *dim)
+static flm_status shape_check(check *c, const char *path, const flm_schema_shape *shape, const int64_t *dim)
 {
     flm_status rc = FLM_OK;
 
     for (int k = 0; k < shape->ndim; k++) {
-        const schema_dim *want = &shape->dim[k];
-        const binding *b = want->kind == SCHEMA_DIM_NAME ? bound(c, path, want->name) : NULL;
+        const flm_schema_dim *want = &shape->dim[k];
+        const binding *b = want->kind == FLM_SCHEMA_DIM_NAME ? bound(c, path, want->name) : NULL;
         char group[PATH_BYTES];
         int64_t size;
         switch (want->kind) {
-        case SCHEMA_DIM_ANY: continue;
-        case SCHEMA_DIM_NUMBER: size = want->number; break;
-        case SCHEMA_DIM_BLOCKS: size = c->dataset_bytes / BLOCK_BYTES + (c->dataset_bytes % BLOCK_BYTES != 0); break;
+        case FLM_SCHEMA_DIM_ANY: continue;
+        case FLM_SCHEMA_DIM_NUMBER: size = want->number; break;
+        case FLM_SCHEMA_DIM_BLOCKS:
+            size = c->dataset_bytes / BLOCK_BYTES + (c->dataset_bytes % BLOCK_BYTES != 0);
+            break;
         default:
             if (!b) {
                 group_of(path, group);
@@ -124,30 +127,32 @@ static flm_status shape_check(check *c, const char *path, const schema_shape *sh
         }
         if (dim[k] != size)
             FLM_FAIL(FLM_E_FORMAT, "axis %d has %" PRId64 " elements, must have %" PRId64 "%s%s", k, dim[k], size,
-                     want->kind == SCHEMA_DIM_NAME ? " by " : "", want->kind == SCHEMA_DIM_NAME ? want->name : "");
+                     want->kind == FLM_SCHEMA_DIM_NAME ? " by " : "",
+                     want->kind == FLM_SCHEMA_DIM_NAME ? want->name : "");
     }
 done:
     return rc;
 }
 
-static flm_status value_check(check *c, hid_t object, const char *path, const schema_attribute *want, const char *name)
+static flm_status value_check(check *c, hid_t object, const char *path, const flm_schema_attribute *want,
+                              const char *name)
 {
     flm_status rc = FLM_OK;
-    char text[SCHEMA_RULE_BYTES];
+    char text[FLM_SCHEMA_RULE_BYTES];
     int64_t number;
 
-    if (want->element.type == SCHEMA_SHA256) {
+    if (want->element.type == FLM_SCHEMA_SHA256) {
         FLM_TRY(flm_h5_get_string(object, name, text, sizeof text));
         if (strlen(text) != 64 || strspn(text, "0123456789abcdef") != 64)
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is no SHA-256 sum of 64 lower-case hex digits", name);
-    } else if (want->element.type == SCHEMA_STRING && want->allowed[0]) {
+    } else if (want->element.type == FLM_SCHEMA_STRING && want->allowed[0]) {
         FLM_TRY(flm_h5_get_string(object, name, text, sizeof text));
-        if (!flm_schema_allows(want->allowed, text))
+        if (!flm_schema_attribute_allows(want->allowed, text))
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is none of: %s", name, want->allowed);
-    } else if (want->element.type == SCHEMA_I64 && want->shape.ndim == 0) {
+    } else if (want->element.type == FLM_SCHEMA_I64 && want->shape.ndim == 0) {
         FLM_TRY(flm_h5_get_i64(object, name, &number));
         snprintf(text, sizeof text, "%" PRId64, number);
-        if (want->allowed[0] && !flm_schema_allows(want->allowed, text))
+        if (want->allowed[0] && !flm_schema_attribute_allows(want->allowed, text))
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s, must be one of: %s", name, text, want->allowed);
         if (want->ranged && (number < want->min || number > want->max))
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s, must be from %" PRId64 " to %" PRId64, name, text,
@@ -160,19 +165,19 @@ done:
 
 /* One attribute: type, shape, value. */
 static flm_status attribute_check(check *c, hid_t object, const char *path, hid_t attribute, const char *name,
-                                  const schema_attribute *want)
+                                  const flm_schema_attribute *want)
 {
     flm_status rc = FLM_OK;
     hid_t type = H5I_INVALID_HID, space = H5I_INVALID_HID;
-    hsize_t extent[SCHEMA_DIMS] = {0};
-    int64_t dim[SCHEMA_DIMS];
+    hsize_t extent[FLM_SCHEMA_DIMS] = {0};
+    int64_t dim[FLM_SCHEMA_DIMS];
     char text[64];
     int ndim;
 
     FLM_H5(type = H5Aget_type(attribute));
     if (!type_matches(type, &want->element))
         FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" has another type than %s", name,
-                 flm_schema_element_name(&want->element, text, sizeof text));
+                 flm_schema_element_describe(&want->element, text, sizeof text));
     FLM_H5(space = H5Aget_space(attribute));
     FLM_H5(ndim = H5Sget_simple_extent_ndims(space));
     if (ndim != want->shape.ndim || H5Sget_simple_extent_type(space) == H5S_NULL)
@@ -203,7 +208,7 @@ done:
 }
 
 /* Every attribute is one of the line's, every required one is there. */
-static flm_status attributes_check(check *c, hid_t object, const char *path, const schema_object *want)
+static flm_status attributes_check(check *c, hid_t object, const char *path, const flm_schema_object *want)
 {
     flm_status rc = FLM_OK;
     hid_t attribute = H5I_INVALID_HID;
@@ -213,7 +218,7 @@ static flm_status attributes_check(check *c, hid_t object, const char *path, con
     FLM_H5(H5Oget_info(object, &info));
     if (info.num_attrs > ATTRIBUTES_MAX) FLM_FAIL(FLM_E_FORMAT, "has more than %d attributes", ATTRIBUTES_MAX);
     for (hsize_t i = 0; i < info.num_attrs; i++) {
-        const schema_attribute *match = NULL;
+        const flm_schema_attribute *match = NULL;
         FLM_H5(attribute = H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT));
         FLM_TRY(name_check(name, H5Aget_name(attribute, sizeof name, name), "an attribute"));
         for (int k = 0; k < want->attributes_count && !match; k++)
@@ -238,7 +243,7 @@ static flm_status like_check(check *c, const char *path, const char *like, int n
     hid_t other = H5I_INVALID_HID;
     char name[2 * PATH_BYTES];
     int other_ndim = 0;
-    int64_t other_dim[SCHEMA_DIMS], offset, bytes;
+    int64_t other_dim[FLM_SCHEMA_DIMS], offset, bytes;
 
     snprintf(name, sizeof name, "%s%s", like, strrchr(path, '/') + 1);
     if (H5Lexists(c->file, name, H5P_DEFAULT) <= 0) FLM_FAIL(FLM_E_FORMAT, "there is no %s beside it", name);
@@ -251,12 +256,12 @@ done:
     return rc;
 }
 
-static flm_status dataset_check(check *c, hid_t dataset, const char *path, const schema_object *want)
+static flm_status dataset_check(check *c, hid_t dataset, const char *path, const flm_schema_object *want)
 {
     flm_status rc = FLM_OK;
     hid_t type = H5I_INVALID_HID;
-    const schema_shape *shape = NULL;
-    int64_t dim[SCHEMA_DIMS], offset;
+    const flm_schema_shape *shape = NULL;
+    int64_t dim[FLM_SCHEMA_DIMS], offset;
     int ndim = 0;
     bool typed = false;
     char text[64];
@@ -265,7 +270,7 @@ static flm_status dataset_check(check *c, hid_t dataset, const char *path, const
     for (int k = 0; k < want->elements; k++) typed = typed || type_matches(type, &want->element[k]);
     if (!typed)
         FLM_FAIL(FLM_E_FORMAT, "has another type than %s%s",
-                 flm_schema_element_name(&want->element[0], text, sizeof text),
+                 flm_schema_element_describe(&want->element[0], text, sizeof text),
                  want->elements > 1 ? " or the other allowed" : "");
     FLM_TRY(flm_h5_locate(dataset, 0, c->file_bytes, &ndim, dim, &offset, &c->dataset_bytes));
     for (int k = 0; k < want->shapes && !shape; k++)
@@ -318,7 +323,7 @@ done:
 static flm_status object_check(check *c, hid_t object, const char *path, bool dataset)
 {
     flm_status rc = FLM_OK;
-    const schema_object *want = NULL;
+    const flm_schema_object *want = NULL;
 
     for (int i = 0; i < c->schema->count && !want; i++)
         if (path_matches(c->schema->objects[i].path, path)) {
@@ -344,7 +349,7 @@ flm_status flm_schema_check(const flm_schema *schema, hid_t file, int64_t bytes,
     FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
     FLM_TRY(object_check(&c, root, "/", false));
     for (int i = 0; i < schema->count; i++) {
-        const schema_object *object = &schema->objects[i];
+        const flm_schema_object *object = &schema->objects[i];
         if (object->optional || c.seen[i] > 0) continue;
         if (strpbrk(object->path, "*<")) FLM_FAIL(FLM_E_FORMAT, "holds no object that %s describes", object->path);
         FLM_FAIL(FLM_E_FORMAT, "%s: is missing", object->path);
@@ -364,7 +369,7 @@ flm_status flm_schema_open(const char *path, const char *name, hid_t *file, int6
     const char *text = flm_schema_text(name), *kind = NULL;
 
     if (!text) FLM_FAIL(FLM_E_ARG, "there is no schema \"%s\"", name);
-    FLM_TRY(flm_schema_kind(path, &kind));
+    FLM_TRY(flm_format_identify(path, &kind));
     if (strcmp(kind, name) != 0) FLM_FAIL(FLM_E_FORMAT, "%s: is a file of the kind %s, not %s", path, kind, name);
     FLM_TRY(flm_schema_parse(name, text, strlen(text), &schema));
     FLM_TRY(flm_h5_open(path, false, &opened, bytes));
@@ -377,7 +382,7 @@ done:
     return rc;
 }
 
-flm_status flm_schema_kind(const char *path, const char **kind)
+flm_status flm_format_identify(const char *path, const char **kind)
 {
     static const char *const kinds[] = {"checkpoint", "shard", "index", "samples"};
     flm_status rc = FLM_OK;

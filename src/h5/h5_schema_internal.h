@@ -5,67 +5,78 @@
 
 #include "h5/h5_schema.h"
 
-enum { SCHEMA_DIMS = 4, SCHEMA_CHOICES = 2, SCHEMA_NAME_BYTES = 32, SCHEMA_PATH_BYTES = 128, SCHEMA_RULE_BYTES = 128 };
+enum {
+    FLM_SCHEMA_DIMS = 4,
+    FLM_SCHEMA_CHOICES = 2,
+    FLM_SCHEMA_NAME_BYTES = 32,
+    FLM_SCHEMA_PATH_BYTES = 128,
+    FLM_SCHEMA_RULE_BYTES = 128
+};
 
-typedef enum schema_type {
-    SCHEMA_I32,
-    SCHEMA_I64,
-    SCHEMA_U16,
-    SCHEMA_U32,
-    SCHEMA_F32,
-    SCHEMA_F64,
-    SCHEMA_STRING, /* of `size` bytes, 0: any */
-    SCHEMA_SHA256
-} schema_type;
+typedef enum flm_schema_type {
+    FLM_SCHEMA_I32,
+    FLM_SCHEMA_I64,
+    FLM_SCHEMA_U16,
+    FLM_SCHEMA_U32,
+    FLM_SCHEMA_F32,
+    FLM_SCHEMA_F64,
+    FLM_SCHEMA_STRING, /* of `size` bytes, 0: any */
+    FLM_SCHEMA_SHA256
+} flm_schema_type;
 
-typedef struct schema_element {
-    schema_type type;
+typedef struct flm_schema_element {
+    flm_schema_type type;
     size_t size;
-} schema_element;
+} flm_schema_element;
 
-typedef enum schema_dim_kind { SCHEMA_DIM_ANY, SCHEMA_DIM_NUMBER, SCHEMA_DIM_NAME, SCHEMA_DIM_BLOCKS } schema_dim_kind;
+typedef enum flm_schema_dim_kind {
+    FLM_SCHEMA_DIM_ANY,
+    FLM_SCHEMA_DIM_NUMBER,
+    FLM_SCHEMA_DIM_NAME,
+    FLM_SCHEMA_DIM_BLOCKS
+} flm_schema_dim_kind;
 
-typedef struct schema_dim {
-    schema_dim_kind kind;
+typedef struct flm_schema_dim {
+    flm_schema_dim_kind kind;
     int64_t number; /* the size, or what the name is multiplied by */
-    char name[SCHEMA_NAME_BYTES];
-} schema_dim;
+    char name[FLM_SCHEMA_NAME_BYTES];
+} flm_schema_dim;
 
-typedef struct schema_shape {
+typedef struct flm_schema_shape {
     int ndim; /* 0: a scalar */
-    schema_dim dim[SCHEMA_DIMS];
-} schema_shape;
+    flm_schema_dim dim[FLM_SCHEMA_DIMS];
+} flm_schema_shape;
 
-typedef struct schema_attribute {
-    char name[SCHEMA_NAME_BYTES]; /* "*": any */
-    schema_element element;
-    schema_shape shape;
-    char allowed[SCHEMA_RULE_BYTES]; /* values between blanks, "" for any */
+typedef struct flm_schema_attribute {
+    char name[FLM_SCHEMA_NAME_BYTES]; /* "*": any */
+    flm_schema_element element;
+    flm_schema_shape shape;
+    char allowed[FLM_SCHEMA_RULE_BYTES]; /* values between blanks, "" for any */
     bool ranged, optional;
     int64_t min, max;
-} schema_attribute;
+} flm_schema_attribute;
 
-typedef struct schema_object {
+typedef struct flm_schema_object {
     bool dataset, optional;
-    char path[SCHEMA_PATH_BYTES];
-    schema_element element[SCHEMA_CHOICES];
-    schema_shape shape[SCHEMA_CHOICES];
+    char path[FLM_SCHEMA_PATH_BYTES];
+    flm_schema_element element[FLM_SCHEMA_CHOICES];
+    flm_schema_shape shape[FLM_SCHEMA_CHOICES];
     int elements, shapes;
-    char like[SCHEMA_PATH_BYTES]; /* the group whose dataset of the same name has the same shape, or "" */
-    schema_attribute *attributes;
+    char like[FLM_SCHEMA_PATH_BYTES]; /* the group whose dataset of the same name has the same shape, or "" */
+    flm_schema_attribute *attributes;
     int attributes_count;
-} schema_object;
+} flm_schema_object;
 
 struct flm_schema {
-    char name[SCHEMA_NAME_BYTES];
-    schema_object *objects;
+    char name[FLM_SCHEMA_NAME_BYTES];
+    flm_schema_object *objects;
     int count;
 };
 
-/* flm_schema_element_name - "f32", "a string of 64 bytes", ... into text; for messages. */
-const char *flm_schema_element_name(const schema_element *element, char *text, size_t size);
+/* flm_schema_element_describe - "f32", "a string of 64 bytes", ... into text; for messages. */
+const char *flm_schema_element_describe(const flm_schema_element *element, char *text, size_t size);
 
-/* flm_schema_allows - whether value is one of the blank-separated words. */
-bool flm_schema_allows(const char *words, const char *value);
+/* flm_schema_attribute_allows - whether value is one of the blank-separated words. */
+bool flm_schema_attribute_allows(const char *words, const char *value);
 
 #endif

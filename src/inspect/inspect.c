@@ -2,7 +2,7 @@
 #include "inspect/inspect_internal.h"
 
 #include "base/base_path.h"
-#include "h5/h5_schema.h"
+#include "h5/h5_format.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -46,7 +46,7 @@ static flm_status inspect_file(const char *path, const flm_inspect_options *opti
     const char *kind = NULL;
     char directory[FLM_PATH_BYTES];
 
-    FLM_TRY(flm_schema_kind(path, &kind));
+    FLM_TRY(flm_format_identify(path, &kind));
     if (strcmp(kind, "checkpoint") == 0) {
         FLM_TRY(flm_inspect_checkpoint(path, options));
     } else if (strcmp(kind, "samples") == 0) {

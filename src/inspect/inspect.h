@@ -3,7 +3,7 @@
 #ifndef FLM_INSPECT_H
 #define FLM_INSPECT_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdint.h>
 

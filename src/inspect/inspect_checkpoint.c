@@ -21,7 +21,7 @@ static flm_status checkpoint_verify(const char *path)
 
     FLM_TRY(flm_checkpoint_open(path, &checkpoint));
     FLM_TRY(flm_checkpoint_verify(checkpoint));
-    d = flm_checkpoint_datasets(checkpoint, &count);
+    d = flm_checkpoint_get_datasets(checkpoint, &count);
     for (int i = 0; i < count; i++) elements += flm_checkpoint_elements(&d[i]);
     printf("  verified: %" PRId64 " values in %d datasets match their checksums\n", elements, count);
 done:

@@ -74,7 +74,7 @@ static flm_status samples_print(flm_samples *samples, const char *path, int64_t 
     if (!ids) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a row", path);
     for (int64_t i = 0; i < info->samples && rows > 0; i++) {
         bool present = false;
-        FLM_TRY(flm_samples_present(samples, steps, i, 1, &present));
+        FLM_TRY(flm_samples_check_rows(samples, steps, i, 1, &present));
         if (!present) continue;
         FLM_TRY(flm_samples_read(samples, steps, i, 1, ids));
         FLM_TRY(flm_inspect_rows(path, &info->vocabulary, ids, i, 1, info->L));
@@ -95,7 +95,7 @@ flm_status flm_inspect_samples(const char *path, const flm_inspect_options *opti
 
     FLM_TRY(flm_inspect_structure(path, "samples"));
     FLM_TRY(flm_samples_open_read(path, &samples));
-    steps = flm_samples_steps(samples, &count);
+    steps = flm_samples_get_steps(samples, &count);
     for (int i = 0; i < count; i++) {
         if (options->verify) {
             FLM_TRY(flm_samples_verify(samples, steps[i], &rows));
@@ -158,7 +158,7 @@ static flm_status shard_row(const shard_file *s, int64_t i, void *raw, int32_t *
 
     FLM_TRY(flm_file_read_at(s->fd, s->path, raw, (size_t)bytes, s->tokens + i * bytes));
     FLM_TRY(flm_file_read_at(s->fd, s->path, &checksum, sizeof checksum, s->checksums + i * (int64_t)sizeof checksum));
-    if (flm_crc32c(0, raw, (size_t)bytes) != checksum)
+    if (flm_crc32c_update(0, raw, (size_t)bytes) != checksum)
         FLM_FAIL(FLM_E_CHECKSUM,
                  "%s: /tokens: row %" PRId64 ": checksum mismatch (file damaged); rebuild it with flm_shard", s->path,
                  i);
@@ -213,8 +213,8 @@ static flm_status split_inspect(const char *directory, const char *split, const 
     int32_t *ids = NULL;
 
     FLM_TRY(flm_shards_open(directory, split, &shards));
-    info = flm_shards_info(shards);
-    rows = flm_shards_rows(shards);
+    info = flm_shards_get_info(shards);
+    rows = flm_shards_get_rows(shards);
     max = info->L < CHUNK_IDS ? CHUNK_IDS / info->L : 1;
     number = malloc((size_t)max * sizeof *number);
     ids = malloc((size_t)(max * info->L) * sizeof *ids);

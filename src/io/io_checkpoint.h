@@ -11,7 +11,7 @@
 #include "comm/comm.h"
 #include "io/io_vocabulary.h"
 
-enum { FLM_NAME_BYTES = 96, FLM_LINEAGE_BYTES = 2304 };
+enum { FLM_DATASET_NAME_BYTES = 96, FLM_LINEAGE_BYTES = 2304, FLM_CHECKPOINT_PATH_BYTES = 1024 };
 
 typedef struct flm_setting {
     const char *name, *value;
@@ -28,7 +28,7 @@ typedef struct flm_checkpoint_info {
 
 /* One dataset: "weights/vocab_embed.embedding", "ema/...", "optimizer/m/...", "optimizer/v/...". fp32, 1-D or 2-D. */
 typedef struct flm_checkpoint_dataset {
-    char name[FLM_NAME_BYTES];
+    char name[FLM_DATASET_NAME_BYTES];
     int ndim;
     int64_t dim[2];
 } flm_checkpoint_dataset;
@@ -82,17 +82,17 @@ flm_status flm_checkpoint_open(const char *path, flm_checkpoint **out);
 void flm_checkpoint_close(flm_checkpoint **checkpoint);
 
 const flm_checkpoint_info *flm_checkpoint_get_info(const flm_checkpoint *checkpoint);
-const flm_checkpoint_dataset *flm_checkpoint_datasets(const flm_checkpoint *checkpoint, int *count);
+const flm_checkpoint_dataset *flm_checkpoint_get_datasets(const flm_checkpoint *checkpoint, int *count);
 
 /* flm_checkpoint_expect - check that a dataset exists and has the shape dim [ndim]. Not collective.
  * Errors: FLM_E_MISMATCH naming path, dataset and both shapes. */
 flm_status flm_checkpoint_expect(const flm_checkpoint *checkpoint, const char *name, int ndim, const int64_t *dim);
 
-/* flm_checkpoint_setting - a value of /config by name, or NULL. Owned by the checkpoint. */
-const char *flm_checkpoint_setting(const flm_checkpoint *checkpoint, const char *name);
+/* flm_checkpoint_get_setting - a value of /config by name, or NULL. Owned by the checkpoint. */
+const char *flm_checkpoint_get_setting(const flm_checkpoint *checkpoint, const char *name);
 
-/* flm_checkpoint_settings - all of them. */
-const flm_setting *flm_checkpoint_settings(const flm_checkpoint *checkpoint, int *count);
+/* flm_checkpoint_get_settings - all of them. */
+const flm_setting *flm_checkpoint_get_settings(const flm_checkpoint *checkpoint, int *count);
 
 /* flm_checkpoint_read - elements [first, first + count) of a dataset by name into data; verifies the checksums of
  * every block it touches. Not collective; ranks read what they need.
@@ -100,8 +100,8 @@ const flm_setting *flm_checkpoint_settings(const flm_checkpoint *checkpoint, int
 flm_status flm_checkpoint_read(const flm_checkpoint *checkpoint, const char *name, int64_t first, int64_t count,
                                float *data);
 
-/* flm_checkpoint_identity - CRC-32C of every dataset's name and checksums: the same data have the same. */
-uint32_t flm_checkpoint_identity(const flm_checkpoint *checkpoint);
+/* flm_checkpoint_get_identity - CRC-32C of every dataset's name and checksums: the same data have the same. */
+uint32_t flm_checkpoint_get_identity(const flm_checkpoint *checkpoint);
 
 /* flm_checkpoint_verify - read every dataset of the file whole. Errors: as flm_checkpoint_read. */
 flm_status flm_checkpoint_verify(const flm_checkpoint *checkpoint);
@@ -111,5 +111,14 @@ flm_status flm_checkpoint_verify(const flm_checkpoint *checkpoint);
  * verified (the ranks share the work). *out is NULL when the directory holds none at all; checkpoints that are all
  * damaged are an error. Collective. */
 flm_status flm_checkpoint_resume(flm_comm *comm, const char *directory, flm_checkpoint **out);
+
+/* flm_checkpoint_find - the checkpoint that a path names: the file itself, or what `latest` names in a run directory or
+ * a checkpoint directory. path [FLM_CHECKPOINT_PATH_BYTES]: absolute, without links. Not collective.
+ * Errors: FLM_E_IO with errno, FLM_E_FORMAT (a directory without checkpoints), FLM_E_USAGE, FLM_E_MISSING (too long).
+ */
+flm_status flm_checkpoint_find(const char *given, char *path);
+
+/* flm_checkpoint_find_collective - the same path on every rank: rank 0 looks, as `latest` may change meanwhile. */
+flm_status flm_checkpoint_find_collective(flm_comm *comm, const char *given, char *path);
 
 #endif

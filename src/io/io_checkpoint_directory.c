@@ -1,5 +1,5 @@
-/* io_checkpoint_directory.c - the names in a checkpoint directory: listing, `latest`, what to remove.
- * Touches no file that does not bear one of our names. SPDX-License-Identifier: Apache-2.0 */
+/* io_checkpoint_directory.c - the names in a checkpoint directory: listing, publishing, removing, and the checkpoint
+ * that a path names. Touches no file whose name is not one of its own. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_log.h"
 #include "io/io_checkpoint_internal.h"
 
@@ -14,12 +14,12 @@
 
 static const char LATEST[] = "latest", LATEST_TEMPORARY[] = ".latest.tmp";
 
-void flm_checkpoint_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES])
+void flm_checkpoint_file_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES])
 {
     snprintf(name, FLM_CHECKPOINT_NAME_BYTES, "step-%08" PRId64 ".h5", step);
 }
 
-void flm_checkpoint_temporary(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES])
+void flm_checkpoint_temporary_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES])
 {
     snprintf(name, FLM_CHECKPOINT_NAME_BYTES, ".step-%08" PRId64 ".h5.tmp", step);
 }
@@ -35,7 +35,7 @@ static int64_t step_of(const char *name)
     digits = strspn(name + 5, "0123456789");
     if (digits < 8 || digits > 16) return -1;
     step = strtoll(name + 5, NULL, 10);
-    flm_checkpoint_name(step, again);
+    flm_checkpoint_file_name(step, again);
     return strcmp(name, again) == 0 ? step : -1;
 }
 
@@ -75,7 +75,7 @@ done:
     return rc;
 }
 
-int64_t flm_checkpoint_latest(const char *directory)
+int64_t flm_checkpoint_read_latest(const char *directory)
 {
     char path[FLM_PATH_BYTES], target[FLM_CHECKPOINT_NAME_BYTES + 1];
     ssize_t length;
@@ -117,8 +117,8 @@ flm_status flm_checkpoint_publish(const char *directory, int64_t step)
     char name[FLM_CHECKPOINT_NAME_BYTES], temporary[FLM_CHECKPOINT_NAME_BYTES];
     char from[FLM_PATH_BYTES], to[FLM_PATH_BYTES], link[FLM_PATH_BYTES], latest[FLM_PATH_BYTES];
 
-    flm_checkpoint_name(step, name);
-    flm_checkpoint_temporary(step, temporary);
+    flm_checkpoint_file_name(step, name);
+    flm_checkpoint_temporary_name(step, temporary);
     FLM_TRY(flm_path_join(from, directory, temporary));
     FLM_TRY(flm_path_join(to, directory, name));
     FLM_TRY(flm_path_join(link, directory, LATEST_TEMPORARY));
@@ -148,12 +148,45 @@ void flm_checkpoint_prune(const char *directory, int64_t step, int keep)
     }
     over = count - keep;
     for (int i = count - 1; i >= 0 && over > 0 && steps[i] > step; i--, over--) {
-        flm_checkpoint_name(steps[i], name);
+        flm_checkpoint_file_name(steps[i], name);
         remove_name(directory, name);
     }
     for (int i = 0; i < count && over > 0 && steps[i] < step; i++, over--) {
-        flm_checkpoint_name(steps[i], name);
+        flm_checkpoint_file_name(steps[i], name);
         remove_name(directory, name);
     }
     free(steps);
+}
+
+flm_status flm_checkpoint_find(const char *given, char *path)
+{
+    static const char *const inside[] = {"", "/checkpoints/latest", "/latest"};
+    flm_status rc = FLM_OK;
+    struct stat status;
+    char *real = NULL, tried[FLM_PATH_BYTES];
+
+    if (stat(given, &status) != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be opened: %s", given, strerror(errno));
+    for (size_t i = S_ISDIR(status.st_mode) ? 1 : 0; i < sizeof inside / sizeof inside[0] && !real; i++) {
+        FLM_TRY(flm_path_format(tried, "%s%s", given, inside[i]));
+        real = realpath(tried, NULL);
+        if (!real && (errno != ENOENT || lstat(tried, &status) == 0))
+            FLM_FAIL(flm_status_from_errno(errno == 0 ? ENOENT : errno), "%s: cannot be opened: %s", tried,
+                     strerror(errno == 0 ? ENOENT : errno));
+    }
+    if (!real) FLM_FAIL(FLM_E_FORMAT, "%s: a directory without checkpoints/latest or latest", given);
+    if (snprintf(path, FLM_CHECKPOINT_PATH_BYTES, "%s", real) >= FLM_CHECKPOINT_PATH_BYTES)
+        FLM_FAIL(FLM_E_MISSING, "%.200s...: the path is too long", real);
+done:
+    free(real);
+    return rc;
+}
+
+flm_status flm_checkpoint_find_collective(flm_comm *comm, const char *given, char *path)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_checkpoint_find(given, path) : FLM_OK));
+    FLM_TRY(flm_comm_broadcast(comm, path, FLM_CHECKPOINT_PATH_BYTES, 0));
+done:
+    return rc;
 }

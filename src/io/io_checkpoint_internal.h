@@ -10,16 +10,17 @@ _Static_assert(FLM_CHECKPOINT_BLOCK * sizeof(float) == FLM_IO_BLOCK_BYTES, "one 
 
 enum { FLM_CHECKPOINT_NAME_BYTES = 32 }; /* "step-00020000.h5" */
 
-/* flm_checkpoint_name, flm_checkpoint_temporary - the file of a step; the name it is written under. */
-void flm_checkpoint_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES]);
-void flm_checkpoint_temporary(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES]);
+/* flm_checkpoint_file_name, flm_checkpoint_temporary_name - the file of a step; the name it is written under. */
+void flm_checkpoint_file_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES]);
+void flm_checkpoint_temporary_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES]);
 
 /* flm_checkpoint_list - the steps that a directory has files of, ascending; *steps is malloc'd. A directory that is
  * not there has none. Errors: FLM_E_IO, FLM_E_NOMEM. */
 flm_status flm_checkpoint_list(const char *directory, int64_t **steps, int *count);
 
-/* flm_checkpoint_latest - the step that `latest` names, -1 when there is no such link or it names no checkpoint. */
-int64_t flm_checkpoint_latest(const char *directory);
+/* flm_checkpoint_read_latest - the step that `latest` names, -1 when there is no such link or it names no checkpoint.
+ */
+int64_t flm_checkpoint_read_latest(const char *directory);
 
 /* flm_checkpoint_sweep - remove what killed runs left: temporary files. Failures are warnings. */
 void flm_checkpoint_sweep(const char *directory);

@@ -176,7 +176,7 @@ static flm_status data_write(int fd, const char *path, const float *data, const 
     for (int64_t at = 0, n; at < bytes; at += n) {
         const char *block = (const char *)data + at;
         n = bytes - at < FLM_IO_BLOCK_BYTES ? bytes - at : FLM_IO_BLOCK_BYTES;
-        *crc++ = flm_crc32c(0, block, (size_t)n);
+        *crc++ = flm_crc32c_update(0, block, (size_t)n);
         FLM_TRY(flm_file_write_at(fd, path, block, (size_t)n, offset + at));
     }
 done:

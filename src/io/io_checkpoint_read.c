@@ -115,7 +115,7 @@ static flm_status group_read(hid_t file, int64_t file_bytes, const char *prefix,
     flm_status rc = FLM_OK;
     hid_t group = H5I_INVALID_HID, dataset = H5I_INVALID_HID;
     H5G_info_t info;
-    char name[NAME_BYTES], path[NAME_BYTES + FLM_NAME_BYTES];
+    char name[NAME_BYTES], path[NAME_BYTES + FLM_DATASET_NAME_BYTES];
     void *grown;
 
     FLM_H5(group = H5Gopen2(file, prefix, H5P_DEFAULT));
@@ -203,20 +203,20 @@ void flm_checkpoint_close(flm_checkpoint **checkpoint)
 
 const flm_checkpoint_info *flm_checkpoint_get_info(const flm_checkpoint *checkpoint) { return &checkpoint->info; }
 
-const flm_checkpoint_dataset *flm_checkpoint_datasets(const flm_checkpoint *checkpoint, int *count)
+const flm_checkpoint_dataset *flm_checkpoint_get_datasets(const flm_checkpoint *checkpoint, int *count)
 {
     *count = checkpoint->count;
     return checkpoint->datasets;
 }
 
-const char *flm_checkpoint_setting(const flm_checkpoint *checkpoint, const char *name)
+const char *flm_checkpoint_get_setting(const flm_checkpoint *checkpoint, const char *name)
 {
     for (int i = 0; i < checkpoint->settings_count; i++)
         if (strcmp(checkpoint->settings[i].name, name) == 0) return checkpoint->settings[i].value;
     return NULL;
 }
 
-const flm_setting *flm_checkpoint_settings(const flm_checkpoint *checkpoint, int *count)
+const flm_setting *flm_checkpoint_get_settings(const flm_checkpoint *checkpoint, int *count)
 {
     *count = checkpoint->settings_count;
     return checkpoint->settings;
@@ -265,7 +265,7 @@ static flm_status block_read(const flm_checkpoint *c, int i, int64_t block, char
 
     *bytes = p->bytes - begin < FLM_IO_BLOCK_BYTES ? p->bytes - begin : FLM_IO_BLOCK_BYTES;
     FLM_TRY(flm_file_read_at(c->fd, c->path, data, (size_t)*bytes, p->offset + begin));
-    crc = flm_crc32c(0, data, (size_t)*bytes);
+    crc = flm_crc32c_update(0, data, (size_t)*bytes);
     if (crc != p->sums[block])
         FLM_FAIL(FLM_E_CHECKSUM, "%s: %s: block %" PRId64 " has checksum %08" PRIx32 ", must have %08" PRIx32, c->path,
                  c->datasets[i].name, block, crc, p->sums[block]);
@@ -323,13 +323,13 @@ done:
     return rc;
 }
 
-uint32_t flm_checkpoint_identity(const flm_checkpoint *checkpoint)
+uint32_t flm_checkpoint_get_identity(const flm_checkpoint *checkpoint)
 {
     uint32_t crc = 0;
     for (int i = 0; i < checkpoint->count; i++) {
         const flm_checkpoint_dataset *d = &checkpoint->datasets[i];
-        crc = flm_crc32c(crc, d->name, strlen(d->name) + 1);
-        crc = flm_crc32c(crc, checkpoint->places[i].sums, (size_t)flm_checkpoint_blocks(d) * sizeof(uint32_t));
+        crc = flm_crc32c_update(crc, d->name, strlen(d->name) + 1);
+        crc = flm_crc32c_update(crc, checkpoint->places[i].sums, (size_t)flm_checkpoint_blocks(d) * sizeof(uint32_t));
     }
     return crc;
 }

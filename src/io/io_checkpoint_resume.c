@@ -13,7 +13,7 @@
 static flm_status candidates_list(const char *directory, int64_t **out, int64_t *count)
 {
     flm_status rc = FLM_OK;
-    int64_t *steps = NULL, *order = NULL, latest = flm_checkpoint_latest(directory);
+    int64_t *steps = NULL, *order = NULL, latest = flm_checkpoint_read_latest(directory);
     int listed = 0, upto, n = 0;
 
     FLM_TRY(flm_checkpoint_list(directory, &steps, &listed));
@@ -62,7 +62,7 @@ static flm_status open_whole(flm_comm *comm, const char *directory, int64_t step
     char name[FLM_CHECKPOINT_NAME_BYTES], path[FLM_PATH_BYTES];
     flm_checkpoint *c = NULL;
 
-    flm_checkpoint_name(step, name);
+    flm_checkpoint_file_name(step, name);
     local = flm_path_join(path, directory, name);
     if (local == FLM_OK) local = flm_checkpoint_open(path, &c);
     FLM_TRY(flm_comm_agree(comm, local));
@@ -86,7 +86,7 @@ flm_status flm_checkpoint_resume(flm_comm *comm, const char *directory, flm_chec
         if (tried == FLM_OK) goto done;
         if (tried != FLM_E_IO && tried != FLM_E_MISSING && tried != FLM_E_FORMAT && tried != FLM_E_CHECKSUM)
             FLM_TRY(tried);
-        if (flm_err_remote() < 0) /* the rank that saw it */
+        if (flm_err_get_remote() < 0) /* the rank that saw it */
             flm_log(FLM_LOG_WARN, "%s; %s", flm_err_message(),
                     i + 1 < count ? "trying the checkpoint before it" : "there is none before it");
         flm_err_clear();

@@ -86,7 +86,7 @@ static flm_status prepare(writing *w, int64_t step)
     char name[FLM_CHECKPOINT_NAME_BYTES];
 
     FLM_TRY(check_arguments(w, step));
-    flm_checkpoint_temporary(step, name);
+    flm_checkpoint_temporary_name(step, name);
     FLM_TRY(flm_path_join(w->path, w->directory, name));
     w->first_block = calloc((size_t)w->datasets_count + 1, sizeof *w->first_block);
     w->offset = calloc((size_t)w->datasets_count, sizeof *w->offset);
@@ -126,7 +126,7 @@ static flm_status write_chunk(const writing *w, int fd, const flm_checkpoint_sli
         FLM_TRY(w->be->stream->sync(w->be));
         data = w->staging;
     }
-    c->crc = flm_crc32c(0, data, (size_t)c->bytes);
+    c->crc = flm_crc32c_update(0, data, (size_t)c->bytes);
     FLM_TRY(flm_file_write_at(fd, w->path, data, (size_t)c->bytes, to));
 done:
     return rc;

@@ -12,39 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-flm_status flm_checkpoint_find(const char *given, char *path)
-{
-    static const char *const inside[] = {"", "/checkpoints/latest", "/latest"};
-    flm_status rc = FLM_OK;
-    struct stat status;
-    char *real = NULL, tried[FLM_PATH_BYTES];
-
-    if (stat(given, &status) != 0)
-        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be opened: %s", given, strerror(errno));
-    for (size_t i = S_ISDIR(status.st_mode) ? 1 : 0; i < sizeof inside / sizeof inside[0] && !real; i++) {
-        FLM_TRY(flm_path_format(tried, "%s%s", given, inside[i]));
-        real = realpath(tried, NULL);
-        if (!real && (errno != ENOENT || lstat(tried, &status) == 0))
-            FLM_FAIL(flm_status_from_errno(errno == 0 ? ENOENT : errno), "%s: cannot be opened: %s", tried,
-                     strerror(errno == 0 ? ENOENT : errno));
-    }
-    if (!real) FLM_FAIL(FLM_E_FORMAT, "%s: a directory without checkpoints/latest or latest", given);
-    if (snprintf(path, FLM_LINEAGE_PATH_BYTES, "%s", real) >= FLM_LINEAGE_PATH_BYTES)
-        FLM_FAIL(FLM_E_MISSING, "%.200s...: the path is too long", real);
-done:
-    free(real);
-    return rc;
-}
-
-flm_status flm_checkpoint_find_common(flm_comm *comm, const char *given, char *path)
-{
-    flm_status rc = FLM_OK;
-    FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_checkpoint_find(given, path) : FLM_OK));
-    FLM_TRY(flm_comm_broadcast(comm, path, FLM_LINEAGE_PATH_BYTES, 0));
-done:
-    return rc;
-}
-
 flm_status flm_lineage_hash(const char *path, char *sha256)
 {
     flm_status rc = FLM_OK;
@@ -95,9 +62,9 @@ bool flm_lineage_get(const char *lineage, const char *role, char *sha256, char *
             if (strspn(sum, "0123456789abcdef") != FLM_SHA256_BYTES - 1) return false;
             if (sscanf(sum + FLM_SHA256_BYTES - 1, " %*[0-9] %n", &at) != 0 || at == 0) return false;
             const char *name = sum + FLM_SHA256_BYTES - 1 + at;
-            if (name >= end || end - name >= FLM_LINEAGE_PATH_BYTES) return false;
+            if (name >= end || end - name >= FLM_CHECKPOINT_PATH_BYTES) return false;
             snprintf(sha256, FLM_SHA256_BYTES, "%s", sum);
-            snprintf(path, FLM_LINEAGE_PATH_BYTES, "%.*s", (int)(end - name), name);
+            snprintf(path, FLM_CHECKPOINT_PATH_BYTES, "%.*s", (int)(end - name), name);
             return true;
         }
         line = end + 1;

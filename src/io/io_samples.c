@@ -15,12 +15,12 @@
 
 enum { NAME_MAX_BYTES = 127 }; /* what the schema check lets pass */
 
-void flm_samples_group(int64_t steps, char name[FLM_SAMPLES_GROUP_BYTES])
+void flm_samples_group_name(int64_t steps, char name[FLM_SAMPLES_GROUP_BYTES])
 {
     snprintf(name, FLM_SAMPLES_GROUP_BYTES, "/steps_%" PRId64, steps);
 }
 
-int flm_samples_find(const flm_samples *s, int64_t steps)
+int flm_samples_find_steps(const flm_samples *s, int64_t steps)
 {
     for (int i = 0; i < s->count; i++)
         if (s->steps[i] == steps) return i;
@@ -29,7 +29,7 @@ int flm_samples_find(const flm_samples *s, int64_t steps)
 
 const flm_samples_info *flm_samples_get_info(const flm_samples *samples) { return &samples->info; }
 
-const int64_t *flm_samples_steps(const flm_samples *samples, int *count)
+const int64_t *flm_samples_get_steps(const flm_samples *samples, int *count)
 {
     *count = samples->count;
     return samples->steps;
@@ -40,7 +40,7 @@ const int64_t *flm_samples_steps(const flm_samples *samples, int *count)
 static flm_status range_check(const flm_samples *s, int64_t steps, int64_t first, int64_t count, int *group)
 {
     flm_status rc = FLM_OK;
-    int found = flm_samples_find(s, steps);
+    int found = flm_samples_find_steps(s, steps);
 
     if (found < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
     if (first < 0 || count < 0 || first > s->info.samples || count > s->info.samples - first)
@@ -70,7 +70,7 @@ done:
     return rc;
 }
 
-flm_status flm_samples_present(flm_samples *samples, int64_t steps, int64_t first, int64_t count, bool *present)
+flm_status flm_samples_check_rows(flm_samples *samples, int64_t steps, int64_t first, int64_t count, bool *present)
 {
     flm_status rc = FLM_OK;
     const int64_t L = samples->info.L, max = rows_at_once(samples);
@@ -84,7 +84,7 @@ flm_status flm_samples_present(flm_samples *samples, int64_t steps, int64_t firs
         const int64_t n = count - at < max ? count - at : max;
         FLM_TRY(rows_read(samples, group, first + at, n, ids, sums));
         for (int64_t i = 0; i < n; i++)
-            present[at + i] = flm_crc32c(0, ids + i * L, (size_t)L * sizeof *ids) == sums[i];
+            present[at + i] = flm_crc32c_update(0, ids + i * L, (size_t)L * sizeof *ids) == sums[i];
     }
 done:
     free(sums);
@@ -107,7 +107,7 @@ flm_status flm_samples_write(flm_samples *samples, int64_t steps, int64_t first,
                      samples->info.vocabulary.V);
     sums = malloc(((size_t)count + 1) * sizeof *sums);
     if (!sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the checksums of %" PRId64 " rows", samples->path, count);
-    for (int64_t i = 0; i < count; i++) sums[i] = flm_crc32c(0, ids + i * L, (size_t)row);
+    for (int64_t i = 0; i < count; i++) sums[i] = flm_crc32c_update(0, ids + i * L, (size_t)row);
     FLM_TRY(flm_file_write_at(samples->fd, samples->path, ids, (size_t)(count * row),
                               samples->tokens[group] + first * row));
     FLM_TRY(flm_file_write_at(samples->fd, samples->path, sums, (size_t)count * sizeof *sums,
@@ -122,7 +122,7 @@ static flm_status row_check(const flm_samples *s, int64_t steps, int64_t row, co
 {
     flm_status rc = FLM_OK;
 
-    if (flm_crc32c(0, ids, (size_t)s->info.L * sizeof *ids) != sum)
+    if (flm_crc32c_update(0, ids, (size_t)s->info.L * sizeof *ids) != sum)
         FLM_FAIL(FLM_E_CHECKSUM, "%s: steps_%" PRId64 ": row %" PRId64 " is %s", s->path, steps, row,
                  sum == 0 ? "missing" : "damaged");
     for (int64_t l = 0; l < s->info.L; l++)
@@ -165,7 +165,8 @@ flm_status flm_samples_verify(flm_samples *samples, int64_t steps, int64_t *rows
         const int64_t n = N - at < max ? N - at : max;
         FLM_TRY(rows_read(samples, group, at, n, ids, sums));
         for (int64_t i = 0; i < n; i++) {
-            if (sums[i] == 0 && flm_crc32c(0, ids + i * L, (size_t)L * sizeof *ids) != 0) continue; /* never written */
+            if (sums[i] == 0 && flm_crc32c_update(0, ids + i * L, (size_t)L * sizeof *ids) != 0)
+                continue; /* never written */
             FLM_TRY(row_check(samples, steps, at + i, ids + i * L, sums[i]));
             there++;
         }
@@ -189,7 +190,7 @@ static flm_status result_write(const flm_samples *s, int64_t steps, const char *
     FLM_TRY(range_check(s, steps, 0, 0, &unused));
     if (!s->write) FLM_FAIL(FLM_E_ARG, "%s: is open for reading alone", s->path);
     if (!name[0] || strlen(name) > NAME_MAX_BYTES) FLM_FAIL(FLM_E_ARG, "\"%s\" is no name of a result", name);
-    flm_samples_group(steps, path);
+    flm_samples_group_name(steps, path);
     FLM_TRY(flm_h5_open(s->path, true, &file, NULL));
     FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
     FLM_TRY(flm_h5_set_f64(group, name, value));

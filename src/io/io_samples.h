@@ -15,7 +15,7 @@ typedef struct flm_samples_info {
     char kind[16];                                /* of the checkpoint: "flm", ... */
     const char *old_kind;                         /* what an existing file may call it, too; NULL: nothing else */
     char checkpoint[512];                         /* path as given */
-    int64_t checkpoint_step, checkpoint_identity; /* flm_checkpoint_identity: of its very data */
+    int64_t checkpoint_step, checkpoint_identity; /* flm_checkpoint_get_identity: of its very data */
     char weights[8];                              /* "ema" or "raw" */
     char precision[8];                            /* "fp32", "bf16" */
     char program_version[48];                     /* filled by the writer */
@@ -34,11 +34,11 @@ flm_status flm_samples_open_read(const char *path, flm_samples **out);
 
 const flm_samples_info *flm_samples_get_info(const flm_samples *samples);
 
-/* flm_samples_steps - the numbers of steps in the file, ascending. Owned by samples. */
-const int64_t *flm_samples_steps(const flm_samples *samples, int *count);
+/* flm_samples_get_steps - the numbers of steps in the file, ascending. Owned by samples. */
+const int64_t *flm_samples_get_steps(const flm_samples *samples, int *count);
 
-/* flm_samples_present - present[i] = row first + i of steps is there and whole. Not collective. */
-flm_status flm_samples_present(flm_samples *samples, int64_t steps, int64_t first, int64_t count, bool *present);
+/* flm_samples_check_rows - present[i] = row first + i of steps is there and whole. Not collective. */
+flm_status flm_samples_check_rows(flm_samples *samples, int64_t steps, int64_t first, int64_t count, bool *present);
 
 /* flm_samples_write - rows [first, first + count), ids i32 [count, L]. Not collective: ranks write different rows. */
 flm_status flm_samples_write(flm_samples *samples, int64_t steps, int64_t first, int64_t count, const int32_t *ids);
@@ -60,20 +60,21 @@ flm_status flm_samples_set_result(flm_comm *comm, flm_samples *samples, int64_t 
  * Collective. Errors: FLM_E_IO, FLM_E_FORMAT. */
 flm_status flm_samples_open_scores(flm_comm *comm, const char *path, flm_samples **out);
 
-/* flm_samples_scores_read - the scores that are there of all N rows, by this scorer (a number that stands for
+/* flm_samples_read_scores - the scores that are there of all N rows, by this scorer (a number that stands for
  * everything the scores depend on) and of the rows as they are now. out nll, positions, present [N]. Not collective. */
-flm_status flm_samples_scores_read(const flm_samples *samples, int64_t steps, uint32_t scorer, double *nll,
+flm_status flm_samples_read_scores(const flm_samples *samples, int64_t steps, uint32_t scorer, double *nll,
                                    int64_t *positions, bool *present);
 
-/* flm_samples_score_write - the score of one row. Not collective: ranks write different rows. Errors: FLM_E_IO. */
-flm_status flm_samples_score_write(flm_samples *samples, int64_t steps, int64_t row, uint32_t scorer, double nll,
+/* flm_samples_write_score - the score of one row. Not collective: ranks write different rows. Errors: FLM_E_IO. */
+flm_status flm_samples_write_score(flm_samples *samples, int64_t steps, int64_t row, uint32_t scorer, double nll,
                                    int64_t positions);
 
 /* flm_samples_set_scorer - record what scored in words. Collective; rank 0 writes. */
 flm_status flm_samples_set_scorer(flm_comm *comm, flm_samples *samples, int64_t steps, const char *scorer);
 
-/* flm_samples_result - a figure that flm_samples_set_result recorded; *there false: none. Not collective. */
-flm_status flm_samples_result(const flm_samples *samples, int64_t steps, const char *name, double *value, bool *there);
+/* flm_samples_get_result - a figure that flm_samples_set_result recorded; *there false: none. Not collective. */
+flm_status flm_samples_get_result(const flm_samples *samples, int64_t steps, const char *name, double *value,
+                                  bool *there);
 
 /* flm_samples_close - sync and close; accepts NULL, nulls it. Not collective. Errors: FLM_E_IO. */
 flm_status flm_samples_close(flm_samples **samples);

@@ -71,7 +71,7 @@ static flm_status group_lay_out(hid_t file, const flm_samples_info *info, int64_
     const int64_t dim[2] = {info->samples, info->L};
     char group[FLM_SAMPLES_GROUP_BYTES], path[FLM_SAMPLES_GROUP_BYTES + 16];
 
-    flm_samples_group(steps, group);
+    flm_samples_group_name(steps, group);
     if (H5Lexists(file, group, H5P_DEFAULT) > 0)
         FLM_FAIL(FLM_E_ARG, "%" PRId64 " stands twice among the numbers of steps", steps);
     snprintf(path, sizeof path, "%s/tokens", group);
@@ -167,7 +167,7 @@ static flm_status dataset_locate(hid_t file, int64_t file_bytes, int64_t steps, 
     int64_t dim[4], bytes;
     int ndim;
 
-    flm_samples_group(steps, path);
+    flm_samples_group_name(steps, path);
     snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", name);
     FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
     FLM_TRY(flm_err_prefix(flm_h5_locate(dataset, 4, file_bytes, &ndim, dim, offset, &bytes), path));
@@ -187,7 +187,7 @@ static flm_status scores_locate(hid_t file, int64_t file_bytes, flm_samples *s, 
     int ndim;
 
     for (int k = 0; k < FLM_SAMPLES_SCORES; k++) {
-        flm_samples_group(s->steps[i], path);
+        flm_samples_group_name(s->steps[i], path);
         snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", names[k]);
         if (H5Lexists(file, path, H5P_DEFAULT) <= 0) continue;
         FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
@@ -280,7 +280,7 @@ static flm_status take_up(const char *path, const flm_samples_info *info, const 
     FLM_TRY(flm_samples_open_file(path, true, &s));
     FLM_TRY(info_compare(path, &s->info, info));
     for (int i = 0; i < count; i++)
-        if (flm_samples_find(s, steps[i]) < 0)
+        if (flm_samples_find_steps(s, steps[i]) < 0)
             FLM_FAIL(FLM_E_MISMATCH, "%s: was begun for other numbers of steps: it has no group steps_%" PRId64, path,
                      steps[i]);
     *out = s;

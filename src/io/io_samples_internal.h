@@ -19,13 +19,13 @@ struct flm_samples {
     int count;
 };
 
-/* flm_samples_group - "/steps_8". */
-void flm_samples_group(int64_t steps, char name[FLM_SAMPLES_GROUP_BYTES]);
+/* flm_samples_group_name - "/steps_8". */
+void flm_samples_group_name(int64_t steps, char name[FLM_SAMPLES_GROUP_BYTES]);
 
 /* flm_samples_open_file - an existing file, held against its schema; without a comm, so not collective. */
 flm_status flm_samples_open_file(const char *path, bool write, flm_samples **out);
 
-/* flm_samples_find - index of a number of steps in the file, or -1. */
-int flm_samples_find(const flm_samples *samples, int64_t steps);
+/* flm_samples_find_steps - index of a number of steps in the file, or -1. */
+int flm_samples_find_steps(const flm_samples *samples, int64_t steps);
 
 #endif

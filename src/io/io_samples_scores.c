@@ -12,10 +12,10 @@
 
 static uint32_t score_sum(uint32_t scorer, uint32_t row, double nll, int64_t positions)
 {
-    uint32_t crc = flm_crc32c(0, &scorer, sizeof scorer);
-    crc = flm_crc32c(crc, &row, sizeof row);
-    crc = flm_crc32c(crc, &nll, sizeof nll);
-    return flm_crc32c(crc, &positions, sizeof positions);
+    uint32_t crc = flm_crc32c_update(0, &scorer, sizeof scorer);
+    crc = flm_crc32c_update(crc, &row, sizeof row);
+    crc = flm_crc32c_update(crc, &nll, sizeof nll);
+    return flm_crc32c_update(crc, &positions, sizeof positions);
 }
 
 /* Rank 0: the datasets of scores in every group that lacks them. */
@@ -36,7 +36,7 @@ static flm_status room_make(const char *path)
     for (int i = 0; i < s->count; i++)
         for (int k = 0; k < FLM_SAMPLES_SCORES; k++) {
             if (s->scores[i * FLM_SAMPLES_SCORES + k] != 0) continue;
-            flm_samples_group(s->steps[i], name);
+            flm_samples_group_name(s->steps[i], name);
             snprintf(name + strlen(name), sizeof name - strlen(name), "/%s", names[k]);
             FLM_TRY(flm_h5_create_dataset(file, name, types[k], 1, &s->info.samples, &dataset));
             flm_h5_close(&dataset);
@@ -70,7 +70,7 @@ done:
 static flm_status scores_find(const flm_samples *s, int64_t steps, const int64_t **offset, int *group)
 {
     flm_status rc = FLM_OK;
-    *group = flm_samples_find(s, steps);
+    *group = flm_samples_find_steps(s, steps);
     if (*group < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
     *offset = s->scores + *group * FLM_SAMPLES_SCORES;
     for (int k = 0; k < FLM_SAMPLES_SCORES; k++)
@@ -79,7 +79,7 @@ done:
     return rc;
 }
 
-flm_status flm_samples_scores_read(const flm_samples *s, int64_t steps, uint32_t scorer, double *nll,
+flm_status flm_samples_read_scores(const flm_samples *s, int64_t steps, uint32_t scorer, double *nll,
                                    int64_t *positions, bool *present)
 {
     flm_status rc = FLM_OK;
@@ -104,7 +104,7 @@ done:
     return rc;
 }
 
-flm_status flm_samples_score_write(flm_samples *s, int64_t steps, int64_t row, uint32_t scorer, double nll,
+flm_status flm_samples_write_score(flm_samples *s, int64_t steps, int64_t row, uint32_t scorer, double nll,
                                    int64_t positions)
 {
     flm_status rc = FLM_OK;
@@ -131,8 +131,8 @@ static flm_status group_open(const flm_samples *s, int64_t steps, bool write, hi
 {
     flm_status rc = FLM_OK;
     char path[FLM_SAMPLES_GROUP_BYTES];
-    if (flm_samples_find(s, steps) < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
-    flm_samples_group(steps, path);
+    if (flm_samples_find_steps(s, steps) < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
+    flm_samples_group_name(steps, path);
     FLM_TRY(flm_h5_open(s->path, write, file, NULL));
     FLM_H5(*group = H5Gopen2(*file, path, H5P_DEFAULT));
 done:
@@ -160,7 +160,8 @@ flm_status flm_samples_set_scorer(flm_comm *comm, flm_samples *samples, int64_t 
     return flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? scorer_write(samples, steps, scorer) : FLM_OK);
 }
 
-flm_status flm_samples_result(const flm_samples *samples, int64_t steps, const char *name, double *value, bool *there)
+flm_status flm_samples_get_result(const flm_samples *samples, int64_t steps, const char *name, double *value,
+                                  bool *there)
 {
     flm_status rc = FLM_OK;
     hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID;

@@ -6,7 +6,7 @@
 #ifndef FLM_IO_SHARD_H
 #define FLM_IO_SHARD_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 #include "io/io_vocabulary.h"
 
 #include <stdbool.h>
@@ -33,21 +33,21 @@ typedef struct flm_shard_info { /* what every file of a directory says of itself
 typedef struct flm_shard_writer flm_shard_writer;
 
 /* flm_shard_create - lay out one shard file of n rows under its temporary name (a leading dot and ".tmp"), with all
- * attributes. Not collective: one rank creates, any rank may then write rows through flm_shard_open_rows.
+ * attributes. Not collective: one rank creates, any rank may then write rows through flm_shard_writer_open.
  * Errors: FLM_E_IO with errno, FLM_E_FORMAT with HDF5's text. */
 flm_status flm_shard_create(const char *directory, const char *split, int number, int of, int64_t n,
                             const flm_shard_info *info);
 
-/* flm_shard_open_rows - open a laid-out shard's temporary file for writing rows; flm_shard_write_rows puts count rows
- * (ids i32 [count, L], each in 0..V-1) and their checksums at row first; flm_shard_close_rows syncs to disk.
+/* flm_shard_writer_open - open a laid-out shard's temporary file for writing rows; flm_shard_writer_write puts count
+ * rows (ids i32 [count, L], each in 0..V-1) and their checksums at row first; flm_shard_writer_close syncs to disk.
  * Errors: FLM_E_IO with errno, FLM_E_ARG (range of rows or ids). */
-flm_status flm_shard_open_rows(const char *directory, const char *split, int number, int of, flm_shard_writer **out);
-flm_status flm_shard_write_rows(flm_shard_writer *writer, int64_t first, int64_t count, const int32_t *ids);
-flm_status flm_shard_close_rows(flm_shard_writer **writer);
+flm_status flm_shard_writer_open(const char *directory, const char *split, int number, int of, flm_shard_writer **out);
+flm_status flm_shard_writer_write(flm_shard_writer *writer, int64_t first, int64_t count, const int32_t *ids);
+flm_status flm_shard_writer_close(flm_shard_writer **writer);
 
-/* flm_shard_rows_whole - whether rows [first, first + count) of a laid-out shard have been written: each one's checksum
- * fits. A row that never was, or was cut off, does not. Errors: FLM_E_IO, FLM_E_ARG (range). */
-flm_status flm_shard_rows_whole(flm_shard_writer *writer, int64_t first, int64_t count, bool *whole);
+/* flm_shard_writer_check - whether rows [first, first + count) of a laid-out shard have been written: each one's
+ * checksum fits. A row that never was, or was cut off, does not. Errors: FLM_E_IO, FLM_E_ARG (range). */
+flm_status flm_shard_writer_check(flm_shard_writer *writer, int64_t first, int64_t count, bool *whole);
 
 /* flm_shard_reclaim - *there: whether a shard has been laid out whole under its temporary name. One that has its final
  * name already, because publishing was cut off, gets the temporary one again. Errors: FLM_E_IO, FLM_E_ARG. */
@@ -75,8 +75,8 @@ typedef struct flm_shards flm_shards; /* one split of an open directory */
  * (/checksums differ from the index), FLM_E_MISMATCH (the directory has no such split): path and reason. */
 flm_status flm_shards_open(const char *directory, const char *split, flm_shards **out);
 void flm_shards_close(flm_shards **shards);
-const flm_shard_info *flm_shards_info(const flm_shards *shards);
-int64_t flm_shards_rows(const flm_shards *shards);
+const flm_shard_info *flm_shards_get_info(const flm_shards *shards);
+int64_t flm_shards_get_rows(const flm_shards *shards);
 
 /* flm_shards_read - rows by number as int32 ids [count, L]; verifies each row's checksum and id range. Calls no HDF5
  * (pread at the recorded offsets). Errors: FLM_E_IO, FLM_E_CHECKSUM naming file and row. */

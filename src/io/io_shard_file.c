@@ -7,19 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-void flm_shard_name(const char *split, int number, int of, bool temporary, char *name)
+void flm_shard_make_name(const char *split, int number, int of, bool temporary, char *name)
 {
     snprintf(name, FLM_SHARD_NAME_BYTES, "%s%.15s-%05d-of-%05d.h5%s", temporary ? "." : "", split, number, of,
              temporary ? ".tmp" : "");
 }
 
-bool flm_shard_split_good(const char *split)
+bool flm_shard_split_is_valid(const char *split)
 {
     size_t letters = strspn(split, "abcdefghijklmnopqrstuvwxyz");
     return letters > 0 && letters < 16 && split[letters] == '\0';
 }
 
-size_t flm_shard_element(int64_t V) { return V <= 65536 ? sizeof(uint16_t) : sizeof(uint32_t); }
+size_t flm_shard_element_bytes(int64_t V) { return V <= 65536 ? sizeof(uint16_t) : sizeof(uint32_t); }
 
 flm_status flm_shard_dataset_size(hid_t file, const char *path, int64_t bytes, int64_t *count)
 {
@@ -149,7 +149,7 @@ done:
     return rc;
 }
 
-flm_status flm_shard_put_info(hid_t file, const flm_shard_info *info)
+flm_status flm_shard_info_write(hid_t file, const flm_shard_info *info)
 {
     flm_status rc = FLM_OK;
     hid_t root = H5I_INVALID_HID;
@@ -168,7 +168,7 @@ done:
     return rc;
 }
 
-flm_status flm_shard_get_info(hid_t file, int64_t bytes, flm_shard_info *info)
+flm_status flm_shard_info_read(hid_t file, int64_t bytes, flm_shard_info *info)
 {
     flm_status rc = FLM_OK;
     hid_t root = H5I_INVALID_HID;
@@ -190,11 +190,11 @@ done:
     return rc;
 }
 
-flm_status flm_shard_locate(hid_t file, int64_t bytes, int64_t L, int64_t V, flm_shard_place *place)
+flm_status flm_shard_locate(hid_t file, int64_t bytes, int64_t L, int64_t V, flm_shard_location *place)
 {
     flm_status rc = FLM_OK;
     hid_t tokens = H5I_INVALID_HID, checksums = H5I_INVALID_HID;
-    flm_shard_place at = {.element = flm_shard_element(V)};
+    flm_shard_location at = {.element = flm_shard_element_bytes(V)};
     int ndim = 0;
     int64_t dim[4], size;
 
@@ -216,7 +216,7 @@ done:
     return rc;
 }
 
-flm_status flm_shard_sum(int fd, const char *path, const flm_shard_place *place, uint32_t *sum)
+flm_status flm_shard_compute_checksum(int fd, const char *path, const flm_shard_location *place, uint32_t *sum)
 {
     flm_status rc = FLM_OK;
     char piece[1 << 14];
@@ -226,7 +226,7 @@ flm_status flm_shard_sum(int fd, const char *path, const flm_shard_place *place,
     for (int64_t at = 0; at < bytes;) {
         size_t n = bytes - at < (int64_t)sizeof piece ? (size_t)(bytes - at) : sizeof piece;
         FLM_TRY(flm_file_read_at(fd, path, piece, n, place->checksums + at));
-        crc = flm_crc32c(crc, piece, n);
+        crc = flm_crc32c_update(crc, piece, n);
         at += (int64_t)n;
     }
     *sum = crc;

@@ -10,31 +10,31 @@ enum { FLM_SHARD_NAME_BYTES = 64, FLM_SHARDS_MAX = 99999 };
 
 static const char FLM_SHARD_INDEX[] = "index.h5";
 
-/* flm_shard_name - "train-00000-of-00004.h5", with temporary ".train-00000-of-00004.h5.tmp", into name
+/* flm_shard_make_name - "train-00000-of-00004.h5", with temporary ".train-00000-of-00004.h5.tmp", into name
  * [FLM_SHARD_NAME_BYTES]. */
-void flm_shard_name(const char *split, int number, int of, bool temporary, char *name);
+void flm_shard_make_name(const char *split, int number, int of, bool temporary, char *name);
 
-/* flm_shard_split_good - whether a split's name is 1 to 15 lower-case letters. */
-bool flm_shard_split_good(const char *split);
+/* flm_shard_split_is_valid - whether a split's name is 1 to 15 lower-case letters. */
+bool flm_shard_split_is_valid(const char *split);
 
-/* flm_shard_element - bytes of an id as stored: 2 where V <= 65536, else 4. */
-size_t flm_shard_element(int64_t V);
+/* flm_shard_element_bytes - bytes of an id as stored: 2 where V <= 65536, else 4. */
+size_t flm_shard_element_bytes(int64_t V);
 
-typedef struct flm_shard_place {     /* where the data of an open shard lie */
+typedef struct flm_shard_location {  /* where the data of an open shard lie */
     int64_t rows, tokens, checksums; /* n, offsets in the file */
     size_t element;
-} flm_shard_place;
+} flm_shard_location;
 
 /* flm_shard_locate - from an open file that the schema has been held against. Errors: FLM_E_FORMAT. */
-flm_status flm_shard_locate(hid_t file, int64_t bytes, int64_t L, int64_t V, flm_shard_place *place);
+flm_status flm_shard_locate(hid_t file, int64_t bytes, int64_t L, int64_t V, flm_shard_location *place);
 
-/* flm_shard_sum - CRC-32C of the bytes of /checksums, read from fd in pieces. Errors: FLM_E_IO. */
-flm_status flm_shard_sum(int fd, const char *path, const flm_shard_place *place, uint32_t *sum);
+/* flm_shard_compute_checksum - CRC-32C of the bytes of /checksums, read from fd in pieces. Errors: FLM_E_IO. */
+flm_status flm_shard_compute_checksum(int fd, const char *path, const flm_shard_location *place, uint32_t *sum);
 
-/* flm_shard_put_info, flm_shard_get_info - attributes and inputs that the index and every shard have in common; got
+/* flm_shard_info_write, flm_shard_info_read - attributes and inputs that the index and every shard have in common; got
  * inputs are malloc'd. Errors: FLM_E_FORMAT, FLM_E_IO, FLM_E_NOMEM. */
-flm_status flm_shard_put_info(hid_t file, const flm_shard_info *info);
-flm_status flm_shard_get_info(hid_t file, int64_t bytes, flm_shard_info *info);
+flm_status flm_shard_info_write(hid_t file, const flm_shard_info *info);
+flm_status flm_shard_info_read(hid_t file, int64_t bytes, flm_shard_info *info);
 
 /* flm_shard_dataset_write, flm_shard_dataset_read - a small dataset whole; text_bytes > 0: of strings of that size.
  * Read checks that it has count elements and that strings end. Errors: FLM_E_FORMAT, FLM_E_IO. */

@@ -4,9 +4,8 @@
  * Apache-2.0 */
 #include "io/io_shard_internal.h"
 
-#include "base/base_progress.h"
+#include "base/base_clock.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,7 +35,7 @@ struct flm_loader {
 
 static flm_status step_read(flm_loader *l, int32_t *ids)
 {
-    const int64_t n = flm_shards_rows(l->shards);
+    const int64_t n = flm_shards_get_rows(l->shards);
 
     for (int64_t i = 0; i < l->count; i++) {
         const int64_t place = l->step * l->batch + l->first + i;
@@ -105,13 +104,13 @@ flm_status flm_loader_start(const flm_shards *shards, uint64_t seed, bool shuffl
     int64_t max;
     size_t bytes;
 
-    if (flm_shards_rows(shards) < 1) FLM_FAIL(FLM_E_FORMAT, "the shards have no rows");
+    if (flm_shards_get_rows(shards) < 1) FLM_FAIL(FLM_E_FORMAT, "the shards have no rows");
     if (batch < 1 || first < 0 || count < 0 || first > batch || count > batch - first || first_step < 0)
         FLM_FAIL(FLM_E_ARG, "samples %lld to %lld of a batch of %lld, from step %lld", (long long)first,
                  (long long)(first + count - 1), (long long)batch, (long long)first_step);
     if (__builtin_mul_overflow(first_step, batch, &max) || max > INT64_MAX / 2)
         FLM_FAIL(FLM_E_ARG, "step %lld of %lld rows is beyond counting", (long long)first_step, (long long)batch);
-    if (__builtin_mul_overflow((size_t)count, (size_t)flm_shards_info(shards)->L * sizeof(int32_t), &bytes))
+    if (__builtin_mul_overflow((size_t)count, (size_t)flm_shards_get_info(shards)->L * sizeof(int32_t), &bytes))
         FLM_FAIL(FLM_E_NOMEM, "no memory for %lld rows", (long long)count);
     l = calloc(1, sizeof *l);
     if (!l) FLM_FAIL(FLM_E_NOMEM, "no memory to read ahead");
@@ -139,7 +138,7 @@ done:
 flm_status flm_loader_next(flm_loader *loader, const int32_t **ids, double *waited)
 {
     flm_status rc = FLM_OK;
-    const double before = flm_seconds();
+    const double before = flm_clock_seconds();
 
     pthread_mutex_lock(&loader->lock);
     if (loader->held) {
@@ -154,7 +153,7 @@ flm_status flm_loader_next(flm_loader *loader, const int32_t **ids, double *wait
     else
         rc = flm_err_raise(loader->failure, __FILE__, __LINE__, "%s", loader->message);
     pthread_mutex_unlock(&loader->lock);
-    if (waited) *waited += flm_seconds() - before;
+    if (waited) *waited += flm_clock_seconds() - before;
     if (rc == FLM_OK) *ids = loader->ids[loader->released % PLACES];
     return rc;
 }

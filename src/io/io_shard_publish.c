@@ -44,12 +44,12 @@ static flm_status shard_finish(const char *directory, const flm_shard_split *spl
     const int64_t rows = left < split->rows_a_shard ? left : split->rows_a_shard;
     hid_t file = H5I_INVALID_HID;
     int64_t bytes;
-    flm_shard_place place;
+    flm_shard_location place;
     int fd = -1;
 
-    flm_shard_name(split->name, number, split->shards, true, name);
+    flm_shard_make_name(split->name, number, split->shards, true, name);
     FLM_TRY(flm_path_join(temporary, directory, name));
-    flm_shard_name(split->name, number, split->shards, false, name);
+    flm_shard_make_name(split->name, number, split->shards, false, name);
     FLM_TRY(flm_path_join(path, directory, name));
     FLM_TRY(flm_schema_open(temporary, "shard", &file, &bytes));
     rc = flm_shard_locate(file, bytes, info->L, info->vocabulary.V, &place);
@@ -57,7 +57,7 @@ static flm_status shard_finish(const char *directory, const flm_shard_split *spl
     if (place.rows != rows)
         FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, must have %lld", temporary, (long long)place.rows, (long long)rows);
     FLM_TRY(flm_file_open(temporary, O_RDONLY, &fd));
-    FLM_TRY(flm_shard_sum(fd, temporary, &place, &c->checksum[number]));
+    FLM_TRY(flm_shard_compute_checksum(fd, temporary, &place, &c->checksum[number]));
     FLM_TRY(flm_file_sync_close(&fd, temporary));
     snprintf(c->file[number], sizeof c->file[number], "%s", name);
     c->rows[number] = rows;
@@ -101,7 +101,7 @@ static flm_status index_lay_out(const char *path, const flm_shard_split *splits,
     FLM_TRY(flm_h5_create(path, &file));
     FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
     FLM_TRY(flm_h5_set_string(root, "format", "flm-index"));
-    FLM_TRY(flm_shard_put_info(file, info));
+    FLM_TRY(flm_shard_info_write(file, info));
     for (int i = 0; i < count; i++) FLM_TRY(index_split(file, &splits[i], &columns[i]));
     FLM_H5(H5Fflush(file, H5F_SCOPE_LOCAL));
 done:
@@ -144,7 +144,7 @@ flm_status flm_shard_publish(const char *directory, const flm_shard_split *split
     if (!columns) FLM_FAIL(FLM_E_NOMEM, "no memory for an index");
     for (int i = 0; i < count; i++) {
         const flm_shard_split *s = &splits[i];
-        if (!flm_shard_split_good(s->name) || s->shards < 1 || s->shards > FLM_SHARDS_MAX || s->rows_a_shard < 1 ||
+        if (!flm_shard_split_is_valid(s->name) || s->shards < 1 || s->shards > FLM_SHARDS_MAX || s->rows_a_shard < 1 ||
             s->rows <= (s->shards - 1) * s->rows_a_shard || s->rows > s->shards * s->rows_a_shard)
             FLM_FAIL(FLM_E_ARG, "split \"%.15s\": %lld rows, %lld a shard, are not %d shards", s->name,
                      (long long)s->rows, (long long)s->rows_a_shard, s->shards);

@@ -20,7 +20,7 @@ enum { OPEN_MAX = 512, RUN_MAX = 64 };
 typedef struct shard {
     int fd;        /* -1: opened when read */
     int64_t first; /* row of the split */
-    flm_shard_place place;
+    flm_shard_location place;
 } shard;
 
 struct flm_shards {
@@ -42,7 +42,7 @@ static flm_status shard_path(const flm_shards *shards, int number, char *path)
 {
     char name[FLM_SHARD_NAME_BYTES];
 
-    flm_shard_name(shards->split, number, shards->count, false, name);
+    flm_shard_make_name(shards->split, number, shards->count, false, name);
     return flm_path_join(path, shards->directory, name);
 }
 
@@ -93,7 +93,7 @@ static flm_status index_check(const flm_shards *shards, const index_lines *lines
     int64_t rows = 0;
 
     for (int k = 0; k < shards->count; k++) {
-        flm_shard_name(shards->split, k, shards->count, false, name);
+        flm_shard_make_name(shards->split, k, shards->count, false, name);
         if (strcmp(name, lines->file[k]) != 0)
             FLM_FAIL(FLM_E_FORMAT, "split \"%s\": shard %d is not called %s", shards->split, k, name);
         if (lines->rows[k] < 0 || __builtin_add_overflow(rows, lines->rows[k], &rows))
@@ -118,7 +118,7 @@ static flm_status index_read(flm_shards *shards, index_lines *lines)
         FLM_FAIL(FLM_E_MISSING, "%s: is not there: no shard directory, or one that flm_shard has not finished", path);
     FLM_TRY(flm_schema_open(path, "index", &file, &bytes));
     rc = index_group(file, shards);
-    if (rc == FLM_OK) rc = flm_shard_get_info(file, bytes, &shards->info);
+    if (rc == FLM_OK) rc = flm_shard_info_read(file, bytes, &shards->info);
     shards->inputs = (flm_shard_input *)shards->info.inputs;
     if (rc == FLM_OK) rc = index_columns(file, shards, lines);
     if (rc == FLM_OK) rc = index_check(shards, lines);
@@ -194,7 +194,7 @@ static flm_status shard_open(flm_shards *shards, int number, const index_lines *
         FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, by the index %lld", path, (long long)s->place.rows,
                  (long long)lines->rows[number]);
     FLM_TRY(flm_file_open(path, O_RDONLY, &s->fd));
-    FLM_TRY(flm_shard_sum(s->fd, path, &s->place, &sum));
+    FLM_TRY(flm_shard_compute_checksum(s->fd, path, &s->place, &sum));
     if (sum != lines->checksum[number])
         FLM_FAIL(FLM_E_CHECKSUM, "%s: /checksums are not those that the index was written for", path);
     if (number >= OPEN_MAX) {
@@ -213,7 +213,7 @@ flm_status flm_shards_open(const char *directory, const char *split, flm_shards 
     index_lines lines = {NULL, NULL, NULL};
     int64_t first = 0;
 
-    if (!flm_shard_split_good(split)) FLM_FAIL(FLM_E_ARG, "a split cannot be called \"%.32s\"", split);
+    if (!flm_shard_split_is_valid(split)) FLM_FAIL(FLM_E_ARG, "a split cannot be called \"%.32s\"", split);
     shards = calloc(1, sizeof *shards);
     if (!shards) FLM_FAIL(FLM_E_NOMEM, "no memory to open %s", directory);
     FLM_TRY(flm_path_format(shards->directory, "%s", directory));
@@ -250,8 +250,8 @@ void flm_shards_close(flm_shards **shards)
     *shards = NULL;
 }
 
-const flm_shard_info *flm_shards_info(const flm_shards *shards) { return &shards->info; }
-int64_t flm_shards_rows(const flm_shards *shards) { return shards->rows; }
+const flm_shard_info *flm_shards_get_info(const flm_shards *shards) { return &shards->info; }
+int64_t flm_shards_get_rows(const flm_shards *shards) { return shards->rows; }
 
 /* The shard that holds a row: the last one that begins at or before it and is not empty. */
 static int shard_of(const flm_shards *shards, int64_t row)
@@ -289,7 +289,7 @@ static flm_status run_read(const flm_shards *shards, int number, int64_t row, in
     FLM_TRY(flm_file_read_at(fd, path, sums, (size_t)count * sizeof sums[0],
                              s->place.checksums + row * (int64_t)sizeof sums[0]));
     for (int64_t k = 0; k < count; k++)
-        if (flm_crc32c(0, stored + (size_t)k * bytes, bytes) != sums[k])
+        if (flm_crc32c_update(0, stored + (size_t)k * bytes, bytes) != sums[k])
             FLM_FAIL(FLM_E_CHECKSUM, "%s: row %lld is damaged: its checksum does not fit", path, (long long)(row + k));
     for (int64_t i = 0; i < n; i++) {
         uint32_t id = 0;
@@ -326,5 +326,5 @@ done:
 
 int64_t flm_shards_permute(uint64_t seed, int64_t epoch, int64_t index, int64_t n)
 {
-    return flm_permute(flm_philox_stream(seed, FLM_RANDOM_SHUFFLE, (uint64_t)epoch, 0), index, n);
+    return flm_permute_index(flm_philox_stream(seed, FLM_RANDOM_SHUFFLE, (uint64_t)epoch, 0), index, n);
 }

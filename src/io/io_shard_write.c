@@ -18,7 +18,7 @@ struct flm_shard_writer {
     char path[FLM_PATH_BYTES];
     int fd;
     int64_t L, V;
-    flm_shard_place place;
+    flm_shard_location place;
     int64_t run;  /* rows written at once */
     char *stored; /* [run, L] as they lie in the file */
     uint32_t *sums;
@@ -28,7 +28,7 @@ static flm_status check_shard(const char *split, int number, int of, int64_t n)
 {
     flm_status rc = FLM_OK;
 
-    if (!flm_shard_split_good(split)) FLM_FAIL(FLM_E_ARG, "a split cannot be called \"%.32s\"", split);
+    if (!flm_shard_split_is_valid(split)) FLM_FAIL(FLM_E_ARG, "a split cannot be called \"%.32s\"", split);
     if (of < 1 || of > FLM_SHARDS_MAX || number < 0 || number >= of)
         FLM_FAIL(FLM_E_ARG, "shard %d of %d: there can be 1 to %d", number, of, FLM_SHARDS_MAX);
     if (n < 0) FLM_FAIL(FLM_E_ARG, "a shard of %lld rows", (long long)n);
@@ -43,7 +43,7 @@ static flm_status shard_bytes(int64_t n, const flm_shard_info *info, int64_t *by
     int64_t row, total;
 
     if (info->L < 3 || info->L > 1 << 20) FLM_FAIL(FLM_E_ARG, "rows of %lld ids", (long long)info->L);
-    row = info->L * (int64_t)flm_shard_element(info->vocabulary.V) + (int64_t)sizeof(uint32_t);
+    row = info->L * (int64_t)flm_shard_element_bytes(info->vocabulary.V) + (int64_t)sizeof(uint32_t);
     if (__builtin_mul_overflow(row, n, &total) ||
         __builtin_add_overflow(total, STRUCTURE_BYTES + info->inputs_count * (int64_t)sizeof(flm_shard_input), &total))
         FLM_FAIL(FLM_E_ARG, "%lld rows are more than a file holds", (long long)n);
@@ -62,7 +62,7 @@ static flm_status lay_out(const char *path, const char *split, int number, int o
     FLM_TRY(flm_h5_create(path, &file));
     FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
     FLM_TRY(flm_h5_set_string(root, "format", "flm-shard"));
-    FLM_TRY(flm_shard_put_info(file, info));
+    FLM_TRY(flm_shard_info_write(file, info));
     FLM_TRY(flm_h5_set_string(root, "split", split));
     FLM_TRY(flm_h5_set_i64(root, "number", number));
     FLM_TRY(flm_h5_set_i64(root, "of", of));
@@ -105,7 +105,7 @@ flm_status flm_shard_create(const char *directory, const char *split, int number
 
     FLM_TRY(check_shard(split, number, of, n));
     FLM_TRY(shard_bytes(n, info, &bytes));
-    flm_shard_name(split, number, of, true, name);
+    flm_shard_make_name(split, number, of, true, name);
     FLM_TRY(flm_path_join(path, directory, name));
     FLM_TRY(flm_path_format(fresh, "%s.new", path));
     made = true;
@@ -120,7 +120,7 @@ done:
     return rc;
 }
 
-flm_status flm_shard_open_rows(const char *directory, const char *split, int number, int of, flm_shard_writer **out)
+flm_status flm_shard_writer_open(const char *directory, const char *split, int number, int of, flm_shard_writer **out)
 {
     flm_status rc = FLM_OK;
     char name[FLM_SHARD_NAME_BYTES];
@@ -133,7 +133,7 @@ flm_status flm_shard_open_rows(const char *directory, const char *split, int num
     writer = calloc(1, sizeof *writer);
     if (!writer) FLM_FAIL(FLM_E_NOMEM, "no memory to write a shard");
     writer->fd = -1;
-    flm_shard_name(split, number, of, true, name);
+    flm_shard_make_name(split, number, of, true, name);
     FLM_TRY(flm_path_join(writer->path, directory, name));
     FLM_TRY(flm_schema_open(writer->path, "shard", &file, &bytes));
     FLM_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
@@ -175,7 +175,7 @@ static flm_status pack_rows(flm_shard_writer *w, const int32_t *ids, int64_t cou
         else
             ((uint32_t *)w->stored)[i] = (uint32_t)ids[i];
     }
-    for (int64_t k = 0; k < count; k++) w->sums[k] = flm_crc32c(0, w->stored + (size_t)k * bytes, bytes);
+    for (int64_t k = 0; k < count; k++) w->sums[k] = flm_crc32c_update(0, w->stored + (size_t)k * bytes, bytes);
 done:
     return rc;
 }
@@ -188,7 +188,7 @@ static flm_status check_range(const flm_shard_writer *w, int64_t first, int64_t 
 }
 
 /* Rows before their sums: what a kill leaves between the two does not fit. */
-flm_status flm_shard_write_rows(flm_shard_writer *writer, int64_t first, int64_t count, const int32_t *ids)
+flm_status flm_shard_writer_write(flm_shard_writer *writer, int64_t first, int64_t count, const int32_t *ids)
 {
     flm_status rc = FLM_OK;
     flm_shard_writer *w = writer;
@@ -207,7 +207,7 @@ done:
     return rc;
 }
 
-flm_status flm_shard_rows_whole(flm_shard_writer *writer, int64_t first, int64_t count, bool *whole)
+flm_status flm_shard_writer_check(flm_shard_writer *writer, int64_t first, int64_t count, bool *whole)
 {
     flm_status rc = FLM_OK;
     flm_shard_writer *w = writer;
@@ -222,14 +222,14 @@ flm_status flm_shard_rows_whole(flm_shard_writer *writer, int64_t first, int64_t
         FLM_TRY(flm_file_read_at(w->fd, w->path, w->sums, (size_t)n * sizeof *w->sums,
                                  w->place.checksums + (first + at) * (int64_t)sizeof *w->sums));
         for (int64_t k = 0; k < n && fits; k++)
-            fits = w->sums[k] == flm_crc32c(0, w->stored + (size_t)k * bytes, bytes);
+            fits = w->sums[k] == flm_crc32c_update(0, w->stored + (size_t)k * bytes, bytes);
     }
     *whole = fits;
 done:
     return rc;
 }
 
-flm_status flm_shard_close_rows(flm_shard_writer **writer)
+flm_status flm_shard_writer_close(flm_shard_writer **writer)
 {
     flm_status rc = FLM_OK;
 
@@ -248,9 +248,9 @@ flm_status flm_shard_reclaim(const char *directory, const char *split, int numbe
     char name[FLM_SHARD_NAME_BYTES], path[FLM_PATH_BYTES], temporary[FLM_PATH_BYTES];
 
     FLM_TRY(check_shard(split, number, of, 0));
-    flm_shard_name(split, number, of, false, name);
+    flm_shard_make_name(split, number, of, false, name);
     FLM_TRY(flm_path_join(path, directory, name));
-    flm_shard_name(split, number, of, true, name);
+    flm_shard_make_name(split, number, of, true, name);
     FLM_TRY(flm_path_join(temporary, directory, name));
     *there = access(temporary, F_OK) == 0;
     if (!*there && access(path, F_OK) == 0) {

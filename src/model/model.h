@@ -3,7 +3,7 @@
 #ifndef FLM_MODEL_H
 #define FLM_MODEL_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdbool.h>
 #include <stdint.h>

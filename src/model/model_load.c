@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 flm_status flm_model_load_shape(const flm_checkpoint_info *info, flm_network network, flm_model_shape *out)
 {
@@ -32,7 +31,7 @@ static flm_status load_parameter(flm_weights *weights, int index, const flm_chec
 {
     flm_status rc = FLM_OK;
     const flm_parameter *p = &weights->parameter[index];
-    char name[FLM_NAME_BYTES];
+    char name[FLM_DATASET_NAME_BYTES];
     snprintf(name, sizeof name, "%s/%s", set, p->name);
     FLM_TRY(flm_checkpoint_expect(checkpoint, name, p->ndim, p->dim));
     FLM_TRY(flm_checkpoint_read(checkpoint, name, 0, p->count, values));

@@ -1,14 +1,14 @@
 /* process.c - see process.h.
  *
- * A failing job prints one message. A rank that knows of another rank's failure (flm_err_remote) prints nothing. Ranks
- * that fail independently wait in turn, by rank: the first to report ends the job, and the launcher's SIGTERM reaches
- * the others while they wait. SPDX-License-Identifier: Apache-2.0 */
+ * A failing job prints one message. A rank that knows of another rank's failure (flm_err_get_remote) prints nothing.
+ * Ranks that fail independently wait in turn, by rank: the first to report ends the job, and the launcher's SIGTERM
+ * reaches the others while they wait. SPDX-License-Identifier: Apache-2.0 */
 #include "config.h" /* first: program_invocation_short_name is a GNU extension */
 
 #include "process/process.h"
 
+#include "base/base_clock.h"
 #include "base/base_log.h"
-#include "base/base_progress.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -135,12 +135,12 @@ static void sleep_ms(long ms)
 /* Wait for ms milliseconds or a signal; true when a signal arrived. */
 static bool signalled_within(double ms)
 {
-    const double end = flm_seconds() + ms * 1e-3;
+    const double end = flm_clock_seconds() + ms * 1e-3;
     int before;
 
     collect_signals();
     before = signals_seen;
-    while (signals_seen == before && flm_seconds() < end) {
+    while (signals_seen == before && flm_clock_seconds() < end) {
         sleep_ms(POLL_MS);
         collect_signals();
     }
@@ -182,9 +182,9 @@ static bool agree_on_reporter(int rank, int size, int *reporter)
     MPI_Request request;
     int done = 0;
 
-    mine = flm_err_remote() < 0 ? rank : size;
+    mine = flm_err_get_remote() < 0 ? rank : size;
     if (MPI_Iallreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD, &request) != MPI_SUCCESS) return false;
-    for (const double end = flm_seconds() + TIMEOUT_MS * 1e-3; !done && flm_seconds() < end;) {
+    for (const double end = flm_clock_seconds() + TIMEOUT_MS * 1e-3; !done && flm_clock_seconds() < end;) {
         if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return false;
         if (!done) sleep_ms(POLL_MS);
     }
@@ -212,7 +212,7 @@ __attribute__((noreturn)) static void fail_job(flm_status rc, int rank, int size
         MPI_Finalize();
         exit(code);
     }
-    if (flm_err_remote() >= 0) {
+    if (flm_err_get_remote() >= 0) {
         if (signalled_within(TIMEOUT_MS)) _exit(code);
     } else if (rank > 0) {
         int turn = rank < TURNS ? rank : TURNS;

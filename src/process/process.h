@@ -47,7 +47,8 @@ int flm_process_finish(flm_status rc, flm_comm **world);
 
 /* flm_process_fail - end the whole job now with flm_process_exit_code(rc). One rank prints "flm_train: error: MESSAGE
  * (rank R)" and, for internal errors or with FLM_TRACE=1, the frames. With FLM_E_USAGE, which every rank has, all ranks
- * end through MPI_Finalize; otherwise a rank that waits for another's message (flm_err_remote) is ended by that rank.
+ * end through MPI_Finalize; otherwise a rank that waits for another's message (flm_err_get_remote) is ended by that
+ * rank.
  */
 __attribute__((noreturn)) void flm_process_fail(flm_status rc);
 

@@ -4,8 +4,7 @@
 
 #include "base/base_log.h"
 #include "base/base_path.h"
-#include "h5/h5.h"
-#include "h5/h5_schema.h"
+#include "h5/h5_format.h"
 #include "sample/sample_generate.h"
 
 #include <errno.h>
@@ -28,9 +27,9 @@ static flm_status detect_checkpoint(const char *path, bool *checkpoint)
         *checkpoint = true;
         goto done;
     }
-    FLM_TRY(flm_h5_detect(path, &hdf5));
+    FLM_TRY(flm_format_is_hdf5(path, &hdf5));
     if (!hdf5) goto done;
-    FLM_TRY(flm_schema_kind(path, &kind));
+    FLM_TRY(flm_format_identify(path, &kind));
     *checkpoint = strcmp(kind, "checkpoint") == 0;
 done:
     return rc;

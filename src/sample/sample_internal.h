@@ -12,8 +12,8 @@ typedef struct flm_generation {
     flm_comm *comm;
     flm_backend *be;
     const flm_generate_options *o;
-    char path[FLM_LINEAGE_PATH_BYTES]; /* of the checkpoint */
-    int64_t *steps;                    /* [steps_count] */
+    char path[FLM_CHECKPOINT_PATH_BYTES]; /* of the checkpoint */
+    int64_t *steps;                       /* [steps_count] */
     int steps_count;
     const flm_kind *kind;
     flm_samples_info info;

@@ -25,7 +25,7 @@ static flm_status fill_info(flm_generation *g)
                                  .L = from->L,
                                  .seed = g->o->seed,
                                  .checkpoint_step = from->step,
-                                 .checkpoint_identity = flm_checkpoint_identity(g->checkpoint)};
+                                 .checkpoint_identity = flm_checkpoint_get_identity(g->checkpoint)};
     snprintf(g->info.kind, sizeof g->info.kind, "%s", g->kind->name);
     snprintf(g->info.weights, sizeof g->info.weights, "%s", g->o->weights == 0 ? "ema" : "raw");
     snprintf(g->info.precision, sizeof g->info.precision, "%s", compute_dtype(g) == FLM_DTYPE_BF16 ? "bf16" : "fp32");
@@ -68,8 +68,8 @@ done:
 static flm_status open_teacher(flm_generation *g)
 {
     flm_status rc = FLM_OK;
-    char wanted[FLM_SHA256_BYTES], found[FLM_SHA256_BYTES], recorded[FLM_LINEAGE_PATH_BYTES],
-        path[FLM_LINEAGE_PATH_BYTES];
+    char wanted[FLM_SHA256_BYTES], found[FLM_SHA256_BYTES], recorded[FLM_CHECKPOINT_PATH_BYTES],
+        path[FLM_CHECKPOINT_PATH_BYTES];
     const char *lineage = flm_checkpoint_get_info(g->checkpoint)->lineage;
     const bool known = flm_lineage_get(lineage, "teacher", wanted, recorded);
     if (!known && !*g->o->teacher)
@@ -159,7 +159,7 @@ done:
 
 flm_status flm_generation_name_weights(const flm_generation *g, flm_status rc)
 {
-    char weights[FLM_LINEAGE_PATH_BYTES + 32];
+    char weights[FLM_CHECKPOINT_PATH_BYTES + 32];
     if (rc != FLM_E_NUMERIC) return rc;
     snprintf(weights, sizeof weights, "%s, %s weights", g->path, g->info.weights);
     return flm_err_prefix(rc, weights);
@@ -168,7 +168,7 @@ flm_status flm_generation_name_weights(const flm_generation *g, flm_status rc)
 flm_status flm_generation_load(flm_generation *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_checkpoint_find_common(g->comm, g->o->checkpoint, g->path));
+    FLM_TRY(flm_checkpoint_find_collective(g->comm, g->o->checkpoint, g->path));
     FLM_TRY(flm_comm_agree(g->comm, load_all(g)));
     flm_log(FLM_LOG_INFO, "%s: kind %s, step %" PRId64 ", %s weights", g->path, g->info.kind, g->info.checkpoint_step,
             g->info.weights);

@@ -57,7 +57,7 @@ static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const 
         free(text);
         text = NULL;
     }
-    FLM_TRY(flm_samples_result(file, e->steps, "entropy", &entropy, &there));
+    FLM_TRY(flm_samples_get_result(file, e->steps, "entropy", &entropy, &there));
     *out = json_pack("{so so so}", "generative_ppl",
                      e->scored && isfinite(e->result.gen_ppl) ? json_real(e->result.gen_ppl) : json_null(), "entropy",
                      there && isfinite(entropy) ? json_real(entropy) : json_null(), "generated_seqs", texts);

@@ -4,4 +4,4 @@ libflm_score_a_SOURCES = %D%/score_gpt2.c %D%/score_gpt2.h %D%/score_gpt2_intern
   %D%/score_result.h %D%/score_rows.c %D%/score_rows.h %D%/score_samples.c %D%/score_samples.h %D%/score_texts.c \
   %D%/score_texts.h %D%/score_store.c %D%/score_store.h %D%/score_report.c %D%/score_report.h %D%/score_files.c \
   %D%/score_files.h
-libflm_score_a_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS) $(JANSSON_CPPFLAGS)
+libflm_score_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)

@@ -3,7 +3,7 @@
 #include "base/base_file.h"
 
 #include "base/base_log.h"
-#include "h5/h5.h"
+#include "h5/h5_format.h"
 #include "score/score_report.h"
 #include "score/score_rows.h"
 #include "score/score_samples.h"
@@ -56,7 +56,7 @@ static flm_status samples_score(scoring *s, const char *path)
         FLM_TRY(flm_samples_open_scores(s->comm, path, &file));
     else
         FLM_TRY(flm_comm_agree(s->comm, flm_samples_open_read(path, &file)));
-    const int64_t *steps = flm_samples_steps(file, &count);
+    const int64_t *steps = flm_samples_get_steps(file, &count);
     for (int i = 0; i < count; i++) {
         if (!is_wanted(s, steps[i])) continue;
         used++;
@@ -206,7 +206,7 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
                                                        o->length, o->chunk, &s.scorer)));
     }
     for (int i = 0; i < count; i++) {
-        FLM_TRY(flm_comm_agree(comm, flm_h5_detect(paths[i], &hdf5)));
+        FLM_TRY(flm_comm_agree(comm, flm_format_is_hdf5(paths[i], &hdf5)));
         FLM_TRY(hdf5 ? samples_score(&s, paths[i]) : texts_score(&s, paths[i]));
     }
     FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? report(&s) : FLM_OK));

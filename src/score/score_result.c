@@ -65,7 +65,7 @@ flm_status flm_score_result_read(const flm_samples *samples, int64_t steps, flm_
     for (int i = 0; i < FIGURES; i++) {
         double *value = (double *)((char *)&r + figures[i].offset);
         *value = NAN;
-        FLM_TRY(flm_samples_result(samples, steps, figures[i].name, value, &present[i]));
+        FLM_TRY(flm_samples_get_result(samples, steps, figures[i].name, value, &present[i]));
     }
     *out = r;
     *scored = present[0];

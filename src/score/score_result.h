@@ -28,7 +28,7 @@ flm_status flm_score_result_record(flm_comm *comm, flm_samples *samples, int64_t
 
 /* flm_score_result_read - read them back; a figure that is not recorded is NaN. *scored: whether Gen-PPL is recorded.
  * rows is the file's number of samples; unscored and positions are not recorded, and 0. Not collective.
- * Errors: those of flm_samples_result. */
+ * Errors: those of flm_samples_get_result. */
 flm_status flm_score_result_read(const flm_samples *samples, int64_t steps, flm_score_result *out, bool *scored);
 
 #endif

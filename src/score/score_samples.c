@@ -33,7 +33,7 @@ done:
 static flm_status row_store(void *context, int64_t row, const flm_text_score *score)
 {
     samples_set *s = context;
-    return flm_samples_score_write(s->file, s->steps, row, s->scorer, score->nll, score->positions);
+    return flm_samples_write_score(s->file, s->steps, row, s->scorer, score->nll, score->positions);
 }
 
 static flm_status set_begin(samples_set *s, const flm_samples_info *info, const char *path)
@@ -70,7 +70,7 @@ static flm_status present_share(flm_comm *comm, samples_set *s, int64_t N)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     if (flm_comm_rank(comm) == 0)
-        local = flm_samples_scores_read(s->file, s->steps, s->scorer, s->nll, s->positions, s->present);
+        local = flm_samples_read_scores(s->file, s->steps, s->scorer, s->nll, s->positions, s->present);
     FLM_TRY(flm_comm_agree(comm, local));
     FLM_TRY(flm_comm_broadcast(comm, s->nll, N * (int64_t)sizeof *s->nll, 0));
     FLM_TRY(flm_comm_broadcast(comm, s->positions, N * (int64_t)sizeof *s->positions, 0));
@@ -112,7 +112,7 @@ flm_status flm_score_samples_compute(flm_comm *comm, flm_scorer *scorer, flm_sam
     if (source.length > flm_scorer_get_length(scorer)) source.length = flm_scorer_get_length(scorer);
     snprintf(description, sizeof description, "%s, at most %" PRId64 " tokens", flm_scorer_describe(scorer, &s.scorer),
              source.length);
-    s.scorer = flm_crc32c(0, description, strlen(description));
+    s.scorer = flm_crc32c_update(0, description, strlen(description));
     FLM_TRY(flm_comm_agree(comm, set_begin(&s, info, path)));
     FLM_TRY(present_share(comm, &s, info->samples));
     FLM_TRY(flm_score_rows_compute(comm, scorer, &source, s.nll, s.positions, s.present, stop_requested));

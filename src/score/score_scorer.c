@@ -47,8 +47,8 @@ flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, i
     if (!s->nll || !s->counted) FLM_FAIL(FLM_E_NOMEM, "scorer: no memory for %" PRId64 " tokens", rows);
     snprintf(s->description, sizeof s->description,
              "gpt2 d %" PRId64 " N %" PRId64 " V %" PRId64 " crc32c %08" PRIx32 ", %s, data.md 6", info->d, info->N,
-             info->vocabulary.V, flm_checkpoint_identity(checkpoint), act == FLM_DTYPE_BF16 ? "bf16" : "fp32");
-    s->identity = flm_crc32c(0, s->description, strlen(s->description));
+             info->vocabulary.V, flm_checkpoint_get_identity(checkpoint), act == FLM_DTYPE_BF16 ? "bf16" : "fp32");
+    s->identity = flm_crc32c_update(0, s->description, strlen(s->description));
     *out = s;
     s = NULL;
 done:

@@ -4,7 +4,7 @@
 #ifndef FLM_SCORE_STATISTICS_H
 #define FLM_SCORE_STATISTICS_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdbool.h>
 #include <stdint.h>

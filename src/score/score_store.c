@@ -17,10 +17,10 @@ enum { FIGURES = 38, LINE = FIGURES + 10 }; /* bytes: "nll positions", and with 
 static uint32_t line_checksum(const flm_score_store *store, int64_t row, const char *figures)
 {
     const flm_score_texts *t = store->texts;
-    uint32_t crc = flm_crc32c(0, &store->scorer, sizeof store->scorer);
-    crc = flm_crc32c(crc, &store->length, sizeof store->length);
-    crc = flm_crc32c(crc, t->data + t->starts[row], (size_t)(t->starts[row + 1] - t->starts[row]));
-    return flm_crc32c(crc, figures, FIGURES);
+    uint32_t crc = flm_crc32c_update(0, &store->scorer, sizeof store->scorer);
+    crc = flm_crc32c_update(crc, &store->length, sizeof store->length);
+    crc = flm_crc32c_update(crc, t->data + t->starts[row], (size_t)(t->starts[row + 1] - t->starts[row]));
+    return flm_crc32c_update(crc, figures, FIGURES);
 }
 
 flm_status flm_score_store_open(flm_score_store *store, const char *directory, const char *path)
@@ -29,7 +29,7 @@ flm_status flm_score_store_open(flm_score_store *store, const char *directory, c
     char file[FLM_PATH_BYTES];
     /* The checksum of the whole path keeps files of the same name in different directories apart. */
     FLM_TRY(flm_path_format(file, "%s/%s-%08" PRIx32 ".scores", directory, flm_path_name(path),
-                            flm_crc32c(0, path, strlen(path))));
+                            flm_crc32c_update(0, path, strlen(path))));
     FLM_TRY(flm_file_open(file, O_RDWR | O_CREAT, &store->fd));
 done:
     return rc;

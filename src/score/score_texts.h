@@ -2,7 +2,7 @@
 #ifndef FLM_SCORE_TEXTS_H
 #define FLM_SCORE_TEXTS_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -9,7 +9,7 @@
 #ifndef FLM_SOURCE_H
 #define FLM_SOURCE_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdbool.h>
 #include <stddef.h>

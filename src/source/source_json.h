@@ -5,7 +5,7 @@
 #ifndef FLM_SOURCE_JSON_H
 #define FLM_SOURCE_JSON_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stddef.h>
 #include <stdint.h>

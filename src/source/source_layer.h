@@ -3,7 +3,7 @@
 #ifndef FLM_SOURCE_LAYER_H
 #define FLM_SOURCE_LAYER_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 #include "source/source_container.h"
 
 typedef struct flm_layer flm_layer;

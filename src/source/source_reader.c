@@ -3,8 +3,8 @@
  * Apache-2.0 */
 #include "source/source_reader.h"
 
+#include "base/base_clock.h"
 #include "base/base_log.h"
-#include "base/base_progress.h"
 #include "source/source_content.h"
 #include "source/source_json.h"
 #include "source/source_members.h"
@@ -72,7 +72,7 @@ static flm_status too_large(const flm_reader *r)
 static flm_status fill(flm_reader *r)
 {
     flm_status rc = FLM_OK;
-    const double before = flm_seconds();
+    const double before = flm_clock_seconds();
     size_t got = 0;
 
     if (r->begin > 0) {
@@ -102,7 +102,7 @@ static flm_status fill(flm_reader *r)
         r->unchecked = 0;
     }
 done:
-    r->seconds += flm_seconds() - before;
+    r->seconds += flm_clock_seconds() - before;
     return rc;
 }
 
@@ -243,11 +243,11 @@ done:
 static flm_status next_member(flm_reader *r, bool *end)
 {
     flm_status rc = FLM_OK;
-    const double before = flm_seconds();
+    const double before = flm_clock_seconds();
     const bool first = r->end == 0 && r->base > 0; /* a plain file read from the middle keeps its base */
 
     rc = flm_members_next(r->members, &r->jsonl, end);
-    r->seconds += flm_seconds() - before;
+    r->seconds += flm_clock_seconds() - before;
     FLM_TRY(rc);
     if (!first) r->base = 0;
     r->begin = r->scan = r->end = 0;

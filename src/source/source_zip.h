@@ -3,7 +3,7 @@
 #ifndef FLM_SOURCE_ZIP_H
 #define FLM_SOURCE_ZIP_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdbool.h>
 #include <stddef.h>

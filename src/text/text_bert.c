@@ -215,7 +215,7 @@ static flm_status read_files(bert *t, const flm_tokenizer_files *files, char *sh
 
     t->vocabulary.path = files->vocab ? files->vocab : vocab_shipped.name;
     FLM_TRY(flm_text_read_vocabulary(files->vocab, &vocab_shipped, &data, &bytes));
-    FLM_TRY(flm_sha256_of(data, bytes, sha256));
+    FLM_TRY(flm_sha256_digest(data, bytes, sha256));
     if (files->vocab && is_json(files->vocab)) {
         FLM_TRY(flm_text_json_load(files->vocab, data, bytes, &root));
         FLM_TRY(flm_text_json_read_model(root, "WordPiece", &t->vocabulary, &t->specials, &model));

@@ -16,7 +16,7 @@ static flm_status bytes_create(const flm_tokenizer_files *files, void **state, f
     *state = NULL;
     info->V = BYTES_V;
     info->begin_id = info->end_id = BYTES_END;
-    return flm_sha256_of("bytes", strlen("bytes"), info->sha256);
+    return flm_sha256_digest("bytes", strlen("bytes"), info->sha256);
 }
 
 static void bytes_destroy(void *state) { (void)state; }

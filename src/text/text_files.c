@@ -46,7 +46,7 @@ static flm_status read_shipped(const flm_text_shipped *shipped, char **data, siz
         FLM_FAIL(FLM_E_MISSING, "vocabularies/%s: not found in %s; set FLM_DATA_DIR to the folder that contains it",
                  shipped->name, chosen && chosen[0] ? chosen : FLM_DATA_PATH);
     FLM_TRY(read_file(path, &all, &size));
-    FLM_TRY(flm_sha256_of(all, size, digest));
+    FLM_TRY(flm_sha256_digest(all, size, digest));
     if (strcmp(digest, shipped->sha256) != 0)
         FLM_FAIL(FLM_E_CHECKSUM, "%s: SHA-256 mismatch: found %s, expected %s, that of the published file", path,
                  digest, shipped->sha256);

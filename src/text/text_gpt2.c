@@ -223,7 +223,7 @@ static flm_status read_files(gpt2 *t, const flm_tokenizer_files *files, char *sh
     FLM_TRY(flm_text_read_vocabulary(files->vocab, &vocab_shipped, &vocab, &vocab_bytes));
     if (files->vocab && !files->merges) {
         FLM_TRY(read_json(t, files->vocab, vocab, vocab_bytes));
-        FLM_TRY(flm_sha256_of(vocab, vocab_bytes, sha256));
+        FLM_TRY(flm_sha256_digest(vocab, vocab_bytes, sha256));
         goto done;
     }
     FLM_TRY(flm_text_read_vocabulary(files->merges, &merges_shipped, &merges, &merges_bytes));

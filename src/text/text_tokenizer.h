@@ -4,7 +4,7 @@
 #ifndef FLM_TEXT_TOKENIZER_H
 #define FLM_TEXT_TOKENIZER_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stdbool.h>
 #include <stddef.h>

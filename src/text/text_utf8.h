@@ -2,7 +2,7 @@
 #ifndef FLM_TEXT_UTF8_H
 #define FLM_TEXT_UTF8_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <stddef.h>
 #include <stdint.h>

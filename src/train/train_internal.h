@@ -12,7 +12,7 @@
 typedef struct flm_frozen_network {
     flm_checkpoint *checkpoint; /* NULL: not used */
     flm_weights *weights;
-    char path[FLM_LINEAGE_PATH_BYTES];
+    char path[FLM_CHECKPOINT_PATH_BYTES];
     char sha256[FLM_SHA256_BYTES];
 } flm_frozen_network;
 

@@ -1,6 +1,7 @@
 /* train_metrics.c - metrics.jsonl and the progress bar (train_metrics.h). SPDX-License-Identifier: Apache-2.0 */
 #include "train/train_metrics.h"
 
+#include "base/base_clock.h"
 #include "base/base_file.h"
 #include "base/base_log.h"
 #include "base/base_progress.h"
@@ -102,7 +103,7 @@ flm_status flm_metrics_open(const flm_comm *comm, const char *path, int64_t step
     if (m == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory", path);
     *m = (flm_metrics){.fd = -1, .path = strdup(path), .is_root = flm_comm_rank(comm) == 0};
     m->progress = flm_progress_begin((double)step, m->is_root);
-    m->begin_seconds = flm_seconds();
+    m->begin_seconds = flm_clock_seconds();
     m->begin_step = step;
     if (m->path == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory", path);
     if (m->is_root) {
@@ -187,7 +188,7 @@ done:
 
 void flm_metrics_show_progress(flm_metrics *m, int64_t step, int64_t steps, double loss, int64_t tokens_per_step)
 {
-    const double speed = (double)((step - m->begin_step) * tokens_per_step) / (flm_seconds() - m->begin_seconds);
+    const double speed = (double)((step - m->begin_step) * tokens_per_step) / (flm_clock_seconds() - m->begin_seconds);
     m->smooth = smoothing * m->smooth + (1 - smoothing) * loss;
     m->weight = smoothing * m->weight + (1 - smoothing);
     flm_progress_show(&m->progress, (double)step, (double)steps,

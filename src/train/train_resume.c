@@ -51,8 +51,8 @@ static flm_status check_lineage(const flm_run *run, const flm_checkpoint_info *i
     flm_status rc = FLM_OK;
     for (int r = 0; r < FLM_ROLES; r++) {
         const char *role = flm_role_name((flm_role)r);
-        char then[FLM_SHA256_BYTES] = "", now[FLM_SHA256_BYTES] = "", from[FLM_LINEAGE_PATH_BYTES] = "",
-             to[FLM_LINEAGE_PATH_BYTES];
+        char then[FLM_SHA256_BYTES] = "", now[FLM_SHA256_BYTES] = "", from[FLM_CHECKPOINT_PATH_BYTES] = "",
+             to[FLM_CHECKPOINT_PATH_BYTES];
         flm_lineage_get(info->lineage, role, then, from);
         flm_lineage_get(run->lineage, role, now, to);
         if (strcmp(then, now) != 0)
@@ -74,10 +74,10 @@ static flm_status check_fits(const flm_run *run, const flm_checkpoint *checkpoin
         FLM_FAIL(FLM_E_MISMATCH, "%s is a checkpoint of kind %s; this run resumes from kind %s", path, kind->name,
                  run->kind->name);
     FLM_TRY(check_lineage(run, info, path));
-    FLM_TRY(check_vocabulary(&info->vocabulary, &flm_shards_info(run->train)->vocabulary, path));
+    FLM_TRY(check_vocabulary(&info->vocabulary, &flm_shards_get_info(run->train)->vocabulary, path));
     FLM_TRY(check_shape(info, &run->trainer->settings.shape, path));
     for (size_t i = 0; i < sizeof fixed_settings / sizeof fixed_settings[0]; i++) {
-        const char *name = fixed_settings[i], *then = flm_checkpoint_setting(checkpoint, name);
+        const char *name = fixed_settings[i], *then = flm_checkpoint_get_setting(checkpoint, name);
         const char *now = flm_options_value(run->given, name);
         if (then == NULL || strcmp(then, now) != 0)
             FLM_FAIL(FLM_E_MISMATCH, "%s was trained with --%s %s, which a resumed run cannot change to %s", path, name,
@@ -95,7 +95,7 @@ static void log_changed_options(const flm_run *run, const flm_checkpoint *checkp
 {
     static const char *const unimportant[] = {"resume", "out", "steps", "threads", "log-every", "eval-only", "config"};
     for (int i = 0; i < run->settings; i++) {
-        const char *name = run->setting[i].name, *then = flm_checkpoint_setting(checkpoint, name);
+        const char *name = run->setting[i].name, *then = flm_checkpoint_get_setting(checkpoint, name);
         bool skip = then == NULL || strcmp(then, run->setting[i].value) == 0;
         for (size_t k = 0; k < sizeof unimportant / sizeof unimportant[0]; k++)
             skip |= strcmp(name, unimportant[k]) == 0;
@@ -115,7 +115,7 @@ static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out, bool *own)
     if (*own && strcmp(resume, "no") == 0)
         FLM_FAIL(FLM_E_USAGE, "--resume no: %s has checkpoints already; use another --out or --resume auto",
                  run->checkpoints);
-    before = *own ? flm_checkpoint_setting(*out, "resume") : NULL;
+    before = *own ? flm_checkpoint_get_setting(*out, "resume") : NULL;
     if (*own && (before == NULL || strcmp(before, resume) != 0))
         FLM_FAIL(FLM_E_USAGE, "--resume %s: %s has checkpoints of another run; use another --out or --resume auto",
                  resume, run->checkpoints);
@@ -167,11 +167,11 @@ flm_status flm_run_save(flm_run *run)
     const int64_t seen = trainer->step * trainer->settings.batch;
     if (trainer->step == run->saved_step) goto done;
     flm_checkpoint_info info = {.step = trainer->step,
-                                .epoch = seen / flm_shards_rows(run->train),
+                                .epoch = seen / flm_shards_get_rows(run->train),
                                 .rows_read = seen,
                                 .tokens_seen = seen * shape->L,
                                 .seed = run->o->seed,
-                                .vocabulary = flm_shards_info(run->train)->vocabulary,
+                                .vocabulary = flm_shards_get_info(run->train)->vocabulary,
                                 .L = shape->L,
                                 .d = shape->d,
                                 .H = shape->H,

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "train/train_run.h"
 
+#include "base/base_clock.h"
 #include "base/base_log.h"
-#include "base/base_progress.h"
 #include "train/train_internal.h"
 
 #include <inttypes.h>
@@ -26,7 +26,7 @@ static flm_status choose_shape(const flm_run *run, flm_model_shape *shape)
 {
     char given[128];
     const flm_train_options *o = run->o;
-    const flm_shard_info *data = flm_shards_info(run->train);
+    const flm_shard_info *data = flm_shards_get_info(run->train);
     const flm_weights *teacher = run->frozen[FLM_ROLE_TEACHER].weights;
     if (teacher != NULL) {
         *shape = teacher->shape;
@@ -78,7 +78,7 @@ static flm_status open_shards(flm_run *run)
         flm_err_clear();
         local = FLM_OK;
     }
-    if (local == FLM_OK && run->valid != NULL && flm_shards_rows(run->valid) == 0) flm_shards_close(&run->valid);
+    if (local == FLM_OK && run->valid != NULL && flm_shards_get_rows(run->valid) == 0) flm_shards_close(&run->valid);
     if (local == FLM_OK && run->valid == NULL && run->o->eval_only)
         local = flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__,
                               "--eval-only: %s has no held-out rows; make some with flm_shard --valid-last N",
@@ -140,7 +140,7 @@ static void log_run_summary(const flm_run *run, const shares *max_of)
             "%d rank%s, batch %" PRId64 " (micro-batches of at most %" PRId64 "), %" PRId64
             " rows per epoch; %.0f MiB per rank",
             flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch, max_of->micro_batch,
-            flm_shards_rows(run->train), (double)max_of->total / (1 << 20));
+            flm_shards_get_rows(run->train), (double)max_of->total / (1 << 20));
 }
 
 static void print_memory(const flm_run *run, const shares *max_of)
@@ -199,7 +199,7 @@ done:
 static flm_status validate(flm_run *run, double *loss, double *error)
 {
     flm_status rc = FLM_OK;
-    const int64_t all = flm_shards_rows(run->valid), rows = run->o->eval_rows;
+    const int64_t all = flm_shards_get_rows(run->valid), rows = run->o->eval_rows;
     const int64_t used = rows > 0 && rows < all ? rows : all;
     FLM_TRY(flm_trainer_validate(run->trainer, run->valid, used, loss, error));
     if (run->metrics != NULL)
@@ -246,7 +246,7 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
 {
     flm_status rc = FLM_OK;
     const flm_trainer *t = run->trainer;
-    const double now = flm_seconds(), seconds = now - last->seconds, data = waited_data - last->waited_data;
+    const double now = flm_clock_seconds(), seconds = now - last->seconds, data = waited_data - last->waited_data;
     const double comm = flm_comm_seconds_waited(run->comm) - last->waited_comm;
     const int64_t sequences = t->step * t->settings.batch;
     const double speed = (double)((t->step - last->step) * t->settings.batch * t->settings.shape.L) / seconds;
@@ -255,7 +255,7 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
     getrusage(RUSAGE_SELF, &usage);
     const flm_metrics_step r = {
         .step = t->step,
-        .epoch = (sequences - 1) / flm_shards_rows(run->train),
+        .epoch = (sequences - 1) / flm_shards_get_rows(run->train),
         .tokens_seen = sequences * t->settings.shape.L,
         .loss = result->loss,
         .error = result->error,
@@ -283,7 +283,7 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
     const flm_train_options *o = run->o;
     const int64_t tokens = t->settings.batch * t->settings.shape.L;
     double waited = 0, loss, error;
-    report_baseline baseline = {flm_seconds(), 0, flm_comm_seconds_waited(run->comm), t->step};
+    report_baseline baseline = {flm_clock_seconds(), 0, flm_comm_seconds_waited(run->comm), t->step};
     flm_step_result result = {0};
     while (t->step < o->steps && !result.stop) {
         const int32_t *ids = NULL;
@@ -292,12 +292,12 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
         flm_metrics_show_progress(run->metrics, t->step, o->steps, result.loss, tokens);
         const bool last = t->step == o->steps;
         if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &baseline));
-        const double begin = flm_seconds(), begin_comm = flm_comm_seconds_waited(run->comm);
+        const double begin = flm_clock_seconds(), begin_comm = flm_comm_seconds_waited(run->comm);
         /* The reports of a step come before its checkpoint: no report is missing when a killed run resumes. */
         if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &loss, &error));
         if (due(t->step, o->eval_every) || last) FLM_TRY(sample(run));
         if (due(t->step, o->checkpoint_every) || last || result.stop) FLM_TRY(flm_run_save(run));
-        baseline.seconds += flm_seconds() - begin; /* reports count only the time of steps */
+        baseline.seconds += flm_clock_seconds() - begin; /* reports count only the time of steps */
         baseline.waited_comm += flm_comm_seconds_waited(run->comm) - begin_comm;
     }
     if (t->step < o->steps) {

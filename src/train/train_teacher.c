@@ -19,7 +19,7 @@ static flm_status check_frozen(const flm_run *run, const flm_frozen_network *f, 
     flm_status rc = FLM_OK;
     const flm_kind *kind = NULL;
     const flm_checkpoint_info *info = flm_checkpoint_get_info(f->checkpoint);
-    const flm_shard_info *data = flm_shards_info(run->train);
+    const flm_shard_info *data = flm_shards_get_info(run->train);
     if (flm_kind_find(info->kind, &kind) != FLM_OK || kind != want) {
         flm_err_clear();
         FLM_FAIL(FLM_E_MISMATCH, "--%s %s is a checkpoint of kind %s; a checkpoint of kind %s is needed", option,
@@ -53,7 +53,7 @@ static flm_status check_pair(const flm_run *run)
     const flm_frozen_network *teacher = &run->frozen[FLM_ROLE_TEACHER], *flow_map = &run->frozen[FLM_ROLE_FLOW_MAP];
     const flm_checkpoint_info *f = flm_checkpoint_get_info(teacher->checkpoint);
     const flm_checkpoint_info *g = flm_checkpoint_get_info(flow_map->checkpoint);
-    char sha256[FLM_SHA256_BYTES], path[FLM_LINEAGE_PATH_BYTES];
+    char sha256[FLM_SHA256_BYTES], path[FLM_CHECKPOINT_PATH_BYTES];
     if (f->d != g->d || f->H != g->H || f->c != g->c || f->N != g->N)
         FLM_FAIL(FLM_E_MISMATCH,
                  "--flow-map %s (d = %lld, H = %lld, c = %lld, N = %lld) and --teacher %s (d = %lld, H = %lld, "
@@ -100,7 +100,7 @@ static flm_status load_role(flm_run *run, flm_role r, const char *given, flm_dty
     flm_frozen_network *f = &run->frozen[r];
     const flm_kind *kind = run->kind->objective->networks[r].kind;
     const char *role = flm_role_name(r);
-    FLM_TRY(flm_checkpoint_find_common(run->comm, given, f->path));
+    FLM_TRY(flm_checkpoint_find_collective(run->comm, given, f->path));
     FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, f, role, kind)));
     FLM_TRY(flm_comm_broadcast(run->comm, f->sha256, sizeof f->sha256, 0));
     if (r == FLM_ROLE_FLOW_MAP) FLM_TRY(flm_comm_agree(run->comm, check_pair(run)));

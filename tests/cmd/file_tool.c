@@ -55,8 +55,8 @@ static flm_status compare(const char *path_a, const char *path_b)
     int count, count_b;
     FLM_TRY(flm_checkpoint_open(path_a, &a));
     FLM_TRY(flm_checkpoint_open(path_b, &b));
-    const flm_checkpoint_dataset *d = flm_checkpoint_datasets(a, &count);
-    flm_checkpoint_datasets(b, &count_b);
+    const flm_checkpoint_dataset *d = flm_checkpoint_get_datasets(a, &count);
+    flm_checkpoint_get_datasets(b, &count_b);
     if (count != count_b || count == 0) FLM_FAIL(FLM_E_MISMATCH, "%d datasets and %d", count, count_b);
     for (int i = 0; i < count; i++) {
         FLM_TRY(read_all(a, &d[i], &x));
@@ -91,8 +91,8 @@ static flm_status poison(flm_comm *world, const char *path, const char *director
     int count = 0, settings;
     bool found = false;
     FLM_TRY(flm_checkpoint_open(path, &from));
-    const flm_checkpoint_dataset *d = flm_checkpoint_datasets(from, &count);
-    const flm_setting *setting = flm_checkpoint_settings(from, &settings);
+    const flm_checkpoint_dataset *d = flm_checkpoint_get_datasets(from, &count);
+    const flm_setting *setting = flm_checkpoint_get_settings(from, &settings);
     flm_checkpoint_info info = *flm_checkpoint_get_info(from);
     info.step++;
     if (tokenizer != NULL) snprintf(info.vocabulary.name, sizeof info.vocabulary.name, "%s", tokenizer);

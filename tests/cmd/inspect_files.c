@@ -43,12 +43,12 @@ static flm_status shards_make(const flm_vocabulary *vocabulary, const int32_t *i
 
     mkdir("shards", 0777);
     FLM_TRY(flm_shard_create("shards", "train", 0, 1, ROWS, &info));
-    FLM_TRY(flm_shard_open_rows("shards", "train", 0, 1, &writer));
-    FLM_TRY(flm_shard_write_rows(writer, 0, ROWS, ids));
-    FLM_TRY(flm_shard_close_rows(&writer));
+    FLM_TRY(flm_shard_writer_open("shards", "train", 0, 1, &writer));
+    FLM_TRY(flm_shard_writer_write(writer, 0, ROWS, ids));
+    FLM_TRY(flm_shard_writer_close(&writer));
     FLM_TRY(flm_shard_publish("shards", &split, 1, &info));
 done:
-    flm_shard_close_rows(&writer);
+    flm_shard_writer_close(&writer);
     return rc;
 }
 

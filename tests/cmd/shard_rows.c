@@ -14,10 +14,10 @@ int main(int argc, char **argv)
 
     if (argc != 3) return 2;
     FLM_TRY(flm_shards_open(argv[1], argv[2], &shards));
-    L = flm_shards_info(shards)->L;
+    L = flm_shards_get_info(shards)->L;
     ids = malloc((size_t)L * sizeof *ids);
     if (!ids) FLM_FAIL(FLM_E_NOMEM, "no memory for a row");
-    for (int64_t row = 0; row < flm_shards_rows(shards); row++) {
+    for (int64_t row = 0; row < flm_shards_get_rows(shards); row++) {
         FLM_TRY(flm_shards_read(shards, &row, 1, ids));
         for (int64_t i = 0; i < L; i++) printf("%d%c", ids[i], i + 1 < L ? ' ' : '\n');
     }

@@ -61,7 +61,7 @@ static flm_status compare(flm_backend *be, char **argv, double *worst)
     FLM_TRY(flm_model_load_shape(flm_checkpoint_get_info(checkpoint), kind->network, &shape));
     FLM_TRY(flm_weights_create(be, &shape, FLM_DTYPE_F32, 1, false, &weights));
     FLM_TRY(flm_model_load_weights(weights, checkpoint, argv[2]));
-    flm_h5_quiet();
+    flm_h5_silence();
     FLM_H5(golden = H5Fopen(argv[3], H5F_ACC_RDONLY, H5P_DEFAULT));
     FLM_TRY(read_batch(golden, &B));
     const int64_t rows = B * shape.L;

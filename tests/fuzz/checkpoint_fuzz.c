@@ -132,7 +132,7 @@ static flm_status checkpoint_read(bool *same)
     if (rc == FLM_OK) rc = flm_checkpoint_verify(c);
     if (rc == FLM_OK) {
         const flm_checkpoint_info *have = flm_checkpoint_get_info(c);
-        const char *lr = flm_checkpoint_setting(c, "lr");
+        const char *lr = flm_checkpoint_get_setting(c, "lr");
         *same = have->step == 20 && have->seed == want.seed && have->tokens_seen == want.tokens_seen && lr &&
                 strcmp(lr, "0.0003") == 0 && have->vocabulary.V == want.vocabulary.V && have->d == want.d &&
                 fixture_all_same(c, false, 20);
@@ -155,9 +155,9 @@ static flm_status samples_read(bool *same)
         return FLM_OK;
     }
     for (int i = 0; rc == FLM_OK && i < 2; i++) {
-        const int64_t *steps = flm_samples_steps(s, &count);
+        const int64_t *steps = flm_samples_get_steps(s, &count);
         if (i >= count) break;
-        rc = flm_samples_present(s, steps[i], 0, ROWS, present);
+        rc = flm_samples_check_rows(s, steps[i], 0, ROWS, present);
         if (rc == FLM_OK) rc = flm_samples_read(s, steps[i], 0, ROWS, ids);
         *same = rc == FLM_OK && count == 2 && steps[0] == 1 && steps[1] == 8 && flm_samples_get_info(s)->seed == 5;
         for (int k = 0; *same && k < ROWS * LENGTH; k++) *same = present[k / LENGTH] && ids[k] == (k * 7 + i) % 259;
@@ -336,7 +336,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < 77; i++) data[i] = fixture_value(3, i, 20);
     if (tap_ok(fixture_write(comm, folder, 20, false, 0) == FLM_OK && image_load(&f, path), "a checkpoint")) {
         test_changes(&f, checkpoint_read, "checkpoint", iterations);
-        sum = flm_crc32c(0, data, sizeof data);
+        sum = flm_crc32c_update(0, data, sizeof data);
         test_every_bit(&f, checkpoint_read, data, 16, "checkpoint: data");
         test_every_bit(&f, checkpoint_read, &sum, sizeof sum, "checkpoint: a checksum");
         if (forged) test_forged(&f, checkpoint_read, "checkpoint", iterations);
@@ -346,7 +346,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < LENGTH; i++) ids[i] = i * 7 % 259;
     if (tap_ok(samples_make() && image_load(&f, path), "a samples file")) {
         test_changes(&f, samples_read, "samples", iterations);
-        sum = flm_crc32c(0, ids, sizeof ids);
+        sum = flm_crc32c_update(0, ids, sizeof ids);
         test_every_bit(&f, samples_read, ids, 16, "samples: a row");
         test_every_bit(&f, samples_read, &sum, sizeof sum, "samples: a checksum");
         if (forged) test_forged(&f, samples_read, "samples", iterations);

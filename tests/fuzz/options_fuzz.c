@@ -78,7 +78,7 @@ static size_t mutate(char *text, size_t length, size_t max)
 
 static bool sound(flm_status rc, const fuzz_values *v)
 {
-    if (rc == FLM_E_USAGE) return flm_err_message()[0] != '\0' && flm_err_remote() == -1;
+    if (rc == FLM_E_USAGE) return flm_err_message()[0] != '\0' && flm_err_get_remote() == -1;
     return rc == FLM_OK && v->steps >= 1 && v->steps <= 1000 && v->rate >= 0 && v->rate <= 1 && v->data && v->list &&
            v->device >= 0 && v->device <= 1;
 }

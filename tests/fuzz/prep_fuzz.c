@@ -1,12 +1,10 @@
 /* prep_fuzz.c - the fuzz driver of the readers of texts (prep_fuzz.h). SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/prep_fuzz.h"
 
-#include "base/base_progress.h"
+#include "base/base_clock.h"
 #include "data-prep/prep_corpus.h"
 #include "tests/tap.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -131,9 +129,9 @@ static bool sound(flm_status rc)
 void fuzz_run(fuzz *f, void (*vary)(fuzz *f))
 {
     static char data[FUZZ_BYTES];
-    const double begun = flm_seconds();
+    const double begun = flm_clock_seconds();
 
-    while (f->fd >= 0 && f->seeds_count > 0 && flm_seconds() - begun < f->seconds) {
+    while (f->fd >= 0 && f->seeds_count > 0 && flm_clock_seconds() - begun < f->seconds) {
         const fuzz_seed *seed = &f->seeds[fuzz_draw(f, (uint32_t)f->seeds_count)];
         size_t length = seed->bytes;
         flm_status rc;

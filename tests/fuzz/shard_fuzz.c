@@ -45,14 +45,14 @@ static flm_status write_good(void)
     for (int k = 0; k < 2; k++)
         FLM_TRY(flm_shard_create(directory, "train", k, 2, k ? ROWS - A_SHARD : A_SHARD, &info));
     for (int64_t row = 0; row < ROWS; row++) {
-        FLM_TRY(flm_shard_open_rows(directory, "train", row >= A_SHARD, 2, &w));
+        FLM_TRY(flm_shard_writer_open(directory, "train", row >= A_SHARD, 2, &w));
         for (int64_t i = 0; i < L; i++) ids[i] = id_at(row, i);
-        FLM_TRY(flm_shard_write_rows(w, row % A_SHARD, 1, ids));
-        FLM_TRY(flm_shard_close_rows(&w));
+        FLM_TRY(flm_shard_writer_write(w, row % A_SHARD, 1, ids));
+        FLM_TRY(flm_shard_writer_close(&w));
     }
     FLM_TRY(flm_shard_publish(directory, &split, 1, &info));
 done:
-    flm_shard_close_rows(&w);
+    flm_shard_writer_close(&w);
     return rc;
 }
 
@@ -125,7 +125,7 @@ static int sound(int *opened, int *rows_good)
     if (rc != FLM_OK)
         return !s && flm_err_message()[0] &&
                (rc == FLM_E_IO || rc == FLM_E_FORMAT || rc == FLM_E_CHECKSUM || rc == FLM_E_MISMATCH);
-    if (flm_shards_info(s)->L != L || flm_shards_rows(s) != ROWS) good_end = 0;
+    if (flm_shards_get_info(s)->L != L || flm_shards_get_rows(s) != ROWS) good_end = 0;
     for (int64_t row = 0; good_end && row < ROWS; row++) {
         rc = flm_shards_read(s, &row, 1, ids);
         if (rc != FLM_OK) {

@@ -5,12 +5,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 flm_status parity_open(const char *path, hid_t *out)
 {
     flm_status rc = FLM_OK;
-    flm_h5_quiet();
+    flm_h5_silence();
     FLM_H5(*out = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT));
 done:
     return flm_err_prefix(rc, path);

@@ -122,9 +122,9 @@ static void test_disk_full(int victim, rlim_t max)
     if (rank == 0) printf("# rank %d may write %lld bytes\n", victim, (long long)max);
     fixture_ok(comm, rc == FLM_E_IO, "a full disk on one rank is an error on all");
     fixture_ok(comm,
-               rank == victim ? flm_err_remote() == -1 && strstr(flm_err_message(), strerror(EFBIG)) != NULL &&
+               rank == victim ? flm_err_get_remote() == -1 && strstr(flm_err_message(), strerror(EFBIG)) != NULL &&
                                     strstr(flm_err_message(), folder) != NULL
-                              : flm_err_remote() == victim,
+                              : flm_err_get_remote() == victim,
                "the failing rank reports it, with file and reason");
     if (flm_comm_barrier(comm) != FLM_OK) return;
     fixture_ok(comm, fixture_files(folder) == files && latest_is("step-00000005.h5"), "no part of the file is left");
@@ -166,7 +166,7 @@ static void test_damage(void)
     }
     if (rank == 0 && truncate(at(folder, "step-00000005.h5"), 5000) != 0) rc = FLM_E_IO;
     if (flm_comm_barrier(comm) != FLM_OK) return;
-    fixture_ok(comm, resumed(comm, &rc) == -1 && rc == FLM_E_FORMAT && flm_err_remote() == (rank > 0 ? 0 : -1),
+    fixture_ok(comm, resumed(comm, &rc) == -1 && rc == FLM_E_FORMAT && flm_err_get_remote() == (rank > 0 ? 0 : -1),
                "no valid checkpoint: an error on all, reported by rank 0");
 }
 

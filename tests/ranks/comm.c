@@ -277,20 +277,20 @@ static flm_status fail_here(void) { return flm_err_raise(FLM_E_IO, __FILE__, __L
 static void test_agree(void)
 {
     flm_err_clear();
-    ranks_ok(flm_comm_agree(comm, FLM_OK) == FLM_OK && flm_err_remote() == -1, "no failure");
+    ranks_ok(flm_comm_agree(comm, FLM_OK) == FLM_OK && flm_err_get_remote() == -1, "no failure");
     for (int r = 0; r < size; r++) {
         flm_status rc;
         flm_err_clear();
         rc = flm_comm_agree(comm, rank == r ? fail_here() : FLM_OK);
-        ranks_ok(rc == FLM_E_IO && flm_err_remote() == (rank == r ? -1 : r), "rank %d fails and reports it", r);
+        ranks_ok(rc == FLM_E_IO && flm_err_get_remote() == (rank == r ? -1 : r), "rank %d fails and reports it", r);
         rc = flm_comm_agree(comm, rc);
-        ranks_ok(rc == FLM_E_IO && flm_err_remote() == (rank == r ? -1 : r), "agreed again: still rank %d", r);
+        ranks_ok(rc == FLM_E_IO && flm_err_get_remote() == (rank == r ? -1 : r), "agreed again: still rank %d", r);
     }
     flm_err_clear();
     flm_status own = rank == 0 ? FLM_OK : rank == 1 ? FLM_E_FORMAT : FLM_E_NOMEM;
     if (own != FLM_OK) flm_err_raise(own, __FILE__, __LINE__, "rank %d", rank);
     own = flm_comm_agree(comm, own);
-    ranks_ok(own == FLM_E_FORMAT && flm_err_remote() == (rank == 1 ? -1 : 1),
+    ranks_ok(own == FLM_E_FORMAT && flm_err_get_remote() == (rank == 1 ? -1 : 1),
              "the lowest of several failing ranks reports");
     flm_err_clear();
 }

@@ -73,7 +73,7 @@ int main(int argc, char **argv)
     info.seed++;
     fixture_ok(comm,
                flm_samples_open_write(comm, path, &info, steps, 1, &s) == FLM_E_MISMATCH && !s &&
-                   flm_err_remote() == (rank > 0 ? 0 : -1),
+                   flm_err_get_remote() == (rank > 0 ? 0 : -1),
                "another seed is refused on every rank and reported by one");
     fixture_ok(comm, rank > 0 || fixture_remove(folder), "the test's folder is removed");
     flm_comm_destroy(&self);

@@ -24,13 +24,13 @@ static flm_status write_split(const markov *source, uint64_t seed, const char *d
     flm_shard_writer *writer = NULL;
     static int32_t ids[CHUNK * L];
     FLM_TRY(flm_shard_create(directory, split, 0, 1, rows, info));
-    FLM_TRY(flm_shard_open_rows(directory, split, 0, 1, &writer));
+    FLM_TRY(flm_shard_writer_open(directory, split, 0, 1, &writer));
     for (int64_t at = 0; at < rows; at += CHUNK) {
         const int64_t count = rows - at < CHUNK ? rows - at : CHUNK;
         for (int64_t i = 0; i < count; i++) markov_draw(source, seed, begin + at + i, ids + i * L);
-        FLM_TRY(flm_shard_write_rows(writer, at, count, ids));
+        FLM_TRY(flm_shard_writer_write(writer, at, count, ids));
     }
-    FLM_TRY(flm_shard_close_rows(&writer));
+    FLM_TRY(flm_shard_writer_close(&writer));
 done:
     return rc;
 }
@@ -79,7 +79,7 @@ static flm_status score(uint64_t seed, int64_t rows, const char *path)
     markov_make(seed, &source);
     FLM_TRY(corpus_entropy(&source, seed, rows, &corpus));
     FLM_TRY(flm_samples_open_read(path, &file));
-    const int64_t *steps = flm_samples_steps(file, &count), samples = flm_samples_get_info(file)->samples;
+    const int64_t *steps = flm_samples_get_steps(file, &count), samples = flm_samples_get_info(file)->samples;
     for (int s = 0; s < count; s++) {
         double nll = 0, entropy = 0, part;
         for (int64_t i = 0; i < samples; i++) {

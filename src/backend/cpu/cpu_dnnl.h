@@ -5,7 +5,7 @@
 #ifndef FLM_CPU_DNNL_H
 #define FLM_CPU_DNNL_H
 
-#include "base/base_status.h"
+#include "base/base_err.h"
 
 #include <oneapi/dnnl/dnnl.h>
 #include <oneapi/dnnl/dnnl_debug.h>

@@ -1,6 +1,6 @@
 /* status.c - the error trace: first message, frames in order, remote failures, no overflow.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "base/base_status.h"
+#include "base/base_err.h"
 #include "tests/tap.h"
 
 #include <pthread.h>
@@ -81,11 +81,11 @@ static void test_bounds(void)
 static void test_remote(void)
 {
     flm_err_clear();
-    tap_ok(flm_err_remote() == -1, "nobody else speaks at first");
+    tap_ok(flm_err_get_remote() == -1, "nobody else speaks at first");
     flm_err_set_remote(3);
-    tap_ok(flm_err_remote() == 3, "another rank's failure is remembered");
+    tap_ok(flm_err_get_remote() == 3, "another rank's failure is remembered");
     inner(FLM_E_IO);
-    tap_ok(flm_err_remote() == -1, "a failure of one's own is one's own");
+    tap_ok(flm_err_get_remote() == -1, "a failure of one's own is one's own");
 }
 
 static void test_names(void)

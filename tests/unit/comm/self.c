@@ -64,7 +64,7 @@ static void test_errors(void)
     flm_err_clear();
     tap_ok(flm_comm_agree(comm, FLM_OK) == FLM_OK, "no failure");
     tap_ok(flm_comm_agree(comm, flm_err_raise(FLM_E_IO, __FILE__, __LINE__, "mine")) == FLM_E_IO &&
-               flm_err_remote() == -1 && strcmp(flm_err_message(), "mine") == 0,
+               flm_err_get_remote() == -1 && strcmp(flm_err_message(), "mine") == 0,
            "this rank reports its own failure");
     tap_ok(flm_comm_check_mpi(MPI_SUCCESS, "call", __FILE__, __LINE__) == FLM_OK, "no error");
     tap_ok(flm_comm_check_mpi(MPI_ERR_COUNT, "call(1)", __FILE__, __LINE__) == FLM_E_MPI &&

@@ -45,10 +45,11 @@ static void test_contents(void)
                strcmp(have->vocabulary.sha256, want.vocabulary.sha256) == 0 && have->vocabulary.V == 259 &&
                have->vocabulary.begin_id == 257 && have->vocabulary.end_id == 258,
            "model and vocabulary");
-    tap_ok(strcmp(flm_checkpoint_setting(c, "lr"), "0.0003") == 0 && flm_checkpoint_setting(c, "empty")[0] == '\0' &&
-               flm_checkpoint_setting(c, "none") == NULL && flm_checkpoint_settings(c, &count) && count == 3,
+    tap_ok(strcmp(flm_checkpoint_get_setting(c, "lr"), "0.0003") == 0 &&
+               flm_checkpoint_get_setting(c, "empty")[0] == '\0' && flm_checkpoint_get_setting(c, "none") == NULL &&
+               flm_checkpoint_get_settings(c, &count) && count == 3,
            "settings");
-    datasets = flm_checkpoint_datasets(c, &count);
+    datasets = flm_checkpoint_get_datasets(c, &count);
     tap_ok(count == FIXTURE_DATASETS && strcmp(datasets[0].name, "weights/long") == 0 && datasets[0].ndim == 1 &&
                datasets[0].dim[0] == FIXTURE_LONG && datasets[7].dim[0] == 259 && datasets[7].dim[1] == 5,
            "datasets");

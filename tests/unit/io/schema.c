@@ -1,5 +1,6 @@
 /* schema.c - the four schemas parse; texts that are no schemas do not; files that differ from theirs in one thing are
  * refused, and the message names it. SPDX-License-Identifier: Apache-2.0 */
+#include "h5/h5_format.h"
 #include "h5/h5_schema.h"
 
 #include "base/base_log.h"
@@ -359,15 +360,16 @@ static void test_foreign(void)
 
     must(flm_h5_create(path, &file));
     flm_h5_close(&file);
-    tap_ok(flm_schema_kind(path, &kind) == FLM_E_FORMAT && says("none of this suite's") && !kind, "an empty HDF5 file");
+    tap_ok(flm_format_identify(path, &kind) == FLM_E_FORMAT && says("none of this suite's") && !kind,
+           "an empty HDF5 file");
     file = id(H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT));
     flm_h5_close(&file);
-    tap_ok(flm_schema_kind(path, &kind) == FLM_E_FORMAT && says("superblock version 0"),
+    tap_ok(flm_format_identify(path, &kind) == FLM_E_FORMAT && says("superblock version 0"),
            "a file of HDF5's oldest format");
     if ((text = fopen(path, "w"))) fclose(text);
-    tap_ok(flm_schema_kind(path, &kind) == FLM_E_FORMAT && says("not an HDF5 file"), "an empty file");
+    tap_ok(flm_format_identify(path, &kind) == FLM_E_FORMAT && says("not an HDF5 file"), "an empty file");
     unlink(path);
-    tap_ok(flm_schema_kind(path, &kind) == FLM_E_MISSING && says(path), "no file");
+    tap_ok(flm_format_identify(path, &kind) == FLM_E_MISSING && says(path), "no file");
 }
 
 int main(void)

@@ -48,14 +48,14 @@ static flm_status write_split(const char *split, int which, int64_t rows, const 
     for (int k = 0; k < of; k++) {
         int64_t n = rows - k * A_SHARD < A_SHARD ? rows - k * A_SHARD : A_SHARD;
         FLM_TRY(flm_shard_create(directory, split, k, of, n, info));
-        FLM_TRY(flm_shard_open_rows(directory, split, k, of, &w));
+        FLM_TRY(flm_shard_writer_open(directory, split, k, of, &w));
         for (int64_t i = 0; i < n * L; i++) ids[i] = id_at(info->vocabulary.V, which, k * A_SHARD + i / L, i % L);
-        FLM_TRY(flm_shard_write_rows(w, 2, n - 2, ids + 2 * L)); /* in two parts, the second first */
-        FLM_TRY(flm_shard_write_rows(w, 0, 2, ids));
-        FLM_TRY(flm_shard_close_rows(&w));
+        FLM_TRY(flm_shard_writer_write(w, 2, n - 2, ids + 2 * L)); /* in two parts, the second first */
+        FLM_TRY(flm_shard_writer_write(w, 0, 2, ids));
+        FLM_TRY(flm_shard_writer_close(&w));
     }
 done:
-    flm_shard_close_rows(&w);
+    flm_shard_writer_close(&w);
     return rc;
 }
 
@@ -84,9 +84,9 @@ static void test_read(const flm_shards *s, int64_t V)
     int32_t ids[ROWS * L], one[L];
     int64_t rows[ROWS];
     int right = 1, same = 1;
-    const flm_shard_info *info = flm_shards_info(s);
+    const flm_shard_info *info = flm_shards_get_info(s);
 
-    tap_ok(flm_shards_rows(s) == ROWS && info->L == L && info->vocabulary.V == V && info->inputs_count == 2 &&
+    tap_ok(flm_shards_get_rows(s) == ROWS && info->L == L && info->vocabulary.V == V && info->inputs_count == 2 &&
                strcmp(info->inputs[1].sha256, inputs[1].sha256) == 0 && info->inputs[0].bytes == 12 &&
                strcmp(info->inputs[0].name, "one.txt") == 0 && strcmp(info->documents, "line") == 0,
            "V = %lld: what the directory says of itself", (long long)V);
@@ -121,7 +121,7 @@ static void test_loader(const flm_shards *s, bool shuffle, int64_t first, int64_
         for (int64_t i = 0; right && i < count; i++) {
             int64_t p = step * BATCH + first + i, row = p % ROWS;
             if (shuffle) row = flm_shards_permute(77, p / ROWS, p % ROWS, ROWS);
-            right = row_right(flm_shards_info(s)->vocabulary.V, 0, row, ids + i * L);
+            right = row_right(flm_shards_get_info(s)->vocabulary.V, 0, row, ids + i * L);
         }
     }
     tap_ok(right && waited >= 0, "the loader's %d steps from %lld, samples %lld to %lld%s", STEPS, (long long)from,
@@ -239,16 +239,16 @@ static void test_refusals(void)
     tap_ok(flm_shard_create(directory, "train", 0, 1, 2, &info) == FLM_OK &&
                flm_shard_reclaim(directory, "train", 0, 1, &there) == FLM_OK && there,
            "then it is");
-    tap_ok(flm_shard_open_rows(directory, "train", 0, 1, &w) == FLM_OK, "it opens");
-    tap_ok(flm_shard_rows_whole(w, 0, 2, &whole) == FLM_OK && !whole, "its rows are not there");
-    tap_ok(flm_shard_write_rows(w, 1, 2, ids) == FLM_E_ARG, "rows beyond its end: %s", flm_err_message());
+    tap_ok(flm_shard_writer_open(directory, "train", 0, 1, &w) == FLM_OK, "it opens");
+    tap_ok(flm_shard_writer_check(w, 0, 2, &whole) == FLM_OK && !whole, "its rows are not there");
+    tap_ok(flm_shard_writer_write(w, 1, 2, ids) == FLM_E_ARG, "rows beyond its end: %s", flm_err_message());
     ids[3] = 257;
-    tap_ok(flm_shard_write_rows(w, 0, 1, ids) == FLM_E_ARG, "ids beyond V: %s", flm_err_message());
+    tap_ok(flm_shard_writer_write(w, 0, 1, ids) == FLM_E_ARG, "ids beyond V: %s", flm_err_message());
     ids[3] = 0;
-    tap_ok(flm_shard_write_rows(w, 0, 1, ids) == FLM_OK && flm_shard_rows_whole(w, 0, 1, &whole) == FLM_OK && whole &&
-               flm_shard_rows_whole(w, 0, 2, &whole) == FLM_OK && !whole,
+    tap_ok(flm_shard_writer_write(w, 0, 1, ids) == FLM_OK && flm_shard_writer_check(w, 0, 1, &whole) == FLM_OK &&
+               whole && flm_shard_writer_check(w, 0, 2, &whole) == FLM_OK && !whole,
            "one row is there, not both");
-    tap_ok(flm_shard_close_rows(&w) == FLM_OK && !w, "closed");
+    tap_ok(flm_shard_writer_close(&w) == FLM_OK && !w, "closed");
     tap_ok(flm_shards_open(directory, "train", &s) == FLM_E_MISSING && !s, "without an index it is still unfinished");
 }
 
@@ -270,7 +270,7 @@ int main(void)
         test_loader(s, true, 6, 5, 3);
         test_loader(s, false, 0, 11, 1000);
         test_loader(s, true, 11, 0, 0);
-        tap_ok(flm_shards_open(directory, "valid", &valid) == FLM_OK && flm_shards_rows(valid) == VALID &&
+        tap_ok(flm_shards_open(directory, "valid", &valid) == FLM_OK && flm_shards_get_rows(valid) == VALID &&
                    flm_shards_read(valid, &last, 1, ids) == FLM_OK && row_right(sizes[i], 1, last, ids),
                "the other split");
         flm_shards_close(&valid);
