@@ -163,7 +163,8 @@ static flm_status resolve(flm_options *options)
     for (int i = 0; i < options->count; i++) {
         const flm_option *row = options->rows[i];
         if (row->required && (!options->given[i] || options->texts[i][0] == '\0'))
-            FLM_FAIL(FLM_E_USAGE, "--%s %s is required: %s", row->name, row->unit, row->help);
+            FLM_FAIL(FLM_E_USAGE, "--%s %s is required: %.*s", row->name, row->unit, (int)strcspn(row->help, "\n"),
+                     row->help);
     }
 done:
     return rc;

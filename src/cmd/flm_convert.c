@@ -46,7 +46,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, is_root, &stop, &options));
     if (stop) goto done;
     const char *const *path = flm_options_positional(options, &count);
-    if (count != 2) FLM_FAIL(FLM_E_USAGE, "expected an input and an output, got %d arguments; see --help", count);
+    if (count != 2) FLM_FAIL(FLM_E_USAGE, "expected two arguments, INPUT and OUTPUT, got %d; see --help", count);
     FLM_TRY(flm_comm_agree(world, is_root ? flm_convert_run(&o, path[0], path[1]) : FLM_OK));
 done:
     flm_options_destroy(&options);

@@ -235,7 +235,9 @@ static flm_status vocabulary_set(flm_import *m, const flm_convert_options *o, co
         FLM_TRY(flm_sha256_digest(name, strlen(name), v->sha256));
         goto done;
     }
-    FLM_TRY(flm_tokenizer_create(name, &tokenizer));
+    rc = flm_tokenizer_create(name, &tokenizer);
+    if (rc == FLM_E_ARG && o->tokenizer[0]) rc = flm_err_prefix(FLM_E_USAGE, "--tokenizer");
+    FLM_TRY(rc == FLM_E_ARG ? flm_err_prefix(FLM_E_FORMAT, path) : rc);
     if (flm_tokenizer_size(tokenizer) > v->V)
         FLM_FAIL(FLM_E_MISMATCH, "%s: V is %" PRId64 ", but tokeniser %s has %" PRId64 " tokens", path, v->V, name,
                  flm_tokenizer_size(tokenizer));

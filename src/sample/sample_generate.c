@@ -107,7 +107,8 @@ static flm_status print_text(flm_generation *g)
     flm_tokenizer *tokenizer = NULL;
     char *text = NULL;
     size_t bytes;
-    FLM_TRY(flm_tokenizer_create(g->info.vocabulary.name, &tokenizer));
+    rc = flm_tokenizer_create(g->info.vocabulary.name, &tokenizer);
+    FLM_TRY(rc == FLM_E_ARG ? flm_err_prefix(FLM_E_FORMAT, g->path) : rc);
     if (strcmp(flm_tokenizer_sha256(tokenizer), g->info.vocabulary.sha256) != 0)
         FLM_FAIL(FLM_E_MISMATCH, "%s: its vocabulary %s (sha256 %.8s...) differs from this release's", g->path,
                  g->info.vocabulary.name, g->info.vocabulary.sha256);

@@ -78,7 +78,8 @@ static flm_status write_json(const flm_generate_options *o, const flm_score_entr
     json_t *all = json_object(), *one = NULL;
     char name[32];
     FLM_TRY(flm_samples_open_read(o->out, &file));
-    FLM_TRY(flm_tokenizer_create(flm_samples_get_info(file)->vocabulary.name, &tokenizer));
+    rc = flm_tokenizer_create(flm_samples_get_info(file)->vocabulary.name, &tokenizer);
+    FLM_TRY(rc == FLM_E_ARG ? flm_err_prefix(FLM_E_FORMAT, o->out) : rc);
     if (strcmp(flm_tokenizer_sha256(tokenizer), flm_samples_get_info(file)->vocabulary.sha256) != 0)
         FLM_FAIL(FLM_E_MISMATCH, "%s: its vocabulary %s differs from this release's", o->out,
                  flm_samples_get_info(file)->vocabulary.name);

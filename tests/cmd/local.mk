@@ -50,3 +50,11 @@ CLEANFILES += %D%/file_tool$(EXEEXT)
 dist_check_SCRIPTS += tests/ranks/train_ranks.t %D%/train_kill.t %D%/train_bad.t %D%/train_eval.t %D%/train_plan.t \
   %D%/generate.t %D%/distill.t
 tests/ranks/train_ranks.log %D%/train_kill.log %D%/train_bad.log %D%/train_eval.log %D%/generate.log %D%/distill.log: %D%/file_tool$(EXEEXT)
+
+# All help texts and messages in one file; after a change: make messages.
+dist_check_SCRIPTS += %D%/messages.t
+EXTRA_DIST += %D%/messages.txt
+%D%/messages.log: %D%/file_tool$(EXEEXT) tests/score/score_files$(EXEEXT) $(bin_PROGRAMS)
+.PHONY: messages
+messages: all
+	UPDATE=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/cmd/messages.t
