@@ -206,7 +206,7 @@ static void test_other_vocabulary(void)
     pairs_refused("gpt2", "gpt2-lines.txt", "gpt2-merges.txt", FLM_E_FORMAT, "gpt2-lines.txt", "a vocab.txt");
     pairs_refused("gpt2", "gpt2-small.json", "gpt2-small.json", FLM_E_FORMAT, "gpt2-small.json", "JSON as merges");
     pairs_refused("gpt2", "gpt2-small.json", NULL, FLM_E_FORMAT, "tokenizer.json", "a vocabulary without merges");
-    pairs_refused("gpt2", "gpt2-prefix.json", NULL, FLM_E_UNSUPPORTED, "add_prefix_space", "another pre-tokeniser");
+    pairs_refused("gpt2", "gpt2-prefix.json", NULL, FLM_E_FORMAT, "add_prefix_space", "another pre-tokeniser");
     pairs_refused("gpt2", NULL, "gpt2-merges.txt", FLM_E_ARG, "merges", "merges without a vocabulary");
     pairs_refused("gpt2", "no-such.json", NULL, FLM_E_MISSING, "no-such.json", "a missing file");
     flm_tokenizer_destroy(&pair);
