@@ -44,16 +44,14 @@ done:
  * does not pay. */
 static flm_status choose_calls(flm_backend *be, bench_work work, void *arg, int *calls)
 {
-    enum { FLM_EXACT_MAX = 100 };
+    enum { CALLS_MAX = 100 };
     static const double long_enough = 2e-3;
     flm_status rc = FLM_OK;
     double once;
     *calls = 1;
     if (be == NULL || be->host_memory) goto done;
     FLM_TRY(run_calls(be, work, arg, 1, &once));
-    *calls = once * FLM_EXACT_MAX <= long_enough ? FLM_EXACT_MAX
-             : once >= long_enough               ? 1
-                                                 : (int)(long_enough / once) + 1;
+    *calls = once * CALLS_MAX <= long_enough ? CALLS_MAX : once >= long_enough ? 1 : (int)(long_enough / once) + 1;
 done:
     return rc;
 }

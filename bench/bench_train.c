@@ -209,13 +209,13 @@ done:
  * the noise and the allocations, which happen once per program. */
 static flm_status measure_samples(const options *o, flm_trainer *t, bench_report *report)
 {
-    enum { FLM_EXACT_MAX = 17, FEW = 16 };
+    enum { MANY = 17, FEW = 16 };
     flm_status rc = FLM_OK;
     const int more = o->sample_steps < FEW ? (int)(FEW / o->sample_steps) : 1;
     const int64_t samples = t->settings.micro_batch * flm_comm_size(t->comm);
-    int64_t steps[FLM_EXACT_MAX];
-    double entropy[FLM_EXACT_MAX], seconds[2];
-    for (int i = 0; i < FLM_EXACT_MAX; i++) steps[i] = o->sample_steps;
+    int64_t steps[MANY];
+    double entropy[MANY], seconds[2];
+    for (int i = 0; i < MANY; i++) steps[i] = o->sample_steps;
     FLM_TRY(flm_trainer_sample(t, steps, 1, samples, entropy));
     for (int i = 0; i < 2; i++) {
         FLM_TRY(flm_comm_barrier(t->comm));

@@ -219,7 +219,7 @@ static flm_status encode_group(work *w, const flm_prep_group *group, int64_t *co
         const bool skip = w->walk.next < group->first_document;
         flm_document document;
         int64_t bytes;
-        if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
+        FLM_TRY(flm_process_poll());
         FLM_TRY(walk_next(&w->walk, &document));
         if (skip) continue;
         bytes = (int64_t)document.bytes;
@@ -286,7 +286,7 @@ static flm_status work_share(work *w, const char *pass, flm_comm *comm)
     flm_prep_progress_begin(pass, w->job->text_bytes / size, comm);
     for (int64_t begin = rank * run; begin < groups; begin += size * run)
         for (int64_t g = begin; g < begin + run && g < groups; g++) {
-            if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
+            FLM_TRY(flm_process_poll());
             FLM_TRY(w->packer ? write_group(w, g) : count_group(w, g));
         }
     walk_close(&w->walk);

@@ -90,7 +90,7 @@ static flm_status survey_input(const flm_prep_job *job, int i, findings *f)
 
     FLM_TRY(flm_reader_open(&rules, &input->file, 0, true, &reader));
     for (;;) {
-        if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
+        FLM_TRY(flm_process_poll());
         FLM_TRY(flm_reader_next(reader, &document, &end));
         if (end) break;
         for (; marks < input->marks && document.offset >= marks * MARK_BYTES; marks++)

@@ -18,7 +18,7 @@ static flm_status read_share(const flm_shards *shards, flm_comm *comm)
     if (!ids) FLM_FAIL(FLM_E_NOMEM, "no memory for rows of %lld ids", (long long)L);
     for (int64_t row = flm_comm_rank(comm) * (int64_t)ROWS; row < rows; row += size * ROWS) {
         const int64_t count = rows - row < ROWS ? rows - row : ROWS;
-        if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
+        FLM_TRY(flm_process_poll());
         for (int64_t i = 0; i < count; i++) numbers[i] = row + i;
         FLM_TRY(flm_shards_read(shards, numbers, count, ids));
     }

@@ -3,15 +3,13 @@
 #include "backend/backend_check.h"
 
 /* A backend without the operation has an empty slot. */
-#define FLM_OP(op, parameters, arguments)                                                  \
-    flm_status flm_op_##op(flm_backend *be, FLM_OP_UNPACK parameters)                      \
-    {                                                                                      \
-        flm_status rc = be->ops->op ? flm_check_##op(FLM_OP_UNPACK arguments)              \
-                                    : flm_err_raise(FLM_E_UNSUPPORTED, __FILE__, __LINE__, \
-                                                    "not implemented by the %s "           \
-                                                    "backend",                             \
-                                                    be->name);                             \
-        if (rc == FLM_OK) rc = be->ops->op(be, FLM_OP_UNPACK arguments);                   \
-        return rc == FLM_OK ? rc : flm_err_prefix(rc, #op);                                \
+#define FLM_OP(op, parameters, arguments)                                                             \
+    flm_status flm_op_##op(flm_backend *be, FLM_OP_UNPACK parameters)                                 \
+    {                                                                                                 \
+        flm_status rc = be->ops->op ? flm_check_##op(FLM_OP_UNPACK arguments)                         \
+                                    : flm_err_raise(FLM_E_UNSUPPORTED, __FILE__, __LINE__,            \
+                                                    "the backend %s lacks this operation", be->name); \
+        if (rc == FLM_OK) rc = be->ops->op(be, FLM_OP_UNPACK arguments);                              \
+        return rc == FLM_OK ? rc : flm_err_prefix(rc, #op);                                           \
     }
 #include "backend/backend_ops.def"

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { FLM_EXACT_MAX = FLM_NOISE_NETWORKS };
+enum { NETWORKS_MAX = FLM_NOISE_NETWORKS };
 
 static flm_tensor tensor_new(int64_t a, int64_t b, int64_t c, double scale)
 {
@@ -18,7 +18,7 @@ static flm_tensor tensor_new(int64_t a, int64_t b, int64_t c, double scale)
 typedef struct embeddings {
     int k;
     int64_t V, d;
-    flm_tensor E[FLM_EXACT_MAX];
+    flm_tensor E[NETWORKS_MAX];
 } embeddings;
 
 static embeddings embeddings_new(int k, int64_t V, int64_t d, double distance)
@@ -151,7 +151,7 @@ static void test_gradient(int k, int64_t V, int64_t d, double distance)
     enum { B = 6, L = 5 };
     embeddings e = embeddings_new(k, V, d, distance);
     flm_noise_basis *basis = basis_new(&e);
-    flm_tensor xi[FLM_EXACT_MAX] = {{0}}, part[FLM_EXACT_MAX], y = tensor_new(B, L, d, 1);
+    flm_tensor xi[NETWORKS_MAX] = {{0}}, part[NETWORKS_MAX], y = tensor_new(B, L, d, 1);
     flm_tensor made = tensor_new(1, V, d, 0), grad = flm_tensor_2d(made.data, FLM_DTYPE_F32, V, d);
     double *want = must_alloc(V * d, sizeof *want), error = 0, norm = 0;
     for (int i = 0; i < basis->blocks; i++) xi[i] = tensor_new(B, L, basis->width, 1);
@@ -184,7 +184,7 @@ static void test_gradient(int k, int64_t V, int64_t d, double distance)
 static float *noise_of(const flm_noise_basis *basis, int j, int64_t first_sample)
 {
     enum { B = 3, L = 4 };
-    flm_tensor xi[FLM_EXACT_MAX], noise = tensor_new(B, L, basis->d, 1);
+    flm_tensor xi[NETWORKS_MAX], noise = tensor_new(B, L, basis->d, 1);
     for (int i = 0; i < basis->blocks; i++) xi[i] = tensor_new(B, L, basis->width, 1);
     must(flm_noise_draw(basis, xi, flm_philox_stream(3, FLM_RANDOM_NOISE, 7, 0), first_sample));
     must(flm_noise_embed(basis, j, &noise, xi));
@@ -276,7 +276,7 @@ int main(void)
     static const double distances[] = {0, 1e-6, 1e-3, 1};
     static const int64_t sizes[][2] = {{131, 32}, {65, 7}, {2100, 5}, {13, 6}, {27, 48}, {2, 2}};
     flow_begin();
-    for (int k = 2; k <= FLM_EXACT_MAX; k++)
+    for (int k = 2; k <= NETWORKS_MAX; k++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
             for (size_t i = 0; i < sizeof distances / sizeof *distances; i++) {
                 test_law(k, sizes[s][0], sizes[s][1], distances[i]);

@@ -13,12 +13,12 @@ static uint32_t draw(uint32_t below) { return flm_philox4x32(key, drawn++, 0, 0,
 /* A text that is split at a space has the ids of its two parts, so chunks are independent of each other. */
 static void test_parts(flm_tokenizer *t)
 {
-    enum { TEXTS = 2000, FLM_EXACT_MAX = 300 };
+    enum { TEXTS = 2000, BYTES_MAX = 300 };
     int same = 0;
 
     for (int i = 0; i < TEXTS; i++) {
-        char text[FLM_EXACT_MAX];
-        size_t bytes = 2 + draw(FLM_EXACT_MAX - 2), at = draw((uint32_t)bytes);
+        char text[BYTES_MAX];
+        size_t bytes = 2 + draw(BYTES_MAX - 2), at = draw((uint32_t)bytes);
         flm_ids whole = {NULL, 0, 0}, parts = {NULL, 0, 0};
         for (size_t k = 0; k < bytes; k++) text[k] = (char)draw(i % 2 ? 256 : 128);
         text[at] = ' ';
