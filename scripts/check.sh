@@ -103,16 +103,6 @@ gate() {
     if test "$status" -eq 0; then say "$1: $(tail -n 1 "$build/$1.log")"; fi
 }
 
-# clang-tidy needs several minutes and its checks differ between versions, so it is information and ends after two.
-report_clang_tidy() {
-    flags=$(make -s -C "$build" show-flags)
-    # shellcheck disable=SC2086 # flags are words
-    find "$top/src" "$top/data-prep" -name '*.c' -print0 |
-        (cd "$build" && timeout 120 xargs -0 -P "$jobs" -I '{}' clang-tidy --quiet '{}' -- $flags) \
-            >"$build/clang-tidy.log" 2>/dev/null
-    say "for information: clang-tidy has $(grep -c 'warning:' "$build/clang-tidy.log") remarks so far, in $build/clang-tidy.log"
-}
-
 run_tests "$build" "tests" ""
 if test -z "$sanitize"; then summary; fi
 
@@ -120,7 +110,6 @@ for script in shell-check format-check size-report name-report commit-check; do 
 if test -f "$build/libflm_cuda.a"; then # no attention kernel spills
     quietly "kernel-report" "$build/kernel-report.log" "$top/scripts/kernel-report" "$build"
 fi
-if command -v clang-tidy >/dev/null 2>&1; then report_clang_tidy; fi
 
 say "building with sanitizers"
 if make -s -C "$sanitize" -j"$jobs" >"$sanitize/make.log" 2>&1; then

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # tap.sh - Test Anything Protocol for shell tests; sourced: . "$abs_top_srcdir/tests/tap.sh"
 # The environment of make check gives abs_top_srcdir, abs_top_builddir and MPIEXEC (a command with its flags).
-# A private folder is made and entered; it goes with the test.
+# A private folder is made and entered, and Open MPI gets one for its session files; both are removed when the test ends.
 # SPDX-License-Identifier: Apache-2.0
 : "${abs_top_srcdir:?run me with make check}" "${abs_top_builddir:?}" "${MPIEXEC:?}"
 # Programs are tested on the CPU, in a build with CUDA and on a machine with GPUs, too; but for those of make check-gpu.
@@ -9,7 +9,14 @@ if test -z "${FLM_GPU_PROGRAMS-}"; then CUDA_VISIBLE_DEVICES= && export CUDA_VIS
 tap_count=0
 tap_failed=0
 tap_folder=$(mktemp -d "$abs_top_builddir/tests/tap.XXXXXX") || exit 99
-trap 'cd / && rm -rf "$tap_folder"' EXIT
+# Open MPI's default, one folder for all programs of a user, is removed by one test while another creates files in it.
+# Its sockets need a short path.
+OMPI_MCA_orte_tmpdir_base=$(mktemp -d "${TMPDIR:-/tmp}/flm.XXXXXX") || exit 99
+export OMPI_MCA_orte_tmpdir_base
+tap_remove() {
+    cd / && rm -rf "$tap_folder" "$OMPI_MCA_orte_tmpdir_base"
+}
+trap tap_remove EXIT
 trap 'exit 143' TERM INT HUP
 cd "$tap_folder" || exit 99
 

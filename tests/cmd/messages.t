@@ -9,9 +9,9 @@ files=$bin/tests/score/score_files
 unset FLM_TRACE FLM_DATA_DIR
 LC_ALL=C
 OMP_NUM_THREADS=1
-# Open MPI, for one rank: it starts in a quarter of the time; and not in the folder that programs of other tests remove.
-OMPI_MCA_btl=self OMPI_MCA_orte_tmpdir_base=$PWD
-export LC_ALL OMP_NUM_THREADS OMPI_MCA_btl OMPI_MCA_orte_tmpdir_base
+# Open MPI, for one rank: it starts in a quarter of the time.
+OMPI_MCA_btl=self
+export LC_ALL OMP_NUM_THREADS OMPI_MCA_btl
 
 # heading TEXT - a heading of the collection.
 heading() { printf '\n==== %s ====\n' "$1" >>collected; }

@@ -153,7 +153,7 @@ else
 fi
 mkdir small
 if test "$(id -u)" = 0 && mount -t tmpfs -o size=3m none small 2>/dev/null; then
-    trap 'umount "$tap_folder/small"; cd / && rm -rf "$tap_folder"' EXIT
+    trap 'umount "$tap_folder/small"; tap_remove' EXIT
     refused_by_two 74 ".step-00000008.h5.tmp: " "full disk" --out small/run --checkpoint-every 2 --keep 0
     tap_has err "No space left on device" "full disk: the reason"
     whole small/run 6 "full disk"

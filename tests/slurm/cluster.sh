@@ -7,7 +7,7 @@
 #   cluster_up [NODES [GPUS]]       virtual nodes n1 ... of two CPUs and so many pretended GPUs each
 #   cluster_down                    at the end of a test at the latest
 #
-# What is waited for is waited for a minute and a half at most. Then: $cluster, the folder; partitions main (a job there is requeued for one in high) and high; job_state, job_ended.
+# Then: $cluster, the folder; partitions main (a job there is requeued for one in high) and high; job_state, job_ended.
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2119,SC2120,SC2154 # optional arguments; tap.sh
 PATH=$PATH:/usr/sbin:/sbin
@@ -112,8 +112,8 @@ END
 cluster_up() {
     # A short path: PMIx puts a socket's name of its own behind it, and fails from about 60 characters on.
     cluster=$(mktemp -d /tmp/flmXXXXXX) || exit 99
-    trap 'cluster_down; cd / && rm -rf "$tap_folder"' EXIT
-    mkdir "$cluster/conf" "$cluster/state" "$cluster/spool" "$cluster/log" "$cluster/run" "$cluster/munge" "$cluster/tmp"
+    trap 'cluster_down; tap_remove' EXIT
+    mkdir "$cluster/conf" "$cluster/state" "$cluster/spool" "$cluster/log" "$cluster/run" "$cluster/munge" "$cluster/tmp" "$cluster/shm"
     chmod 700 "$cluster/munge"
     chmod 755 "$cluster"
     dd if=/dev/urandom of="$cluster/munge/key" bs=128 count=1 2>/dev/null
@@ -135,10 +135,13 @@ cluster_up() {
     OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
     OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_btl=self,vader
+    # Open MPI names a shared-memory segment after the job's number, and every cluster's first job is job 1: with the
+    # default folder, /dev/shm, jobs of two clusters that run at the same time map each other's segments.
+    OMPI_MCA_btl_vader_backing_directory=$cluster/shm
     if test "${1:-1}" -gt 1; then OMPI_MCA_btl=self,tcp; fi
     export SLURM_CONF OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM OMPI_MCA_rmaps_base_oversubscribe \
         OMPI_MCA_hwloc_base_binding_policy OMPI_MCA_btl_tcp_if_include OMPI_MCA_oob_tcp_if_include \
-        OMPI_MCA_mpi_yield_when_idle OMPI_MCA_btl
+        OMPI_MCA_mpi_yield_when_idle OMPI_MCA_btl OMPI_MCA_btl_vader_backing_directory
     munged --key-file="$cluster/munge/key" --socket="$cluster/run/munge.socket" --pid-file="$cluster/run/munged.pid" \
         --log-file="$cluster/log/munged" --seed-file="$cluster/munge/seed" --num-threads=2 || cluster_failed munged
     slurmctld -f "$SLURM_CONF" || cluster_failed slurmctld
@@ -206,15 +209,16 @@ cluster_down() {
     done
     for cluster_pid in $(cluster_left); do kill -KILL "$cluster_pid" 2>/dev/null; done
     rm -rf "$cluster"
+    unset OMPI_MCA_btl_vader_backing_directory # a folder of the cluster
     cluster=''
 }
 
 # job_state ID - as squeue says it, and for an array each task's.
 job_state() { squeue -h -t all -j "$1" -o %T 2>/dev/null | sort -u | tr '\n' ' ' | sed 's/ $//'; }
 
-# job_ended ID - waits until a job has left the queue; says its last state.
+# job_ended ID - waits until a job has left the queue, at most five minutes; prints its last state.
 job_ended() {
-    ended_tries=450
+    ended_tries=1500
     while :; do
         ended_state=$(job_state "$1")
         case " $ended_state " in
@@ -228,9 +232,9 @@ job_ended() {
     echo "$ended_state"
 }
 
-# until_so COMMAND... - waits until it succeeds; fails when it never does.
+# until_so COMMAND... - waits until it succeeds; fails when it has not after five minutes.
 until_so() {
-    until_tries=450
+    until_tries=1500
     until "$@"; do
         until_tries=$((until_tries - 1))
         test $until_tries -gt 0 || return 1

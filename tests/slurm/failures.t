@@ -58,7 +58,7 @@ full() { # NAME
 }
 mkdir "$cluster/full"
 if mount -t tmpfs -o size=2m tmpfs "$cluster/full" 2>mount.err; then
-    trap 'umount "$cluster/full" 2>/dev/null; cluster_down; cd / && rm -rf "$tap_folder"' EXIT
+    trap 'umount "$cluster/full" 2>/dev/null; cluster_down; tap_remove' EXIT
     mkdir -p "$cluster/full/demo"
     site "runs = $cluster/full"
     small owt_flm
