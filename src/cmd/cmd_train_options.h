@@ -18,7 +18,9 @@ int flm_train_main(const flm_options_spec *spec, int argc, char **argv);
                        "run directory: config.ini, metrics.jsonl, checkpoints/\ncreated, or resumed if it exists", \
                        .required = true),                                                                          \
         FLM_OPT_STRING("resume", resume, "auto", "auto|no|FILE",                                                   \
-                       "resume from the newest valid checkpoint in the run directory (auto), none (no), or FILE")
+                       "resume from the newest valid checkpoint in the run directory (auto), none (no), or FILE"), \
+        FLM_OPT_BOOL("allow-changed-data", allow_changed_data, "no",                                               \
+                     "resume although the training rows differ from those that the checkpoint was trained on")
 
 #define FLM_CMD_OPTIONS_TRAINING                                                                                       \
     FLM_OPT_GROUP("Training"), FLM_OPT_INT("steps", steps, "1000000", "N", "updates in total", .min = 1),              \
