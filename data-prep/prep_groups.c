@@ -260,7 +260,7 @@ static flm_status write_group(work *w, int64_t number)
     FLM_TRY(encode_group(w, &group, &ids, &checksum));
     if (ids != w->job->group_ids[number] || checksum != w->job->group_checksums[number])
         FLM_FAIL(FLM_E_MISMATCH,
-                 "the inputs have changed while they were read, at or after document %lld; run the command again with "
+                 "the inputs changed while they were read, at or after document %lld; run the command again with "
                  "a new --out",
                  (long long)group.first_document);
     w->packer->row_ids = 0; /* the remainder is dropped */
@@ -369,10 +369,11 @@ flm_status flm_prep_layout(flm_prep_job *job)
         s->documents = job->split_first[i + 1] - job->split_first[i];
         s->rows_a_shard = rows_a_shard;
         if (s->rows == 0)
-            FLM_FAIL(FLM_E_FORMAT,
-                     "%s: %lld documents give no row: no group has the %lld ids of a row; reduce --length or increase "
-                     "--group-docs",
-                     s->name, (long long)s->documents, (long long)job->length - 2);
+            FLM_FAIL(
+                FLM_E_FORMAT,
+                "%s: %lld documents are too short to fill a row: no group has %lld tokens; reduce --length or increase "
+                "--group-docs",
+                s->name, (long long)s->documents, (long long)job->length - 2);
         if (shards > 99999)
             FLM_FAIL(FLM_E_USAGE, "--shard-bytes %lld gives %lld shards of %s, more than 99999; increase it",
                      (long long)job->shard_bytes, (long long)shards, s->name);

@@ -16,43 +16,48 @@ static const flm_option rows[] = {
                 "maximum size in bytes of the tokens and checksums of a shard file", .min = 1,
                 .limit = 1099511627776.0),
     FLM_OPT_GROUP("Corpus"),
-    FLM_OPT_STRING("corpus", corpus, "text", "NAME",
-                   "name of the corpus, recorded in the shards\nlm1b = an archive with LM1B's layout, whose held-out "
-                   "files become the validation split\nowt = an archive with OpenWebText's layout\nboth change the "
-                   "defaults of other options, as noted there"),
-    FLM_OPT_CHOICE("documents", source.documents, "line", flm_source_documents_names,
-                   "what a document is: a line, a block of lines between blank lines, or a file\ndocuments of only "
-                   "white space are ignored\n--corpus owt: file"),
+    FLM_OPT_STRING(
+        "corpus", corpus, "text", "NAME",
+        "name of the corpus, recorded in the shards\nlm1b = archive in LM1B's layout; its held-out files become the "
+        "validation split\nowt = archive in OpenWebText's layout\nlm1b and owt also change defaults of other "
+        "options, as noted there"),
+    FLM_OPT_CHOICE(
+        "documents", source.documents, "line", flm_source_documents_names,
+        "one document is a line, a block of lines between blank lines, or a file\ndocuments that contain only "
+        "white space are skipped\nwith --corpus owt: file"),
     FLM_OPT_CHOICE("clean", clean, "none", clean_names,
-                   "clean documents as the publisher of this corpus does\n--corpus lm1b: lm1b; owt: owt"),
+                   "clean documents as the publisher of this corpus does\nwith --corpus lm1b: lm1b; with owt: owt"),
     FLM_SOURCE_OPTIONS(source),
     FLM_OPT_GROUP("Tokeniser"),
     FLM_OPT_STRING("tokenizer", tokenizer_name, "bytes", "NAME",
-                   "bytes, bert-base-uncased or gpt2\n--corpus lm1b: bert-base-uncased; owt: gpt2"),
-    FLM_OPT_STRING("vocab", vocab, "", "FILE",
-                   "vocabulary instead of the published one: vocab.txt, vocab.json (with --merges) or tokenizer.json"),
+                   "bytes, bert-base-uncased or gpt2\nwith --corpus lm1b: bert-base-uncased; with owt: gpt2"),
+    FLM_OPT_STRING(
+        "vocab", vocab, "", "FILE",
+        "use this vocabulary instead of the published one: vocab.txt, vocab.json (with --merges) or tokenizer.json"),
     FLM_OPT_STRING("merges", merges, "", "FILE", "merges.txt that belongs to the vocab.json of --vocab"),
     FLM_OPT_GROUP("Limits"),
     FLM_SOURCE_LIMITS(source),
     FLM_OPT_GROUP("Packing"),
     FLM_OPT_INT("length", length, "128", "L",
-                "length of a row in tokens, begin and end tokens included\n--corpus owt: 1024", .min = 3,
-                .limit = 1048576),
+                "tokens in a row (one training sequence), begin and end tokens included\nwith --corpus owt: 1024",
+                .min = 3, .limit = 1048576),
     FLM_OPT_INT("group-docs", group_docs, "1000", "N",
-                "number of documents that are packed together, the unit of parallel work\n0 = all of them",
+                "number of documents in a group; rows are cut from groups, and ranks work on different groups\n0 = all "
+                "documents in one group",
                 .limit = 2147483647),
     FLM_OPT_GROUP("Validation"),
-    FLM_OPT_INT("valid-last", valid_last, "0", "N", "use the last N documents for validation\n--corpus owt: 100000"),
+    FLM_OPT_INT("valid-last", valid_last, "0", "N",
+                "use the last N documents for validation\nwith --corpus owt: 100000"),
     FLM_OPT_LIST("valid", valid, "", "FILE[,FILE]", "use these files for validation"),
     FLM_OPT_GROUP("Checking"),
-    FLM_OPT_STRING("verify", verify, NULL, "DIR", "only verify the checksum of every row of this shard directory"),
+    FLM_OPT_STRING("verify", verify, NULL, "DIR", "verify the checksum of every row in this shard directory, and exit"),
 };
 
 const flm_options_spec flm_prep_options_spec = {
     .program = "flm_shard",
-    .purpose =
-        "Convert text to shards of tokens, which training reads. A FILE is plain text, JSON lines, or an archive of "
-        "them, compressed or not. Run the same command again to resume.",
+    .purpose = "Convert text to shards: files of tokens to train on. A FILE is plain text, JSON lines, or an archive "
+               "of these, "
+               "compressed or not. Run the same command again to resume.",
     .arguments = "FILE...",
     FLM_OPT_ROWS(rows),
 };
@@ -100,7 +105,7 @@ flm_status flm_prep_job_check(flm_prep_job *job, const flm_options *options)
         goto done;
     }
     if (!*job->out) FLM_FAIL(FLM_E_USAGE, "--out DIR is required");
-    if (job->valid_inputs == 0) FLM_FAIL(FLM_E_USAGE, "no input: name the files to read");
+    if (job->valid_inputs == 0) FLM_FAIL(FLM_E_USAGE, "no input files; see --help");
     if (*job->valid && job->valid_last > 0) FLM_FAIL(FLM_E_USAGE, "--valid cannot be combined with --valid-last");
     if (!*job->corpus || strlen(job->corpus) >= sizeof job->info.corpus || strpbrk(job->corpus, "\n\r"))
         FLM_FAIL(FLM_E_USAGE, "--corpus: expected a name of 1 to %zu bytes without line ends",

@@ -199,10 +199,10 @@ static flm_status divide(flm_prep_job *job)
                  "%s%s: no documents: none of the %lld members is named as text; select members with --members",
                  job->inputs[0].file.path, job->manifest_count > 1 ? " and the other inputs" : "", (long long)skipped);
     if (all == 0)
-        FLM_FAIL(FLM_E_FORMAT, "%s%s: no documents: only white space", job->inputs[0].file.path,
+        FLM_FAIL(FLM_E_FORMAT, "%s%s: no documents: only white space found", job->inputs[0].file.path,
                  job->manifest_count > 1 ? " and the other inputs" : "");
     if (job->valid_last >= all)
-        FLM_FAIL(FLM_E_USAGE, "--valid-last %lld%s leaves nothing for training: there are %lld documents",
+        FLM_FAIL(FLM_E_USAGE, "--valid-last %lld%s leaves nothing for training (documents: %lld)",
                  (long long)job->valid_last, job->valid_last_default ? ", the default of this corpus," : "",
                  (long long)all);
     if (job->valid_last > 0) first[FLM_PREP_VALID] = all - job->valid_last;

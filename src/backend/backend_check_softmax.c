@@ -7,7 +7,7 @@ static flm_status check_in_place(const flm_tensor *to, const flm_tensor *from, c
 {
     flm_status rc = FLM_OK;
     if (to->data != NULL && to->data == from->data && flm_tensor_row_stride(to) != flm_tensor_row_stride(from))
-        FLM_FAIL(FLM_E_SHAPE, "%s has row stride %lld but is in place of a tensor with row stride %lld", what,
+        FLM_FAIL(FLM_E_SHAPE, "%s has row stride %lld but shares memory with a tensor of row stride %lld", what,
                  (long long)flm_tensor_row_stride(to), (long long)flm_tensor_row_stride(from));
 done:
     return rc;

@@ -51,7 +51,7 @@ static flm_status strip_value(char *value, const char *where)
         p = unquote(value);
         if (!p) FLM_FAIL(FLM_E_USAGE, "%s: the value's closing quote is missing", where);
         p = skip_spaces(p);
-        if (*p && *p != '#') FLM_FAIL(FLM_E_USAGE, "%s: '%.200s' behind the quoted value", where, p);
+        if (*p && *p != '#') FLM_FAIL(FLM_E_USAGE, "%s: unexpected '%.200s' after the quoted value", where, p);
         goto done;
     }
     while (*p && !(*p == '#' && (p == value || is_space(p[-1])))) p++;

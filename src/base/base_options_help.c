@@ -110,7 +110,7 @@ void flm_options_print_help(const flm_options_spec *spec)
         {.type = FLM_OPTION_STRING,
          .name = "config",
          .unit = "FILE",
-         .help = "read options from a file with lines `name = value`; options of the command line win"},
+         .help = "read options from a file with lines `name = value`; the command line takes precedence"},
     };
     writer w = {0};
 
@@ -127,6 +127,6 @@ void flm_options_print_help(const flm_options_spec *spec)
     }
     printf("  --help                  print this help and exit\n"
            "  --version               print the version and the git revision and exit\n"
-           "\nExit codes: 0 done; 2 wrong usage; 75 stopped by a signal, the same command\n"
-           "resumes; others by cause, see docs/exit-codes.md.\n");
+           "\nExit codes: 0 done; 2 wrong usage; 75 stopped by a signal: run the same command\n"
+           "again to resume. Other failures: see docs/exit-codes.md.\n");
 }

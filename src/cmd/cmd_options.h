@@ -10,17 +10,18 @@ extern const char *const flm_device_choices[], *const flm_precision_choices[];
 /* Weights of a checkpoint: 0 ema, 1 raw. */
 extern const char *const flm_weights_choices[];
 
-#define FLM_CMD_CHUNK_HELP "logits are computed for N tokens at once\n0 = about 16 M logits, 256 M on a GPU"
+#define FLM_CMD_CHUNK_HELP \
+    "number of tokens whose logits are computed at once\n0 = chosen to give about 16 M logits, 256 M on a GPU"
 
 /* The rows of --device, --precision, --threads and --seed, for fields with these names. */
-#define FLM_CMD_OPTIONS_COMMON                                                                                    \
-    FLM_OPT_GROUP("Machine"),                                                                                     \
-        FLM_OPT_CHOICE("device", device, "auto", flm_device_choices,                                              \
-                       "where to compute\nauto = on a GPU if there is one"),                                      \
-        FLM_OPT_CHOICE("precision", precision, "auto", flm_precision_choices,                                     \
-                       "data type of matmul operands\nauto = bf16 where the device is fast at it, else fp32"),    \
-        FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads per rank\n0 = OMP_NUM_THREADS, else all cores", \
-                    .max = 4096),                                                                                 \
-        FLM_OPT_INT("seed", seed, "1", "N", "seed of all random numbers; results are a function of it")
+#define FLM_CMD_OPTIONS_COMMON                                                                                      \
+    FLM_OPT_GROUP("Machine"),                                                                                       \
+        FLM_OPT_CHOICE("device", device, "auto", flm_device_choices,                                                \
+                       "device to compute on\nauto = GPU if available, else CPU"),                                  \
+        FLM_OPT_CHOICE("precision", precision, "auto", flm_precision_choices,                                       \
+                       "data type of matmul operands\nauto = bf16 if the device has fast bf16 matmuls, else fp32"), \
+        FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads per rank\n0 = OMP_NUM_THREADS, else all cores",   \
+                    .max = 4096),                                                                                   \
+        FLM_OPT_INT("seed", seed, "1", "N", "seed of the random number generator")
 
 #endif

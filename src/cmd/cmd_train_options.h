@@ -12,57 +12,59 @@
  * or ends the job. Collective over the world. */
 int flm_train_main(const flm_options_spec *spec, int argc, char **argv);
 
-#define FLM_CMD_OPTIONS_FILES                                                                                      \
-    FLM_OPT_STRING("data", data, NULL, "DIR", "directory of shards, made by flm_shard", .required = true),         \
-        FLM_OPT_STRING("out", out, NULL, "DIR",                                                                    \
-                       "run directory: config.ini, metrics.jsonl, checkpoints/\ncreated, or resumed if it exists", \
-                       .required = true),                                                                          \
-        FLM_OPT_STRING("resume", resume, "auto", "auto|no|FILE",                                                   \
-                       "resume from the newest valid checkpoint in the run directory (auto), none (no), or FILE"), \
-        FLM_OPT_BOOL("allow-changed-data", allow_changed_data, "no",                                               \
-                     "resume although the training rows differ from those that the checkpoint was trained on")
+#define FLM_CMD_OPTIONS_FILES                                                                                 \
+    FLM_OPT_STRING("data", data, NULL, "DIR", "directory of shards, made by flm_shard", .required = true),    \
+        FLM_OPT_STRING(                                                                                       \
+            "out", out, NULL, "DIR",                                                                          \
+            "run directory for config.ini, metrics.jsonl and checkpoints/\ncreated, or resumed if it exists", \
+            .required = true),                                                                                \
+        FLM_OPT_STRING("resume", resume, "auto", "auto|no|FILE",                                              \
+                       "resume from the newest valid checkpoint in the run directory (auto), none (no), or FILE")
 
-#define FLM_CMD_OPTIONS_TRAINING                                                                                       \
-    FLM_OPT_GROUP("Training"), FLM_OPT_INT("steps", steps, "1000000", "N", "updates in total", .min = 1),              \
-        FLM_OPT_INT("batch", batch, "512", "N", "sequences per step, over all ranks", .min = 1, .limit = 1 << 24),     \
-        FLM_OPT_FLOAT("lr", lr, "3e-4", "RATE", "learning rate after the warm-up", .limit = 1e3),                      \
-        FLM_OPT_INT("warmup", warmup, "2500", "N", "updates of linear warm-up"),                                       \
-        FLM_OPT_INT("lr-decay", lr_decay, "0", "N",                                                                    \
-                    "the rate falls linearly to 0 over the last N updates\n0 = it stays constant, as published"),      \
-        FLM_OPT_FLOAT("dropout", dropout, "0.1", "P", "dropout probability after attention and MLP", .max = 0.9),      \
-        FLM_OPT_FLOAT("beta1", beta1, "0.9", "B", "decay of AdamW's first moment", .max = 0.999999),                   \
-        FLM_OPT_FLOAT("beta2", beta2, "0.999", "B", "decay of AdamW's second moment", .max = 0.999999),                \
-        FLM_OPT_FLOAT("eps", eps, "1e-8", "E", "AdamW's epsilon", .min = 1e-30, .limit = 1),                           \
-        FLM_OPT_FLOAT("weight-decay", weight_decay, "0", "D", "AdamW's weight decay", .limit = 10),                    \
-        FLM_OPT_FLOAT("clip", clip, "1", "NORM", "gradients are scaled down to this global norm", .min = 1e-9,         \
-                      .limit = 1e9),                                                                                   \
-        FLM_OPT_FLOAT("ema-decay", ema_decay, "0.9999", "D", "decay of the EMA weights per update", .max = 0.9999999), \
-        FLM_OPT_GROUP("Memory (results change by rounding only)"),                                                     \
-        FLM_OPT_INT("micro-batch", micro_batch, "0", "N",                                                              \
-                    "sequences per rank and pass; gradients are accumulated over passes\n"                             \
-                    "0 = about 8192 tokens, 16384 on a GPU",                                                           \
-                    .limit = 1 << 24),                                                                                 \
-        FLM_OPT_INT("chunk", chunk, "0", "N", FLM_CMD_CHUNK_HELP, .limit = 1 << 24),                                   \
-        FLM_OPT_BOOL("recompute", recompute, "no",                                                                     \
-                     "recompute activations in the backward pass\nless memory, a third more time"),                    \
-        FLM_OPT_BOOL("plan", plan, "no",                                                                               \
-                     "print the memory that each rank would use on a GPU, by part, and exit; needs no GPU")
+#define FLM_CMD_OPTIONS_TRAINING                                                                                     \
+    FLM_OPT_GROUP("Training"), FLM_OPT_INT("steps", steps, "1000000", "N", "number of training steps", .min = 1),    \
+        FLM_OPT_INT("batch", batch, "512", "N", "global batch size: sequences per step over all ranks", .min = 1,    \
+                    .limit = 1 << 24),                                                                               \
+        FLM_OPT_FLOAT("lr", lr, "3e-4", "RATE", "learning rate after the warm-up", .limit = 1e3),                    \
+        FLM_OPT_INT("warmup", warmup, "2500", "N", "steps of linear warm-up"),                                       \
+        FLM_OPT_INT("lr-decay", lr_decay, "0", "N",                                                                  \
+                    "linear decay of the learning rate to 0 over the last N steps\n0 = constant rate, as in the "    \
+                    "published runs"),                                                                               \
+        FLM_OPT_FLOAT("dropout", dropout, "0.1", "P", "dropout probability after attention and MLP", .max = 0.9),    \
+        FLM_OPT_FLOAT("beta1", beta1, "0.9", "B", "decay of AdamW's first moment", .max = 0.999999),                 \
+        FLM_OPT_FLOAT("beta2", beta2, "0.999", "B", "decay of AdamW's second moment", .max = 0.999999),              \
+        FLM_OPT_FLOAT("eps", eps, "1e-8", "E", "AdamW's epsilon", .min = 1e-30, .limit = 1),                         \
+        FLM_OPT_FLOAT("weight-decay", weight_decay, "0", "D", "AdamW's weight decay", .limit = 10),                  \
+        FLM_OPT_FLOAT("clip", clip, "1", "NORM", "gradients with a larger global norm are scaled down to it",        \
+                      .min = 1e-9, .limit = 1e9),                                                                    \
+        FLM_OPT_FLOAT("ema-decay", ema_decay, "0.9999", "D", "decay of the EMA weights per step", .max = 0.9999999), \
+        FLM_OPT_GROUP("Memory and speed (results change by rounding only)"),                                         \
+        FLM_OPT_INT("micro-batch", micro_batch, "0", "N",                                                            \
+                    "sequences per rank in one forward and backward pass; gradients are "                            \
+                    "accumulated over passes\n"                                                                      \
+                    "0 = about 8192 tokens, 16384 on a GPU",                                                         \
+                    .limit = 1 << 24),                                                                               \
+        FLM_OPT_INT("chunk", chunk, "0", "N", FLM_CMD_CHUNK_HELP, .limit = 1 << 24),                                 \
+        FLM_OPT_BOOL("recompute", recompute, "no",                                                                   \
+                     "recompute activations in the backward pass\nsaves memory, takes a third more time"),           \
+        FLM_OPT_BOOL("plan", plan, "no",                                                                             \
+                     "print a breakdown of the GPU memory that each rank would use, and exit; works without a GPU")
 
-#define FLM_CMD_OPTIONS_REPORTS                                                                                     \
-    FLM_OPT_GROUP("Checkpoints and reports"),                                                                       \
-        FLM_OPT_INT("checkpoint-every", checkpoint_every, "20000", "N",                                             \
-                    "steps between checkpoints\n0 = only at the end"),                                              \
-        FLM_OPT_INT("keep", keep, "2", "N", "number of newest checkpoints to keep\n0 = all", .limit = 1 << 20),     \
-        FLM_OPT_INT("log-every", log_every, "100", "N", "steps between reports\n0 = only at the end"),              \
-        FLM_OPT_FLOAT("peak-tflops", peak_tflops, "0", "TFLOPS",                                                    \
-                      "peak of a rank's device, for the utilisation in reports\n0 = unknown", .limit = 1e6),        \
-        FLM_OPT_GROUP("Validation"),                                                                                \
-        FLM_OPT_INT("eval-every", eval_every, "5000", "N", "steps between validations\n0 = only at the end"),       \
-        FLM_OPT_INT("eval-rows", eval_rows, "4096", "N", "rows of the validation split to use\n0 = all"),           \
-        FLM_OPT_INT("eval-samples", eval_samples, "0", "N",                                                         \
-                    "samples to generate at each validation, to report their entropy\n0 = none", .limit = 1 << 24), \
-        FLM_OPT_LIST("eval-steps", eval_steps, "1,2,4,32", "N[,N...]",                                              \
-                     "numbers of sampling steps for --eval-samples"),                                               \
+#define FLM_CMD_OPTIONS_REPORTS                                                                                       \
+    FLM_OPT_GROUP("Checkpoints and reports"),                                                                         \
+        FLM_OPT_INT("checkpoint-every", checkpoint_every, "20000", "N",                                               \
+                    "steps between checkpoints\n0 = only at the end"),                                                \
+        FLM_OPT_INT("keep", keep, "2", "N", "number of newest checkpoints to keep\n0 = all", .limit = 1 << 20),       \
+        FLM_OPT_INT("log-every", log_every, "100", "N", "steps between progress reports\n0 = only at the end"),       \
+        FLM_OPT_FLOAT("peak-tflops", peak_tflops, "0", "TFLOPS",                                                      \
+                      "peak speed of a rank's device, to report the utilisation\n0 = not reported", .limit = 1e6),    \
+        FLM_OPT_GROUP("Validation"),                                                                                  \
+        FLM_OPT_INT("eval-every", eval_every, "5000", "N", "steps between validations\n0 = only at the end"),         \
+        FLM_OPT_INT("eval-rows", eval_rows, "4096", "N", "rows of the validation split to use\n0 = all"),             \
+        FLM_OPT_INT("eval-samples", eval_samples, "0", "N",                                                           \
+                    "samples to generate at each validation; their entropy is reported\n0 = none", .limit = 1 << 24), \
+        FLM_OPT_LIST("eval-steps", eval_steps, "1,2,4,32", "N[,N...]",                                                \
+                     "numbers of sampling steps for --eval-samples"),                                                 \
         FLM_OPT_BOOL("eval-only", eval_only, "no", "validate the newest checkpoint and exit")
 
 #endif

@@ -8,26 +8,30 @@
 static const char *const weights_choices[] = {"all", "ema", "raw", NULL};
 
 static const flm_option rows[] = {
-    FLM_OPT_GROUP("Published checkpoint to HDF5 (what the file does not contain)"),
-    FLM_OPT_STRING("tokenizer", tokenizer, "", "NAME", "bytes, gpt2 or bert-base-uncased; none = tokens without text"),
+    FLM_OPT_GROUP("Published checkpoint to HDF5 (values missing from the file)"),
+    FLM_OPT_STRING("tokenizer", tokenizer, "", "NAME",
+                   "bytes, gpt2 or bert-base-uncased\nnone = tokens cannot be decoded to text"),
     FLM_OPT_INT("length", length, NULL, "L", "length of a sequence in tokens", .limit = 1 << 20),
-    FLM_OPT_INT("heads", heads, "0", "H", "number of attention heads\n0 = from the rotary frequencies in the file",
-                .max = 65536),
+    FLM_OPT_INT("heads", heads, "0", "H",
+                "number of attention heads\n0 = derived from the rotary frequencies in the file", .max = 65536),
     FLM_OPT_STRING("kind", kind, "auto", "KIND",
-                   "flm, fmlm-two-model or fmlm-two-stage\n"
-                   "auto = from the file, which is not possible for a network with two times"),
-    FLM_OPT_STRING("parent", lineage, "", "TEXT", "what it was distilled from, recorded in the checkpoint"),
+                   "kind of model: flm, fmlm-two-model or fmlm-two-stage\n"
+                   "auto = detected; not possible for a two-time network"),
+    FLM_OPT_STRING("parent", lineage, "", "TEXT",
+                   "description of the model that it was distilled from, recorded in OUTPUT"),
     FLM_OPT_GROUP("HDF5 to safetensors"),
-    FLM_OPT_CHOICE("weights", weights, "all", weights_choices,
-                   "all = raw weights as NAME and EMA weights as ema.NAME\nema, raw = only these, as NAME"),
+    FLM_OPT_CHOICE(
+        "weights", weights, "all", weights_choices,
+        "weights to write\nall = raw weights as NAME and EMA weights as ema.NAME\nema, raw = only these, as NAME"),
 };
 
 static const flm_options_spec spec = {
     .program = "flm_convert",
     .purpose =
-        "Convert weights. INPUT is a GPT-2 (a folder of Hugging Face) or a published checkpoint (.ckpt of PyTorch, "
-        ".safetensors), and OUTPUT the suite's HDF5; or INPUT is a checkpoint in HDF5, and OUTPUT a safetensors "
-        "file.",
+        "Convert weights between published formats and the suite's HDF5 checkpoints. If INPUT is a Hugging Face folder "
+        "of "
+        "GPT-2 or a published checkpoint (PyTorch .ckpt or .safetensors), OUTPUT is an HDF5 checkpoint. If INPUT is "
+        "an HDF5 checkpoint, OUTPUT is a safetensors file.",
     .arguments = "INPUT OUTPUT",
     FLM_OPT_ROWS(rows),
 };

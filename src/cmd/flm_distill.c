@@ -15,7 +15,7 @@ static const flm_option rows[] = {
     FLM_OPT_STRING("flow-map", flow_map, "", "FILE|DIR",
                    "for --stage 2: checkpoint of stage 1 (kind fmlm-two-model), or its run directory"),
     FLM_OPT_CHOICE("teacher-weights", teacher_weights, "ema", flm_weights_choices,
-                   "weights of teacher and flow map: EMA, or those of the last step"),
+                   "weights of --teacher and --flow-map to use: EMA, or raw (those of the last step)"),
     FLM_CMD_OPTIONS_TRAINING,
     FLM_CMD_OPTIONS_REPORTS,
     FLM_CMD_OPTIONS_COMMON,
@@ -23,10 +23,9 @@ static const flm_option rows[] = {
 
 static const flm_options_spec spec = {
     .program = "flm_distill",
-    .purpose =
-        "Distil a flow language model into a flow map, which generates text in a few steps. There are two stages; "
-        "a flow map of the first already generates, together with its teacher. Run the same command again to "
-        "resume.",
+    .purpose = "Distil a flow language model into a flow map, which generates text in a few steps. Stage 1 trains "
+               "a flow map that generates together with its teacher; stage 2 trains a single network that generates by "
+               "itself. Run the same command again to resume.",
     FLM_OPT_ROWS(rows),
 };
 

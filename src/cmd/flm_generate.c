@@ -8,25 +8,25 @@
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Files"),
     FLM_OPT_STRING("checkpoint", checkpoint, NULL, "FILE|DIR",
-                   "checkpoint of kind flm, fmlm-two-model or fmlm-two-stage, or a run directory for its newest one",
-                   .required = true),
+                   "checkpoint to sample from, or a run directory (its newest checkpoint)", .required = true),
     FLM_OPT_STRING("teacher", teacher, "", "FILE|DIR",
-                   "teacher of a checkpoint of kind fmlm-two-model, if it was moved"),
-    FLM_OPT_STRING("out", out, NULL, "FILE", "samples file\ncreated, or resumed if it is from the same command",
+                   "for kind fmlm-two-model: the teacher, if it is no longer at the path recorded in the checkpoint"),
+    FLM_OPT_STRING("out", out, NULL, "FILE", "samples file to write\ncreated, or resumed if the same command began it",
                    .required = true),
     FLM_OPT_BOOL("text", text, "no", "also print the samples as text"),
     FLM_OPT_GROUP("Sampling"),
-    FLM_OPT_CHOICE("weights", weights, "ema", flm_weights_choices, "EMA weights, or those of the last step"),
-    FLM_OPT_INT("samples", samples, "64", "N", "samples for each number of steps", .min = 1),
-    FLM_OPT_LIST("steps", steps, "128", "N[,N...]", "numbers of sampling steps"),
-    FLM_OPT_INT("batch", batch, "64", "N", "samples per rank at once", .min = 1, .limit = 1 << 24),
+    FLM_OPT_CHOICE("weights", weights, "ema", flm_weights_choices, "EMA weights, or raw (those of the last step)"),
+    FLM_OPT_INT("samples", samples, "64", "N", "number of samples to generate with each number of steps", .min = 1),
+    FLM_OPT_LIST("steps", steps, "128", "N[,N...]", "numbers of sampling steps; each gives its own set of samples"),
+    FLM_OPT_INT("batch", batch, "64", "N", "samples to generate at once per rank", .min = 1, .limit = 1 << 24),
     FLM_OPT_INT("chunk", chunk, "0", "N", FLM_CMD_CHUNK_HELP, .limit = 1 << 24),
     FLM_OPT_GROUP("Scoring"),
-    FLM_OPT_STRING("score", score, "", "FILE", "also score the samples as flm_score does, with this GPT-2"),
-    FLM_OPT_INT("score-batch", score_batch, "8", "N", "texts per rank at once", .min = 1, .limit = 1 << 20),
+    FLM_OPT_STRING("score", score, "", "FILE", "also score the samples, as flm_score does, with this GPT-2 checkpoint"),
+    FLM_OPT_INT("score-batch", score_batch, "8", "N", "texts to score at once per rank", .min = 1, .limit = 1 << 20),
     FLM_OPT_STRING("json", json, "", "FILE",
-                   "write generative_ppl, entropy and generated_seqs there, in the format of the published evaluation\n"
-                   "for several numbers of steps, an object for each"),
+                   "write generative_ppl, entropy and generated_seqs to this file, in the format of the published "
+                   "evaluation\n"
+                   "with several numbers of steps: one JSON object for each"),
     FLM_CMD_OPTIONS_COMMON,
 };
 

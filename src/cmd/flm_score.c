@@ -14,31 +14,37 @@ static const char *const documents_choices[] = {"line", "file", NULL};
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Files"),
     FLM_OPT_STRING("gpt2", gpt2, "", "FILE",
-                   "GPT-2 that scores, made by flm_convert; published figures are from gpt2-large"),
-    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there; scripts/plot-scores draws them"),
+                   "GPT-2 checkpoint to score with, made by flm_convert; the published figures use gpt2-large"),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the results to this file; scripts/plot-scores plots them"),
     FLM_OPT_STRING("scores-dir", scores_dir, "", "DIR",
-                   "store the scores of texts there and reuse them (samples files store their own)"),
+                   "directory to store scores of text files in, and to reuse them from (scores of a samples file are "
+                   "stored in that file)"),
     FLM_OPT_GROUP("Input"),
     FLM_OPT_LIST("steps", steps, "", "N[,N...]",
-                 "numbers of sampling steps to score; without it all in a samples file\n"
-                 "with --compare, checkpoints are sampled with them"),
-    FLM_OPT_CHOICE("documents", documents, "line", documents_choices, "what a text is in a plain file"),
-    FLM_OPT_STRING("field", field, "text", "NAME", "field of a JSON line that contains the text"),
+                 "score only samples with these numbers of steps (default: all)\n"
+                 "with --compare: also the numbers of steps to sample checkpoints with"),
+    FLM_OPT_CHOICE("documents", documents, "line", documents_choices,
+                   "in a plain text file, one text is a line or the whole file"),
+    FLM_OPT_STRING("field", field, "text", "NAME", "JSON field that contains the text"),
     FLM_OPT_GROUP("Scoring"),
-    FLM_OPT_INT("batch", batch, "8", "N", "texts per rank at once", .min = 1, .limit = 1 << 20),
+    FLM_OPT_INT("batch", batch, "8", "N", "texts to score at once per rank", .min = 1, .limit = 1 << 20),
     FLM_OPT_INT("length", length, "0", "N",
-                "GPT-2 tokens of each text to score\n0 = length of the samples, and GPT-2's maximum for other texts",
+                "maximum number of GPT-2 tokens to score of each text\n0 = the length of the samples; for text files, "
+                "GPT-2's maximum",
                 .limit = 1 << 20),
     FLM_OPT_INT("chunk", chunk, "0", "N", FLM_CMD_CHUNK_HELP, .limit = 1 << 24),
-    FLM_OPT_INT("bootstrap", bootstrap, "1000", "N", "bootstrap draws for the confidence interval of Gen-PPL", .min = 1,
-                .limit = 1 << 24),
+    FLM_OPT_INT("bootstrap", bootstrap, "1000", "N", "bootstrap resamples for the confidence interval of Gen-PPL",
+                .min = 1, .limit = 1 << 24),
     FLM_OPT_GROUP("Comparison"),
     FLM_OPT_BOOL("compare", compare, "no",
-                 "print the files side by side, a line for each number of steps\n"
-                 "without --gpt2, from scores stored in the files; checkpoints are sampled first"),
-    FLM_OPT_STRING("samples-dir", samples_dir, "", "DIR", "store samples of checkpoints there and reuse them"),
-    FLM_OPT_INT("samples", samples, "64", "N", "samples of a checkpoint for each number of steps", .min = 1),
-    FLM_OPT_INT("sample-batch", sample_batch, "64", "N", "samples per rank at once", .min = 1, .limit = 1 << 24),
+                 "sample checkpoints, then show all files in one table, with a line for each number of steps\n"
+                 "without --gpt2: only from scores that samples files already contain"),
+    FLM_OPT_STRING("samples-dir", samples_dir, "", "DIR",
+                   "directory to store samples of checkpoints in, and to reuse them from"),
+    FLM_OPT_INT("samples", samples, "64", "N",
+                "number of samples to generate from a checkpoint with each number of steps", .min = 1),
+    FLM_OPT_INT("sample-batch", sample_batch, "64", "N", "samples to generate at once per rank", .min = 1,
+                .limit = 1 << 24),
     FLM_CMD_OPTIONS_COMMON,
 };
 

@@ -6,9 +6,10 @@ static const flm_option rows[] = {
     FLM_OPT_GROUP("Files"),
     FLM_CMD_OPTIONS_FILES,
     FLM_OPT_GROUP("Network"),
-    FLM_OPT_STRING("preset", preset, "small", "small|tiny",
-                   "sizes of the network\nsmall: d = 768, 12 heads, c = 128, 12 blocks\n"
-                   "tiny: d = 128, 4 heads, c = 64, 4 blocks"),
+    FLM_OPT_STRING(
+        "preset", preset, "small", "small|tiny",
+        "network size; the options below override single values\nsmall: d = 768, 12 heads, c = 128, 12 blocks\n"
+        "tiny: d = 128, 4 heads, c = 64, 4 blocks"),
     FLM_OPT_INT("hidden-size", hidden_size, "0", "d", "hidden size\n0 = the preset's value", .max = 65536),
     FLM_OPT_INT("heads", heads, "0", "H", "number of attention heads\n0 = the preset's value", .max = 4096),
     FLM_OPT_INT("cond-size", cond_size, "0", "c", "size of the time conditioning\n0 = the preset's value",

@@ -86,8 +86,10 @@ flm_status flm_external_open(const char *path, flm_external **out)
     if (memcmp(head, "PK\3\4", 4) == 0)
         FLM_TRY(flm_torch_open(f));
     else if (memcmp(head, "\x80\2", 2) == 0 && head[2] != 0)
-        FLM_FAIL(FLM_E_FORMAT, "%s: is a bare pickle, the format of PyTorch before 1.6: save it with a newer version",
-                 path);
+        FLM_FAIL(
+            FLM_E_FORMAT,
+            "%s: is a bare pickle, the format of PyTorch before 1.6: save it again with a newer version of PyTorch",
+            path);
     else
         FLM_TRY(flm_safetensors_open(f));
     *out = f;

@@ -180,7 +180,7 @@ static flm_status sizes_set(flm_import *m, const flm_convert_options *o, const c
     FLM_TRY(require(m, path, "sigma_map.mlp.2.bias", false, &time_at));
     const flm_external_tensor *E = &m->all[E_at], *time = &m->all[time_at];
     if (E->ndim != 2 || time->ndim != 1)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: %s has %d axes, must have 2; %s has %d, must have 1", path, E->name, E->ndim,
+        FLM_FAIL(FLM_E_MISMATCH, "%s: %s has %d axes, expected 2; %s has %d, expected 1", path, E->name, E->ndim,
                  time->name, time->ndim);
     m->info.vocabulary.V = E->dim[0];
     m->info.d = E->dim[1];
@@ -195,7 +195,7 @@ static flm_status sizes_set(flm_import *m, const flm_convert_options *o, const c
     if (m->info.H < 1)
         FLM_FAIL(FLM_E_USAGE, "--heads is needed: %s has no rotary frequencies, which give the number of heads", path);
     if (m->info.d % (2 * m->info.H) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: hidden size %" PRId64 " is not a multiple of twice the %" PRId64 " heads", path,
+        FLM_FAIL(FLM_E_MISMATCH, "%s: hidden size %" PRId64 " is not a multiple of 2 x %" PRId64 " heads", path,
                  m->info.d, m->info.H);
 done:
     return rc;
@@ -264,7 +264,7 @@ static flm_status datasets_make(flm_import *m, const char *path)
             if (m->ema[i] != (ema == 1) || !m->name[i][0] || strcmp(m->name[i], frequencies) == 0) continue;
             if (find(m, m->name[i], ema == 1) != i) FLM_FAIL(FLM_E_FORMAT, "%s: %s: occurs twice", path, m->name[i]);
             if (t->ndim < 1 || t->ndim > 2)
-                FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has %d axes, must have 1 or 2", path, t->name, t->ndim);
+                FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has %d axes, expected 1 or 2", path, t->name, t->ndim);
             if (t->dtype == FLM_EXTERNAL_OTHER)
                 FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f16 or bf16", path, t->name);
             snprintf(d->name, sizeof d->name, "%s%.87s", ema ? "ema/" : "weights/", m->name[i]);

@@ -159,8 +159,8 @@ static flm_status file_open(flm_external *f, const char *path)
     FLM_TRY(flm_file_read_at(f->fd[part], path, &length, sizeof length, 0));
     if (length > HEADER_MAX || length > (uint64_t)st.st_size - 8)
         FLM_FAIL(FLM_E_FORMAT,
-                 "%s: is not a safetensors file, or is truncated: a header of %" PRIu64
-                 " bytes, but only %lld bytes in all",
+                 "%s: is not a safetensors file, or is truncated: the header should have %" PRIu64
+                 " bytes, the file has %lld",
                  path, length, (long long)st.st_size);
     text = malloc((size_t)length + 1);
     if (!text) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its header", path);
@@ -187,7 +187,7 @@ static flm_status shard_open(flm_external *f, const char *name)
     FLM_TRY(flm_path_join(path, directory, name));
     for (int i = 0; i < f->files; i++)
         if (strcmp(f->file[i], path) == 0) goto done;
-    if (f->files == 1000) FLM_FAIL(FLM_E_FORMAT, "%s: names more than 1000 files", f->path);
+    if (f->files == 1000) FLM_FAIL(FLM_E_FORMAT, "%s: refers to more than 1000 files", f->path);
     FLM_TRY(file_open(f, path));
 done:
     return rc;
@@ -205,7 +205,7 @@ static flm_status tensors_sort(flm_external *f)
     qsort(f->tensors, (size_t)f->count, sizeof *f->tensors, by_name);
     for (int i = 1; i < f->count; i++)
         if (strcmp(f->tensors[i - 1].name, f->tensors[i].name) == 0)
-            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is in two files", f->path, f->tensors[i].name);
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is in more than one file", f->path, f->tensors[i].name);
 done:
     return rc;
 }

@@ -25,7 +25,7 @@ flm_status flm_kind_find(const char *name, const flm_kind **out)
         }
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i > 0 ? ", " : "", kind->name);
     }
-    FLM_FAIL(FLM_E_MISMATCH, "kind %s is not a flow language model or flow map (%s)", name, known);
+    FLM_FAIL(FLM_E_MISMATCH, "unsupported kind of checkpoint: %s; expected one of %s", name, known);
 done:
     return rc;
 }

@@ -30,7 +30,7 @@ static flm_status check_parts(const flm_objective_parts *p)
     const int networks = 1 + flm_kind_embeddings(p->frozen, E);
     FLM_TRY(flm_kind_check_parts(p->kind, ops->networks, p->frozen, shape));
     if (shape->network != p->kind->network)
-        FLM_FAIL(FLM_E_ARG, "the activations are for another form of network than that of kind %s", p->kind->name);
+        FLM_FAIL(FLM_E_ARG, "the activations do not fit the network of kind %s", p->kind->name);
     if (p->basis->networks != networks)
         FLM_FAIL(FLM_E_ARG, "kind %s has %d networks, but a noise basis of %d", p->kind->name, networks,
                  p->basis->networks);

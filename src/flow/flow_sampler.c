@@ -26,7 +26,7 @@ static flm_status check_parts(const flm_sampler_parts *p)
     const int networks = 1 + flm_kind_embeddings(p->frozen, E);
     FLM_TRY(flm_kind_check_parts(p->kind, p->kind->sampler->networks, p->frozen, &p->weights->shape));
     if (p->weights->shape.network != p->kind->network)
-        FLM_FAIL(FLM_E_ARG, "the weights are of another form of network than that of kind %s", p->kind->name);
+        FLM_FAIL(FLM_E_ARG, "the weights do not fit the network of kind %s", p->kind->name);
     if (p->basis->networks != networks)
         FLM_FAIL(FLM_E_ARG, "kind %s has %d networks, but a noise basis of %d", p->kind->name, networks,
                  p->basis->networks);

@@ -5,7 +5,6 @@
 #include "h5/h5_format.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +39,7 @@ flm_status flm_h5_check(int64_t result, const char *what, const char *file, int 
     if (cause.errnum > 0)
         return flm_err_raise(flm_status_from_errno(cause.errnum), file, line, "HDF5: %s", strerror(cause.errnum));
     return flm_err_raise(FLM_E_FORMAT, file, line, "HDF5: %s (in %.60s)",
-                         cause.text[0] ? cause.text : "no further text", what);
+                         cause.text[0] ? cause.text : "no message from HDF5", what);
 }
 
 /* Format of 1.8 or newer, closing that insists that nothing is left open, and no locks: the writer of a file is alone
@@ -107,15 +106,11 @@ static flm_status check_head(const char *path, int64_t *bytes)
     if (got < 8 || memcmp(head, signature, sizeof signature) != 0)
         FLM_FAIL(FLM_E_FORMAT, "%s: is not an HDF5 file", path);
     if (head[8] < 2 || head[8] > 3 || head[9] != 8 || head[10] != 8)
-        FLM_FAIL(FLM_E_FORMAT, "%s: is HDF5 of another format (superblock version %d) than the suite writes", path,
-                 head[8]);
+        FLM_FAIL(FLM_E_FORMAT, "%s: unsupported HDF5 superblock version %d (expected 2 or 3)", path, head[8]);
     for (int i = 7; i >= 0; i--) end = end << 8 | head[28 + i];
     if (got < 48 || end > (uint64_t)st.st_size)
-        FLM_FAIL(FLM_E_FORMAT, "%s: is truncated: %lld bytes of %llu", path, (long long)st.st_size,
+        FLM_FAIL(FLM_E_FORMAT, "%s: is truncated: it has %lld bytes, expected %llu", path, (long long)st.st_size,
                  (unsigned long long)end);
-    if (end < (uint64_t)st.st_size)
-        FLM_FAIL(FLM_E_FORMAT, "%s: has %llu bytes behind its end: something was appended to it", path,
-                 (unsigned long long)st.st_size - (unsigned long long)end);
     *bytes = st.st_size;
 done:
     return rc;
@@ -135,19 +130,6 @@ flm_status flm_h5_open(const char *path, bool write, hid_t *file, int64_t *bytes
 done:
     flm_h5_close(&access);
     return flm_err_prefix(rc, path);
-}
-
-flm_status flm_h5_descriptor(hid_t file, int *fd)
-{
-    flm_status rc = FLM_OK;
-    int *handle = NULL, copied;
-
-    FLM_H5(H5Fget_vfd_handle(file, H5P_DEFAULT, (void **)&handle));
-    copied = fcntl(*handle, F_DUPFD_CLOEXEC, 0);
-    if (copied < 0) FLM_FAIL(flm_status_from_errno(errno), "cannot be opened: %s", strerror(errno));
-    *fd = copied;
-done:
-    return rc;
 }
 
 void flm_h5_close(hid_t *id)
@@ -197,21 +179,21 @@ flm_status flm_h5_locate(hid_t dataset, size_t element, int64_t file_bytes, int 
     FLM_H5(space = H5Dget_space(dataset));
     FLM_H5(made = H5Dget_create_plist(dataset));
     if (element && H5Tget_size(type) != element)
-        FLM_FAIL(FLM_E_FORMAT, "has elements of %zu bytes, must be %zu", H5Tget_size(type), element);
+        FLM_FAIL(FLM_E_FORMAT, "has elements of %zu bytes, expected %zu", H5Tget_size(type), element);
     n = H5Sget_simple_extent_ndims(space);
     if (n < 1 || n > 4 || H5Sget_simple_extent_type(space) != H5S_SIMPLE)
-        FLM_FAIL(FLM_E_FORMAT, "has %d dimensions, must have 1 to 4", n);
+        FLM_FAIL(FLM_E_FORMAT, "has %d dimensions, expected 1 to 4", n);
     if (H5Pget_layout(made) != H5D_CONTIGUOUS || H5Pget_nfilters(made) != 0 || H5Pget_external_count(made) != 0)
-        FLM_FAIL(FLM_E_FORMAT, "is not stored contiguous and unfiltered in the file itself");
+        FLM_FAIL(FLM_E_FORMAT, "is not stored contiguously and unfiltered in this file");
     FLM_H5(H5Sget_simple_extent_dims(space, extent, NULL));
     total = (int64_t)H5Tget_size(type);
     for (int k = 0; k < n; k++)
         if (extent[k] > INT64_MAX || __builtin_mul_overflow(total, (int64_t)extent[k], &total))
             FLM_FAIL(FLM_E_FORMAT, "is larger than any file");
     at = H5Dget_offset(dataset);
-    if (total > 0 && (at == HADDR_UNDEF || at > INT64_MAX)) FLM_FAIL(FLM_E_FORMAT, "has no place in the file");
+    if (total > 0 && (at == HADDR_UNDEF || at > INT64_MAX)) FLM_FAIL(FLM_E_FORMAT, "has no storage in the file");
     if (total > 0 && ((int64_t)at > file_bytes || total > file_bytes - (int64_t)at))
-        FLM_FAIL(FLM_E_FORMAT, "does not lie inside the file: %lld bytes at %lld of %lld", (long long)total,
+        FLM_FAIL(FLM_E_FORMAT, "extends beyond the file: %lld bytes at offset %lld of %lld", (long long)total,
                  (long long)at, (long long)file_bytes);
     *ndim = n;
     for (int k = 0; k < n; k++) dim[k] = (int64_t)extent[k];
@@ -332,7 +314,7 @@ static flm_status open_attribute(hid_t object, const char *name, H5T_class_t cla
     FLM_H5(*type = H5Aget_type(*attribute));
     FLM_H5(space = H5Aget_space(*attribute));
     if (H5Tget_class(*type) != class || H5Sget_simple_extent_npoints(space) != 1)
-        FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" has another type than it should", name);
+        FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" has the wrong type", name);
 done:
     flm_h5_close(&space);
     return rc;

@@ -34,7 +34,7 @@ static flm_status line_split(schema_line *line, const char *text, size_t bytes)
         if (text[i] == '#')
             bytes = i;
         else if (!isprint((unsigned char)text[i]) && !isspace((unsigned char)text[i]))
-            FLM_TRY(line_refuse(line, "holds a character that is none of", "text"));
+            FLM_TRY(line_refuse(line, "contains a control character, not", "text"));
     }
     memcpy(p, text, bytes);
     p[bytes] = '\0';
@@ -51,7 +51,7 @@ static flm_status line_split(schema_line *line, const char *text, size_t bytes)
             while (*p && !isspace((unsigned char)*p)) p++;
         }
         if (!*p) break;
-        if (!isspace((unsigned char)*p)) FLM_TRY(line_refuse(line, "wants a blank before", p));
+        if (!isspace((unsigned char)*p)) FLM_TRY(line_refuse(line, "expected a space before", p));
         *p++ = '\0';
     }
 done:
@@ -94,7 +94,7 @@ static bool element_parse(const char *word, flm_schema_element *out)
 
 const char *flm_schema_element_describe(const flm_schema_element *element, char *text, size_t size)
 {
-    static const char *const names[] = {"i32", "i64", "u16", "u32", "f32", "f64", "a string", "a SHA-256 sum"};
+    static const char *const names[] = {"i32", "i64", "u16", "u32", "f32", "f64", "a string", "a SHA-256 digest"};
     if (element->type == FLM_SCHEMA_STRING && element->size > 0)
         snprintf(text, size, "a string of %zu bytes", element->size);
     else
@@ -163,34 +163,34 @@ static flm_status object_parse(const schema_line *line, flm_schema_object *objec
     memset(object, 0, sizeof *object);
     object->dataset = strcmp(line->word[0], "dataset") == 0;
     if (line->words < (object->dataset ? 4 : 2))
-        FLM_TRY(line_refuse(line, "lacks words after", line->word[line->words - 1]));
+        FLM_TRY(line_refuse(line, "expected more words after", line->word[line->words - 1]));
     if (line->word[1][0] != '/' ||
         snprintf(object->path, sizeof object->path, "%s", line->word[1]) >= (int)sizeof object->path)
-        FLM_TRY(line_refuse(line, "is no path of an object:", line->word[1]));
+        FLM_TRY(line_refuse(line, "not the path of an object:", line->word[1]));
     if (object->dataset) {
         for (one = strtok_r(line->word[next++], "|", &rest); one; one = strtok_r(NULL, "|", &rest))
             if (object->elements == FLM_SCHEMA_CHOICES || !element_parse(one, &object->element[object->elements++]))
-                FLM_TRY(line_refuse(line, "is no type:", one));
+                FLM_TRY(line_refuse(line, "not a type:", one));
         if (object->elements == 0) FLM_TRY(line_refuse(line, "has no type:", line->word[1]));
         if (strcmp(line->word[next], "like") == 0) {
             const char *like = line->words > next + 1 ? line->word[next + 1] : "";
             size_t length = strlen(like);
             if (length < 2 || length >= sizeof object->like || like[0] != '/' || like[length - 1] != '/')
-                FLM_TRY(line_refuse(line, "is no group to be like:", like));
+                FLM_TRY(line_refuse(line, "expected a group after \"like\", found", like));
             memcpy(object->like, like, length + 1);
             next += 2;
         }
         for (; next < line->words && line->word[next][0] == '['; next++)
             if (object->shapes == FLM_SCHEMA_CHOICES ||
                 !shape_parse(line->word[next], &object->shape[object->shapes++]))
-                FLM_TRY(line_refuse(line, "is no shape:", line->word[next]));
+                FLM_TRY(line_refuse(line, "not a shape:", line->word[next]));
         if (object->shapes == 0 && !object->like[0]) FLM_TRY(line_refuse(line, "has no shape:", line->word[1]));
     }
     if (next < line->words && strcmp(line->word[next], "optional") == 0) {
         object->optional = true;
         next++;
     }
-    if (next < line->words) FLM_TRY(line_refuse(line, "has a word too many:", line->word[next]));
+    if (next < line->words) FLM_TRY(line_refuse(line, "unexpected word", line->word[next]));
 done:
     return rc;
 }
@@ -210,12 +210,12 @@ static flm_status rule_parse(const schema_line *line, int *next, flm_schema_attr
                 FLM_TRY(line_refuse(line, "allows too many values, from", line->word[*next]));
             used += (size_t)wrote;
         }
-        if (used == 0) FLM_TRY(line_refuse(line, "allows no value:", attribute->name));
+        if (used == 0) FLM_TRY(line_refuse(line, "no values are listed for", attribute->name));
     } else if (strstr(line->word[*next], "..")) {
         if (attribute->element.type != FLM_SCHEMA_I64 || !number_parse(line->word[*next], &end, &attribute->min) ||
             strncmp(end, "..", 2) != 0 || !number_parse(end + 2, &end, &attribute->max) || *end ||
             attribute->max < attribute->min)
-            FLM_TRY(line_refuse(line, "is no range of an int:", line->word[*next]));
+            FLM_TRY(line_refuse(line, "not a range of integers:", line->word[*next]));
         attribute->ranged = true;
         ++*next;
     }
@@ -232,17 +232,17 @@ static flm_status attribute_parse(const schema_line *line, flm_schema_attribute 
 
     memset(attribute, 0, sizeof *attribute);
     if (line->words < 2 || !*name || strlen(name) >= sizeof attribute->name)
-        FLM_TRY(line_refuse(line, "is no attribute:", line->word[0]));
+        FLM_TRY(line_refuse(line, "not an attribute:", line->word[0]));
     strcpy(attribute->name, name);
-    if (!element_parse(line->word[1], &attribute->element)) FLM_TRY(line_refuse(line, "is no type:", line->word[1]));
+    if (!element_parse(line->word[1], &attribute->element)) FLM_TRY(line_refuse(line, "not a type:", line->word[1]));
     if (next < line->words && line->word[next][0] == '[' && !shape_parse(line->word[next++], &attribute->shape))
-        FLM_TRY(line_refuse(line, "is no shape:", line->word[next - 1]));
+        FLM_TRY(line_refuse(line, "not a shape:", line->word[next - 1]));
     if (next < line->words) FLM_TRY(rule_parse(line, &next, attribute));
     if (next < line->words && strcmp(line->word[next], "optional") == 0) {
         attribute->optional = true;
         next++;
     }
-    if (next < line->words) FLM_TRY(line_refuse(line, "has a word too many:", line->word[next]));
+    if (next < line->words) FLM_TRY(line_refuse(line, "unexpected word", line->word[next]));
     if (strcmp(name, "*") == 0 && !attribute->optional) FLM_TRY(line_refuse(line, "must be optional:", line->word[0]));
 done:
     return rc;
@@ -264,10 +264,10 @@ static flm_status line_take(const schema_line *line, flm_schema *schema)
 
     if (strcmp(first, "schema") == 0) {
         if (line->words != 2 || schema->name[0] || strlen(line->word[1]) >= sizeof schema->name)
-            FLM_TRY(line_refuse(line, "names no schema, or a second one:", first));
+            FLM_TRY(line_refuse(line, "expected one line \"schema NAME\", found a wrong or second", first));
         strcpy(schema->name, line->word[1]);
     } else if (!schema->name[0]) {
-        FLM_TRY(line_refuse(line, "stands before the line \"schema NAME\":", first));
+        FLM_TRY(line_refuse(line, "expected the line \"schema NAME\" before", first));
     } else if (strcmp(first, "group") == 0 || strcmp(first, "dataset") == 0) {
         flm_schema_object object;
         FLM_TRY(object_parse(line, &object));
@@ -280,7 +280,7 @@ static flm_status line_take(const schema_line *line, flm_schema *schema)
         FLM_TRY(array_grow((void **)&object->attributes, object->attributes_count, sizeof attribute));
         object->attributes[object->attributes_count++] = attribute;
     } else {
-        FLM_TRY(line_refuse(line, "begins with none of schema, group, dataset, @:", first));
+        FLM_TRY(line_refuse(line, "expected schema, group, dataset or @, found", first));
     }
 done:
     return rc;
@@ -302,7 +302,7 @@ flm_status flm_schema_parse(const char *name, const char *text, size_t bytes, fl
         if (line->words > 0) FLM_TRY(line_take(line, schema));
         at += length + 1;
     }
-    if (schema->count == 0) FLM_FAIL(FLM_E_FORMAT, "schema %s: names no object", name);
+    if (schema->count == 0) FLM_FAIL(FLM_E_FORMAT, "schema %s: describes no object", name);
     *out = schema;
     schema = NULL;
 done:

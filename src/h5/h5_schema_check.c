@@ -126,8 +126,8 @@ static flm_status shape_check(check *c, const char *path, const flm_schema_shape
             if (__builtin_mul_overflow(b->value, want->number, &size)) size = -1;
         }
         if (dim[k] != size)
-            FLM_FAIL(FLM_E_FORMAT, "axis %d has %" PRId64 " elements, must have %" PRId64 "%s%s", k, dim[k], size,
-                     want->kind == FLM_SCHEMA_DIM_NAME ? " by " : "",
+            FLM_FAIL(FLM_E_FORMAT, "axis %d has %" PRId64 " elements, expected %" PRId64 "%s%s", k, dim[k], size,
+                     want->kind == FLM_SCHEMA_DIM_NAME ? " = " : "",
                      want->kind == FLM_SCHEMA_DIM_NAME ? want->name : "");
     }
 done:
@@ -144,18 +144,18 @@ static flm_status value_check(check *c, hid_t object, const char *path, const fl
     if (want->element.type == FLM_SCHEMA_SHA256) {
         FLM_TRY(flm_h5_get_string(object, name, text, sizeof text));
         if (strlen(text) != 64 || strspn(text, "0123456789abcdef") != 64)
-            FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is no SHA-256 sum of 64 lower-case hex digits", name);
+            FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is not a SHA-256 digest of 64 lower-case hex digits", name);
     } else if (want->element.type == FLM_SCHEMA_STRING && want->allowed[0]) {
         FLM_TRY(flm_h5_get_string(object, name, text, sizeof text));
         if (!flm_schema_attribute_allows(want->allowed, text))
-            FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is none of: %s", name, want->allowed);
+            FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" has an unknown value; expected one of: %s", name, want->allowed);
     } else if (want->element.type == FLM_SCHEMA_I64 && want->shape.ndim == 0) {
         FLM_TRY(flm_h5_get_i64(object, name, &number));
         snprintf(text, sizeof text, "%" PRId64, number);
         if (want->allowed[0] && !flm_schema_attribute_allows(want->allowed, text))
-            FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s, must be one of: %s", name, text, want->allowed);
+            FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s; expected one of: %s", name, text, want->allowed);
         if (want->ranged && (number < want->min || number > want->max))
-            FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s, must be from %" PRId64 " to %" PRId64, name, text,
+            FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s; expected a value from %" PRId64 " to %" PRId64, name, text,
                      want->min, want->max);
         if (H5Iget_type(object) == H5I_GROUP) FLM_TRY(bind(c, path, name, number));
     }
@@ -176,12 +176,12 @@ static flm_status attribute_check(check *c, hid_t object, const char *path, hid_
 
     FLM_H5(type = H5Aget_type(attribute));
     if (!type_matches(type, &want->element))
-        FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" has another type than %s", name,
+        FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" has the wrong type; expected %s", name,
                  flm_schema_element_describe(&want->element, text, sizeof text));
     FLM_H5(space = H5Aget_space(attribute));
     FLM_H5(ndim = H5Sget_simple_extent_ndims(space));
     if (ndim != want->shape.ndim || H5Sget_simple_extent_type(space) == H5S_NULL)
-        FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" has %d dimensions, must have %d", name, ndim, want->shape.ndim);
+        FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" has %d dimensions, expected %d", name, ndim, want->shape.ndim);
     if (ndim > 0) FLM_H5(H5Sget_simple_extent_dims(space, extent, NULL));
     for (int k = 0; k < ndim; k++) dim[k] = extent[k] > INT64_MAX ? -1 : (int64_t)extent[k];
     rc = shape_check(c, path, &want->shape, dim);
@@ -224,7 +224,7 @@ static flm_status attributes_check(check *c, hid_t object, const char *path, con
         for (int k = 0; k < want->attributes_count && !match; k++)
             if (strcmp(want->attributes[k].name, "*") == 0 || strcmp(want->attributes[k].name, name) == 0)
                 match = &want->attributes[k];
-        if (!match) FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is none that the schema knows", name);
+        if (!match) FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is not in the schema", name);
         FLM_TRY(attribute_check(c, object, path, attribute, name, match));
         flm_h5_close(&attribute);
     }
@@ -246,11 +246,11 @@ static flm_status like_check(check *c, const char *path, const char *like, int n
     int64_t other_dim[FLM_SCHEMA_DIMS], offset, bytes;
 
     snprintf(name, sizeof name, "%s%s", like, strrchr(path, '/') + 1);
-    if (H5Lexists(c->file, name, H5P_DEFAULT) <= 0) FLM_FAIL(FLM_E_FORMAT, "there is no %s beside it", name);
+    if (H5Lexists(c->file, name, H5P_DEFAULT) <= 0) FLM_FAIL(FLM_E_FORMAT, "has no counterpart %s", name);
     FLM_H5(other = H5Dopen2(c->file, name, H5P_DEFAULT));
     FLM_TRY(flm_h5_locate(other, 0, c->file_bytes, &other_ndim, other_dim, &offset, &bytes));
     if (ndim != other_ndim || memcmp(dim, other_dim, (size_t)ndim * sizeof *dim) != 0)
-        FLM_FAIL(FLM_E_FORMAT, "has another shape than %s", name);
+        FLM_FAIL(FLM_E_FORMAT, "has a different shape than %s", name);
 done:
     flm_h5_close(&other);
     return rc;
@@ -269,16 +269,16 @@ static flm_status dataset_check(check *c, hid_t dataset, const char *path, const
     FLM_H5(type = H5Dget_type(dataset));
     for (int k = 0; k < want->elements; k++) typed = typed || type_matches(type, &want->element[k]);
     if (!typed)
-        FLM_FAIL(FLM_E_FORMAT, "has another type than %s%s",
+        FLM_FAIL(FLM_E_FORMAT, "has the wrong type; expected %s%s",
                  flm_schema_element_describe(&want->element[0], text, sizeof text),
-                 want->elements > 1 ? " or the other allowed" : "");
+                 want->elements > 1 ? " (or the other type of the schema)" : "");
     FLM_TRY(flm_h5_locate(dataset, 0, c->file_bytes, &ndim, dim, &offset, &c->dataset_bytes));
     for (int k = 0; k < want->shapes && !shape; k++)
         if (want->shape[k].ndim == ndim) shape = &want->shape[k];
     if (shape)
         FLM_TRY(shape_check(c, path, shape, dim));
     else if (!want->like[0])
-        FLM_FAIL(FLM_E_FORMAT, "has %d dimensions, the schema another number", ndim);
+        FLM_FAIL(FLM_E_FORMAT, "has %d dimensions, which the schema does not allow", ndim);
     if (want->like[0]) FLM_TRY(like_check(c, path, want->like, ndim, dim));
     FLM_TRY(attributes_check(c, dataset, path, want));
 done:
@@ -298,7 +298,7 @@ static flm_status links_check(check *c, hid_t group, const char *path)
     char name[NAME_MAX_BYTES] = "", below[PATH_BYTES] = "";
 
     FLM_H5(H5Gget_info(group, &info));
-    if (info.nlinks > LINKS_MAX) FLM_FAIL(FLM_E_FORMAT, "holds more than %d objects", LINKS_MAX);
+    if (info.nlinks > LINKS_MAX) FLM_FAIL(FLM_E_FORMAT, "contains more than %d objects", LINKS_MAX);
     for (hsize_t i = 0; i < info.nlinks; i++) {
         H5I_type_t is;
         FLM_TRY(name_check(
@@ -307,10 +307,10 @@ static flm_status links_check(check *c, hid_t group, const char *path)
         if (snprintf(below, sizeof below, "%s/%s", path[1] ? path : "", name) >= (int)sizeof below)
             FLM_FAIL(FLM_E_FORMAT, "%s: the path is too long", name);
         FLM_H5(H5Lget_info(group, name, &link, H5P_DEFAULT));
-        if (link.type != H5L_TYPE_HARD) FLM_FAIL(FLM_E_FORMAT, "%s: is a link to elsewhere", below);
+        if (link.type != H5L_TYPE_HARD) FLM_FAIL(FLM_E_FORMAT, "%s: is a soft or external link", below);
         FLM_H5(object = H5Oopen(group, name, H5P_DEFAULT));
         is = H5Iget_type(object);
-        if (is != H5I_GROUP && is != H5I_DATASET) FLM_FAIL(FLM_E_FORMAT, "%s: is neither group nor dataset", below);
+        if (is != H5I_GROUP && is != H5I_DATASET) FLM_FAIL(FLM_E_FORMAT, "%s: is neither a group nor a dataset", below);
         FLM_TRY(object_check(c, object, below, is == H5I_DATASET));
         flm_h5_close(&object);
     }
@@ -330,8 +330,8 @@ static flm_status object_check(check *c, hid_t object, const char *path, bool da
             want = &c->schema->objects[i];
             c->seen[i]++;
         }
-    if (!want) FLM_FAIL(FLM_E_FORMAT, "%s: the schema %s knows no such object", path, c->schema->name);
-    if (want->dataset != dataset) FLM_FAIL(FLM_E_FORMAT, "%s: is no %s", path, want->dataset ? "dataset" : "group");
+    if (!want) FLM_FAIL(FLM_E_FORMAT, "%s: is not in the schema \"%s\"", path, c->schema->name);
+    if (want->dataset != dataset) FLM_FAIL(FLM_E_FORMAT, "%s: is not a %s", path, want->dataset ? "dataset" : "group");
     FLM_TRY(dataset ? dataset_check(c, object, path, want) : attributes_check(c, object, path, want));
     if (!dataset) FLM_TRY(links_check(c, object, path));
 done:
@@ -351,7 +351,7 @@ flm_status flm_schema_check(const flm_schema *schema, hid_t file, int64_t bytes,
     for (int i = 0; i < schema->count; i++) {
         const flm_schema_object *object = &schema->objects[i];
         if (object->optional || c.seen[i] > 0) continue;
-        if (strpbrk(object->path, "*<")) FLM_FAIL(FLM_E_FORMAT, "holds no object that %s describes", object->path);
+        if (strpbrk(object->path, "*<")) FLM_FAIL(FLM_E_FORMAT, "has no object that matches %s", object->path);
         FLM_FAIL(FLM_E_FORMAT, "%s: is missing", object->path);
     }
 done:
@@ -370,7 +370,7 @@ flm_status flm_schema_open(const char *path, const char *name, hid_t *file, int6
 
     if (!text) FLM_FAIL(FLM_E_ARG, "there is no schema \"%s\"", name);
     FLM_TRY(flm_format_identify(path, &kind));
-    if (strcmp(kind, name) != 0) FLM_FAIL(FLM_E_FORMAT, "%s: is a file of the kind %s, not %s", path, kind, name);
+    if (strcmp(kind, name) != 0) FLM_FAIL(FLM_E_FORMAT, "%s: is a file of kind %s, expected %s", path, kind, name);
     FLM_TRY(flm_schema_parse(name, text, strlen(text), &schema));
     FLM_TRY(flm_h5_open(path, false, &opened, bytes));
     FLM_TRY(flm_schema_check(schema, opened, *bytes, path));
@@ -396,8 +396,8 @@ flm_status flm_format_identify(const char *path, const char **kind)
         for (int i = 0; i < 4; i++)
             if (strcmp(format + 4, kinds[i]) == 0) found = kinds[i];
     if (!found)
-        FLM_FAIL(FLM_E_FORMAT, "%s: is an HDF5 file, but none of this suite's (no attribute \"format\" that says so)",
-                 path);
+        FLM_FAIL(FLM_E_FORMAT,
+                 "%s: is an HDF5 file, but not one of this suite (attribute \"format\" is missing or unknown)", path);
     *kind = found;
 done:
     flm_h5_close(&root);

@@ -20,7 +20,7 @@ flm_status flm_checkpoint_check_dataset(const flm_checkpoint_dataset *d)
 
     if (!memchr(d->name, '\0', sizeof d->name) || !d->name[0])
         FLM_FAIL(FLM_E_ARG, "a dataset's name is empty or longer than %zu bytes", sizeof d->name - 1);
-    if (d->ndim < 1 || d->ndim > 2) FLM_FAIL(FLM_E_ARG, "%s: has %d axes, must have 1 or 2", d->name, d->ndim);
+    if (d->ndim < 1 || d->ndim > 2) FLM_FAIL(FLM_E_ARG, "%s: has %d axes, expected 1 or 2", d->name, d->ndim);
     for (int k = 0; k < d->ndim; k++)
         if (d->dim[k] < 1 || __builtin_mul_overflow(bytes, d->dim[k], &bytes))
             FLM_FAIL(FLM_E_ARG, "%s: axis %d has %" PRId64 " elements", d->name, k, d->dim[k]);
@@ -64,14 +64,6 @@ static flm_status attributes_write(hid_t file, const flm_checkpoint_info *info)
     FLM_TRY(flm_h5_set_i64(progress, "rows_read", info->rows_read));
     FLM_TRY(flm_h5_set_i64(progress, "tokens_seen", info->tokens_seen));
     FLM_TRY(flm_h5_set_i64(progress, "seed", info->seed));
-    if (info->data_rows > 0) {
-        FLM_TRY(flm_h5_set_i64(progress, "data_rows", info->data_rows));
-        FLM_TRY(flm_h5_set_i64(progress, "data_identity", info->data_identity));
-    }
-    if (info->valid_rows > 0) {
-        FLM_TRY(flm_h5_set_i64(progress, "valid_rows", info->valid_rows));
-        FLM_TRY(flm_h5_set_i64(progress, "valid_identity", info->valid_identity));
-    }
 done:
     flm_h5_close(&progress);
     flm_h5_close(&root);

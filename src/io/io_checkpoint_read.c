@@ -5,6 +5,7 @@
 #include "h5/h5_schema.h"
 #include "io/io_checkpoint_internal.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,13 +30,6 @@ struct flm_checkpoint {
     int settings_count;
 };
 
-/* A number that files of version 0.1 lack: 0 then. */
-static flm_status optional_read(hid_t group, const char *name, int64_t *value)
-{
-    *value = 0;
-    return H5Aexists(group, name) > 0 ? flm_h5_get_i64(group, name, value) : FLM_OK;
-}
-
 static flm_status info_read(hid_t file, flm_checkpoint_info *info)
 {
     flm_status rc = FLM_OK;
@@ -57,10 +51,6 @@ static flm_status info_read(hid_t file, flm_checkpoint_info *info)
     FLM_TRY(flm_h5_get_i64(progress, "rows_read", &info->rows_read));
     FLM_TRY(flm_h5_get_i64(progress, "tokens_seen", &info->tokens_seen));
     FLM_TRY(flm_h5_get_i64(progress, "seed", &info->seed));
-    FLM_TRY(optional_read(progress, "data_rows", &info->data_rows));
-    FLM_TRY(optional_read(progress, "data_identity", &info->data_identity));
-    FLM_TRY(optional_read(progress, "valid_rows", &info->valid_rows));
-    FLM_TRY(optional_read(progress, "valid_identity", &info->valid_identity));
 done:
     flm_h5_close(&progress);
     flm_h5_close(&root);
@@ -104,12 +94,12 @@ static flm_status dataset_read(hid_t dataset, int64_t file_bytes, flm_checkpoint
     int64_t dim[4] = {0};
 
     FLM_TRY(flm_h5_locate(dataset, sizeof(float), file_bytes, &d->ndim, dim, &p->offset, &p->bytes));
-    if (d->ndim > 2 || p->bytes == 0) FLM_FAIL(FLM_E_FORMAT, "has no elements, or more than two dimensions");
+    if (d->ndim > 2 || p->bytes == 0) FLM_FAIL(FLM_E_FORMAT, "has no elements, or more than 2 dimensions");
     memcpy(d->dim, dim, sizeof d->dim);
     FLM_H5(attribute = H5Aopen(dataset, "crc32c", H5P_DEFAULT));
     FLM_H5(space = H5Aget_space(attribute));
     if (H5Sget_simple_extent_npoints(space) != flm_checkpoint_blocks(d))
-        FLM_FAIL(FLM_E_FORMAT, "has another number of checksums than blocks");
+        FLM_FAIL(FLM_E_FORMAT, "the number of checksums differs from the number of blocks");
     p->sums = malloc((size_t)flm_checkpoint_blocks(d) * sizeof *p->sums);
     if (!p->sums) FLM_FAIL(FLM_E_NOMEM, "no memory for its checksums");
     FLM_H5(H5Aread(attribute, H5T_NATIVE_UINT32, p->sums));
@@ -184,7 +174,7 @@ flm_status flm_checkpoint_open(const char *path, flm_checkpoint **out)
     FLM_TRY(flm_path_format(c->path, "%s", path));
     FLM_TRY(flm_schema_open(path, "checkpoint", &file, &bytes));
     FLM_TRY(structure_read(file, bytes, c));
-    FLM_TRY(flm_h5_descriptor(file, &c->fd));
+    FLM_TRY(flm_file_open(path, O_RDONLY, &c->fd));
     *out = c;
     c = NULL;
 done:
@@ -209,12 +199,6 @@ void flm_checkpoint_close(flm_checkpoint **checkpoint)
     free(c->settings);
     if (c->fd >= 0) close(c->fd);
     free(c);
-}
-
-int flm_checkpoint_get_descriptor(const flm_checkpoint *checkpoint, const char **path)
-{
-    *path = checkpoint->path;
-    return checkpoint->fd;
 }
 
 const flm_checkpoint_info *flm_checkpoint_get_info(const flm_checkpoint *checkpoint) { return &checkpoint->info; }
@@ -265,7 +249,7 @@ flm_status flm_checkpoint_expect(const flm_checkpoint *checkpoint, const char *n
 
     if (i < 0) FLM_FAIL(FLM_E_MISMATCH, "%s: %s is missing", checkpoint->path, name);
     if (d->ndim != ndim || memcmp(d->dim, dim, (size_t)ndim * sizeof *dim) != 0)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: %s has the shape %s, expected %s", checkpoint->path, name,
+        FLM_FAIL(FLM_E_MISMATCH, "%s: %s has shape %s, expected %s", checkpoint->path, name,
                  shape_text(d->ndim, d->dim, found, sizeof found), shape_text(ndim, dim, expected, sizeof expected));
 done:
     return rc;
@@ -283,8 +267,10 @@ static flm_status block_read(const flm_checkpoint *c, int i, int64_t block, char
     FLM_TRY(flm_file_read_at(c->fd, c->path, data, (size_t)*bytes, p->offset + begin));
     crc = flm_crc32c_update(0, data, (size_t)*bytes);
     if (crc != p->sums[block])
-        FLM_FAIL(FLM_E_CHECKSUM, "%s: %s: block %" PRId64 " has checksum %08" PRIx32 ", must have %08" PRIx32, c->path,
-                 c->datasets[i].name, block, crc, p->sums[block]);
+        FLM_FAIL(FLM_E_CHECKSUM,
+                 "%s: %s: block %" PRId64 ": checksum mismatch (file damaged): found %08" PRIx32
+                 ", expected %08" PRIx32,
+                 c->path, c->datasets[i].name, block, crc, p->sums[block]);
 done:
     return rc;
 }
@@ -300,8 +286,8 @@ flm_status flm_checkpoint_read(const flm_checkpoint *checkpoint, const char *nam
     if (i < 0) FLM_FAIL(FLM_E_FORMAT, "%s: %s is missing", checkpoint->path, name);
     if (first < 0 || count < 0 || first > flm_checkpoint_elements(&checkpoint->datasets[i]) ||
         count > flm_checkpoint_elements(&checkpoint->datasets[i]) - first)
-        FLM_FAIL(FLM_E_FORMAT, "%s: %s: has no %" PRId64 " elements from %" PRId64, checkpoint->path, name, count,
-                 first);
+        FLM_FAIL(FLM_E_FORMAT, "%s: %s: %" PRId64 " elements from element %" PRId64 " on are outside the dataset",
+                 checkpoint->path, name, count, first);
     begin = first * (int64_t)sizeof *data;
     end = begin + count * (int64_t)sizeof *data;
     for (int64_t at = begin, bytes; at < end;) {

@@ -20,7 +20,7 @@ static flm_status candidates_list(const char *directory, int64_t **out, int64_t 
     upto = listed;
     while (latest >= 0 && upto > 0 && steps[upto - 1] > latest) upto--;
     if (latest >= 0 && (upto == 0 || steps[upto - 1] != latest))
-        flm_log(FLM_LOG_WARN, "%s/latest names step %" PRId64 ", of which there is no file", directory, latest);
+        flm_log(FLM_LOG_WARN, "%s/latest points to step %" PRId64 ", which has no file", directory, latest);
     order = malloc(((size_t)listed + 1) * sizeof *order);
     if (!order) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to list it", directory);
     for (int i = upto - 1; i >= 0; i--) order[n++] = steps[i];
@@ -88,12 +88,13 @@ flm_status flm_checkpoint_resume(flm_comm *comm, const char *directory, flm_chec
             FLM_TRY(tried);
         if (flm_err_get_remote() < 0) /* the rank that saw it */
             flm_log(FLM_LOG_WARN, "%s; %s", flm_err_message(),
-                    i + 1 < count ? "trying the checkpoint before it" : "there is none before it");
+                    i + 1 < count ? "trying the previous checkpoint" : "there is no earlier checkpoint");
         flm_err_clear();
     }
     if (count > 0 && flm_comm_rank(comm) == 0)
         local = flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__,
-                              "%s: none of its %" PRId64 " checkpoints is whole; move them away to begin anew",
+                              "%s: none of the %" PRId64
+                              " checkpoints is valid; to start again from step 0, move them elsewhere",
                               directory, count);
     FLM_TRY(flm_comm_agree(comm, local));
 done:

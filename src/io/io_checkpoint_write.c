@@ -44,16 +44,17 @@ static flm_status check_arguments(const writing *w, int64_t step)
     flm_status rc = FLM_OK;
 
     if (step < 0 || w->datasets_count < 1 || w->slices_count < 0)
-        FLM_FAIL(FLM_E_ARG, "a checkpoint of step %" PRId64 " with %d datasets", step, w->datasets_count);
+        FLM_FAIL(FLM_E_ARG, "invalid checkpoint: step %" PRId64 ", %d datasets", step, w->datasets_count);
     for (int i = 0; i < w->datasets_count; i++) FLM_TRY(flm_checkpoint_check_dataset(&w->datasets[i]));
     for (int i = 0; i < w->slices_count; i++) {
         const flm_checkpoint_slice *s = &w->slices[i];
         int64_t elements;
         if (s->dataset < 0 || s->dataset >= w->datasets_count)
-            FLM_FAIL(FLM_E_ARG, "slice %d has the dataset %d, must be below %d", i, s->dataset, w->datasets_count);
+            FLM_FAIL(FLM_E_ARG, "slice %d refers to dataset %d, expected less than %d", i, s->dataset,
+                     w->datasets_count);
         elements = flm_checkpoint_elements(&w->datasets[s->dataset]);
         if (s->first < 0 || s->count < 0 || s->first > elements || s->count > elements - s->first)
-            FLM_FAIL(FLM_E_ARG, "slice %d: %" PRId64 " elements from %" PRId64 " of %s, which has %" PRId64, i,
+            FLM_FAIL(FLM_E_ARG, "slice %d: %" PRId64 " elements from element %" PRId64 " of %s, which has %" PRId64, i,
                      s->count, s->first, w->datasets[s->dataset].name, elements);
     }
 done:

@@ -30,7 +30,7 @@ flm_status flm_shard_dataset_size(hid_t file, const char *path, int64_t bytes, i
 
     FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
     FLM_TRY(flm_h5_locate(dataset, 0, bytes, &ndim, dim, &offset, &size));
-    if (ndim != 1) FLM_FAIL(FLM_E_FORMAT, "has %d dimensions, must have 1", ndim);
+    if (ndim != 1) FLM_FAIL(FLM_E_FORMAT, "has %d dimensions, expected 1", ndim);
     *count = dim[0];
 done:
     flm_h5_close(&dataset);
@@ -74,7 +74,7 @@ flm_status flm_shard_dataset_read(hid_t file, const char *path, hid_t type, size
     FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
     FLM_H5(space = H5Dget_space(dataset));
     if (H5Sget_simple_extent_npoints(space) != count)
-        FLM_FAIL(FLM_E_FORMAT, "has another number of elements than %lld", (long long)count);
+        FLM_FAIL(FLM_E_FORMAT, "expected %lld elements", (long long)count);
     if (text_bytes > 0) {
         FLM_TRY(text_type(text_bytes, &text));
         type = text;
@@ -82,7 +82,7 @@ flm_status flm_shard_dataset_read(hid_t file, const char *path, hid_t type, size
     if (count > 0) FLM_H5(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data));
     for (int64_t i = 0; text_bytes > 0 && i < count; i++)
         if (!memchr((const char *)data + (size_t)i * text_bytes, '\0', text_bytes))
-            FLM_FAIL(FLM_E_FORMAT, "string %lld has no end", (long long)i);
+            FLM_FAIL(FLM_E_FORMAT, "string %lld is not NUL-terminated", (long long)i);
 done:
     flm_h5_close(&space);
     flm_h5_close(&dataset);
@@ -123,7 +123,7 @@ static flm_status get_inputs(hid_t file, int64_t file_bytes, flm_shard_input **o
     size_t lines;
 
     FLM_TRY(flm_shard_dataset_size(file, "/inputs/bytes", file_bytes, &count));
-    if (count > INT32_MAX) FLM_FAIL(FLM_E_FORMAT, "/inputs: %lld of them are too many", (long long)count);
+    if (count > INT32_MAX) FLM_FAIL(FLM_E_FORMAT, "/inputs: %lld are too many", (long long)count);
     lines = count > 0 ? (size_t)count : 1;
     name = calloc(lines, sizeof *name);
     sha256 = calloc(lines, sizeof *sha256);
@@ -201,13 +201,13 @@ flm_status flm_shard_locate(hid_t file, int64_t bytes, int64_t L, int64_t V, flm
     FLM_H5(tokens = H5Dopen2(file, "/tokens", H5P_DEFAULT));
     rc = flm_h5_locate(tokens, at.element, bytes, &ndim, dim, &at.tokens, &size);
     if (rc == FLM_OK && (ndim != 2 || dim[1] != L))
-        rc = flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__, "is not [n, %lld]", (long long)L);
+        rc = flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__, "does not have the shape [n, %lld]", (long long)L);
     FLM_TRY(flm_err_prefix(rc, "/tokens"));
     at.rows = dim[0];
     FLM_H5(checksums = H5Dopen2(file, "/checksums", H5P_DEFAULT));
     rc = flm_h5_locate(checksums, sizeof(uint32_t), bytes, &ndim, dim, &at.checksums, &size);
     if (rc == FLM_OK && (ndim != 1 || dim[0] != at.rows))
-        rc = flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__, "has not one sum a row");
+        rc = flm_err_raise(FLM_E_FORMAT, __FILE__, __LINE__, "the number of checksums differs from the number of rows");
     FLM_TRY(flm_err_prefix(rc, "/checksums"));
     *place = at;
 done:

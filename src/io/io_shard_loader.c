@@ -85,13 +85,13 @@ static flm_status thread_start(flm_loader *l)
         code = pthread_cond_init(&l->changed, NULL);
         l->conditioned = code == 0;
     }
-    if (code != 0) FLM_FAIL(FLM_E_NOMEM, "no lock for reading ahead: %s", strerror(code));
+    if (code != 0) FLM_FAIL(FLM_E_NOMEM, "cannot create the lock of the read-ahead thread: %s", strerror(code));
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     code = pthread_create(&l->thread, NULL, loader_run, l);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     l->threaded = code == 0;
-    if (code != 0) FLM_FAIL(FLM_E_NOMEM, "no thread for reading ahead: %s", strerror(code));
+    if (code != 0) FLM_FAIL(FLM_E_NOMEM, "cannot create the read-ahead thread: %s", strerror(code));
 done:
     return rc;
 }
@@ -106,10 +106,11 @@ flm_status flm_loader_start(const flm_shards *shards, uint64_t seed, bool shuffl
 
     if (flm_shards_get_rows(shards) < 1) FLM_FAIL(FLM_E_FORMAT, "the shards have no rows");
     if (batch < 1 || first < 0 || count < 0 || first > batch || count > batch - first || first_step < 0)
-        FLM_FAIL(FLM_E_ARG, "samples %lld to %lld of a batch of %lld, from step %lld", (long long)first,
+        FLM_FAIL(FLM_E_ARG, "invalid range: samples %lld to %lld of a batch of %lld, from step %lld", (long long)first,
                  (long long)(first + count - 1), (long long)batch, (long long)first_step);
     if (__builtin_mul_overflow(first_step, batch, &max) || max > INT64_MAX / 2)
-        FLM_FAIL(FLM_E_ARG, "step %lld of %lld rows is beyond counting", (long long)first_step, (long long)batch);
+        FLM_FAIL(FLM_E_ARG, "step %lld with %lld rows per step exceeds 64-bit row numbers", (long long)first_step,
+                 (long long)batch);
     if (__builtin_mul_overflow((size_t)count, (size_t)flm_shards_get_info(shards)->L * sizeof(int32_t), &bytes))
         FLM_FAIL(FLM_E_NOMEM, "no memory for %lld rows", (long long)count);
     l = calloc(1, sizeof *l);

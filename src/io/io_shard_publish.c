@@ -55,7 +55,7 @@ static flm_status shard_finish(const char *directory, const flm_shard_split *spl
     rc = flm_shard_locate(file, bytes, info->L, info->vocabulary.V, &place);
     FLM_TRY(flm_err_prefix(rc, temporary));
     if (place.rows != rows)
-        FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, must have %lld", temporary, (long long)place.rows, (long long)rows);
+        FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, expected %lld", temporary, (long long)place.rows, (long long)rows);
     FLM_TRY(flm_file_open(temporary, O_RDONLY, &fd));
     FLM_TRY(flm_shard_compute_checksum(fd, temporary, &place, &c->checksum[number]));
     FLM_TRY(flm_file_sync_close(&fd, temporary));
@@ -146,7 +146,7 @@ flm_status flm_shard_publish(const char *directory, const flm_shard_split *split
         const flm_shard_split *s = &splits[i];
         if (!flm_shard_split_is_valid(s->name) || s->shards < 1 || s->shards > FLM_SHARDS_MAX || s->rows_a_shard < 1 ||
             s->rows <= (s->shards - 1) * s->rows_a_shard || s->rows > s->shards * s->rows_a_shard)
-            FLM_FAIL(FLM_E_ARG, "split \"%.15s\": %lld rows, %lld a shard, are not %d shards", s->name,
+            FLM_FAIL(FLM_E_ARG, "split \"%.15s\": %lld rows with %lld rows per shard do not make %d shards", s->name,
                      (long long)s->rows, (long long)s->rows_a_shard, s->shards);
         FLM_TRY(column_make(s->shards, &columns[i]));
         for (int k = 0; k < s->shards; k++) FLM_TRY(shard_finish(directory, s, k, info, &columns[i]));

@@ -30,7 +30,6 @@ struct flm_shards {
     shard *shards;
     int count;
     int64_t rows;
-    uint32_t identity;
 };
 
 typedef struct index_lines { /* of the split in the index */
@@ -96,7 +95,7 @@ static flm_status index_check(const flm_shards *shards, const index_lines *lines
     for (int k = 0; k < shards->count; k++) {
         flm_shard_make_name(shards->split, k, shards->count, false, name);
         if (strcmp(name, lines->file[k]) != 0)
-            FLM_FAIL(FLM_E_FORMAT, "split \"%s\": shard %d is not called %s", shards->split, k, name);
+            FLM_FAIL(FLM_E_FORMAT, "split \"%s\": the name of shard %d is not %s", shards->split, k, name);
         if (lines->rows[k] < 0 || __builtin_add_overflow(rows, lines->rows[k], &rows))
             FLM_FAIL(FLM_E_FORMAT, "split \"%s\": shard %d has %lld rows", shards->split, k, (long long)lines->rows[k]);
     }
@@ -116,7 +115,9 @@ static flm_status index_read(flm_shards *shards, index_lines *lines)
 
     FLM_TRY(flm_path_join(path, shards->directory, FLM_SHARD_INDEX));
     if (access(path, F_OK) != 0 && access(shards->directory, F_OK) == 0)
-        FLM_FAIL(FLM_E_MISSING, "%s: is not there: no shard directory, or one that flm_shard has not finished", path);
+        FLM_FAIL(FLM_E_MISSING,
+                 "%s: is missing: the directory has no shards, or flm_shard has not finished; run flm_shard first",
+                 path);
     FLM_TRY(flm_schema_open(path, "index", &file, &bytes));
     rc = index_group(file, shards);
     if (rc == FLM_OK) rc = flm_shard_info_read(file, bytes, &shards->info);
@@ -136,7 +137,7 @@ static flm_status same_text(hid_t root, const char *name, const char *want)
     char have[128];
 
     FLM_TRY(flm_h5_get_string(root, name, have, sizeof have));
-    if (strcmp(have, want) != 0) FLM_FAIL(FLM_E_FORMAT, "\"%s\" is not \"%s\" as the index says", name, want);
+    if (strcmp(have, want) != 0) FLM_FAIL(FLM_E_FORMAT, "\"%s\" is not \"%s\", which index.h5 records", name, want);
 done:
     return rc;
 }
@@ -148,7 +149,7 @@ static flm_status same_number(hid_t root, const char *name, int64_t want)
 
     FLM_TRY(flm_h5_get_i64(root, name, &have));
     if (have != want)
-        FLM_FAIL(FLM_E_FORMAT, "\"%s\" is %lld, by the index %lld", name, (long long)have, (long long)want);
+        FLM_FAIL(FLM_E_FORMAT, "\"%s\" is %lld, but index.h5 records %lld", name, (long long)have, (long long)want);
 done:
     return rc;
 }
@@ -192,12 +193,15 @@ static flm_status shard_open(flm_shards *shards, int number, const index_lines *
     if (rc == FLM_OK) rc = flm_shard_locate(file, bytes, shards->info.L, shards->info.vocabulary.V, &s->place);
     FLM_TRY(flm_err_prefix(rc, path));
     if (s->place.rows != lines->rows[number])
-        FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, by the index %lld", path, (long long)s->place.rows,
+        FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, but index.h5 records %lld", path, (long long)s->place.rows,
                  (long long)lines->rows[number]);
-    FLM_TRY(flm_h5_descriptor(file, &s->fd));
+    FLM_TRY(flm_file_open(path, O_RDONLY, &s->fd));
     FLM_TRY(flm_shard_compute_checksum(s->fd, path, &s->place, &sum));
     if (sum != lines->checksum[number])
-        FLM_FAIL(FLM_E_CHECKSUM, "%s: /checksums are not those that the index was written for", path);
+        FLM_FAIL(
+            FLM_E_CHECKSUM,
+            "%s: /checksums: checksum mismatch with index.h5 (file damaged or replaced); rebuild it with flm_shard",
+            path);
     if (number >= OPEN_MAX) {
         close(s->fd);
         s->fd = -1;
@@ -214,7 +218,7 @@ flm_status flm_shards_open(const char *directory, const char *split, flm_shards 
     index_lines lines = {NULL, NULL, NULL};
     int64_t first = 0;
 
-    if (!flm_shard_split_is_valid(split)) FLM_FAIL(FLM_E_ARG, "a split cannot be called \"%.32s\"", split);
+    if (!flm_shard_split_is_valid(split)) FLM_FAIL(FLM_E_ARG, "\"%.32s\" is not a valid name of a split", split);
     shards = calloc(1, sizeof *shards);
     if (!shards) FLM_FAIL(FLM_E_NOMEM, "no memory to open %s", directory);
     FLM_TRY(flm_path_format(shards->directory, "%s", directory));
@@ -226,8 +230,6 @@ flm_status flm_shards_open(const char *directory, const char *split, flm_shards 
     for (int k = 0; k < shards->count; k++) {
         shards->shards[k].first = first;
         FLM_TRY(shard_open(shards, k, &lines));
-        shards->identity =
-            flm_crc32c_combine(shards->identity, lines.checksum[k], (uint64_t)lines.rows[k] * sizeof lines.checksum[k]);
         first += lines.rows[k];
     }
     *out = shards;
@@ -255,7 +257,6 @@ void flm_shards_close(flm_shards **shards)
 
 const flm_shard_info *flm_shards_get_info(const flm_shards *shards) { return &shards->info; }
 int64_t flm_shards_get_rows(const flm_shards *shards) { return shards->rows; }
-uint32_t flm_shards_get_identity(const flm_shards *shards) { return shards->identity; }
 
 /* The shard that holds a row: the last one that begins at or before it and is not empty. */
 static int shard_of(const flm_shards *shards, int64_t row)
@@ -294,13 +295,15 @@ static flm_status run_read(const flm_shards *shards, int number, int64_t row, in
                              s->place.checksums + row * (int64_t)sizeof sums[0]));
     for (int64_t k = 0; k < count; k++)
         if (flm_crc32c_update(0, stored + (size_t)k * bytes, bytes) != sums[k])
-            FLM_FAIL(FLM_E_CHECKSUM, "%s: row %lld is damaged: its checksum does not fit", path, (long long)(row + k));
+            FLM_FAIL(FLM_E_CHECKSUM,
+                     "%s: /tokens: row %lld: checksum mismatch (file damaged); rebuild it with flm_shard", path,
+                     (long long)(row + k));
     for (int64_t i = 0; i < n; i++) {
         uint32_t id = 0;
         memcpy(&id, stored + (size_t)i * s->place.element,
                s->place.element); /* little-endian: io_vocabulary.c asserts it */
         if (id >= V)
-            FLM_FAIL(FLM_E_FORMAT, "%s: row %lld: id %lu is not below V = %lld", path,
+            FLM_FAIL(FLM_E_FORMAT, "%s: /tokens: row %lld: id %lu, must be less than V (%lld)", path,
                      (long long)(row + i / shards->info.L), (unsigned long)id, (long long)V);
         ids[i] = (int32_t)id;
     }
@@ -317,7 +320,8 @@ flm_status flm_shards_read(const flm_shards *shards, const int64_t *rows, int64_
         int number;
         int64_t row, left;
         if (rows[i] < 0 || rows[i] >= shards->rows)
-            FLM_FAIL(FLM_E_ARG, "%s: row %lld of %lld", shards->directory, (long long)rows[i], (long long)shards->rows);
+            FLM_FAIL(FLM_E_ARG, "%s: row %lld does not exist (%lld rows)", shards->directory, (long long)rows[i],
+                     (long long)shards->rows);
         number = shard_of(shards, rows[i]);
         row = rows[i] - shards->shards[number].first;
         left = shards->shards[number].place.rows - row;

@@ -28,10 +28,10 @@ static flm_status check_shard(const char *split, int number, int of, int64_t n)
 {
     flm_status rc = FLM_OK;
 
-    if (!flm_shard_split_is_valid(split)) FLM_FAIL(FLM_E_ARG, "a split cannot be called \"%.32s\"", split);
+    if (!flm_shard_split_is_valid(split)) FLM_FAIL(FLM_E_ARG, "\"%.32s\" is not a valid name of a split", split);
     if (of < 1 || of > FLM_SHARDS_MAX || number < 0 || number >= of)
-        FLM_FAIL(FLM_E_ARG, "shard %d of %d: there can be 1 to %d", number, of, FLM_SHARDS_MAX);
-    if (n < 0) FLM_FAIL(FLM_E_ARG, "a shard of %lld rows", (long long)n);
+        FLM_FAIL(FLM_E_ARG, "shard %d of %d: expected 1 to %d shards", number, of, FLM_SHARDS_MAX);
+    if (n < 0) FLM_FAIL(FLM_E_ARG, "invalid number of rows in a shard: %lld", (long long)n);
 done:
     return rc;
 }
@@ -42,11 +42,12 @@ static flm_status shard_bytes(int64_t n, const flm_shard_info *info, int64_t *by
     flm_status rc = FLM_OK;
     int64_t row, total;
 
-    if (info->L < 3 || info->L > 1 << 20) FLM_FAIL(FLM_E_ARG, "rows of %lld ids", (long long)info->L);
+    if (info->L < 3 || info->L > 1 << 20)
+        FLM_FAIL(FLM_E_ARG, "invalid number of ids in a row: %lld", (long long)info->L);
     row = info->L * (int64_t)flm_shard_element_bytes(info->vocabulary.V) + (int64_t)sizeof(uint32_t);
     if (__builtin_mul_overflow(row, n, &total) ||
         __builtin_add_overflow(total, STRUCTURE_BYTES + info->inputs_count * (int64_t)sizeof(flm_shard_input), &total))
-        FLM_FAIL(FLM_E_ARG, "%lld rows are more than a file holds", (long long)n);
+        FLM_FAIL(FLM_E_ARG, "%lld rows exceed the maximum size of a file", (long long)n);
     *bytes = total;
 done:
     return rc;
@@ -168,7 +169,7 @@ static flm_status pack_rows(flm_shard_writer *w, const int32_t *ids, int64_t cou
 
     for (int64_t i = 0; i < count * w->L; i++) {
         if (ids[i] < 0 || ids[i] >= w->V)
-            FLM_FAIL(FLM_E_ARG, "id %d at place %lld of a row is not in 0..%lld", ids[i], (long long)(i % w->L),
+            FLM_FAIL(FLM_E_ARG, "id %d at position %lld of a row is not in 0..%lld", ids[i], (long long)(i % w->L),
                      (long long)w->V - 1);
         if (w->place.element == sizeof(uint16_t))
             ((uint16_t *)w->stored)[i] = (uint16_t)ids[i];
@@ -183,8 +184,8 @@ done:
 static flm_status check_range(const flm_shard_writer *w, int64_t first, int64_t count)
 {
     if (first >= 0 && count >= 0 && first <= w->place.rows && count <= w->place.rows - first) return FLM_OK;
-    return flm_err_raise(FLM_E_ARG, __FILE__, __LINE__, "%s: rows %lld to %lld of %lld", w->path, (long long)first,
-                         (long long)(first + count - 1), (long long)w->place.rows);
+    return flm_err_raise(FLM_E_ARG, __FILE__, __LINE__, "%s: rows %lld to %lld are outside its %lld rows", w->path,
+                         (long long)first, (long long)(first + count - 1), (long long)w->place.rows);
 }
 
 /* Rows before their sums: what a kill leaves between the two does not fit. */

@@ -13,7 +13,7 @@ flm_status flm_model_preset(const char *name, flm_model_shape *out)
     } else if (strcmp(name, "tiny") == 0) {
         shape.d = 128, shape.H = 4, shape.c = 64, shape.N = 4;
     } else {
-        FLM_FAIL(FLM_E_ARG, "unknown preset '%s', must be small or tiny", name);
+        FLM_FAIL(FLM_E_ARG, "unknown preset '%s'; expected small or tiny", name);
     }
     *out = shape;
 done:
@@ -50,7 +50,7 @@ flm_status flm_model_check(const flm_model_shape *shape)
     if (!(shape->softcap > 0) || !isfinite(shape->softcap))
         FLM_FAIL(FLM_E_ARG, "softcap is %g, must be positive and finite", shape->softcap);
     if ((int)shape->network < FLM_NETWORK_ONE_TIME || (int)shape->network > FLM_NETWORK_RESIDUAL)
-        FLM_FAIL(FLM_E_ARG, "network %d is not known", (int)shape->network);
+        FLM_FAIL(FLM_E_ARG, "unknown network %d", (int)shape->network);
 done:
     return rc;
 }

@@ -109,7 +109,7 @@ bool flm_process_stop_requested(void)
 flm_status flm_process_poll(void)
 {
     flm_status rc = FLM_OK;
-    if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped on request");
+    if (flm_process_stop_requested()) FLM_FAIL(FLM_E_INTERRUPTED, "stopped by a signal");
 done:
     return rc;
 }

@@ -51,11 +51,13 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
     flm_status rc = FLM_OK;
     char name[NAME_BYTES], out[FLM_PATH_BYTES];
     if (!o->compare)
-        FLM_FAIL(FLM_E_USAGE, "%s is a checkpoint, not samples: make samples of it with flm_generate, or use --compare",
-                 path);
+        FLM_FAIL(
+            FLM_E_USAGE,
+            "%s: is neither samples nor text; generate samples from a checkpoint with flm_generate, or use --compare",
+            path);
     if (!o->samples_dir[0] || !o->gpt2[0] || !o->steps[0])
         FLM_FAIL(FLM_E_USAGE,
-                 "%s is a checkpoint: to compare it, --gpt2, --steps and --samples-dir (for its samples) are needed",
+                 "%s: is neither samples nor text; to compare a checkpoint, set --gpt2, --steps and --samples-dir",
                  path);
     make_name(path, name, sizeof name);
     FLM_TRY(flm_path_format(out, "%s/%s.samples.h5", o->samples_dir, name));
@@ -71,7 +73,7 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
                                            .precision = o->precision,
                                            .seed = o->seed,
                                            .threads = o->threads};
-    flm_log(FLM_LOG_INFO, "%s: samples go to %s", path, out);
+    flm_log(FLM_LOG_INFO, "%s: writing samples to %s", path, out);
     FLM_TRY(flm_generate_run(comm, be, &generate, stop_requested));
     *samples = strdup(out);
 done:

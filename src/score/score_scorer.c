@@ -32,8 +32,8 @@ flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, i
     const flm_checkpoint_info *info = flm_checkpoint_get_info(checkpoint);
     if (batch < 1 || length < 0 || length > info->L)
         FLM_FAIL(FLM_E_MISMATCH,
-                 "%s: cannot score %" PRId64 " texts of %" PRId64 " tokens at once: at least 1 text, at most %" PRId64
-                 " tokens",
+                 "%s: a batch of %" PRId64 " texts of %" PRId64
+                 " tokens is not supported; this model takes at most %" PRId64 " tokens per text",
                  path, batch, length, info->L);
     s->batch = batch;
     s->length = length ? length : info->L;

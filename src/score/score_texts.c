@@ -48,8 +48,8 @@ static flm_status json_line(texts_growing *g, const char *line, size_t bytes, co
     json_t *object = json_loadb(line, bytes, JSON_ALLOW_NUL, &error);
     const json_t *text = json_object_get(object, field);
     if (!object) FLM_FAIL(FLM_E_FORMAT, "is not JSON: %s", error.text);
-    if (!json_is_string(text)) FLM_FAIL(FLM_E_FORMAT, "has no text in the field \"%s\"", field);
-    if (json_string_length(text) == 0) FLM_FAIL(FLM_E_FORMAT, "its text is empty");
+    if (!json_is_string(text)) FLM_FAIL(FLM_E_FORMAT, "the field \"%s\" is missing or is not a string", field);
+    if (json_string_length(text) == 0) FLM_FAIL(FLM_E_FORMAT, "the text is empty");
     FLM_TRY(text_add(g, json_string_value(text), json_string_length(text)));
 done:
     json_decref(object);
@@ -107,7 +107,7 @@ flm_status flm_score_texts_read(const char *path, const char *field, bool whole_
     if (!g.texts.starts) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
     const bool json = ends_in(path, ".jsonl") || ends_in(path, ".json");
     FLM_TRY(!json && whole_file ? file_read(&g, path) : lines_read(&g, path, json ? field : NULL));
-    if (g.texts.count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: has no text", path);
+    if (g.texts.count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: contains no text", path);
     *out = g.texts;
     g.texts = (flm_score_texts){0};
 done:

@@ -68,13 +68,13 @@ static flm_status check_json(const char *where, bool named_json, flm_content_jso
 
     if (kind == FLM_CONTENT_JSON_DOCUMENT || (named_json && kind == FLM_CONTENT_JSON_ARRAY))
         FLM_FAIL(FLM_E_FORMAT,
-                 "%s: is one JSON document, not lines of JSON: convert it to one object a line (for an array: jq -c "
+                 "%s: is one JSON document, not JSON lines: convert it to one object per line (for an array: jq -c "
                  "'.[]'), or read it as plain text with --format text",
                  where);
     if (named_json && kind == FLM_CONTENT_JSON_NONE)
         FLM_FAIL(FLM_E_FORMAT,
-                 "%s: is named as JSON, but does not begin with a JSON object; --format text or jsonl reads it all the "
-                 "same",
+                 "%s: is named as JSON, but does not begin with a JSON object; use --format text or --format jsonl to "
+                 "read it anyway",
                  where);
 done:
     return rc;
@@ -103,11 +103,11 @@ flm_status flm_source_find_format(const flm_source_rules *rules, const char *whe
     if (!rules->log) goto done;
     if (text)
         flm_log(FLM_LOG_WARN,
-                "%s: begins with a JSON object, but is read as plain text because of its name; --format "
-                "jsonl reads lines of JSON",
+                "%s: begins with a JSON object, but is read as plain text because of its name; use --format "
+                "jsonl to read it as JSON lines",
                 where);
     else
-        flm_log(FLM_LOG_INFO, "%s: begins with a JSON object: read as lines of JSON", where);
+        flm_log(FLM_LOG_INFO, "%s: begins with a JSON object: reading it as JSON lines", where);
 done:
     return rc;
 }
@@ -115,8 +115,8 @@ done:
 /* Why a file that is no regular file cannot be read. Texts are read more than once, which pipes do not allow. */
 static const char *kind_name(mode_t mode)
 {
-    if (S_ISDIR(mode)) return "is a folder; name the files in it";
-    if (S_ISFIFO(mode)) return "is a pipe, not a regular file: texts are read more than once; store it in a file first";
+    if (S_ISDIR(mode)) return "is a directory; list the files in it instead";
+    if (S_ISFIFO(mode)) return "is a pipe, not a regular file: texts are read more than once; save it to a file first";
     if (S_ISSOCK(mode)) return "is a socket, not a regular file";
     return "is a device, not a regular file";
 }
@@ -139,10 +139,10 @@ flm_status flm_source_examine(const char *path, const flm_source_rules *rules, f
         FLM_FAIL(FLM_E_FORMAT, "%s: is a Git LFS pointer; fetch the file with git lfs pull", path);
     file->container = (int)flm_container_identify(path, head, got, &misnamed);
     if (misnamed)
-        FLM_FAIL(FLM_E_FORMAT, "%s: named as %s, but the content is not: damaged or misnamed", path,
+        FLM_FAIL(FLM_E_FORMAT, "%s: is named as %s, but its content is not: damaged or misnamed", path,
                  flm_container_name(flm_container_of_name(path)));
     if (got == 0 && flm_container_of_name(path) != FLM_CONTAINER_NONE && rules->log)
-        flm_log(FLM_LOG_WARN, "%s: has no bytes, not even those of an empty %s; read as an empty text", path,
+        flm_log(FLM_LOG_WARN, "%s: is empty (0 bytes), which is not valid %s; read as an empty text", path,
                 flm_container_name(flm_container_of_name(path)));
     if (file->container != FLM_CONTAINER_NONE) goto done;
     if (!rules->allow_binary) FLM_TRY(flm_content_check(path, head, got));

@@ -159,8 +159,8 @@ flm_status flm_content_check_share(const char *where, const unsigned char *data,
 
     if (odd >= ODD_MIN && odd * 100 > bytes * ODD_PERCENT)
         FLM_FAIL(FLM_E_FORMAT,
-                 "%s: %zu %% of the bytes are not UTF-8: a binary format, or text in another encoding, which iconv "
-                 "converts (--allow-binary reads it as it is)",
+                 "%s: %zu %% of the bytes are not UTF-8: it is binary, or text in another encoding; convert it with "
+                 "iconv, or use --allow-binary to read it anyway",
                  where, odd * 100 / bytes);
 done:
     return rc;
@@ -174,11 +174,11 @@ flm_status flm_content_check(const char *where, const unsigned char *head, size_
 
     if (flm_content_lfs_pointer(head, bytes))
         FLM_FAIL(FLM_E_FORMAT, "%s: is a Git LFS pointer; fetch the file with git lfs pull", where);
-    if (format) FLM_FAIL(FLM_E_FORMAT, "%s: is %s, not text (--allow-binary reads it as it is)", where, format);
+    if (format) FLM_FAIL(FLM_E_FORMAT, "%s: is %s, not text; use --allow-binary to read it anyway", where, format);
     if (count_nuls(head, bytes) * NUL_IN > bytes)
         FLM_FAIL(FLM_E_FORMAT,
-                 "%s: has NUL bytes: a binary format, or UTF-16 without a byte order mark (--allow-binary reads it as "
-                 "it is)",
+                 "%s: has NUL bytes: it is binary, or UTF-16 without a byte order mark; use --allow-binary to read it "
+                 "anyway",
                  where);
     FLM_TRY(flm_content_check_share(where, head, bytes));
 done:

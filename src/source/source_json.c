@@ -136,7 +136,7 @@ static bool parse_member(parser *q, int depth, flm_status *rc)
 /* An array or object, after its opening bracket; depth counts this one. */
 static bool parse_items(parser *q, char close, int depth, flm_status *rc)
 {
-    if (depth > DEPTH_MAX) return fail(q, "fewer brackets inside one another");
+    if (depth > DEPTH_MAX) return fail(q, "fewer nested brackets");
     skip_white(q);
     if (q->p < q->end && *q->p == close) return q->p++, true;
     for (;;) {

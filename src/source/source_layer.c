@@ -162,8 +162,8 @@ static flm_status check_zip(const flm_layer *layer, const char *where)
                  (long long)layer->members, (long long)members);
     if (members >= 0 && members < layer->members && !layer->deleted_known)
         FLM_FAIL(FLM_E_FORMAT,
-                 "%s: the zip has %lld members that its directory does not list, so they were deleted; extract it from "
-                 "the outer archive, or pack it anew",
+                 "%s: the zip has %lld deleted members (not listed in its directory); extract it from "
+                 "the outer archive, or create it again",
                  where, (long long)(layer->members - members));
 done:
     return rc;

@@ -307,15 +307,15 @@ static flm_status find_container(flm_members *s, flm_container *container, bool 
     *other = misnamed && is_other_by_name(s);
     if (*other) goto done;
     if (misnamed)
-        FLM_FAIL(FLM_E_FORMAT, "%s: named as %s, but the content is not: damaged or misnamed", flm_members_where(s),
+        FLM_FAIL(FLM_E_FORMAT, "%s: is named as %s, but its content is not: damaged or misnamed", flm_members_where(s),
                  flm_container_name(flm_container_of_name(name)));
     if (*container == FLM_CONTAINER_ZIP && !*s->rules->members && !s->rules->allow_binary)
         format = flm_content_zip_format(l->head, l->head_bytes);
     *other = format && packed(s);
     if (format && !*other)
         FLM_FAIL(FLM_E_FORMAT,
-                 "%s: is %s, not an archive of texts; select members with --members to read them all the "
-                 "same",
+                 "%s: is %s, not an archive of texts; select members with --members to read them "
+                 "anyway",
                  flm_members_where(s), format);
     memory = flm_container_memory(*container, l->head, l->head_bytes);
     if (memory > MEMORY_MAX)

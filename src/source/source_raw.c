@@ -28,7 +28,7 @@ static flm_status check_unchanged(const flm_raw_file *raw)
     if (fstat(raw->fd, &st) != 0)
         FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", file->path, strerror(errno));
     if (st.st_size != file->bytes || st.st_mtim.tv_sec != file->mtime_s || st.st_mtim.tv_nsec != file->mtime_ns)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: the file has changed while it was read; run the command again with a new --out",
+        FLM_FAIL(FLM_E_MISMATCH, "%s: the file changed while it was read; run the command again with a new --out",
                  file->path);
 done:
     return rc;

@@ -35,9 +35,10 @@ flm_status flm_tokenizer_create_from(const char *name, const char *vocab, const 
         strncat(known, tokenizers[i]->name, sizeof known - strlen(known) - 1);
     }
     if (!ops) FLM_FAIL(FLM_E_ARG, "unknown tokeniser \"%.64s\"; known: %s", name, known);
-    if (files.vocab && !ops->takes_vocab) FLM_FAIL(FLM_E_ARG, "the tokeniser %s has no vocabulary file", name);
-    if (files.merges && !ops->takes_merges) FLM_FAIL(FLM_E_ARG, "the tokeniser %s has no merges file", name);
-    if (files.merges && !files.vocab) FLM_FAIL(FLM_E_ARG, "%s: a merges file needs its vocabulary file", files.merges);
+    if (files.vocab && !ops->takes_vocab) FLM_FAIL(FLM_E_ARG, "the tokeniser %s does not use a vocabulary file", name);
+    if (files.merges && !ops->takes_merges) FLM_FAIL(FLM_E_ARG, "the tokeniser %s does not use a merges file", name);
+    if (files.merges && !files.vocab)
+        FLM_FAIL(FLM_E_ARG, "%s: a merges file needs a vocabulary file (--vocab)", files.merges);
     tokenizer = calloc(1, sizeof *tokenizer);
     if (!tokenizer) FLM_FAIL(FLM_E_NOMEM, "no memory for the tokeniser %s", name);
     tokenizer->ops = ops;

@@ -154,7 +154,7 @@ static void print_memory(const flm_run *run, const shares *max_of)
             printf("%10.1f  %s\n", (double)max_of->part[i] / (1 << 20), flm_trainer_memory_name(i));
     printf("%10.1f  total\n", (double)max_of->total / (1 << 20));
     if (max_of->sampling > 0)
-        printf("%10.1f  extra while a validation draws samples\n", (double)max_of->sampling / (1 << 20));
+        printf("%10.1f  extra while a validation generates samples\n", (double)max_of->sampling / (1 << 20));
 }
 
 static flm_status check_plan(const flm_train_options *o)
@@ -162,7 +162,7 @@ static flm_status check_plan(const flm_train_options *o)
     flm_status rc = FLM_OK;
     if (o->plan && o->eval_only) FLM_FAIL(FLM_E_USAGE, "--plan cannot be combined with --eval-only");
     if (o->plan && o->device == FLM_DEVICE_CPU)
-        FLM_FAIL(FLM_E_USAGE, "--plan cannot be combined with --device cpu; it computes the memory of a GPU");
+        FLM_FAIL(FLM_E_USAGE, "--plan cannot be combined with --device cpu: it reports GPU memory");
 done:
     return rc;
 }
@@ -348,7 +348,6 @@ done:
     flm_run_release_teachers(&run);
     flm_shards_close(&run.valid);
     flm_shards_close(&run.train);
-    flm_lock_release(&run.lock);
     free(run.setting);
     free(run.sample_steps);
     return rc;

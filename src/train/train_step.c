@@ -174,7 +174,8 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
     const double tokens = (double)(s->batch * s->shape.L), loss = sums[0] / tokens;
     if (!isfinite(loss) || !isfinite(norm))
         FLM_FAIL(FLM_E_NUMERIC,
-                 "step %lld: the %s is not finite (loss %g, gradient norm %g); the last checkpoint is kept",
+                 "step %lld: the %s is not finite (loss %g, gradient norm %g); the last checkpoint is kept; resume "
+                 "with a lower --lr",
                  (long long)trainer->step + 1, isfinite(loss) ? "gradient" : "loss", loss, norm);
     FLM_TRY(flm_optimizer_update(trainer->optimizer, lr, trainer->step));
     trainer->step++;

@@ -95,7 +95,7 @@ for kind in flm one two; do
     tap_is "$("$tool" ids $kind-2.h5 2)" "$("$tool" ids $kind.h5 2)" "$kind: the same on two ranks, in other batches"
 done
 mv flm moved
-refused 66 "name its new path with --teacher" "a teacher that is gone" "$bin/flm_generate" --checkpoint one --out gone.h5
+refused 66 "set its new path with --teacher" "a teacher that is gone" "$bin/flm_generate" --checkpoint one --out gone.h5
 on_ranks 1 "$bin/flm_generate" --checkpoint one --teacher moved --out one-moved.h5 --samples 5 --steps 2 --batch 5 \
     --precision fp32
 tap_is "$("$tool" ids one-moved.h5 2)" "$("$tool" ids one.h5 2)" "a teacher that moved is given by --teacher"
@@ -105,8 +105,8 @@ mv moved flm
 common="--data shards --out refused $small --steps 5"
 # shellcheck disable=SC2086
 {
-    refused 65 "a checkpoint of kind flm is needed" "a map for a teacher" "$bin/flm_distill" $common --teacher one
-    refused 65 "a checkpoint of kind fmlm-two-model is needed" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --stage 2 \
+    refused 65 "expected kind flm" "a map for a teacher" "$bin/flm_distill" $common --teacher one
+    refused 65 "expected kind fmlm-two-model" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --stage 2 \
         --flow-map flm
     refused 2 "needs --flow-map" "stage 2 without a map" "$bin/flm_distill" $common --teacher flm --stage 2
     refused 2 "needs --stage 2" "stage 1 with a map" "$bin/flm_distill" $common --teacher flm --flow-map one
@@ -120,7 +120,7 @@ common="--data shards --out refused $small --steps 5"
     on_ranks 1 "$bin/flm_train" --data shards --out flm2 $tiny --steps 3
     refused 65 "was distilled from" "a map of another teacher" "$bin/flm_distill" $common --teacher flm2 --stage 2 \
         --flow-map one
-    refused 65 "it is another file, or was changed" "samples with another teacher" "$bin/flm_generate" --checkpoint one \
+    refused 65 "set --teacher to the original file" "samples with another teacher" "$bin/flm_generate" --checkpoint one \
         --teacher flm2 --out no.h5
     refused 65 "has changed or is another file" "going on with another teacher" "$bin/flm_distill" --data shards \
         --out one $small --steps $steps --teacher flm2

@@ -102,7 +102,7 @@ for signal in KILL TERM USR1; do
         *) test $status = 75 ;;
     esac
     tap_ok $? "SIG$signal: status $status"
-    test $signal = KILL || tap_lines err "stopped early; cut.h5 has the samples made so far" 1 "SIG$signal: said once"
+    test $signal = KILL || tap_lines err "stopped early; the samples generated so far are in cut.h5" 1 "SIG$signal: said once"
 done
 generate 2 --samples $samples --steps 300,4,1 --batch 2 --out cut.h5
 tap_is $? 0 "the same command finishes it"
@@ -120,10 +120,10 @@ refused() { # STATUS TEXT NAME OPTION...
     tap_has err "$text" "$name: it says what and where"
 }
 cp one.h5 before.h5
-by=2 refused 65 'one.h5: holds other samples: attribute "seed" differs' "other seed" --steps 1,4,16 --seed 6 --out one.h5
+by=2 refused 65 'one.h5: was created with other settings: "seed" differs' "other seed" --steps 1,4,16 --seed 6 --out one.h5
 by=1
-refused 65 'attribute "samples" differs' "other number" --steps 1,4,16 --samples 7 --out one.h5
-refused 65 'attribute "weights" differs' "other weights" --steps 1,4,16 --weights raw --out one.h5
+refused 65 '"samples" differs' "other number" --steps 1,4,16 --samples 7 --out one.h5
+refused 65 '"weights" differs' "other weights" --steps 1,4,16 --weights raw --out one.h5
 refused 65 'one.h5: ' "other steps" --steps 1,5 --out one.h5
 cmp -s one.h5 before.h5
 tap_ok $? "the samples file is as it was"
@@ -141,9 +141,9 @@ tap_is $? 0 "a row that is damaged"
 ids one.h5 >have
 cmp -s have want
 tap_ok $? "is made again"
-refused 65 "shards/index.h5: is a file of the kind index, not checkpoint" "shards as checkpoint" --steps 4 --out x.h5 \
+refused 65 "shards/index.h5: is a file of kind index, expected checkpoint" "shards as checkpoint" --steps 4 --out x.h5 \
     --checkpoint shards/index.h5
-refused 65 "shards: a directory without checkpoints/latest" "a directory of something else" --steps 4 --out x.h5 \
+refused 65 "shards: the directory has no checkpoint" "a directory of something else" --steps 4 --out x.h5 \
     --checkpoint shards
 refused 66 "nowhere: cannot be opened: No such file" "no checkpoint" --steps 4 --out x.h5 --checkpoint nowhere
 refused 2 "--steps 4,4: 4 is given twice" "steps twice" --steps 4,4 --out x.h5
@@ -153,7 +153,7 @@ refused 66 "nodir/" "no such directory" --steps 4 --out nodir/x.h5
 test ! -e x.h5
 tap_ok $? "nothing was begun"
 cp -r run turned && "$tool" flip turned/checkpoints/latest /ema/vocab_embed.embedding 77
-refused 65 "ema/vocab_embed.embedding: block 0 has checksum" "damaged checkpoint" --steps 4 --out x.h5 --checkpoint turned
+refused 65 "ema/vocab_embed.embedding: block 0: checksum mismatch" "damaged checkpoint" --steps 4 --out x.h5 --checkpoint turned
 cp -r run nan && "$tool" poison run/checkpoints/latest nan/checkpoints weights/blocks.1.attn_out.weight
 refused 76 "nan/checkpoints/step-00000201.h5, raw weights:" "weights that are not finite" --steps 4 --out nan.h5 --weights raw \
     --checkpoint nan

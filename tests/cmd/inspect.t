@@ -83,7 +83,7 @@ inspect $checkpoint
 refused $? "$checkpoint: " "a changed structure"
 head -c 9000 whole.h5 >$checkpoint
 inspect $checkpoint
-refused $? "$checkpoint: is truncated: 9000 bytes" "a truncated file"
+refused $? "$checkpoint: is truncated: it has 9000 bytes" "a truncated file"
 rm $checkpoint
 inspect run
 refused $? "run/checkpoints/latest: points to step-00000020.h5, which does not exist" "latest without its file"
@@ -104,7 +104,7 @@ inspect none
 code=66 refused $? "none: No such file or directory" "no file"
 mkdir empty
 inspect empty
-refused $? "empty: not a directory of the suite" "a directory of another kind"
+refused $? "empty: not a directory of this suite" "a directory of another kind"
 inspect
 tap_is $? 2 "nothing to inspect is bad usage"
 inspect --rows 1 whole.h5

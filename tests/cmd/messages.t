@@ -33,8 +33,8 @@ show() {
         sed -n -e 's/^[^ ]* [0-9]* [a-z0-9_]*\.c:[0-9]*: \(warning: \)/\1/p' -e '/^flm_[a-z]*: error:/p' -e '/^  at /p' err
         test $show_code != 1 || cat err
         echo "exit code $show_code"
-    } | sed -e "s|$PWD/||g" -e 's/\(truncated: [0-9]* bytes of\) [0-9]*/\1 SIZE/' \
-        -e 's/\(checksum\|must have\) [0-9a-f]\{8\}/\1 XXXXXXXX/g' -e 's/-[0-9a-f]\{8\}\.scores/-XXXXXXXX.scores/' \
+    } | sed -e "s|$PWD/||g" -e 's/\(truncated: it has [0-9]* bytes, expected\) [0-9]*/\1 SIZE/' \
+        -e 's/\(found\|expected\) [0-9a-f]\{8\}\>/\1 XXXXXXXX/g' -e 's/-[0-9a-f]\{8\}\.scores/-XXXXXXXX.scores/' \
         -e 's/[0-9a-f]\{64\}/XXXXXXXX/g' -e 's/\(sha256 \|has \)[0-9a-f]\{12\}\.\.\./\1XXXXXXXX.../g' >>collected
 }
 

@@ -93,10 +93,10 @@ run "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 tap_is $? 0 "a second run on a complete directory"
 tap_has out "is complete already" "reports it"
 same line.1 kept "and changes nothing"
-refused 65 'it has "length = 33", this command has "length = 34"' "other options" --length 34 --group-docs 100 \
+refused 65 'with "length = 33" instead of "length = 34"' "other options" --length 34 --group-docs 100 \
     --shard-bytes 300000 --valid-last 500 --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 sed 's/word1/word2/' tiny.txt >tiny.new && printf 'more\n' >>tiny.new && mv tiny.new tiny.txt
-refused 65 'belongs to another command' "other inputs" "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
+refused 65 'was created by another command' "other inputs" "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 same line.1 kept "neither changes the directory"
 mkdir other.files && : >other.files/thesis.txt
 refused 65 "contains other files (thesis.txt)" "a directory with other files" "$@" --out other.files many.txt
@@ -150,7 +150,7 @@ done
 kill -TERM $pid
 wait $pid
 tap_is $? 75 "SIGTERM: exit status 75"
-tap_has err "run the same command to resume" "and says what to do"
+tap_has err "run the same command again to resume" "and says what to do"
 run "$@" --documents line --out stopped large.txt
 tap_is $? 0 "the same command resumes"
 run "$@" --documents line --out unstopped large.txt
@@ -168,7 +168,7 @@ done
 echo more >>growing.txt
 wait $pid
 tap_is "$? $(grep -c 'flm_shard: error:' err)" "65 1" "an input that changes while it is read: one message"
-tap_has err "growing.txt: the file has changed" "which names it"
+tap_has err "growing.txt: the file changed" "which names it"
 test ! -e grown/index.h5
 tap_ok $? "and no index"
 
@@ -178,10 +178,10 @@ mkdir folder
 refused 65 "no documents" "only white space" --out bad white.txt
 refused 65 "no documents" "an empty file" --out bad2 empty.txt
 refused 66 "none.txt: cannot be read: No such file" "a missing file" --out bad3 none.txt
-refused 65 "folder: is a folder; name the files in it" "a folder" --out bad4 folder
+refused 65 "folder: is a directory; list the files in it" "a folder" --out bad4 folder
 printf "no gzip\n" >fake.txt.gz
-refused 65 "fake.txt.gz: named as gzip, but the content is not" "text named as gzip" --out bad5 fake.txt.gz
-refused 65 "give no row" "too few ids for a row" --length 500 --out bad6 tiny.txt
+refused 65 "fake.txt.gz: is named as gzip, but its content is not" "text named as gzip" --out bad5 fake.txt.gz
+refused 65 "are too short to fill a row" "too few ids for a row" --length 500 --out bad6 tiny.txt
 refused 65 "more than 10 bytes (--document-bytes)" "a document too large" --document-bytes 10 --out bad7 many.txt
 refused 2 "--length" "rows without space for text" --length 2 --out bad8 tiny.txt
 refused 2 'unknown tokeniser "elvish"; known: bytes' "an unknown tokeniser" --tokenizer elvish --out bad9 tiny.txt
@@ -189,7 +189,7 @@ refused 2 "--documents" "an unknown kind of document" --documents lines --out ba
 refused 2 "leaves nothing for training" "all documents for validation" --valid-last 4 --out bad11 tiny.txt
 refused 2 "--valid cannot be combined with --valid-last" "two sources of validation" --valid-last 1 --valid second.txt --out bad12 tiny.txt
 refused 2 "--out DIR is required" "no --out" tiny.txt
-refused 2 "name the files" "no input" --out bad13
+refused 2 "no input files" "no input" --out bad13
 refused 2 "more than 99999; increase it" "too many shards" --length 3 --shard-bytes 1 --out bad14 many.txt
 refused 66 "cannot be created" "--out below a file" --out tiny.txt/shards tiny.txt
 tap_is "$(find . -path './bad*' -name index.h5 | wc -l)" 0 "none of them left an index"
@@ -212,6 +212,6 @@ shard0=$(ls damaged/train-00000-of-*.h5)
 printf '\377' | dd of="$shard0" bs=1 seek=20000 conv=notrunc 2>dd.err
 tap_mpi 2 "$shard" --verify damaged
 tap_is "$? $(grep -c 'flm_shard: error:' err)" "65 1" "a damaged row: one message"
-tap_has err "$shard0: row " "which names file and row"
-refused 66 "index.h5: is not there" "verifying an incomplete directory" --verify bad
+tap_has err "$shard0: /tokens: row " "which names file and row"
+refused 66 "index.h5: is missing" "verifying an incomplete directory" --verify bad
 tap_end

@@ -46,7 +46,7 @@ refused 2 "--out DIR is required" "no run directory"
 refused 2 "unexpected argument 'extra'" "an argument" --out x extra
 refused_by_two 2 "--batch 1 is smaller than the number of ranks (2)" "batch below ranks" --out x --batch 1
 refused_by_two 2 "--preset: unknown preset 'huge'" "unknown preset, two ranks" --out x --preset huge
-refused 2 "--resume no: run/checkpoints has checkpoints already" "--resume no" --out run --resume no
+refused 2 "--resume no: run/checkpoints already has checkpoints" "--resume no" --out run --resume no
 refused 2 "--resume $first: run/checkpoints has checkpoints of another run" "another's checkpoint" --out run --resume $first
 refused 2 "--eval-only: x/checkpoints has no checkpoint to evaluate" "nothing to measure" --out x --eval-only
 refused 69 "device cuda: th" "no GPU, or none built in" --out x --device cuda
@@ -54,33 +54,33 @@ test ! -e x/metrics.jsonl && test ! -e x/config.ini
 tap_ok $? "nothing was begun"
 
 # Files of the wrong kind, and none.
-refused 66 "run/checkpoints/latest/index.h5: is not there" "a checkpoint as shards" --out x --data run/checkpoints/latest
-refused 66 "text/index.h5: is not there" "a text as shards" --out x --data text
+refused 66 "run/checkpoints/latest/index.h5: is missing" "a checkpoint as shards" --out x --data run/checkpoints/latest
+refused 66 "text/index.h5: is missing" "a text as shards" --out x --data text
 refused 66 "nowhere/index.h5: cannot be opened: No such file" "no shards" --out x --data nowhere
-refused 65 "shards/index.h5: is a file of the kind index, not checkpoint" "an index as checkpoint" --out x \
+refused 65 "shards/index.h5: is a file of kind index, expected checkpoint" "an index as checkpoint" --out x \
     --resume shards/index.h5
 refused 65 "text: is not an HDF5 file" "a text as checkpoint" --out x --resume text
 refused 66 "nowhere: cannot be opened: No such file" "no checkpoint" --out x --resume nowhere
 
 # Shards.
 mkdir unfinished && cp shards/train-* unfinished
-refused 66 "unfinished/index.h5: is not there" "shards without index" --out x --data unfinished
+refused 66 "unfinished/index.h5: is missing" "shards without index" --out x --data unfinished
 cp -r shards truncated && truncate -s -100 truncated/train-00000-of-00001.h5
 refused 65 "truncated/train-00000-of-00001.h5: is truncated" "truncated shard" --out x --data truncated
 cp -r shards flipped && "$tool" flip flipped/train-00000-of-00001.h5 /tokens $((5 * 64 + 3))
 rows=$(($(stat -c %s shards/train-00000-of-00001.h5) / 64)) # about as many: every row comes once in an epoch
-refused 65 "flipped/train-00000-of-00001.h5: row 5 is damaged" "a row turned" --out x --data flipped --steps $((rows / 16))
-refused_by_two 65 "flipped/train-00000-of-00001.h5: row 5 is damaged" "a row turned, two ranks" --out x2 --data flipped \
+refused 65 "flipped/train-00000-of-00001.h5: /tokens: row 5: checksum mismatch" "a row turned" --out x --data flipped --steps $((rows / 16))
+refused_by_two 65 "flipped/train-00000-of-00001.h5: /tokens: row 5: checksum mismatch" "a row turned, two ranks" --out x2 --data flipped \
     --steps $((rows / 16))
 cp -r shards held && "$tool" flip held/valid-00000-of-00001.h5 /tokens $((5 * 64 + 3))
-refused_by_two 65 "held/valid-00000-of-00001.h5: row 5 is damaged" "a held-out row turned, two ranks" --out x3 --data held
+refused_by_two 65 "held/valid-00000-of-00001.h5: /tokens: row 5: checksum mismatch" "a held-out row turned, two ranks" --out x3 --data held
 cp -r shards summed && "$tool" flip summed/train-00000-of-00001.h5 /checksums 3
-refused 65 "summed/train-00000-of-00001.h5: /checksums are not" "checksums turned" --out x --data summed
+refused 65 "summed/train-00000-of-00001.h5: /checksums: checksum mismatch" "checksums turned" --out x --data summed
 
 # Checkpoints that do not fit the run, and what is damaged. The run itself stays.
 cp run/metrics.jsonl metrics && cp run/config.ini config
-refused 65 "run/checkpoints/$newest has length L 32, this run has 24" "other length" --out run --data shards-24
-refused 65 "run/checkpoints/$newest has hidden size d 32, this run has 48" "other size" --out run --hidden-size 48
+refused 65 "run/checkpoints/$newest has length L = 32, but this run has 24" "other length" --out run --data shards-24
+refused 65 "run/checkpoints/$newest has hidden size d = 32, but this run has 48" "other size" --out run --hidden-size 48
 refused 65 "run/checkpoints/$newest was trained with --seed 1, which a resumed run cannot change to 5" "other seed" \
     --out run --seed 5
 refused_by_two 65 "run/checkpoints/$newest was trained with --batch 16" "other batch" --out run --batch 8
@@ -99,13 +99,13 @@ fall_back() { # NAME TEXT - the run in ./NAME resumes from step 4, and says why
     tap_has err "resuming from step 4" "$1: from the checkpoint before"
 }
 cp -r run cut && truncate -s 5000 cut/checkpoints/$newest
-fall_back cut "is truncated: 5000 bytes"
+fall_back cut "is truncated: it has 5000 bytes"
 cp -r run turned && "$tool" flip turned/checkpoints/$newest /optimizer/m/blocks.1.attn_out.weight 77
-fall_back turned "optimizer/m/blocks.1.attn_out.weight: block 0 has checksum"
+fall_back turned "optimizer/m/blocks.1.attn_out.weight: block 0: checksum mismatch"
 tap_is "$(curve cut)" "$(curve turned)" "both are the same run"
 for step in 2 4 6; do truncate -s 100 cut/checkpoints/step-0000000$step.h5; done
 rm cut/checkpoints/step-00000008.h5
-refused 65 "cut/checkpoints: none of its" "all damaged" --out cut
+refused 65 "cut/checkpoints: none of the" "all damaged" --out cut
 
 # Numbers that are not finite.
 for name in blocks.0.attn_qkv.weight vocab_embed.embedding; do

@@ -128,7 +128,7 @@ refused o.safetensors "is not valid JSON: duplicate" "a repeated name"
 safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}' 8 o.safetensors
 refused o.safetensors "a: is not a parameter of an FLM or a flow map" "another model's tensors"
 printf '\377\377\377\377\377\377\377\177{' >o.safetensors
-refused o.safetensors "a header of 9223372036854775807 bytes" "a header length near 2^63"
+refused o.safetensors "the header should have 9223372036854775807 bytes" "a header length near 2^63"
 
 # Models that are not a plain GPT-2.
 sed 's/"n_embd": 24/"n_embd": 30/' "$gpt2/config.json" >folder/config.json

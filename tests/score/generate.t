@@ -33,7 +33,7 @@ tap_is "$(sed -n 's/^    "\([a-z_]*\)".*/\1/p' c.json | tr '\n' ' ')" "generativ
 tap_has d.json '"generative_ppl": null' "without a GPT-2 there is no Gen-PPL"
 "$generate" --checkpoint run --samples 5 --steps 2 --batch 2 --precision fp32 --out c.h5 --score a.h5 >out 2>err
 tap_is $? 65 "a samples file instead of a GPT-2 is refused"
-tap_has err "a.h5: is a file of the kind samples, not checkpoint" "the message names the kind"
+tap_has err "a.h5: is a file of kind samples, expected checkpoint" "the message names the kind"
 
 # Checkpoints compared: they are sampled and scored once.
 score=$abs_top_builddir/flm_score
@@ -50,7 +50,7 @@ timeout -k 5 100 "$score" --compare --gpt2 gpt2.h5 --precision fp32 --samples 5 
 tap_lines err " 0 of 5 texts to score" 4 "the second run has nothing to score"
 "$score" --compare --gpt2 gpt2.h5 run >out 2>err
 tap_is $? 2 "a checkpoint without --samples-dir is refused"
-tap_has err "--steps and --samples-dir (for its samples) are needed" "the message names what is missing"
+tap_has err "to compare a checkpoint, set --gpt2, --steps and --samples-dir" "the message names what is missing"
 "$score" --gpt2 gpt2.h5 run >out 2>err
-tap_has err "run is a checkpoint, not samples: make samples of it with flm_generate, or use --compare" "without --compare the message names what makes samples"
+tap_has err "run: is neither samples nor text; generate samples from a checkpoint with flm_generate, or use --compare" "without --compare the message names what makes samples"
 tap_end

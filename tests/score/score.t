@@ -25,7 +25,7 @@ tap_ok $? "a GPT-2 and samples to score"
 tap_ok $? "texts are scored"
 near "$(value texts.json gen_ppl 2)" "$(value "$golden/texts-expected.json" gen_ppl 1)" 1e-5 "Gen-PPL of the published procedure"
 tap_is "$(value texts.json positions 2)" "$(value "$golden/texts-expected.json" positions 1)" "over as many positions"
-tap_has out "1 texts have no token to score" "a text of one token is reported"
+tap_has out "1 texts are too short to be scored" "a text of one token is reported"
 near "$(value texts.json gen_ppl_low 2)" "$(awk -v x="$(value texts.json gen_ppl 2)" 'BEGIN { print x / 2 }')" 1 "the low end of the interval is a number"
 "$score" --gpt2 gpt2.h5 --precision bf16 --json bf16.json "$golden/texts.jsonl" >out 2>err
 near "$(value bf16.json gen_ppl 2)" "$(value texts.json gen_ppl 2)" 2e-2 "bf16"
@@ -120,20 +120,20 @@ refused() {
     tap_has err "$refused_text" "$refused_name: the reason is given"
 }
 : >empty.txt
-refused 65 "empty.txt: has no text" "an empty file" --gpt2 gpt2.h5 empty.txt
+refused 65 "empty.txt: contains no text" "an empty file" --gpt2 gpt2.h5 empty.txt
 printf '{"text": "a b c"}\n{"text": ""}\n' >empty.jsonl
-refused 65 "empty.jsonl: line 2: its text is empty" "an empty text" --gpt2 gpt2.h5 empty.jsonl
+refused 65 "empty.jsonl: line 2: the text is empty" "an empty text" --gpt2 gpt2.h5 empty.jsonl
 printf '{"text": "a b c"}\n{"other": "x"}\n' >other.jsonl
-refused 65 'other.jsonl: line 2: has no text in the field "text"' "a line without text" --gpt2 gpt2.h5 other.jsonl
+refused 65 'other.jsonl: line 2: the field "text" is missing' "a line without text" --gpt2 gpt2.h5 other.jsonl
 printf '{"text": "a b\n' >broken.jsonl
 refused 65 "broken.jsonl: line 1: is not JSON" "a broken line" --gpt2 gpt2.h5 broken.jsonl
 printf 'x\n' >short.txt
-refused 65 "none of its texts has a token to score" "texts of one token" --gpt2 gpt2.h5 short.txt
+refused 65 "no text can be scored" "texts of one token" --gpt2 gpt2.h5 short.txt
 "$files" gpt2 small.h5 1000 2>err
 refused 65 "is outside the vocabulary (V = 1000)" "a token outside of GPT-2's vocabulary" --gpt2 small.h5 plain.txt
 refused 65 "at most 64 tokens" "a length that exceeds GPT-2's" --gpt2 gpt2.h5 --length 65 plain.txt
-refused 2 "--gpt2 FILE is needed" "no GPT-2" plain.txt
+refused 2 "--gpt2 FILE is required" "no GPT-2" plain.txt
 refused 2 "no files to score" "no files" --gpt2 gpt2.h5
-refused 65 "is a file of the kind samples, not checkpoint" "samples as GPT-2" --gpt2 samples.h5 plain.txt
-refused 2 "gpt2.h5 is a checkpoint" "GPT-2 as samples" --gpt2 gpt2.h5 gpt2.h5
+refused 65 "is a file of kind samples, expected checkpoint" "samples as GPT-2" --gpt2 samples.h5 plain.txt
+refused 2 "gpt2.h5: is neither samples nor text" "GPT-2 as samples" --gpt2 gpt2.h5 gpt2.h5
 tap_end

@@ -69,7 +69,7 @@ static flm_status memory_available_cpu(flm_backend *be, size_t *bytes)
 
     (void)be;
     if (!kernel_number("/proc/meminfo", "MemAvailable:", &free_kib))
-        return flm_err_raise(FLM_E_DEVICE, __FILE__, __LINE__, "/proc/meminfo does not tell the memory available");
+        return flm_err_raise(FLM_E_DEVICE, __FILE__, __LINE__, "/proc/meminfo does not contain MemAvailable");
     if (!kernel_number("/proc/meminfo", "SwapFree:", &swap_kib)) swap_kib = 0;
     machine = (free_kib + swap_kib) * 1024;
     *bytes = (size_t)(machine < room ? machine : room);

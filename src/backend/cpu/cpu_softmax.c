@@ -97,7 +97,7 @@ flm_status flm_cpu_argmax(flm_backend *be, const flm_tensor *index, const flm_te
         if (at < 0 && r < bad) bad = r;
         ((int32_t *)index->data)[r] = (int32_t)at;
     }
-    if (bad < R) FLM_FAIL(FLM_E_NUMERIC, "row %lld has a NaN", (long long)bad);
+    if (bad < R) FLM_FAIL(FLM_E_NUMERIC, "row %lld contains a NaN", (long long)bad);
 done:
     return rc;
 }

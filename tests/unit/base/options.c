@@ -183,7 +183,7 @@ static const struct bad_line {
     {"--config=@", "data = d\ndata = e\n", ":2: data", "twice, first on line 1"},
     {"--config=@", "data = \"d\n", ":1: data", "closing quote"},
     {"--config=@", "data = \"d\\\"\n", ":1: data", "closing quote"},
-    {"--config=@", "data = \"d\" e\n", ":1: data", "behind the quoted value"},
+    {"--config=@", "data = \"d\" e\n", ":1: data", "after the quoted value"},
     {"--config=@", "data = d\ndata = \n", ":2: data", "twice"},
     {"--config=@", "data = # d\n", "--data", "required"},
     {"--config=@", "data = a\x01z\n", ":1: data", "control characters"},

@@ -185,13 +185,13 @@ static void test_damage(int64_t V)
     tap_ok(damage("train-00002-of-00005.h5", stored, sizeof stored, 0), "a bit of row 2 of the third shard is changed");
     tap_ok(flm_shards_open(directory, "train", &s) == FLM_OK, "that is not seen at opening");
     tap_ok(flm_shards_read(s, rows, 3, ids) == FLM_E_CHECKSUM &&
-               strstr(flm_err_message(), "train-00002-of-00005.h5: row 2 "),
+               strstr(flm_err_message(), "train-00002-of-00005.h5: /tokens: row 2: "),
            "but when the row is read: %s", flm_err_message());
     tap_ok(flm_shards_read(s, rows, 1, ids) == FLM_OK && flm_shards_read(s, rows + 2, 1, ids) == FLM_OK,
            "the rows beside it are good");
     tap_ok(flm_loader_start(s, 1, false, 10, 0, 10, 0, &l) == FLM_OK, "a loader over it starts");
     for (int step = 0; step < 3 && rc == FLM_OK; step++) rc = flm_loader_next(l, &next, &waited);
-    tap_ok(rc == FLM_E_CHECKSUM && strstr(flm_err_message(), "row 2 "), "and hands the failure over: %s",
+    tap_ok(rc == FLM_E_CHECKSUM && strstr(flm_err_message(), "row 2: "), "and hands the failure over: %s",
            flm_err_message());
     tap_ok(flm_loader_next(l, &next, &waited) == FLM_E_CHECKSUM, "and again");
     flm_loader_stop(&l);
