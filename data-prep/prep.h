@@ -17,6 +17,7 @@
 
 #include "base/base_options.h"
 #include "comm/comm.h"
+#include "io/io_lock.h"
 #include "io/io_shard.h"
 #include "source/source.h"
 #include "text/text_tokenizer.h"
@@ -111,7 +112,11 @@ flm_prep_group flm_prep_group_get(const flm_prep_job *job, int64_t g);
 
 typedef enum flm_prep_state { FLM_PREP_BEGUN, FLM_PREP_FINISHED } flm_prep_state;
 
-/* flm_prep_state_open - create the output directory, or check that an existing one belongs to this job: before the
+/* flm_prep_state_lock - create the output directory where it is missing, and lock it unless it is complete.
+ * Errors: FLM_E_IO, FLM_E_MISSING, FLM_E_LOCKED. */
+flm_status flm_prep_state_lock(const flm_prep_job *job, flm_lock **lock);
+
+/* flm_prep_state_open - check that the output directory belongs to this job: before the
  * survey by its options, afterwards (surveyed) also by the digests of the inputs. Errors: FLM_E_IO; FLM_E_MISMATCH for
  * a directory with other files, or made with other options or inputs, which the message names. */
 flm_status flm_prep_state_open(const flm_prep_job *job, bool surveyed, flm_prep_state *state);

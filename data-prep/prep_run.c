@@ -116,7 +116,9 @@ flm_status flm_prep_run(flm_prep_job *job, flm_comm *comm)
 {
     flm_status rc = FLM_OK;
     flm_prep_state state = FLM_PREP_BEGUN;
+    flm_lock *lock = NULL;
 
+    FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_prep_state_lock(job, &lock) : FLM_OK));
     FLM_TRY(open_state(job, false, comm, &state));
     FLM_TRY(flm_prep_survey(job, comm));
     FLM_TRY(open_state(job, true, comm, &state));
@@ -135,6 +137,7 @@ flm_status flm_prep_run(flm_prep_job *job, flm_comm *comm)
     }
     FLM_TRY(flm_comm_agree(comm, rc));
 done:
+    flm_lock_release(&lock);
     if (rc == FLM_E_INTERRUPTED)
         flm_log(FLM_LOG_INFO, "stopped by a signal; %s is incomplete: run the same command again to resume", job->out);
     return rc;

@@ -107,7 +107,8 @@ static flm_status check_directory(const flm_prep_job *job, bool recorded)
     if (!directory) FLM_FAIL(flm_status_from_errno(errno), "--out %s: cannot be read: %s", job->out, strerror(errno));
     for (const struct dirent *entry; (entry = readdir(directory));) {
         const char *name = entry->d_name;
-        bool known = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, RECORD ".tmp") == 0;
+        bool known = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, ".lock") == 0 ||
+                     strcmp(name, RECORD ".tmp") == 0;
         for (size_t i = 0; recorded && i < sizeof own / sizeof own[0]; i++) known = known || strcmp(name, own[i]) == 0;
         if (!known && !(recorded && is_shard(name)))
             FLM_FAIL(FLM_E_MISMATCH, "--out %s: the directory contains other files (%.128s); choose another one",
@@ -120,6 +121,19 @@ done:
     return rc;
 }
 
+flm_status flm_prep_state_lock(const flm_prep_job *job, flm_lock **lock)
+{
+    flm_status rc = FLM_OK;
+    char index[FLM_PATH_BYTES];
+
+    if (mkdir(job->out, 0777) != 0 && errno != EEXIST)
+        FLM_FAIL(flm_status_from_errno(errno), "--out %s: cannot be created: %s", job->out, strerror(errno));
+    FLM_TRY(flm_path_join(index, job->out, "index.h5"));
+    if (access(index, F_OK) != 0) FLM_TRY(flm_lock_directory(job->out, lock)); /* a complete one is not written to */
+done:
+    return rc;
+}
+
 flm_status flm_prep_state_open(const flm_prep_job *job, bool surveyed, flm_prep_state *state)
 {
     flm_status rc = FLM_OK;
@@ -128,8 +142,6 @@ flm_status flm_prep_state_open(const flm_prep_job *job, bool surveyed, flm_prep_
     bool finished;
 
     FLM_TRY(record_make(job, surveyed, &want));
-    if (mkdir(job->out, 0777) != 0 && errno != EEXIST)
-        FLM_FAIL(flm_status_from_errno(errno), "--out %s: cannot be created: %s", job->out, strerror(errno));
     FLM_TRY(flm_path_join(path, job->out, "index.h5"));
     finished = access(path, F_OK) == 0;
     FLM_TRY(flm_path_join(path, job->out, RECORD));

@@ -7,10 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const size_t CALL_BYTES = (size_t)1 << 30; /* Linux transfers at most 2 GiB - 4 KiB a call */
@@ -219,6 +219,24 @@ done:
     return rc;
 }
 
+bool flm_file_is_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
+
+flm_status flm_file_check_output(const char *path)
+{
+    flm_status rc = FLM_OK;
+    struct stat st;
+
+    if (stat(path, &st) != 0) goto done; /* what is wrong with the path shows when it is written */
+    if (S_ISDIR(st.st_mode)) FLM_FAIL(FLM_E_USAGE, "%s: is a directory; the output must be a file", path);
+    if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_USAGE, "%s: is not a regular file, and would be replaced by one", path);
+done:
+    return rc;
+}
+
 flm_status flm_file_replace(const char *path, const void *data, size_t bytes)
 {
     flm_status rc = FLM_OK;
@@ -226,6 +244,7 @@ flm_status flm_file_replace(const char *path, const void *data, size_t bytes)
     bool made = false;
     int fd = -1;
 
+    FLM_TRY(flm_file_check_output(path));
     FLM_TRY(flm_path_format(temporary, "%s.tmp", path));
     FLM_TRY(flm_file_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, &fd));
     made = true;

@@ -8,6 +8,7 @@
 
 #include "base/base_err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,8 +53,15 @@ flm_status flm_file_allocate(int fd, const char *path, int64_t bytes);
  * directory. The caller removes the temporary file after a failure. */
 flm_status flm_file_commit(int *fd, const char *temporary, const char *path);
 
+/* flm_file_is_same - whether two paths name the same existing file, by whatever links. */
+bool flm_file_is_same(const char *a, const char *b);
+
+/* flm_file_check_output - check that a file may get this name: nothing has it yet, or a regular file has. For use
+ * before long work. Errors: FLM_E_USAGE (a directory, a device, a pipe). */
+flm_status flm_file_check_output(const char *path);
+
 /* flm_file_replace - path holds data [bytes] afterwards, or what it held before: written as "PATH.tmp", which a failure
- * removes, then flm_file_commit. Errors: FLM_E_IO, FLM_E_USAGE (path too long). */
+ * removes, then flm_file_commit. Errors: FLM_E_IO, FLM_E_USAGE (path too long; those of flm_file_check_output). */
 flm_status flm_file_replace(const char *path, const void *data, size_t bytes);
 
 #endif

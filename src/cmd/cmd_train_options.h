@@ -12,14 +12,16 @@
  * or ends the job. Collective over the world. */
 int flm_train_main(const flm_options_spec *spec, int argc, char **argv);
 
-#define FLM_CMD_OPTIONS_FILES                                                                                 \
-    FLM_OPT_STRING("data", data, NULL, "DIR", "directory of shards, made by flm_shard", .required = true),    \
-        FLM_OPT_STRING(                                                                                       \
-            "out", out, NULL, "DIR",                                                                          \
-            "run directory for config.ini, metrics.jsonl and checkpoints/\ncreated, or resumed if it exists", \
-            .required = true),                                                                                \
-        FLM_OPT_STRING("resume", resume, "auto", "auto|no|FILE",                                              \
-                       "resume from the newest valid checkpoint in the run directory (auto), none (no), or FILE")
+#define FLM_CMD_OPTIONS_FILES                                                                                      \
+    FLM_OPT_STRING("data", data, NULL, "DIR", "directory of shards, made by flm_shard", .required = true),         \
+        FLM_OPT_STRING(                                                                                            \
+            "out", out, NULL, "DIR",                                                                               \
+            "run directory for config.ini, metrics.jsonl and checkpoints/\ncreated, or resumed if it exists",      \
+            .required = true),                                                                                     \
+        FLM_OPT_STRING("resume", resume, "auto", "auto|no|FILE",                                                   \
+                       "resume from the newest valid checkpoint in the run directory (auto), none (no), or FILE"), \
+        FLM_OPT_BOOL("allow-changed-data", allow_changed_data, "no",                                               \
+                     "resume even if the training rows differ from those that the checkpoint was trained on")
 
 #define FLM_CMD_OPTIONS_TRAINING                                                                                     \
     FLM_OPT_GROUP("Training"), FLM_OPT_INT("steps", steps, "1000000", "N", "number of training steps", .min = 1),    \

@@ -1,9 +1,12 @@
 /* convert.c - see convert.h: which conversion an input needs. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert.h"
 
+#include "base/base_file.h"
 #include "base/base_path.h"
 #include "flow/flow_kind.h"
 #include "h5/h5_format.h"
+#include "io/io_checkpoint.h"
+#include "io/io_lock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,23 +43,70 @@ static bool in_hugging_face_folder(const char *path, char *folder)
     return false;
 }
 
-flm_status flm_convert_run(const flm_convert_options *options, const char *in, const char *out)
+/* Whether a path is an existing file in a folder. */
+static bool is_inside(const char *path, const char *folder)
+{
+    char directory[FLM_PATH_BYTES];
+    const bool inside =
+        access(path, F_OK) == 0 && flm_path_directory(directory, path) == FLM_OK && flm_file_is_same(directory, folder);
+    flm_err_clear();
+    return inside;
+}
+
+/* The output, and the name under which it is written first, must not be the input or part of it, or a run's. */
+static flm_status check_output(const char *in, bool folder, const char *out)
 {
     flm_status rc = FLM_OK;
-    struct stat st;
-    bool hdf5 = false;
-    char folder[FLM_PATH_BYTES];
+    char temporary[FLM_PATH_BYTES];
 
-    FLM_TRY(check_kind(options->kind));
-    if (stat(in, &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", in, strerror(errno));
-    if (S_ISDIR(st.st_mode)) {
+    FLM_TRY(flm_path_format(temporary, "%s.tmp", out));
+    if (flm_file_is_same(in, out) || flm_file_is_same(in, temporary))
+        FLM_FAIL(FLM_E_USAGE, "%s: input and output are the same file (%s); the output would replace the input", out,
+                 in);
+    FLM_TRY(flm_file_check_output(out));
+    if (folder && is_inside(out, in))
+        FLM_FAIL(FLM_E_USAGE, "%s: exists in the folder that is converted; choose another output", out);
+    if (flm_checkpoint_is_of_run(out))
+        FLM_FAIL(FLM_E_USAGE, "%s: the output would be a checkpoint of a run; choose a file outside of its directory",
+                 out);
+done:
+    return rc;
+}
+
+static flm_status convert(const flm_convert_options *options, const char *in, bool folder, const char *out)
+{
+    flm_status rc = FLM_OK;
+    bool hdf5 = false;
+
+    if (folder) {
         FLM_TRY(flm_convert_gpt2(in, out));
-    } else if (in_hugging_face_folder(in, folder)) {
-        FLM_TRY(flm_convert_gpt2(folder, out));
     } else {
         FLM_TRY(flm_format_is_hdf5(in, &hdf5));
         FLM_TRY(hdf5 ? flm_convert_export(options, in, out) : flm_convert_flm(options, in, out));
     }
 done:
+    return rc;
+}
+
+flm_status flm_convert_run(const flm_convert_options *options, const char *in, const char *out)
+{
+    flm_status rc = FLM_OK;
+    struct stat st;
+    bool folder = false;
+    char directory[FLM_PATH_BYTES];
+    flm_lock *lock = NULL;
+
+    FLM_TRY(check_kind(options->kind));
+    if (stat(in, &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", in, strerror(errno));
+    folder = S_ISDIR(st.st_mode);
+    if (!folder && in_hugging_face_folder(in, directory)) {
+        folder = true;
+        in = directory;
+    }
+    FLM_TRY(check_output(in, folder, out));
+    FLM_TRY(flm_lock_file(out, &lock));
+    FLM_TRY(convert(options, in, folder, out));
+done:
+    flm_lock_release(&lock);
     return rc;
 }

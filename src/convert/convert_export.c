@@ -56,9 +56,9 @@ flm_status flm_convert_export(const flm_convert_options *options, const char *in
 {
     flm_status rc = FLM_OK;
     weights_export e = {.from = NULL};
-    char number[3][NUMBER_BYTES];
+    char number[3][NUMBER_BYTES], path[FLM_CHECKPOINT_PATH_BYTES];
 
-    FLM_TRY(flm_checkpoint_open(in, &e.from));
+    FLM_TRY(flm_checkpoint_open_found(in, path, &e.from));
     FLM_TRY(choose(&e, options->weights, in));
     const flm_checkpoint_info *info = flm_checkpoint_get_info(e.from);
     const int64_t numbers[] = {info->L, info->H, info->step};

@@ -5,6 +5,7 @@
 #include "h5/h5_format.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,9 @@ static flm_status check_head(const char *path, int64_t *bytes)
     if (got < 48 || end > (uint64_t)st.st_size)
         FLM_FAIL(FLM_E_FORMAT, "%s: is truncated: it has %lld bytes, expected %llu", path, (long long)st.st_size,
                  (unsigned long long)end);
+    if (end < (uint64_t)st.st_size)
+        FLM_FAIL(FLM_E_FORMAT, "%s: has %llu bytes behind its end: something was appended to it", path,
+                 (unsigned long long)st.st_size - (unsigned long long)end);
     *bytes = st.st_size;
 done:
     return rc;
@@ -130,6 +134,19 @@ flm_status flm_h5_open(const char *path, bool write, hid_t *file, int64_t *bytes
 done:
     flm_h5_close(&access);
     return flm_err_prefix(rc, path);
+}
+
+flm_status flm_h5_descriptor(hid_t file, int *fd)
+{
+    flm_status rc = FLM_OK;
+    int *handle = NULL, copied;
+
+    FLM_H5(H5Fget_vfd_handle(file, H5P_DEFAULT, (void **)&handle));
+    copied = fcntl(*handle, F_DUPFD_CLOEXEC, 0);
+    if (copied < 0) FLM_FAIL(flm_status_from_errno(errno), "cannot be opened: %s", strerror(errno));
+    *fd = copied;
+done:
+    return rc;
 }
 
 void flm_h5_close(hid_t *id)

@@ -33,11 +33,23 @@ void flm_h5_close(hid_t *id);
  * files with it. Errors: FLM_E_IO with errno, FLM_E_FORMAT. */
 flm_status flm_h5_create(const char *path, hid_t *file);
 
-/* flm_h5_open - open an untrusted file for reading or (write) changing attributes. Before the library sees a byte of
- * it: a regular file, HDF5's signature at its head, format 1.8 or newer, as long as it says of itself. HDF5's file
- * locks are not used. *bytes, if not NULL: the file's length. Errors: FLM_E_IO with errno, FLM_E_FORMAT; both name the
- * path. */
+/* flm_h5_open - open an untrusted file for reading or (write, under a temporary name only) changing it. Before the
+ * library sees a byte of it: a regular file, HDF5's signature at its head, format 1.8 or newer, exactly as long as it
+ * says of itself. HDF5's file locks are not used. *bytes, if not NULL: the file's length. Errors: FLM_E_IO with errno,
+ * FLM_E_FORMAT; both name the path. */
 flm_status flm_h5_open(const char *path, bool write, hid_t *file, int64_t *bytes);
+
+/* flm_h5_edit - change the structure or attributes of a file in a copy, PATH.tmp, that replaces it when it is complete,
+ * passes the schema `kind` and is synced. After a failure or a kill the file is as it was. more: bytes that the change
+ * may add. Data that is not synced yet may be missing in the copy, and descriptors that are open for the file refer to
+ * the old one afterwards. A link keeps its name: the file that it names is replaced. Not collective.
+ * Errors: FLM_E_IO with errno, FLM_E_FORMAT, FLM_E_NOMEM, those of edit. */
+typedef flm_status (*flm_h5_editor)(void *context, hid_t file);
+flm_status flm_h5_edit(const char *path, const char *kind, int64_t more, flm_h5_editor edit, void *context);
+
+/* flm_h5_descriptor - a descriptor, to be closed, for reading the very file that HDF5 has open: opening its path again
+ * might meet another file. Errors: FLM_E_IO, FLM_E_FORMAT. */
+flm_status flm_h5_descriptor(hid_t file, int *fd);
 
 /* flm_h5_locate - where a contiguous, unfiltered, allocated dataset lies: dim [ndim <= 4], offset and bytes in the
  * file, inside its first file_bytes bytes. element: bytes an element must have; 0: any. Data are then read with pread,

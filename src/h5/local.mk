@@ -1,5 +1,5 @@
 noinst_LIBRARIES += libflm_h5.a
-libflm_h5_a_SOURCES = %D%/h5.c %D%/h5.h %D%/h5_format.h %D%/h5_schema.c %D%/h5_schema_check.c %D%/h5_schema.h %D%/h5_schema_internal.h
+libflm_h5_a_SOURCES = %D%/h5.c %D%/h5.h %D%/h5_edit.c %D%/h5_format.h %D%/h5_schema.c %D%/h5_schema_check.c %D%/h5_schema.h %D%/h5_schema_internal.h
 nodist_libflm_h5_a_SOURCES = %D%/h5_schema_text.c
 libflm_h5_a_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
 

@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool contains(const char *directory, const char *name)
 {
@@ -40,7 +42,7 @@ done:
     return rc;
 }
 
-static flm_status inspect_file(const char *path, const flm_inspect_options *options)
+static flm_status inspect_resolved(const char *path, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
     const char *kind = NULL;
@@ -58,6 +60,30 @@ static flm_status inspect_file(const char *path, const flm_inspect_options *opti
         FLM_TRY(flm_inspect_shards(directory, options));
     }
 done:
+    return rc;
+}
+
+/* A link, such as `latest` of a run that goes on, is resolved once: every part of the output is of the same file. When
+ * that is removed meanwhile, the file that the link names by then is taken. */
+static flm_status inspect_file(const char *path, const flm_inspect_options *options)
+{
+    flm_status rc = FLM_OK;
+    char *real = NULL, *before = NULL;
+
+    for (;;) {
+        free(before);
+        before = real;
+        if (!(real = realpath(path, NULL)))
+            FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
+        if (before && strcmp(before, real) == 0) break; /* nothing has changed: the failure stays */
+        flm_err_clear();
+        rc = inspect_resolved(strcmp(flm_path_name(path), flm_path_name(real)) == 0 ? path : real, options);
+        if (rc != FLM_E_MISSING || access(real, F_OK) == 0) break;
+        printf("%s: was removed meanwhile\n", real);
+    }
+done:
+    free(before);
+    free(real);
     return rc;
 }
 

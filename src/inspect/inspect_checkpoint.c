@@ -47,6 +47,20 @@ static int is_checkpoint(const struct dirent *entry)
     return digits >= 8 && strcmp(name + 5 + digits, ".h5") == 0;
 }
 
+static bool read_link(const char *path, char *target, size_t size)
+{
+    const ssize_t length = readlink(path, target, size - 1);
+    target[length > 0 ? length : 0] = '\0';
+    return length > 0;
+}
+
+/* Whether a link names no file. One that has changed since target was read is that of a run which goes on. */
+static bool is_dangling(const char *path, const char *target)
+{
+    char now[256];
+    return access(path, F_OK) != 0 && read_link(path, now, sizeof now) && strcmp(now, target) == 0;
+}
+
 flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_options *options)
 {
     flm_status rc = FLM_OK;
@@ -57,9 +71,9 @@ flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_opti
     if (count < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be listed: %s", directory, strerror(errno));
     FLM_TRY(flm_path_join(path, directory, "latest"));
     printf("%s: %d checkpoint%s", directory, count, count == 1 ? "" : "s");
-    if (readlink(path, target, sizeof target - 1) > 0) {
+    if (read_link(path, target, sizeof target)) {
         printf(", latest is %s", target);
-        if (access(path, F_OK) != 0) {
+        if (is_dangling(path, target)) {
             putchar('\n');
             FLM_FAIL(FLM_E_FORMAT, "%s: points to %s, which does not exist", path, target);
         }
@@ -68,7 +82,13 @@ flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_opti
     for (int i = 0; i < count; i++) {
         FLM_TRY(flm_process_poll());
         FLM_TRY(flm_path_join(path, directory, entries[i]->d_name));
-        FLM_TRY(flm_inspect_checkpoint(path, options));
+        rc = flm_inspect_checkpoint(path, options);
+        if (rc == FLM_E_MISSING && access(path, F_OK) != 0) { /* by the run, which keeps the newest only */
+            printf("%s: was removed meanwhile\n", path);
+            flm_err_clear();
+            rc = FLM_OK;
+        }
+        FLM_TRY(rc);
     }
 done:
     for (int i = 0; i < count; i++) free(entries[i]);

@@ -90,7 +90,7 @@ flm_status flm_inspect_samples(const char *path, const flm_inspect_options *opti
     flm_status rc = FLM_OK;
     flm_samples *samples = NULL;
     const int64_t *steps;
-    int64_t rows;
+    int64_t rows, scores;
     int count = 0;
 
     FLM_TRY(flm_inspect_structure(path, "samples"));
@@ -102,6 +102,9 @@ flm_status flm_inspect_samples(const char *path, const flm_inspect_options *opti
             printf("  verified: steps_%" PRId64 ": %" PRId64 " of %" PRId64
                    " rows are present and match their checksums\n",
                    steps[i], rows, flm_samples_get_info(samples)->samples);
+            FLM_TRY(flm_samples_verify_scores(samples, steps[i], &scores));
+            if (scores >= 0)
+                printf("  verified: steps_%" PRId64 ": %" PRId64 " scores match their checksums\n", steps[i], scores);
         }
         if (options->rows > 0) printf("  steps_%" PRId64 "\n", steps[i]);
         FLM_TRY(samples_print(samples, path, steps[i], options->rows));

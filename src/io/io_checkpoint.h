@@ -20,6 +20,8 @@ typedef struct flm_setting {
 typedef struct flm_checkpoint_info {
     char kind[16]; /* "flm", ...: flow_kind.h; "gpt2" */
     int64_t step, epoch, rows_read, tokens_seen, seed;
+    int64_t data_rows, data_identity;   /* of the shards trained on: flm_shards_get_identity; rows 0: not recorded */
+    int64_t valid_rows, valid_identity; /* of the validation split */
     flm_vocabulary vocabulary;
     int64_t L, d, H, c, N;           /* the model: letters of model.md */
     char program_version[48];        /* filled by the writer */
@@ -118,7 +120,17 @@ flm_status flm_checkpoint_resume(flm_comm *comm, const char *directory, flm_chec
  */
 flm_status flm_checkpoint_find(const char *given, char *path);
 
+/* flm_checkpoint_is_of_run - whether a path, or the file that it names by links, has the name of a checkpoint, or
+ * `latest`, in a directory of checkpoints. The file need not exist. */
+bool flm_checkpoint_is_of_run(const char *path);
+
 /* flm_checkpoint_find_collective - the same path on every rank: rank 0 looks, as `latest` may change meanwhile. */
 flm_status flm_checkpoint_find_collective(flm_comm *comm, const char *given, char *path);
+
+/* flm_checkpoint_open_found - flm_checkpoint_find and flm_checkpoint_open as one: a run that goes on may replace
+ * `latest` and remove the file in between, and then the newer one is opened. path [FLM_CHECKPOINT_PATH_BYTES]: the file
+ * that is open. flm_checkpoint_open_collective - the same file on every rank. Errors: those of both. */
+flm_status flm_checkpoint_open_found(const char *given, char *path, flm_checkpoint **out);
+flm_status flm_checkpoint_open_collective(flm_comm *comm, const char *given, char *path, flm_checkpoint **out);
 
 #endif

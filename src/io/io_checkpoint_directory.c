@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { ATTEMPTS = 20 }; /* to open a checkpoint that a run may remove meanwhile */
+
 static const char LATEST[] = "latest", LATEST_TEMPORARY[] = ".latest.tmp";
 
 void flm_checkpoint_file_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES])
@@ -169,7 +171,9 @@ flm_status flm_checkpoint_find(const char *given, char *path)
         FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be opened: %s", given, strerror(errno));
     for (size_t i = S_ISDIR(status.st_mode) ? 1 : 0; i < sizeof inside / sizeof inside[0] && !real; i++) {
         FLM_TRY(flm_path_format(tried, "%s%s", given, inside[i]));
-        real = realpath(tried, NULL);
+        /* a run may remove the file that the link named between the steps of realpath: the link names another by then
+         */
+        for (int attempt = 0; !real && attempt < ATTEMPTS; attempt++) real = realpath(tried, NULL);
         if (!real && (errno != ENOENT || lstat(tried, &status) == 0))
             FLM_FAIL(flm_status_from_errno(errno == 0 ? ENOENT : errno), "%s: cannot be opened: %s", tried,
                      strerror(errno == 0 ? ENOENT : errno));
@@ -183,11 +187,74 @@ done:
     return rc;
 }
 
+static bool is_name_of_run(const char *path)
+{
+    char directory[FLM_PATH_BYTES];
+    const char *name = flm_path_name(path);
+    struct stat status;
+    bool named = strcmp(name, LATEST) == 0 || step_of(name) >= 0;
+
+    if (named && flm_path_directory(directory, path) == FLM_OK) {
+        char latest[FLM_PATH_BYTES];
+        named = flm_path_join(latest, directory, LATEST) == FLM_OK && lstat(latest, &status) == 0;
+    }
+    flm_err_clear();
+    return named;
+}
+
+bool flm_checkpoint_is_of_run(const char *path)
+{
+    char *real = realpath(path, NULL);
+    const bool owned = is_name_of_run(path) || (real && is_name_of_run(real));
+    free(real);
+    return owned;
+}
+
 flm_status flm_checkpoint_find_collective(flm_comm *comm, const char *given, char *path)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_checkpoint_find(given, path) : FLM_OK));
     FLM_TRY(flm_comm_broadcast(comm, path, FLM_CHECKPOINT_PATH_BYTES, 0));
 done:
+    return rc;
+}
+
+/* Whether another attempt makes sense: the file was there a moment ago, and is not any more. */
+static bool was_removed(flm_status rc, const char *path)
+{
+    return rc == FLM_E_MISSING && access(path, F_OK) != 0 && errno == ENOENT;
+}
+
+flm_status flm_checkpoint_open_found(const char *given, char *path, flm_checkpoint **out)
+{
+    flm_status rc = FLM_OK;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        flm_err_clear();
+        FLM_TRY(flm_checkpoint_find(given, path));
+        rc = flm_checkpoint_open(path, out);
+        if (!was_removed(rc, path)) break;
+    }
+done:
+    return rc;
+}
+
+flm_status flm_checkpoint_open_collective(flm_comm *comm, const char *given, char *path, flm_checkpoint **out)
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    flm_checkpoint *opened = NULL;
+    int64_t removed = 1;
+    for (int attempt = 0; removed && attempt < ATTEMPTS; attempt++) {
+        flm_err_clear();
+        flm_checkpoint_close(&opened);
+        FLM_TRY(flm_checkpoint_find_collective(comm, given, path));
+        local = flm_checkpoint_open(path, &opened);
+        removed = was_removed(local, path);
+        FLM_TRY(flm_comm_max_i64(comm, &removed, 1));
+    }
+    FLM_TRY(flm_comm_agree(comm, local));
+    *out = opened;
+    opened = NULL;
+done:
+    flm_checkpoint_close(&opened);
     return rc;
 }

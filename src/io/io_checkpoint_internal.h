@@ -33,6 +33,9 @@ flm_status flm_checkpoint_publish(const char *directory, int64_t step);
  * back) go first, then the oldest. Failures are warnings. */
 void flm_checkpoint_prune(const char *directory, int64_t step, int keep);
 
+/* flm_checkpoint_get_descriptor - the open file's descriptor; path: for messages. Owned by the checkpoint. */
+int flm_checkpoint_get_descriptor(const flm_checkpoint *checkpoint, const char **path);
+
 /* flm_checkpoint_verify_share - verify every parts-th block of the file, beginning with `part`. */
 flm_status flm_checkpoint_verify_share(const flm_checkpoint *checkpoint, int part, int parts);
 

@@ -64,6 +64,14 @@ static flm_status attributes_write(hid_t file, const flm_checkpoint_info *info)
     FLM_TRY(flm_h5_set_i64(progress, "rows_read", info->rows_read));
     FLM_TRY(flm_h5_set_i64(progress, "tokens_seen", info->tokens_seen));
     FLM_TRY(flm_h5_set_i64(progress, "seed", info->seed));
+    if (info->data_rows > 0) {
+        FLM_TRY(flm_h5_set_i64(progress, "data_rows", info->data_rows));
+        FLM_TRY(flm_h5_set_i64(progress, "data_identity", info->data_identity));
+    }
+    if (info->valid_rows > 0) {
+        FLM_TRY(flm_h5_set_i64(progress, "valid_rows", info->valid_rows));
+        FLM_TRY(flm_h5_set_i64(progress, "valid_identity", info->valid_identity));
+    }
 done:
     flm_h5_close(&progress);
     flm_h5_close(&root);

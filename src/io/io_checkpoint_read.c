@@ -5,7 +5,6 @@
 #include "h5/h5_schema.h"
 #include "io/io_checkpoint_internal.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +29,13 @@ struct flm_checkpoint {
     int settings_count;
 };
 
+/* A number that files of version 0.1 lack: 0 then. */
+static flm_status optional_read(hid_t group, const char *name, int64_t *value)
+{
+    *value = 0;
+    return H5Aexists(group, name) > 0 ? flm_h5_get_i64(group, name, value) : FLM_OK;
+}
+
 static flm_status info_read(hid_t file, flm_checkpoint_info *info)
 {
     flm_status rc = FLM_OK;
@@ -51,6 +57,10 @@ static flm_status info_read(hid_t file, flm_checkpoint_info *info)
     FLM_TRY(flm_h5_get_i64(progress, "rows_read", &info->rows_read));
     FLM_TRY(flm_h5_get_i64(progress, "tokens_seen", &info->tokens_seen));
     FLM_TRY(flm_h5_get_i64(progress, "seed", &info->seed));
+    FLM_TRY(optional_read(progress, "data_rows", &info->data_rows));
+    FLM_TRY(optional_read(progress, "data_identity", &info->data_identity));
+    FLM_TRY(optional_read(progress, "valid_rows", &info->valid_rows));
+    FLM_TRY(optional_read(progress, "valid_identity", &info->valid_identity));
 done:
     flm_h5_close(&progress);
     flm_h5_close(&root);
@@ -174,7 +184,7 @@ flm_status flm_checkpoint_open(const char *path, flm_checkpoint **out)
     FLM_TRY(flm_path_format(c->path, "%s", path));
     FLM_TRY(flm_schema_open(path, "checkpoint", &file, &bytes));
     FLM_TRY(structure_read(file, bytes, c));
-    FLM_TRY(flm_file_open(path, O_RDONLY, &c->fd));
+    FLM_TRY(flm_h5_descriptor(file, &c->fd));
     *out = c;
     c = NULL;
 done:
@@ -199,6 +209,12 @@ void flm_checkpoint_close(flm_checkpoint **checkpoint)
     free(c->settings);
     if (c->fd >= 0) close(c->fd);
     free(c);
+}
+
+int flm_checkpoint_get_descriptor(const flm_checkpoint *checkpoint, const char **path)
+{
+    *path = checkpoint->path;
+    return checkpoint->fd;
 }
 
 const flm_checkpoint_info *flm_checkpoint_get_info(const flm_checkpoint *checkpoint) { return &checkpoint->info; }

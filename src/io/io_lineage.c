@@ -1,27 +1,25 @@
 /* io_lineage.c - see io_lineage.h. SPDX-License-Identifier: Apache-2.0 */
 #include "io/io_lineage.h"
 
-#include "io/io_internal.h"
+#include "io/io_checkpoint_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-flm_status flm_lineage_hash(const char *path, char *sha256)
+flm_status flm_lineage_hash(const flm_checkpoint *checkpoint, char *sha256)
 {
     flm_status rc = FLM_OK;
     flm_sha256 *sum = NULL;
     char *block = malloc(FLM_IO_BLOCK_BYTES);
+    const char *path;
+    const int fd = flm_checkpoint_get_descriptor(checkpoint, &path);
     struct stat status;
-    int fd = -1;
 
     if (!block) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
-    FLM_TRY(flm_file_open(path, O_RDONLY, &fd));
     if (fstat(fd, &status) != 0)
         FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be read: %s", path, strerror(errno));
     FLM_TRY(flm_sha256_begin(&sum));
@@ -33,7 +31,6 @@ flm_status flm_lineage_hash(const char *path, char *sha256)
     FLM_TRY(flm_sha256_end(&sum, sha256));
 done:
     flm_sha256_destroy(&sum);
-    if (fd >= 0) close(fd);
     free(block);
     return rc;
 }

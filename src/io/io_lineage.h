@@ -7,9 +7,9 @@
 #include "base/base_sha256.h"
 #include "io/io_checkpoint.h"
 
-/* flm_lineage_hash - SHA-256 of a whole file, to sha256 [FLM_SHA256_BYTES]. Not collective. Errors: FLM_E_IO,
- * FLM_E_NOMEM. */
-flm_status flm_lineage_hash(const char *path, char *sha256);
+/* flm_lineage_hash - SHA-256 of the whole file that is open, to sha256 [FLM_SHA256_BYTES]. Not collective. Errors:
+ * FLM_E_IO, FLM_E_NOMEM. */
+flm_status flm_lineage_hash(const flm_checkpoint *checkpoint, char *sha256);
 
 /* flm_lineage_add - append a line to lineage [FLM_LINEAGE_BYTES]. Errors: FLM_E_ARG (no room). */
 flm_status flm_lineage_add(char *lineage, const char *role, const char *sha256, int64_t step, const char *path);

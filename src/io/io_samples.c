@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NAME_MAX_BYTES = 127 }; /* what the schema check lets pass */
-
 void flm_samples_group_name(int64_t steps, char name[FLM_SAMPLES_GROUP_BYTES])
 {
     snprintf(name, FLM_SAMPLES_GROUP_BYTES, "/steps_%" PRId64, steps);
@@ -181,34 +179,81 @@ done:
 
 /* ---- results, closing ---- */
 
-static flm_status result_write(const flm_samples *s, int64_t steps, const char *name, double value)
+/* Remember an attribute; text NULL: a number. One that is set twice has its last value. */
+static flm_status attribute_set(flm_samples *s, int64_t steps, const char *name, double value, const char *text)
 {
     flm_status rc = FLM_OK;
-    hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID, closing;
-    char path[FLM_SAMPLES_GROUP_BYTES];
+    flm_samples_attribute *grown, one = {.steps = steps, .value = value};
     int unused;
 
     FLM_TRY(range_check(s, steps, 0, 0, &unused));
     if (!s->write) FLM_FAIL(FLM_E_ARG, "%s: is open for reading only", s->path);
-    if (!name[0] || strlen(name) > NAME_MAX_BYTES) FLM_FAIL(FLM_E_ARG, "\"%s\" is not a valid name of a result", name);
-    flm_samples_group_name(steps, path);
-    FLM_TRY(flm_h5_open(s->path, true, &file, NULL));
-    FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
-    FLM_TRY(flm_h5_set_f64(group, name, value));
-    flm_h5_close(&group);
-    closing = file;
-    file = H5I_INVALID_HID;
-    FLM_H5(H5Fclose(closing));
-    if (fsync(s->fd) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be synced: %s", s->path, strerror(errno));
+    if (!name[0] || strlen(name) >= sizeof one.name)
+        FLM_FAIL(FLM_E_ARG, "\"%s\" is not a valid name of a result", name);
+    strcpy(one.name, name);
+    grown = realloc(s->pending, (size_t)(s->pending_count + 1) * sizeof *grown);
+    if (grown) s->pending = grown;
+    if (!grown || (text && !(one.text = strdup(text)))) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a result", s->path);
+    s->pending[s->pending_count++] = one;
 done:
-    flm_h5_close(&group);
-    flm_h5_close(&file);
-    return flm_err_prefix(rc, s->path);
+    return rc;
 }
 
-flm_status flm_samples_set_result(flm_comm *comm, flm_samples *samples, int64_t steps, const char *name, double value)
+flm_status flm_samples_set_result(flm_samples *samples, int64_t steps, const char *name, double value)
 {
-    return flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? result_write(samples, steps, name, value) : FLM_OK);
+    return attribute_set(samples, steps, name, value, NULL);
+}
+
+flm_status flm_samples_set_scorer(flm_samples *samples, int64_t steps, const char *scorer)
+{
+    return attribute_set(samples, steps, "scorer", 0, scorer);
+}
+
+static flm_status write_pending(void *context, hid_t file)
+{
+    flm_status rc = FLM_OK;
+    const flm_samples *s = context;
+    hid_t group = H5I_INVALID_HID;
+    char path[FLM_SAMPLES_GROUP_BYTES];
+
+    for (int i = 0; i < s->pending_count; i++) {
+        const flm_samples_attribute *a = &s->pending[i];
+        flm_samples_group_name(a->steps, path);
+        FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
+        FLM_TRY(a->text ? flm_h5_set_string(group, a->name, a->text) : flm_h5_set_f64(group, a->name, a->value));
+        flm_h5_close(&group);
+    }
+done:
+    flm_h5_close(&group);
+    return rc;
+}
+
+static void release_pending(flm_samples *s)
+{
+    for (int i = 0; i < s->pending_count; i++) free(s->pending[i].text);
+    free(s->pending);
+    s->pending = NULL;
+    s->pending_count = 0;
+}
+
+flm_status flm_samples_commit(flm_comm *comm, flm_samples *samples)
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    int64_t more = 1 << 16;
+
+    if (fsync(samples->fd) != 0)
+        local = flm_err_raise(flm_status_from_errno(errno), __FILE__, __LINE__, "%s: cannot be synced: %s",
+                              samples->path, strerror(errno));
+    FLM_TRY(flm_comm_agree(comm, local)); /* the rows and scores of all ranks are in the file that is copied */
+    samples->write = false;
+    for (int i = 0; i < samples->pending_count; i++)
+        more += 1024 + (samples->pending[i].text ? (int64_t)strlen(samples->pending[i].text) : 0);
+    if (flm_comm_rank(comm) == 0 && samples->pending_count > 0)
+        local = flm_h5_edit(samples->path, "samples", more, write_pending, samples);
+    FLM_TRY(flm_comm_agree(comm, local));
+done:
+    release_pending(samples);
+    return rc;
 }
 
 flm_status flm_samples_close(flm_samples **samples)
@@ -220,6 +265,8 @@ flm_status flm_samples_close(flm_samples **samples)
     *samples = NULL;
     if (s->fd >= 0 && s->write) rc = flm_file_sync_close(&s->fd, s->path);
     if (s->fd >= 0) close(s->fd);
+    flm_lock_release(&s->lock);
+    release_pending(s);
     free(s->steps);
     free(s->tokens);
     free(s->checksums);

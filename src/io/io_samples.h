@@ -23,9 +23,11 @@ typedef struct flm_samples_info {
 
 typedef struct flm_samples flm_samples;
 
-/* flm_samples_open_write - create the file, or take up one that holds the same info and steps; all ranks open it.
+/* flm_samples_open_write - create the file with room for all rows, scores and their checksums, or take up one that
+ * holds the same info and steps; all ranks open it. It stays locked until it is closed (io_lock.h).
  * steps [count]: the numbers of steps, a group each. Collective.
- * Errors: FLM_E_MISMATCH (the file holds samples of another checkpoint, seed, ...: names the attribute), FLM_E_IO. */
+ * Errors: FLM_E_MISMATCH (the file holds samples of another checkpoint, seed, ...: names the attribute), FLM_E_IO,
+ * FLM_E_LOCKED. */
 flm_status flm_samples_open_write(flm_comm *comm, const char *path, const flm_samples_info *info, const int64_t *steps,
                                   int count, flm_samples **out);
 
@@ -50,14 +52,20 @@ flm_status flm_samples_read(flm_samples *samples, int64_t steps, int64_t first, 
  * no error, changed ones are. Not collective. Errors: FLM_E_CHECKSUM, FLM_E_FORMAT (ids), FLM_E_IO; naming the row. */
 flm_status flm_samples_verify(flm_samples *samples, int64_t steps, int64_t *rows);
 
-/* flm_samples_set_result - record a figure of one number of steps as an attribute ("entropy", "gen_ppl").
- * Collective; rank 0 writes. */
-flm_status flm_samples_set_result(flm_comm *comm, flm_samples *samples, int64_t steps, const char *name, double value);
+/* flm_samples_set_result, flm_samples_set_scorer - a figure of one number of steps ("entropy", "gen_ppl"); what scored
+ * its rows, in words. Attributes that flm_samples_commit writes. Not collective. Errors: FLM_E_ARG, FLM_E_NOMEM. */
+flm_status flm_samples_set_result(flm_samples *samples, int64_t steps, const char *name, double value);
+flm_status flm_samples_set_scorer(flm_samples *samples, int64_t steps, const char *scorer);
+
+/* flm_samples_commit - write the attributes that rank 0 has set, all at once: a kill or a full disk leaves the file
+ * with or without them (flm_h5_edit). No row or score can be written afterwards. Collective. Errors: FLM_E_IO,
+ * FLM_E_FORMAT. */
+flm_status flm_samples_commit(flm_comm *comm, flm_samples *samples);
 
 /* ---- scores of rows: io_samples_scores.c ---- */
 
-/* flm_samples_open_scores - open an existing file for adding scores; room for them is made where it has none.
- * Collective. Errors: FLM_E_IO, FLM_E_FORMAT. */
+/* flm_samples_open_scores - open an existing file for adding scores; a file of version 0.1 gets room for them. It stays
+ * locked until it is closed. Collective. Errors: FLM_E_IO, FLM_E_FORMAT, FLM_E_LOCKED. */
 flm_status flm_samples_open_scores(flm_comm *comm, const char *path, flm_samples **out);
 
 /* flm_samples_read_scores - the scores that are there of all N rows, by this scorer (a number that stands for
@@ -69,8 +77,9 @@ flm_status flm_samples_read_scores(const flm_samples *samples, int64_t steps, ui
 flm_status flm_samples_write_score(flm_samples *samples, int64_t steps, int64_t row, uint32_t scorer, double nll,
                                    int64_t positions);
 
-/* flm_samples_set_scorer - record what scored in words. Collective; rank 0 writes. */
-flm_status flm_samples_set_scorer(flm_comm *comm, flm_samples *samples, int64_t steps, const char *scorer);
+/* flm_samples_verify_scores - verify every score of a number of steps; *scores: how many there are, -1: the file has no
+ * checksums of its scores (version 0.1). Not collective. Errors: FLM_E_CHECKSUM naming the row, FLM_E_IO. */
+flm_status flm_samples_verify_scores(const flm_samples *samples, int64_t steps, int64_t *scores);
 
 /* flm_samples_get_result - a figure that flm_samples_set_result recorded; *there false: none. Not collective. */
 flm_status flm_samples_get_result(const flm_samples *samples, int64_t steps, const char *name, double *value,

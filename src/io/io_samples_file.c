@@ -78,10 +78,14 @@ static flm_status group_lay_out(hid_t file, const flm_samples_info *info, int64_
     flm_h5_close(&dataset);
     snprintf(path, sizeof path, "%s/checksums", group);
     FLM_TRY(flm_h5_create_dataset(file, path, H5T_STD_U32LE, 1, dim, &dataset));
+    FLM_TRY(flm_samples_create_scores(file, steps, info->samples));
 done:
     flm_h5_close(&dataset);
     return rc;
 }
+
+/* Bytes of a row in one group: ids, checksum, score and its checksums. */
+static int64_t row_bytes(int64_t L) { return (L + 1) * (int64_t)sizeof(int32_t) + (int64_t)(3 * sizeof(int64_t)); }
 
 static flm_status lay_out(const char *path, const flm_samples_info *info, const int64_t *steps, int count)
 {
@@ -89,14 +93,14 @@ static flm_status lay_out(const char *path, const flm_samples_info *info, const 
     hid_t file = H5I_INVALID_HID, closing;
     int64_t row, bytes = 0;
 
-    if (info->samples < 1 || info->L < 1 || count < 1 ||
-        __builtin_mul_overflow(info->L + 1, (int64_t)sizeof(int32_t) * count, &row) ||
+    if (info->samples < 1 || info->L < 1 || info->L > INT32_MAX || count < 1 ||
+        __builtin_mul_overflow(row_bytes(info->L), (int64_t)count, &row) ||
         __builtin_mul_overflow(row, info->samples, &bytes) || bytes > INT64_MAX / 2)
         FLM_FAIL(FLM_E_ARG, "invalid samples: %" PRId64 " samples of %" PRId64 " tokens for %d numbers of steps",
                  info->samples, info->L, count);
     for (int i = 0; i < count; i++)
         if (steps[i] < 1) FLM_FAIL(FLM_E_ARG, "%" PRId64 " is not a valid number of steps", steps[i]);
-    FLM_TRY(flm_file_reserve(path, bytes + (1 << 16) + 4096 * (int64_t)count));
+    FLM_TRY(flm_file_reserve(path, bytes + (1 << 16) + 8192 * (int64_t)count));
     FLM_TRY(flm_h5_create(path, &file));
     FLM_TRY(info_write(file, info));
     for (int i = 0; i < count; i++) FLM_TRY(group_lay_out(file, info, steps[i]));
@@ -110,6 +114,17 @@ done:
     return flm_err_prefix(rc, path);
 }
 
+/* Allocates the blocks of a laid-out file, so that a full disk is reported now and not when samples are written. */
+static flm_status allocate_blocks(int fd, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const off_t end = lseek(fd, 0, SEEK_END);
+    if (end < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
+    FLM_TRY(flm_file_allocate(fd, path, end));
+done:
+    return rc;
+}
+
 /* Rank 0: a new file, whole and synced before it gets its name. */
 static flm_status create(const char *path, const flm_samples_info *info, const int64_t *steps, int count)
 {
@@ -120,10 +135,12 @@ static flm_status create(const char *path, const flm_samples_info *info, const i
     FLM_TRY(flm_path_format(temporary, "%s.tmp", path));
     rc = lay_out(temporary, info, steps, count);
     if (rc == FLM_OK) rc = flm_file_open(temporary, O_WRONLY, &fd);
+    if (rc == FLM_OK) rc = allocate_blocks(fd, temporary);
     if (rc == FLM_OK) rc = flm_file_commit(&fd, temporary, path);
     if (rc != FLM_OK) unlink(temporary);
     FLM_TRY(rc);
 done:
+    if (fd >= 0) close(fd);
     return rc;
 }
 
@@ -178,19 +195,17 @@ done:
 /* The datasets of scores, which a file need not have. */
 static flm_status scores_locate(hid_t file, int64_t file_bytes, flm_samples *s, int i)
 {
-    static const char *const names[] = {"nll", "positions", "scored"};
     flm_status rc = FLM_OK;
     hid_t dataset = H5I_INVALID_HID;
-    char path[FLM_SAMPLES_GROUP_BYTES + 16];
+    char path[FLM_SAMPLES_NAME_BYTES];
     int64_t dim[4], bytes;
     int ndim;
 
     for (int k = 0; k < FLM_SAMPLES_SCORES; k++) {
-        flm_samples_group_name(s->steps[i], path);
-        snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", names[k]);
+        flm_samples_score_name(s->steps[i], k, path);
         if (H5Lexists(file, path, H5P_DEFAULT) <= 0) continue;
         FLM_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT));
-        FLM_TRY(flm_err_prefix(flm_h5_locate(dataset, k == FLM_SAMPLES_SCORED ? 4 : 8, file_bytes, &ndim, dim,
+        FLM_TRY(flm_err_prefix(flm_h5_locate(dataset, k < FLM_SAMPLES_SCORED ? 8 : 4, file_bytes, &ndim, dim,
                                              &s->scores[i * FLM_SAMPLES_SCORES + k], &bytes),
                                path));
         flm_h5_close(&dataset);
@@ -219,7 +234,8 @@ flm_status flm_samples_open_file(const char *path, bool write, flm_samples **out
         FLM_TRY(dataset_locate(file, bytes, s->steps[i], "checksums", &s->checksums[i]));
         FLM_TRY(scores_locate(file, bytes, s, i));
     }
-    FLM_TRY(flm_file_open(path, write ? O_RDWR : O_RDONLY, &s->fd));
+    /* for reading, the file that HDF5 has open: its path may name another one by now */
+    FLM_TRY(write ? flm_file_open(path, O_RDWR, &s->fd) : flm_h5_descriptor(file, &s->fd));
     *out = s;
     s = NULL;
 done:
@@ -292,22 +308,38 @@ done:
     return rc;
 }
 
+/* Rank 0: the lock, and the file where there is none. */
+static flm_status prepare(const char *path, const flm_samples_info *info, const int64_t *steps, int count,
+                          flm_lock **lock)
+{
+    flm_status rc = FLM_OK;
+
+    FLM_TRY(flm_file_check_output(path));
+    FLM_TRY(flm_lock_file(path, lock));
+    if (access(path, F_OK) == 0) goto done;
+    if (errno != ENOENT) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
+    FLM_TRY(create(path, info, steps, count));
+done:
+    return rc;
+}
+
 flm_status flm_samples_open_write(flm_comm *comm, const char *path, const flm_samples_info *info, const int64_t *steps,
                                   int count, flm_samples **out)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     flm_samples *s = NULL;
+    flm_lock *lock = NULL;
 
-    if (flm_comm_rank(comm) == 0 && access(path, F_OK) != 0)
-        local = errno == ENOENT
-                    ? create(path, info, steps, count)
-                    : flm_err_raise(flm_status_from_errno(errno), __FILE__, __LINE__, "%s: %s", path, strerror(errno));
+    if (flm_comm_rank(comm) == 0) local = prepare(path, info, steps, count, &lock);
     FLM_TRY(flm_comm_agree(comm, local));
     FLM_TRY(flm_comm_agree(comm, take_up(path, info, steps, count, &s)));
+    s->lock = lock;
+    lock = NULL;
     *out = s;
     s = NULL;
 done:
     if (s) s->write = false;
     flm_samples_close(&s);
+    flm_lock_release(&lock);
     return rc;
 }

@@ -1,6 +1,6 @@
 /* io_samples_scores.c - scores of samples in their file: a number, how many positions it is of, and a checksum that
- * ties both to the row and to the scorer, so that a changed row or another scorer means scoring again.
- * SPDX-License-Identifier: Apache-2.0 */
+ * ties both to the row and to the scorer, so that a changed row or another scorer means scoring again; beside them a
+ * checksum that tells a damaged score from one of another scorer. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
 #include "io/io_samples_internal.h"
 
@@ -18,51 +18,116 @@ static uint32_t score_sum(uint32_t scorer, uint32_t row, double nll, int64_t pos
     return flm_crc32c_update(crc, &positions, sizeof positions);
 }
 
-/* Rank 0: the datasets of scores in every group that lacks them. */
-static flm_status room_make(const char *path)
+/* Of a score as it lies in the file: whether it was changed can be told without knowing the scorer. */
+static uint32_t score_checksum(double nll, int64_t positions, uint32_t scored)
 {
-    static const char *const names[] = {"nll", "positions", "scored"};
-    flm_status rc = FLM_OK;
-    flm_samples *s = NULL;
-    hid_t file = H5I_INVALID_HID, dataset = H5I_INVALID_HID, closing;
-    char name[FLM_SAMPLES_GROUP_BYTES + 16];
-    bool lacks = false;
+    uint32_t crc = flm_crc32c_update(0, &nll, sizeof nll);
+    crc = flm_crc32c_update(crc, &positions, sizeof positions);
+    return flm_crc32c_update(crc, &scored, sizeof scored);
+}
 
-    FLM_TRY(flm_samples_open_file(path, false, &s));
-    for (int i = 0; i < s->count * FLM_SAMPLES_SCORES; i++) lacks = lacks || s->scores[i] == 0;
-    if (!lacks) goto done;
-    const hid_t types[] = {H5T_IEEE_F64LE, H5T_STD_I64LE, H5T_STD_U32LE};
-    FLM_TRY(flm_h5_open(path, true, &file, NULL));
-    for (int i = 0; i < s->count; i++)
-        for (int k = 0; k < FLM_SAMPLES_SCORES; k++) {
-            if (s->scores[i * FLM_SAMPLES_SCORES + k] != 0) continue;
-            flm_samples_group_name(s->steps[i], name);
-            snprintf(name + strlen(name), sizeof name - strlen(name), "/%s", names[k]);
-            FLM_TRY(flm_h5_create_dataset(file, name, types[k], 1, &s->info.samples, &dataset));
-            flm_h5_close(&dataset);
-        }
-    closing = file;
-    file = H5I_INVALID_HID;
-    FLM_H5(H5Fclose(closing));
+void flm_samples_score_name(int64_t steps, int kind, char name[FLM_SAMPLES_NAME_BYTES])
+{
+    static const char *const names[] = {"nll", "positions", "scored", "score_checksums"};
+    char group[FLM_SAMPLES_GROUP_BYTES];
+    flm_samples_group_name(steps, group);
+    snprintf(name, FLM_SAMPLES_NAME_BYTES, "%s/%s", group, names[kind]);
+}
+
+/* A whole dataset in memory, read or written. */
+static flm_status dataset_transfer(hid_t file, const char *name, hid_t type, bool write, void *data)
+{
+    flm_status rc = FLM_OK;
+    hid_t dataset = H5I_INVALID_HID;
+    FLM_H5(dataset = H5Dopen2(file, name, H5P_DEFAULT));
+    if (write)
+        FLM_H5(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data));
+    else
+        FLM_H5(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data));
 done:
     flm_h5_close(&dataset);
-    flm_h5_close(&file);
+    return flm_err_prefix(rc, name);
+}
+
+flm_status flm_samples_create_scores(hid_t file, int64_t steps, int64_t samples)
+{
+    flm_status rc = FLM_OK;
+    const size_t N = (size_t)samples;
+    const hid_t stored[] = {H5T_IEEE_F64LE, H5T_STD_I64LE, H5T_STD_U32LE, H5T_STD_U32LE};
+    const hid_t memory[] = {H5T_NATIVE_DOUBLE, H5T_NATIVE_INT64, H5T_NATIVE_UINT32, H5T_NATIVE_UINT32};
+    char name[FLM_SAMPLES_NAME_BYTES];
+    hid_t dataset = H5I_INVALID_HID;
+    double *nll = calloc(N, sizeof *nll);
+    int64_t *positions = calloc(N, sizeof *positions);
+    uint32_t *scored = calloc(N, sizeof *scored), *sums = calloc(N, sizeof *sums);
+    void *const data[] = {nll, positions, scored, sums};
+
+    if (!nll || !positions || !scored || !sums) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu scores", N);
+    for (int k = 0; k < FLM_SAMPLES_SCORES; k++) {
+        flm_samples_score_name(steps, k, name);
+        if (H5Lexists(file, name, H5P_DEFAULT) > 0) {
+            FLM_TRY(dataset_transfer(file, name, memory[k], false, data[k]));
+            continue;
+        }
+        FLM_TRY(flm_h5_create_dataset(file, name, stored[k], 1, &samples, &dataset));
+        flm_h5_close(&dataset);
+        for (size_t i = 0; k == FLM_SAMPLES_SUMS && i < N; i++)
+            sums[i] = scored[i] ? score_checksum(nll[i], positions[i], scored[i]) : 0;
+        FLM_TRY(dataset_transfer(file, name, memory[k], true, data[k]));
+    }
+done:
+    flm_h5_close(&dataset);
+    free(nll);
+    free(positions);
+    free(scored);
+    free(sums);
+    return rc;
+}
+
+static flm_status add_scores(void *context, hid_t file)
+{
+    flm_status rc = FLM_OK;
+    const flm_samples *s = context;
+    for (int i = 0; i < s->count; i++) FLM_TRY(flm_samples_create_scores(file, s->steps[i], s->info.samples));
+done:
+    return rc;
+}
+
+/* Rank 0: the lock, and room for scores in a file that lacks it. */
+static flm_status prepare_scores(const char *path, flm_lock **lock)
+{
+    flm_status rc = FLM_OK;
+    flm_samples *s = NULL;
+    bool lacks = false;
+
+    FLM_TRY(flm_samples_open_file(path, false, &s)); /* first: nothing is put beside a file of another kind */
     flm_samples_close(&s);
-    return flm_err_prefix(rc, path);
+    FLM_TRY(flm_lock_file(path, lock));
+    FLM_TRY(flm_samples_open_file(path, false, &s));
+    for (int i = 0; i < s->count * FLM_SAMPLES_SCORES; i++) lacks = lacks || s->scores[i] == 0;
+    const int64_t more = (1 << 16) + s->count * (4096 + s->info.samples * (int64_t)(3 * sizeof(int64_t)));
+    if (lacks) FLM_TRY(flm_h5_edit(path, "samples", more, add_scores, s));
+done:
+    flm_samples_close(&s);
+    return rc;
 }
 
 flm_status flm_samples_open_scores(flm_comm *comm, const char *path, flm_samples **out)
 {
     flm_status rc = FLM_OK;
     flm_samples *s = NULL;
+    flm_lock *lock = NULL;
 
-    FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? room_make(path) : FLM_OK));
+    FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? prepare_scores(path, &lock) : FLM_OK));
     FLM_TRY(flm_comm_agree(comm, flm_samples_open_file(path, true, &s)));
+    s->lock = lock;
+    lock = NULL;
     *out = s;
     s = NULL;
 done:
     if (s) s->write = false; /* nothing to sync */
     flm_samples_close(&s);
+    flm_lock_release(&lock);
     return rc;
 }
 
@@ -85,79 +150,105 @@ flm_status flm_samples_read_scores(const flm_samples *s, int64_t steps, uint32_t
     flm_status rc = FLM_OK;
     const size_t N = (size_t)s->info.samples;
     const int64_t *offset = NULL;
-    uint32_t *rows = malloc(N * sizeof *rows), *sums = malloc(N * sizeof *sums);
+    uint32_t *rows = malloc(N * sizeof *rows), *scored = malloc(N * sizeof *scored), *sums = malloc(N * sizeof *sums);
     int group = 0;
 
-    if (!rows || !sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its scores", s->path);
+    if (!rows || !scored || !sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its scores", s->path);
     FLM_TRY(scores_find(s, steps, &offset, &group));
     FLM_TRY(flm_file_read_at(s->fd, s->path, nll, N * sizeof *nll, offset[FLM_SAMPLES_NLL]));
     FLM_TRY(flm_file_read_at(s->fd, s->path, positions, N * sizeof *positions, offset[FLM_SAMPLES_POSITIONS]));
-    FLM_TRY(flm_file_read_at(s->fd, s->path, sums, N * sizeof *sums, offset[FLM_SAMPLES_SCORED]));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, scored, N * sizeof *scored, offset[FLM_SAMPLES_SCORED]));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, sums, N * sizeof *sums, offset[FLM_SAMPLES_SUMS]));
     FLM_TRY(flm_file_read_at(s->fd, s->path, rows, N * sizeof *rows, s->checksums[group]));
     for (size_t i = 0; i < N; i++) {
-        present[i] = sums[i] != 0 && sums[i] == score_sum(scorer, rows[i], nll[i], positions[i]);
+        present[i] = scored[i] != 0 && scored[i] == score_sum(scorer, rows[i], nll[i], positions[i]) &&
+                     sums[i] == score_checksum(nll[i], positions[i], scored[i]);
         if (!present[i]) nll[i] = 0, positions[i] = 0;
     }
 done:
     free(rows);
+    free(scored);
     free(sums);
     return rc;
 }
 
+/* One number of a row's score. */
+static flm_status read_part(const flm_samples *s, int64_t offset, int64_t row, void *data, size_t bytes)
+{
+    return flm_file_read_at(s->fd, s->path, data, bytes, offset + row * (int64_t)bytes);
+}
+
+static flm_status write_part(const flm_samples *s, int64_t offset, int64_t row, const void *data, size_t bytes)
+{
+    return flm_file_write_at(s->fd, s->path, data, bytes, offset + row * (int64_t)bytes);
+}
+
+flm_status flm_samples_verify_scores(const flm_samples *s, int64_t steps, int64_t *scores)
+{
+    flm_status rc = FLM_OK;
+    const int group = flm_samples_find_steps(s, steps);
+    const int64_t *offset = s->scores + (group < 0 ? 0 : group) * FLM_SAMPLES_SCORES;
+    int64_t there = 0, positions;
+    uint32_t scored, sum;
+    double nll;
+
+    if (group < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
+    for (int k = 0; k < FLM_SAMPLES_SCORES; k++)
+        if (offset[k] == 0) there = -1;
+    for (int64_t i = 0; there >= 0 && i < s->info.samples; i++) {
+        FLM_TRY(read_part(s, offset[FLM_SAMPLES_SCORED], i, &scored, sizeof scored));
+        if (scored == 0) continue;
+        FLM_TRY(read_part(s, offset[FLM_SAMPLES_NLL], i, &nll, sizeof nll));
+        FLM_TRY(read_part(s, offset[FLM_SAMPLES_POSITIONS], i, &positions, sizeof positions));
+        FLM_TRY(read_part(s, offset[FLM_SAMPLES_SUMS], i, &sum, sizeof sum));
+        if (sum != score_checksum(nll, positions, scored))
+            FLM_FAIL(FLM_E_CHECKSUM,
+                     "%s: steps_%" PRId64 ": the score of row %" PRId64
+                     " is damaged; flm_score --gpt2 computes it again",
+                     s->path, steps, i);
+        there++;
+    }
+    *scores = there;
+done:
+    return rc;
+}
+
+/* `scored` is 0 while the others change: a kill between two calls leaves a row that counts as not scored. */
 flm_status flm_samples_write_score(flm_samples *s, int64_t steps, int64_t row, uint32_t scorer, double nll,
                                    int64_t positions)
 {
     flm_status rc = FLM_OK;
     const int64_t *offset = NULL;
-    uint32_t sum;
-    int group = 0;
+    const uint32_t none = 0;
+    uint32_t scored, sum;
+    int group;
 
     FLM_TRY(scores_find(s, steps, &offset, &group));
     if (row < 0 || row >= s->info.samples || !s->write)
         FLM_FAIL(FLM_E_ARG, "%s: row %" PRId64 " does not exist", s->path, row);
-    FLM_TRY(flm_file_read_at(s->fd, s->path, &sum, sizeof sum, s->checksums[group] + row * (int64_t)sizeof sum));
-    sum = score_sum(scorer, sum, nll, positions);
-    FLM_TRY(flm_file_write_at(s->fd, s->path, &nll, sizeof nll, offset[FLM_SAMPLES_NLL] + row * (int64_t)sizeof nll));
-    FLM_TRY(flm_file_write_at(s->fd, s->path, &positions, sizeof positions,
-                              offset[FLM_SAMPLES_POSITIONS] + row * (int64_t)sizeof positions));
-    FLM_TRY(
-        flm_file_write_at(s->fd, s->path, &sum, sizeof sum, offset[FLM_SAMPLES_SCORED] + row * (int64_t)sizeof sum));
+    FLM_TRY(read_part(s, s->checksums[group], row, &sum, sizeof sum));
+    scored = score_sum(scorer, sum, nll, positions);
+    sum = score_checksum(nll, positions, scored);
+    FLM_TRY(write_part(s, offset[FLM_SAMPLES_SCORED], row, &none, sizeof none));
+    FLM_TRY(write_part(s, offset[FLM_SAMPLES_NLL], row, &nll, sizeof nll));
+    FLM_TRY(write_part(s, offset[FLM_SAMPLES_POSITIONS], row, &positions, sizeof positions));
+    FLM_TRY(write_part(s, offset[FLM_SAMPLES_SUMS], row, &sum, sizeof sum));
+    FLM_TRY(write_part(s, offset[FLM_SAMPLES_SCORED], row, &scored, sizeof scored));
 done:
     return rc;
 }
 
-/* Opens a number of steps' group; write: for changing attributes. */
-static flm_status group_open(const flm_samples *s, int64_t steps, bool write, hid_t *file, hid_t *group)
+/* Opens a number of steps' group for reading its attributes. */
+static flm_status group_open(const flm_samples *s, int64_t steps, hid_t *file, hid_t *group)
 {
     flm_status rc = FLM_OK;
     char path[FLM_SAMPLES_GROUP_BYTES];
     if (flm_samples_find_steps(s, steps) < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
     flm_samples_group_name(steps, path);
-    FLM_TRY(flm_h5_open(s->path, write, file, NULL));
+    FLM_TRY(flm_h5_open(s->path, false, file, NULL));
     FLM_H5(*group = H5Gopen2(*file, path, H5P_DEFAULT));
 done:
     return rc;
-}
-
-static flm_status scorer_write(const flm_samples *s, int64_t steps, const char *scorer)
-{
-    flm_status rc = FLM_OK;
-    hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID, closing;
-    FLM_TRY(group_open(s, steps, true, &file, &group));
-    FLM_TRY(flm_h5_set_string(group, "scorer", scorer));
-    flm_h5_close(&group);
-    closing = file;
-    file = H5I_INVALID_HID;
-    FLM_H5(H5Fclose(closing));
-done:
-    flm_h5_close(&group);
-    flm_h5_close(&file);
-    return flm_err_prefix(rc, s->path);
-}
-
-flm_status flm_samples_set_scorer(flm_comm *comm, flm_samples *samples, int64_t steps, const char *scorer)
-{
-    return flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? scorer_write(samples, steps, scorer) : FLM_OK);
 }
 
 flm_status flm_samples_get_result(const flm_samples *samples, int64_t steps, const char *name, double *value,
@@ -166,7 +257,7 @@ flm_status flm_samples_get_result(const flm_samples *samples, int64_t steps, con
     flm_status rc = FLM_OK;
     hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID;
     htri_t found;
-    FLM_TRY(group_open(samples, steps, false, &file, &group));
+    FLM_TRY(group_open(samples, steps, &file, &group));
     FLM_H5(found = H5Aexists(group, name));
     *there = found > 0;
     if (*there) FLM_TRY(flm_h5_get_f64(group, name, value));

@@ -78,6 +78,10 @@ void flm_shards_close(flm_shards **shards);
 const flm_shard_info *flm_shards_get_info(const flm_shards *shards);
 int64_t flm_shards_get_rows(const flm_shards *shards);
 
+/* flm_shards_get_identity - CRC-32C of the checksums of all rows, in order: rows that are the same in the same order
+ * have the same, whatever files they are in. */
+uint32_t flm_shards_get_identity(const flm_shards *shards);
+
 /* flm_shards_read - rows by number as int32 ids [count, L]; verifies each row's checksum and id range. Calls no HDF5
  * (pread at the recorded offsets). Errors: FLM_E_IO, FLM_E_CHECKSUM naming file and row. */
 flm_status flm_shards_read(const flm_shards *shards, const int64_t *rows, int64_t count, int32_t *ids);

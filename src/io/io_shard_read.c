@@ -30,6 +30,7 @@ struct flm_shards {
     shard *shards;
     int count;
     int64_t rows;
+    uint32_t identity;
 };
 
 typedef struct index_lines { /* of the split in the index */
@@ -195,7 +196,7 @@ static flm_status shard_open(flm_shards *shards, int number, const index_lines *
     if (s->place.rows != lines->rows[number])
         FLM_FAIL(FLM_E_FORMAT, "%s: has %lld rows, but index.h5 records %lld", path, (long long)s->place.rows,
                  (long long)lines->rows[number]);
-    FLM_TRY(flm_file_open(path, O_RDONLY, &s->fd));
+    FLM_TRY(flm_h5_descriptor(file, &s->fd));
     FLM_TRY(flm_shard_compute_checksum(s->fd, path, &s->place, &sum));
     if (sum != lines->checksum[number])
         FLM_FAIL(
@@ -230,6 +231,8 @@ flm_status flm_shards_open(const char *directory, const char *split, flm_shards 
     for (int k = 0; k < shards->count; k++) {
         shards->shards[k].first = first;
         FLM_TRY(shard_open(shards, k, &lines));
+        shards->identity =
+            flm_crc32c_combine(shards->identity, lines.checksum[k], (uint64_t)lines.rows[k] * sizeof lines.checksum[k]);
         first += lines.rows[k];
     }
     *out = shards;
@@ -257,6 +260,7 @@ void flm_shards_close(flm_shards **shards)
 
 const flm_shard_info *flm_shards_get_info(const flm_shards *shards) { return &shards->info; }
 int64_t flm_shards_get_rows(const flm_shards *shards) { return shards->rows; }
+uint32_t flm_shards_get_identity(const flm_shards *shards) { return shards->identity; }
 
 /* The shard that holds a row: the last one that begins at or before it and is not empty. */
 static int shard_of(const flm_shards *shards, int64_t row)

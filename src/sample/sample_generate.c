@@ -6,6 +6,7 @@
 #include "base/base_progress.h"
 #include "base/base_share.h"
 #include "sample/sample_internal.h"
+#include "score/score_report.h"
 #include "score/score_statistics.h"
 #include "text/text_tokenizer.h"
 
@@ -137,14 +138,14 @@ static flm_status report(flm_generation *g)
     if (is_root) printf("== %8s %8s %18s\n", "steps", "samples", "entropy (nats)");
     for (int s = 0; s < g->steps_count; s++) {
         FLM_TRY(compute_entropy(g, g->steps[s], &entropy));
-        FLM_TRY(flm_samples_set_result(g->comm, g->file, g->steps[s], "entropy", entropy));
+        FLM_TRY(flm_comm_agree(g->comm, flm_samples_set_result(g->file, g->steps[s], "entropy", entropy)));
         if (is_root) printf("== %8" PRId64 " %8" PRId64 " %18.4f\n", g->steps[s], g->o->samples, entropy);
     }
 done:
     return rc;
 }
 
-/* Checks the scorer's checkpoint before the samples are made, not after. */
+/* Checks the scorer's checkpoint and the name of the table before the samples are made, not after. */
 static flm_status check_scorer(const flm_generation *g)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
@@ -154,6 +155,8 @@ static flm_status check_scorer(const flm_generation *g)
         local = flm_err_raise(FLM_E_MISMATCH, __FILE__, __LINE__,
                               "--score %s: expected a checkpoint of kind gpt2 (flm_convert makes one), found kind %s",
                               g->o->score, flm_checkpoint_get_info(gpt2)->kind);
+    if (local == FLM_OK && g->o->json[0] && flm_comm_rank(g->comm) == 0)
+        local = flm_score_report_check(g->o->json, NULL, 0);
     FLM_TRY(flm_comm_agree(g->comm, local));
 done:
     flm_checkpoint_close(&gpt2);
@@ -181,6 +184,7 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
     }
     FLM_TRY(flm_comm_barrier(comm)); /* the report reads the rows of all ranks */
     FLM_TRY(report(&g));
+    FLM_TRY(flm_samples_commit(comm, g.file));
     FLM_TRY(flm_comm_agree(comm, flm_samples_close(&g.file)));
     flm_generation_release_network(&g); /* makes memory free for GPT-2 */
     if (options->score[0] || options->json[0])

@@ -74,13 +74,13 @@ static flm_status open_teacher(flm_generation *g)
     const bool known = flm_lineage_get(lineage, "teacher", wanted, recorded);
     if (!known && !*g->o->teacher) FLM_FAIL(FLM_E_MISMATCH, "%s does not record its teacher; set --teacher", g->path);
     if (*g->o->teacher) {
-        FLM_TRY(flm_checkpoint_find(g->o->teacher, path));
-    } else if (flm_checkpoint_find(recorded, path) != FLM_OK) {
+        FLM_TRY(flm_checkpoint_open_found(g->o->teacher, path, &g->teacher_checkpoint));
+    } else if (flm_checkpoint_open_found(recorded, path, &g->teacher_checkpoint) != FLM_OK) {
         FLM_FAIL(FLM_E_MISSING,
                  "the teacher of %s is no longer at %s (sha256 %.12s...); set its new path with --teacher", g->path,
                  recorded, wanted);
     }
-    if (known) FLM_TRY(flm_lineage_hash(path, found));
+    if (known) FLM_TRY(flm_lineage_hash(g->teacher_checkpoint, found));
     if (known && strcmp(found, wanted) != 0)
         FLM_FAIL(FLM_E_MISMATCH,
                  "%s was distilled from a teacher with sha256 %.12s..., but %s has %.12s...; set --teacher to the "
@@ -88,7 +88,6 @@ static flm_status open_teacher(flm_generation *g)
                  g->path, wanted, path, found);
     if (!known && flm_comm_rank(g->comm) == 0)
         flm_log(FLM_LOG_WARN, "%s does not record its teacher; assuming that it is %s", g->path, path);
-    FLM_TRY(flm_checkpoint_open(path, &g->teacher_checkpoint));
     FLM_TRY(check_teacher(g, path));
 done:
     return rc;
@@ -109,7 +108,6 @@ done:
 static flm_status load_all(flm_generation *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_checkpoint_open(g->path, &g->checkpoint));
     FLM_TRY(flm_err_prefix(flm_kind_find(flm_checkpoint_get_info(g->checkpoint)->kind, &g->kind), g->path));
     FLM_TRY(fill_info(g));
     FLM_TRY(load_weights(g, g->checkpoint, g->kind, g->path, &g->weights));
@@ -165,7 +163,7 @@ flm_status flm_generation_name_weights(const flm_generation *g, flm_status rc)
 flm_status flm_generation_load(flm_generation *g)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_checkpoint_find_collective(g->comm, g->o->checkpoint, g->path));
+    FLM_TRY(flm_checkpoint_open_collective(g->comm, g->o->checkpoint, g->path, &g->checkpoint));
     FLM_TRY(flm_comm_agree(g->comm, load_all(g)));
     flm_log(FLM_LOG_INFO, "%s: kind %s, step %" PRId64 ", %s weights", g->path, g->info.kind, g->info.checkpoint_step,
             g->info.weights);

@@ -29,6 +29,7 @@ static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_
                                           stop_requested, &entries[i].result));
         entries[i].scored = true;
     }
+    FLM_TRY(flm_samples_commit(comm, file));
     FLM_TRY(flm_comm_agree(comm, flm_samples_close(&file)));
     if (flm_comm_rank(comm) == 0) flm_score_report_print(entries, count);
 done:

@@ -45,6 +45,20 @@ static bool is_wanted(const scoring *s, int64_t steps)
     return s->steps_count == 0;
 }
 
+/* The figures that a samples file has recorded. Rank 0 checks that the rows and scores they are of are not damaged. */
+static flm_status stored_result_read(const scoring *s, flm_samples *file, int64_t steps, flm_score_entry *e)
+{
+    flm_status rc = FLM_OK;
+    int64_t rows, scores;
+    if (flm_comm_rank(s->comm) == 0) {
+        FLM_TRY(flm_samples_verify(file, steps, &rows));
+        FLM_TRY(flm_samples_verify_scores(file, steps, &scores));
+    }
+    FLM_TRY(flm_score_result_read(file, steps, &e->result, &e->scored));
+done:
+    return rc;
+}
+
 static flm_status samples_score(scoring *s, const char *path)
 {
     flm_status rc = FLM_OK, local;
@@ -61,7 +75,7 @@ static flm_status samples_score(scoring *s, const char *path)
         if (!is_wanted(s, steps[i])) continue;
         used++;
         local = entry_add(s, path, steps[i], &e);
-        if (local == FLM_OK && !s->scorer) local = flm_score_result_read(file, steps[i], &e->result, &e->scored);
+        if (local == FLM_OK && !s->scorer) local = stored_result_read(s, file, steps[i], e);
         FLM_TRY(flm_comm_agree(s->comm, local));
         if (!s->scorer) continue;
         FLM_TRY(flm_score_samples_compute(s->comm, s->scorer, file, path, steps[i], s->o->length, s->o->bootstrap,
@@ -70,6 +84,7 @@ static flm_status samples_score(scoring *s, const char *path)
     }
     if (used == 0)
         FLM_FAIL(FLM_E_USAGE, "%s: has no samples with these numbers of steps: --steps %s", path, s->o->steps);
+    if (s->scorer) FLM_TRY(flm_samples_commit(s->comm, file));
     FLM_TRY(flm_comm_agree(s->comm, flm_samples_close(&file)));
 done:
     flm_samples_close(&file);
@@ -102,7 +117,7 @@ static flm_status stored_scores_share(const scoring *s, flm_score_store *store, 
 {
     flm_status rc = FLM_OK, local;
     const int64_t n = store->texts->count;
-    local = flm_score_store_open(store, s->o->scores_dir, path);
+    local = flm_score_store_open(store, s->o->scores_dir, path, flm_comm_rank(s->comm) == 0);
     if (local == FLM_OK && flm_comm_rank(s->comm) == 0)
         local = flm_err_prefix(flm_score_store_read(store, nll, positions, present), path);
     FLM_TRY(flm_comm_agree(s->comm, local));
@@ -200,6 +215,9 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
     if (count == 0) FLM_FAIL(FLM_E_USAGE, "no files to score; see --help");
     if (!o->gpt2[0] && !o->compare)
         FLM_FAIL(FLM_E_USAGE, "--gpt2 FILE is required: GPT-2 checkpoint made by flm_convert");
+    if (o->json[0])
+        FLM_TRY(
+            flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_score_report_check(o->json, paths, count) : FLM_OK));
     if (o->steps[0]) FLM_TRY(flm_options_int_list("steps", o->steps, 1, 1 << 20, &s.steps, &s.steps_count));
     if (o->gpt2[0]) {
         flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));

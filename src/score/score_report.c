@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void flm_score_report_print(const flm_score_entry *entries, int count)
 {
@@ -81,6 +82,25 @@ static json_t *entry_json(const char *scorer, const flm_score_entry *e)
                      "gen_ppl_low", number(r->gen_ppl_low), "gen_ppl_high", number(r->gen_ppl_high), "entropy",
                      number(r->entropy), "distinct_1", number(r->distinct[0]), "distinct_2", number(r->distinct[1]),
                      "distinct_3", number(r->distinct[2]), "repetition_4", number(r->repetition));
+}
+
+flm_status flm_score_report_check(const char *path, const char *const *inputs, int count)
+{
+    flm_status rc = FLM_OK;
+    char head[256];
+    size_t got = 0;
+    FLM_TRY(flm_file_check_output(path));
+    for (int i = 0; i < count; i++)
+        if (flm_file_is_same(path, inputs[i]))
+            FLM_FAIL(FLM_E_USAGE, "--json %s: is an input, %s; it would be replaced", path, inputs[i]);
+    if (access(path, F_OK) != 0) goto done;
+    FLM_TRY(flm_file_read_head(path, head, sizeof head - 1, &got));
+    head[got] = '\0';
+    const char first = head[strspn(head, " \t\r\n")];
+    if (got > 0 && first != '[' && first != '{')
+        FLM_FAIL(FLM_E_USAGE, "--json %s: exists and is not a JSON file; it would be replaced", path);
+done:
+    return rc;
 }
 
 flm_status flm_score_report_write(const char *path, json_t *value, size_t flags)

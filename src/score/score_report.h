@@ -22,6 +22,10 @@ void flm_score_report_print(const flm_score_entry *entries, int count);
  * of a file must be neighbours. To be called by one rank. Errors: FLM_E_NOMEM. */
 flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int count);
 
+/* flm_score_report_check - check, before the work, that a JSON file may get this name: nothing has it yet, or a JSON
+ * file that is none of the inputs [count]. Errors: FLM_E_USAGE, FLM_E_IO. */
+flm_status flm_score_report_check(const char *path, const char *const *inputs, int count);
+
 /* flm_score_report_write_entries - write a JSON array with an object a line, an object an entry; the file at path is
  * replaced once all is written. scorer: description of the scorer, or NULL. Errors: FLM_E_IO, FLM_E_NOMEM. */
 flm_status flm_score_report_write_entries(const char *path, const char *scorer, const flm_score_entry *entries,

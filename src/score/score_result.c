@@ -46,12 +46,12 @@ done:
     return rc;
 }
 
-flm_status flm_score_result_record(flm_comm *comm, flm_samples *samples, int64_t steps, const flm_score_result *result)
+flm_status flm_score_result_record(flm_samples *samples, int64_t steps, const flm_score_result *result)
 {
     flm_status rc = FLM_OK;
     for (int i = 0; i < FIGURES; i++) {
         const double *value = (const double *)((const char *)result + figures[i].offset);
-        FLM_TRY(flm_samples_set_result(comm, samples, steps, figures[i].name, *value));
+        FLM_TRY(flm_samples_set_result(samples, steps, figures[i].name, *value));
     }
 done:
     return rc;

@@ -118,8 +118,9 @@ flm_status flm_score_samples_compute(flm_comm *comm, flm_scorer *scorer, flm_sam
     FLM_TRY(flm_score_rows_compute(comm, scorer, &source, s.nll, s.positions, s.present, stop_requested));
     if (flm_comm_rank(comm) == 0) local = flm_err_prefix(result_compute(&s, info->samples, draws, seed, &result), path);
     FLM_TRY(flm_comm_agree(comm, local));
-    FLM_TRY(flm_score_result_record(comm, samples, steps, &result));
-    FLM_TRY(flm_samples_set_scorer(comm, samples, steps, description));
+    local = flm_score_result_record(samples, steps, &result);
+    if (local == FLM_OK) local = flm_samples_set_scorer(samples, steps, description);
+    FLM_TRY(flm_comm_agree(comm, local));
     *out = result;
 done:
     set_end(&s);

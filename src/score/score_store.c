@@ -23,13 +23,14 @@ static uint32_t line_checksum(const flm_score_store *store, int64_t row, const c
     return flm_crc32c_update(crc, figures, FIGURES);
 }
 
-flm_status flm_score_store_open(flm_score_store *store, const char *directory, const char *path)
+flm_status flm_score_store_open(flm_score_store *store, const char *directory, const char *path, bool lock)
 {
     flm_status rc = FLM_OK;
     char file[FLM_PATH_BYTES];
     /* The checksum of the whole path keeps files of the same name in different directories apart. */
     FLM_TRY(flm_path_format(file, "%s/%s-%08" PRIx32 ".scores", directory, flm_path_name(path),
                             flm_crc32c_update(0, path, strlen(path))));
+    if (lock) FLM_TRY(flm_lock_file(file, &store->lock));
     FLM_TRY(flm_file_open(file, O_RDWR | O_CREAT, &store->fd));
 done:
     return rc;
@@ -39,6 +40,7 @@ void flm_score_store_close(flm_score_store *store)
 {
     if (store->fd >= 0) close(store->fd);
     store->fd = -1;
+    flm_lock_release(&store->lock);
 }
 
 flm_status flm_score_store_read(const flm_score_store *store, double *nll, int64_t *positions, bool *present)

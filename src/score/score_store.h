@@ -6,6 +6,7 @@
 #ifndef FLM_SCORE_STORE_H
 #define FLM_SCORE_STORE_H
 
+#include "io/io_lock.h"
 #include "score/score_scorer.h"
 #include "score/score_texts.h"
 
@@ -14,11 +15,13 @@ typedef struct flm_score_store {
     uint32_t scorer; /* identity of the scorer (flm_scorer_describe) */
     int64_t length;  /* tokens of a text, as asked for */
     int fd;          /* -1: none */
+    flm_lock *lock;  /* of the rank that has it */
 } flm_score_store;
 
 /* flm_score_store_open - open DIRECTORY/NAME-CHECKSUM.scores for the texts of the file at path, and create it if it
- * does not exist; the checksum is that of path. Not collective. Errors: FLM_E_USAGE (path too long), FLM_E_IO. */
-flm_status flm_score_store_open(flm_score_store *store, const char *directory, const char *path);
+ * does not exist; the checksum is that of path. lock: keep other jobs from it until it is closed; for one rank of a
+ * job. Not collective. Errors: FLM_E_USAGE (path too long), FLM_E_IO, FLM_E_LOCKED. */
+flm_status flm_score_store_open(flm_score_store *store, const char *directory, const char *path, bool lock);
 
 /* flm_score_store_close - a closed store is allowed. */
 void flm_score_store_close(flm_score_store *store);

@@ -46,6 +46,8 @@ flm_status flm_run_make_directory(flm_run *run)
     FLM_TRY(flm_path_join(run->metrics_path, run->o->out, "metrics.jsonl"));
     FLM_TRY(flm_path_join(run->config_path, run->o->out, "config.ini"));
     if (flm_comm_rank(run->comm) == 0) local = make_directories(run->checkpoints);
+    if (flm_comm_rank(run->comm) == 0 && local == FLM_OK && !run->o->eval_only)
+        local = flm_lock_directory(run->o->out, &run->lock);
     FLM_TRY(flm_comm_agree(run->comm, local));
 done:
     return rc;

@@ -5,6 +5,7 @@
 
 #include "base/base_path.h"
 #include "io/io_lineage.h"
+#include "io/io_lock.h"
 #include "train/train_metrics.h"
 #include "train/train_run.h"
 
@@ -22,6 +23,7 @@ typedef struct flm_run {
     const flm_train_options *o;
     const flm_options *given;
     char checkpoints[FLM_PATH_BYTES], metrics_path[FLM_PATH_BYTES], config_path[FLM_PATH_BYTES];
+    flm_lock *lock;            /* of the run directory, on rank 0; NULL with --eval-only, which writes nothing */
     flm_shards *train, *valid; /* valid: NULL where there is none */
     const flm_kind *kind;      /* of the trained network */
     flm_frozen_network frozen[FLM_ROLES];
@@ -36,8 +38,8 @@ typedef struct flm_run {
     int64_t saved_step; /* of the newest valid checkpoint in the run directory; -1: none */
 } flm_run;
 
-/* flm_run_make_directory - set the paths; create the run directory and its checkpoints directory where missing.
- * Collective. Errors: FLM_E_IO with errno, FLM_E_USAGE (path too long). */
+/* flm_run_make_directory - set the paths; create the run directory and its checkpoints directory where missing, and
+ * lock it for this job. Collective. Errors: FLM_E_IO with errno, FLM_E_USAGE (path too long), FLM_E_LOCKED. */
 flm_status flm_run_make_directory(flm_run *run);
 
 /* flm_run_write_config - replace config.ini with the resolved options. Rank 0 writes. Collective. Errors: FLM_E_IO. */

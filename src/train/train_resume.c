@@ -64,6 +64,39 @@ done:
     return rc;
 }
 
+/* The rows that a run continues with follow from their numbers alone, so they must be the same rows as before. */
+static flm_status check_data(const flm_run *run, const flm_checkpoint_info *info, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const bool is_root = flm_comm_rank(run->comm) == 0;
+    const int64_t rows = flm_shards_get_rows(run->train);
+    const uint32_t identity = flm_shards_get_identity(run->train);
+    if (run->o->eval_only) goto done; /* reads no training row */
+    if (info->data_rows == 0) {
+        if (is_root)
+            flm_log(FLM_LOG_INFO, "%s does not record its shards, so that %s holds the same rows cannot be checked",
+                    path, run->o->data);
+    } else if (info->data_rows != rows || info->data_identity != identity) {
+        if (!run->o->allow_changed_data)
+            FLM_FAIL(FLM_E_MISMATCH,
+                     "%s was trained on other rows than --data %s has now (%lld rows, checksum %08llx; now %lld, "
+                     "%08llx); restore the shards, or train on with --allow-changed-data",
+                     path, run->o->data, (long long)info->data_rows, (unsigned long long)info->data_identity,
+                     (long long)rows, (unsigned long long)identity);
+        if (is_root)
+            flm_log(FLM_LOG_WARN,
+                    "%s was trained on other rows than --data %s has now, which --allow-changed-data permits", path,
+                    run->o->data);
+    }
+    if (is_root && info->valid_rows > 0 && run->valid != NULL &&
+        (info->valid_rows != flm_shards_get_rows(run->valid) ||
+         info->valid_identity != flm_shards_get_identity(run->valid)))
+        flm_log(FLM_LOG_WARN, "the validation rows of --data %s have changed: losses before and after differ",
+                run->o->data);
+done:
+    return rc;
+}
+
 static flm_status check_fits(const flm_run *run, const flm_checkpoint *checkpoint, const char *path)
 {
     flm_status rc = FLM_OK;
@@ -83,6 +116,7 @@ static flm_status check_fits(const flm_run *run, const flm_checkpoint *checkpoin
             FLM_FAIL(FLM_E_MISMATCH, "%s was trained with --%s %s, which a resumed run cannot change to %s", path, name,
                      then != NULL ? then : "(not recorded)", now);
     }
+    FLM_TRY(check_data(run, info, path));
     if (info->step > run->o->steps)
         FLM_FAIL(FLM_E_MISMATCH, "%s is at step %lld, beyond --steps %lld; increase --steps to resume", path,
                  (long long)info->step, (long long)run->o->steps);
@@ -104,8 +138,9 @@ static void log_changed_options(const flm_run *run, const flm_checkpoint *checkp
 }
 
 /* The checkpoint to resume from, NULL for none. *own: it is in the run directory. That is also the case with
- * --resume FILE if the run was started from the same FILE, so that the same command again resumes the run. */
-static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out, bool *own)
+ * --resume FILE if the run was started from the same FILE, so that the same command again resumes the run. Otherwise
+ * path: the file. */
+static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out, bool *own, char *path)
 {
     flm_status rc = FLM_OK;
     const char *resume = run->o->resume, *before;
@@ -119,7 +154,7 @@ static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out, bool *own)
     if (*own && (before == NULL || strcmp(before, resume) != 0))
         FLM_FAIL(FLM_E_USAGE, "--resume %s: %s has checkpoints of another run; use another --out or --resume auto",
                  resume, run->checkpoints);
-    if (!*own && strcmp(resume, "no") != 0) FLM_TRY(flm_comm_agree(run->comm, flm_checkpoint_open(resume, out)));
+    if (!*own && strcmp(resume, "no") != 0) FLM_TRY(flm_checkpoint_open_collective(run->comm, resume, path, out));
 done:
     return rc;
 }
@@ -131,7 +166,7 @@ flm_status flm_run_resume(flm_run *run)
     char path[FLM_PATH_BYTES + 32];
     bool own;
     run->saved_step = -1;
-    FLM_TRY(find_checkpoint(run, &checkpoint, &own));
+    FLM_TRY(find_checkpoint(run, &checkpoint, &own, path));
     if (checkpoint == NULL && run->o->eval_only)
         FLM_FAIL(FLM_E_USAGE, "--eval-only: %s has no checkpoint to evaluate", run->checkpoints);
     if (checkpoint == NULL) {
@@ -144,10 +179,7 @@ flm_status flm_run_resume(flm_run *run)
         goto done;
     }
     const int64_t step = flm_checkpoint_get_info(checkpoint)->step;
-    if (own)
-        snprintf(path, sizeof path, "%s/step-%08" PRId64 ".h5", run->checkpoints, step);
-    else
-        snprintf(path, sizeof path, "%s", run->o->resume);
+    if (own) snprintf(path, sizeof path, "%s/step-%08" PRId64 ".h5", run->checkpoints, step);
     FLM_TRY(flm_comm_agree(run->comm, check_fits(run, checkpoint, path)));
     FLM_TRY(flm_err_prefix(flm_train_checkpoint_read(run->trainer->optimizer, checkpoint), path));
     run->trainer->step = step;
@@ -171,12 +203,18 @@ flm_status flm_run_save(flm_run *run)
                                 .rows_read = seen,
                                 .tokens_seen = seen * shape->L,
                                 .seed = run->o->seed,
+                                .data_rows = flm_shards_get_rows(run->train),
+                                .data_identity = flm_shards_get_identity(run->train),
                                 .vocabulary = flm_shards_get_info(run->train)->vocabulary,
                                 .L = shape->L,
                                 .d = shape->d,
                                 .H = shape->H,
                                 .c = shape->c,
                                 .N = shape->N};
+    if (run->valid != NULL) {
+        info.valid_rows = flm_shards_get_rows(run->valid);
+        info.valid_identity = flm_shards_get_identity(run->valid);
+    }
     snprintf(info.kind, sizeof info.kind, "%s", run->kind->name);
     snprintf(info.lineage, sizeof info.lineage, "%s", run->lineage);
     FLM_TRY(flm_train_checkpoint_write(trainer->optimizer, run->checkpoints, &info, run->setting, run->settings,

@@ -348,6 +348,7 @@ done:
     flm_run_release_teachers(&run);
     flm_shards_close(&run.valid);
     flm_shards_close(&run.train);
+    flm_lock_release(&run.lock);
     free(run.setting);
     free(run.sample_steps);
     return rc;

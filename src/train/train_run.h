@@ -12,6 +12,7 @@
 /* The options of flm_train and flm_distill (cmd/cmd_train_options.h). */
 typedef struct flm_train_options {
     const char *data, *out, *resume;
+    bool allow_changed_data;
     const char *preset;                            /* flm_train only, like the sizes: */
     int64_t hidden_size, heads, cond_size, blocks; /* 0: the value of the preset */
     const char *teacher, *flow_map;                /* flm_distill only: checkpoint files or run directories; "": none */

@@ -36,12 +36,11 @@ done:
     return rc;
 }
 
-static flm_status open_frozen(const flm_run *run, flm_frozen_network *f, const char *option, const flm_kind *kind)
+static flm_status identify_frozen(const flm_run *run, flm_frozen_network *f, const char *option, const flm_kind *kind)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_checkpoint_open(f->path, &f->checkpoint));
     FLM_TRY(check_frozen(run, f, option, kind));
-    if (flm_comm_rank(run->comm) == 0) FLM_TRY(flm_lineage_hash(f->path, f->sha256));
+    if (flm_comm_rank(run->comm) == 0) FLM_TRY(flm_lineage_hash(f->checkpoint, f->sha256));
 done:
     return rc;
 }
@@ -100,8 +99,8 @@ static flm_status load_role(flm_run *run, flm_role r, const char *given, flm_dty
     flm_frozen_network *f = &run->frozen[r];
     const flm_kind *kind = run->kind->objective->networks[r].kind;
     const char *role = flm_role_name(r);
-    FLM_TRY(flm_checkpoint_find_collective(run->comm, given, f->path));
-    FLM_TRY(flm_comm_agree(run->comm, open_frozen(run, f, role, kind)));
+    FLM_TRY(flm_checkpoint_open_collective(run->comm, given, f->path, &f->checkpoint));
+    FLM_TRY(flm_comm_agree(run->comm, identify_frozen(run, f, role, kind)));
     FLM_TRY(flm_comm_broadcast(run->comm, f->sha256, sizeof f->sha256, 0));
     if (r == FLM_ROLE_FLOW_MAP) FLM_TRY(flm_comm_agree(run->comm, check_pair(run)));
     FLM_TRY(flm_comm_agree(run->comm, load_frozen(run, f, kind->network, act)));

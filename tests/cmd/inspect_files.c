@@ -68,7 +68,8 @@ static flm_status samples_make(flm_comm *comm, const flm_vocabulary *vocabulary,
 
     FLM_TRY(flm_samples_open_write(comm, "samples.h5", &info, &steps, 1, &samples));
     FLM_TRY(flm_samples_write(samples, 4, 1, 2, ids + L));
-    FLM_TRY(flm_samples_set_result(comm, samples, 4, "entropy", 4.25));
+    FLM_TRY(flm_samples_set_result(samples, 4, "entropy", 4.25));
+    FLM_TRY(flm_samples_commit(comm, samples));
     FLM_TRY(flm_samples_close(&samples));
 done:
     flm_samples_close(&samples);

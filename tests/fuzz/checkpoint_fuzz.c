@@ -298,7 +298,7 @@ static bool samples_make(void)
         for (int k = 0; k < ROWS * LENGTH; k++) ids[k] = (k * 7 + i) % 259;
         ok = ok && flm_samples_write(s, steps[i], 0, ROWS, ids) == FLM_OK;
     }
-    ok = ok && flm_samples_set_result(comm, s, 8, "entropy", 4) == FLM_OK;
+    ok = ok && flm_samples_set_result(s, 8, "entropy", 4) == FLM_OK && flm_samples_commit(comm, s) == FLM_OK;
     return flm_samples_close(&s) == FLM_OK && ok;
 }
 

@@ -58,7 +58,9 @@ int main(int argc, char **argv)
     fixture_ok(comm, flm_samples_open_write(comm, path, &info, steps, 1, &s) == FLM_OK, "created");
     for (int64_t row = rank; row < N && s; row += size)
         if (row != 5) ok = ok && row_write(s, row) == FLM_OK; /* as if the job was interrupted */
-    fixture_ok(comm, ok && flm_samples_set_result(comm, s, 2, "entropy", 3) == FLM_OK, "rows from every rank");
+    fixture_ok(comm,
+               ok && flm_samples_set_result(s, 2, "entropy", 3) == FLM_OK && flm_samples_commit(comm, s) == FLM_OK,
+               "rows from every rank");
     fixture_ok(comm, flm_samples_close(&s) == FLM_OK, "closed");
 
     if (rank == 0) {

@@ -62,7 +62,7 @@ static void test_rows(void)
 
     tap_ok(flm_samples_open_write(comm, path, &info, steps, 2, &s) == FLM_OK, "created");
     if (!s) return;
-    tap_ok(fixture_files(folder) == 1, "under its name alone");
+    tap_ok(fixture_files(folder) == 2, "under its name, with a lock beside it");
     have = flm_samples_get_steps(s, &count);
     tap_ok(count == 2 && have[0] == 1 && have[1] == 128, "numbers of steps, ascending");
     tap_ok(strcmp(flm_samples_get_info(s)->checkpoint, info.checkpoint) == 0 && flm_samples_get_info(s)->seed == 42 &&
@@ -91,17 +91,23 @@ static void test_resumed(void)
     const int64_t steps[] = {1, 128}, one[] = {128};
     int32_t ids[N * L];
     flm_samples *s = NULL;
+    double value = 0;
+    bool there = false;
 
     tap_ok(flm_samples_open_write(comm, path, &info, steps, 2, &s) == FLM_OK && present_count(s, 1) == 3 &&
                present_count(s, 128) == 1 && row_same(s, 1, 3),
            "taken up with its rows");
     ids_of(1, 0, N, ids);
     tap_ok(s && flm_samples_write(s, 1, 0, N, ids) == FLM_OK && present_count(s, 1) == N, "filled");
-    tap_ok(s && flm_samples_set_result(comm, s, 1, "entropy", 4.25) == FLM_OK &&
-               flm_samples_set_result(comm, s, 1, "entropy", 4.5) == FLM_OK &&
-               flm_samples_set_result(comm, s, 128, "gen_ppl", 50) == FLM_OK && present_count(s, 1) == N,
+    tap_ok(s && flm_samples_set_result(s, 1, "entropy", 4.25) == FLM_OK &&
+               flm_samples_set_result(s, 1, "entropy", 4.5) == FLM_OK &&
+               flm_samples_set_result(s, 128, "gen_ppl", 50) == FLM_OK && present_count(s, 1) == N,
            "results beside open rows");
-    tap_ok(s && flm_samples_set_result(comm, s, 3, "entropy", 1) == FLM_E_ARG, "a result of steps that are not there");
+    tap_ok(s && flm_samples_set_result(s, 3, "entropy", 1) == FLM_E_ARG, "a result of steps that are not there");
+    tap_ok(s && flm_samples_commit(comm, s) == FLM_OK && present_count(s, 1) == N &&
+               flm_samples_get_result(s, 1, "entropy", &value, &there) == FLM_OK && there && value == 4.5 &&
+               flm_samples_write(s, 1, 0, N, ids) == FLM_E_ARG && fixture_files(folder) == 2,
+           "committed: the last value counts, and nothing is written afterwards");
     tap_ok(flm_samples_close(&s) == FLM_OK, "closed");
     tap_ok(flm_samples_open_write(comm, path, &info, one, 1, &s) == FLM_OK && present_count(s, 1) == N,
            "taken up for fewer numbers of steps");
