@@ -126,7 +126,12 @@ static flm_status run_normal(void *arg)
 static flm_status run_xent(void *arg)
 {
     OPS;
-    return flm_op_softmax_xent(be, T(LOSS), T(PROBS), T(LOGITS), T(TARGET), 1e-3f);
+    return flm_op_softmax_xent(be, T(LOSS), T(PROBS), T(LOGITS), T(TARGET), 1e-3f, 0);
+}
+static flm_status run_xent_capped(void *arg)
+{
+    OPS;
+    return flm_op_softmax_xent(be, T(LOSS), T(PROBS), T(LOGITS), T(TARGET), 1e-3f, 30);
 }
 static flm_status distill_error(void *arg, bool softmax_backward)
 {
@@ -145,7 +150,12 @@ static flm_status run_distill_through(void *arg) { return distill_error(arg, tru
 static flm_status run_softmax(void *arg)
 {
     OPS;
-    return flm_op_softmax(be, T(PROBS), T(LOGITS));
+    return flm_op_softmax(be, T(PROBS), T(LOGITS), 0);
+}
+static flm_status run_softmax_capped(void *arg)
+{
+    OPS;
+    return flm_op_softmax(be, T(PROBS), T(LOGITS), 30);
 }
 static flm_status run_argmax(void *arg)
 {
@@ -206,7 +216,7 @@ typedef struct op_case {
     bool any_dtype; /* independent of the dtype of activations: measured once */
 } op_case;
 
-enum { CASES = 25 };
+enum { CASES = 27 };
 
 static void make_cases(const bench_ops_options *o, bool bf16, op_case *c)
 {
@@ -222,9 +232,11 @@ static void make_cases(const bench_ops_options *o, bool bf16, op_case *c)
         {"gelu_backward", run_gelu_backward, 4 * n * 3 * a, 0, false},
         {"rope", run_rope, 4 * n * a, 0, false},
         {"softmax_xent", run_xent, head * (4 + a), 0, false},
+        {"softmax_xent capped", run_xent_capped, head * (4 + a), 0, false},
         {"distill_error", run_distill, head * (16 + a), 0, false},
         {"distill_error softmax_backward", run_distill_through, head * (16 + a), 0, false},
         {"softmax", run_softmax, head * (4 + a), 0, false},
+        {"softmax capped", run_softmax_capped, head * (4 + a), 0, false},
         {"column_sum", run_column_sum, n * a, 0, false},
         {"column_sum head", run_column_sum_head, head * a, 0, false},
         {"attention", run_attention, 0, 4 * B * L * L * d, false},

@@ -177,9 +177,9 @@ static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
     TIMED(sample_combine, op_class, none, (IN y, IN coefficient, IN x, int count), (y, coefficient, x, count),         \
           (1 + count) * bytes_of(y), 0)                                                                                \
     TIMED(normal, op_class, none, (IN out, uint64_t stream, int64_t first), (out, stream, first), bytes_of(out), 0)    \
-    TIMED(softmax_xent, op_class, none, (IN loss, IN grad, IN logits, IN target, float scale),                         \
-          (loss, grad, logits, target, scale), bytes_of(logits) + bytes_of(grad), 0)                                   \
-    TIMED(softmax, op_class, none, (IN p, IN logits), (p, logits), bytes_of(p) + bytes_of(logits), 0)                  \
+    TIMED(softmax_xent, op_class, none, (IN loss, IN grad, IN logits, IN target, float scale, float cap),              \
+          (loss, grad, logits, target, scale, cap), bytes_of(logits) + bytes_of(grad), 0)                              \
+    TIMED(softmax, op_class, none, (IN p, IN logits, float cap), (p, logits, cap), bytes_of(p) + bytes_of(logits), 0)  \
     TIMED(argmax, op_class, none, (IN index, IN x), (index, x), bytes_of(x), 0)                                        \
     TIMED(distill_error, op_class, none, (const flm_distill_error *p), (p), distill_bytes(p), 0)                       \
     TIMED(axpby, op_class, none, (IN y, float a, IN x, float b), (y, a, x, b),                                         \

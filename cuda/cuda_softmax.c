@@ -5,22 +5,22 @@
 #include "cuda/kernel/kernel.h"
 
 flm_status flm_cuda_softmax_xent(flm_backend *be, const flm_tensor *loss, const flm_tensor *grad,
-                                 const flm_tensor *logits, const flm_tensor *target, float scale)
+                                 const flm_tensor *logits, const flm_tensor *target, float scale, float logit_cap)
 {
     flm_status rc = FLM_OK;
     FLM_CUDA(flm_cuda_launch_softmax_xent(loss->data, grad->data, grad->dtype == FLM_DTYPE_BF16,
                                           flm_tensor_row_stride(grad), logits->data, flm_tensor_row_stride(logits),
-                                          target->data, scale, logits->dim[0], logits->dim[1],
+                                          target->data, scale, logit_cap, logits->dim[0], logits->dim[1],
                                           flm_cuda_of(be)->max_shared, flm_cuda_of(be)->stream));
 done:
     return rc;
 }
 
-flm_status flm_cuda_softmax(flm_backend *be, const flm_tensor *p, const flm_tensor *logits)
+flm_status flm_cuda_softmax(flm_backend *be, const flm_tensor *p, const flm_tensor *logits, float logit_cap)
 {
     flm_status rc = FLM_OK;
     FLM_CUDA(flm_cuda_launch_softmax(p->data, p->dtype == FLM_DTYPE_BF16, flm_tensor_row_stride(p), logits->data,
-                                     flm_tensor_row_stride(logits), logits->dim[0], logits->dim[1],
+                                     flm_tensor_row_stride(logits), logit_cap, logits->dim[0], logits->dim[1],
                                      flm_cuda_of(be)->max_shared, flm_cuda_of(be)->stream));
 done:
     return rc;
@@ -44,6 +44,7 @@ flm_status flm_cuda_distill_error(flm_backend *be, const flm_distill_error *p)
                                    .to = p->to->data,
                                    .bias = p->bias->data,
                                    .coefficient = p->coefficient->data,
+                                   .cap = p->logit_cap,
                                    .R = p->from->dim[0],
                                    .V = p->from->dim[1],
                                    .residual_row_stride = flm_tensor_row_stride(p->residual),

@@ -39,7 +39,8 @@ CUDA_SORT = %D%/kernel/sort.cu
 CUDA_INCLUDED = %D%/cuda_internal.h %D%/cuda_blas.h %D%/kernel/kernel.h %D%/kernel/kernel_attention.h %D%/kernel/kernel_rows.h \
   %D%/kernel/kernel_vocabulary.h %D%/kernel/shape.h %D%/kernel/device.cuh \
   %D%/kernel/attention_tiles.h %D%/kernel/attention_shape.cuh %D%/kernel/attention_plain.cuh %D%/kernel/attention_tensor.cuh \
-  %D%/kernel/attention_forward.cuh %D%/kernel/attention_backward.cuh %D%/kernel/mma.cuh %D%/kernel/softmax.cuh %D%/kernel/vector.cuh
+  %D%/kernel/attention_forward.cuh %D%/kernel/attention_backward.cuh %D%/kernel/mma.cuh %D%/kernel/softmax.cuh %D%/kernel/tanh.cuh \
+  %D%/kernel/vector.cuh
 libflm_cuda_a_SOURCES = $(CUDA_INCLUDED) $(CUDA_OPS) $(CUDA_KERNELS) $(CUDA_SORT) \
   %D%/cuda_backend.c %D%/cuda_memory.c %D%/cuda_matmul.c %D%/cuda_algebra.c
 EXTRA_DIST += $(CUDA_INCLUDED) $(CUDA_OPS) $(CUDA_KERNELS) $(CUDA_SORT)

@@ -13,7 +13,8 @@ static inline flm_status sampler_scores(flm_sampler *s, int64_t first, int64_t r
     flm_status rc = FLM_OK;
     const flm_tensor logits = flm_tensor_slice(&s->parts.dit->logits, 0, rows);
     FLM_TRY(s->ops->scores(s, first, rows));
-    if (s->parts.kind->network != FLM_NETWORK_RESIDUAL) FLM_TRY(flm_op_softmax(s->be, &logits, &logits));
+    if (s->parts.kind->network != FLM_NETWORK_RESIDUAL)
+        FLM_TRY(flm_op_softmax(s->be, &logits, &logits, (float)s->parts.weights->shape.logit_cap));
     FLM_TRY(flm_backend_to_host(s->be, scores, &logits));
     FLM_TRY(s->be->stream->sync(s->be));
 done:

@@ -6,8 +6,6 @@
 #include "cuda/kernel/attention_tiles.h"
 #include "cuda/kernel/device.cuh"
 
-constexpr float FLM_LOG2_E = 1.44269504f;
-
 /* Passed by value. Rows of qkv are [q | k | v], 3 H h columns. */
 struct flm_attention_shape {
     int64_t H;

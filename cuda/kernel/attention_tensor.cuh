@@ -1,4 +1,4 @@
-/* attention_tensor.cuh - shared by the bf16 attention kernels: tiles in shared memory, their fragments, and tanh.
+/* attention_tensor.cuh - shared by the bf16 attention kernels: tiles in shared memory, their fragments, and the cap.
  *
  * A block has 4 warps, each with its own bands of 16 rows. The block loops over the tiles of the other operand; two of
  * them are in shared memory, so that the next is copied while one is used. Scores never leave the registers: the sums
@@ -7,7 +7,7 @@
 #define FLM_CUDA_ATTENTION_TENSOR_CUH
 
 #include "cuda/kernel/attention_shape.cuh"
-#include "cuda/kernel/mma.cuh"
+#include "cuda/kernel/tanh.cuh"
 
 constexpr int FLM_TENSOR_THREADS = FLM_ATTENTION_WARPS * FLM_WARP;
 
@@ -91,9 +91,6 @@ FLM_DEVICE void flm_left_of(uint32_t (&a)[4], const float (&c)[4], const float (
     a[3] = flm_pack_pair(next[2], next[3]);
 }
 
-/* tanh of |x| <= 1/2 is x + x y P(y), y = x^2, with a relative error of 5e-8 before rounding (Chebyshev fit of P). */
-constexpr float FLM_TANH_P[4] = {-0.3333331108f, 0.1333047649f, -0.05338711064f, 0.01798874441f};
-
 /* The constants of gain tanh(inner s). For |s| <= limit it is s times a polynomial of s^2, whose coefficients c the
  * host computes. limit is below 0 if the cap is so small that the coefficients overflow. Passed by value, because
  * constants of the kernel's parameter space are operands that need no register. */
@@ -111,17 +108,6 @@ static inline flm_capping flm_capping_of(float inner, float gain)
         cap.c[i + 1] = inner < 1024 ? (float)(FLM_TANH_P[i] * power) : 0;
     }
     return cap;
-}
-
-/* flm_tanh - for all x, relative error 5e-7: the polynomial up to 1/2, beyond it 1 - 2 / (e^(2|x|) + 1) with the sign
- * of x, where the two special functions contribute 2^-22 and 2^-23, and e^(2|x|) the rounding of its argument. Keeps
- * NaN. */
-FLM_DEVICE float flm_tanh(float x)
-{
-    const float y = x * x;
-    const float P = ((FLM_TANH_P[3] * y + FLM_TANH_P[2]) * y + FLM_TANH_P[1]) * y + FLM_TANH_P[0];
-    const float far = 1 - 2 * flm_reciprocal(flm_exp2(2 * FLM_LOG2_E * fabsf(x)) + 1);
-    return fabsf(x) <= 0.5f ? x + x * y * P : copysignf(far, x);
 }
 
 /* flm_cap_all - s = gain tanh(inner s) for all of a warp's scores. If all of them are small, no special functions are

@@ -22,6 +22,7 @@
 
 constexpr int FLM_WARP = 32;
 constexpr unsigned FLM_ALL = 0xFFFFFFFFu;
+constexpr float FLM_LOG2_E = 1.44269504f;
 
 /* One bf16 activation. */
 struct flm_bf16 {

@@ -8,7 +8,7 @@ namespace
 
 constexpr int THREADS_MAX = FLM_CUDA_ROW_THREADS, BLOCKS = 2; /* BLOCKS: on a multiprocessor */
 
-/* The logits of one row, and the constants of their softmax. */
+/* The logits of one row, and the constants of their softmax, which is of capped logits. */
 struct side {
     const float *x;
     float max_value, factor;
@@ -17,7 +17,7 @@ struct side {
 FLM_DEVICE float probability(float x, const side &of) { return expf(x - of.max_value) * of.factor; }
 
 /* The constants of both sides in one pass. */
-FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
+template <bool CAPPED> FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk, const flm_logit_cap &cap)
 {
     flm_exponentials s = {FLM_LOWEST, 0}, t = s;
     for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
@@ -26,6 +26,8 @@ FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
         const int count = walk.count(g);
         flm_read(u, from.x + at, count, walk.aligned);
         flm_read(v, to.x + at, count, walk.aligned);
+        flm_logits_cap<CAPPED>(u, cap);
+        flm_logits_cap<CAPPED>(v, cap);
         flm_exponentials_add(s, u, count);
         flm_exponentials_add(t, v, count);
     }
@@ -39,9 +41,9 @@ FLM_DEVICE void sides_make(side &from, side &to, const flm_walk &walk)
 
 /* grad: may be NULL or p.residual, with SOFTMAX_BACKWARD also p.from. A thread processes the same elements in every
  * pass, so what it reads again no other thread has written. */
-template <class T, bool SOFTMAX_BACKWARD>
+template <class T, bool SOFTMAX_BACKWARD, bool CAPPED>
 __global__ void __launch_bounds__(THREADS_MAX, BLOCKS)
-    distill_error(flm_cuda_distill p, T *grad, bool bias_aligned, bool aligned)
+    distill_error(flm_cuda_distill p, T *grad, flm_logit_cap cap, bool bias_aligned, bool aligned)
 {
     for (int64_t row = blockIdx.x; row < p.R; row += gridDim.x) {
         const flm_walk walk(row, p.V, p.from_row_stride, aligned);
@@ -51,7 +53,7 @@ __global__ void __launch_bounds__(THREADS_MAX, BLOCKS)
         side from = {p.from + row * p.from_row_stride, 0, 0}, to = {p.to + row * p.to_row_stride, 0, 0};
         const bool keeps = static_cast<const void *>(out) != static_cast<const void *>(residual);
         double squares = 0, products = 0;
-        sides_make(from, to, walk);
+        sides_make<CAPPED>(from, to, walk, cap);
         for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
             float u[FLM_GROUP], v[FLM_GROUP], e[FLM_GROUP], bias[FLM_GROUP], square = 0, product = 0;
             const int64_t at = walk.at(g);
@@ -60,6 +62,8 @@ __global__ void __launch_bounds__(THREADS_MAX, BLOCKS)
             flm_read(v, to.x + at, count, walk.aligned);
             flm_read(e, residual + at, count, walk.aligned);
             flm_read(bias, p.bias + at, count, bias_aligned && walk.shift == 0);
+            flm_logits_cap<CAPPED>(u, cap);
+            flm_logits_cap<CAPPED>(v, cap);
 #pragma unroll
             for (int k = 0; k < FLM_GROUP; k++) {
                 u[k] = probability(u[k], from);
@@ -86,28 +90,35 @@ __global__ void __launch_bounds__(THREADS_MAX, BLOCKS)
             flm_read(u, from.x + at, count, walk.aligned);
             flm_read(e, residual + at, count, walk.aligned);
 #pragma unroll
-            for (int k = 0; k < FLM_GROUP; k++) u[k] = c3 * probability(u[k], from) * (e[k] - dot);
+            for (int k = 0; k < FLM_GROUP; k++) {
+                const float y = flm_logit_capped<CAPPED>(u[k], cap), g = c3 * probability(y, from) * (e[k] - dot);
+                u[k] = CAPPED ? g * flm_logit_slope<CAPPED>(y, cap) : g;
+            }
             flm_write(out + at, u, count, walk.aligned);
         }
     }
 }
 
-template <class T> int launch(const flm_cuda_distill &p, T *grad, bool softmax_backward, void *stream)
+template <class T, bool CAPPED> int launch(const flm_cuda_distill &p, T *grad, bool softmax_backward, void *stream)
 {
     const dim3 grid(flm_cuda_grid(p.R, 0)), block((unsigned)flm_cuda_row_threads(p.V));
     const bool aligned = flm_aligned(grad, p.from, p.to, p.residual) &&
                          flm_row_strides_match(p.from_row_stride, p.to_row_stride, p.residual_row_stride,
                                                grad ? p.grad_row_stride : p.from_row_stride),
                bias_aligned = flm_aligned(p.bias);
-    if (softmax_backward)
-        return flm_launch(distill_error<T, true>, grid, block, 0, stream, p, grad, bias_aligned, aligned);
-    return flm_launch(distill_error<T, false>, grid, block, 0, stream, p, grad, bias_aligned, aligned);
+    const auto kernel = softmax_backward ? distill_error<T, true, CAPPED> : distill_error<T, false, CAPPED>;
+    return flm_launch(kernel, grid, block, 0, stream, p, grad, flm_logit_cap_make(p.cap), bias_aligned, aligned);
+}
+
+template <class T> int launch_any(const flm_cuda_distill &p, T *grad, bool softmax_backward, void *stream)
+{
+    return (p.cap > 0 ? launch<T, true> : launch<T, false>)(p, grad, softmax_backward, stream);
 }
 
 } // namespace
 
 int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool softmax_backward, void *stream)
 {
-    return bf16 ? launch(*p, (flm_bf16 *)grad, softmax_backward, stream)
-                : launch(*p, (float *)grad, softmax_backward, stream);
+    return bf16 ? launch_any(*p, (flm_bf16 *)grad, softmax_backward, stream)
+                : launch_any(*p, (float *)grad, softmax_backward, stream);
 }

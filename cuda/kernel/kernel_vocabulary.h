@@ -39,19 +39,21 @@ int flm_cuda_launch_sort(uint32_t *key, uint32_t *row, const uint32_t *from_key,
 int flm_cuda_launch_normal(float *out, uint64_t stream_key, int64_t first_sample, int64_t B, int64_t L, int64_t K,
                            void *stream);
 
-/* ---- softmax.cu: padded rows [R, V]; max_shared: bytes of shared memory that a block can have ---- */
+/* ---- softmax.cu: padded rows [R, V]; cap: of the logits, 0 for none; max_shared: bytes of shared memory that a block
+ * can have ---- */
 /* grad may be NULL. */
 int flm_cuda_launch_softmax_xent(float *loss, void *grad, bool bf16, int64_t grad_row_stride, const float *logits,
-                                 int64_t logits_row_stride, const int32_t *target, float scale, int64_t R, int64_t V,
-                                 size_t max_shared, void *stream);
+                                 int64_t logits_row_stride, const int32_t *target, float scale, float cap, int64_t R,
+                                 int64_t V, size_t max_shared, void *stream);
 int flm_cuda_launch_softmax(void *p, bool bf16, int64_t p_row_stride, const float *logits, int64_t logits_row_stride,
-                            int64_t R, int64_t V, size_t max_shared, void *stream);
+                            float cap, int64_t R, int64_t V, size_t max_shared, void *stream);
 int flm_cuda_launch_argmax(int32_t *index, const float *x, int64_t row_stride, int64_t R, int64_t V, void *stream);
 
 /* ---- distill.cu ---- */
 typedef struct flm_cuda_distill {
     float *loss, *residual;
     const float *from, *to, *bias, *coefficient;
+    float cap; /* of the logits from and to; 0: none */
     int64_t R, V;
     int64_t residual_row_stride, from_row_stride, to_row_stride, grad_row_stride;
 } flm_cuda_distill;

@@ -2,11 +2,13 @@
  *
  * A block processes a row in groups of four that start at multiples of four elements of the matrix (padding counted),
  * so that rows of any length are read 16 bytes at a time, except at their ends. One reading gives the maximum and the
- * sum of exponentials: a thread rescales its sum when its maximum grows. Terms are fp32, sums fp64.
+ * sum of exponentials: a thread rescales its sum when its maximum grows. Terms are fp32, sums fp64. All of them are of
+ * capped logits; kernels with CAPPED false compute no tanh.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_CUDA_SOFTMAX_CUH
 #define FLM_CUDA_SOFTMAX_CUH
 
+#include "cuda/kernel/tanh.cuh"
 #include "cuda/kernel/vector.cuh"
 
 constexpr int FLM_GROUP = 4;
@@ -35,6 +37,33 @@ struct flm_walk {
 template <class... S> static inline bool flm_row_strides_match(int64_t row_stride, S... other)
 {
     return ((other % FLM_GROUP == row_stride % FLM_GROUP) && ...);
+}
+
+/* A cap C of logits: C tanh(z / C). Source: model.md section 9.1. */
+struct flm_logit_cap {
+    float value, inverse; /* C, 1 / C; 0: no cap */
+};
+
+static inline flm_logit_cap flm_logit_cap_make(float cap) { return {cap, cap > 0 ? 1 / cap : 0}; }
+
+/* flm_logit_capped - the capped logit, with the absolute error of tanh times C. */
+template <bool CAPPED> FLM_DEVICE float flm_logit_capped(float z, const flm_logit_cap &cap)
+{
+    if constexpr (CAPPED) return cap.value * flm_tanh(z * cap.inverse);
+    return z;
+}
+
+template <bool CAPPED> FLM_DEVICE void flm_logits_cap(float (&z)[FLM_GROUP], const flm_logit_cap &cap)
+{
+#pragma unroll
+    for (int k = 0; k < FLM_GROUP; k++) z[k] = flm_logit_capped<CAPPED>(z[k], cap);
+}
+
+/* flm_logit_slope - the derivative of the capped logit y by the logit itself. */
+template <bool CAPPED> FLM_DEVICE float flm_logit_slope(float y, const flm_logit_cap &cap)
+{
+    const float t = y * cap.inverse;
+    return CAPPED ? 1 - t * t : 1;
 }
 
 constexpr float FLM_LOWEST = -3.402823466e38f; /* a maximum of no elements; -infinity minus itself would be NaN */

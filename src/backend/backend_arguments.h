@@ -36,10 +36,14 @@ typedef struct flm_adamw {
     int64_t update; /* 0 for the first update: bias corrections use update + 1 */
 } flm_adamw;
 
-/* Squared error of a distillation by rows, and its gradient. With c = coefficient[r], p = softmax:
+/* The range of a cap of logits that is not 0 (none). The published one is 30: model.md section 9.1. */
+#define FLM_LOGIT_CAP_MIN 0.1
+#define FLM_LOGIT_CAP_MAX 1000.0
+
+/* Squared error of a distillation by rows, and its gradient. With c = coefficient[r], p = softmax of capped logits:
  *     err = c[0] (p(to) - p(from)) + c[1] residual + c[2] bias
  *     loss[r] = sum over V of err^2
- *     grad = c[3] err, or with `softmax_backward` c[3] p(from) (err - sum of p(from) err): of from's logits
+ *     grad = c[3] err, or with `softmax_backward` of from's logits: c[3] p(from) (err - sum of p(from) err) cap'(from)
  * residual holds err afterwards, unless it is grad. Padded rows: all [R, V]. Source: model.md sections 6 and 7. */
 typedef struct flm_distill_error {
     const flm_tensor *loss;        /* f32 [R] */
@@ -48,6 +52,7 @@ typedef struct flm_distill_error {
     const flm_tensor *residual;    /* f32 [R, V] */
     const flm_tensor *bias;        /* f32 [V] */
     const flm_tensor *coefficient; /* f32 [R, FLM_DISTILL_COEFFICIENTS] */
+    float logit_cap;               /* of from and to; 0: none */
     bool softmax_backward;
 } flm_distill_error;
 

@@ -13,8 +13,18 @@ done:
     return rc;
 }
 
+static flm_status check_logit_cap(float cap)
+{
+    flm_status rc = FLM_OK;
+    if (cap != 0 && !(cap >= (float)FLM_LOGIT_CAP_MIN && cap <= (float)FLM_LOGIT_CAP_MAX))
+        FLM_FAIL(FLM_E_ARG, "the logit cap is %g, must be 0 (none) or from %g to %g", (double)cap, FLM_LOGIT_CAP_MIN,
+                 FLM_LOGIT_CAP_MAX);
+done:
+    return rc;
+}
+
 flm_status flm_check_softmax_xent(const flm_tensor *loss, const flm_tensor *grad, const flm_tensor *logits,
-                                  const flm_tensor *target, float scale)
+                                  const flm_tensor *target, float scale, float logit_cap)
 {
     flm_status rc = FLM_OK;
     const int64_t R = logits->dim[0], V = logits->dim[1];
@@ -24,16 +34,18 @@ flm_status flm_check_softmax_xent(const flm_tensor *loss, const flm_tensor *grad
     FLM_TRY(flm_tensor_expect(loss, "loss", FLM_DTYPE_F32, 1, &R));
     if (grad->data) FLM_TRY(flm_check_act_rows(grad, "grad", 2, logits->dim));
     FLM_TRY(check_in_place(grad, logits, "grad"));
+    FLM_TRY(check_logit_cap(logit_cap));
 done:
     return rc;
 }
 
-flm_status flm_check_softmax(const flm_tensor *p, const flm_tensor *logits)
+flm_status flm_check_softmax(const flm_tensor *p, const flm_tensor *logits, float logit_cap)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_tensor_expect_rows(logits, "logits", FLM_DTYPE_F32, 2, logits->dim));
     FLM_TRY(flm_check_act_rows(p, "p", 2, logits->dim));
     FLM_TRY(check_in_place(p, logits, "p"));
+    FLM_TRY(check_logit_cap(logit_cap));
 done:
     return rc;
 }
@@ -64,6 +76,7 @@ flm_status flm_check_distill_error(const flm_distill_error *p)
     if (p->grad->data) FLM_TRY(flm_check_act_rows(p->grad, "grad", 2, logits));
     FLM_TRY(check_in_place(p->grad, p->residual, "grad"));
     FLM_TRY(check_in_place(p->grad, p->from, "grad"));
+    FLM_TRY(check_logit_cap(p->logit_cap));
     if (R > 0 && V < 1) FLM_FAIL(FLM_E_SHAPE, "V is 0");
 done:
     return rc;

@@ -100,14 +100,14 @@ static flm_status scores(flm_sampler *s, int64_t first, int64_t rows)
     flm_status rc = FLM_OK;
     flm_backend *be = s->be;
     const two_model *own = s->state;
-    const flm_dit_weights *teacher = &s->network[TEACHER]->w;
+    const flm_weights *teacher = s->network[TEACHER];
     const flm_tensor logits = flm_tensor_slice(&s->parts.dit->logits, 0, rows);
     const flm_tensor residual = flm_tensor_slice(&own->residual, 0, rows);
     const flm_tensor flat = flm_tensor_flat(&own->y_teacher), y = flm_tensor_slice(&flat, first, rows);
     FLM_TRY(flm_dit_head_logits(s->parts.dit, s->parts.weights, first, rows));
     FLM_TRY(be->memory->copy(be, residual.data, logits.data, flm_tensor_bytes(&logits)));
-    FLM_TRY(flm_dit_matmul(be, &y, false, &teacher->Wout, true, &logits, false, &teacher->bout, NULL));
-    FLM_TRY(flm_op_softmax(be, &logits, &logits));
+    FLM_TRY(flm_dit_matmul(be, &y, false, &teacher->w.Wout, true, &logits, false, &teacher->w.bout, NULL));
+    FLM_TRY(flm_op_softmax(be, &logits, &logits, (float)teacher->shape.logit_cap));
     FLM_TRY(flm_op_axpby(be, &logits, (float)own->jump, &residual, (float)own->k));
 done:
     return rc;

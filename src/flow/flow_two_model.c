@@ -257,6 +257,7 @@ static flm_status run_head(flm_objective *o, const flm_weights *weights, const f
     flm_status rc = FLM_OK;
     two_model *own = o->state;
     flm_dit *dit = o->parts.dit;
+    const flm_weights *teacher = o->parts.frozen[FLM_ROLE_TEACHER];
     const int64_t total = batch->B * dit->shape.L;
     for (int64_t first = 0; first < total; first += dit->chunk) {
         const int64_t rows = total - first < dit->chunk ? total - first : dit->chunk;
@@ -266,8 +267,8 @@ static flm_status run_head(flm_objective *o, const flm_weights *weights, const f
         const flm_tensor grad = batch->backward ? flm_tensor_slice(&dit->probs, 0, rows) : flm_tensor_none();
         const flm_tensor loss = flm_tensor_slice(&o->loss, first, rows);
         const flm_tensor coefficient = flm_tensor_slice(&own->coefficient, first, rows);
-        FLM_TRY(flm_objective_logits(o, o->parts.frozen[FLM_ROLE_TEACHER], &own->y_s, first, &from, true));
-        FLM_TRY(flm_objective_logits(o, o->parts.frozen[FLM_ROLE_TEACHER], &own->y_m, first, &to, true));
+        FLM_TRY(flm_objective_logits(o, teacher, &own->y_s, first, &from, true));
+        FLM_TRY(flm_objective_logits(o, teacher, &own->y_m, first, &to, true));
         FLM_TRY(flm_objective_logits(o, weights, &own->y_su, first, &residual, false));
         FLM_TRY(flm_op_distill_error(o->be, &(flm_distill_error){.loss = &loss,
                                                                  .grad = &grad,
@@ -275,7 +276,8 @@ static flm_status run_head(flm_objective *o, const flm_weights *weights, const f
                                                                  .to = &to,
                                                                  .residual = &residual,
                                                                  .bias = &weights->w.bout,
-                                                                 .coefficient = &coefficient}));
+                                                                 .coefficient = &coefficient,
+                                                                 .logit_cap = (float)teacher->shape.logit_cap}));
         if (batch->backward) FLM_TRY(flm_dit_head_backward(dit, weights, &grad, first));
     }
     const flm_tensor loss = flm_tensor_slice(&o->loss, 0, total);

@@ -148,6 +148,7 @@ static flm_status run_head(flm_objective *o, const flm_weights *weights, const f
                                                                  .residual = &residual,
                                                                  .bias = &flow_map->w.bout,
                                                                  .coefficient = &coefficient,
+                                                                 .logit_cap = (float)weights->shape.logit_cap,
                                                                  .softmax_backward = true}));
         if (batch->backward) FLM_TRY(flm_dit_head_backward(dit, weights, &grad, first));
     }

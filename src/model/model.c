@@ -1,6 +1,8 @@
 /* model.c - see model.h. SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
 
+#include "backend/backend_arguments.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -49,6 +51,9 @@ flm_status flm_model_check(const flm_model_shape *shape)
     if (shape->F % 2 != 0) FLM_FAIL(FLM_E_ARG, "timestep features F = %lld, must be even", (long long)shape->F);
     if (!(shape->softcap > 0) || !isfinite(shape->softcap))
         FLM_FAIL(FLM_E_ARG, "softcap is %g, must be positive and finite", shape->softcap);
+    if (shape->logit_cap != 0 && !(shape->logit_cap >= FLM_LOGIT_CAP_MIN && shape->logit_cap <= FLM_LOGIT_CAP_MAX))
+        FLM_FAIL(FLM_E_ARG, "logit cap is %g, must be 0 (none) or from %g to %g", shape->logit_cap, FLM_LOGIT_CAP_MIN,
+                 FLM_LOGIT_CAP_MAX);
     if ((int)shape->network < FLM_NETWORK_ONE_TIME || (int)shape->network > FLM_NETWORK_RESIDUAL)
         FLM_FAIL(FLM_E_ARG, "unknown network %d", (int)shape->network);
 done:

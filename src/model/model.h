@@ -22,6 +22,7 @@ typedef struct flm_model_shape {
     int64_t F;         /* timestep features, cos and sin together (256) */
     int64_t mlp_ratio; /* MLP width over d (4) */
     double softcap;    /* of attention scores (50) */
+    double logit_cap;  /* of the logits in every softmax over the vocabulary; 0: none. Source: section 9.1 */
     flm_network network;
 } flm_model_shape;
 
@@ -32,7 +33,7 @@ flm_status flm_model_preset(const char *name, flm_model_shape *out);
  * that h and F are even. Errors: FLM_E_ARG naming the size and its range. */
 flm_status flm_model_check(const flm_model_shape *shape);
 
-/* flm_model_same_sizes - whether two networks have equal sizes; their form may differ. */
+/* flm_model_same_sizes - whether two networks have equal sizes; their form and the cap of their logits may differ. */
 bool flm_model_same_sizes(const flm_model_shape *a, const flm_model_shape *b);
 
 /* flm_model_flops - model FLOPs of the forward pass for one token: trunk 24 N d^2 (with mlp_ratio 4), attention

@@ -47,7 +47,7 @@ flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm
         const flm_tensor target = flm_tensor_slice(&targets, first, rows), losses = flm_tensor_slice(loss, first, rows);
         const flm_tensor grad = backward ? flm_tensor_slice(&dit->probs, 0, rows) : flm_tensor_none();
         FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
-        FLM_TRY(flm_op_softmax_xent(be, &losses, &grad, &logits, &target, scale));
+        FLM_TRY(flm_op_softmax_xent(be, &losses, &grad, &logits, &target, scale, (float)weights->shape.logit_cap));
         if (backward) FLM_TRY(flm_dit_head_backward(dit, weights, &grad, first));
     }
 done:
@@ -64,7 +64,7 @@ flm_status flm_dit_head_mean_embedding(flm_dit *dit, const flm_weights *weights,
         const int64_t rows = chunk_rows(dit, first);
         const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), p = flm_tensor_slice(&dit->probs, 0, rows);
         FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
-        FLM_TRY(flm_op_softmax(be, &p, &logits));
+        FLM_TRY(flm_op_softmax(be, &p, &logits, (float)weights->shape.logit_cap));
         for (int k = 0; k < count; k++) {
             const flm_tensor to = rows_of(dit, &mean[k], first, rows);
             FLM_TRY(flm_dit_matmul(be, &p, false, &E[k], false, &to, false, NULL, NULL));

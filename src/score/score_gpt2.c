@@ -130,7 +130,7 @@ static flm_status head_loss(flm_gpt2 *g, int64_t R)
         const flm_tensor loss = flm_tensor_slice(&g->loss, at, rows), target = flm_tensor_slice(&g->target, at, rows);
         const flm_matmul p = {.a = &part, .b = &g->head, .transpose_b = true, .c = &logits};
         FLM_TRY(flm_op_matmul(g->be, &p));
-        FLM_TRY(flm_op_softmax_xent(g->be, &loss, &none, &logits, &target, 1));
+        FLM_TRY(flm_op_softmax_xent(g->be, &loss, &none, &logits, &target, 1, 0));
     }
 done:
     return rc;

@@ -4,8 +4,14 @@
 
 enum { LOSS, GRAD, FROM, TO, RESIDUAL, BIAS, COEFFICIENT, OPERANDS };
 
+typedef struct numbers {
+    bool softmax_backward;
+    float cap;
+} numbers;
+
 static flm_status distill_error(flm_backend *be, const operand *o, const void *arg)
 {
+    const numbers *with = arg;
     return flm_op_distill_error(be, &(flm_distill_error){.loss = &o[LOSS].t,
                                                          .grad = &o[GRAD].t,
                                                          .from = &o[FROM].t,
@@ -13,38 +19,52 @@ static flm_status distill_error(flm_backend *be, const operand *o, const void *a
                                                          .residual = &o[RESIDUAL].t,
                                                          .bias = &o[BIAS].t,
                                                          .coefficient = &o[COEFFICIENT].t,
-                                                         .softmax_backward = *(const bool *)arg});
+                                                         .logit_cap = with->cap,
+                                                         .softmax_backward = with->softmax_backward});
 }
 
-static void probabilities(const double *x, int64_t V, double *p)
+/* p = softmax(cap(x)); slope: the derivative of the cap. */
+static void probabilities(const double *x, int64_t V, double cap, double *p, double *slope)
 {
-    double max = x[0], sum = 0;
-    for (int64_t j = 1; j < V; j++) max = x[j] > max ? x[j] : max;
-    for (int64_t j = 0; j < V; j++) sum += p[j] = exp(x[j] - max);
+    double max = -INFINITY, sum = 0;
+    for (int64_t j = 0; j < V; j++) {
+        const double c = cap > 0 ? cosh(fmin(fabs(x[j]) / cap, 400)) : 1;
+        p[j] = cap > 0 ? cap * tanh(x[j] / cap) : x[j];
+        slope[j] = 1 / (c * c);
+        max = fmax(max, p[j]);
+    }
+    for (int64_t j = 0; j < V; j++) sum += p[j] = exp(p[j] - max);
     for (int64_t j = 0; j < V; j++) p[j] /= sum;
 }
 
-/* One row's loss, err and gradient; size: the magnitudes of what err and the gradient are summed from. */
+/* One row's loss, err and gradient; size: the magnitudes of what err and the gradient are summed from. A capped logit
+ * has the error of tanh, 5e-7, times the cap; the derivative of the cap has twice that of tanh, whatever its own size.
+ */
 static double reference_row(const double *from, const double *to, const double *residual, const double *bias,
-                            const double *c, bool softmax_backward, int64_t V, double *err, double *grad,
+                            const double *c, const numbers *with, int64_t V, double *err, double *grad,
                             double *size_err, double *size_grad)
 {
-    double *p = doubles(V), *q = doubles(V), loss = 0, dot = 0, size_dot = 0;
-    probabilities(from, V, p);
-    probabilities(to, V, q);
+    const double cap = (double)with->cap, wide = 1 + cap / 2;
+    double *p = doubles(V), *q = doubles(V), *slope = doubles(V), *unused = doubles(V), loss = 0, dot = 0, size_dot = 0;
+    probabilities(to, V, cap, q, unused);
+    probabilities(from, V, cap, p, slope);
     for (int64_t j = 0; j < V; j++) {
         err[j] = c[0] * (q[j] - p[j]) + c[1] * residual[j] + c[2] * bias[j];
-        size_err[j] = fabs(c[0]) * (q[j] + p[j]) + fabs(c[1] * residual[j]) + fabs(c[2] * bias[j]);
+        size_err[j] = fabs(c[0]) * (q[j] + p[j]) * wide + fabs(c[1] * residual[j]) + fabs(c[2] * bias[j]);
         loss += err[j] * err[j];
         dot += p[j] * err[j];
-        size_dot += p[j] * size_err[j];
+        size_dot += p[j] * size_err[j] * wide;
     }
     for (int64_t j = 0; j < V; j++) {
-        grad[j] = c[3] * (softmax_backward ? p[j] * (err[j] - dot) : err[j]);
-        size_grad[j] = fabs(c[3]) * (softmax_backward ? p[j] * (size_err[j] + size_dot) : size_err[j]);
+        const double size_slope = cap > 0 ? slope[j] * wide + 0.25 : 1;
+        grad[j] = c[3] * (with->softmax_backward ? p[j] * (err[j] - dot) * slope[j] : err[j]);
+        size_grad[j] =
+            fabs(c[3]) * (with->softmax_backward ? p[j] * (size_err[j] + size_dot) * size_slope : size_err[j]);
     }
     free(p);
     free(q);
+    free(slope);
+    free(unused);
     return loss;
 }
 
@@ -75,7 +95,7 @@ static void logits_fill(operand *x, int kind)
 }
 
 /* The same through fewer tensors: f32 gradients over residual, or from, and none at all. */
-static void test_aliases(operand *o, bool softmax_backward)
+static void test_aliases(operand *o, const numbers *with)
 {
     static const char *const what[] = {"grad may be residual", "grad may be from", "no gradient: the same loss"};
     static const conform_call calls[] = {distill_over_residual, distill_over_from, distill_error};
@@ -86,11 +106,11 @@ static void test_aliases(operand *o, bool softmax_backward)
     memcpy(loss, o[LOSS].t.data, loss_bytes);
     const operand own = o[GRAD];
     for (int how = 0; how < 3; how++) {
-        if (how == 1 && !softmax_backward) continue;
+        if (how == 1 && !with->softmax_backward) continue;
         for (int k = FROM; k <= RESIDUAL; k++)
             for (int64_t i = 0; i < flm_tensor_elements(&o[k].t); i++) put(&o[k].t, i, o[k].before[i]);
         o[GRAD].t = flm_tensor_none();
-        const bool done = conform_once(conform_be[1], calls[how], o, OPERANDS, &softmax_backward) == FLM_OK;
+        const bool done = conform_once(conform_be[1], calls[how], o, OPERANDS, with) == FLM_OK;
         tap_ok(done && memcmp(loss, o[LOSS].t.data, loss_bytes) == 0 &&
                    (how == 2 || conform_same(&own.t, &o[grad_in[how]].t)),
                "%s", what[how]);
@@ -99,7 +119,7 @@ static void test_aliases(operand *o, bool softmax_backward)
     free(loss);
 }
 
-static void test_error(flm_dtype dtype, int64_t R, int64_t V, int kind, bool softmax_backward)
+static void test_error(flm_dtype dtype, int64_t R, int64_t V, int kind, numbers with)
 {
     operand o[OPERANDS] = {operand_1d(FLM_DTYPE_F32, NAN, R),
                            operand_rows(dtype, NAN, R, V),
@@ -111,23 +131,24 @@ static void test_error(flm_dtype dtype, int64_t R, int64_t V, int kind, bool sof
     double *loss = doubles(R), *size_loss = doubles(R), *err = doubles(R * V), *grad = doubles(R * V);
     double *size_err = doubles(R * V), *size_grad = doubles(R * V);
     char name[128];
-    snprintf(name, sizeof name, "distill_error %s R=%d V=%d, logits %s%s%s", flm_dtype_name(dtype), (int)R, (int)V,
-             kinds[kind], softmax_backward ? ", through the softmax" : "", conform_paddings[conform_rows]);
+    snprintf(name, sizeof name, "distill_error %s R=%d V=%d, logits %s, cap %g%s%s", flm_dtype_name(dtype), (int)R,
+             (int)V, kinds[kind], (double)with.cap, with.softmax_backward ? ", through the softmax" : "",
+             conform_paddings[conform_rows]);
     logits_fill(&o[FROM], kind);
     logits_fill(&o[TO], kind);
-    conform_run(distill_error, o, OPERANDS, &softmax_backward, name);
+    conform_run(distill_error, o, OPERANDS, &with, name);
     for (int64_t r = 0; r < R; r++) {
         const int64_t at = r * V;
         loss[r] = reference_row(o[FROM].before + at, o[TO].before + at, o[RESIDUAL].before + at, o[BIAS].before,
-                                o[COEFFICIENT].before + r * FLM_DISTILL_COEFFICIENTS, softmax_backward, V, err + at,
-                                grad + at, size_err + at, size_grad + at);
+                                o[COEFFICIENT].before + r * FLM_DISTILL_COEFFICIENTS, &with, V, err + at, grad + at,
+                                size_err + at, size_grad + at);
         for (int64_t j = at; j < at + V; j++) size_loss[r] += size_err[j] * size_err[j];
     }
     /* p to 1e-6 (conform_softmax.c: an exponential and the sum of others), and some roundings of the sums. */
     conform_close(&o[LOSS].t, loss, size_loss, 4e-6, "loss");
     conform_close(&o[RESIDUAL].t, err, size_err, 2e-6, "err");
     conform_close(&o[GRAD].t, grad, size_grad, 4e-6, "grad");
-    if (dtype == FLM_DTYPE_F32) test_aliases(o, softmax_backward);
+    if (dtype == FLM_DTYPE_F32) test_aliases(o, &with);
     operands_free(o, OPERANDS);
     double *rest[] = {loss, size_loss, err, grad, size_err, size_grad};
     for (int i = 0; i < 6; i++) free(rest[i]);
@@ -135,8 +156,9 @@ static void test_error(flm_dtype dtype, int64_t R, int64_t V, int kind, bool sof
 
 /* The formula of `softmax_backward`, which test_error holds the op against, is the loss's derivative by from's logits.
  */
-static void test_differences(void)
+static void test_differences(float cap)
 {
+    const numbers with = {true, cap};
     enum { V = 7 };
     double x[V], to[V], residual[V], bias[V], err[V], grad[V], size[V], rest[V], worst = 0;
     const double h = 1e-5, c[] = {0.7, 1.3, -0.4, -2 * 0.7}; /* c[3] = -2 c[0]: of the plain loss */
@@ -149,15 +171,15 @@ static void test_differences(void)
     for (int j = 0; j < V; j++) {
         const double kept = x[j];
         x[j] = kept + h;
-        const double up = reference_row(x, to, residual, bias, c, true, V, err, grad, size, rest);
+        const double up = reference_row(x, to, residual, bias, c, &with, V, err, grad, size, rest);
         x[j] = kept - h;
-        const double down = reference_row(x, to, residual, bias, c, true, V, err, grad, size, rest);
+        const double down = reference_row(x, to, residual, bias, c, &with, V, err, grad, size, rest);
         x[j] = kept;
-        reference_row(x, to, residual, bias, c, true, V, err, grad, size, rest);
+        reference_row(x, to, residual, bias, c, &with, V, err, grad, size, rest);
         const double e = fabs((up - down) / (2 * h) - grad[j]);
         if (!(e <= worst)) worst = e;
     }
-    tap_ok(worst <= 1e-8, "the formula is the gradient through the softmax: off by %.2g", worst);
+    tap_ok(worst <= 1e-8, "the formula is the gradient through the softmax, cap %g: off by %.2g", (double)cap, worst);
 }
 
 static int combined; /* tensors */
@@ -251,7 +273,7 @@ static void test_gelu(int64_t n)
 
 static void test_errors(void)
 {
-    const bool softmax_backward = false;
+    const numbers with = {false, 0};
     operand o[OPERANDS] = {operand_1d(FLM_DTYPE_F32, 1, 3),    operand_2d(FLM_DTYPE_BF16, 1, 3, 5),
                            operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_2d(FLM_DTYPE_F32, 1, 3, 5),
                            operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_1d(FLM_DTYPE_F32, 1, 5),
@@ -262,26 +284,26 @@ static void test_errors(void)
     for (int k = 0; k < OPERANDS; k++) {
         if (k == GRAD) continue;
         moved[k].t.dim[0]++;
-        tap_ok(distill_error(conform_be[0], moved, &softmax_backward) == FLM_E_SHAPE,
-               "distill_error: argument %d longer", k);
+        tap_ok(distill_error(conform_be[0], moved, &with) == FLM_E_SHAPE, "distill_error: argument %d longer", k);
         moved[k].t = flm_tensor_none();
-        tap_ok(distill_error(conform_be[0], moved, &softmax_backward) == FLM_E_SHAPE,
-               "distill_error: argument %d absent", k);
+        tap_ok(distill_error(conform_be[0], moved, &with) == FLM_E_SHAPE, "distill_error: argument %d absent", k);
         moved[k].t = o[k].t;
     }
     moved[GRAD].t = o[GRAD].t;
     moved[GRAD].t.dim[1] = 4;
-    tap_ok(distill_error(conform_be[0], moved, &softmax_backward) == FLM_E_SHAPE,
-           "distill_error: a gradient of another size");
+    tap_ok(distill_error(conform_be[0], moved, &with) == FLM_E_SHAPE, "distill_error: a gradient of another size");
     moved[GRAD].t = flm_tensor_none();
-    tap_ok(conform_refused_padded(distill_error, moved, COEFFICIENT, &softmax_backward) &&
-               conform_refused_padded(distill_error, moved, BIAS, &softmax_backward) &&
-               conform_refused_padded(distill_error, moved, LOSS, &softmax_backward),
+    tap_ok(conform_refused_padded(distill_error, moved, COEFFICIENT, &with) &&
+               conform_refused_padded(distill_error, moved, BIAS, &with) &&
+               conform_refused_padded(distill_error, moved, LOSS, &with),
            "distill_error: refuses padded coefficients, bias and losses");
     moved[GRAD].t = o[RESIDUAL].t;
     moved[GRAD].t.row_stride = FLM_TENSOR_PAD;
-    tap_ok(distill_error(conform_be[0], moved, &softmax_backward) == FLM_E_SHAPE,
+    tap_ok(distill_error(conform_be[0], moved, &with) == FLM_E_SHAPE,
            "distill_error: a gradient in place of errors whose rows lie elsewhere");
+    moved[GRAD].t = o[GRAD].t;
+    tap_ok(distill_error(conform_be[0], moved, &(numbers){false, -1}) == FLM_E_ARG, "distill_error: %s",
+           flm_err_message());
     operands_free(o, OPERANDS);
     operand c[4] = {operand_3d(FLM_DTYPE_F32, 1, 2, 3, 4), operand_2d(FLM_DTYPE_F32, 1, 2, 2),
                     operand_3d(FLM_DTYPE_F32, 1, 2, 3, 4), operand_3d(FLM_DTYPE_F32, 1, 2, 3, 4)};
@@ -298,6 +320,20 @@ static void test_errors(void)
     flm_err_clear();
 }
 
+/* Logits of 1e4 saturate both caps, ordinary ones the smaller. */
+static void test_capped(bool softmax_backward)
+{
+    static const float caps[] = {2.5f, 30};
+    for (int c = 0; c < 2; c++)
+        for (int kind = ORDINARY; kind <= EQUAL; kind++) {
+            const numbers with = {softmax_backward, caps[c]};
+            test_error(FLM_DTYPE_F32, 7, 65, kind, with);
+            test_error(FLM_DTYPE_BF16, 5, 1025, kind, with);
+            test_error(FLM_DTYPE_F32, 1, 1, kind, with);
+            test_error(FLM_DTYPE_F32, 2, 50258, kind, with);
+        }
+}
+
 int main(void)
 {
     static const int64_t sizes[][2] = {{0, 5}, {1, 1}, {3, 7}, {65, 64}, {5, 1025}, {2, 50258}};
@@ -309,19 +345,20 @@ int main(void)
         for (int dtype = 0; dtype < 2; dtype++)
             for (int softmax_backward = 0; softmax_backward < 2; softmax_backward++)
                 test_error(dtype ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, sizes[i][0], sizes[i][1], ORDINARY,
-                           softmax_backward);
+                           (numbers){softmax_backward, 0});
     for (conform_rows = CONFORM_NAN; conform_rows < CONFORM_PADDINGS; conform_rows++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
             for (int softmax_backward = 0; softmax_backward < 2; softmax_backward++) {
-                test_error(FLM_DTYPE_F32, sizes[i][0], sizes[i][1], ORDINARY, softmax_backward);
-                test_error(FLM_DTYPE_BF16, sizes[i][0], sizes[i][1], EXTREME, softmax_backward);
+                test_error(FLM_DTYPE_F32, sizes[i][0], sizes[i][1], ORDINARY, (numbers){softmax_backward, 30});
+                test_error(FLM_DTYPE_BF16, sizes[i][0], sizes[i][1], EXTREME, (numbers){softmax_backward, 0});
             }
     conform_rows = CONFORM_BARE;
     for (int softmax_backward = 0; softmax_backward < 2; softmax_backward++) {
-        test_error(FLM_DTYPE_F32, 7, 65, EXTREME, softmax_backward);
-        test_error(FLM_DTYPE_BF16, 7, 65, EQUAL, softmax_backward);
+        test_error(FLM_DTYPE_F32, 7, 65, EXTREME, (numbers){softmax_backward, 0});
+        test_error(FLM_DTYPE_BF16, 7, 65, EQUAL, (numbers){softmax_backward, 0});
     }
-    test_differences();
+    for (int softmax_backward = 0; softmax_backward < 2; softmax_backward++) test_capped(softmax_backward);
+    for (int k = 0; k < 3; k++) test_differences(((const float[]){0, 2.5f, 30})[k]);
     for (int count = 1; count <= FLM_COMBINE_MAX; count++) {
         test_combine(FLM_DTYPE_F32, 3, 5, 7, count);
         test_combine(FLM_DTYPE_BF16, 1, 1, 1, count);

@@ -20,8 +20,8 @@ done:
     return rc;
 }
 
-/* Equal logits: every probability is 1 / V, and the loss of any target log V. */
-static void test_softmax(flm_backend *be, int64_t R, int64_t V)
+/* Equal logits, capped or not: every probability is 1 / V, and the loss of any target log V. */
+static void test_softmax(flm_backend *be, int64_t R, int64_t V, float cap)
 {
     flm_status rc = FLM_OK;
     float last = 0;
@@ -30,13 +30,13 @@ static void test_softmax(flm_backend *be, int64_t R, int64_t V)
     const flm_tensor none = flm_tensor_none();
     flm_tensor *const all[] = {&logits, &p, &target, &loss};
     for (int i = 0; i < 4; i++) FLM_TRY(device_fill(be, all[i]));
-    FLM_TRY(flm_op_softmax(be, &p, &logits));
-    FLM_TRY(flm_op_softmax_xent(be, &loss, &none, &logits, &target, 1));
+    FLM_TRY(flm_op_softmax(be, &p, &logits, cap));
+    FLM_TRY(flm_op_softmax_xent(be, &loss, &none, &logits, &target, 1, cap));
     FLM_TRY(be->memory->to_host(be, &last, (float *)p.data + R * V - 1, sizeof last));
     FLM_TRY(be->stream->sync(be));
 done:
-    tap_ok(rc == FLM_OK && last * (float)V > 0.999f && last * (float)V < 1.001f, "%lld rows of %lld: %s", (long long)R,
-           (long long)V, rc == FLM_OK ? "done" : flm_err_message());
+    tap_ok(rc == FLM_OK && last * (float)V > 0.999f && last * (float)V < 1.001f, "%lld rows of %lld, cap %g: %s",
+           (long long)R, (long long)V, (double)cap, rc == FLM_OK ? "done" : flm_err_message());
     for (int i = 0; i < 4; i++) be->memory->release(be, all[i]->data);
 }
 
@@ -44,9 +44,12 @@ int main(void)
 {
     flm_backend *be = NULL;
     if (flm_backend_create(FLM_DEVICE_CUDA, 1, 0, &be) != FLM_OK) return 1;
-    test_softmax(be, 1, 16385); /* the only row, and the last of three, begin at 16 bytes and end within 16 */
-    test_softmax(be, 3, 16386);
-    test_softmax(be, 2, 16388);
+    for (int capped = 0; capped < 2; capped++) {
+        const float cap = capped ? 30 : 0;
+        test_softmax(be, 1, 16385, cap); /* the only row, and the last of three, begin at 16 bytes and end within 16 */
+        test_softmax(be, 3, 16386, cap);
+        test_softmax(be, 2, 16388, cap);
+    }
     flm_backend_destroy(&be);
     return tap_end();
 }

@@ -10,13 +10,15 @@ typedef struct error_row {
     float *residual;
     float max_from, max_to, factor_from, factor_to;
     float c[FLM_DISTILL_COEFFICIENTS];
+    flm_logit_cap cap;
 } error_row;
 
+/* x: a capped logit. */
 FLM_INLINE float probability(float x, float max, float factor) { return flm_math_exp(x - max) * factor; }
 
 /* err into residual; its sum of squares, and with `softmax_backward` the sum of p(from) err into *dot. The row's
  * numbers are copied to locals: as struct members they could alias residual, which would prevent vectorisation. */
-FLM_INLINE double errors(const error_row *row, bool softmax_backward, int64_t V, double *dot)
+FLM_INLINE double errors(const error_row *row, bool softmax_backward, bool capped, int64_t V, double *dot)
 {
     const error_row r = *row;
     const float *from = r.from, *to = r.to, *bias = r.bias;
@@ -28,8 +30,8 @@ FLM_INLINE double errors(const error_row *row, bool softmax_backward, int64_t V,
         float squares = 0, products = 0;
 #pragma omp simd reduction(+ : squares, products)
         for (int64_t j = at; j < end; j++) {
-            const float p = probability(from[j], r.max_from, r.factor_from);
-            const float q = probability(to[j], r.max_to, r.factor_to);
+            const float p = probability(flm_logit_capped(from[j], capped, r.cap), r.max_from, r.factor_from);
+            const float q = probability(flm_logit_capped(to[j], capped, r.cap), r.max_to, r.factor_to);
             const float err = c0 * (q - p) + c1 * residual[j] + c2 * bias[j];
             squares += err * err;
             if (softmax_backward) products += p * err;
@@ -42,36 +44,55 @@ FLM_INLINE double errors(const error_row *row, bool softmax_backward, int64_t V,
     return total;
 }
 
-FLM_INLINE void gradient(const error_row *row, void *grad, bool bf16, bool softmax_backward, float dot, int64_t V)
+FLM_INLINE void gradient(const error_row *row, void *grad, bool bf16, int64_t V)
+{
+    const float *residual = row->residual;
+    const float c3 = row->c[3];
+#pragma omp simd
+    for (int64_t j = 0; j < V; j++) flm_store(grad, bf16, j, c3 * residual[j]);
+}
+
+/* The gradient through the softmax, and through the cap of its logits. */
+FLM_INLINE void gradient_of_logits(const error_row *row, void *grad, bool bf16, bool capped, float dot, int64_t V)
 {
     const error_row r = *row;
     const float *from = r.from, *residual = r.residual;
     const float c3 = r.c[3];
 #pragma omp simd
     for (int64_t j = 0; j < V; j++) {
-        const float err = residual[j];
-        flm_store(grad, bf16, j,
-                  softmax_backward ? c3 * probability(from[j], r.max_from, r.factor_from) * (err - dot) : c3 * err);
+        float slope;
+        const float y = flm_logit_cap_apply(from[j], capped, r.cap, &slope);
+        const float g = c3 * probability(y, r.max_from, r.factor_from) * (residual[j] - dot);
+        flm_store(grad, bf16, j, capped ? g * slope : g);
     }
 }
 
-FLM_SIMD static void distill_row(error_row *r, float *loss, void *grad, bool bf16, bool softmax_backward, int64_t V)
+FLM_INLINE void distill_row(error_row *r, float *loss, void *grad, bool bf16, bool softmax_backward, bool capped,
+                            int64_t V)
 {
     double dot;
-    r->max_from = flm_row_maximum(r->from, V);
-    r->max_to = flm_row_maximum(r->to, V);
-    r->factor_from = (float)(1 / flm_row_exponential_sum(r->from, r->max_from, V));
-    r->factor_to = (float)(1 / flm_row_exponential_sum(r->to, r->max_to, V));
-    *loss = (float)(softmax_backward ? errors(r, true, V, &dot) : errors(r, false, V, &dot));
+    r->max_from = flm_row_maximum(r->from, V, capped, r->cap);
+    r->max_to = flm_row_maximum(r->to, V, capped, r->cap);
+    r->factor_from = (float)(1 / flm_row_exponential_sum(r->from, r->max_from, V, capped, r->cap));
+    r->factor_to = (float)(1 / flm_row_exponential_sum(r->to, r->max_to, V, capped, r->cap));
+    *loss = (float)(softmax_backward ? errors(r, true, capped, V, &dot) : errors(r, false, capped, V, &dot));
     if (!grad) return;
     if (bf16 && softmax_backward)
-        gradient(r, grad, true, true, (float)dot, V);
+        gradient_of_logits(r, grad, true, capped, (float)dot, V);
     else if (bf16)
-        gradient(r, grad, true, false, 0, V);
+        gradient(r, grad, true, V);
     else if (softmax_backward)
-        gradient(r, grad, false, true, (float)dot, V);
+        gradient_of_logits(r, grad, false, capped, (float)dot, V);
     else
-        gradient(r, grad, false, false, 0, V);
+        gradient(r, grad, false, V);
+}
+
+FLM_SIMD static void distill_any(error_row *r, float *loss, void *grad, bool bf16, bool softmax_backward, int64_t V)
+{
+    if (r->cap.value > 0)
+        distill_row(r, loss, grad, bf16, softmax_backward, true, V);
+    else
+        distill_row(r, loss, grad, bf16, softmax_backward, false, V);
 }
 
 flm_status flm_cpu_distill_error(flm_backend *be, const flm_distill_error *p)
@@ -86,9 +107,10 @@ flm_status flm_cpu_distill_error(flm_backend *be, const flm_distill_error *p)
         error_row row = {.from = (const float *)p->from->data + r * from,
                          .to = (const float *)p->to->data + r * to,
                          .bias = p->bias->data,
-                         .residual = (float *)p->residual->data + r * residual};
+                         .residual = (float *)p->residual->data + r * residual,
+                         .cap = flm_logit_cap_make(p->logit_cap)};
         for (int k = 0; k < FLM_DISTILL_COEFFICIENTS; k++) row.c[k] = coefficient[r * FLM_DISTILL_COEFFICIENTS + k];
-        distill_row(&row, (float *)p->loss->data + r,
+        distill_any(&row, (float *)p->loss->data + r,
                     p->grad->data ? (char *)p->grad->data + (size_t)r * grad_bytes : NULL,
                     p->grad->dtype == FLM_DTYPE_BF16, p->softmax_backward, V);
     }

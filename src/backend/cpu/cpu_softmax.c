@@ -4,36 +4,68 @@
 #include "backend/cpu/cpu_softmax.h"
 #include "backend/cpu/cpu_rows.h"
 
-FLM_INLINE void exponentials(void *p, bool bf16, const float *x, float max, float factor, int64_t V)
+/* One row: its logits and what is computed of them. */
+typedef struct softmax_row {
+    const float *x;
+    int64_t V;
+    flm_logit_cap cap;
+    void *out; /* exponentials, f32 or bf16; may be x */
+    bool bf16;
+} softmax_row;
+
+/* exp(x - max) * factor, x capped; with `slope` times the derivative of the cap. */
+FLM_INLINE void exponentials(const softmax_row *row, bool bf16, bool capped, bool slope, float max, float factor)
 {
+    const softmax_row r = *row;
 #pragma omp simd
-    for (int64_t j = 0; j < V; j++) flm_store(p, bf16, j, flm_math_exp(x[j] - max) * factor);
+    for (int64_t j = 0; j < r.V; j++) {
+        float derivative;
+        const float y = flm_logit_cap_apply(r.x[j], capped, r.cap, &derivative);
+        const float p = flm_math_exp(y - max) * factor;
+        flm_store(r.out, bf16, j, capped && slope ? p * derivative : p);
+    }
 }
 
-/* Softmax times scale, with its maximum and sum. p NULL: only those two. */
-FLM_SIMD static void softmax_row(void *p, bool bf16, const float *x, float scale, int64_t V, float *max, double *sum)
+/* The row's softmax times scale, its maximum and sum. No out: only those two. */
+FLM_INLINE void softmax_of(const softmax_row *r, bool capped, bool slope, float scale, float *max, double *sum)
 {
-    *max = flm_row_maximum(x, V);
-    *sum = flm_row_exponential_sum(x, *max, V);
-    float factor = (float)((double)scale / *sum);
-    if (p && bf16)
-        exponentials(p, true, x, *max, factor, V);
-    else if (p)
-        exponentials(p, false, x, *max, factor, V);
+    *max = flm_row_maximum(r->x, r->V, capped, r->cap);
+    *sum = flm_row_exponential_sum(r->x, *max, r->V, capped, r->cap);
+    const float factor = (float)((double)scale / *sum);
+    if (r->out && r->bf16)
+        exponentials(r, true, capped, slope, *max, factor);
+    else if (r->out)
+        exponentials(r, false, capped, slope, *max, factor);
 }
 
-static void xent_row(float *loss, void *grad, bool bf16, const float *x, int32_t target, float scale, int64_t V)
+FLM_SIMD static void softmax_any(const softmax_row *r)
 {
-    float max, hit = x[target]; /* grad may be x */
+    float max;
     double sum;
-    softmax_row(grad, bf16, x, scale, V, &max, &sum);
-    double below = (double)max - (double)hit;
+    if (r->cap.value > 0)
+        softmax_of(r, true, false, 1, &max, &sum);
+    else
+        softmax_of(r, false, false, 1, &max, &sum);
+}
+
+FLM_SIMD static void xent_row(const softmax_row *r, float *loss, int32_t target, float scale)
+{
+    float max, slope, hit; /* hit is read first: out may be x */
+    double sum;
+    if (r->cap.value > 0) {
+        hit = flm_logit_cap_apply(r->x[target], true, r->cap, &slope);
+        softmax_of(r, true, true, scale, &max, &sum);
+    } else {
+        hit = flm_logit_cap_apply(r->x[target], false, r->cap, &slope);
+        softmax_of(r, false, true, scale, &max, &sum);
+    }
+    const double below = (double)max - (double)hit;
     *loss = (float)(log(sum) + below);
-    if (grad) flm_store(grad, bf16, target, (float)((exp(-below) / sum - 1) * (double)scale));
+    if (r->out) flm_store(r->out, r->bf16, target, (float)((exp(-below) / sum - 1) * (double)scale * (double)slope));
 }
 
 flm_status flm_cpu_softmax_xent(flm_backend *be, const flm_tensor *loss, const flm_tensor *grad,
-                                const flm_tensor *logits, const flm_tensor *target, float scale)
+                                const flm_tensor *logits, const flm_tensor *target, float scale, float logit_cap)
 {
     flm_status rc = FLM_OK;
     const int64_t R = logits->dim[0], V = logits->dim[1];
@@ -46,13 +78,17 @@ flm_status flm_cpu_softmax_xent(flm_backend *be, const flm_tensor *loss, const f
     const int64_t step = flm_tensor_row_stride(logits);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t r = 0; r < R; r++)
-        xent_row((float *)loss->data + r, grad->data ? (char *)grad->data + (size_t)r * grad_bytes : NULL,
-                 grad->dtype == FLM_DTYPE_BF16, (const float *)logits->data + r * step, token[r], scale, V);
+        xent_row(&(softmax_row){.x = (const float *)logits->data + r * step,
+                                .V = V,
+                                .cap = flm_logit_cap_make(logit_cap),
+                                .out = grad->data ? (char *)grad->data + (size_t)r * grad_bytes : NULL,
+                                .bf16 = grad->dtype == FLM_DTYPE_BF16},
+                 (float *)loss->data + r, token[r], scale);
 done:
     return rc;
 }
 
-flm_status flm_cpu_softmax(flm_backend *be, const flm_tensor *p, const flm_tensor *logits)
+flm_status flm_cpu_softmax(flm_backend *be, const flm_tensor *p, const flm_tensor *logits, float logit_cap)
 {
     flm_status rc = FLM_OK;
     const int64_t R = logits->dim[0], V = logits->dim[1];
@@ -60,12 +96,12 @@ flm_status flm_cpu_softmax(flm_backend *be, const flm_tensor *p, const flm_tenso
     const size_t p_bytes = (size_t)flm_tensor_row_stride(p) * flm_dtype_size(p->dtype);
     const int64_t step = flm_tensor_row_stride(logits);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
-    for (int64_t r = 0; r < R; r++) {
-        float max;
-        double sum;
-        softmax_row((char *)p->data + (size_t)r * p_bytes, p->dtype == FLM_DTYPE_BF16,
-                    (const float *)logits->data + r * step, 1, V, &max, &sum);
-    }
+    for (int64_t r = 0; r < R; r++)
+        softmax_any(&(softmax_row){.x = (const float *)logits->data + r * step,
+                                   .V = V,
+                                   .cap = flm_logit_cap_make(logit_cap),
+                                   .out = (char *)p->data + (size_t)r * p_bytes,
+                                   .bf16 = p->dtype == FLM_DTYPE_BF16});
 done:
     return rc;
 }
