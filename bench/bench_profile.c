@@ -58,6 +58,11 @@ static double adamw_bytes(const flm_adamw *p)
            bytes_of(&p->cast);
 }
 
+static double mixture_bytes(const flm_mixture_xent *p)
+{
+    return bytes_of(p->logits) + bytes_of(p->first) + bytes_of(p->second) + bytes_of(p->grad);
+}
+
 static double distill_bytes(const flm_distill_error *p)
 {
     return bytes_of(p->from) + bytes_of(p->to) + 2 * bytes_of(p->residual) + bytes_of(p->grad);
@@ -182,6 +187,7 @@ static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
     TIMED(softmax, op_class, none, (IN p, IN logits, float cap), (p, logits, cap), bytes_of(p) + bytes_of(logits), 0)  \
     TIMED(argmax, op_class, none, (IN index, IN x), (index, x), bytes_of(x), 0)                                        \
     TIMED(distill_error, op_class, none, (const flm_distill_error *p), (p), distill_bytes(p), 0)                       \
+    TIMED(mixture_xent, op_class, none, (const flm_mixture_xent *p), (p), mixture_bytes(p), 0)                         \
     TIMED(axpby, op_class, none, (IN y, float a, IN x, float b), (y, a, x, b),                                         \
           bytes_of(x) + (b != 0 ? 2 : 1) * bytes_of(y), 0)                                                             \
     TIMED(cast, op_class, none, (IN to, IN from), (to, from), bytes_of(to) + bytes_of(from), 0)                        \

@@ -57,7 +57,7 @@ static const flm_options_spec spec = {
 };
 
 typedef struct work {
-    flm_weights *frozen[FLM_ROLES];
+    flm_weights *frozen[FLM_ROLE_FILES];
     flm_trainer *trainer;
     int32_t *ids;
 } work;
@@ -116,7 +116,8 @@ static flm_status make_teachers(flm_backend *be, const options *o, flm_trainer_s
     flm_status rc = FLM_OK;
     s->kind = &flm_kinds[o->kind];
     s->shape.network = s->kind->network;
-    for (int r = 0; r < FLM_ROLES; r++) {
+    s->psd = (flm_psd_law){0.5, 32};
+    for (int r = 0; r < FLM_ROLE_FILES; r++) {
         const flm_kind *kind = s->kind->objective->networks[r].kind;
         if (kind == NULL) continue;
         FLM_TRY(make_frozen(be, s, kind->network, s->seed + 1 + (uint64_t)r, &w->frozen[r]));
@@ -291,7 +292,7 @@ done:
     if (report) bench_report_finish(&report);
     free(w.ids);
     flm_trainer_destroy(&w.trainer);
-    for (int r = 0; r < FLM_ROLES; r++) flm_weights_destroy(&w.frozen[r]);
+    for (int r = 0; r < FLM_ROLE_FILES; r++) flm_weights_destroy(&w.frozen[r]);
     return rc;
 }
 

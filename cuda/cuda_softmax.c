@@ -1,4 +1,4 @@
-/* cuda_softmax.c - operations over the vocabulary: softmax, cross entropy, argmax, the error of a distillation. See
+/* cuda_softmax.c - operations over the vocabulary: softmax, cross entropies, argmax, the error of a distillation. See
  * backend_ops.def. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
@@ -53,6 +53,28 @@ flm_status flm_cuda_distill_error(flm_backend *be, const flm_distill_error *p)
                                    .grad_row_stride = flm_tensor_row_stride(p->grad)};
     FLM_CUDA(flm_cuda_launch_distill_error(&rows, p->grad->data, p->grad->dtype == FLM_DTYPE_BF16, p->softmax_backward,
                                            flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
+flm_status flm_cuda_mixture_xent(flm_backend *be, const flm_mixture_xent *p)
+{
+    flm_status rc = FLM_OK;
+    const flm_cuda_mixture rows = {.loss = p->loss->data,
+                                   .logits = p->logits->data,
+                                   .first = p->first->data,
+                                   .second = p->second->data,
+                                   .weight = p->weight->data,
+                                   .scale = p->scale,
+                                   .cap = p->logit_cap,
+                                   .R = p->logits->dim[0],
+                                   .V = p->logits->dim[1],
+                                   .logits_row_stride = flm_tensor_row_stride(p->logits),
+                                   .first_row_stride = flm_tensor_row_stride(p->first),
+                                   .second_row_stride = flm_tensor_row_stride(p->second),
+                                   .grad_row_stride = flm_tensor_row_stride(p->grad)};
+    FLM_CUDA(
+        flm_cuda_launch_mixture_xent(&rows, p->grad->data, p->grad->dtype == FLM_DTYPE_BF16, flm_cuda_of(be)->stream));
 done:
     return rc;
 }

@@ -29,6 +29,7 @@ CUDA_KERNELS += %D%/kernel/embed.cu
 CUDA_KERNELS += %D%/kernel/epilogue.cu
 CUDA_KERNELS += %D%/kernel/gate.cu
 CUDA_KERNELS += %D%/kernel/layernorm.cu
+CUDA_KERNELS += %D%/kernel/mixture.cu
 CUDA_KERNELS += %D%/kernel/normal.cu
 CUDA_KERNELS += %D%/kernel/reduce.cu
 CUDA_KERNELS += %D%/kernel/rope.cu

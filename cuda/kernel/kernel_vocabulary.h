@@ -62,6 +62,18 @@ typedef struct flm_cuda_distill {
 int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool softmax_backward,
                                   void *stream);
 
+/* ---- mixture.cu ---- */
+typedef struct flm_cuda_mixture {
+    float *loss;
+    const float *logits, *first, *second, *weight; /* second may be NULL, then weight too */
+    float scale, cap;                              /* cap: of all logits; 0: none */
+    int64_t R, V;
+    int64_t logits_row_stride, first_row_stride, second_row_stride, grad_row_stride;
+} flm_cuda_mixture;
+
+/* grad may be NULL. */
+int flm_cuda_launch_mixture_xent(const flm_cuda_mixture *p, void *grad, bool bf16, void *stream);
+
 /* ---- epilogue.cu ---- */
 /* flm_cuda_launch_epilogue - c = sum + bias, where a NULL sum stands for c and a NULL bias for 0; then, unless gelu is
  * NULL, gelu = gelu_tanh(c as rounded).   c [M, N], padded rows; gelu [M, N]; sum f32 [M, N]; bias f32 [N]; M N > 0. */

@@ -56,6 +56,19 @@ typedef struct flm_distill_error {
     bool softmax_backward;
 } flm_distill_error;
 
+/* Cross entropy of a softmax against a mixture of softmaxes by rows, and its gradient. With p = softmax of capped
+ * logits, q = weight[r] p(first) + (1 - weight[r]) p(second), or without `second` q = p(first): loss[r] = - sum over V
+ * of q log p(logits) grad = (p(logits) - q) scale cap'(logits) Padded rows: all [R, V]. Source: model.md section 9.2.
+ */
+typedef struct flm_mixture_xent {
+    const flm_tensor *loss;           /* f32 [R] */
+    const flm_tensor *grad;           /* absent, or act [R, V]; f32: may be logits */
+    const flm_tensor *logits;         /* f32 [R, V] */
+    const flm_tensor *first, *second; /* f32 [R, V]: logits; second may be absent */
+    const flm_tensor *weight;         /* f32 [R]; absent without second */
+    float scale, logit_cap;           /* the cap is that of all three; 0: none */
+} flm_mixture_xent;
+
 enum { FLM_DISTILL_COEFFICIENTS = 4, FLM_COMBINE_MAX = 4 };
 
 #endif

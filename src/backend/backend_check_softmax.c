@@ -81,3 +81,22 @@ flm_status flm_check_distill_error(const flm_distill_error *p)
 done:
     return rc;
 }
+
+flm_status flm_check_mixture_xent(const flm_mixture_xent *p)
+{
+    flm_status rc = FLM_OK;
+    const int64_t R = p->logits->dim[0], V = p->logits->dim[1], rows[] = {R, V};
+    FLM_TRY(flm_tensor_expect_rows(p->logits, "logits", FLM_DTYPE_F32, 2, rows));
+    FLM_TRY(flm_tensor_expect_rows(p->first, "first", FLM_DTYPE_F32, 2, rows));
+    if (p->second->data != NULL) {
+        FLM_TRY(flm_tensor_expect_rows(p->second, "second", FLM_DTYPE_F32, 2, rows));
+        FLM_TRY(flm_tensor_expect(p->weight, "weight", FLM_DTYPE_F32, 1, &R));
+    }
+    FLM_TRY(flm_tensor_expect(p->loss, "loss", FLM_DTYPE_F32, 1, &R));
+    if (p->grad->data) FLM_TRY(flm_check_act_rows(p->grad, "grad", 2, rows));
+    FLM_TRY(check_in_place(p->grad, p->logits, "grad"));
+    FLM_TRY(check_logit_cap(p->logit_cap));
+    if (R > 0 && V < 1) FLM_FAIL(FLM_E_SHAPE, "V is 0");
+done:
+    return rc;
+}

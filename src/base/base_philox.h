@@ -19,7 +19,8 @@
 
 typedef enum flm_random_purpose {
     FLM_RANDOM_INIT = 1,       /* initial weights; site = parameter index */
-    FLM_RANDOM_TIME = 2,       /* stratified times; site 0 offsets, 1 permutation, 2 starts of jumps */
+    FLM_RANDOM_TIME = 2,       /* stratified times; site 0 offsets, 1 permutation, 2 starts of jumps;
+                                  of the one-network flow map also 3, 4 lengths of jumps, 5, 6 their starts */
     FLM_RANDOM_NOISE = 3,      /* xi of a training step */
     FLM_RANDOM_DROPOUT = 4,    /* site = 2^16 pass + 2 * layer + {0 attention, 1 MLP} */
     FLM_RANDOM_SHUFFLE = 5,    /* row permutation; step = epoch */

@@ -6,6 +6,9 @@
 /* Lower bound of D and b of section 6, and what section 7 adds to its denominator: model.md. */
 static const double min = 1e-6, two_stage_epsilon = 1e-5;
 
+/* Lower bound of the denominators of section 9.2. */
+static const double psd_min = 1e-12;
+
 flm_two_model_coeffs flm_two_model_coeffs_make(const flm_gamma *gamma, double s, double d)
 {
     flm_two_model_coeffs c = {.m = fmin(s + d / 2, 1), .u = fmin(s + d, 1)};
@@ -30,5 +33,16 @@ flm_two_stage_coeffs flm_two_stage_coeffs_make(const flm_gamma *gamma, double s,
     const double D = flm_gamma_at(gamma, c.u) - c.gs;
     c.k = D / (1 - c.gs + two_stage_epsilon);
     c.jump = D * D / 2;
+    return c;
+}
+
+flm_psd_coeffs flm_psd_coeffs_make(const flm_gamma *gamma, double s, double d)
+{
+    flm_psd_coeffs c = {.u = fmin(s + d / 2, 1), .end = fmin(s + d, 1), .gs = flm_gamma_at(gamma, s)};
+    if (d == 0) return c;
+    const double gu = flm_gamma_at(gamma, c.u), gt = flm_gamma_at(gamma, c.end);
+    c.k = fmin(fmax((gu - c.gs) / fmax(1 - c.gs, psd_min), 0), 1);
+    c.lambda = (1 - gt) * (gu - c.gs) / fmax((1 - gu) * (gt - c.gs), psd_min);
+    c.lambda = fmin(fmax(c.lambda, 0), 1);
     return c;
 }

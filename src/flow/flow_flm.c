@@ -4,9 +4,10 @@
 
 #include "flow/flow_time.h"
 
-static void sample_times(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n, int64_t first,
-                         int64_t count, double *t, double *d)
+static void sample_times(const flm_objective *o, uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n,
+                         int64_t first, int64_t count, double *t, double *d)
 {
+    (void)o;
     (void)d; /* there are no jumps */
     flm_time_stratified(seed, purpose, step, n, first, count, t);
 }
@@ -25,7 +26,7 @@ static flm_status micro_batch(flm_objective *o, const flm_weights *weights, cons
     FLM_TRY(flm_objective_state(o, 0, &dit->input, &weights->w.E, B));
     FLM_TRY(flm_dit_forward(dit, weights, B, batch->dropout));
     FLM_TRY(flm_dit_head_loss(dit, weights, &tokens, (float)batch->scale, &loss, batch->backward));
-    FLM_TRY(flm_op_sum(o->be, &o->total, &loss));
+    FLM_TRY(flm_objective_add_loss(o, B * dit->shape.L));
     if (batch->backward) {
         FLM_TRY(flm_dit_backward(dit, weights, batch->dropout, batch->hook));
         FLM_TRY(flm_objective_embedding(o, weights, batch));

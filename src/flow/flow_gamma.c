@@ -137,3 +137,14 @@ double flm_gamma_at(const flm_gamma *gamma, double t)
     }
     return s / (1 + s);
 }
+
+double flm_gamma_alpha(const flm_gamma *gamma, double g)
+{
+    if (isnan(g)) return g;
+    if (g <= 0 || g >= 1) return g > 0;
+    const double s = g / (1 - g);
+    double slope;
+    if (!(s < S_MAX)) return 1; /* 1 - t is below rounding */
+    const double rest = alpha_rest(gamma, s, &slope);
+    return rest > 0.5 ? fmin(fmax(alpha(gamma, s, &slope), 0), 1) : fmin(1 - rest, 1);
+}

@@ -23,4 +23,8 @@ void flm_gamma_destroy(flm_gamma **gamma);
  * 10 microseconds. Thread-safe. */
 double flm_gamma_at(const flm_gamma *gamma, double t);
 
+/* flm_gamma_alpha - the inverse: t for g, both in [0, 1]. g outside is clamped, NaN gives NaN. fp64, thread-safe.
+ * Source: model.md section 3. */
+double flm_gamma_alpha(const flm_gamma *gamma, double g);
+
 #endif

@@ -32,7 +32,8 @@ done:
 
 const char *flm_role_name(flm_role role)
 {
-    static const char *const names[FLM_ROLES] = {[FLM_ROLE_TEACHER] = "teacher", [FLM_ROLE_FLOW_MAP] = "flow-map"};
+    static const char *const names[FLM_ROLES] = {
+        [FLM_ROLE_TEACHER] = "teacher", [FLM_ROLE_FLOW_MAP] = "flow-map", [FLM_ROLE_AVERAGE] = "average"};
     return names[role];
 }
 

@@ -15,8 +15,15 @@ typedef enum flm_kind_id {
     FLM_KINDS
 } flm_kind_id;
 
-/* Roles of the frozen networks beside the trained or sampled one, in the order of the noise basis. */
-typedef enum flm_role { FLM_ROLE_TEACHER, FLM_ROLE_FLOW_MAP, FLM_ROLES } flm_role;
+/* Roles of the networks without gradient beside the trained or sampled one, in the order of the noise basis. The first
+ * FLM_ROLE_FILES of them are frozen and come from files; the average is the trained network's own EMA. */
+typedef enum flm_role {
+    FLM_ROLE_TEACHER,
+    FLM_ROLE_FLOW_MAP,
+    FLM_ROLE_FILES,
+    FLM_ROLE_AVERAGE = FLM_ROLE_FILES,
+    FLM_ROLES
+} flm_role;
 
 typedef struct flm_kind {
     const char *name;     /* in files, options and logs */
@@ -37,7 +44,8 @@ typedef struct flm_kind_part {
 /* flm_kind_find - a kind by its name or old name. Errors: FLM_E_MISMATCH naming the known kinds. */
 flm_status flm_kind_find(const char *name, const flm_kind **out);
 
-/* flm_role_name - "teacher" or "flow-map": the name of the option, and of the role in the lineage of a checkpoint. */
+/* flm_role_name - "teacher", "flow-map" (the name of the option, and of the role in the lineage of a checkpoint), or
+ * "average". */
 const char *flm_role_name(flm_role role);
 
 /* flm_kind_check_parts - check that the frozen networks are those that `parts` asks for, with the sizes of `shape`.

@@ -160,7 +160,7 @@ static flm_status gram_all(flm_noise_basis *basis, flm_comm *comm, const flm_ten
         for (int64_t r = 0; r < d; r++)
             memcpy(basis->gram + (list[b].i * d + r) * kd + list[b].j * d, basis->work + (b * d + r) * d,
                    (size_t)d * sizeof(double));
-    basis->frozen_done = true;
+    basis->frozen_done = !basis->frozen_change;
 done:
     return rc;
 }

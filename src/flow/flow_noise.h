@@ -30,6 +30,7 @@ typedef struct flm_noise_basis {
     flm_tensor M;                            /* f32 [K, d]: xi^T ((1-g) grad_x), summed over micro-batches */
     flm_tensor P, P32;                       /* f64, f32 [k d, d]: R^-T M; in P32 block j is divided by s_j */
     flm_tensor diff[FLM_NOISE_NETWORKS - 1]; /* f32 [chunk, d]: E_j - E_1 of a chunk of rows */
+    bool frozen_change;                      /* set by the owner: the frozen embeddings differ from update to update */
     bool frozen_done;                        /* gram has the blocks of the frozen embeddings */
     double *gram;                            /* host [k d, k d] lower blocks: Gram of E_1, E_2 - E_1, ... */
     double *work;                            /* host [k d, k d], from host_alloc */
@@ -37,7 +38,8 @@ typedef struct flm_noise_basis {
 } flm_noise_basis;
 
 /* flm_noise_create - a basis of count (0..2) frozen embeddings f32 [V, d], the teacher's first, and a trained one. The
- * frozen ones must outlive the basis and not change. Not collective. Errors: FLM_E_NOMEM. */
+ * frozen ones must outlive the basis and not change, unless frozen_change is set. Not collective. Errors: FLM_E_NOMEM.
+ */
 flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, int count, const flm_tensor *frozen,
                             flm_noise_basis **out);
 void flm_noise_destroy(flm_noise_basis **basis);

@@ -18,7 +18,14 @@ static void layout(flm_objective *o)
     o->g = flm_arena_1d(at, FLM_DTYPE_F32, B);
     o->tokens = flm_arena_2d(at, FLM_DTYPE_I32, B, L);
     o->loss = flm_arena_1d(at, FLM_DTYPE_F32, B * L);
-    o->total = flm_arena_1d(at, FLM_DTYPE_F64, 1);
+    o->total = flm_arena_1d(at, FLM_DTYPE_F64, 2);
+}
+
+void flm_objective_inference_size(const flm_objective_ops *ops, int64_t *max_batch, int64_t *chunk)
+{
+    if (!ops->halves) return;
+    *max_batch = (*max_batch + 1) / 2;
+    *chunk = (*chunk + 1) / 2;
 }
 
 static flm_status check_parts(const flm_objective_parts *p)
@@ -34,8 +41,10 @@ static flm_status check_parts(const flm_objective_parts *p)
     if (p->basis->networks != networks)
         FLM_FAIL(FLM_E_ARG, "kind %s has %d networks, but a noise basis of %d", p->kind->name, networks,
                  p->basis->networks);
-    if (ops->inference && (p->inference == NULL || p->inference->max_batch < p->dit->max_batch ||
-                           p->inference->chunk < p->dit->chunk || p->inference->shape.network == FLM_NETWORK_ONE_TIME))
+    int64_t batch = p->dit->max_batch, chunk = p->dit->chunk;
+    flm_objective_inference_size(ops, &batch, &chunk);
+    if (ops->inference && (p->inference == NULL || p->inference->max_batch < batch || p->inference->chunk < chunk ||
+                           p->inference->shape.network == FLM_NETWORK_ONE_TIME))
         FLM_FAIL(FLM_E_ARG, "activations for the passes without gradient are missing or too small");
 done:
     return rc;
@@ -89,6 +98,7 @@ flm_status flm_objective_begin(flm_objective *o, flm_comm *comm, const flm_weigh
     flm_status rc = FLM_OK;
     FLM_TRY(flm_noise_update(o->parts.basis, comm, &weights->w.E));
     FLM_TRY(o->be->memory->zero(o->be, o->total.data, flm_tensor_bytes(&o->total)));
+    o->diagonal_rows = 0;
     if (o->ops->begin != NULL) FLM_TRY(o->ops->begin(o, weights));
 done:
     return rc;
@@ -97,7 +107,7 @@ done:
 void flm_objective_times(const flm_objective *o, uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n,
                          int64_t first, int64_t count, double *t, double *d)
 {
-    o->ops->sample_times(seed, purpose, step, n, first, count, t, d);
+    o->ops->sample_times(o, seed, purpose, step, n, first, count, t, d);
 }
 
 flm_status flm_objective_load(flm_objective *o, const flm_micro_batch *batch, const float *g)
@@ -183,6 +193,12 @@ flm_status flm_objective_logits(flm_objective *o, const flm_weights *weights, co
                           NULL);
 }
 
+flm_status flm_objective_add_loss(flm_objective *o, int64_t rows)
+{
+    const flm_tensor sum = flm_tensor_slice(&o->total, 0, 1), loss = flm_tensor_slice(&o->loss, 0, rows);
+    return flm_op_sum(o->be, &sum, &loss);
+}
+
 flm_status flm_objective_micro_batch(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch)
 {
     flm_status rc = FLM_OK;
@@ -194,14 +210,16 @@ done:
     return rc;
 }
 
-flm_status flm_objective_total(flm_objective *o, double *sum, double *error)
+flm_status flm_objective_total(flm_objective *o, flm_objective_sums *sums)
 {
     flm_status rc = FLM_OK;
-    double total;
-    FLM_TRY(o->be->memory->to_host(o->be, &total, o->total.data, sizeof total));
+    double total[2];
+    FLM_TRY(o->be->memory->to_host(o->be, total, o->total.data, sizeof total));
     FLM_TRY(o->be->stream->sync(o->be));
-    *sum = o->ops->loss_sum != NULL ? o->ops->loss_sum(o, total) : total;
-    if (error != NULL) *error = o->ops->squared_error ? total : NAN;
+    *sums = (flm_objective_sums){.loss = o->ops->loss_sum != NULL ? o->ops->loss_sum(o, total[0]) : total[0],
+                                 .error = o->ops->squared_error ? total[0] : NAN,
+                                 .diagonal = total[1],
+                                 .diagonal_rows = (double)o->diagonal_rows};
 done:
     return rc;
 }

@@ -1,9 +1,9 @@
 /* flow_objective.h - training objectives on micro-batches: state, forward passes, loss, gradients.
  *
  * One interface for one training loop. What is specific to an objective is in its table and its file (flow_flm.c,
- * flow_two_model.c, flow_two_stage.c; docs/model.md sections 5 to 7). Owns the buffers between networks and noise. The
- * loss is the mean over all B L rows of the global batch; each micro-batch adds its part. A step:
- *     zero the gradients; flm_objective_begin; flm_objective_times; flm_objective_micro_batch for every micro-batch,
+ * flow_two_model.c, flow_two_stage.c, flow_psd.c; docs/model.md sections 5 to 7, 9.2). Owns the buffers between
+ * networks and noise. The loss is the mean over all B L rows of the global batch; each micro-batch adds its part. A
+ * step: zero the gradients; flm_objective_begin; flm_objective_times; flm_objective_micro_batch for every micro-batch,
  *     for the last one with the hook; flm_objective_total; flm_noise_reduce; flm_noise_gradient for the rank's rows of
  * E. Leaves the optimiser and the division over ranks to train. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_FLOW_OBJECTIVE_H
@@ -13,6 +13,7 @@
 #include "flow/flow_gamma.h"
 #include "flow/flow_kind.h"
 #include "flow/flow_noise.h"
+#include "flow/flow_time.h"
 #include "model/model_dit.h"
 
 /* Where xi comes from: given, or drawn for samples first_sample, ... of a stream (FLM_RANDOM_NOISE, _VALIDATION). */
@@ -28,16 +29,17 @@ typedef struct flm_objective_parts {
     flm_dit *dit;           /* of the trained network; for backward not FLM_DIT_INFERENCE */
     flm_noise_basis *basis; /* of the embeddings of the frozen networks, in order of roles, and the trained one */
     const flm_gamma *gamma;
-    flm_dit *inference; /* activations of the passes without gradient, for two times, max_batch and chunk at least those
-                           of dit; NULL if the objective has no such passes (flm_objective_ops.inference) */
+    flm_dit *inference; /* activations of the passes without gradient, for two times, of at least the sizes of
+                           flm_objective_inference_size; NULL if the objective has no such passes */
     const flm_weights *frozen[FLM_ROLES]; /* as flm_objective_ops.networks asks; NULL: none in this role */
+    flm_psd_law psd;                      /* of the one-network flow map */
 } flm_objective_parts;
 
 typedef struct flm_micro_batch {
     int64_t B;
     const int32_t *tokens; /* host [B, L] */
     const double *t;       /* host [B], in [0, 1]; of a jump, its start */
-    const double *d;       /* host [B]: lengths of jumps; not read by an objective without jumps */
+    const double *d;       /* host [B]: lengths of jumps, 0 on the diagonal; not read by an objective without jumps */
     flm_noise_source noise;
     const flm_dit_dropout *dropout; /* of the passes of the trained network, with pass 0; NULL: none */
     double scale;                   /* 1 / (n L) of the global batch */
@@ -51,6 +53,8 @@ typedef struct flm_objective flm_objective;
 typedef struct flm_objective_ops {
     flm_kind_part networks[FLM_ROLES]; /* the frozen networks that it needs */
     bool inference;                    /* it has passes without gradient */
+    bool halves;                      /* of at most half the sequences and rows of the pass with gradient, rounded up */
+    bool diagonal;                    /* it has diagonal samples, whose losses flm_objective_total reports apart */
     bool squared_error;               /* its loss is computed from a squared error, which flm_objective_total reports */
     double trunk_passes, head_passes; /* cost of a step, a backward pass counted as two */
     /* create - its own state in objective->state, after the shared buffers exist. destroy also accepts what a failed
@@ -61,8 +65,8 @@ typedef struct flm_objective_ops {
     /* begin - what is computed once a step. */
     flm_status (*begin)(flm_objective *objective, const flm_weights *weights);
     /* sample_times, micro_batch - as flm_objective_times and flm_objective_micro_batch. */
-    void (*sample_times)(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n, int64_t first,
-                         int64_t count, double *t, double *d);
+    void (*sample_times)(const flm_objective *objective, uint64_t seed, flm_random_purpose purpose, uint64_t step,
+                         int64_t n, int64_t first, int64_t count, double *t, double *d);
     flm_status (*micro_batch)(flm_objective *objective, const flm_weights *weights, const flm_micro_batch *batch);
     /* loss_sum - sum of the losses since begin, if it is not `total`, the value of objective->total; else NULL. */
     double (*loss_sum)(const flm_objective *objective, double total);
@@ -77,12 +81,18 @@ struct flm_objective {
     flm_tensor g;                      /* f32 [max_batch] */
     flm_tensor tokens;                 /* i32 [max_batch, L] */
     flm_tensor loss;                   /* f32 [max_batch L] */
-    flm_tensor total; /* f64 [1]: sum over rows of cross entropies or squared errors since flm_objective_begin */
-    float *host;      /* [2 max_batch], from host_alloc */
-    int32_t *ids;     /* [max_batch, L], from host_alloc: tokens to be copied to the device */
-    void *state;      /* of this objective; ops->create */
+    flm_tensor total; /* f64 [2]: sum over rows of cross entropies or squared errors since flm_objective_begin; over
+                         rows of diagonal samples */
+    int64_t diagonal_rows; /* of diagonal samples since flm_objective_begin */
+    float *host;           /* [2 max_batch], from host_alloc */
+    int32_t *ids;          /* [max_batch, L], from host_alloc: tokens to be copied to the device */
+    void *state;           /* of this objective; ops->create */
     flm_arena arena;
 };
+
+/* flm_objective_inference_size - the sequences and rows of logits that the passes without gradient of an objective
+ * process at once, from those of the pass with gradient. */
+void flm_objective_inference_size(const flm_objective_ops *ops, int64_t *max_batch, int64_t *chunk);
 
 /* flm_objective_create - allocate buffers for dit->max_batch sequences. Not collective.
  * Errors: FLM_E_ARG (parts that do not fit), FLM_E_NOMEM. */
@@ -97,7 +107,7 @@ size_t flm_objective_bytes(const flm_objective *objective);
 flm_status flm_objective_begin(flm_objective *objective, flm_comm *comm, const flm_weights *weights);
 
 /* flm_objective_times - times of samples [first, first + count) of a global batch of n: flm_time_stratified for an FLM
- * (d is not touched and may be NULL), flm_time_jumps for flow maps. Arguments as there.
+ * (d is not touched and may be NULL), flm_time_jumps or flm_time_psd for flow maps. Arguments as there.
  * out t, d host [count]. Not collective. */
 void flm_objective_times(const flm_objective *objective, uint64_t seed, flm_random_purpose purpose, uint64_t step,
                          int64_t n, int64_t first, int64_t count, double *t, double *d);
@@ -109,9 +119,15 @@ void flm_objective_times(const flm_objective *objective, uint64_t seed, flm_rand
 flm_status flm_objective_micro_batch(flm_objective *objective, const flm_weights *weights,
                                      const flm_micro_batch *batch);
 
-/* flm_objective_total - sums over all rows since begin, not scaled; waits for the device.
- * out *sum: of the loss that is minimised; *error (may be NULL): of the squared error that it is computed from, NaN if
- * ops->squared_error is false. */
-flm_status flm_objective_total(flm_objective *objective, double *sum, double *error);
+/* Sums over all rows since flm_objective_begin, not scaled. */
+typedef struct flm_objective_sums {
+    double loss;  /* that is minimised */
+    double error; /* squared error that it is computed from; NaN unless ops->squared_error */
+    double diagonal,
+        diagonal_rows; /* losses of the rows of diagonal samples, and their number; 0 unless ops->diagonal */
+} flm_objective_sums;
+
+/* flm_objective_total - the sums; waits for the device. */
+flm_status flm_objective_total(flm_objective *objective, flm_objective_sums *sums);
 
 #endif

@@ -34,4 +34,7 @@ flm_status flm_objective_pass(flm_objective *o, const flm_weights *weights, int6
 flm_status flm_objective_logits(flm_objective *o, const flm_weights *weights, const flm_tensor *y, int64_t first,
                                 const flm_tensor *logits, bool bias);
 
+/* flm_objective_add_loss - add the first `rows` of o->loss to the total. */
+flm_status flm_objective_add_loss(flm_objective *o, int64_t rows);
+
 #endif

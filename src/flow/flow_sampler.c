@@ -117,8 +117,8 @@ done:
     return rc;
 }
 
-/* z = x0 E_j of every network. */
-static flm_status begin(flm_sampler *s, int64_t B, const flm_noise_source *noise)
+/* to = x0 E_j of every network, x0 drawn or given. */
+static flm_status embed_noise(flm_sampler *s, int64_t B, const flm_noise_source *noise, const flm_tensor *to)
 {
     flm_status rc = FLM_OK;
     const flm_noise_basis *basis = s->parts.basis;
@@ -130,28 +130,53 @@ static flm_status begin(flm_sampler *s, int64_t B, const flm_noise_source *noise
     }
     if (noise->given == NULL) FLM_TRY(flm_noise_draw(basis, xi, noise->stream, noise->first_sample));
     for (int j = 0; j < s->networks; j++) {
-        const flm_tensor z = flm_tensor_slice(&s->z[j], 0, B);
-        FLM_TRY(flm_noise_embed(basis, j, &z, xi));
+        const flm_tensor own = flm_tensor_slice(&to[j], 0, B);
+        FLM_TRY(flm_noise_embed(basis, j, &own, xi));
     }
 done:
     return rc;
 }
 
-flm_status flm_sampler_run(flm_sampler *s, int64_t B, int64_t steps, const flm_noise_source *noise, int32_t *tokens)
+flm_status flm_sampler_fresh_noise(flm_sampler *s, int64_t B, const flm_sampler_step *at, const flm_tensor *noise)
+{
+    const flm_sampling *how = at->sampling;
+    flm_noise_source fresh = how->noise;
+    fresh.given = how->fresh != NULL ? how->fresh + at->index * s->parts.basis->blocks : NULL;
+    fresh.stream = flm_philox_stream(how->noise.stream, FLM_RANDOM_SAMPLE, (uint64_t)at->index + 1, 0);
+    return embed_noise(s, B, &fresh, noise);
+}
+
+static flm_status check_sampling(const flm_sampler *s, int64_t B, const flm_sampling *how)
 {
     flm_status rc = FLM_OK;
-    flm_backend *be = s->be;
     if (B < 1 || B > s->parts.dit->max_batch)
         FLM_FAIL(FLM_E_ARG, "a batch of %lld samples, must be in 1..%lld", (long long)B,
                  (long long)s->parts.dit->max_batch);
-    if (steps < 1) FLM_FAIL(FLM_E_ARG, "%lld steps, must be at least 1", (long long)steps);
+    if (how->steps < 1) FLM_FAIL(FLM_E_ARG, "%lld steps, must be at least 1", (long long)how->steps);
+    if (!(how->noise_level >= 0 && how->noise_level <= 1))
+        FLM_FAIL(FLM_E_ARG, "a noise level of %g, must be in 0..1", how->noise_level);
+    if (how->noise_level > 0 && !s->ops->noise_level)
+        FLM_FAIL(FLM_E_ARG, "the sampler of kind %s has no noise level", s->parts.kind->name);
+done:
+    return rc;
+}
+
+flm_status flm_sampler_run(flm_sampler *s, int64_t B, const flm_sampling *how, int32_t *tokens)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = s->be;
+    FLM_TRY(check_sampling(s, B, how));
     const flm_tensor to = flm_tensor_slice(&s->tokens, 0, B);
-    FLM_TRY(begin(s, B, noise));
-    for (int64_t i = 0; i < steps; i++) {
-        flm_sampler_step at = {.t = (double)i / (double)steps, .t_end = (double)(i + 1) / (double)steps};
+    FLM_TRY(embed_noise(s, B, &how->noise, s->z));
+    for (int64_t i = 0; i < how->steps; i++) {
+        flm_sampler_step at = {.index = i,
+                               .t = (double)i / (double)how->steps,
+                               .t_end = (double)(i + 1) / (double)how->steps,
+                               .noise_level = how->noise_level,
+                               .last = i + 1 == how->steps,
+                               .sampling = how};
         at.g = flm_gamma_at(s->parts.gamma, at.t);
         at.g_end = flm_gamma_at(s->parts.gamma, at.t_end);
-        at.last = i + 1 == steps;
         FLM_TRY(s->ops->step(s, B, &at));
     }
     FLM_TRY(choose(s, &to));

@@ -1,9 +1,9 @@
-/* flow_sampler.h - samplers of all kinds of networks, one batch at a time (docs/model.md section 8).
+/* flow_sampler.h - samplers of all kinds of networks, one batch at a time (docs/model.md sections 8 and 9.3).
  *
  * n steps, t_i = i / n, g_i = gamma(t_i); z starts as x0 in embedded form, one array for each network. How a step moves
  * z, and the scores that the tokens are chosen by, are in the sampler's table and file (flow_sampler_flm.c,
- * flow_sampler_two_model.c). Leaves files and the division over ranks to the caller. SPDX-License-Identifier:
- * Apache-2.0 */
+ * flow_sampler_two_model.c, flow_sampler_map.c). Leaves files and the division over ranks to the caller.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_FLOW_SAMPLER_H
 #define FLM_FLOW_SAMPLER_H
 
@@ -22,15 +22,27 @@ typedef struct flm_sampler_parts {
 
 typedef struct flm_sampler flm_sampler;
 
-/* One step from t to t_end, with their gamma; after the last step only the scores are needed. */
+/* How samples are drawn. The initial noise of sample i is given, or a function of the stream and i alone; the fresh
+ * noise of a step also of the step. */
+typedef struct flm_sampling {
+    int64_t steps;
+    double noise_level; /* G in [0, 1]: share of fresh noise; not 0 only for samplers that have it */
+    flm_noise_source noise;
+    const flm_tensor *fresh; /* NULL, or the xi of steps 0, 1, ..., basis->blocks tensors f32 [B, L, width] each */
+} flm_sampling;
+
+/* Step `index` from t to t_end, with their gamma; after the last step only the scores are needed. */
 typedef struct flm_sampler_step {
-    double t, t_end, g, g_end;
+    int64_t index;
+    double t, t_end, g, g_end, noise_level;
     bool last;
+    const flm_sampling *sampling;
 } flm_sampler_step;
 
 /* The table of a sampler. create, destroy and bytes are NULL if there is nothing to do. */
 typedef struct flm_sampler_ops {
     flm_kind_part networks[FLM_ROLES]; /* the frozen networks that it needs */
+    bool noise_level;                  /* it can draw fresh noise */
     /* create - its own state in sampler->state, after the shared buffers exist. destroy also accepts what a failed
      * create leaves. bytes - the device memory of the state. */
     flm_status (*create)(flm_sampler *sampler);
@@ -68,9 +80,8 @@ void flm_sampler_destroy(flm_sampler **sampler);
 /* flm_sampler_bytes - device memory of its own arenas in bytes. */
 size_t flm_sampler_bytes(const flm_sampler *sampler);
 
-/* flm_sampler_run - draw B samples with `steps` steps.   out tokens host i32 [B, L]. The noise of sample i is given, or
- * a function of the stream and i alone. Not collective. Errors: FLM_E_ARG, FLM_E_NUMERIC, the backend's. */
-flm_status flm_sampler_run(flm_sampler *sampler, int64_t B, int64_t steps, const flm_noise_source *noise,
-                           int32_t *tokens);
+/* flm_sampler_run - draw B samples.   out tokens host i32 [B, L]. Not collective. Errors: FLM_E_ARG (B, steps, or a
+ * noise level that the sampler does not have), FLM_E_NUMERIC, the backend's. Source: model.md sections 8 and 9.3. */
+flm_status flm_sampler_run(flm_sampler *sampler, int64_t B, const flm_sampling *sampling, int32_t *tokens);
 
 #endif

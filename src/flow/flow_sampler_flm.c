@@ -1,6 +1,5 @@
-/* flow_sampler_flm.c - the sampler of networks with a softmax head, of one time or two:
- * z += (g_end - g) (p E - z) / (1 - g + 1e-5); tokens are the argmax of p (docs/model.md section 8).
- * SPDX-License-Identifier: Apache-2.0 */
+/* flow_sampler_flm.c - the sampler of flow language models: z += (g_end - g) (p E - z) / (1 - g + 1e-5); tokens are the
+ * argmax of p (docs/model.md section 8). SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_sampler_internal.h"
 
 /* Added to the denominator: model.md section 8. */

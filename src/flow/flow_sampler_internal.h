@@ -5,12 +5,16 @@
 
 #include "flow/flow_sampler.h"
 
-/* The tables, each in the file of its sampler: flm_sampler_flm, flm_sampler_two_model. */
+/* The tables, each in the file of its sampler: flm_sampler_flm, flm_sampler_two_model, flm_sampler_map. */
 #define FLM_KIND(id, name, old_name, network, objective, sampler) extern const flm_sampler_ops flm_sampler_##sampler;
 #include "flow/flow_kind.def"
 
 /* flm_sampler_evaluate - evaluate network j at its state z and the times of the step; the last hidden state is in
  * dit->y. */
 flm_status flm_sampler_evaluate(flm_sampler *s, int j, int64_t B, const flm_sampler_step *step);
+
+/* flm_sampler_fresh_noise - noise f32 [max_batch, L, d] = eps E of every network, in its first B sequences, with eps of
+ * this step alone. */
+flm_status flm_sampler_fresh_noise(flm_sampler *s, int64_t B, const flm_sampler_step *step, const flm_tensor *noise);
 
 #endif

@@ -128,9 +128,10 @@ done:
     return rc;
 }
 
-static void sample_times(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n, int64_t first,
-                         int64_t count, double *t, double *d)
+static void sample_times(const flm_objective *o, uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n,
+                         int64_t first, int64_t count, double *t, double *d)
 {
+    (void)o;
     flm_time_jumps(&time_law, seed, purpose, step, n, first, count, t, d);
 }
 
@@ -280,8 +281,7 @@ static flm_status run_head(flm_objective *o, const flm_weights *weights, const f
                                                                  .logit_cap = (float)teacher->shape.logit_cap}));
         if (batch->backward) FLM_TRY(flm_dit_head_backward(dit, weights, &grad, first));
     }
-    const flm_tensor loss = flm_tensor_slice(&o->loss, 0, total);
-    FLM_TRY(flm_op_sum(o->be, &o->total, &loss));
+    FLM_TRY(flm_objective_add_loss(o, total));
 done:
     return rc;
 }

@@ -34,11 +34,13 @@ static flm_status make_block(flm_generation *g, int64_t steps, int64_t first, in
 {
     flm_status rc = FLM_OK;
     bool complete = true;
-    const flm_noise_source noise = {NULL, flm_philox_stream((uint64_t)g->o->seed, FLM_RANDOM_SAMPLE, 0, 0), first};
+    const flm_sampling how = {.steps = steps,
+                              .noise_level = g->o->noise_level,
+                              .noise = {NULL, flm_philox_stream((uint64_t)g->o->seed, FLM_RANDOM_SAMPLE, 0, 0), first}};
     FLM_TRY(flm_samples_check_rows(g->file, steps, first, count, g->present));
     for (int64_t i = 0; i < count; i++) complete = complete && g->present[i];
     if (complete) goto done;
-    FLM_TRY(flm_generation_name_weights(g, flm_sampler_run(g->sampler, count, steps, &noise, g->ids)));
+    FLM_TRY(flm_generation_name_weights(g, flm_sampler_run(g->sampler, count, &how, g->ids)));
     FLM_TRY(flm_samples_write(g->file, steps, first, count, g->ids));
 done:
     return rc;

@@ -11,7 +11,8 @@
 typedef struct flm_generate_options {
     const char *checkpoint, *teacher, *out, *steps;
     int64_t samples, batch, chunk;
-    int weights; /* 0 ema, 1 raw */
+    int weights;        /* 0 ema, 1 raw */
+    double noise_level; /* G in [0, 1]; 0: none */
     bool text;
     const char *score, *json; /* GPT-2's file; the JSON file in the format of the published evaluation; "": none */
     int64_t score_batch;

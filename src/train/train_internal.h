@@ -26,7 +26,7 @@ typedef struct flm_run {
     flm_lock *lock;            /* of the run directory, on rank 0; NULL with --eval-only, which writes nothing */
     flm_shards *train, *valid; /* valid: NULL where there is none */
     const flm_kind *kind;      /* of the trained network */
-    flm_frozen_network frozen[FLM_ROLES];
+    flm_frozen_network frozen[FLM_ROLE_FILES];
     char lineage[FLM_LINEAGE_BYTES]; /* attribute "parent" of the checkpoints */
     flm_trainer *trainer;
     flm_loader *loader;

@@ -131,6 +131,22 @@ void flm_metrics_close(flm_metrics **metrics)
     *metrics = NULL;
 }
 
+static void add_number(json_t *object, const char *prefix, const char *name, double value)
+{
+    char key[32];
+    if (object == NULL || isnan(value)) return;
+    snprintf(key, sizeof key, "%s%s", prefix, name);
+    json_object_set_new(object, key, json_real(value));
+}
+
+/* What the loss is made of, with a prefix before the names. */
+static void add_losses(json_t *object, const char *prefix, const flm_losses *losses)
+{
+    add_number(object, prefix, "error", losses->error);
+    add_number(object, prefix, "loss_diagonal", losses->diagonal);
+    add_number(object, prefix, "loss_off_diagonal", losses->off_diagonal);
+}
+
 flm_status flm_metrics_write_step(flm_metrics *m, const flm_metrics_step *r)
 {
     flm_status rc = FLM_OK;
@@ -139,11 +155,11 @@ flm_status flm_metrics_write_step(flm_metrics *m, const flm_metrics_step *r)
     if (!m->is_root) return FLM_OK;
     json_t *object =
         json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "step", (json_int_t)r->step, "epoch",
-                  (json_int_t)r->epoch, "tokens_seen", (json_int_t)r->tokens_seen, "loss", r->loss, "grad_norm",
+                  (json_int_t)r->epoch, "tokens_seen", (json_int_t)r->tokens_seen, "loss", r->losses.loss, "grad_norm",
                   r->grad_norm, "lr", r->lr, "tokens_per_second", r->tokens_per_second, "seconds_data", r->seconds_data,
                   "seconds_compute", r->seconds_compute, "seconds_communication", r->seconds_communication,
                   "memory_bytes", (json_int_t)r->memory_bytes);
-    if (object != NULL && !isnan(r->error)) json_object_set_new(object, "error", json_real(r->error));
+    add_losses(object, "", &r->losses);
     if (object != NULL && r->utilisation > 0) {
         json_object_set_new(object, "flops_utilisation", json_real(r->utilisation));
         snprintf(utilisation, sizeof utilisation, ", %.1f %% of peak", 100 * r->utilisation);
@@ -151,22 +167,22 @@ flm_status flm_metrics_write_step(flm_metrics *m, const flm_metrics_step *r)
     FLM_TRY(append(m, object));
     if (!m->progress.terminal)
         flm_log(FLM_LOG_INFO, "step %" PRId64 ": loss %.4f, gradient norm %.3f, lr %.3g, %.0f tokens/s%s", r->step,
-                r->loss, r->grad_norm, r->lr, r->tokens_per_second, utilisation);
+                r->losses.loss, r->grad_norm, r->lr, r->tokens_per_second, utilisation);
 done:
     return rc;
 }
 
-flm_status flm_metrics_write_validation(flm_metrics *m, int64_t step, double loss, double error, int64_t rows)
+flm_status flm_metrics_write_validation(flm_metrics *m, int64_t step, const flm_losses *losses, int64_t rows)
 {
     flm_status rc = FLM_OK;
 
     if (!m->is_root) return FLM_OK;
-    json_t *object =
-        json_pack("{s:I, s:f, s:I}", "step", (json_int_t)step, "valid_loss", loss, "valid_rows", (json_int_t)rows);
-    if (object != NULL && !isnan(error)) json_object_set_new(object, "valid_error", json_real(error));
+    json_t *object = json_pack("{s:I, s:f, s:I}", "step", (json_int_t)step, "valid_loss", losses->loss, "valid_rows",
+                               (json_int_t)rows);
+    add_losses(object, "valid_", losses);
     FLM_TRY(append(m, object));
     flm_progress_clear(&m->progress);
-    flm_log(FLM_LOG_INFO, "step %" PRId64 ": validation loss %.4f over %" PRId64 " rows", step, loss, rows);
+    flm_log(FLM_LOG_INFO, "step %" PRId64 ": validation loss %.4f over %" PRId64 " rows", step, losses->loss, rows);
 done:
     return rc;
 }

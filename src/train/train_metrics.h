@@ -8,14 +8,16 @@
 
 #include "base/base_options.h"
 #include "comm/comm.h"
+#include "train/train_step.h"
 
 typedef struct flm_metrics flm_metrics;
 
 typedef struct flm_metrics_step {
     int64_t step, epoch, tokens_seen;
-    double loss, error, grad_norm, lr; /* as in flm_step_result; a NaN error is not written */
-    double tokens_per_second;          /* since the previous report */
-    double utilisation;                /* model FLOP/s over the peak; 0: unknown, and for distillation */
+    flm_losses losses; /* what is NaN is not written */
+    double grad_norm, lr;
+    double tokens_per_second; /* since the previous report */
+    double utilisation;       /* model FLOP/s over the peak; 0: unknown, and for distillation */
     /* Of rank 0 since the previous report. Communication: waiting in collectives (flm_comm_seconds_waited), which with
      * NCCL is about 0: there the GPU waits, and that time is part of compute, the rest of the step's time. */
     double seconds_data, seconds_compute, seconds_communication;
@@ -34,9 +36,9 @@ void flm_metrics_close(flm_metrics **metrics);
 /* flm_metrics_write_step - append the report of a training step. Errors: FLM_E_IO, FLM_E_NOMEM. */
 flm_status flm_metrics_write_step(flm_metrics *metrics, const flm_metrics_step *report);
 
-/* flm_metrics_write_validation - append loss and error (as above) on `rows` held-out rows. Errors: FLM_E_IO,
+/* flm_metrics_write_validation - append the losses (as above) on `rows` held-out rows. Errors: FLM_E_IO,
  * FLM_E_NOMEM. */
-flm_status flm_metrics_write_validation(flm_metrics *metrics, int64_t step, double loss, double error, int64_t rows);
+flm_status flm_metrics_write_validation(flm_metrics *metrics, int64_t step, const flm_losses *losses, int64_t rows);
 
 /* flm_metrics_write_samples - append the mean entropy of samples drawn with `sample_steps` steps. Errors: FLM_E_IO,
  * FLM_E_NOMEM. */

@@ -100,9 +100,9 @@ done:
     return rc;
 }
 
-static flm_status gather_begin(flm_optimizer *o, int b)
+static flm_status gather_begin(flm_optimizer *o, const flm_weights *weights, int b)
 {
-    const flm_bucket *bucket = &o->weights->bucket[b];
+    const flm_bucket *bucket = &weights->bucket[b];
     return flm_comm_all_gather_begin(o->comm, o->weights->be, bucket->compute.data, bucket->dtype, bucket->slice,
                                      &o->slice[b].request);
 }
@@ -122,7 +122,24 @@ flm_status flm_optimizer_gather(flm_optimizer *o)
     for (int b = 0; b < o->weights->buckets; b++) {
         flm_optimizer_slice *s = &o->slice[b];
         if (s->master.data != s->compute.data) FLM_TRY(flm_op_cast(be, &s->compute, &s->master));
-        FLM_TRY(gather_begin(o, b));
+        FLM_TRY(gather_begin(o, o->weights, b));
+    }
+    FLM_TRY(wait_all(o));
+done:
+    return rc;
+}
+
+flm_status flm_optimizer_gather_average(flm_optimizer *o, flm_weights *average)
+{
+    flm_status rc = FLM_OK;
+    const int rank = flm_comm_rank(o->comm);
+    assert(average->buckets == o->weights->buckets && average->size == o->weights->size);
+    for (int b = 0; b < average->buckets; b++) {
+        const flm_bucket *bucket = &average->bucket[b];
+        const flm_tensor own = flm_tensor_slice(&bucket->compute, rank * bucket->slice, bucket->slice);
+        const flm_tensor *ema = o->ema_active ? &o->slice[b].master : &o->slice[b].ema;
+        FLM_TRY(flm_op_cast(o->weights->be, &own, ema));
+        FLM_TRY(gather_begin(o, average, b));
     }
     FLM_TRY(wait_all(o));
 done:
@@ -215,7 +232,7 @@ flm_status flm_optimizer_update(flm_optimizer *o, double lr, int64_t update)
                              .ema_decay = (float)(decay < s->ema_decay ? decay : s->ema_decay),
                              .update = update};
         FLM_TRY(flm_op_adamw(be, &p));
-        FLM_TRY(gather_begin(o, b));
+        FLM_TRY(gather_begin(o, o->weights, b));
     }
     FLM_TRY(wait_all(o));
 done:

@@ -48,6 +48,10 @@ flm_status flm_optimizer_initialise(flm_optimizer *optimizer, uint64_t seed);
 /* flm_optimizer_gather - set the compute weights from the master slices. Collective. */
 flm_status flm_optimizer_gather(flm_optimizer *optimizer);
 
+/* flm_optimizer_gather_average - set the compute weights of another network of the same layout (flm_weights_create with
+ * the same shape, dtype and size) to the EMA. Collective. */
+flm_status flm_optimizer_gather_average(flm_optimizer *optimizer, flm_weights *average);
+
 /* flm_optimizer_hook - the hook for the last micro-batch of a step: it begins the reduction of each completed bucket.
  */
 flm_dit_hook flm_optimizer_hook(flm_optimizer *optimizer);

@@ -49,7 +49,7 @@ done:
 static flm_status check_lineage(const flm_run *run, const flm_checkpoint_info *info, const char *path)
 {
     flm_status rc = FLM_OK;
-    for (int r = 0; r < FLM_ROLES; r++) {
+    for (int r = 0; r < FLM_ROLE_FILES; r++) {
         const char *role = flm_role_name((flm_role)r);
         char then[FLM_SHA256_BYTES] = "", now[FLM_SHA256_BYTES] = "", from[FLM_CHECKPOINT_PATH_BYTES] = "",
              to[FLM_CHECKPOINT_PATH_BYTES];

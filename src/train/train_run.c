@@ -59,7 +59,7 @@ static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer
                                 .lr = {o->lr, o->warmup, o->lr_decay, o->steps},
                                 .seed = (uint64_t)o->seed,
                                 .optimizer = {o->beta1, o->beta2, o->eps, o->weight_decay, o->clip, o->ema_decay}};
-    for (int r = 0; r < FLM_ROLES; r++) s->frozen[r] = run->frozen[r].weights;
+    for (int r = 0; r < FLM_ROLE_FILES; r++) s->frozen[r] = run->frozen[r].weights;
     FLM_TRY(choose_shape(run, &s->shape));
     const int64_t tokens = run->be->host_memory ? MICRO_TOKENS : MICRO_TOKENS_GPU;
     s->micro_batch = o->micro_batch ? o->micro_batch : max(1, tokens / s->shape.L);
@@ -196,14 +196,13 @@ done:
     return rc;
 }
 
-static flm_status validate(flm_run *run, double *loss, double *error)
+static flm_status validate(flm_run *run, flm_losses *losses)
 {
     flm_status rc = FLM_OK;
     const int64_t all = flm_shards_get_rows(run->valid), rows = run->o->eval_rows;
     const int64_t used = rows > 0 && rows < all ? rows : all;
-    FLM_TRY(flm_trainer_validate(run->trainer, run->valid, used, loss, error));
-    if (run->metrics != NULL)
-        FLM_TRY(flm_metrics_write_validation(run->metrics, run->trainer->step, *loss, *error, used));
+    FLM_TRY(flm_trainer_validate(run->trainer, run->valid, used, losses));
+    if (run->metrics != NULL) FLM_TRY(flm_metrics_write_validation(run->metrics, run->trainer->step, losses, used));
 done:
     return rc;
 }
@@ -225,11 +224,13 @@ done:
 static flm_status evaluate(flm_run *run)
 {
     flm_status rc = FLM_OK;
-    double loss, error;
-    FLM_TRY(validate(run, &loss, &error));
+    flm_losses losses;
+    FLM_TRY(validate(run, &losses));
     if (flm_comm_rank(run->comm) == 0) {
-        printf("step %" PRId64 "  valid_loss %.6f", run->trainer->step, loss);
-        if (!isnan(error)) printf("  valid_error %.6f", error);
+        printf("step %" PRId64 "  valid_loss %.6f", run->trainer->step, losses.loss);
+        if (!isnan(losses.error)) printf("  valid_error %.6f", losses.error);
+        if (!isnan(losses.diagonal)) printf("  diagonal %.6f", losses.diagonal);
+        if (!isnan(losses.off_diagonal)) printf("  off_diagonal %.6f", losses.off_diagonal);
         printf("\n");
     }
 done:
@@ -257,8 +258,7 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
         .step = t->step,
         .epoch = (sequences - 1) / flm_shards_get_rows(run->train),
         .tokens_seen = sequences * t->settings.shape.L,
-        .loss = result->loss,
-        .error = result->error,
+        .losses = result->losses,
         .grad_norm = result->grad_norm,
         .lr = result->lr,
         .tokens_per_second = speed,
@@ -282,19 +282,20 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
     flm_trainer *t = run->trainer;
     const flm_train_options *o = run->o;
     const int64_t tokens = t->settings.batch * t->settings.shape.L;
-    double waited = 0, loss, error;
+    double waited = 0;
+    flm_losses losses;
     report_baseline baseline = {flm_clock_seconds(), 0, flm_comm_seconds_waited(run->comm), t->step};
     flm_step_result result = {0};
     while (t->step < o->steps && !result.stop) {
         const int32_t *ids = NULL;
         FLM_TRY(flm_loader_next(run->loader, &ids, &waited));
         FLM_TRY(flm_trainer_step(t, ids, stop_requested(), &result));
-        flm_metrics_show_progress(run->metrics, t->step, o->steps, result.loss, tokens);
+        flm_metrics_show_progress(run->metrics, t->step, o->steps, result.losses.loss, tokens);
         const bool last = t->step == o->steps;
         if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &baseline));
         const double begin = flm_clock_seconds(), begin_comm = flm_comm_seconds_waited(run->comm);
         /* The reports of a step come before its checkpoint: no report is missing when a killed run resumes. */
-        if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &loss, &error));
+        if (run->valid != NULL && (due(t->step, o->eval_every) || last)) FLM_TRY(validate(run, &losses));
         if (due(t->step, o->eval_every) || last) FLM_TRY(sample(run));
         if (due(t->step, o->checkpoint_every) || last || result.stop) FLM_TRY(flm_run_save(run));
         baseline.seconds += flm_clock_seconds() - begin; /* reports count only the time of steps */

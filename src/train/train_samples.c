@@ -18,7 +18,7 @@ static flm_status create(flm_trainer *t, sampling *s)
     const flm_kind *kind = t->settings.kind;
     flm_sampler_parts parts = {.kind = kind, .dit = t->dit, .weights = t->weights, .gamma = t->gamma};
     flm_tensor E[FLM_ROLES];
-    for (int r = 0; r < FLM_ROLES; r++) /* the frozen networks that the sampler needs */
+    for (int r = 0; r < FLM_ROLE_FILES; r++) /* the frozen networks that the sampler needs */
         if (kind->sampler->networks[r].kind != NULL) parts.frozen[r] = t->settings.frozen[r];
     const int frozen = flm_kind_embeddings(parts.frozen, E);
     FLM_TRY(flm_noise_create(t->be, shape->V, shape->d, frozen, E, &s->basis));
@@ -55,8 +55,9 @@ static flm_status run(flm_trainer *t, const sampling *s, int64_t steps, int64_t 
     *sum = 0;
     for (int64_t at = own.first; at < end; at += max) {
         const int64_t B = end - at < max ? end - at : max;
-        const flm_noise_source noise = {NULL, flm_philox_stream(t->settings.seed, FLM_RANDOM_SAMPLE, 0, 0), at};
-        FLM_TRY(flm_sampler_run(s->sampler, B, steps, &noise, t->ids));
+        const flm_sampling how = {.steps = steps,
+                                  .noise = {NULL, flm_philox_stream(t->settings.seed, FLM_RANDOM_SAMPLE, 0, 0), at}};
+        FLM_TRY(flm_sampler_run(s->sampler, B, &how, t->ids));
         FLM_TRY(flm_statistics_sum_entropy(t->ids, B, t->settings.shape.L, &part));
         *sum += part;
     }

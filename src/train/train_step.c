@@ -17,6 +17,22 @@ static flm_share own_share(const flm_comm *comm, int64_t n)
     return flm_share_of(n, flm_comm_rank(comm), flm_comm_size(comm));
 }
 
+/* The networks without gradient, in order of roles. */
+static void list_networks(const flm_trainer *t, const flm_weights **frozen)
+{
+    for (int r = 0; r < FLM_ROLE_FILES; r++) frozen[r] = t->settings.frozen[r];
+    frozen[FLM_ROLE_AVERAGE] = t->average;
+}
+
+static flm_status create_inference(flm_trainer *trainer, int64_t chunk)
+{
+    const flm_trainer_settings *s = &trainer->settings;
+    int64_t max_batch = s->micro_batch;
+    if (!s->kind->objective->inference) return FLM_OK;
+    flm_objective_inference_size(s->kind->objective, &max_batch, &chunk);
+    return flm_dit_create(trainer->be, &s->shape, s->act, max_batch, chunk, FLM_DIT_INFERENCE, &trainer->inference);
+}
+
 /* Noise basis, activations and objective, by the networks involved. */
 static flm_status create_objective(flm_trainer *trainer)
 {
@@ -25,18 +41,16 @@ static flm_status create_objective(flm_trainer *trainer)
     const flm_trainer_settings *s = &trainer->settings;
     const int64_t chunk = min(s->chunk, s->micro_batch * s->shape.L);
     flm_tensor E[FLM_ROLES];
-    const int frozen = flm_kind_embeddings(s->frozen, E);
-    FLM_TRY(flm_noise_create(be, s->shape.V, s->shape.d, frozen, E, &trainer->basis));
+    flm_objective_parts parts = {.kind = s->kind, .gamma = trainer->gamma, .psd = s->psd};
+    list_networks(trainer, parts.frozen);
+    FLM_TRY(flm_noise_create(be, s->shape.V, s->shape.d, flm_kind_embeddings(parts.frozen, E), E, &trainer->basis));
+    trainer->basis->frozen_change = trainer->average != NULL;
     const flm_dit_memory memory = s->recompute ? FLM_DIT_RECOMPUTE : FLM_DIT_STORE_ALL;
     FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, memory, &trainer->dit));
-    if (s->kind->objective->inference)
-        FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, FLM_DIT_INFERENCE, &trainer->inference));
-    flm_objective_parts parts = {.kind = s->kind,
-                                 .dit = trainer->dit,
-                                 .basis = trainer->basis,
-                                 .gamma = trainer->gamma,
-                                 .inference = trainer->inference};
-    for (int r = 0; r < FLM_ROLES; r++) parts.frozen[r] = s->frozen[r];
+    FLM_TRY(create_inference(trainer, chunk));
+    parts.dit = trainer->dit;
+    parts.basis = trainer->basis;
+    parts.inference = trainer->inference;
     FLM_TRY(flm_objective_create(&parts, &trainer->objective));
 done:
     return rc;
@@ -51,6 +65,7 @@ static flm_status create_parts(flm_trainer *trainer)
     FLM_TRY(flm_gamma_create(s->shape.V, &trainer->gamma));
     FLM_TRY(flm_weights_create(trainer->be, &s->shape, s->act, size, true, &trainer->weights));
     FLM_TRY(flm_optimizer_create(trainer->weights, trainer->comm, &s->optimizer, &trainer->optimizer));
+    if (s->average_targets) FLM_TRY(flm_weights_create(trainer->be, &s->shape, s->act, size, false, &trainer->average));
     FLM_TRY(create_objective(trainer));
     trainer->t = malloc(max_share * sizeof *trainer->t);
     trainer->d = malloc(max_share * sizeof *trainer->d);
@@ -94,6 +109,7 @@ void flm_trainer_destroy(flm_trainer **trainer)
     flm_dit_destroy(&t->dit);
     flm_noise_destroy(&t->basis);
     flm_optimizer_destroy(&t->optimizer);
+    flm_weights_destroy(&t->average);
     flm_weights_destroy(&t->weights);
     flm_gamma_destroy(&t->gamma);
     free(t->t);
@@ -108,7 +124,8 @@ void flm_trainer_memory(const flm_trainer *t, size_t *bytes)
 {
     const flm_trainer_settings *s = &t->settings;
     size_t frozen = t->inference != NULL ? t->inference->arena.bytes : 0;
-    for (int r = 0; r < FLM_ROLES; r++) frozen += s->frozen[r] != NULL ? s->frozen[r]->arena.bytes : 0;
+    for (int r = 0; r < FLM_ROLE_FILES; r++) frozen += s->frozen[r] != NULL ? s->frozen[r]->arena.bytes : 0;
+    if (t->average != NULL) frozen += t->average->arena.bytes;
     const size_t part[FLM_TRAINER_MEMORY_PARTS] = {t->weights->arena.bytes, t->optimizer->arena.bytes,
                                                    t->dit->arena.bytes,     flm_objective_bytes(t->objective),
                                                    t->basis->arena.bytes,   frozen};
@@ -125,10 +142,39 @@ const char *flm_trainer_memory_name(int part)
 /* Begin the objective with the current weights. An embedding that is not finite is found here first, on all ranks. */
 static flm_status begin_objective(flm_trainer *trainer)
 {
-    const flm_status rc = flm_objective_begin(trainer->objective, trainer->comm, trainer->weights);
+    flm_status rc = FLM_OK;
     char where[80];
+    if (trainer->average != NULL) FLM_TRY(flm_optimizer_gather_average(trainer->optimizer, trainer->average));
+    FLM_TRY(flm_objective_begin(trainer->objective, trainer->comm, trainer->weights));
+done:
     snprintf(where, sizeof where, "after step %lld (the last checkpoint is kept)", (long long)trainer->step);
     return rc == FLM_E_NUMERIC ? flm_err_prefix(rc, where) : rc;
+}
+
+/* Sums over all rows of this rank, then of all ranks, in the order in which they are added. */
+enum { LOSS, ERROR, DIAGONAL, DIAGONAL_ROWS, LOSS_SUMS };
+
+static flm_status loss_sums(flm_trainer *trainer, double *sums)
+{
+    flm_status rc = FLM_OK;
+    flm_objective_sums own;
+    FLM_TRY(flm_objective_total(trainer->objective, &own));
+    sums[LOSS] = own.loss;
+    sums[ERROR] = own.error;
+    sums[DIAGONAL] = own.diagonal;
+    sums[DIAGONAL_ROWS] = own.diagonal_rows;
+done:
+    return rc;
+}
+
+static flm_losses losses_of(const flm_trainer *trainer, const double *sums, double rows)
+{
+    const bool diagonal = trainer->settings.kind->objective->diagonal;
+    const double others = rows - sums[DIAGONAL_ROWS];
+    return (flm_losses){.loss = sums[LOSS] / rows,
+                        .error = sums[ERROR] / rows,
+                        .diagonal = diagonal && sums[DIAGONAL_ROWS] > 0 ? sums[DIAGONAL] / sums[DIAGONAL_ROWS] : NAN,
+                        .off_diagonal = diagonal && others > 0 ? (sums[LOSS] - sums[DIAGONAL]) / others : NAN};
 }
 
 /* Compute this rank's micro-batches of a step. During the last backward pass the hook begins the reductions. */
@@ -163,15 +209,16 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
     flm_status rc = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
     const double lr = flm_lr_schedule_rate(&s->lr, trainer->step);
-    double sums[3] = {0, 0, stop}, norm;
+    double sums[LOSS_SUMS + 1] = {[LOSS_SUMS] = stop}, norm;
     FLM_TRY(flm_weights_zero_grad(trainer->weights));
     FLM_TRY(begin_objective(trainer));
     flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_TIME, (uint64_t)trainer->step, s->batch, trainer->first,
                         trainer->count, trainer->t, trainer->d);
     FLM_TRY(accumulate(trainer, ids));
-    FLM_TRY(flm_objective_total(trainer->objective, &sums[0], &sums[1]));
-    FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis, sums, 3, &norm));
-    const double tokens = (double)(s->batch * s->shape.L), loss = sums[0] / tokens;
+    FLM_TRY(loss_sums(trainer, sums));
+    FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis, sums, LOSS_SUMS + 1, &norm));
+    const flm_losses losses = losses_of(trainer, sums, (double)(s->batch * s->shape.L));
+    const double loss = losses.loss;
     if (!isfinite(loss) || !isfinite(norm))
         FLM_FAIL(FLM_E_NUMERIC,
                  "step %lld: the %s is not finite (loss %g, gradient norm %g); the last checkpoint is kept; resume "
@@ -179,7 +226,7 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
                  (long long)trainer->step + 1, isfinite(loss) ? "gradient" : "loss", loss, norm);
     FLM_TRY(flm_optimizer_update(trainer->optimizer, lr, trainer->step));
     trainer->step++;
-    *out = (flm_step_result){loss, sums[1] / tokens, norm, lr, sums[2] > 0};
+    *out = (flm_step_result){losses, norm, lr, sums[LOSS_SUMS] > 0};
 done:
     return rc;
 }
@@ -210,23 +257,21 @@ done:
     return rc;
 }
 
-flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss,
-                                double *error)
+flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, flm_losses *losses)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
-    double sums[2] = {0, 0};
+    double sums[LOSS_SUMS] = {0};
     FLM_TRY(flm_optimizer_swap_ema(trainer->optimizer, true));
     FLM_TRY(begin_objective(trainer));
     for (int64_t begin = 0; begin < rows && local == FLM_OK; begin += s->batch)
         local = validate_batch(trainer, shards, begin, min(s->batch, rows - begin), (uint64_t)(begin / s->batch));
-    if (local == FLM_OK) local = flm_objective_total(trainer->objective, &sums[0], &sums[1]);
+    if (local == FLM_OK) local = loss_sums(trainer, sums);
     FLM_TRY(flm_comm_agree(trainer->comm, local));
-    FLM_TRY(flm_comm_sum_f64(trainer->comm, sums, 2));
+    FLM_TRY(flm_comm_sum_f64(trainer->comm, sums, LOSS_SUMS));
     FLM_TRY(flm_optimizer_swap_ema(trainer->optimizer, false));
-    *loss = sums[0] / (double)(rows * s->shape.L);
-    *error = sums[1] / (double)(rows * s->shape.L);
-    if (!isfinite(*loss))
+    *losses = losses_of(trainer, sums, (double)(rows * s->shape.L));
+    if (!isfinite(losses->loss))
         FLM_FAIL(FLM_E_NUMERIC, "step %lld: the validation loss is not finite", (long long)trainer->step);
 done:
     return rc;

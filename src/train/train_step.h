@@ -19,14 +19,16 @@
 #include "train/train_optimizer.h"
 
 typedef struct flm_trainer_settings {
-    const flm_kind *kind;                 /* of the trained network */
-    flm_model_shape shape;                /* shape.network is kind->network */
-    const flm_weights *frozen[FLM_ROLES]; /* owned by the caller; those that kind->objective needs */
-    flm_dtype act;                        /* compute dtype: f32 or bf16 */
-    int64_t batch;                        /* sequences per step, over all ranks */
-    int64_t micro_batch;                  /* max sequences per micro-batch of a rank */
-    int64_t chunk;                        /* rows of logits computed at once */
-    bool recompute;                       /* recompute activations in the backward pass (FLM_DIT_RECOMPUTE) */
+    const flm_kind *kind;                      /* of the trained network */
+    flm_model_shape shape;                     /* shape.network is kind->network */
+    const flm_weights *frozen[FLM_ROLE_FILES]; /* owned by the caller; those that kind->objective needs */
+    flm_psd_law psd;                           /* of the one-network flow map */
+    bool average_targets;                      /* its targets come from the EMA weights, without dropout */
+    flm_dtype act;                             /* compute dtype: f32 or bf16 */
+    int64_t batch;                             /* sequences per step, over all ranks */
+    int64_t micro_batch;                       /* max sequences per micro-batch of a rank */
+    int64_t chunk;                             /* rows of logits computed at once */
+    bool recompute;                            /* recompute activations in the backward pass (FLM_DIT_RECOMPUTE) */
     double dropout;
     flm_lr_schedule lr;
     uint64_t seed;
@@ -41,6 +43,7 @@ typedef struct flm_trainer {
     flm_weights *weights;
     flm_optimizer *optimizer;
     flm_noise_basis *basis;
+    flm_weights *average; /* the EMA weights of settings.average_targets, else NULL */
     flm_dit *dit;
     flm_dit *inference; /* activations of passes without gradient; NULL where the objective has none */
     flm_objective *objective;
@@ -51,9 +54,15 @@ typedef struct flm_trainer {
     int64_t *rows;        /* [micro_batch] */
 } flm_trainer;
 
+/* Means over the rows of a global batch, or of a validation. */
+typedef struct flm_losses {
+    double loss;                   /* in nats per token; not of the stages */
+    double error;                  /* mean squared error that the loss is made of; NaN where it is made of none */
+    double diagonal, off_diagonal; /* losses of the one-network map's samples of both kinds; NaN where there are none */
+} flm_losses;
+
 typedef struct flm_step_result {
-    double loss;      /* mean over the global batch; FLM: in nats per token */
-    double error;     /* mean squared error that the loss is made of; NaN where it is made of none */
+    flm_losses losses;
     double grad_norm; /* global, before clipping */
     double lr;
     bool stop; /* a stop was requested on some rank */
@@ -79,11 +88,10 @@ const char *flm_trainer_memory_name(int part);
  * FLM_E_ARG (an id outside the vocabulary), those of the backend. Source: model.md sections 4 and 5. */
 flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop, flm_step_result *out);
 
-/* flm_trainer_validate - mean loss and error (as above) on the first `rows` rows of a split, with the EMA weights and
+/* flm_trainer_validate - mean losses on the first `rows` rows of a split, with the EMA weights and
  * without dropout. Times and noise are the same at every call. Collective. Errors: those of flm_shards_read and
  * flm_trainer_step. */
-flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, double *loss,
-                                double *error);
+flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, int64_t rows, flm_losses *losses);
 
 /* flm_trainer_sample - draw `samples` samples with the EMA weights for each of steps [count], the same ones as
  * flm_generate with this seed.   out entropy [count]: mean entropy of a sample's histogram of tokens, nats.

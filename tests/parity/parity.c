@@ -71,12 +71,15 @@ void parity_fail(parity_run *run, const char *why)
 static flm_status compare_group(parity_run *run, hid_t id, const char *name)
 {
     static const parity_case cases[] = {
-        {"flm_loss", true, FLM_KIND_FLM},
-        {"distill_loss", true, FLM_KIND_FMLM_TWO_MODEL},
-        {"second_loss", true, FLM_KIND_FMLM_TWO_STAGE},
-        {"sample_flm", false, FLM_KIND_FLM},
-        {"sample_distill", false, FLM_KIND_FMLM_TWO_MODEL},
-        {"sample_second", false, FLM_KIND_FMLM_TWO_STAGE},
+        {.part = "flm_loss", .loss = true, .kind = FLM_KIND_FLM},
+        {.part = "distill_loss", .loss = true, .kind = FLM_KIND_FMLM_TWO_MODEL},
+        {.part = "second_loss", .loss = true, .kind = FLM_KIND_FMLM_TWO_STAGE},
+        {.part = "sample_flm", .loss = false, .kind = FLM_KIND_FLM},
+        {.part = "sample_distill", .loss = false, .kind = FLM_KIND_FMLM_TWO_MODEL},
+        {.part = "sample_second", .loss = false, .kind = FLM_KIND_FMLM_TWO_STAGE},
+        {.part = "fmlm_loss", .loss = true, .kind = FLM_KIND_FMLM},
+        {.part = "fmlm_loss_from_data", .loss = true, .kind = FLM_KIND_FMLM, .from_data = true},
+        {.part = "sample_fmlm", .loss = false, .kind = FLM_KIND_FMLM},
     };
     flm_status rc = FLM_OK;
     parity_file file = {.id = id};

@@ -68,7 +68,10 @@ typedef struct parity_case {
     const char *part; /* the case's group */
     bool loss;        /* or samples */
     flm_kind_id kind; /* of the trained or sampled network */
+    bool from_data;   /* without the networks that the objective can do without */
 } parity_case;
+
+enum { PARITY_STEP_NOISES = 3 }; /* fresh noises of a case of samples */
 
 /* The networks of a case, ready to run. */
 typedef struct parity_network {
@@ -84,11 +87,16 @@ flm_status parity_network_create(parity_run *run, const parity_file *file, const
 void parity_network_destroy(parity_network *network);
 
 /* parity_xi - the xi whose state is that of the case's noise x0, made in fp64: x0 F R^-T; x0 itself where V <= k d.
- * out xi: basis->blocks tensors f32 [B, L, width] on the backend, which parity_xi_free releases. Source: model.md
- * section 4. */
+ * out xi [FLM_NOISE_NETWORKS]: basis->blocks tensors f32 [B, L, width] on the backend, which parity_xi_free releases.
+ * Source: model.md section 4. */
 flm_status parity_xi(parity_run *run, const parity_file *file, const parity_network *network, const char *part,
                      flm_tensor *xi);
 void parity_xi_free(parity_run *run, flm_tensor *xi);
+
+/* parity_step_xi - the same of the fresh noises of the steps: xi [PARITY_STEP_NOISES FLM_NOISE_NETWORKS], the blocks of
+ * a step side by side. */
+flm_status parity_step_xi(parity_run *run, const parity_file *file, const parity_network *network, const char *part,
+                          flm_tensor *xi);
 
 /* The cases. */
 flm_status parity_gamma(parity_run *run, hid_t file, const char *group);

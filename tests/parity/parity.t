@@ -42,6 +42,18 @@ for file in small head64 tinyvocab; do
 done
 tap_lines out "gamma.h5 K" 5 "all vocabularies of gamma.h5"
 
+# The one-network map, with a cap of the logits: both losses with all gradients, and samples with and without fresh noise.
+for file in small head64 tinyvocab; do
+    count=34
+    test $file = head64 && count=24
+    for case in fmlm_loss fmlm_loss_from_data; do
+        tap_lines out "${file}_capped.h5 $case grad/" $count "${file}_capped.h5: all gradients of $case"
+        tap_lines out "${file}_capped.h5 $case l" 1 "${file}_capped.h5: loss of $case"
+    done
+    tap_lines out "${file}_capped.h5 sample_fmlm steps_" 14 "${file}_capped.h5: all samples of the one-network map"
+    tap_lines out "${file}_capped.h5 sample_second steps_" 8 "${file}_capped.h5: all samples of the two-stage map"
+done
+
 # A file that cannot be compared fails with the reason, and the others are compared.
 head -c 100000 "$golden/small.h5" >cut.h5
 echo "no HDF5" >text.h5

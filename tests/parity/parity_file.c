@@ -27,6 +27,7 @@ flm_status parity_shape(hid_t file, flm_model_shape *shape, int64_t *B)
     FLM_TRY(flm_h5_get_i64(file, "frequency_embedding_size", &shape->F));
     FLM_TRY(flm_h5_get_i64(file, "mlp_ratio", &shape->mlp_ratio));
     FLM_TRY(flm_h5_get_f64(file, "softcap", &shape->softcap));
+    if (H5Aexists(file, "logit_cap") > 0) FLM_TRY(flm_h5_get_f64(file, "logit_cap", &shape->logit_cap));
     FLM_TRY(flm_h5_get_i64(file, "batch", B));
     FLM_TRY(flm_model_check(shape));
     if (*B < 1 || (double)*B * (double)shape->L * (double)shape->V > 0x1p36)

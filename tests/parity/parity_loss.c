@@ -1,4 +1,5 @@
-/* parity_loss.c - gamma, and the losses with all their gradients: /flm_loss, /distill_loss, /second_loss.
+/* parity_loss.c - gamma, and the losses with all their gradients: /flm_loss, /distill_loss, /second_loss,
+ * /fmlm_loss, /fmlm_loss_from_data.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/parity/parity.h"
 
@@ -76,10 +77,31 @@ static flm_status check_inputs(const parity_file *file, const loss_case *c)
     for (int64_t i = 0; i < file->B; i++) {
         if (!(c->t[i] >= 0 && c->t[i] <= 1))
             FLM_FAIL(FLM_E_FORMAT, "/%s/inputs: time %g is not in 0..1", c->part, c->t[i]);
-        if (c->d != NULL && !(c->d[i] > 0 && c->t[i] + c->d[i] <= 1 + 1e-9))
+        if (c->d != NULL && !(c->d[i] >= 0 && c->t[i] + c->d[i] <= 1 + 1e-9))
             FLM_FAIL(FLM_E_FORMAT, "/%s/inputs/d: %g from %g is not in 0..1", c->part, c->d[i], c->t[i]);
     }
 done:
+    return rc;
+}
+
+/* Lengths of jumps from their ends; 0 on the diagonal. The middle of a jump is given too, and must be there. */
+static flm_status read_jumps(const parity_file *file, loss_case *c)
+{
+    flm_status rc = FLM_OK;
+    double *u = NULL;
+    int32_t *jump = NULL;
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &file->B, &c->d, "/%s/inputs/t", c->part));
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &file->B, &u, "/%s/inputs/u", c->part));
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_I32, 1, &file->B, &jump, "/%s/inputs/off_diagonal", c->part));
+    for (int64_t i = 0; i < file->B; i++) {
+        c->d[i] = jump[i] != 0 ? c->d[i] - c->t[i] : 0;
+        if (!(fabs(c->t[i] + c->d[i] / 2 - u[i]) <= 1e-9))
+            FLM_FAIL(FLM_E_FORMAT, "/%s/inputs/u: %g is not the middle of a jump from %g by %g", c->part, u[i], c->t[i],
+                     c->d[i]);
+    }
+done:
+    free(u);
+    free(jump);
     return rc;
 }
 
@@ -91,7 +113,10 @@ static flm_status loss_case_read(parity_run *run, const parity_file *file, const
     const int64_t B = file->B, tokens[] = {B, s->L}, embedded[] = {B, s->L, s->d}, logits[] = {B, s->L, s->V};
     FLM_TRY(parity_read(file->id, FLM_DTYPE_I32, 2, tokens, &c->tokens, "/%s/inputs/tokens", c->part));
     FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->t, "/%s/inputs/%s", c->part, jumps ? "s" : "t"));
-    if (jumps) FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->d, "/%s/inputs/d", c->part));
+    if (network->kind->objective->diagonal)
+        FLM_TRY(read_jumps(file, c));
+    else if (jumps)
+        FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->d, "/%s/inputs/d", c->part));
     FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->gamma, "/%s/expected/gamma", c->part));
     FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 0, NULL, &c->loss, "/%s/expected/loss", c->part));
     if (!jumps) {
@@ -182,9 +207,9 @@ done:
     return rc;
 }
 
-/* All micro-batches, then the noise part of the embedding's gradient; *total: the sum of the losses. */
+/* All micro-batches, then the noise part of the embedding's gradient. */
 static flm_status run_loss(parity_run *run, const parity_file *file, const parity_network *network,
-                           flm_objective *objective, loss_case *c, double *total)
+                           flm_objective *objective, loss_case *c, flm_objective_sums *sums)
 {
     flm_status rc = FLM_OK;
     const int64_t L = file->shape.L, max = network->dit->max_batch;
@@ -206,7 +231,7 @@ static flm_status run_loss(parity_run *run, const parity_file *file, const parit
     }
     FLM_TRY(flm_noise_reduce(network->basis, run->comm));
     FLM_TRY(flm_noise_gradient(network->basis, &network->weights->w.E, 0, &network->weights->grad.E));
-    FLM_TRY(flm_objective_total(objective, total, NULL));
+    FLM_TRY(flm_objective_total(objective, sums));
 done:
     return rc;
 }
@@ -217,7 +242,7 @@ flm_status parity_loss(parity_run *run, const parity_file *file, const parity_ca
     parity_network network = {0};
     flm_objective *objective = NULL;
     loss_case c = {.part = which->part};
-    double total = 0;
+    flm_objective_sums sums;
     FLM_TRY(parity_network_create(run, file, which, &network));
     flm_objective_parts parts = {.kind = network.kind,
                                  .dit = network.dit,
@@ -227,9 +252,9 @@ flm_status parity_loss(parity_run *run, const parity_file *file, const parity_ca
     for (int r = 0; r < FLM_ROLES; r++) parts.frozen[r] = network.frozen[r];
     FLM_TRY(flm_objective_create(&parts, &objective));
     FLM_TRY(loss_case_read(run, file, &network, &c));
-    FLM_TRY(run_loss(run, file, &network, objective, &c, &total));
+    FLM_TRY(run_loss(run, file, &network, objective, &c, &sums));
     compare_gamma(run, network.gamma, file->B, c.t, c.gamma);
-    const double loss = total / ((double)file->B * (double)file->shape.L);
+    const double loss = sums.loss / ((double)file->B * (double)file->shape.L);
     parity_compare(run, fabs(loss - *c.loss) / fmax(1, fabs(*c.loss)), run->tolerance.loss, "loss");
     if (c.logits != NULL) {
         parity_compare(run, c.embedded_error, embedded_tolerance, "embedded");

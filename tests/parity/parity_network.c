@@ -6,8 +6,10 @@
 #include <string.h>
 
 /* Groups of /weights, by kind. */
-static const char *const groups[FLM_KINDS] = {
-    [FLM_KIND_FLM] = "flm", [FLM_KIND_FMLM_TWO_MODEL] = "distill", [FLM_KIND_FMLM_TWO_STAGE] = "second"};
+static const char *const groups[FLM_KINDS] = {[FLM_KIND_FLM] = "flm",
+                                              [FLM_KIND_FMLM_TWO_MODEL] = "distill",
+                                              [FLM_KIND_FMLM_TWO_STAGE] = "second",
+                                              [FLM_KIND_FMLM] = "fmlm"};
 
 /* The weights of a network of a kind; its embedding also to the host. */
 static flm_status load_weights(parity_run *run, const parity_file *file, const flm_kind *kind, bool gradients,
@@ -41,8 +43,8 @@ static flm_status load_networks(parity_run *run, const parity_file *file, const 
     const flm_kind_part *parts = c->loss ? kind->objective->networks : kind->sampler->networks;
     flm_tensor E[FLM_ROLES];
     int count = 0;
-    for (int r = 0; r < FLM_ROLES; r++)
-        if (parts[r].kind != NULL)
+    for (int r = 0; r < FLM_ROLE_FILES; r++)
+        if (parts[r].kind != NULL && !(c->from_data && parts[r].optional))
             FLM_TRY(load_weights(run, file, parts[r].kind, false, &n->frozen[r], &n->E[count++]));
     FLM_TRY(load_weights(run, file, kind, c->loss, &n->weights, &n->E[count]));
     count = flm_kind_embeddings((const flm_weights *const *)n->frozen, E);
@@ -50,6 +52,12 @@ static flm_status load_networks(parity_run *run, const parity_file *file, const 
     FLM_TRY(flm_noise_update(n->basis, run->comm, &n->weights->w.E));
 done:
     return rc;
+}
+
+static flm_status create_inference(parity_run *run, parity_network *n, int64_t B, int64_t chunk)
+{
+    flm_objective_inference_size(n->kind->objective, &B, &chunk);
+    return flm_dit_create(run->be, &n->weights->shape, run->act, B, chunk, FLM_DIT_INFERENCE, &n->inference);
 }
 
 flm_status parity_network_create(parity_run *run, const parity_file *file, const parity_case *c, parity_network *out)
@@ -62,8 +70,7 @@ flm_status parity_network_create(parity_run *run, const parity_file *file, const
     const flm_model_shape *shape = &network.weights->shape;
     FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, c->loss ? FLM_DIT_STORE_ALL : FLM_DIT_INFERENCE,
                            &network.dit));
-    if (c->loss && network.kind->objective->inference)
-        FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, FLM_DIT_INFERENCE, &network.inference));
+    if (c->loss && network.kind->objective->inference) FLM_TRY(create_inference(run, &network, B, chunk));
     FLM_TRY(flm_gamma_create(file->shape.V, &network.gamma));
     *out = network;
     network = (parity_network){0};
@@ -163,17 +170,16 @@ done:
     return rc;
 }
 
-flm_status parity_xi(parity_run *run, const parity_file *file, const parity_network *network, const char *part,
-                     flm_tensor *xi)
+/* xi of noise x0 [B, L, V]. */
+static flm_status xi_of(parity_run *run, const parity_file *file, const parity_network *network, const float *x0,
+                        flm_tensor *xi)
 {
     flm_status rc = FLM_OK;
     const flm_model_shape *s = &file->shape;
     const flm_noise_basis *basis = network->basis;
     const int64_t rows = file->B * s->L;
-    float *x0 = NULL, *values = malloc((size_t)(rows * basis->K) * sizeof *values);
+    float *values = malloc((size_t)(rows * basis->K) * sizeof *values);
     if (values == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the noise");
-    FLM_TRY(
-        parity_read(file->id, FLM_DTYPE_F32, 3, (const int64_t[]){file->B, s->L, s->V}, &x0, "/%s/inputs/noise", part));
     if (basis->direct)
         memcpy(values, x0, (size_t)(rows * s->V) * sizeof *values);
     else
@@ -186,8 +192,34 @@ flm_status parity_xi(parity_run *run, const parity_file *file, const parity_netw
     }
     FLM_TRY(run->be->stream->sync(run->be));
 done:
-    free(x0);
     free(values);
+    return rc;
+}
+
+flm_status parity_xi(parity_run *run, const parity_file *file, const parity_network *network, const char *part,
+                     flm_tensor *xi)
+{
+    flm_status rc = FLM_OK;
+    const int64_t dim[] = {file->B, file->shape.L, file->shape.V};
+    float *x0 = NULL;
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 3, dim, &x0, "/%s/inputs/noise", part));
+    FLM_TRY(xi_of(run, file, network, x0, xi));
+done:
+    free(x0);
+    return rc;
+}
+
+flm_status parity_step_xi(parity_run *run, const parity_file *file, const parity_network *network, const char *part,
+                          flm_tensor *xi)
+{
+    flm_status rc = FLM_OK;
+    const int64_t dim[] = {PARITY_STEP_NOISES, file->B, file->shape.L, file->shape.V};
+    float *x0 = NULL;
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 4, dim, &x0, "/%s/inputs/step_noise", part));
+    for (int i = 0; i < PARITY_STEP_NOISES; i++)
+        FLM_TRY(xi_of(run, file, network, x0 + i * dim[1] * dim[2] * dim[3], xi + i * FLM_NOISE_NETWORKS));
+done:
+    free(x0);
     return rc;
 }
 

@@ -1,4 +1,4 @@
-/* distill.c - steps of all three objectives on several ranks equal those on one rank up to rounding.
+/* distill.c - steps of all objectives on several ranks equal those on one rank up to rounding.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/ranks/ranks.h"
 #include "tests/unit/network.h"
@@ -26,10 +26,11 @@ static void train(flm_comm *comm, const flm_kind *kind, int64_t V, int64_t micro
                                      .micro_batch = micro_batch,
                                      .chunk = 4,
                                      .dropout = 0.1,
+                                     .psd = {0.5, 32},
                                      .lr = {.lr = 1e-3},
                                      .seed = 5,
                                      .optimizer = {0.9, 0.999, 1e-8, 0, 1, 0.9999}};
-    for (int r = 0; r < FLM_ROLES; r++)
+    for (int r = 0; r < FLM_ROLE_FILES; r++)
         if (kind->objective->networks[r].kind != NULL) settings.frozen[r] = frozen[r];
     flm_trainer *trainer = NULL;
     int32_t ids[BATCH * L];
@@ -40,7 +41,7 @@ static void train(flm_comm *comm, const flm_kind *kind, int64_t V, int64_t micro
         for (int64_t i = 0; i < trainer->count * L; i++)
             ids[i] = (int32_t)((trainer->first * L + i) * 5 + 3 * k + 1) % (int32_t)V;
         must(flm_trainer_step(trainer, ids, false, &result));
-        loss[k] = result.loss;
+        loss[k] = result.losses.loss;
         norm[k] = result.grad_norm;
     }
     flm_trainer_destroy(&trainer);
@@ -51,8 +52,8 @@ static void train(flm_comm *comm, const flm_kind *kind, int64_t V, int64_t micro
 static void test_kind(const flm_kind *kind, int64_t V)
 {
     const flm_model_shape of_teacher = shape_of(V, FLM_NETWORK_ONE_TIME), of_map = shape_of(V, FLM_NETWORK_RESIDUAL);
-    flm_weights *frozen[FLM_ROLES] = {network_weights(be, &of_teacher, FLM_DTYPE_F32),
-                                      network_weights(be, &of_map, FLM_DTYPE_F32)}; /* the same on every rank */
+    flm_weights *frozen[FLM_ROLE_FILES] = {network_weights(be, &of_teacher, FLM_DTYPE_F32),
+                                           network_weights(be, &of_map, FLM_DTYPE_F32)}; /* the same on every rank */
     double loss[STEPS], norm[STEPS], loss_one[STEPS], norm_one[STEPS];
     train(world, kind, V, 1, frozen, loss, norm);
     train(alone, kind, V, 3, frozen, loss_one, norm_one);
@@ -63,7 +64,7 @@ static void test_kind(const flm_kind *kind, int64_t V)
                  "%s, V=%d, step %d: loss %.8g, on one rank %.8g; norm %.8g, %.8g", kind->name, (int)V, k + 1, loss[k],
                  loss_one[k], norm[k], norm_one[k]);
     }
-    for (int r = 0; r < FLM_ROLES; r++) flm_weights_destroy(&frozen[r]);
+    for (int r = 0; r < FLM_ROLE_FILES; r++) flm_weights_destroy(&frozen[r]);
 }
 
 int main(int argc, char **argv)

@@ -84,7 +84,6 @@ static int64_t parameters_of(const flm_weights *weights)
 static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, float *gradients, double *error)
 {
     int32_t tokens[B * L];
-    double total = 0;
     for (int i = 0; i < B * L; i++) tokens[i] = (4 * i + 1) % (int32_t)c->dit->shape.V;
     must(flm_weights_zero_grad(c->weights));
     must(flm_objective_begin(c->objective, comm, c->weights));
@@ -103,7 +102,10 @@ static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, floa
             .hook = first + count == B ? hook : NULL};
         must(flm_objective_micro_batch(c->objective, c->weights, &batch));
     }
-    must(flm_objective_total(c->objective, &total, error));
+    flm_objective_sums sums;
+    must(flm_objective_total(c->objective, &sums));
+    const double total = sums.loss;
+    if (error != NULL) *error = sums.error;
     if (gradients == NULL) return total;
     must(flm_noise_reduce(c->basis, comm));
     must(flm_noise_gradient(c->basis, &c->weights->w.E, 0, &c->weights->grad.E));
@@ -266,17 +268,20 @@ static void test_coefficients(void)
     flm_gamma_destroy(&gamma);
 }
 
-/* Each objective draws its times by its law in model.md sections 5 to 7. */
+/* Each objective draws its times by its law in model.md sections 5 to 7 and 9.2. */
 static void test_times(void)
 {
     enum { n = 4096 };
     static const flm_time_law laws[FLM_KINDS] = {[FLM_KIND_FMLM_TWO_MODEL] = {.min = 1e-6, .boundary = 1.0 / 64},
                                                  [FLM_KIND_FMLM_TWO_STAGE] = {.min = 1e-5, .boundary = 1.0 / 128}};
     double t[n], d[n], want_t[n], want_d[n];
+    const flm_objective objective = {.parts.psd = {0.5, 32}};
     for (int k = 0; k < FLM_KINDS; k++) {
-        const bool jumps = laws[k].min > 0;
-        flm_kinds[k].objective->sample_times(5, FLM_RANDOM_TIME, 3, n, 0, n, t, d);
-        if (jumps)
+        const bool psd = k == FLM_KIND_FMLM, jumps = psd || laws[k].min > 0;
+        flm_kinds[k].objective->sample_times(&objective, 5, FLM_RANDOM_TIME, 3, n, 0, n, t, d);
+        if (psd)
+            flm_time_psd(&objective.parts.psd, 5, FLM_RANDOM_TIME, 3, n, 0, n, want_t, want_d);
+        else if (jumps)
             flm_time_jumps(&laws[k], 5, FLM_RANDOM_TIME, 3, n, 0, n, want_t, want_d);
         else
             flm_time_stratified(5, FLM_RANDOM_TIME, 3, n, 0, n, want_t);
@@ -285,7 +290,7 @@ static void test_times(void)
     }
 }
 
-/* The names of model.md sections 5 to 7, and those of version 0.1. */
+/* The names of model.md sections 5 to 7 and 9.2, and those of version 0.1. */
 static void test_kinds(void)
 {
     static const struct {
@@ -294,6 +299,7 @@ static void test_kinds(void)
     } names[] = {{"flm", FLM_KIND_FLM},
                  {"fmlm-two-model", FLM_KIND_FMLM_TWO_MODEL},
                  {"fmlm-two-stage", FLM_KIND_FMLM_TWO_STAGE},
+                 {"fmlm", FLM_KIND_FMLM},
                  {"flow-map-1", FLM_KIND_FMLM_TWO_MODEL},
                  {"flow-map-2", FLM_KIND_FMLM_TWO_STAGE}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -346,10 +352,11 @@ static void test_sampler(const flm_kind *kind, int64_t V)
     for (int64_t steps = 1; steps <= 16; steps *= 4) {
         int different = 0, outside = 0;
         noise.first_sample = 0;
-        must(flm_sampler_run(sampler, B, steps, &noise, whole));
+        must(flm_sampler_run(sampler, B, &(flm_sampling){.steps = steps, .noise = noise}, whole));
         for (int64_t first = 0; first < B; first += 2) {
             noise.first_sample = first;
-            must(flm_sampler_run(sampler, B - first < 2 ? B - first : 2, steps, &noise, parts + first * L));
+            must(flm_sampler_run(sampler, B - first < 2 ? B - first : 2,
+                                 &(flm_sampling){.steps = steps, .noise = noise}, parts + first * L));
         }
         for (int i = 0; i < B * L; i++) {
             different += whole[i] != parts[i];
@@ -387,9 +394,9 @@ static void test_zero_map(void)
     flm_sampler *map = flow_sampler(c.kind, c.inference, c.weights, c.teacher, c.basis, c.gamma);
     flm_sampler *flm = flow_sampler(&flm_kinds[FLM_KIND_FLM], c.dit, c.teacher, NULL, basis, c.gamma);
     for (int64_t steps = 1; steps <= 4; steps *= 4) {
-        must(flm_sampler_run(map, B, steps, &noise, tokens));
+        must(flm_sampler_run(map, B, &(flm_sampling){.steps = steps, .noise = noise}, tokens));
         must(sampler_scores(map, 2, 4, a));
-        must(flm_sampler_run(flm, B, steps, &noise, tokens));
+        must(flm_sampler_run(flm, B, &(flm_sampling){.steps = steps, .noise = noise}, tokens));
         must(sampler_scores(flm, 2, 4, b));
         tap_ok(worst_difference(a, b, 4 * V) <= 1e-4, "%d steps of a map of zeros are those of the FLM: off by %.2g",
                (int)steps, worst_difference(a, b, 4 * V));

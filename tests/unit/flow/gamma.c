@@ -68,6 +68,15 @@ static void test_order(int64_t V)
         wrong += !(b >= a);
     }
     tap_ok(wrong == 0, "V=%d: increasing", (int)V);
+    double off = 0;
+    for (int i = 0; i <= 1000; i++) {
+        const double e = fabs(flm_gamma_alpha(gamma, flm_gamma_at(gamma, i / 1000.0)) - i / 1000.0);
+        if (!(e <= off)) off = e;
+    }
+    tap_ok(off <= 1e-9, "V=%d: alpha is the inverse: off by %.2g", (int)V, off);
+    tap_ok(flm_gamma_alpha(gamma, -1) == 0 && flm_gamma_alpha(gamma, 0) == 0 && flm_gamma_alpha(gamma, 1) == 1 &&
+               flm_gamma_alpha(gamma, 2) == 1 && isnan(flm_gamma_alpha(gamma, NAN)),
+           "V=%d: alpha at its ends, outside, and NaN", (int)V);
     tap_ok(flm_gamma_at(gamma, 0) == 0 && flm_gamma_at(gamma, 1) == 1, "V=%d: 0 at 0, 1 at 1", (int)V);
     tap_ok(flm_gamma_at(gamma, -1) == 0 && flm_gamma_at(gamma, 2) == 1 && isnan(flm_gamma_at(gamma, NAN)),
            "V=%d: outside, and NaN", (int)V);

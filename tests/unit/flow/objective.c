@@ -16,7 +16,6 @@ static flm_model_shape shape_of(int64_t V)
 static double step(flow_network *n, flm_objective *objective, int64_t max, const flm_dit_hook *hook, float *gradients)
 {
     int32_t tokens[B * L];
-    double total = 0;
     for (int i = 0; i < B * L; i++) tokens[i] = (4 * i + 1) % (int32_t)n->dit->shape.V;
     must(flm_weights_zero_grad(n->weights));
     must(flm_objective_begin(objective, comm, n->weights));
@@ -34,7 +33,9 @@ static double step(flow_network *n, flm_objective *objective, int64_t max, const
             .hook = first + count == B ? hook : NULL};
         must(flm_objective_micro_batch(objective, n->weights, &batch));
     }
-    must(flm_objective_total(objective, &total, NULL));
+    flm_objective_sums sums;
+    must(flm_objective_total(objective, &sums));
+    const double total = sums.loss;
     if (gradients == NULL) return total;
     must(flm_noise_reduce(n->basis, comm));
     must(flm_noise_gradient(n->basis, &n->weights->w.E, 0, &n->weights->grad.E));
@@ -136,10 +137,11 @@ static void test_sampler(int64_t V)
     for (int64_t steps = 1; steps <= 16; steps *= 4) {
         int different = 0, outside = 0;
         noise.first_sample = 0;
-        must(flm_sampler_run(sampler, B, steps, &noise, whole));
+        must(flm_sampler_run(sampler, B, &(flm_sampling){.steps = steps, .noise = noise}, whole));
         for (int64_t first = 0; first < B; first += 2) {
             noise.first_sample = first;
-            must(flm_sampler_run(sampler, B - first < 2 ? B - first : 2, steps, &noise, parts + first * L));
+            must(flm_sampler_run(sampler, B - first < 2 ? B - first : 2,
+                                 &(flm_sampling){.steps = steps, .noise = noise}, parts + first * L));
         }
         for (int i = 0; i < B * L; i++) {
             different += whole[i] != parts[i];
@@ -151,9 +153,10 @@ static void test_sampler(int64_t V)
     must(sampler_scores(sampler, 0, 3, scores));
     for (int64_t i = 0; i < 3 * V; i++) sum += scores[i];
     tap_close(sum, 3, 1e-5, "scores are probabilities");
-    tap_ok(flm_sampler_run(sampler, B, 0, &noise, whole) == FLM_E_ARG, "no steps");
-    tap_ok(flm_sampler_run(sampler, 0, 1, &noise, whole) == FLM_E_ARG, "no samples");
-    tap_ok(flm_sampler_run(sampler, B + 1, 1, &noise, whole) == FLM_E_ARG, "a batch above max_batch is refused");
+    tap_ok(flm_sampler_run(sampler, B, &(flm_sampling){.steps = 0, .noise = noise}, whole) == FLM_E_ARG, "no steps");
+    tap_ok(flm_sampler_run(sampler, 0, &(flm_sampling){.steps = 1, .noise = noise}, whole) == FLM_E_ARG, "no samples");
+    tap_ok(flm_sampler_run(sampler, B + 1, &(flm_sampling){.steps = 1, .noise = noise}, whole) == FLM_E_ARG,
+           "a batch above max_batch is refused");
     flm_err_clear();
     free(scores);
     flm_sampler_destroy(&sampler);

@@ -101,6 +101,46 @@ static void test_streams(void)
     free(a);
 }
 
+/* Kinds by the index and the step, the three draws stratified over the whole batch, and the same in parts. */
+static void test_psd(double fraction, int64_t boundary, flm_random_purpose purpose)
+{
+    enum { n = 4096, STEP = 5 };
+    const flm_psd_law law = {fraction, boundary};
+    static double s[n], d[n], part_s[n], part_d[n], plain[n];
+    int64_t wrong = 0, jumps = 0, all = 0, miscounted = 0;
+    double mean_s = 0, mean_d = 0, mean_r = 0;
+    flm_time_psd(&law, 7, purpose, STEP, n, 0, n, s, d);
+    flm_time_stratified(7, purpose, STEP, n, 0, n, plain);
+    for (int64_t i = 0; i < n; i++) {
+        const bool diagonal = fraction == 0.5 ? i % 2 == 0 : (double)(i % 32) < 32 * fraction;
+        const bool whole = !diagonal && boundary > 0 && (jumps + STEP) % boundary == 0;
+        miscounted += flm_time_psd_jumps(&law, i) != jumps;
+        if (diagonal) wrong += s[i] != plain[i] || d[i] != 0;
+        if (whole) wrong += s[i] != 0 || d[i] != 1;
+        if (!diagonal && !whole) {
+            wrong += !(s[i] >= 0 && d[i] > 0 && s[i] + d[i] <= 1 + 0x1p-52);
+            mean_s += s[i];
+            mean_d += d[i];
+            mean_r += s[i] / (1 - d[i]);
+        }
+        jumps += !diagonal;
+        all += whole;
+    }
+    const double others = (double)(jumps - all);
+    tap_ok(wrong == 0 && miscounted == 0, "diagonal fraction %g, boundary %d: kinds and their times", fraction,
+           (int)boundary);
+    if (others > 0) {
+        tap_close(mean_d / others, 0.5, 5 * sqrt(1 / (12 * others)), "lengths are uniform");
+        tap_close(mean_r / others, 0.5, 5 * sqrt(1 / (12 * others)), "and starts beside them");
+        tap_close(mean_s / others, 0.25, 5 * sqrt(1 / (20 * others)), "independent of each other");
+    }
+    for (int first = 0, count = 1; first < n; first += count, count = count % 1031 + 17) {
+        if (count > n - first) count = n - first;
+        flm_time_psd(&law, 7, purpose, STEP, n, first, count, part_s + first, part_d + first);
+    }
+    tap_ok(memcmp(s, part_s, sizeof s) == 0 && memcmp(d, part_d, sizeof d) == 0, "the same in parts");
+}
+
 int main(void)
 {
     static const int64_t sizes[] = {1, 2, 7, 64, 65, 512, 1001};
@@ -112,6 +152,12 @@ int main(void)
     test_streams();
     test_jumps(&(flm_time_law){.min = 1e-6, .boundary = 1.0 / 64}, FLM_RANDOM_TIME, "training");
     test_jumps(&(flm_time_law){.min = 1e-5, .boundary = 1.0 / 128}, FLM_RANDOM_VALIDATION, "validation");
+    test_psd(0.5, 32, FLM_RANDOM_TIME);
+    test_psd(0.5, 3, FLM_RANDOM_VALIDATION);
+    test_psd(0.75, 32, FLM_RANDOM_TIME);
+    test_psd(0.3, 5, FLM_RANDOM_TIME);
+    test_psd(0, 0, FLM_RANDOM_TIME);
+    test_psd(1, 32, FLM_RANDOM_TIME);
     double t;
     flm_time_stratified(1, FLM_RANDOM_TIME, 0, (int64_t)1 << 40, ((int64_t)1 << 40) - 1, 1, &t);
     tap_ok(t >= 0 && t < 1, "the largest batch");
