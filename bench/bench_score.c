@@ -4,6 +4,7 @@
 #include "bench/bench_common.h"
 
 #include "base/base_philox.h"
+#include "cmd/cmd_backend.h"
 #include "cmd/cmd_options.h"
 #include "process/process.h"
 #include "score/score_gpt2.h"
@@ -15,7 +16,7 @@
 typedef struct options {
     const char *gpt2, *json;
     int64_t length, batch, chunk, runs, seed, threads;
-    int device, precision;
+    int device, precision, matmul;
 } options;
 
 #define FLM_OPT_STRUCT options
@@ -132,7 +133,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (stop) goto done;
-    FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be));
+    FLM_TRY(flm_cmd_open_backend(world, (flm_device)o.device, o.threads, o.matmul, &be));
     FLM_TRY(bench(be, &o));
 done:
     if (rc != FLM_OK) flm_process_fail(rc);

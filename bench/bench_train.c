@@ -10,6 +10,7 @@
 
 #include "base/base_clock.h"
 #include "base/base_philox.h"
+#include "cmd/cmd_backend.h"
 #include "cmd/cmd_options.h"
 #include "process/process.h"
 #include "train/train_step.h"
@@ -23,7 +24,7 @@ typedef struct options {
     int64_t length, vocabulary, batch, micro_batch, chunk, runs, sample_steps, cube, seed, threads;
     double dropout;
     bool recompute, profile;
-    int device, precision, kind;
+    int device, precision, matmul, kind;
 } options;
 
 static const char *kinds[FLM_KINDS + 1]; /* the names, NULL-terminated; filled by main */
@@ -308,7 +309,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (stop) goto done;
-    FLM_TRY(flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be));
+    FLM_TRY(flm_cmd_open_backend(world, (flm_device)o.device, o.threads, o.matmul, &be));
     FLM_TRY(flm_comm_attach(world, be));
     FLM_TRY(bench(world, be, &o));
 done:

@@ -37,17 +37,10 @@ static void cuda_close(flm_backend *be)
     free(be);
 }
 
-/* Every supported GPU multiplies bf16 many times faster than fp32. */
-static bool cuda_fast_bf16(const flm_backend *be)
-{
-    (void)be;
-    return true;
-}
-
 static const char *cuda_describe(const flm_backend *be) { return flm_cuda_of(be)->line; }
 
-static const flm_backend_driver cuda_driver = {
-    .close = cuda_close, .fast_bf16 = cuda_fast_bf16, .describe = cuda_describe};
+/* Without a choice of matmul: every supported GPU multiplies bf16 many times faster than fp32. */
+static const flm_backend_driver cuda_driver = {.close = cuda_close, .describe = cuda_describe};
 
 /* The number of GPUs; an error with the reason if there is none to use. */
 static flm_status count_devices(int *count)

@@ -52,10 +52,32 @@ void flm_backend_destroy(flm_backend **be)
     *be = NULL;
 }
 
+flm_status flm_backend_set_matmul(flm_backend *be, flm_matmul_kind asked)
+{
+    flm_status rc = FLM_OK;
+    if (be->driver->set_matmul)
+        FLM_TRY(be->driver->set_matmul(be, asked));
+    else if (asked == FLM_MATMUL_FP32)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "device %s has no matmul of kind fp32; that is for CPUs", be->name);
+done:
+    return rc;
+}
+
+flm_matmul_kind flm_backend_get_matmul(const flm_backend *be)
+{
+    return be->driver->get_matmul ? be->driver->get_matmul(be) : FLM_MATMUL_NATIVE;
+}
+
+const char *flm_matmul_name(flm_matmul_kind kind)
+{
+    static const char *const names[] = {"auto", "native", "fp32"};
+    return names[kind];
+}
+
 flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked)
 {
     if (asked != FLM_PRECISION_AUTO) return asked;
-    return be->driver->fast_bf16(be) ? FLM_PRECISION_BF16 : FLM_PRECISION_FP32;
+    return flm_backend_get_matmul(be) == FLM_MATMUL_NATIVE ? FLM_PRECISION_BF16 : FLM_PRECISION_FP32;
 }
 
 int64_t flm_backend_chunk(const flm_backend *be, int64_t V)

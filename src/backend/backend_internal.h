@@ -7,8 +7,9 @@
 
 /* What the registry asks of a backend beside its tables. */
 typedef struct flm_backend_driver {
-    void (*close)(flm_backend *be);                 /* release state and the backend itself */
-    bool (*fast_bf16)(const flm_backend *be);       /* bf16 products beat fp32 ones */
+    void (*close)(flm_backend *be);                                   /* release state and the backend itself */
+    flm_status (*set_matmul)(flm_backend *be, flm_matmul_kind asked); /* NULL: NATIVE alone */
+    flm_matmul_kind (*get_matmul)(const flm_backend *be);             /* NULL: NATIVE */
     const char *(*describe)(const flm_backend *be); /* see flm_backend_describe; owned by the backend */
 } flm_backend_driver;
 

@@ -71,7 +71,6 @@ static flm_status plan_available(flm_backend *be, size_t *bytes)
     static flm_status plan_##op(flm_backend *be, FLM_OP_UNPACK parameters) { return FLM_OK; }
 #include "backend/backend_ops.def"
 
-static bool plan_fast_bf16(const flm_backend *be) { return true; }
 static const char *plan_describe(const flm_backend *be) { return "plan: nothing is allocated or computed"; }
 /* NOLINTEND(misc-unused-parameters) */
 
@@ -91,8 +90,7 @@ static const flm_stream plan_stream = {.sync = plan_sync};
 static const flm_ops plan_ops = {
 #include "backend/backend_ops.def"
 };
-static const flm_backend_driver plan_driver = {
-    .close = plan_close, .fast_bf16 = plan_fast_bf16, .describe = plan_describe};
+static const flm_backend_driver plan_driver = {.close = plan_close, .describe = plan_describe};
 
 flm_status flm_plan_open(flm_backend **out)
 {

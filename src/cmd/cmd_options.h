@@ -4,8 +4,8 @@
 
 #include "base/base_options.h"
 
-/* In the order of flm_device and flm_precision. */
-extern const char *const flm_device_choices[], *const flm_precision_choices[];
+/* In the order of flm_device, flm_precision and flm_matmul_kind. */
+extern const char *const flm_device_choices[], *const flm_precision_choices[], *const flm_matmul_choices[];
 
 /* Weights of a checkpoint: 0 ema, 1 raw. */
 extern const char *const flm_weights_choices[];
@@ -13,13 +13,16 @@ extern const char *const flm_weights_choices[];
 #define FLM_CMD_CHUNK_HELP \
     "number of tokens whose logits are computed at once\n0 = chosen to give about 16 M logits, 256 M on a GPU"
 
-/* The rows of --device, --precision, --threads and --seed, for fields with these names. */
+/* The rows of --device, --precision, --matmul, --threads and --seed, for fields with these names. */
 #define FLM_CMD_OPTIONS_COMMON                                                                                      \
     FLM_OPT_GROUP("Machine"),                                                                                       \
         FLM_OPT_CHOICE("device", device, "auto", flm_device_choices,                                                \
                        "device to compute on\nauto = GPU if available, else CPU"),                                  \
         FLM_OPT_CHOICE("precision", precision, "auto", flm_precision_choices,                                       \
                        "data type of matmul operands\nauto = bf16 if the device has fast bf16 matmuls, else fp32"), \
+        FLM_OPT_CHOICE("matmul", matmul, "auto", flm_matmul_choices,                                                \
+                       "how a CPU computes bf16 matmuls\nnative = with bf16 instructions\n"                         \
+                       "fp32 = with operands converted to fp32\nauto = the faster of the two, measured at start"),  \
         FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads per rank\n0 = OMP_NUM_THREADS, else all cores",   \
                     .max = 4096),                                                                                   \
         FLM_OPT_INT("seed", seed, "1", "N", "seed of the random number generator")

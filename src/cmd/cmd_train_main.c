@@ -1,4 +1,5 @@
 /* cmd_train_main.c - main of flm_train and flm_distill. SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd_backend.h"
 #include "cmd/cmd_train_options.h"
 #include "process/process.h"
 
@@ -14,8 +15,7 @@ int flm_train_main(const flm_options_spec *spec, int argc, char **argv)
     FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse(spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
-    FLM_TRY(flm_comm_agree(world, flm_backend_create(o.plan ? FLM_DEVICE_PLAN : (flm_device)o.device, (int)o.threads,
-                                                     flm_comm_local_rank(world), &be)));
+    FLM_TRY(flm_cmd_open_backend(world, o.plan ? FLM_DEVICE_PLAN : (flm_device)o.device, o.threads, o.matmul, &be));
     FLM_TRY(flm_comm_attach(world, be));
     FLM_TRY(flm_train_run(world, be, &o, options, flm_process_stop_requested));
 done:

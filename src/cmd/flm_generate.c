@@ -1,4 +1,5 @@
 /* flm_generate.c - generates text: a checkpoint in, a samples file out. SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd_backend.h"
 #include "cmd/cmd_options.h"
 #include "process/process.h"
 #include "sample/sample_generate.h"
@@ -48,8 +49,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
-    FLM_TRY(flm_comm_agree(world,
-                           flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be)));
+    FLM_TRY(flm_cmd_open_backend(world, (flm_device)o.device, o.threads, o.matmul, &be));
     FLM_TRY(flm_generate_run(world, be, &o, flm_process_stop_requested));
 done:
     if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_process_fail(rc);

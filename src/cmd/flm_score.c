@@ -1,5 +1,6 @@
 /* flm_score.c - scores samples and texts: generative perplexity, entropy and diversity.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd_backend.h"
 #include "cmd/cmd_options.h"
 #include "process/process.h"
 #include "sample/sample_checkpoints.h"
@@ -75,8 +76,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
     const char *const *paths = flm_options_positional(options, &count);
-    FLM_TRY(flm_comm_agree(world,
-                           flm_backend_create((flm_device)o.device, (int)o.threads, flm_comm_local_rank(world), &be)));
+    FLM_TRY(flm_cmd_open_backend(world, (flm_device)o.device, o.threads, o.matmul, &be));
     files = calloc((size_t)count + 1, sizeof *files);
     FLM_TRY(flm_comm_agree(world, files ? FLM_OK : flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory")));
     FLM_TRY(flm_sample_checkpoints_generate(world, be, &o, paths, count, files, flm_process_stop_requested));

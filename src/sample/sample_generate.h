@@ -16,7 +16,7 @@ typedef struct flm_generate_options {
     bool text;
     const char *score, *json; /* GPT-2's file; the JSON file in the format of the published evaluation; "": none */
     int64_t score_batch;
-    int device, precision;
+    int device, precision, matmul;
     int64_t seed, threads;
 } flm_generate_options;
 

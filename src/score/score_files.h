@@ -11,7 +11,7 @@ typedef struct flm_score_options {
     int64_t batch, length, chunk, bootstrap, samples, sample_batch;
     int documents; /* of plain text: 0 a text a line, 1 a text a file */
     bool compare;
-    int device, precision;
+    int device, precision, matmul;
     int64_t seed, threads;
 } flm_score_options;
 

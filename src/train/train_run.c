@@ -126,14 +126,16 @@ static void log_run_summary(const flm_run *run, const shares *max_of)
 {
     const flm_trainer *t = run->trainer;
     const flm_model_shape *s = &t->settings.shape;
+    const bool converted = t->settings.act == FLM_DTYPE_BF16 && flm_backend_get_matmul(run->be) == FLM_MATMUL_FP32;
+    const char *matmul = converted ? ", matmuls in fp32" : "";
     int64_t weights = 0;
     for (int i = 0; i < t->weights->parameters; i++) weights += t->weights->parameter[i].count;
     flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(run->be));
     flm_log(FLM_LOG_INFO,
             "%s: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
-            "; %.1f M parameters; compute dtype %s",
+            "; %.1f M parameters; compute dtype %s%s",
             run->kind->name, s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6,
-            flm_dtype_name(t->settings.act));
+            flm_dtype_name(t->settings.act), matmul);
     if (flm_comm_size(run->comm) > 1 && !run->be->host_memory && !run->o->plan)
         flm_log(FLM_LOG_INFO, "gradients and weights are exchanged %s", flm_comm_describe(run->comm));
     flm_log(FLM_LOG_INFO,

@@ -26,7 +26,7 @@ typedef struct flm_train_options {
     int64_t eval_samples;                                             /* 0: none */
     const char *eval_steps; /* numbers of sampling steps: a comma-separated list */
     bool eval_only, plan;
-    int device, precision;
+    int device, precision, matmul;
     int64_t seed, threads;
     double peak_tflops; /* peak of this rank's device, for flops_utilisation; 0: unknown */
 } flm_train_options;

@@ -266,6 +266,20 @@ static void test_errors(void)
     free(half.data);
 }
 
+/* On the CPU, bf16 operands converted to fp32; what is asked for is what is used. */
+static void test_fp32_kind(void)
+{
+    const flm_matmul_kind chosen = flm_backend_get_matmul(be);
+    printf("# chosen here: %s\n", flm_matmul_name(chosen));
+    tap_ok(flm_backend_set_matmul(be, FLM_MATMUL_FP32) == FLM_OK && flm_backend_get_matmul(be) == FLM_MATMUL_FP32,
+           "bf16 matmuls are computed in fp32 on request");
+    tap_ok(flm_backend_precision(be, FLM_PRECISION_AUTO) == FLM_PRECISION_FP32, "and precision auto is then fp32");
+    test_products(FLM_DTYPE_BF16, FLM_DTYPE_F32);
+    test_products(FLM_DTYPE_BF16, FLM_DTYPE_BF16);
+    if (chosen == FLM_MATMUL_NATIVE)
+        tap_ok(flm_backend_set_matmul(be, FLM_MATMUL_NATIVE) == FLM_OK, "back to bf16 instructions");
+}
+
 int main(void)
 {
 #ifdef FLM_TEST_MAX_ISA
@@ -286,6 +300,10 @@ int main(void)
     test_products(FLM_DTYPE_F32, FLM_DTYPE_BF16);
     test_products(FLM_DTYPE_BF16, FLM_DTYPE_F32);
     test_products(FLM_DTYPE_BF16, FLM_DTYPE_BF16);
+    if (be->kind == FLM_BACKEND_CPU)
+        test_fp32_kind();
+    else
+        tap_ok(flm_backend_set_matmul(be, FLM_MATMUL_FP32) == FLM_E_UNSUPPORTED, "a GPU refuses the kind fp32");
     if (be->host_memory) test_errors();
     flm_backend_destroy(&be);
     return tap_end();

@@ -277,15 +277,9 @@ static void emulated_close(flm_backend *be)
     free(be);
 }
 
-static bool emulated_fast_bf16(const flm_backend *be)
-{
-    (void)be;
-    return true;
-}
-
 static const char *emulated_describe(const flm_backend *be) { return flm_cuda_of(be)->line; }
 
-static const flm_backend_driver emulated_driver = {emulated_close, emulated_fast_bf16, emulated_describe};
+static const flm_backend_driver emulated_driver = {.close = emulated_close, .describe = emulated_describe};
 
 flm_status flm_cuda_open(int local_rank, flm_backend **out)
 {

@@ -60,15 +60,12 @@ static void cpu_close(flm_backend *be)
     free(be);
 }
 
-static bool cpu_fast_bf16(const flm_backend *be)
-{
-    (void)be;
-    return flm_cpu_onednn_fast_bf16();
-}
+static flm_matmul_kind cpu_get_matmul(const flm_backend *be) { return ((const flm_cpu *)be->state)->matmul; }
 
 static const char *cpu_describe(const flm_backend *be) { return ((const flm_cpu *)be->state)->line; }
 
-static const flm_backend_driver cpu_driver = {.close = cpu_close, .fast_bf16 = cpu_fast_bf16, .describe = cpu_describe};
+static const flm_backend_driver cpu_driver = {
+    .close = cpu_close, .set_matmul = flm_cpu_set_matmul, .get_matmul = cpu_get_matmul, .describe = cpu_describe};
 
 /* The processor's name as Linux reports it. */
 static void processor_name(char *name, size_t size)
@@ -101,6 +98,7 @@ flm_status flm_cpu_open(int threads, flm_backend **out)
         FLM_FAIL(FLM_E_ARG, "cpu backend: %d threads requested, the maximum is %d", threads, MAX_THREADS);
     FLM_TRY(flm_cpu_onednn_create(&cpu->onednn));
     flm_cpu_lapack_begin();
+    FLM_TRY(flm_cpu_set_matmul(be, FLM_MATMUL_AUTO));
     processor_name(processor, sizeof processor);
     snprintf(cpu->line, sizeof cpu->line, "cpu: %s, %d thread%s, %s, %s", processor, cpu->threads,
              cpu->threads == 1 ? "" : "s", flm_cpu_onednn_describe(onednn, sizeof onednn),

@@ -36,6 +36,7 @@ typedef struct flm_cpu {
         size_t bytes;
     } slot[FLM_CPU_SLOTS];     /* scratch memory */
     struct flm_onednn *onednn; /* engine, stream and cached primitives: cpu_onednn.c */
+    flm_matmul_kind matmul;    /* NATIVE or FP32 */
     char line[320];            /* what flm_backend_describe says */
 } flm_cpu;
 
@@ -50,10 +51,13 @@ flm_status flm_cpu_scratch(flm_backend *be, int slot, size_t bytes, void **out);
 int flm_cpu_threads(const flm_backend *be);
 
 /* cpu_onednn.c */
-flm_status flm_cpu_onednn_create(struct flm_onednn **out);    /* FLM_E_NOMEM, FLM_E_DEVICE */
-void flm_cpu_onednn_destroy(struct flm_onednn **dnn);         /* accepts NULL, nulls it */
-bool flm_cpu_onednn_fast_bf16(void);                          /* whether bf16 products are faster than fp32 ones here */
+flm_status flm_cpu_onednn_create(struct flm_onednn **out);      /* FLM_E_NOMEM, FLM_E_DEVICE */
+void flm_cpu_onednn_destroy(struct flm_onednn **dnn);           /* accepts NULL, nulls it */
+flm_status flm_cpu_onednn_has_bf16(flm_backend *be, bool *has); /* whether oneDNN has bf16 matmuls on this processor */
 const char *flm_cpu_onednn_describe(char *text, size_t size); /* version and instruction set into text; returns text */
+
+/* cpu_matmul.c: see flm_backend_set_matmul. */
+flm_status flm_cpu_set_matmul(flm_backend *be, flm_matmul_kind asked);
 
 /* cpu_lapack.c */
 void flm_cpu_lapack_begin(void); /* BLAS calls of this process run on their caller's thread: the ops divide the work */

@@ -87,14 +87,6 @@ void flm_cpu_onednn_destroy(flm_onednn **dnn)
     *dnn = NULL;
 }
 
-/* Only with AMX: with the bf16 instructions of AVX-512, oneDNN's bf16 matmuls ran at half the rate of its fp32 ones
- * (bench/speed-log.md). oneDNN consults cpuid, the operating system and its environment variables; instruction sets are
- * bit masks. */
-bool flm_cpu_onednn_fast_bf16(void)
-{
-    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx;
-}
-
 const char *flm_cpu_onednn_describe(char *text, size_t size)
 {
     const dnnl_version_t *v = dnnl_version();
@@ -248,6 +240,19 @@ done:
     return rc;
 }
 
+flm_status flm_cpu_onednn_has_bf16(flm_backend *be, bool *has)
+{
+    flm_status rc = FLM_OK;
+    const product_key k = {64, 64, 64, 64, 64, 64, FLAG_BF16 | FLAG_BF16_C};
+    dnnl_primitive_desc_t desc = NULL;
+
+    FLM_TRY(product_describe(((flm_cpu *)be->state)->onednn, &k, &desc));
+    *has = desc != NULL;
+done:
+    if (desc) dnnl_primitive_desc_destroy(desc);
+    return rc;
+}
+
 /* ---- the op ---- */
 
 /* The row stride of a stored operand; sets flag if it is transposed and the strides must say so. A matrix of one row,
@@ -295,13 +300,11 @@ static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_k
 /* Below this size, converting the operands costs more than it saves. */
 enum { CONVERTED_MIN = 64 };
 
-/* Whether a bf16 matmul is computed in fp32: the operands are bf16 values and sums are fp32, so the results are the
- * same, at about twice the speed on processors with the bf16 instructions of AVX-512 but without AMX
- * (bench/speed-log.md). */
-static bool is_faster_converted(const product_key *k)
+/* Whether a bf16 matmul is computed in fp32 (FLM_MATMUL_FP32). */
+static bool is_converted(const flm_backend *be, const product_key *k)
 {
-    return k->flags & FLAG_BF16 && k->M >= CONVERTED_MIN && k->N >= CONVERTED_MIN && k->K >= CONVERTED_MIN &&
-           !flm_cpu_onednn_fast_bf16();
+    return ((const flm_cpu *)be->state)->matmul == FLM_MATMUL_FP32 && k->flags & FLAG_BF16 && k->M >= CONVERTED_MIN &&
+           k->N >= CONVERTED_MIN && k->K >= CONVERTED_MIN;
 }
 
 /* The matmul of operands converted to fp32, for dtypes of which oneDNN has no implementation, or a slow one. */
@@ -345,7 +348,7 @@ static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_k
     flm_onednn *dnn = ((flm_cpu *)be->state)->onednn;
     product *found = NULL;
 
-    if (is_faster_converted(k)) return multiply_converted(be, p);
+    if (is_converted(be, k)) return multiply_converted(be, p);
     FLM_TRY(product_find(dnn, k, &found));
     if (found->missing) {
         if (!(k->flags & (FLAG_BF16 | FLAG_BF16_C)))

@@ -1,0 +1,25 @@
+/* cmd_backend.c - opening the device of a program (cmd_backend.h). SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd_backend.h"
+
+static flm_status set_matmul(flm_backend *be, flm_matmul_kind kind)
+{
+    return flm_err_prefix(flm_backend_set_matmul(be, kind), "--matmul");
+}
+
+flm_status flm_cmd_open_backend(flm_comm *world, flm_device device, int64_t threads, int matmul, flm_backend **out)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = NULL;
+    int64_t kind;
+
+    FLM_TRY(flm_comm_agree(world, flm_backend_create(device, (int)threads, flm_comm_local_rank(world), &be)));
+    if (matmul != FLM_MATMUL_AUTO) FLM_TRY(flm_comm_agree(world, set_matmul(be, (flm_matmul_kind)matmul)));
+    kind = flm_backend_get_matmul(be);
+    FLM_TRY(flm_comm_max_i64(world, &kind, 1));
+    FLM_TRY(flm_comm_agree(world, set_matmul(be, (flm_matmul_kind)kind)));
+    *out = be;
+    be = NULL;
+done:
+    flm_backend_destroy(&be);
+    return rc;
+}
