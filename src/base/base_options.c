@@ -244,6 +244,19 @@ bool flm_options_given(const flm_options *options, const char *name)
     return index >= 0 && options->given[index];
 }
 
+flm_status flm_options_replace(flm_options *options, const char *name, const char *text)
+{
+    flm_status rc = FLM_OK;
+    const int index = flm_options_find(options, name, strlen(name));
+    char where[256];
+
+    if (index < 0 || options->given[index]) FLM_FAIL(FLM_E_ARG, "--%s is not an option with its default", name);
+    snprintf(where, sizeof where, "--%s", name);
+    FLM_TRY(flm_options_set(options, index, text, where));
+done:
+    return rc;
+}
+
 const char *flm_options_value(const flm_options *options, const char *name)
 {
     int index = flm_options_find(options, name, strlen(name));

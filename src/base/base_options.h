@@ -111,6 +111,11 @@ bool flm_options_given(const flm_options *options, const char *name);
 /* flm_options_value - the resolved value as text, as a configuration file has it; "" when there is none. */
 const char *flm_options_value(const flm_options *options, const char *name);
 
+/* flm_options_replace - set an option that has its default to text, as if that were its default: a value that only the
+ * program can know, such as one recorded in a file that it resumes from. Strings of the old value become invalid.
+ * Errors: FLM_E_USAGE (not allowed), FLM_E_NOMEM, FLM_E_ARG (no such option, or given). */
+flm_status flm_options_replace(flm_options *options, const char *name, const char *text);
+
 /* flm_options_write - every resolved `name = value`, one per line, readable by --config. Errors: FLM_E_IO. */
 flm_status flm_options_write(const flm_options *options, FILE *file);
 

@@ -76,12 +76,14 @@ static bool text_ok(const char *text)
     return true;
 }
 
-/* The fewest digits that read back as the same double: 0.0003 rather than 0.00029999999999999997. */
+/* The fewest digits that read back as the same double: 0.0003 rather than 0.00029999999999999997, and 30 rather than
+ * 3e+01. */
 static void format_float(double value, char *text, size_t bytes)
 {
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, bytes, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) return;
+        const bool plain = strchr(text, 'e') == NULL || fabs(value) < 1 || fabs(value) >= 1e6;
+        if (plain && strtod(text, NULL) == value) return;
     }
 }
 

@@ -15,6 +15,10 @@ static const flm_option rows[] = {
     FLM_OPT_INT("cond-size", cond_size, "0", "c", "size of the time conditioning\n0 = the preset's value",
                 .max = 65536),
     FLM_OPT_INT("blocks", blocks, "0", "N", "number of blocks\n0 = the preset's value", .max = 125),
+    FLM_OPT_FLOAT("logit-cap", logit_cap, "30", "C",
+                  "the softmax is taken of C tanh(z / C) instead of the logits z\n"
+                  "0 = no cap; a resumed run keeps the cap of its checkpoint",
+                  .max = 1000),
     FLM_CMD_OPTIONS_TRAINING,
     FLM_CMD_OPTIONS_REPORTS,
     FLM_CMD_OPTIONS_COMMON,

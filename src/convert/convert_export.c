@@ -56,16 +56,18 @@ flm_status flm_convert_export(const flm_convert_options *options, const char *in
 {
     flm_status rc = FLM_OK;
     weights_export e = {.from = NULL};
-    char number[3][NUMBER_BYTES], path[FLM_CHECKPOINT_PATH_BYTES];
+    char number[4][NUMBER_BYTES], path[FLM_CHECKPOINT_PATH_BYTES];
 
     FLM_TRY(flm_checkpoint_open_found(in, path, &e.from));
     FLM_TRY(choose(&e, options->weights, in));
     const flm_checkpoint_info *info = flm_checkpoint_get_info(e.from);
     const int64_t numbers[] = {info->L, info->H, info->step};
     for (int i = 0; i < 3; i++) snprintf(number[i], NUMBER_BYTES, "%" PRId64, numbers[i]);
-    const flm_setting metadata[] = {{"flm.kind", info->kind},  {"flm.tokenizer", info->vocabulary.name},
-                                    {"flm.length", number[0]}, {"flm.heads", number[1]},
-                                    {"flm.step", number[2]},   {"flm.parent", info->lineage}};
+    snprintf(number[3], NUMBER_BYTES, "%.17g", info->logit_cap);
+    const flm_setting metadata[] = {{"flm.kind", info->kind},    {"flm.tokenizer", info->vocabulary.name},
+                                    {"flm.length", number[0]},   {"flm.heads", number[1]},
+                                    {"flm.step", number[2]},     {"flm.parent", info->lineage},
+                                    {"flm.logit_cap", number[3]}};
     FLM_TRY(flm_safetensors_write(out, e.datasets, e.count, metadata, sizeof metadata / sizeof metadata[0],
                                   weight_source, &e));
     printf("%s: safetensors, %d tensors from a checkpoint of kind %s\n", out, e.count, info->kind);

@@ -171,6 +171,18 @@ static int64_t number_of(const flm_import *m, int64_t option, const char *metada
     return text ? strtoll(text, NULL, 10) : option;
 }
 
+/* The cap of the logits; a file that does not record one has none. */
+static flm_status cap_set(flm_import *m, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const char *text = flm_external_get_metadata(m->from, "flm.logit_cap");
+    char *end = NULL;
+    m->info.logit_cap = text ? strtod(text, &end) : 0;
+    if (text && (end == text || *end)) FLM_FAIL(FLM_E_FORMAT, "%s: flm.logit_cap is '%.40s', not a number", path, text);
+done:
+    return rc;
+}
+
 static flm_status sizes_set(flm_import *m, const flm_convert_options *o, const char *path)
 {
     flm_status rc = FLM_OK;
@@ -300,6 +312,7 @@ flm_status flm_convert_flm(const flm_convert_options *options, const char *in, c
     for (int i = 0; i < m.tensors; i++) has_ema = has_ema || m.ema[i];
     FLM_TRY(kind_set(&m, options, in));
     FLM_TRY(sizes_set(&m, options, in));
+    FLM_TRY(cap_set(&m, in));
     FLM_TRY(parameters_check(&m, in, false));
     if (has_ema) FLM_TRY(parameters_check(&m, in, true));
     FLM_TRY(vocabulary_set(&m, options, in));

@@ -378,3 +378,11 @@ flm_status flm_h5_get_f64(hid_t object, const char *name, double *value)
 {
     return get_number(object, name, H5T_FLOAT, H5T_NATIVE_DOUBLE, value);
 }
+
+flm_status flm_h5_get_f64_or(hid_t object, const char *name, double otherwise, double *value)
+{
+    flm_h5_silence();
+    if (H5Aexists(object, name) > 0) return flm_h5_get_f64(object, name, value);
+    *value = otherwise;
+    return FLM_OK;
+}

@@ -76,4 +76,7 @@ flm_status flm_h5_get_string(hid_t object, const char *name, char *value, size_t
 flm_status flm_h5_get_i64(hid_t object, const char *name, int64_t *value);
 flm_status flm_h5_get_f64(hid_t object, const char *name, double *value);
 
+/* flm_h5_get_f64_or - the same; *value is `otherwise` if the object has no attribute of that name. */
+flm_status flm_h5_get_f64_or(hid_t object, const char *name, double otherwise, double *value);
+
 #endif

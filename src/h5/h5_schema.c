@@ -195,7 +195,7 @@ done:
     return rc;
 }
 
-/* = a b c | LEAST..MOST; moves *next behind it. */
+/* = a b c | MIN..MAX; moves *next behind it. */
 static flm_status rule_parse(const schema_line *line, int *next, flm_schema_attribute *attribute)
 {
     flm_status rc = FLM_OK;
@@ -212,10 +212,11 @@ static flm_status rule_parse(const schema_line *line, int *next, flm_schema_attr
         }
         if (used == 0) FLM_TRY(line_refuse(line, "no values are listed for", attribute->name));
     } else if (strstr(line->word[*next], "..")) {
-        if (attribute->element.type != FLM_SCHEMA_I64 || !number_parse(line->word[*next], &end, &attribute->min) ||
-            strncmp(end, "..", 2) != 0 || !number_parse(end + 2, &end, &attribute->max) || *end ||
-            attribute->max < attribute->min)
-            FLM_TRY(line_refuse(line, "not a range of integers:", line->word[*next]));
+        const flm_schema_type type = attribute->element.type;
+        if ((type != FLM_SCHEMA_I64 && type != FLM_SCHEMA_F64) ||
+            !number_parse(line->word[*next], &end, &attribute->min) || strncmp(end, "..", 2) != 0 ||
+            !number_parse(end + 2, &end, &attribute->max) || *end || attribute->max < attribute->min)
+            FLM_TRY(line_refuse(line, "not a range of integers or floats:", line->word[*next]));
         attribute->ranged = true;
         ++*next;
     }

@@ -140,6 +140,7 @@ static flm_status value_check(check *c, hid_t object, const char *path, const fl
     flm_status rc = FLM_OK;
     char text[FLM_SCHEMA_RULE_BYTES];
     int64_t number;
+    double real;
 
     if (want->element.type == FLM_SCHEMA_SHA256) {
         FLM_TRY(flm_h5_get_string(object, name, text, sizeof text));
@@ -158,6 +159,11 @@ static flm_status value_check(check *c, hid_t object, const char *path, const fl
             FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %s; expected a value from %" PRId64 " to %" PRId64, name, text,
                      want->min, want->max);
         if (H5Iget_type(object) == H5I_GROUP) FLM_TRY(bind(c, path, name, number));
+    } else if (want->element.type == FLM_SCHEMA_F64 && want->shape.ndim == 0 && want->ranged) {
+        FLM_TRY(flm_h5_get_f64(object, name, &real));
+        if (!(real >= (double)want->min && real <= (double)want->max))
+            FLM_FAIL(FLM_E_FORMAT, "attribute \"%s\" is %g, must be from %" PRId64 " to %" PRId64, name, real,
+                     want->min, want->max);
     }
 done:
     return rc;

@@ -24,6 +24,7 @@ typedef struct flm_checkpoint_info {
     int64_t valid_rows, valid_identity; /* of the validation split */
     flm_vocabulary vocabulary;
     int64_t L, d, H, c, N;           /* the model: letters of model.md */
+    double logit_cap;                /* of its logits, model.md section 9.1; 0: none, and no attribute in the file */
     char program_version[48];        /* filled by the writer */
     char lineage[FLM_LINEAGE_BYTES]; /* distilled from: a line "teacher|flow-map SHA256 STEP PATH" each, or "" */
 } flm_checkpoint_info;

@@ -58,6 +58,7 @@ static flm_status attributes_write(hid_t file, const flm_checkpoint_info *info)
     FLM_TRY(flm_h5_set_i64(root, "H", info->H));
     FLM_TRY(flm_h5_set_i64(root, "c", info->c));
     FLM_TRY(flm_h5_set_i64(root, "N", info->N));
+    if (info->logit_cap != 0) FLM_TRY(flm_h5_set_f64(root, "logit_cap", info->logit_cap));
     FLM_TRY(flm_h5_create_group(file, "/progress", &progress));
     FLM_TRY(flm_h5_set_i64(progress, "step", info->step));
     FLM_TRY(flm_h5_set_i64(progress, "epoch", info->epoch));

@@ -51,6 +51,7 @@ static flm_status info_read(hid_t file, flm_checkpoint_info *info)
     FLM_TRY(flm_h5_get_i64(root, "H", &info->H));
     FLM_TRY(flm_h5_get_i64(root, "c", &info->c));
     FLM_TRY(flm_h5_get_i64(root, "N", &info->N));
+    FLM_TRY(flm_h5_get_f64_or(root, "logit_cap", 0, &info->logit_cap));
     FLM_H5(progress = H5Gopen2(file, "/progress", H5P_DEFAULT));
     FLM_TRY(flm_h5_get_i64(progress, "step", &info->step));
     FLM_TRY(flm_h5_get_i64(progress, "epoch", &info->epoch));

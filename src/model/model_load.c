@@ -15,6 +15,7 @@ flm_status flm_model_load_shape(const flm_checkpoint_info *info, flm_network net
     shape.H = info->H;
     shape.c = info->c;
     shape.N = info->N;
+    shape.logit_cap = info->logit_cap;
     shape.network = network;
     if (flm_model_check(&shape) != FLM_OK) {
         char why[256];

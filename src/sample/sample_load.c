@@ -112,9 +112,11 @@ static flm_status load_all(flm_generation *g)
     FLM_TRY(fill_info(g));
     FLM_TRY(load_weights(g, g->checkpoint, g->kind, g->path, &g->weights));
     const flm_kind *teacher = g->kind->sampler->networks[FLM_ROLE_TEACHER].kind;
+    g->info.logit_cap = g->weights->shape.logit_cap;
     if (teacher != NULL) {
         FLM_TRY(open_teacher(g));
         FLM_TRY(load_weights(g, g->teacher_checkpoint, teacher, "the teacher", &g->teacher));
+        g->info.logit_cap = g->teacher->shape.logit_cap; /* whose softmax it is */
     } else if (*g->o->teacher) {
         FLM_FAIL(FLM_E_USAGE, "--teacher: %s is of kind %s, which has no teacher", g->path, g->info.kind);
     }

@@ -21,7 +21,7 @@ typedef struct flm_run {
     flm_comm *comm;
     flm_backend *be;
     const flm_train_options *o;
-    const flm_options *given;
+    flm_options *given;
     char checkpoints[FLM_PATH_BYTES], metrics_path[FLM_PATH_BYTES], config_path[FLM_PATH_BYTES];
     flm_lock *lock;            /* of the run directory, on rank 0; NULL with --eval-only, which writes nothing */
     flm_shards *train, *valid; /* valid: NULL where there is none */
@@ -35,7 +35,10 @@ typedef struct flm_run {
     int settings;
     int64_t *sample_steps; /* [sample_steps_count]: --eval-steps */
     int sample_steps_count;
-    int64_t saved_step; /* of the newest valid checkpoint in the run directory; -1: none */
+    flm_checkpoint *resumed;                /* what the run resumes from, until it is read; NULL: nothing */
+    bool resumed_own;                       /* it is in the run directory */
+    char resumed_path[FLM_PATH_BYTES + 32]; /* its file */
+    int64_t saved_step;                     /* of the newest valid checkpoint in the run directory; -1: none */
 } flm_run;
 
 /* flm_run_make_directory - set the paths; create the run directory and its checkpoints directory where missing, and
@@ -54,9 +57,17 @@ void flm_run_release_teachers(flm_run *run);
 /* flm_run_teacher_set - which weights of the frozen networks are used, by --teacher-weights: "ema" or "weights". */
 const char *flm_run_teacher_set(const flm_run *run);
 
-/* flm_run_resume - set the initial state of the trainer: initial weights, or the checkpoint that --resume selects.
- * Collective. Errors: FLM_E_MISMATCH naming what differs; FLM_E_USAGE (--resume no in a directory with checkpoints);
- * those of flm_train_checkpoint_read. */
+/* flm_run_find_checkpoint - open the checkpoint that --resume selects, if there is one. Collective.
+ * Errors: FLM_E_USAGE (--resume no in a directory with checkpoints, --eval-only without one); those of
+ * flm_checkpoint_resume. */
+flm_status flm_run_find_checkpoint(flm_run *run);
+
+/* flm_run_take_settings - settings of the network that the checkpoint to resume from has and the options left at their
+ * defaults: into settings and run->given. Not collective. Errors: FLM_E_MISMATCH (an option contradicts it). */
+flm_status flm_run_take_settings(flm_run *run, flm_trainer_settings *settings);
+
+/* flm_run_resume - set the initial state of the trainer: initial weights, or the checkpoint that was found, which is
+ * closed. Collective. Errors: FLM_E_MISMATCH naming what differs; those of flm_train_checkpoint_read. */
 flm_status flm_run_resume(flm_run *run);
 
 /* flm_run_save - write a checkpoint of the current step, unless it is written already. Collective.

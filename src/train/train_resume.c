@@ -41,6 +41,9 @@ static flm_status check_shape(const flm_checkpoint_info *info, const flm_model_s
         if (sizes[i].file != sizes[i].run)
             FLM_FAIL(FLM_E_MISMATCH, "%s has %s = %lld, but this run has %lld; a resumed run must have the same sizes",
                      path, sizes[i].name, (long long)sizes[i].file, (long long)sizes[i].run);
+    if (info->logit_cap != shape->logit_cap)
+        FLM_FAIL(FLM_E_MISMATCH, "%s has logit cap = %g, but this run has %g; a resumed run must have the same", path,
+                 info->logit_cap, shape->logit_cap);
 done:
     return rc;
 }
@@ -137,24 +140,64 @@ static void log_changed_options(const flm_run *run, const flm_checkpoint *checkp
     }
 }
 
-/* The checkpoint to resume from, NULL for none. *own: it is in the run directory. That is also the case with
- * --resume FILE if the run was started from the same FILE, so that the same command again resumes the run. Otherwise
- * path: the file. */
-static flm_status find_checkpoint(flm_run *run, flm_checkpoint **out, bool *own, char *path)
+/* The checkpoint to resume from is run->resumed, NULL for none. It is the run directory's own also with --resume FILE,
+ * if the run was started from the same FILE, so that the same command again resumes the run. */
+flm_status flm_run_find_checkpoint(flm_run *run)
 {
     flm_status rc = FLM_OK;
     const char *resume = run->o->resume, *before;
-    FLM_TRY(flm_checkpoint_resume(run->comm, run->checkpoints, out));
-    *own = *out != NULL;
-    if (strcmp(resume, "auto") == 0) goto done;
-    if (*own && strcmp(resume, "no") == 0)
+    FLM_TRY(flm_checkpoint_resume(run->comm, run->checkpoints, &run->resumed));
+    run->resumed_own = run->resumed != NULL;
+    if (run->resumed_own && strcmp(resume, "no") == 0)
         FLM_FAIL(FLM_E_USAGE, "--resume no: %s already has checkpoints; use another --out, or --resume auto",
                  run->checkpoints);
-    before = *own ? flm_checkpoint_get_setting(*out, "resume") : NULL;
-    if (*own && (before == NULL || strcmp(before, resume) != 0))
-        FLM_FAIL(FLM_E_USAGE, "--resume %s: %s has checkpoints of another run; use another --out or --resume auto",
-                 resume, run->checkpoints);
-    if (!*own && strcmp(resume, "no") != 0) FLM_TRY(flm_checkpoint_open_collective(run->comm, resume, path, out));
+    if (strcmp(resume, "auto") != 0) {
+        before = run->resumed_own ? flm_checkpoint_get_setting(run->resumed, "resume") : NULL;
+        if (run->resumed_own && (before == NULL || strcmp(before, resume) != 0))
+            FLM_FAIL(FLM_E_USAGE, "--resume %s: %s has checkpoints of another run; use another --out or --resume auto",
+                     resume, run->checkpoints);
+        if (!run->resumed_own && strcmp(resume, "no") != 0)
+            FLM_TRY(flm_checkpoint_open_collective(run->comm, resume, run->resumed_path, &run->resumed));
+    }
+    if (run->resumed_own)
+        snprintf(run->resumed_path, sizeof run->resumed_path, "%s/step-%08" PRId64 ".h5", run->checkpoints,
+                 flm_checkpoint_get_info(run->resumed)->step);
+    if (run->resumed == NULL && run->o->eval_only)
+        FLM_FAIL(FLM_E_USAGE, "--eval-only: %s has no checkpoint to evaluate", run->checkpoints);
+done:
+    return rc;
+}
+
+/* The cap of a student is its teacher's, and compared with the checkpoint's like the sizes. */
+flm_status flm_run_take_settings(flm_run *run, flm_trainer_settings *settings)
+{
+    flm_status rc = FLM_OK;
+    char text[32];
+    if (run->resumed == NULL || run->frozen[FLM_ROLE_TEACHER].weights != NULL) goto done;
+    const double cap = flm_checkpoint_get_info(run->resumed)->logit_cap;
+    if (flm_options_given(run->given, "logit-cap") && run->o->logit_cap != cap)
+        FLM_FAIL(FLM_E_MISMATCH, "%s was trained with --logit-cap %g, which a resumed run cannot change to %g",
+                 run->resumed_path, cap, run->o->logit_cap);
+    settings->shape.logit_cap = cap;
+    if (flm_model_check(&settings->shape) != FLM_OK) {
+        flm_err_clear();
+        FLM_FAIL(FLM_E_FORMAT, "%s has logit cap %g, which is out of range", run->resumed_path, cap);
+    }
+    snprintf(text, sizeof text, "%.17g", cap);
+    if (!flm_options_given(run->given, "logit-cap")) FLM_TRY(flm_options_replace(run->given, "logit-cap", text));
+done:
+    return rc;
+}
+
+static flm_status initialise(flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    const flm_frozen_network *teacher = &run->frozen[FLM_ROLE_TEACHER];
+    FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
+    if (teacher->checkpoint != NULL)
+        FLM_TRY(flm_err_prefix(
+            flm_train_checkpoint_init_student(run->trainer->optimizer, teacher->checkpoint, flm_run_teacher_set(run)),
+            teacher->path));
 done:
     return rc;
 }
@@ -162,32 +205,18 @@ done:
 flm_status flm_run_resume(flm_run *run)
 {
     flm_status rc = FLM_OK;
-    flm_checkpoint *checkpoint = NULL;
-    char path[FLM_PATH_BYTES + 32];
-    bool own;
     run->saved_step = -1;
-    FLM_TRY(find_checkpoint(run, &checkpoint, &own, path));
-    if (checkpoint == NULL && run->o->eval_only)
-        FLM_FAIL(FLM_E_USAGE, "--eval-only: %s has no checkpoint to evaluate", run->checkpoints);
-    if (checkpoint == NULL) {
-        FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
-        const flm_frozen_network *teacher = &run->frozen[FLM_ROLE_TEACHER];
-        if (teacher->checkpoint != NULL)
-            FLM_TRY(flm_err_prefix(flm_train_checkpoint_init_student(run->trainer->optimizer, teacher->checkpoint,
-                                                                     flm_run_teacher_set(run)),
-                                   teacher->path));
-        goto done;
-    }
-    const int64_t step = flm_checkpoint_get_info(checkpoint)->step;
-    if (own) snprintf(path, sizeof path, "%s/step-%08" PRId64 ".h5", run->checkpoints, step);
-    FLM_TRY(flm_comm_agree(run->comm, check_fits(run, checkpoint, path)));
-    FLM_TRY(flm_err_prefix(flm_train_checkpoint_read(run->trainer->optimizer, checkpoint), path));
+    if (run->resumed == NULL) return initialise(run);
+    const int64_t step = flm_checkpoint_get_info(run->resumed)->step;
+    FLM_TRY(flm_comm_agree(run->comm, check_fits(run, run->resumed, run->resumed_path)));
+    FLM_TRY(flm_err_prefix(flm_train_checkpoint_read(run->trainer->optimizer, run->resumed), run->resumed_path));
     run->trainer->step = step;
-    if (own) run->saved_step = step;
-    log_changed_options(run, checkpoint);
-    flm_log(FLM_LOG_INFO, "resuming from step %" PRId64 " (%s)", step, own ? run->checkpoints : run->o->resume);
+    if (run->resumed_own) run->saved_step = step;
+    log_changed_options(run, run->resumed);
+    flm_log(FLM_LOG_INFO, "resuming from step %" PRId64 " (%s)", step,
+            run->resumed_own ? run->checkpoints : run->o->resume);
 done:
-    flm_checkpoint_close(&checkpoint);
+    flm_checkpoint_close(&run->resumed);
     return rc;
 }
 
@@ -210,7 +239,8 @@ flm_status flm_run_save(flm_run *run)
                                 .d = shape->d,
                                 .H = shape->H,
                                 .c = shape->c,
-                                .N = shape->N};
+                                .N = shape->N,
+                                .logit_cap = shape->logit_cap};
     if (run->valid != NULL) {
         info.valid_rows = flm_shards_get_rows(run->valid);
         info.valid_identity = flm_shards_get_identity(run->valid);

@@ -40,6 +40,7 @@ static flm_status choose_shape(const flm_run *run, flm_model_shape *shape)
     if (o->heads) shape->H = o->heads;
     if (o->cond_size) shape->c = o->cond_size;
     if (o->blocks) shape->N = o->blocks;
+    shape->logit_cap = o->logit_cap;
     if (flm_model_check(shape) != FLM_OK) {
         snprintf(given, sizeof given, "--preset %s with the given sizes", o->preset);
         return flm_err_prefix(FLM_E_USAGE, given);
@@ -133,8 +134,8 @@ static void log_run_summary(const flm_run *run, const shares *max_of)
     flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(run->be));
     flm_log(FLM_LOG_INFO,
             "%s: L %" PRId64 ", V %" PRId64 ", d %" PRId64 ", H %" PRId64 ", c %" PRId64 ", N %" PRId64
-            "; %.1f M parameters; compute dtype %s%s",
-            run->kind->name, s->L, s->V, s->d, s->H, s->c, s->N, (double)weights * 1e-6,
+            ", logit cap %g; %.1f M parameters; compute dtype %s%s",
+            run->kind->name, s->L, s->V, s->d, s->H, s->c, s->N, s->logit_cap, (double)weights * 1e-6,
             flm_dtype_name(t->settings.act), matmul);
     if (flm_comm_size(run->comm) > 1 && !run->be->host_memory && !run->o->plan)
         flm_log(FLM_LOG_INFO, "gradients and weights are exchanged %s", flm_comm_describe(run->comm));
@@ -176,7 +177,6 @@ static flm_status prepare(flm_run *run, shares *max_of)
     const flm_precision precision = flm_backend_precision(run->be, (flm_precision)run->o->precision);
     const flm_dtype act = precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
     FLM_TRY(check_plan(run->o));
-    FLM_TRY(flm_comm_agree(run->comm, collect_settings(run)));
     FLM_TRY(flm_options_int_list("eval-steps", run->o->eval_steps, 1, SAMPLE_STEPS_MAX, &run->sample_steps,
                                  &run->sample_steps_count));
     if (run->sample_steps_count > EVAL_STEPS_MAX)
@@ -184,7 +184,12 @@ static flm_status prepare(flm_run *run, shares *max_of)
     FLM_TRY(open_shards(run));
     FLM_TRY(flm_run_load_teachers(run, act));
     FLM_TRY(choose_settings(run, act, &settings));
-    if (!run->o->plan) FLM_TRY(flm_run_make_directory(run));
+    if (!run->o->plan) {
+        FLM_TRY(flm_run_make_directory(run));
+        FLM_TRY(flm_run_find_checkpoint(run));
+        FLM_TRY(flm_comm_agree(run->comm, flm_run_take_settings(run, &settings)));
+    }
+    FLM_TRY(flm_comm_agree(run->comm, collect_settings(run)));
     FLM_TRY(flm_trainer_create(run->be, run->comm, &settings, &run->trainer));
     FLM_TRY(max_shares(run, max_of));
     if (run->o->plan && run->o->eval_samples > 0) {
@@ -331,7 +336,7 @@ done:
     return rc;
 }
 
-flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_options *options, const flm_options *given,
+flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_options *options, flm_options *given,
                          bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
@@ -349,6 +354,7 @@ done:
     flm_metrics_close(&run.metrics);
     flm_trainer_destroy(&run.trainer);
     flm_run_release_teachers(&run);
+    flm_checkpoint_close(&run.resumed);
     flm_shards_close(&run.valid);
     flm_shards_close(&run.train);
     flm_lock_release(&run.lock);

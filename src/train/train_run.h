@@ -15,6 +15,7 @@ typedef struct flm_train_options {
     bool allow_changed_data;
     const char *preset;                            /* flm_train only, like the sizes: */
     int64_t hidden_size, heads, cond_size, blocks; /* 0: the value of the preset */
+    double logit_cap;                              /* flm_train only; 0: none */
     const char *teacher, *flow_map;                /* flm_distill only: checkpoint files or run directories; "": none */
     int64_t stage;                                 /* 1 or 2; 0: flm_train */
     int teacher_weights;                           /* 0 ema, 1 raw */
@@ -33,11 +34,12 @@ typedef struct flm_train_options {
 
 /* flm_train_run - train until step `steps`. With eval_only: print the validation loss of the newest checkpoint. With
  * plan, on FLM_DEVICE_PLAN: print the memory that a rank would use; nothing is written.
- * in  given: the same options as text, recorded in config.ini, the metrics and every checkpoint
+ * in  given: the same options as text, recorded in config.ini, the metrics and every checkpoint. Settings of the
+ *     network that were not given become those of the checkpoint that the run resumes from.
  *     stop_requested: called once per step; true on any rank ends the run early, after a checkpoint
  * Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH (shards, checkpoints, teachers and options do not match),
  * FLM_E_INTERRUPTED (stopped early, state saved), FLM_E_NUMERIC, and those of files and devices. */
-flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_options *options, const flm_options *given,
+flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_options *options, flm_options *given,
                          bool (*stop_requested)(void));
 
 #endif

@@ -42,6 +42,8 @@ refused 2 "--batch: '0' is not valid; expected an integer from 1 to 16777216" "o
 refused 2 "--lr: 'nan' is not valid" "not a number" --out x --lr nan
 refused 2 "--preset: unknown preset 'huge'" "unknown preset" --out x --preset huge
 refused 2 "not a multiple of the number of heads H = 5" "sizes that do not fit" --out x --heads 5
+refused 2 "logit cap is 0.05, must be 0 (none) or from 0.1 to 1000" "a logit cap of no use" --out x --logit-cap 0.05
+refused 2 "--logit-cap: '-30' is not valid" "a negative logit cap" --out x --logit-cap -30
 refused 2 "--out DIR is required" "no run directory"
 refused 2 "unexpected argument 'extra'" "an argument" --out x extra
 refused_by_two 2 "--batch 1 is smaller than the number of ranks (2)" "batch below ranks" --out x --batch 1
@@ -81,6 +83,8 @@ refused 65 "summed/train-00000-of-00001.h5: /checksums: checksum mismatch" "chec
 cp run/metrics.jsonl metrics && cp run/config.ini config
 refused 65 "run/checkpoints/$newest has length L = 32, but this run has 24" "other length" --out run --data shards-24
 refused 65 "run/checkpoints/$newest has hidden size d = 32, but this run has 48" "other size" --out run --hidden-size 48
+refused 65 "run/checkpoints/$newest was trained with --logit-cap 30, which a resumed run cannot change to 0" "other cap" \
+    --out run --logit-cap 0
 refused 65 "run/checkpoints/$newest was trained with --seed 1, which a resumed run cannot change to 5" "other seed" \
     --out run --seed 5
 refused_by_two 65 "run/checkpoints/$newest was trained with --batch 16" "other batch" --out run --batch 8

@@ -120,7 +120,7 @@ resumed one 1 flm_distill
 resumed flm 2 flm_train
 
 # Trained again from nothing on the shards.
-on_ranks 1 "$bin/flm_train" --config flm/config.ini --out fresh
+on_ranks 1 "$bin/flm_train" --config flm/config.ini --out fresh --logit-cap 0
 tap_is $? 0 "flm: a new run on the shards" || cat err
 {
     figures_losses flm "$files/flm" 1

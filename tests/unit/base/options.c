@@ -315,6 +315,17 @@ static void test_positional(void)
     tap_ok(count == 0, "none given, none there");
 }
 
+static void test_replace(void)
+{
+    parse("--data=d|--lr=0.5", NULL, false);
+    tap_ok(flm_options_replace(options, "steps", "7") == FLM_OK && values.steps == 7 && is("steps", "7") &&
+               !flm_options_given(options, "steps"),
+           "an option with its default gets another one");
+    tap_ok(flm_options_replace(options, "steps", "0") == FLM_E_USAGE && values.steps == 7, "%s", flm_err_message());
+    tap_ok(flm_options_replace(options, "lr", "1") == FLM_E_ARG && values.rate == 0.5, "one that was given does not");
+    tap_ok(flm_options_replace(options, "no-such", "1") == FLM_E_ARG, "nor one that is not there");
+}
+
 static void test_lists(void)
 {
     static const char *const wrong[] = {"", ",", "1,", ",1", "1,,2", "1 ,2", "1,x", "0,1", "1,9", "1;2", "1,-1"};
@@ -344,6 +355,7 @@ int main(void)
     test_round_trip();
     test_help();
     test_positional();
+    test_replace();
     test_lists();
     flm_options_destroy(&options);
     flm_options_destroy(&options);

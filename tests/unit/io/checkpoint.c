@@ -43,7 +43,7 @@ static void test_contents(void)
     tap_ok(have->L == 16 && have->d == 5 && have->H == 1 && have->c == 3 && have->N == 1 &&
                strcmp(have->vocabulary.name, "bytes") == 0 &&
                strcmp(have->vocabulary.sha256, want.vocabulary.sha256) == 0 && have->vocabulary.V == 259 &&
-               have->vocabulary.begin_id == 257 && have->vocabulary.end_id == 258,
+               have->vocabulary.begin_id == 257 && have->vocabulary.end_id == 258 && have->logit_cap == 0,
            "model and vocabulary");
     tap_ok(strcmp(flm_checkpoint_get_setting(c, "lr"), "0.0003") == 0 &&
                flm_checkpoint_get_setting(c, "empty")[0] == '\0' && flm_checkpoint_get_setting(c, "none") == NULL &&
@@ -132,6 +132,24 @@ static void test_write_file(void)
     tap_ok(flm_checkpoint_write_file(second, &info, NULL, 0, datasets, 0, known_values, &s) == FLM_E_ARG,
            "no datasets: %s", flm_err_message());
     unlink(second);
+}
+
+/* A cap that no decimal of few digits has. */
+static void test_logit_cap(void)
+{
+    flm_checkpoint *c = NULL;
+    flm_checkpoint_info info = fixture_info(20);
+    flm_checkpoint_dataset datasets[FIXTURE_DATASETS];
+    const int count = fixture_datasets(datasets, false);
+    source_calls s = {.datasets = datasets, .fails = -1};
+    char capped[256];
+    snprintf(capped, sizeof capped, "%s", in_folder("capped.h5"));
+    info.logit_cap = 100.0 / 3;
+    tap_ok(flm_checkpoint_write_file(capped, &info, NULL, 0, datasets, count, known_values, &s) == FLM_OK &&
+               flm_checkpoint_open(capped, &c) == FLM_OK && flm_checkpoint_get_info(c)->logit_cap == 100.0 / 3,
+           "a logit cap comes back");
+    flm_checkpoint_close(&c);
+    unlink(capped);
 }
 
 static void test_slices(void)
@@ -252,6 +270,7 @@ int main(int argc, char **argv)
     fixture_folder(comm, folder);
     test_contents();
     test_write_file();
+    test_logit_cap();
     test_slices();
     test_keep();
     test_resume();

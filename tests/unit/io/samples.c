@@ -160,6 +160,10 @@ static void test_mismatch(void)
                texts[i].name);
     }
     info = info_of(N, L);
+    info.logit_cap = 30;
+    tap_ok(flm_samples_open_write(comm, path, &info, steps, 2, &s) == FLM_E_MISMATCH && says("\"logit_cap\""),
+           "another logit_cap");
+    info = info_of(N, L);
     tap_ok(flm_samples_open_write(comm, path, &info, steps, 3, &s) == FLM_E_MISMATCH && says("steps_3"),
            "a number of steps more");
     tap_ok(s == NULL && flm_samples_open_write(comm, path, &info, steps, 2, &s) == FLM_OK && present_count(s, 1) == N,

@@ -47,6 +47,13 @@ static void test_check(void)
     shape = good;
     shape.mlp_ratio = 0;
     refuses(shape, "mlp_ratio");
+    for (int i = 0; i < 4; i++) {
+        shape = good;
+        shape.logit_cap = ((const double[]){-30, 0.01, 1001, NAN})[i];
+        refuses(shape, "logit cap");
+    }
+    shape.logit_cap = 30;
+    tap_ok(flm_model_check(&shape) == FLM_OK, "a logit cap of 30");
 }
 
 /* Weights of `small` at V = 50258, by the sizes of model.md section 2. */
