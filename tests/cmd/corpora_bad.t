@@ -82,12 +82,12 @@ refused "tail.tar: the tar data is damaged" "other data after tar" tail.tar
 # Names that promise another container.
 for name in x.gz x.tar x.zip x.xz x.zst x.bz2; do
     echo 'just text' >$name
-    refused "$name: named as " "text named $name" $name
+    refused "$name: is named as " "text named $name" $name
 done
 : >empty.gz
 refused "empty.gz: no documents" "a file of no bytes named as gzip" empty.gz
 tar cf misnamed.tar x.tar
-refused "misnamed.tar: x.tar: named as tar" "the same inside a tar" misnamed.tar
+refused "misnamed.tar: x.tar: is named as tar" "the same inside a tar" misnamed.tar
 tar cf nothing.tar -T /dev/null
 refused "nothing.tar: no documents" "an empty tar" nothing.tar
 cp a.txt a.bin && tar cf binary.tar a.bin

@@ -129,7 +129,7 @@ done
 refused 66 "text/checkpoints: cannot be created: Not a directory" "a file in the directory's place" --out text
 mkdir -p blocked/metrics.jsonl unset/config.ini
 refused_by_two 66 "blocked/metrics.jsonl: cannot be opened: Is a directory" "no metrics" --out blocked
-refused 66 "unset/config.ini" "no config.ini" --out unset
+refused 2 "unset/config.ini" "no config.ini" --out unset
 tap_is "$(find unset -type f)" "" "no config.ini: nothing left behind"
 
 # whole DIR STEP NAME - after a full disk: latest is the checkpoint before, whole, and nothing half written is left.
