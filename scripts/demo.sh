@@ -103,10 +103,10 @@ say "flm_train: a flow language model, $steps steps on two ranks"
 train flm "$build/flm_train" --preset tiny --batch $batch --steps $steps --lr 3e-3 --warmup 100 \
     --lr-decay 2500 --ema-decay 0.998 --eval-every 2500
 say "flm_distill: stage 1, a flow map beside its teacher, $steps_one steps"
-train map1 "$build/flm_distill" --teacher "$out/flm" --batch 64 --steps $steps_one --lr 1e-3 --warmup 20 --ema-decay 0.99 \
+train map1 "$build/flm_distill" --teacher "$out/flm" --method two-model --batch 64 --steps $steps_one --lr 1e-3 --warmup 20 --ema-decay 0.99 \
     --eval-every 250
 say "flm_distill: stage 2, one network of its own, $steps_two steps"
-train map2 "$build/flm_distill" --teacher "$out/flm" --stage 2 --flow-map "$out/map1" --batch 64 --steps $steps_two --lr 1e-3 \
+train map2 "$build/flm_distill" --teacher "$out/flm" --method two-stage --flow-map "$out/map1" --batch 64 --steps $steps_two --lr 1e-3 \
     --warmup 20 --ema-decay 0.99 --eval-every 200
 
 say "flm_generate: $samples samples of the flow language model, half as many of the maps"

@@ -20,11 +20,27 @@ int flm_options_find(const flm_options *options, const char *name, size_t length
     return -1;
 }
 
-const char *flm_options_new_name(const flm_options *options, const char *name, size_t length)
+const flm_option_rename *flm_options_find_rename(const flm_options *options, const char *name, size_t length)
 {
     for (const flm_option_rename *r = options->spec->renamed; r && r->old_name; r++)
-        if (strlen(r->old_name) == length && memcmp(r->old_name, name, length) == 0) return r->new_name;
+        if (strlen(r->old_name) == length && memcmp(r->old_name, name, length) == 0) return r;
     return NULL;
+}
+
+const char *flm_options_new_value(const flm_option_rename *rename, const char *value)
+{
+    for (const flm_option_value *v = rename->values; v && v->old_value; v++)
+        if (strcmp(v->old_value, value) == 0) return v->new_value;
+    return value;
+}
+
+/* "--method two-model (1) or two-stage (2)", or the new name alone. */
+static void describe_rename(const flm_option_rename *rename, char *text, size_t bytes)
+{
+    int used = snprintf(text, bytes, "--%s", rename->new_name);
+    for (const flm_option_value *v = rename->values; v && v->old_value && (size_t)used < bytes; v++)
+        used += snprintf(text + used, bytes - (size_t)used, "%s %s (%s)", v == rename->values ? "" : " or",
+                         v->new_value, v->old_value);
 }
 
 static error_t parse_argument(int key, char *arg, struct argp_state *state)
@@ -63,10 +79,14 @@ static flm_status check_name(const flm_options *options, const char *word, size_
 {
     flm_status rc = FLM_OK;
     const bool is_long = word[1] == '-';
-    const char *new_name = is_long ? flm_options_new_name(options, word + 2, length - 2) : NULL;
+    const flm_option_rename *rename = is_long ? flm_options_find_rename(options, word + 2, length - 2) : NULL;
+    char new_name[256];
 
     *takes = is_long ? takes_value(options, word + 2, length - 2) : -1;
-    if (*takes < 0 && new_name) FLM_FAIL(FLM_E_USAGE, "%.*s was renamed: use --%s", (int)length, word, new_name);
+    if (*takes < 0 && rename) {
+        describe_rename(rename, new_name, sizeof new_name);
+        FLM_FAIL(FLM_E_USAGE, "%.*s was renamed: use %s", (int)length, word, new_name);
+    }
     if (*takes < 0)
         FLM_FAIL(FLM_E_USAGE, "unknown option %.*s; %s --help lists the options", (int)length, word,
                  options->spec->program);
@@ -242,6 +262,14 @@ bool flm_options_given(const flm_options *options, const char *name)
     int index = flm_options_find(options, name, strlen(name));
 
     return index >= 0 && options->given[index];
+}
+
+bool flm_options_changed(const flm_options *options, const char *name)
+{
+    const int index = flm_options_find(options, name, strlen(name));
+    const char *initial = index >= 0 ? options->rows[index]->default_value : NULL;
+
+    return index >= 0 && strcmp(flm_options_value(options, name), initial ? initial : "") != 0;
 }
 
 flm_status flm_options_replace(flm_options *options, const char *name, const char *text)

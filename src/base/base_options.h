@@ -72,10 +72,15 @@ typedef struct flm_option {
 #define FLM_OPT_OFFSET(field, c_type) \
     (offsetof(FLM_OPT_STRUCT, field) + 0 * sizeof(_Generic(((FLM_OPT_STRUCT *)0)->field, c_type : 0)))
 
-/* An option that had another name. The old name is accepted in configuration files (the config.ini of an old run
- * directory) and refused on the command line, with a message that gives the new name. */
+/* An option that had another name, and perhaps other values. The old name is accepted in configuration files (the
+ * config.ini of an old run directory) and refused on the command line, with a message that gives the new name. */
+typedef struct flm_option_value {
+    const char *old_value, *new_value;
+} flm_option_value;
+
 typedef struct flm_option_rename {
     const char *old_name, *new_name;
+    const flm_option_value *values; /* ends with {NULL, NULL}; NULL: the values are the same */
 } flm_option_rename;
 
 /* The command line of a program; outlives the flm_options made from it. */
@@ -107,6 +112,9 @@ const char *const *flm_options_positional(const flm_options *options, int *count
 
 /* flm_options_given - whether the command line or the file set the option; otherwise it has its default. */
 bool flm_options_given(const flm_options *options, const char *name);
+
+/* flm_options_changed - whether an option has another value than its default. */
+bool flm_options_changed(const flm_options *options, const char *name);
 
 /* flm_options_value - the resolved value as text, as a configuration file has it; "" when there is none. */
 const char *flm_options_value(const flm_options *options, const char *name);

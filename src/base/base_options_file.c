@@ -64,6 +64,7 @@ static flm_status parse_line(flm_options *options, const char *path, int line, c
 {
     flm_status rc = FLM_OK;
     char where[WHERE_BYTES], *name = skip_spaces(text), *equals = strchr(name, '='), *value;
+    const flm_option_rename *rename;
     const char *new_name;
     int index;
 
@@ -72,15 +73,16 @@ static flm_status parse_line(flm_options *options, const char *path, int line, c
     if (!equals) FLM_FAIL(FLM_E_USAGE, "%s: '%.200s' is not `name = value`", where, name);
     value = skip_spaces(equals + 1);
     trim(name, equals);
-    new_name = flm_options_new_name(options, name, strlen(name));
-    index = flm_options_find(options, new_name ? new_name : name, strlen(new_name ? new_name : name));
+    rename = flm_options_find_rename(options, name, strlen(name));
+    new_name = rename ? rename->new_name : name;
+    index = flm_options_find(options, new_name, strlen(new_name));
     if (index < 0)
         FLM_FAIL(FLM_E_USAGE, "%s: unknown option '%.200s'; %s --help lists the options", where, name,
                  options->spec->program);
     snprintf(where, sizeof where, "%s:%d: %s", path, line, options->rows[index]->name);
     if (options->lines[index]) FLM_FAIL(FLM_E_USAGE, "%s is set twice, first on line %d", where, options->lines[index]);
     FLM_TRY(strip_value(value, where));
-    FLM_TRY(flm_options_set(options, index, value, where));
+    FLM_TRY(flm_options_set(options, index, rename ? flm_options_new_value(rename, value) : value, where));
     options->lines[index] = line;
     options->given[index] = true;
 done:

@@ -22,8 +22,11 @@ struct flm_options {
 /* flm_options_find - the index of the option with a name of `length` bytes, -1 when there is none. */
 int flm_options_find(const flm_options *options, const char *name, size_t length);
 
-/* flm_options_new_name - the present name of an option that was renamed, NULL when `name` is not an old name. */
-const char *flm_options_new_name(const flm_options *options, const char *name, size_t length);
+/* flm_options_find_rename - the rename of an old name of `length` bytes, NULL when `name` is not an old name. */
+const flm_option_rename *flm_options_find_rename(const flm_options *options, const char *name, size_t length);
+
+/* flm_options_new_value - the present value of an old one; one that the rename does not list is itself. */
+const char *flm_options_new_value(const flm_option_rename *rename, const char *value);
 
 /* flm_options_set - check text against option `index`, store the value in the caller's struct and its canonical text.
  * in  where: the first words of an error message, e.g. "--steps" or "train.ini:3: steps".

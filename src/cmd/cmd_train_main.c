@@ -3,6 +3,8 @@
 #include "cmd/cmd_train_options.h"
 #include "process/process.h"
 
+const char *const flm_target_weights_choices[] = {"raw", "ema", NULL};
+
 int flm_train_main(const flm_options_spec *spec, int argc, char **argv)
 {
     flm_status rc = FLM_OK;

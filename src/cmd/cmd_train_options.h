@@ -23,6 +23,25 @@ int flm_train_main(const flm_options_spec *spec, int argc, char **argv);
         FLM_OPT_BOOL("allow-changed-data", allow_changed_data, "no",                                               \
                      "resume even if the training rows differ from those that the checkpoint was trained on")
 
+/* In the order of flm_train_options.target_weights. */
+extern const char *const flm_target_weights_choices[];
+
+#define FLM_CMD_OPTIONS_INIT                                                                                    \
+    FLM_OPT_STRING("init-from", init_from, "", "FILE|DIR",                                                      \
+                   "initial weights: the EMA weights of this checkpoint, or of the newest in a run directory\n" \
+                   "of kind flm, fmlm or fmlm-two-stage; its optimiser state is not used")
+
+#define FLM_CMD_OPTIONS_PSD                                                                                        \
+    FLM_OPT_FLOAT("diagonal-fraction", diagonal_fraction, "0.5", "F",                                              \
+                  "share of a batch with equal times, whose targets are the teacher's or the data\n"               \
+                  "other than 0.5: in steps of 1/32, rounded up",                                                  \
+                  .max = 1),                                                                                       \
+        FLM_OPT_INT("boundary", boundary, "32", "N",                                                               \
+                    "one in N of the other samples jumps all the way from noise to text\n0 = none", .limit = 1e9), \
+        FLM_OPT_CHOICE("target-weights", target_weights, "raw", flm_target_weights_choices,                        \
+                       "weights that compute the targets of jumps\n"                                               \
+                       "raw = those of the last step, with dropout; ema = EMA weights, without dropout")
+
 #define FLM_CMD_OPTIONS_TRAINING                                                                                     \
     FLM_OPT_GROUP("Training"), FLM_OPT_INT("steps", steps, "1000000", "N", "number of training steps", .min = 1),    \
         FLM_OPT_INT("batch", batch, "512", "N", "global batch size: sequences per step over all ranks", .min = 1,    \

@@ -19,6 +19,10 @@ static const flm_option rows[] = {
     FLM_OPT_CHOICE("weights", weights, "ema", flm_weights_choices, "EMA weights, or raw (those of the last step)"),
     FLM_OPT_INT("samples", samples, "64", "N", "number of samples to generate with each number of steps", .min = 1),
     FLM_OPT_LIST("steps", steps, "128", "N[,N...]", "numbers of sampling steps; each gives its own set of samples"),
+    FLM_OPT_FLOAT("noise-level", noise_level, "0", "G",
+                  "share of fresh noise at every step, for kinds fmlm and fmlm-two-stage\n"
+                  "published figures: 0.8 (LM1B), 1 (OpenWebText); 0 = none",
+                  .max = 1),
     FLM_OPT_INT("batch", batch, "64", "N", "samples to generate at once per rank", .min = 1, .limit = 1 << 24),
     FLM_OPT_INT("chunk", chunk, "0", "N", FLM_CMD_CHUNK_HELP, .limit = 1 << 24),
     FLM_OPT_GROUP("Scoring"),

@@ -49,7 +49,7 @@ static const flm_option rows[] = {
     FLM_CMD_OPTIONS_COMMON,
 };
 
-static const flm_option_rename renamed[] = {{"keep", "scores-dir"}, {NULL, NULL}};
+static const flm_option_rename renamed[] = {{.old_name = "keep", .new_name = "scores-dir"}, {0}};
 
 static const flm_options_spec spec = {
     .program = "flm_score",

@@ -2,6 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_train_options.h"
 
+/* In the order of flm_train_objective. */
+static const char *const objectives[] = {"flm", "fmlm", NULL};
+
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Files"),
     FLM_CMD_OPTIONS_FILES,
@@ -19,6 +22,12 @@ static const flm_option rows[] = {
                   "the softmax is taken of C tanh(z / C) instead of the logits z\n"
                   "0 = no cap; a resumed run keeps the cap of its checkpoint",
                   .max = 1000),
+    FLM_CMD_OPTIONS_INIT,
+    FLM_OPT_GROUP("Objective"),
+    FLM_OPT_CHOICE("objective", objective, "flm", objectives,
+                   "flm = flow language model\n"
+                   "fmlm = flow map in one network, learnt from data without a teacher"),
+    FLM_CMD_OPTIONS_PSD,
     FLM_CMD_OPTIONS_TRAINING,
     FLM_CMD_OPTIONS_REPORTS,
     FLM_CMD_OPTIONS_COMMON,
@@ -26,7 +35,8 @@ static const flm_option rows[] = {
 
 static const flm_options_spec spec = {
     .program = "flm_train",
-    .purpose = "Train a flow language model on shards of tokens. Run the same command again to resume.",
+    .purpose = "Train a flow language model, or a flow map without a teacher, on shards of tokens. Run the same "
+               "command again to resume.",
     FLM_OPT_ROWS(rows),
 };
 

@@ -16,6 +16,7 @@ typedef struct flm_samples_info {
     const char *old_kind;                         /* what an existing file may call it, too; NULL: nothing else */
     char checkpoint[512];                         /* path as given */
     int64_t checkpoint_step, checkpoint_identity; /* flm_checkpoint_get_identity: of its very data */
+    double noise_level;                           /* of the sampler; 0: none, and no attribute */
     double logit_cap;                             /* of the softmaxes in the sampler; 0: none, and no attribute */
     char weights[8];                              /* "ema" or "raw" */
     char precision[8];                            /* "fp32", "bf16" */

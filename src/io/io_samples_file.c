@@ -31,6 +31,7 @@ static flm_status info_write(hid_t file, const flm_samples_info *info)
     FLM_TRY(flm_h5_set_string(root, "checkpoint", info->checkpoint));
     FLM_TRY(flm_h5_set_i64(root, "checkpoint_step", info->checkpoint_step));
     FLM_TRY(flm_h5_set_i64(root, "checkpoint_identity", info->checkpoint_identity));
+    if (info->noise_level != 0) FLM_TRY(flm_h5_set_f64(root, "noise_level", info->noise_level));
     if (info->logit_cap != 0) FLM_TRY(flm_h5_set_f64(root, "logit_cap", info->logit_cap));
     FLM_TRY(flm_h5_set_string(root, "weights", info->weights));
     FLM_TRY(flm_h5_set_string(root, "precision", info->precision));
@@ -54,6 +55,7 @@ static flm_status info_read(hid_t file, flm_samples_info *info)
     FLM_TRY(flm_h5_get_string(root, "checkpoint", info->checkpoint, sizeof info->checkpoint));
     FLM_TRY(flm_h5_get_i64(root, "checkpoint_step", &info->checkpoint_step));
     FLM_TRY(flm_h5_get_i64(root, "checkpoint_identity", &info->checkpoint_identity));
+    FLM_TRY(flm_h5_get_f64_or(root, "noise_level", 0, &info->noise_level));
     FLM_TRY(flm_h5_get_f64_or(root, "logit_cap", 0, &info->logit_cap));
     FLM_TRY(flm_h5_get_string(root, "weights", info->weights, sizeof info->weights));
     FLM_TRY(flm_h5_get_string(root, "precision", info->precision, sizeof info->precision));
@@ -271,6 +273,7 @@ static flm_status info_compare(const char *path, const flm_samples_info *a, cons
         {"checkpoint", strcmp(a->checkpoint, b->checkpoint) == 0},
         {"checkpoint_step", a->checkpoint_step == b->checkpoint_step},
         {"checkpoint_identity", a->checkpoint_identity == b->checkpoint_identity},
+        {"noise_level", a->noise_level == b->noise_level},
         {"logit_cap", a->logit_cap == b->logit_cap},
         {"weights", strcmp(a->weights, b->weights) == 0},
         {"precision", strcmp(a->precision, b->precision) == 0},

@@ -24,6 +24,7 @@ static flm_status fill_info(flm_generation *g)
                                  .samples = g->o->samples,
                                  .L = from->L,
                                  .seed = g->o->seed,
+                                 .noise_level = g->o->noise_level,
                                  .checkpoint_step = from->step,
                                  .checkpoint_identity = flm_checkpoint_get_identity(g->checkpoint)};
     snprintf(g->info.kind, sizeof g->info.kind, "%s", g->kind->name);
@@ -109,6 +110,9 @@ static flm_status load_all(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_err_prefix(flm_kind_find(flm_checkpoint_get_info(g->checkpoint)->kind, &g->kind), g->path));
+    if (g->o->noise_level > 0 && !g->kind->sampler->noise_level)
+        FLM_FAIL(FLM_E_USAGE, "--noise-level: %s is of kind %s, whose sampler draws no fresh noise", g->path,
+                 g->kind->name);
     FLM_TRY(fill_info(g));
     FLM_TRY(load_weights(g, g->checkpoint, g->kind, g->path, &g->weights));
     const flm_kind *teacher = g->kind->sampler->networks[FLM_ROLE_TEACHER].kind;

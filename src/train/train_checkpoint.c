@@ -116,14 +116,14 @@ done:
     return rc;
 }
 
-static flm_status begin_own(flm_optimizer *o, const flm_checkpoint *teacher, const char *set)
+static flm_status begin_own(flm_optimizer *o, const flm_checkpoint *teacher, const char *set, bool all)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = o->weights->be;
     float *staging = NULL;
     FLM_TRY(make_staging(o, &staging));
     for (int i = 0; i < o->weights->parameters; i++) {
-        if (o->weights->parameter[i].reinit) continue;
+        if (o->weights->parameter[i].reinit && !all) continue;
         flm_checkpoint_dataset dataset = dataset_of(o, 0, i);
         const flm_checkpoint_slice master = own_part(o, MASTER, i), ema = own_part(o, EMA, i);
         snprintf(dataset.name, sizeof dataset.name, "%s/%s", set, o->weights->parameter[i].name);
@@ -137,10 +137,10 @@ done:
     return rc;
 }
 
-flm_status flm_train_checkpoint_init_student(flm_optimizer *o, const flm_checkpoint *teacher, const char *set)
+flm_status flm_train_checkpoint_init_student(flm_optimizer *o, const flm_checkpoint *teacher, const char *set, bool all)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_comm_agree(o->comm, begin_own(o, teacher, set)));
+    FLM_TRY(flm_comm_agree(o->comm, begin_own(o, teacher, set, all)));
     FLM_TRY(flm_optimizer_gather(o));
 done:
     return rc;

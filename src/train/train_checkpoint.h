@@ -18,10 +18,11 @@ flm_status flm_train_checkpoint_write(flm_optimizer *optimizer, const char *dire
  * Errors: FLM_E_FORMAT, FLM_E_CHECKSUM; FLM_E_MISMATCH where a tensor is missing or has another shape. */
 flm_status flm_train_checkpoint_read(flm_optimizer *optimizer, const flm_checkpoint *checkpoint);
 
-/* flm_train_checkpoint_init_student - initial weights of a student: one set ("ema" or "weights") of its teacher's
+/* flm_train_checkpoint_init_student - initial weights of a student: one set ("ema" or "weights") of another network's
  * checkpoint becomes both master weights and EMA. Parameters marked reinit (flm_parameter) keep the values that
- * flm_optimizer_initialise gave them. Then gathers the compute weights. Collective. Errors: as
- * flm_train_checkpoint_read. Source: model.md sections 6 and 7. */
-flm_status flm_train_checkpoint_init_student(flm_optimizer *optimizer, const flm_checkpoint *teacher, const char *set);
+ * flm_optimizer_initialise gave them, unless `all` says that the checkpoint has them. Then gathers the compute weights.
+ * Collective. Errors: as flm_train_checkpoint_read. Source: model.md sections 6, 7 and 9.2. */
+flm_status flm_train_checkpoint_init_student(flm_optimizer *optimizer, const flm_checkpoint *teacher, const char *set,
+                                             bool all);
 
 #endif

@@ -48,7 +48,16 @@ flm_status flm_run_make_directory(flm_run *run);
 /* flm_run_write_config - replace config.ini with the resolved options. Rank 0 writes. Collective. Errors: FLM_E_IO. */
 flm_status flm_run_write_config(flm_run *run);
 
-/* flm_run_load_teachers - open the frozen networks of a distillation (stage 0: none), check them against the
+/* flm_run_choose_kind - the kind of the trained network by the options, after those that were left at their defaults
+ * have become those of the checkpoint to resume from, if that is known. Not collective. Errors: FLM_E_USAGE (options
+ * that do not belong together), FLM_E_MISMATCH (an option contradicts the checkpoint). */
+flm_status flm_run_choose_kind(flm_run *run);
+
+/* flm_run_init_from - initial weights from the checkpoint of --init-from. Collective. Errors: FLM_E_MISMATCH (its kind,
+ * vocabulary, sizes or cap do not fit), those of flm_checkpoint_open and flm_train_checkpoint_init_student. */
+flm_status flm_run_init_from(flm_run *run);
+
+/* flm_run_load_teachers - open the frozen networks of a distillation, check them against the
  * shards and each other, load them with compute dtype act, and fill lineage. Collective.
  * Errors: FLM_E_USAGE, FLM_E_MISMATCH; those of flm_checkpoint_open and flm_model_load_weights. */
 flm_status flm_run_load_teachers(flm_run *run, flm_dtype act);

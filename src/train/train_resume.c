@@ -194,10 +194,12 @@ static flm_status initialise(flm_run *run)
     flm_status rc = FLM_OK;
     const flm_frozen_network *teacher = &run->frozen[FLM_ROLE_TEACHER];
     FLM_TRY(flm_optimizer_initialise(run->trainer->optimizer, run->trainer->settings.seed));
-    if (teacher->checkpoint != NULL)
-        FLM_TRY(flm_err_prefix(
-            flm_train_checkpoint_init_student(run->trainer->optimizer, teacher->checkpoint, flm_run_teacher_set(run)),
-            teacher->path));
+    if (*run->o->init_from)
+        FLM_TRY(flm_run_init_from(run));
+    else if (teacher->checkpoint != NULL)
+        FLM_TRY(flm_err_prefix(flm_train_checkpoint_init_student(run->trainer->optimizer, teacher->checkpoint,
+                                                                 flm_run_teacher_set(run), false),
+                               teacher->path));
 done:
     return rc;
 }

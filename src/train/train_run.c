@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* Tokens of a micro-batch where --micro-batch is 0. Fewer do not fill a GPU; with so many `small` uses 11 GiB, 15 GiB
  * in distillation. */
@@ -34,6 +35,7 @@ static flm_status choose_shape(const flm_run *run, flm_model_shape *shape)
         return FLM_OK;
     }
     if (flm_model_preset(o->preset, shape) != FLM_OK) return flm_err_prefix(FLM_E_USAGE, "--preset");
+    shape->network = run->kind->network;
     shape->L = data->L;
     shape->V = data->vocabulary.V;
     if (o->hidden_size) shape->d = o->hidden_size;
@@ -58,6 +60,8 @@ static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer
                                 .recompute = o->recompute,
                                 .dropout = o->dropout,
                                 .lr = {o->lr, o->warmup, o->lr_decay, o->steps},
+                                .psd = {o->diagonal_fraction, o->boundary},
+                                .average_targets = o->target_weights == 1,
                                 .seed = (uint64_t)o->seed,
                                 .optimizer = {o->beta1, o->beta2, o->eps, o->weight_decay, o->clip, o->ema_decay}};
     for (int r = 0; r < FLM_ROLE_FILES; r++) s->frozen[r] = run->frozen[r].weights;
@@ -170,9 +174,35 @@ done:
     return rc;
 }
 
+/* Whether there may be a checkpoint to resume from, whose settings are needed first. A run directory is otherwise
+ * created only when everything that the run reads has been found and checked. */
+static flm_status resumes(const flm_run *run, bool *early)
+{
+    flm_status rc = FLM_OK;
+    const char *resume = run->o->resume;
+    char path[FLM_PATH_BYTES];
+    int64_t found = 0;
+    FLM_TRY(flm_path_join(path, run->o->out, "checkpoints"));
+    if (flm_comm_rank(run->comm) == 0) found = access(path, F_OK) == 0;
+    FLM_TRY(flm_comm_broadcast(run->comm, &found, sizeof found, 0));
+    *early = !run->o->plan && (found != 0 || (strcmp(resume, "auto") != 0 && strcmp(resume, "no") != 0));
+done:
+    return rc;
+}
+
+static flm_status begin_directory(flm_run *run)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_run_make_directory(run));
+    FLM_TRY(flm_run_find_checkpoint(run));
+done:
+    return rc;
+}
+
 static flm_status prepare(flm_run *run, shares *max_of)
 {
     flm_status rc = FLM_OK;
+    bool early = false; /* the run directory is looked at first */
     flm_trainer_settings settings;
     const flm_precision precision = flm_backend_precision(run->be, (flm_precision)run->o->precision);
     const flm_dtype act = precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
@@ -182,13 +212,13 @@ static flm_status prepare(flm_run *run, shares *max_of)
     if (run->sample_steps_count > EVAL_STEPS_MAX)
         FLM_FAIL(FLM_E_USAGE, "--eval-steps %s: at most %d numbers are allowed", run->o->eval_steps, EVAL_STEPS_MAX);
     FLM_TRY(open_shards(run));
+    FLM_TRY(resumes(run, &early));
+    if (early) FLM_TRY(begin_directory(run));
+    FLM_TRY(flm_comm_agree(run->comm, flm_run_choose_kind(run)));
     FLM_TRY(flm_run_load_teachers(run, act));
     FLM_TRY(choose_settings(run, act, &settings));
-    if (!run->o->plan) {
-        FLM_TRY(flm_run_make_directory(run));
-        FLM_TRY(flm_run_find_checkpoint(run));
-        FLM_TRY(flm_comm_agree(run->comm, flm_run_take_settings(run, &settings)));
-    }
+    if (!run->o->plan && !early) FLM_TRY(begin_directory(run));
+    if (!run->o->plan) FLM_TRY(flm_comm_agree(run->comm, flm_run_take_settings(run, &settings)));
     FLM_TRY(flm_comm_agree(run->comm, collect_settings(run)));
     FLM_TRY(flm_trainer_create(run->be, run->comm, &settings, &run->trainer));
     FLM_TRY(max_shares(run, max_of));
@@ -261,19 +291,20 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
     const double flops = 3 * flm_model_flops(&t->settings.shape) * speed / flm_comm_size(run->comm);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    const flm_metrics_step r = {
-        .step = t->step,
-        .epoch = (sequences - 1) / flm_shards_get_rows(run->train),
-        .tokens_seen = sequences * t->settings.shape.L,
-        .losses = result->losses,
-        .grad_norm = result->grad_norm,
-        .lr = result->lr,
-        .tokens_per_second = speed,
-        .utilisation = run->o->peak_tflops > 0 && run->o->stage == 0 ? flops / (run->o->peak_tflops * 1e12) : 0,
-        .seconds_data = data,
-        .seconds_compute = seconds - data - comm,
-        .seconds_communication = comm,
-        .memory_bytes = (int64_t)usage.ru_maxrss * 1024};
+    const flm_metrics_step r = {.step = t->step,
+                                .epoch = (sequences - 1) / flm_shards_get_rows(run->train),
+                                .tokens_seen = sequences * t->settings.shape.L,
+                                .losses = result->losses,
+                                .grad_norm = result->grad_norm,
+                                .lr = result->lr,
+                                .tokens_per_second = speed,
+                                .utilisation = run->o->peak_tflops > 0 && run->kind == &flm_kinds[FLM_KIND_FLM]
+                                                   ? flops / (run->o->peak_tflops * 1e12)
+                                                   : 0,
+                                .seconds_data = data,
+                                .seconds_compute = seconds - data - comm,
+                                .seconds_communication = comm,
+                                .memory_bytes = (int64_t)usage.ru_maxrss * 1024};
     FLM_TRY(flm_metrics_write_step(run->metrics, &r));
     *last = (report_baseline){now, waited_data, flm_comm_seconds_waited(run->comm), t->step};
 done:

@@ -9,6 +9,10 @@
 #include "base/base_options.h"
 #include "train/train_step.h"
 
+/* The values of --objective and of --method. */
+typedef enum flm_train_objective { FLM_TRAIN_FLM, FLM_TRAIN_FMLM } flm_train_objective;
+typedef enum flm_train_method { FLM_METHOD_PSD, FLM_METHOD_TWO_MODEL, FLM_METHOD_TWO_STAGE } flm_train_method;
+
 /* The options of flm_train and flm_distill (cmd/cmd_train_options.h). */
 typedef struct flm_train_options {
     const char *data, *out, *resume;
@@ -16,10 +20,16 @@ typedef struct flm_train_options {
     const char *preset;                            /* flm_train only, like the sizes: */
     int64_t hidden_size, heads, cond_size, blocks; /* 0: the value of the preset */
     double logit_cap;                              /* flm_train only; 0: none */
-    const char *teacher, *flow_map;                /* flm_distill only: checkpoint files or run directories; "": none */
-    int64_t stage;                                 /* 1 or 2; 0: flm_train */
-    int teacher_weights;                           /* 0 ema, 1 raw */
-    int64_t steps, batch, micro_batch, chunk;      /* micro_batch, chunk: 0 chooses them */
+    const char *teacher,
+        *flow_map;            /* flm_distill only: checkpoint files or run directories; "": none; NULL: flm_train */
+    int objective;            /* flm_train only: flm_train_objective */
+    int method;               /* flm_distill only: flm_train_method */
+    int teacher_weights;      /* 0 ema, 1 raw */
+    double diagonal_fraction; /* of the one-network flow map, like the next two */
+    int64_t boundary;         /* one in so many jumps; 0: none */
+    int target_weights;       /* 0 raw, 1 ema */
+    const char *init_from;    /* checkpoint or run directory; "": none */
+    int64_t steps, batch, micro_batch, chunk; /* micro_batch, chunk: 0 chooses them */
     bool recompute;
     double lr, beta1, beta2, eps, weight_decay, clip, ema_decay, dropout;
     int64_t warmup, lr_decay;

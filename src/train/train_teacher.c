@@ -111,17 +111,12 @@ done:
 
 flm_status flm_run_load_teachers(flm_run *run, flm_dtype act)
 {
-    static const flm_kind_id kind_of_stage[] = {FLM_KIND_FLM, FLM_KIND_FMLM_TWO_MODEL, FLM_KIND_FMLM_TWO_STAGE};
     flm_status rc = FLM_OK;
     const flm_train_options *o = run->o;
     const char *const given[FLM_ROLE_FILES] = {[FLM_ROLE_TEACHER] = o->teacher, [FLM_ROLE_FLOW_MAP] = o->flow_map};
-    run->kind = &flm_kinds[kind_of_stage[o->stage]];
-    if (o->stage == 1 && *o->flow_map) FLM_FAIL(FLM_E_USAGE, "--flow-map needs --stage 2");
-    if (o->stage == 2 && !*o->flow_map)
-        FLM_FAIL(FLM_E_USAGE, "--stage 2 needs --flow-map, a checkpoint of stage 1 (kind %s)",
-                 flm_kinds[FLM_KIND_FMLM_TWO_MODEL].name);
     for (int r = 0; r < FLM_ROLE_FILES; r++)
-        if (run->kind->objective->networks[r].kind != NULL) FLM_TRY(load_role(run, (flm_role)r, given[r], act));
+        if (run->kind->objective->networks[r].kind != NULL && given[r] != NULL && *given[r])
+            FLM_TRY(load_role(run, (flm_role)r, given[r], act));
 done:
     return rc;
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# distill.t - flm_distill in both stages as it is run: any ranks and micro-batches, killed and run again, what it refuses;
+# distill.t - flm_distill with all methods as it is run: any ranks and micro-batches, killed and run again, what it refuses;
 # samples of all three kinds of checkpoint. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
@@ -13,7 +13,7 @@ distill() {
     name=$1 ranks=$2
     shift 2
     # shellcheck disable=SC2086 # several options
-    on_ranks "$ranks" "$bin/flm_distill" --data shards --out "$name" $small --steps $steps "$@"
+    on_ranks "$ranks" "$bin/${program-flm_distill}" --data shards --out "$name" $small --steps $steps "$@"
     status=$?
     tap_is $status 0 "$name: distilled"
     test $status = 0 || cat err
@@ -38,7 +38,7 @@ refused() {
 # shellcheck disable=SC2086 # several options
 on_ranks 1 "$bin/flm_train" --data shards --out flm $tiny --steps 40 --eval-samples 5 --eval-steps 1,2,4
 tap_is $? 0 "the teacher is trained"
-first="--teacher flm --stage 1"
+first="--teacher flm --method two-model"
 # shellcheck disable=SC2086
 {
     distill one 1 $first --eval-every 20 --eval-rows 20 --eval-samples 5 --eval-steps 1,2,4
@@ -52,7 +52,7 @@ curve() {
 }
 near one one-ranks-2
 near one one-ranks-3
-second="--teacher flm --stage 2 --flow-map one"
+second="--teacher flm --method two-stage --flow-map one"
 curve_of_two() {
     sed -n -e 's/^{"step":\([0-9]*\),.*"loss":\([^,]*\),"grad_norm":\([^,]*\),.*/\1 \2 \3/p' "$1/metrics.jsonl"
 }
@@ -64,11 +64,41 @@ curve_of_two() {
 curve() { curve_of_two "$1"; }
 near two two-ranks-2
 
+# The one-network map, with and without teacher: other ranks, micro-batches and chunks.
+psd="--teacher flm"
+alone="--objective fmlm --preset tiny --hidden-size 32 --heads 2 --cond-size 16 --blocks 2"
+# shellcheck disable=SC2086
+{
+    distill psd 1 $psd --eval-every 20 --eval-rows 20 --eval-samples 5 --eval-steps 1,2,4
+    tap_has psd/metrics.jsonl '"loss_diagonal":' "psd: reports have the loss of the diagonal samples"
+    tap_has psd/metrics.jsonl '"valid_loss_off_diagonal":' "psd: validations have the loss of the others"
+    distill psd-ranks-2 2 $psd --micro-batch 3
+    distill psd-ranks-3 3 $psd --micro-batch 2 --chunk 37
+    near psd psd-ranks-2
+    near psd psd-ranks-3
+    distill average 1 $psd --target-weights ema --diagonal-fraction 0.25 --boundary 4
+    distill average-ranks-2 2 $psd --target-weights ema --diagonal-fraction 0.25 --boundary 4 --micro-batch 1
+    # Teacher, average and weights are nearly equal at first. The direction of their second difference is made of roundings,
+    # and so is the noise of the gradient along it: weights differ, losses do not.
+    curves_near average average average-ranks-2 $steps
+    program=flm_train
+    distill alone 1 $alone
+    distill alone-ranks-2 2 $alone --micro-batch 3 --chunk 50
+    near alone alone-ranks-2
+    program=flm_distill
+}
+
 # Killed at some moment, and the same command again: bit for bit the run that was not.
-for stage in one two; do
-    test $stage = one && which=$first || which=$second
+for stage in one two psd alone; do
+    program=flm_distill
+    case $stage in
+        one) which=$first ;;
+        two) which=$second ;;
+        psd) which=$psd ;;
+        alone) which=$alone program=flm_train ;;
+    esac
     # shellcheck disable=SC2086
-    "$bin/flm_distill" --data shards --out killed-$stage $small --steps $steps $which --checkpoint-every 5 2>err &
+    "$bin/$program" --data shards --out killed-$stage $small --steps $steps $which --checkpoint-every 5 2>err &
     pid=$!
     tries=0
     until grep -q '^{"step":11,' killed-$stage/metrics.jsonl 2>/dev/null || test $tries -ge 1000; do
@@ -83,8 +113,10 @@ for stage in one two; do
     weights_same "$stage, killed: and the same weights" $stage/checkpoints/latest killed-$stage/checkpoints/latest
 done
 
+program=flm_distill
+
 # Samples of every kind; a stage-one map finds its teacher, wherever it went.
-for kind in flm one two; do
+for kind in flm one two psd; do
     on_ranks 1 "$bin/flm_generate" --checkpoint $kind --out $kind.h5 --samples 5 --steps 1,2,4 --batch 5 --precision fp32
     tap_is $? 0 "$kind: samples"
     awk '$1 == "==" && $2 + 0 > 0 && NF == 4 { print $2, $4 }' out >said
@@ -94,6 +126,31 @@ for kind in flm one two; do
     on_ranks 2 "$bin/flm_generate" --checkpoint $kind --out $kind-2.h5 --samples 5 --steps 1,2,4 --batch 2 --precision fp32
     tap_is "$("$tool" ids $kind-2.h5 2)" "$("$tool" ids $kind.h5 2)" "$kind: the same on two ranks, in other batches"
 done
+for kind in two psd; do
+    for ranks in 1 2; do
+        on_ranks $ranks "$bin/flm_generate" --checkpoint $kind --out $kind-noise-$ranks.h5 --samples 5 --steps 4 \
+            --noise-level 0.8 --batch $((6 - 2 * ranks)) --precision fp32
+        tap_is $? 0 "$kind: samples with fresh noise"
+    done
+    tap_is "$("$tool" ids $kind-noise-2.h5 4)" "$("$tool" ids $kind-noise-1.h5 4)" "$kind: the same on two ranks"
+done
+
+# Initial weights from another checkpoint: emb_u is taken over from a map, and zero from an FLM.
+init="$small --steps 1 --warmup 5 --eval-every 0" # the first update has the rate 0
+# shellcheck disable=SC2086
+{
+    on_ranks 1 "$bin/flm_distill" --data shards --out from-map $init --teacher flm --init-from psd
+    tap_is $? 0 "a map from another map's weights" || cat err
+    "$tool" compare psd/checkpoints/latest from-map/checkpoints/latest | awk '$1 == "ema" && $2 < 1e-6 { ok = 1 } END { exit !ok }'
+    tap_ok $? "has its averages"
+    on_ranks 1 "$bin/flm_train" --data shards --out from-flm $alone $init --init-from flm
+    tap_is $? 0 "a map without teacher from an FLM's weights" || cat err
+    on_ranks 1 "$bin/flm_distill" --data shards --out from-teacher $init --teacher flm
+    "$tool" compare from-flm/checkpoints/latest from-teacher/checkpoints/latest |
+        awk '$1 == "weights" && $2 < 1e-6 { ok = 1 } END { exit !ok }'
+    tap_ok $? "has those that a distillation begins with"
+}
+
 mv flm moved
 refused 66 "set its new path with --teacher" "a teacher that is gone" "$bin/flm_generate" --checkpoint one --out gone.h5
 on_ranks 1 "$bin/flm_generate" --checkpoint one --teacher moved --out one-moved.h5 --samples 5 --steps 2 --batch 5 \
@@ -106,19 +163,40 @@ common="--data shards --out refused $small --steps 5"
 # shellcheck disable=SC2086
 {
     refused 65 "expected kind flm" "a map for a teacher" "$bin/flm_distill" $common --teacher one
-    refused 65 "expected kind fmlm-two-model" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --stage 2 \
+    refused 65 "expected kind fmlm-two-model" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --method two-stage \
         --flow-map flm
-    refused 2 "needs --flow-map" "stage 2 without a map" "$bin/flm_distill" $common --teacher flm --stage 2
-    refused 2 "needs --stage 2" "stage 1 with a map" "$bin/flm_distill" $common --teacher flm --flow-map one
+    refused 2 "needs --flow-map" "stage 2 without a map" "$bin/flm_distill" $common --teacher flm --method two-stage
+    refused 2 "needs --method two-stage" "stage 1 with a map" "$bin/flm_distill" $common --teacher flm --flow-map one
     refused 66 "cannot be opened" "no teacher" "$bin/flm_distill" $common --teacher nowhere
     refused 65 "this run resumes from kind flm" "a map for flm_train" "$bin/flm_train" --data shards --out refused2 $tiny \
         --steps 5 --resume one/checkpoints/latest
+    refused 2 "--stage was renamed: use --method two-model (1) or two-stage (2)" "a stage" "$bin/flm_distill" $common \
+        --teacher flm --stage 1
+    refused 65 "was trained with --method psd, which a resumed run cannot change to two-model" "another method" \
+        "$bin/flm_distill" --data shards --out psd $small --steps $steps --teacher flm --method two-model
+    refused 65 "was trained with --boundary 32, which" "another share of boundary jumps" \
+        "$bin/flm_distill" --data shards --out psd $small --steps $steps --teacher flm --boundary 16
+    refused 65 "was trained with --objective fmlm, which" "another objective" \
+        "$bin/flm_train" --data shards --out alone $small --steps $steps --objective flm
+    refused 2 "--diagonal-fraction needs --method psd" "a share of another method" "$bin/flm_distill" $common --teacher flm \
+        --method two-model --diagonal-fraction 0.25
+    refused 2 "--boundary needs --objective fmlm" "a share of another objective" "$bin/flm_train" $common $tiny --boundary 8
+    refused 65 "is of kind" "initial weights of a correction" "$bin/flm_distill" $common --teacher flm --init-from one
+    refused 65 "another shape" "initial weights of other sizes" "$bin/flm_train" $common --init-from flm --preset tiny
+    refused 2 "draws no fresh noise" "a noise level for an FLM" "$bin/flm_generate" --checkpoint flm --out no.h5 \
+        --noise-level 0.5
+    refused 2 "draws no fresh noise" "a noise level for a correction" "$bin/flm_generate" --checkpoint one --out no.h5 \
+        --noise-level 0.5
+    refused 2 "a number from 0 to 1" "a noise level out of range" "$bin/flm_generate" --checkpoint psd --out no.h5 \
+        --noise-level 1.5
+    refused 65 "noise_level" "samples of another noise level" "$bin/flm_generate" --checkpoint psd --out psd-noise-1.h5 \
+        --samples 5 --steps 4 --noise-level 0.5 --batch 4 --precision fp32
     refused 2 "which has no teacher" "a teacher for an FLM" "$bin/flm_generate" --checkpoint flm --teacher flm --out no.h5
     shards_make shards24 24
     refused 65 "has length L = 32" "shards of another length" "$bin/flm_distill" --data shards24 --out refused3 $small \
         --steps 5 --teacher flm
     on_ranks 1 "$bin/flm_train" --data shards --out flm2 $tiny --steps 3
-    refused 65 "was distilled from" "a map of another teacher" "$bin/flm_distill" $common --teacher flm2 --stage 2 \
+    refused 65 "was distilled from" "a map of another teacher" "$bin/flm_distill" $common --teacher flm2 --method two-stage \
         --flow-map one
     refused 65 "set --teacher to the original file" "samples with another teacher" "$bin/flm_generate" --checkpoint one \
         --teacher flm2 --out no.h5

@@ -50,7 +50,7 @@ quietly() { "$@" >made 2>&1 || cat made; }
     net="--preset tiny --hidden-size 32 --heads 2 --cond-size 16 --blocks 2"
     quietly "$bin/flm_train" --data shards --out run $net $fast --checkpoint-every 1
     quietly "$bin/flm_train" --data shards --out wide $net --hidden-size 48 $fast
-    quietly "$bin/flm_distill" --data shards --out map $fast --teacher run
+    quietly "$bin/flm_distill" --data shards --out map $fast --teacher run --method two-model
     quietly "$bin/flm_generate" --checkpoint run --samples 3 --steps 1 --threads 1 --precision fp32 --out samples.h5
     quietly "$files" gpt2 gpt2.h5
     quietly "$files" gpt2 small-gpt2.h5 1000
@@ -79,7 +79,10 @@ show flm_train --data shards --out x --help=now
 show flm_train --data= --out x
 # Every kind of value.
 for option in hidden-size steps lr dropout eps recompute device threads seed; do show flm_train --$option=x; done
+show flm_distill --method=x
 show flm_distill --stage=x
+show flm_distill --diagonal-fraction=x
+show flm_distill --target-weights=x
 show flm_distill --teacher-weights=x
 show flm_score --documents=x
 show flm_score --length=x
@@ -179,11 +182,14 @@ distill --teacher nowhere
 distill --teacher folder
 distill --teacher gpt2.h5
 distill --teacher map
-distill --teacher run --stage 3
-distill --teacher run --stage 2
+distill --teacher run --stage 1
+distill --teacher run --method two-stage
 distill --teacher run --flow-map map
-distill --teacher run --stage 2 --flow-map run
-distill --teacher wide --stage 2 --flow-map map
+distill --teacher run --method two-stage --flow-map run
+distill --teacher wide --method two-stage --flow-map map
+distill --teacher run --method two-model --boundary 8
+distill --teacher run --init-from map
+distill --teacher run --init-from wide
 distill --teacher run --data shards-24
 
 heading "flm_generate"

@@ -42,10 +42,10 @@ tap_is "$(curve half | grep -v valid)" "$(curve one | grep -v valid)" "resumed: 
 
 # shellcheck disable=SC2086
 {
-    run host1 1 "$bin/flm_distill" --teacher host $distil --steps 4 --device cpu
-    run one1 1 "$device/flm_distill" --teacher host $distil --steps 4 --device cuda
-    run host2 1 "$bin/flm_distill" --teacher host --stage 2 --flow-map host1 $distil --steps 4 --device cpu
-    run one2 1 "$device/flm_distill" --teacher host --stage 2 --flow-map host1 $distil --steps 4 --device cuda
+    run host1 1 "$bin/flm_distill" --teacher host --method two-model $distil --steps 4 --device cpu
+    run one1 1 "$device/flm_distill" --teacher host --method two-model $distil --steps 4 --device cuda
+    run host2 1 "$bin/flm_distill" --teacher host --method two-stage --flow-map host1 $distil --steps 4 --device cpu
+    run one2 1 "$device/flm_distill" --teacher host --method two-stage --flow-map host1 $distil --steps 4 --device cuda
     run low 1 "$device/flm_train" $small --precision bf16 --steps $steps --device cuda
     run low-host 1 "$bin/flm_train" $small --precision bf16 --steps $steps --device cpu
 }

@@ -31,7 +31,7 @@ static const flm_option rows[] = {
     FLM_OPT_CHOICE("device", device, "auto", devices, ""),
 };
 
-static const flm_option_rename renamed[] = {{"number", "steps"}, {NULL, NULL}};
+static const flm_option_rename renamed[] = {{.old_name = "number", .new_name = "steps"}, {0}};
 static const flm_options_spec spec = {.program = "fuzz", .purpose = "", FLM_OPT_ROWS(rows), .renamed = renamed};
 
 static const char *const seeds[] = {

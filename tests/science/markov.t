@@ -53,10 +53,10 @@ done
 
 holds flm1 1 'h < 0.25' "one-step samples of the FLM collapse"
 # shellcheck disable=SC2086
-on_two "$bin/flm_distill" --data shards1 --out map1 --teacher flm1 $common --lr 1e-3 --ema-decay 0.999 --steps 2500
+on_two "$bin/flm_distill" --data shards1 --out map1 --teacher flm1 --method two-model $common --lr 1e-3 --ema-decay 0.999 --steps 2500
 tap_ok $? "stage 1 is distilled"
 # shellcheck disable=SC2086
-on_two "$bin/flm_distill" --data shards1 --out map2 --teacher flm1 --stage 2 --flow-map map1 $common --lr 1e-3 \
+on_two "$bin/flm_distill" --data shards1 --out map2 --teacher flm1 --method two-stage --flow-map map1 $common --lr 1e-3 \
     --ema-decay 0.999 --steps 1500
 tap_ok $? "stage 2 is distilled"
 max=$(awk '$1 == 128 { print 1.08 * $2 }' flm1.score)

@@ -43,7 +43,7 @@ for corpus in lm1b owt; do
     test $corpus = lm1b || batch=128
     settings ${corpus}_flm "--batch 512" "--lr 3e-4" "--steps 1000000" "--checkpoint-every 20000" "--eval-every 5000"
     settings ${corpus}_flm_distill "--batch $batch" "--lr 3e-4" "--eval-every 10000"
-    settings ${corpus}_flm_distill_second "--batch 512" "--lr 3e-4" "--eval-every 5000" "--stage 2"
+    settings ${corpus}_flm_distill_second "--batch 512" "--lr 3e-4" "--eval-every 5000" "--method two-stage"
     settings ${corpus}_gen_ppl_flm "--samples 1024" "--steps 512,1024"
     settings ${corpus}_gen_ppl_fmlm "--samples 1024" "--steps 1,2,4,8,32"
 done

@@ -32,7 +32,11 @@ static const flm_option rows[] = {
     FLM_OPT_LIST("eval-steps", list, "1,2", "N,...", "Numbers of steps"),
     FLM_OPT_INT("seed", seed, "1", "N", "seed", .min = -100),
 };
-static const flm_option_rename renamed[] = {{"state", "data"}, {"go", "resume"}, {NULL, NULL}};
+static const flm_option_value places[] = {{"1", "cpu"}, {"2", "cuda"}, {NULL, NULL}};
+static const flm_option_rename renamed[] = {{.old_name = "state", .new_name = "data"},
+                                            {.old_name = "go", .new_name = "resume"},
+                                            {.old_name = "place", .new_name = "device", .values = places},
+                                            {0}};
 enum { OPTIONS = 8, WORDS = 12 };
 
 static program_values values;
@@ -90,6 +94,7 @@ static const struct good_line {
      "cpu", "4,8"},
     {"--config|@|--data=d", "name = \"\"\n", "100", "0.0003", "no", "d", "", "auto", "1,2"},
     {"--config|@|--data=d", "", "100", "0.0003", "no", "d", "", "auto", "1,2"},
+    {"--config|@", "state = d\nplace = 2\n", "100", "0.0003", "no", "d", "", "cuda", "1,2"},
     {"--config|@", "state = d\ngo = yes\n", "100", "0.0003", "yes", "d", "", "auto", "1,2"},
 };
 
@@ -158,6 +163,7 @@ static const struct bad_line {
     {"--data=d|--seed=-101", NULL, "--seed", "an integer of at least -100"},
     {"--data=d|--go", NULL, "--go", "was renamed: use --resume"},
     {"--state=d", NULL, "--state", "was renamed: use --data"},
+    {"--data=d|--place=1", NULL, "--place", "was renamed: use --device cpu (1) or cuda (2)"},
     {"--config=@", "data = d\nstate = e\n", ":2: data", "twice, first on line 1"},
     {"--data=d|--lr=nan", NULL, "--lr", "number from 0 to 1"},
     {"--data=d|--lr=inf", NULL, "--lr", "number from 0 to 1"},
