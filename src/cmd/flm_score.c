@@ -5,12 +5,11 @@
 #include "process/process.h"
 #include "sample/sample_checkpoints.h"
 #include "score/score_files.h"
+#include "source/source_options.h"
 
 #include <stdlib.h>
 
 #define FLM_OPT_STRUCT flm_score_options
-
-static const char *const documents_choices[] = {"line", "file", NULL};
 
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Files"),
@@ -24,9 +23,9 @@ static const flm_option rows[] = {
     FLM_OPT_LIST("steps", steps, "", "N[,N...]",
                  "score only samples with these numbers of steps (default: all)\n"
                  "with --compare: also the numbers of steps to sample checkpoints with"),
-    FLM_OPT_CHOICE("documents", documents, "line", documents_choices,
-                   "in a plain text file, one text is a line or the whole file"),
-    FLM_OPT_STRING("field", field, "text", "NAME", "JSON field that contains the text"),
+    FLM_OPT_CHOICE("documents", source.documents, "line", flm_source_documents_names,
+                   "what a text is in plain text: a line, a block of lines between blank lines, or a file"),
+    FLM_SOURCE_OPTIONS(source),
     FLM_OPT_GROUP("Scoring"),
     FLM_OPT_INT("batch", batch, "8", "N", "texts to score at once per rank", .min = 1, .limit = 1 << 20),
     FLM_OPT_INT("length", length, "0", "N",
@@ -46,6 +45,8 @@ static const flm_option rows[] = {
                 "number of samples to generate from a checkpoint with each number of steps", .min = 1),
     FLM_OPT_INT("sample-batch", sample_batch, "64", "N", "samples to generate at once per rank", .min = 1,
                 .limit = 1 << 24),
+    FLM_OPT_GROUP("Limits"),
+    FLM_SOURCE_LIMITS(source),
     FLM_CMD_OPTIONS_COMMON,
 };
 
@@ -55,7 +56,8 @@ static const flm_options_spec spec = {
     .program = "flm_score",
     .purpose =
         "Score texts with GPT-2: generative perplexity (Gen-PPL), entropy and diversity. A FILE is a samples file "
-        "of flm_generate, plain text, or JSON lines; with --compare also a checkpoint.",
+        "of flm_generate, or plain text, JSON lines or an archive of them, compressed or not; with --compare also a "
+        "checkpoint.",
     .arguments = "FILE...",
     FLM_OPT_ROWS(rows),
     .renamed = renamed,

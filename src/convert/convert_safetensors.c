@@ -4,6 +4,7 @@
  * sharded model names the file of each tensor, in its own folder; the files must hold those tensors and no others.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_external_internal.h"
+#include "source/source_content.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -141,6 +142,8 @@ static flm_status file_open(flm_external *f, const char *path)
     json_t *header = NULL;
     json_error_t error;
     struct stat st;
+    unsigned char head[64];
+    size_t got = 0;
     uint64_t length;
 
     if (fd) f->fd = fd;
@@ -156,6 +159,9 @@ static flm_status file_open(flm_external *f, const char *path)
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
     if (st.st_size < 8)
         FLM_FAIL(FLM_E_FORMAT, "%s: is not a safetensors file: it has only %lld bytes", path, (long long)st.st_size);
+    FLM_TRY(flm_file_read_head(path, head, sizeof head, &got));
+    if (flm_content_lfs_pointer(head, got))
+        FLM_FAIL(FLM_E_FORMAT, "%s: is a Git LFS pointer; fetch the file with git lfs pull", path);
     FLM_TRY(flm_file_read_at(f->fd[part], path, &length, sizeof length, 0));
     if (length > HEADER_MAX || length > (uint64_t)st.st_size - 8)
         FLM_FAIL(FLM_E_FORMAT,

@@ -45,11 +45,22 @@ static void make_name(const char *path, char *name, size_t size)
         if (*c == '/') *c = '-';
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_score_options *o, const char *path,
                                     char **samples, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
     char name[NAME_BYTES], out[FLM_PATH_BYTES];
+    if (!o->compare && is_folder(path))
+        FLM_FAIL(FLM_E_USAGE,
+                 "%s: is a folder; name the files of texts or samples in it (a run directory is scored with --compare)",
+                 path);
     if (!o->compare)
         FLM_FAIL(
             FLM_E_USAGE,

@@ -152,6 +152,7 @@ done:
 static flm_status texts_score(scoring *s, const char *path)
 {
     flm_status rc = FLM_OK, local;
+    flm_source_rules rules = s->o->source;
     flm_score_texts texts = {0};
     flm_score_entry *e = NULL;
     double *nll = NULL;
@@ -160,7 +161,9 @@ static flm_status texts_score(scoring *s, const char *path)
     flm_score_store store = {.texts = &texts, .length = s->o->length, .fd = -1};
 
     if (!s->scorer) FLM_FAIL(FLM_E_USAGE, "%s: is a text file; --gpt2 is needed to score it", path);
-    FLM_TRY(flm_comm_agree(s->comm, flm_score_texts_read(path, s->o->field, s->o->documents == 1, &texts)));
+    rules.keep_white = true;
+    rules.log = flm_comm_rank(s->comm) == 0;
+    FLM_TRY(flm_comm_agree(s->comm, flm_score_texts_read(path, &rules, &texts)));
     nll = calloc((size_t)texts.count, sizeof *nll);
     positions = calloc((size_t)texts.count, sizeof *positions);
     present = calloc((size_t)texts.count, sizeof *present);

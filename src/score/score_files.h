@@ -5,11 +5,12 @@
 
 #include "base/base_options.h"
 #include "comm/comm.h"
+#include "source/source.h"
 
 typedef struct flm_score_options {
-    const char *gpt2, *json, *field, *steps, *scores_dir, *samples_dir; /* "": none */
+    const char *gpt2, *json, *steps, *scores_dir, *samples_dir; /* "": none */
     int64_t batch, length, chunk, bootstrap, samples, sample_batch;
-    int documents; /* of plain text: 0 a text a line, 1 a text a file */
+    flm_source_rules source; /* of files of texts */
     bool compare;
     int device, precision, matmul;
     int64_t seed, threads;

@@ -1,12 +1,11 @@
 /* score_texts.c - see score_texts.h. SPDX-License-Identifier: Apache-2.0 */
 #include "score/score_texts.h"
 
-#include "base/base_file.h"
+#include "base/base_log.h"
+#include "source/source_reader.h"
+#include "text/text_utf8.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,76 +40,71 @@ done:
     return rc;
 }
 
-static flm_status json_line(texts_growing *g, const char *line, size_t bytes, const char *field)
+/* Invalid UTF-8 is replaced as the tokeniser would do it, so that it can be counted. */
+static flm_status document_add(texts_growing *g, const flm_document *document, int64_t *replaced)
 {
     flm_status rc = FLM_OK;
-    json_error_t error;
-    json_t *object = json_loadb(line, bytes, JSON_ALLOW_NUL, &error);
-    const json_t *text = json_object_get(object, field);
-    if (!object) FLM_FAIL(FLM_E_FORMAT, "is not JSON: %s", error.text);
-    if (!json_is_string(text)) FLM_FAIL(FLM_E_FORMAT, "the field \"%s\" is missing or is not a string", field);
-    if (json_string_length(text) == 0) FLM_FAIL(FLM_E_FORMAT, "the text is empty");
-    FLM_TRY(text_add(g, json_string_value(text), json_string_length(text)));
-done:
-    json_decref(object);
-    return rc;
-}
-
-static flm_status lines_read(texts_growing *g, const char *path, const char *field)
-{
-    flm_status rc = FLM_OK;
-    char *line = NULL, where[4200]; /* "PATH: line N" */
-    size_t capacity = 0;
-    ssize_t length;
-    int64_t number = 0;
-    FILE *file = fopen(path, "r");
-    if (!file) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
-    while ((length = getline(&line, &capacity, file)) > 0) {
-        number++;
-        if (line[length - 1] == '\n') length--;
-        if (length > 0 && line[length - 1] == '\r') length--;
-        if (length == 0) continue;
-        snprintf(where, sizeof where, "%.4096s: line %" PRId64, path, number);
-        FLM_TRY(field ? flm_err_prefix(json_line(g, line, (size_t)length, field), where)
-                      : text_add(g, line, (size_t)length));
-    }
-    if (ferror(file)) FLM_FAIL(flm_status_from_errno(errno), "%s: reading failed: %s", path, strerror(errno));
-done:
-    free(line);
-    if (file) fclose(file);
-    return rc;
-}
-
-static flm_status file_read(texts_growing *g, const char *path)
-{
-    flm_status rc = FLM_OK;
-    char *text = NULL;
+    char *repaired = NULL;
     size_t bytes = 0;
-    FLM_TRY(flm_file_read(path, SIZE_MAX, &text, &bytes));
-    if (bytes > 0) FLM_TRY(text_add(g, text, bytes));
+
+    *replaced += document->replaced;
+    if (flm_utf8_valid(document->text, document->bytes) == document->bytes) {
+        FLM_TRY(text_add(g, document->text, document->bytes));
+    } else {
+        FLM_TRY(flm_utf8_repair(document->text, document->bytes, &repaired, &bytes, replaced));
+        FLM_TRY(text_add(g, repaired, bytes));
+    }
 done:
-    free(text);
+    free(repaired);
     return rc;
 }
 
-static bool ends_in(const char *path, const char *ending)
+/* What was not read as it is. */
+static void log_tally(const char *path, const flm_source_tally *t, int64_t replaced)
 {
-    const size_t length = strlen(path), more = strlen(ending);
-    return length > more && strcmp(path + length - more, ending) == 0;
+    const struct {
+        int64_t count;
+        const char *what;
+    } rows[] = {{t->skipped, "members skipped that are not named as text"},
+                {t->system, "members skipped that macOS added"},
+                {t->deleted, "members skipped that were deleted from the zip"},
+                {t->decoded, "files decoded from UTF-16 or UTF-32"},
+                {t->marks, "byte order marks removed"},
+                {t->bad_lines, "bad lines skipped"},
+                {replaced, "invalid sequences replaced by U+FFFD"}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].count > 0) flm_log(FLM_LOG_INFO, "%s: %" PRId64 " %s", path, rows[i].count, rows[i].what);
 }
 
-flm_status flm_score_texts_read(const char *path, const char *field, bool whole_file, flm_score_texts *out)
+flm_status flm_score_texts_read(const char *path, const flm_source_rules *rules, flm_score_texts *out)
 {
     flm_status rc = FLM_OK;
     texts_growing g = {.max = 64};
+    flm_source_file file;
+    flm_reader *reader = NULL;
+    flm_document document;
+    int64_t replaced = 0;
+    bool end = false;
+
     g.texts.starts = calloc((size_t)g.max, sizeof *g.texts.starts);
     if (!g.texts.starts) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
-    const bool json = ends_in(path, ".jsonl") || ends_in(path, ".json");
-    FLM_TRY(!json && whole_file ? file_read(&g, path) : lines_read(&g, path, json ? field : NULL));
+    FLM_TRY(flm_source_examine(path, rules, &file));
+    FLM_TRY(flm_reader_open(rules, &file, 0, false, &reader));
+    for (;;) {
+        FLM_TRY(flm_reader_next(reader, &document, &end));
+        if (end) break;
+        FLM_TRY(document_add(&g, &document, &replaced));
+    }
+    if (rules->log) log_tally(path, flm_reader_tally(reader), replaced);
+    if (g.texts.count == 0 && flm_reader_tally(reader)->skipped > 0)
+        FLM_FAIL(FLM_E_FORMAT, "%s: contains no text: none of its members is named as text; select members with --members",
+                 path);
     if (g.texts.count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: contains no text", path);
     *out = g.texts;
     g.texts = (flm_score_texts){0};
 done:
+    flm_reader_close(&reader);
     flm_score_texts_free(&g.texts);
     return rc;
 }

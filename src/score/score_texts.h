@@ -1,8 +1,8 @@
-/* score_texts.h - a list of texts in memory, read from plain text or JSONL. SPDX-License-Identifier: Apache-2.0 */
+/* score_texts.h - a list of texts in memory, read from a file. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_SCORE_TEXTS_H
 #define FLM_SCORE_TEXTS_H
 
-#include "base/base_err.h"
+#include "source/source.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,11 +13,10 @@ typedef struct flm_score_texts {
     int64_t count;
 } flm_score_texts;
 
-/* flm_score_texts_read - read a file of texts. If its name ends in .jsonl or .json, each line holds a JSON object with
- * the text in `field`. Other files are plain: a text a line, where empty lines are skipped, or with whole_file one
- * text. A JSON line without a text, or with an empty one, is refused, and so is a file without texts. Not collective.
- * Errors: FLM_E_IO, FLM_E_FORMAT naming path and line, FLM_E_NOMEM. */
-flm_status flm_score_texts_read(const char *path, const char *field, bool whole_file, flm_score_texts *out);
+/* flm_score_texts_read - read the documents of a file of texts, see source/source_reader.h. Empty texts in lines of
+ * JSON are kept with rules->keep_white; a file without any text is refused. Not collective. Errors: those of
+ * flm_source_examine and flm_reader_next. */
+flm_status flm_score_texts_read(const char *path, const flm_source_rules *rules, flm_score_texts *out);
 
 /* flm_score_texts_free - release a list's memory; a zeroed list is allowed. */
 void flm_score_texts_free(flm_score_texts *texts);

@@ -25,7 +25,7 @@ EXTRA_DIST += %D%/corpora_rows.awk
 
 # the reader of texts
 dist_check_SCRIPTS += %D%/source.t
-%D%/source.log: flm_shard$(EXEEXT) %D%/shard_rows$(EXEEXT)
+%D%/source.log: flm_shard$(EXEEXT) flm_convert$(EXEEXT) flm_inspect$(EXEEXT) %D%/shard_rows$(EXEEXT)
 
 # fetch-lm1b, fetch-owt, fetch-gpt2
 dist_check_SCRIPTS += %D%/fetch.t

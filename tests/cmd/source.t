@@ -260,4 +260,16 @@ refused "/dev/null: is a device" "a device" /dev/null
 echo ab | (timeout 60 "$shard" --length 3 --out piped /dev/stdin >out 2>err)
 tap_is $? 65 "standard input from a pipe"
 tap_has err "/dev/stdin: is a pipe, not a regular file: texts are read more than once" "is refused"
+
+# The other programs that read files of users.
+cp lfs.jsonl lfs.safetensors
+for command in "flm_convert pipe x.h5" "flm_inspect pipe" "flm_convert lfs.safetensors x.h5"; do
+    # shellcheck disable=SC2086 # a command with its arguments
+    timeout -k 5 60 "$abs_top_builddir"/$command >out 2>err </dev/null
+    tap_is $? 65 "$command: refused"
+    case $command in
+    *pipe*) tap_has err "pipe: is not a regular file" "and why" ;;
+    *) tap_has err "lfs.safetensors: is a Git LFS pointer; fetch the file with git lfs pull" "and why" ;;
+    esac
+done
 tap_end

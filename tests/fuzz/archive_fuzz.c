@@ -23,6 +23,14 @@ static const char *const fragments[] = {"PK\3\4",
                                         "GNU.sparse",
                                         "L",
                                         "\x28\xb5\x2f\xfd",
+                                        "\x04\x22\x4d\x18",
+                                        "\x1f\x9d\x90",
+                                        "LZIP\1",
+                                        "\xff\xfe",
+                                        "\xfe\xff",
+                                        "\xd8",
+                                        "__MACOSX/",
+                                        "._",
                                         "\xfd"
                                         "7zXZ",
                                         "\xff\xff\xff\xff",
@@ -55,11 +63,34 @@ static size_t make(char *out, int format, int filter, const char *const *names, 
     return used;
 }
 
+/* Text in UTF-16 or UTF-32, with its byte order mark; returns its bytes. */
+static size_t encode(char *out, const char *text, size_t width, bool big_endian)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i <= strlen(text); i++) {
+        const unsigned code = i == 0 ? 0xfeff : (unsigned char)text[i - 1];
+        for (size_t k = 0; k < width; k++) {
+            const size_t byte = big_endian ? width - 1 - k : k;
+            out[n++] = byte < 2 ? (char)(code >> 8 * byte) : 0;
+        }
+    }
+    return n;
+}
+
 static void make_seeds(fuzz *f)
 {
     static const int formats[] = {ARCHIVE_FORMAT_TAR_USTAR, ARCHIVE_FORMAT_TAR_GNUTAR,
                                   ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE, ARCHIVE_FORMAT_ZIP};
-    static const int filters[] = {0, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_XZ, ARCHIVE_FILTER_ZSTD, ARCHIVE_FILTER_BZIP2};
+    static const int filters[] = {0,
+                                  ARCHIVE_FILTER_GZIP,
+                                  ARCHIVE_FILTER_XZ,
+                                  ARCHIVE_FILTER_ZSTD,
+                                  ARCHIVE_FILTER_BZIP2,
+                                  ARCHIVE_FILTER_LZ4,
+                                  ARCHIVE_FILTER_LZMA,
+                                  ARCHIVE_FILTER_LZIP,
+                                  ARCHIVE_FILTER_COMPRESS};
     static char out[FUZZ_BYTES], inner[FUZZ_BYTES], line[] = "a line of text\n\n\n\nand more\n",
                                                     json[] = "{\"text\": \"a\\n\\u00e9\"}\n{\"text\": \"b\"}\n";
     static const char *const names[] = {"a.txt", "folder/b.jsonl", "c.txt"};
@@ -79,6 +110,12 @@ static void make_seeds(fuzz *f)
                 fuzz_add_seed(f, out, bytes);
             }
         }
+    for (int i = 0; i < 4; i++) {
+        const size_t bytes = encode(inner, i < 2 ? json : line, i % 2 ? 4 : 2, i == 1 || i == 2);
+        const fuzz_seed more[3] = {{inner, bytes}, {line, sizeof line - 1}, {inner, bytes}};
+        fuzz_add_seed(f, inner, bytes);
+        fuzz_add_seed(f, out, make(out, ARCHIVE_FORMAT_ZIP, 0, names, more, 3));
+    }
 }
 
 static void vary(fuzz *f)

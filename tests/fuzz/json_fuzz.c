@@ -5,9 +5,12 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert.h"
 #include "score/score_texts.h"
+#include "source/source_json.h"
 #include "tests/fuzz/external_fuzz.h"
+#include "text/text_utf8.h"
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <sys/stat.h>
 
 enum { BYTES_MAX = 1 << 15, CONFIG_EVERY = 4 };
@@ -30,17 +33,51 @@ static size_t read_file(const char *top, const char *name, unsigned char *data)
     return n;
 }
 
-/* Texts are not empty and in order, or the error names the file. */
+/* Texts are in order, and valid UTF-8, or the error names the file. */
 static int lines_sound(const char *path, int *read)
 {
+    const flm_source_rules rules = {.field = "text",
+                                    .members = "",
+                                    .on_bad_line = FLM_SOURCE_BAD_LINE_FAIL,
+                                    .document_bytes = BYTES_MAX * 2,
+                                    .ratio = 20,
+                                    .nesting = 4,
+                                    .keep_white = true};
     flm_score_texts texts = {0};
-    const flm_status rc = flm_score_texts_read(path, "text", false, &texts);
+    const flm_status rc = flm_score_texts_read(path, &rules, &texts);
     int sound = rc == FLM_OK || (rc == FLM_E_FORMAT && strncmp(flm_err_message(), path, strlen(path)) == 0);
     *read = rc == FLM_OK;
-    for (int64_t i = 0; rc == FLM_OK && i < texts.count; i++) sound = sound && texts.starts[i] < texts.starts[i + 1];
+    for (int64_t i = 0; rc == FLM_OK && i < texts.count; i++) {
+        const size_t bytes = (size_t)(texts.starts[i + 1] - texts.starts[i]);
+        sound = sound && texts.starts[i] <= texts.starts[i + 1];
+        sound = sound && flm_utf8_valid(texts.data + texts.starts[i], bytes) == bytes;
+    }
     sound = sound && (rc != FLM_OK || texts.count > 0);
     flm_score_texts_free(&texts);
     return sound;
+}
+
+/* A text that Jansson finds in a line is found in it, and is the same; Python reads more than Jansson does. */
+static int same_as_jansson(const unsigned char *data, size_t bytes, long *compared)
+{
+    const unsigned char *end = memchr(data, '\n', bytes);
+    const size_t line = end ? (size_t)(end - data) : bytes;
+    json_t *root = json_loadb((const char *)data, line, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+    const json_t *value = json_object_get(root, "text");
+    char *text = NULL;
+    size_t text_bytes = 0;
+    int64_t replaced = 0;
+    int same = 1;
+
+    if (json_is_string(value)) {
+        const flm_status rc = flm_json_line_read((const char *)data, line, "text", &text, &text_bytes, &replaced);
+        same = rc == FLM_OK && replaced == 0 && text_bytes == json_string_length(value) &&
+               memcmp(text, json_string_value(value), text_bytes) == 0;
+        ++*compared;
+    }
+    free(text);
+    json_decref(root);
+    return same;
 }
 
 static int config_sound(const char *folder, const char *out, int *converted)
@@ -54,7 +91,8 @@ static int config_sound(const char *folder, const char *out, int *converted)
 int main(int argc, char **argv)
 {
     const char *top = getenv("abs_top_srcdir");
-    long iterations = argc > 1 ? atol(argv[1]) : 4000, unsound = 0, read = 0, converted = 0, done = 0;
+    long iterations = argc > 1 ? atol(argv[1]) : 4000, unsound = 0, read = 0, converted = 0, done = 0, compared = 0,
+         differ = 0;
     char folder[] = "json-fuzz.XXXXXX", path[3][64], target[4200];
     int went;
 
@@ -83,6 +121,7 @@ int main(int argc, char **argv)
         memcpy(bad, of_config ? config : lines, n);
         for (uint32_t k = 1 + fuzz_draw(3); k > 0; k--) n = fuzz_mutate(bad, n, words, WORDS);
         if (!fuzz_put(path[of_config], bad, n)) break;
+        if (!of_config) differ += !same_as_jansson(bad, n, &compared);
         if (!(of_config ? config_sound(folder, made, &went) : lines_sound(path[0], &went)) && unsound++ == 0)
             fprintf(stderr, "# iteration %ld: %s\n", i, flm_err_message());
         *(of_config ? &converted : &read) += went;
@@ -96,6 +135,7 @@ int main(int argc, char **argv)
     tap_ok(done == iterations && unsound == 0,
            "%ld damaged files, %ld neither read nor refused with a documented error", done, unsound);
     tap_ok(read > 0 && read < iterations, "%ld are still valid texts", read);
+    tap_ok(differ == 0 && compared > 0, "%ld lines that Jansson reads, %ld read differently", compared, differ);
     tap_ok(converted > 0 && converted < iterations / CONFIG_EVERY, "%ld are still valid settings of a GPT-2",
            converted);
     for (int k = 0; k < 3; k++) unlink(path[k]);

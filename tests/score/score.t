@@ -70,6 +70,44 @@ tap_is "$(value plain.json samples 2)" 2 "one text per line, empty lines are ski
 "$score" --gpt2 gpt2.h5 --documents file --json plain.json plain.txt >out 2>err
 tap_is "$(value plain.json samples 2)" 1 "--documents file: the whole file is one text"
 
+# One reader for all programs (tests/cmd/source.t): the same texts in any format and compression.
+# texts WANT NAME ARGUMENT... - the numbers of texts, of texts without a score, and of scored positions
+texts() {
+    texts_want=$1
+    texts_name=$2
+    shift 2
+    rm -f texts.json
+    timeout -k 5 60 "$score" --gpt2 gpt2.h5 --precision fp32 --json texts.json "$@" >out 2>err
+    tap_is "$? $(value texts.json samples 2) $(value texts.json unscored 2) $(value texts.json positions 2)" "0 $texts_want" "$texts_name"
+}
+printf 'the quick brown fox\njumps over the dog\n' >n.txt
+printf '{"text":"the quick brown fox"}\n{"text":"jumps over the dog"}\n' >n.jsonl
+texts "2 0 7" "two texts, one a line" n.txt
+want=$(value texts.json gen_ppl 2)
+for name in n.jsonl n.ndjson n.JSONL n.json n.data n.jsonl.gz n.json.gz n.JSON.GZ n.tar; do
+    case $name in
+    *.gz | *.GZ) gzip -c n.jsonl >"$name" ;;
+    *.tar) tar cf n.tar n.jsonl ;;
+    n.jsonl) ;;
+    *) cp n.jsonl "$name" ;;
+    esac
+    texts "2 0 7" "$name: as many texts and positions" "$name"
+    tap_is "$(value texts.json gen_ppl 2)" "$want" "$name: the same Gen-PPL"
+done
+(printf '\376\377' && sed 's/./@&/g; s/$/@/' n.txt | tr '@' '\000') >utf16.txt
+texts "2 0 7" "UTF-16" utf16.txt
+tap_is "$(value texts.json gen_ppl 2)" "$want" "UTF-16: the same Gen-PPL"
+tap_has err "utf16.txt: 1 files decoded from UTF-16 or UTF-32" "is reported"
+printf '{"id":123456789012345678901234567890,"p":NaN,"text":"big id"}\n{"text":"lone \\ud800 high"}\n{"text":"caf\351 latin"}\n' >python.jsonl
+texts "3 0 8" "lines that Python reads" python.jsonl
+tap_has err "python.jsonl: 2 invalid sequences replaced by U+FFFD" "with what was replaced"
+printf '{"text":""}\n\302\240\n{"text":"x"}\n{"text":"the quick brown fox"}\n' >empty.jsonl
+texts "3 2 3" "an empty text and one of one token" empty.jsonl
+tap_has out "2 texts are too short to be scored" "are counted and reported"
+printf '{"text":"the quick brown fox"}\n{"text":5}\n' >five.jsonl
+texts "1 0 3" "--on-bad-line skip" --on-bad-line skip five.jsonl
+tap_has err "five.jsonl: 1 bad lines skipped" "counts the line"
+
 # Stopped by SIGTERM and run again: texts with --scores-dir.
 awk 'BEGIN { for (i = 0; i < 4000; i++) print "text number " i ", of a few words and some more of them, in order" }' >many.txt
 "$score" --gpt2 gpt2.h5 --precision fp32 --json whole.json many.txt >out 2>err
@@ -121,12 +159,22 @@ refused() {
 }
 : >empty.txt
 refused 65 "empty.txt: contains no text" "an empty file" --gpt2 gpt2.h5 empty.txt
-printf '{"text": "a b c"}\n{"text": ""}\n' >empty.jsonl
-refused 65 "empty.jsonl: line 2: the text is empty" "an empty text" --gpt2 gpt2.h5 empty.jsonl
 printf '{"text": "a b c"}\n{"other": "x"}\n' >other.jsonl
-refused 65 'other.jsonl: line 2: the field "text" is missing' "a line without text" --gpt2 gpt2.h5 other.jsonl
+refused 65 'other.jsonl: line at byte 18: no field "text" (see --on-bad-line)' "a line without text" --gpt2 gpt2.h5 other.jsonl
 printf '{"text": "a b\n' >broken.jsonl
-refused 65 "broken.jsonl: line 1: is not JSON" "a broken line" --gpt2 gpt2.h5 broken.jsonl
+refused 65 "broken.jsonl: line at byte 0: not JSON: expected the end of a string" "a broken line" --gpt2 gpt2.h5 broken.jsonl
+printf '{"text":""}\n' >onlyempty.jsonl
+refused 65 "no text can be scored" "empty texts alone" --gpt2 gpt2.h5 onlyempty.jsonl
+printf 'PAR1\025\004\025\200\201\202\203\204\205\206\207' >texts.jsonl
+refused 65 "texts.jsonl: is a Parquet file, not text" "a binary file" --gpt2 gpt2.h5 texts.jsonl
+printf '{\n "text": "a b"\n}\n' >pretty.json
+refused 65 "pretty.json: is one JSON document, not lines of JSON" "a JSON document" --gpt2 gpt2.h5 pretty.json
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n' >lfs.txt
+refused 65 "lfs.txt: is a Git LFS pointer; fetch the file with git lfs pull" "a Git LFS pointer" --gpt2 gpt2.h5 lfs.txt
+mkfifo pipe
+refused 65 "pipe: is a pipe, not a regular file" "a pipe" --gpt2 gpt2.h5 pipe
+mkdir folder
+refused 2 "folder: is a folder; name the files" "a folder" --gpt2 gpt2.h5 folder
 printf 'x\n' >short.txt
 refused 65 "no text can be scored" "texts of one token" --gpt2 gpt2.h5 short.txt
 "$files" gpt2 small.h5 1000 2>err
