@@ -171,11 +171,14 @@ train() {
     compute "$trainer" --out "$runs/$name" --keep "$site_keep" "$@"
 }
 
-# generate CHECKPOINT OPTIONS... - samples, Gen-PPL and entropy, in $runs/$name/step-N.h5 and .json.
+# generate CHECKPOINT OPTIONS... - samples, Gen-PPL and entropy, in $runs/$name/step-N.h5 and .json. The protocol of Gen-PPL
+# is the published one unless OPTIONS say otherwise.
 generate() {
     mkdir -p "$runs/$name"
     samples=$runs/$name/$(basename "$1" .h5)
-    set -- flm_generate --checkpoint "$@" --out "$samples.h5" --json "$samples.json"
+    checkpoint=$1
+    shift
+    set -- flm_generate --checkpoint "$checkpoint" --protocol published "$@" --out "$samples.h5" --json "$samples.json"
     if test -n "$gpt2"; then set -- "$@" --score "$gpt2"; fi
     compute "$@"
 }

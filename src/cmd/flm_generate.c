@@ -27,7 +27,10 @@ static const flm_option rows[] = {
     FLM_OPT_INT("chunk", chunk, "0", "N", FLM_CMD_CHUNK_HELP, .limit = 1 << 24),
     FLM_OPT_GROUP("Scoring"),
     FLM_OPT_STRING("score", score, "", "FILE", "also score the samples, as flm_score does, with this GPT-2 checkpoint"),
-    FLM_OPT_INT("score-batch", score_batch, "8", "N", "texts to score at once per rank", .min = 1, .limit = 1 << 20),
+    FLM_OPT_CHOICE("protocol", protocol.kind, "clean", flm_score_protocol_names, FLM_SCORE_PROTOCOL_HELP),
+    FLM_OPT_INT("score-batch", protocol.batch, "8", "N",
+                "texts to score at once per rank; with --protocol published also the texts of a batch", .min = 1,
+                .limit = 1 << 20),
     FLM_OPT_STRING("json", json, "", "FILE",
                    "write generative_ppl, entropy and generated_seqs to this file, in the format of the published "
                    "evaluation\n"

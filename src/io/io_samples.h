@@ -87,6 +87,9 @@ flm_status flm_samples_verify_scores(const flm_samples *samples, int64_t steps, 
 flm_status flm_samples_get_result(const flm_samples *samples, int64_t steps, const char *name, double *value,
                                   bool *there);
 
+/* flm_samples_get_scorer - what flm_samples_set_scorer recorded, into text [bytes]; "" without it. Not collective. */
+flm_status flm_samples_get_scorer(const flm_samples *samples, int64_t steps, char *text, size_t bytes);
+
 /* flm_samples_close - sync and close; accepts NULL, nulls it. Not collective. Errors: FLM_E_IO. */
 flm_status flm_samples_close(flm_samples **samples);
 

@@ -266,3 +266,18 @@ done:
     flm_h5_close(&file);
     return flm_err_prefix(rc, samples->path);
 }
+
+flm_status flm_samples_get_scorer(const flm_samples *samples, int64_t steps, char *text, size_t bytes)
+{
+    flm_status rc = FLM_OK;
+    hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID;
+    htri_t found;
+    text[0] = '\0';
+    FLM_TRY(group_open(samples, steps, &file, &group));
+    FLM_H5(found = H5Aexists(group, "scorer"));
+    if (found > 0) FLM_TRY(flm_h5_get_string(group, "scorer", text, bytes));
+done:
+    flm_h5_close(&group);
+    flm_h5_close(&file);
+    return flm_err_prefix(rc, samples->path);
+}

@@ -79,6 +79,7 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
                                            .samples = o->samples,
                                            .batch = o->sample_batch,
                                            .score = "",
+                                           .protocol = {.batch = 1},
                                            .json = "",
                                            .device = o->device,
                                            .precision = o->precision,

@@ -7,6 +7,7 @@
 #include "backend/backend.h"
 #include "base/base_options.h"
 #include "comm/comm.h"
+#include "score/score_protocol.h"
 
 typedef struct flm_generate_options {
     const char *checkpoint, *teacher, *out, *steps;
@@ -14,8 +15,8 @@ typedef struct flm_generate_options {
     int weights;        /* 0 ema, 1 raw */
     double noise_level; /* G in [0, 1]; 0: none */
     bool text;
-    const char *score, *json; /* GPT-2's file; the JSON file in the format of the published evaluation; "": none */
-    int64_t score_batch;
+    const char *score, *json;    /* GPT-2's file; the JSON file in the format of the published evaluation; "": none */
+    flm_score_protocol protocol; /* its batch is also what is scored at once */
     int device, precision, matmul;
     int64_t seed, threads;
 } flm_generate_options;
@@ -30,9 +31,9 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
                             bool (*stop_requested)(void));
 
 /* flm_generate_score - score a complete samples file (options->out). With options->score the scores go into the file
- * and a table to stdout; with options->json a JSON object with generative_ppl (null without a score), entropy and
- * generated_seqs is written, or for several numbers of steps an object "steps_N" for each. steps [count]. Collective.
- * Errors: those of flm_score_samples_compute and of files. */
+ * and a table to stdout; with options->json a JSON object with generative_ppl (null without a score), entropy,
+ * generated_seqs and, with a score, protocol is written, or for several numbers of steps an object "steps_N" for each.
+ * steps [count]. Collective. Errors: those of flm_score_samples_compute and of files. */
 flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generate_options *options,
                               const int64_t *steps, int count, bool (*stop_requested)(void));
 

@@ -21,8 +21,8 @@ static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_
     const bool bf16 = flm_backend_precision(be, (flm_precision)o->precision) == FLM_PRECISION_BF16;
     flm_scorer *scorer = NULL;
     flm_samples *file = NULL;
-    FLM_TRY(flm_comm_agree(
-        comm, flm_scorer_create(be, o->score, bf16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, o->score_batch, 0, 0, &scorer)));
+    FLM_TRY(flm_comm_agree(comm, flm_scorer_create(be, o->score, bf16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32,
+                                                   o->protocol.batch, 0, 0, &o->protocol, &scorer)));
     FLM_TRY(flm_samples_open_scores(comm, o->out, &file));
     for (int i = 0; i < count; i++) {
         FLM_TRY(flm_score_samples_compute(comm, scorer, file, o->out, steps[i], 0, DRAWS, (uint64_t)o->seed,
@@ -63,6 +63,11 @@ static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const 
                      e->scored && isfinite(e->result.gen_ppl) ? json_real(e->result.gen_ppl) : json_null(), "entropy",
                      there && isfinite(entropy) ? json_real(entropy) : json_null(), "generated_seqs", texts);
     texts = NULL; /* json_pack owns it, even if it fails */
+    if (*out && e->scored) {
+        json_object_set_new(*out, "protocol", json_string(flm_score_protocol_names[e->protocol.kind]));
+        if (e->protocol.kind == FLM_SCORE_PUBLISHED)
+            json_object_set_new(*out, "protocol_batch", json_integer(e->protocol.batch));
+    }
     if (!*out) FLM_FAIL(FLM_E_NOMEM, "no memory for the evaluation");
 done:
     json_decref(texts);
@@ -107,7 +112,8 @@ flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generat
     flm_score_entry *entries = calloc((size_t)count, sizeof *entries);
     if (!entries) local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for %d results", count);
     FLM_TRY(flm_comm_agree(comm, local));
-    for (int i = 0; i < count; i++) entries[i] = (flm_score_entry){.path = o->out, .steps = steps[i]};
+    for (int i = 0; i < count; i++)
+        entries[i] = (flm_score_entry){.path = o->out, .steps = steps[i], .protocol = o->protocol};
     if (o->score[0]) FLM_TRY(score_all(comm, be, o, steps, count, stop_requested, entries));
     if (o->json[0]) FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? write_json(o, entries, count) : FLM_OK));
 done:

@@ -30,7 +30,7 @@ static flm_status entry_add(scoring *s, const char *path, int64_t steps, flm_sco
     flm_score_entry *grown = realloc(s->entries, (size_t)(s->count + 1) * sizeof *grown);
     if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for %d results", s->count);
     s->entries = grown;
-    s->entries[s->count] = (flm_score_entry){.path = path, .steps = steps};
+    s->entries[s->count] = (flm_score_entry){.path = path, .steps = steps, .protocol = s->o->protocol};
     *out = &s->entries[s->count++];
 done:
     return rc;
@@ -50,11 +50,15 @@ static flm_status stored_result_read(const scoring *s, flm_samples *file, int64_
 {
     flm_status rc = FLM_OK;
     int64_t rows, scores;
+    char scorer[512];
     if (flm_comm_rank(s->comm) == 0) {
         FLM_TRY(flm_samples_verify(file, steps, &rows));
         FLM_TRY(flm_samples_verify_scores(file, steps, &scores));
     }
     FLM_TRY(flm_score_result_read(file, steps, &e->result, &e->scored));
+    FLM_TRY(flm_samples_get_scorer(file, e->steps, scorer, sizeof scorer));
+    e->protocol = flm_score_protocol_find(scorer);
+    e->result.dropped = e->result.rows - flm_score_protocol_count(&e->protocol, e->result.rows);
 done:
     return rc;
 }
@@ -141,8 +145,9 @@ static flm_status texts_result(const scoring *s, const flm_score_texts *t, const
                                   s->o->length, &ids));
         starts[i + 1] = (int64_t)ids.count;
     }
-    FLM_TRY(flm_score_result_compute(nll, positions, &(flm_id_rows){ids.ids, starts, t->count}, s->o->bootstrap,
-                                     (uint64_t)s->o->seed, out));
+    FLM_TRY(flm_score_result_compute(nll, positions, flm_score_protocol_count(&s->o->protocol, t->count),
+                                     &(flm_id_rows){ids.ids, starts, t->count}, s->o->bootstrap, (uint64_t)s->o->seed,
+                                     out));
 done:
     free(ids.ids);
     free(starts);
@@ -158,7 +163,7 @@ static flm_status texts_score(scoring *s, const char *path)
     double *nll = NULL;
     int64_t *positions = NULL;
     bool *present = NULL;
-    flm_score_store store = {.texts = &texts, .length = s->o->length, .fd = -1};
+    flm_score_store store = {.texts = &texts, .protocol = s->o->protocol, .length = s->o->length, .fd = -1};
 
     if (!s->scorer) FLM_FAIL(FLM_E_USAGE, "%s: is a text file; --gpt2 is needed to score it", path);
     rules.keep_white = true;
@@ -225,7 +230,7 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
     if (o->gpt2[0]) {
         flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
         FLM_TRY(flm_comm_agree(comm, flm_scorer_create(be, o->gpt2, bf16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, o->batch,
-                                                       o->length, o->chunk, &s.scorer)));
+                                                       o->length, o->chunk, &o->protocol, &s.scorer)));
     }
     for (int i = 0; i < count; i++) {
         FLM_TRY(flm_comm_agree(comm, flm_format_is_hdf5(paths[i], &hdf5)));

@@ -5,6 +5,7 @@
 
 #include "base/base_options.h"
 #include "comm/comm.h"
+#include "score/score_protocol.h"
 #include "source/source.h"
 
 typedef struct flm_score_options {
@@ -12,6 +13,7 @@ typedef struct flm_score_options {
     int64_t batch, length, chunk, bootstrap, samples, sample_batch;
     flm_source_rules source; /* of files of texts */
     bool compare;
+    flm_score_protocol protocol;
     int device, precision, matmul;
     int64_t seed, threads;
 } flm_score_options;

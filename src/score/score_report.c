@@ -12,26 +12,49 @@
 
 void flm_score_report_print(const flm_score_entry *entries, int count)
 {
-    printf("== %7s %7s %9s %10s %21s %8s %6s %6s %6s %6s  %s\n", "steps", "texts", "positions", "Gen-PPL",
-           "95 % interval", "entropy", "dist-1", "dist-2", "dist-3", "rep-4", "file");
+    printf("== %7s %7s %9s %10s %21s %9s %8s %6s %6s %6s %6s  %s\n", "steps", "texts", "positions", "Gen-PPL",
+           "95 % interval", "protocol", "entropy", "dist-1", "dist-2", "dist-3", "rep-4", "file");
     for (int i = 0; i < count; i++) {
         const flm_score_result *r = &entries[i].result;
         char steps[24] = "-";
         if (entries[i].steps > 0) snprintf(steps, sizeof steps, "%" PRId64, entries[i].steps);
-        printf("== %7s %7" PRId64 " %9" PRId64 " %10.4g %10.4g %10.4g %8.4f %6.4f %6.4f %6.4f %6.4f  %s\n", steps,
-               r->rows, r->positions, r->gen_ppl, r->gen_ppl_low, r->gen_ppl_high, r->entropy, r->distinct[0],
-               r->distinct[1], r->distinct[2], r->repetition, entries[i].path);
+        printf("== %7s %7" PRId64 " %9" PRId64 " %10.4g %10.4g %10.4g %9s %8.4f %6.4f %6.4f %6.4f %6.4f  %s\n", steps,
+               r->rows, r->positions, r->gen_ppl, r->gen_ppl_low, r->gen_ppl_high,
+               flm_score_protocol_names[entries[i].protocol.kind], r->entropy, r->distinct[0], r->distinct[1],
+               r->distinct[2], r->repetition, entries[i].path);
     }
     for (int i = 0; i < count; i++)
         if (entries[i].result.unscored > 0)
             printf("== %s: %" PRId64 " texts are too short to be scored\n", entries[i].path,
                    entries[i].result.unscored);
+    for (int i = 0; i < count; i++)
+        if (entries[i].result.dropped > 0)
+            printf("== %s: the last %" PRId64 " texts fill no batch of %" PRId64 " and are not scored\n",
+                   entries[i].path, entries[i].result.dropped, entries[i].protocol.batch);
 }
 
 static int by_steps(const void *a, const void *b)
 {
     const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
+}
+
+/* The head line of a file: its number, its path, and the protocol of its figures. entries [count]: from its first. */
+static void print_column(int column, const flm_score_entry *entries, int count)
+{
+    char text[FLM_SCORE_PROTOCOL_BYTES];
+    const flm_score_entry *first = NULL;
+    bool mixed = false;
+    for (int i = 0; i < count && strcmp(entries[i].path, entries[0].path) == 0; i++) {
+        if (!entries[i].scored) continue;
+        if (!first) first = &entries[i];
+        mixed = mixed || !flm_score_protocol_equal(&entries[i].protocol, &first->protocol);
+    }
+    printf("== %d: %s", column, entries[0].path);
+    if (first)
+        printf(" (protocol: %s)",
+               mixed ? "differs between the numbers of steps" : flm_score_protocol_describe(&first->protocol, text));
+    putchar('\n');
 }
 
 flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int count)
@@ -44,7 +67,7 @@ flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int
     qsort(steps, (size_t)count, sizeof *steps, by_steps);
     for (int i = 0; i < count; i++)
         if (i == 0 || strcmp(entries[i].path, entries[i - 1].path) != 0)
-            printf("== %d: %s\n", ++columns, entries[i].path);
+            print_column(++columns, &entries[i], count - i);
     printf("== %7s", "steps");
     for (int c = 1; c <= columns; c++) printf(" | %2d %10s %21s %8s", c, "Gen-PPL", "95 % interval", "entropy");
     putchar('\n');
@@ -75,13 +98,16 @@ static json_t *number(double value) { return isfinite(value) ? json_real(value) 
 static json_t *entry_json(const char *scorer, const flm_score_entry *e)
 {
     const flm_score_result *r = &e->result;
-    return json_pack("{ss so so sI sI sI so so so so so so so so}", "file", e->path, "steps",
-                     e->steps > 0 ? json_integer(e->steps) : json_null(), "scorer",
-                     scorer ? json_string(scorer) : json_null(), "samples", (json_int_t)r->rows, "unscored",
-                     (json_int_t)r->unscored, "positions", (json_int_t)r->positions, "gen_ppl", number(r->gen_ppl),
-                     "gen_ppl_low", number(r->gen_ppl_low), "gen_ppl_high", number(r->gen_ppl_high), "entropy",
-                     number(r->entropy), "distinct_1", number(r->distinct[0]), "distinct_2", number(r->distinct[1]),
-                     "distinct_3", number(r->distinct[2]), "repetition_4", number(r->repetition));
+    const bool published = e->scored && e->protocol.kind == FLM_SCORE_PUBLISHED;
+    return json_pack(
+        "{ss so so so so sI sI sI sI so so so so so so so so}", "file", e->path, "steps",
+        e->steps > 0 ? json_integer(e->steps) : json_null(), "scorer", scorer ? json_string(scorer) : json_null(),
+        "protocol", e->scored ? json_string(flm_score_protocol_names[e->protocol.kind]) : json_null(), "protocol_batch",
+        published ? json_integer(e->protocol.batch) : json_null(), "samples", (json_int_t)r->rows, "unscored",
+        (json_int_t)r->unscored, "dropped", (json_int_t)r->dropped, "positions", (json_int_t)r->positions, "gen_ppl",
+        number(r->gen_ppl), "gen_ppl_low", number(r->gen_ppl_low), "gen_ppl_high", number(r->gen_ppl_high), "entropy",
+        number(r->entropy), "distinct_1", number(r->distinct[0]), "distinct_2", number(r->distinct[1]), "distinct_3",
+        number(r->distinct[2]), "repetition_4", number(r->repetition));
 }
 
 flm_status flm_score_report_check(const char *path, const char *const *inputs, int count)

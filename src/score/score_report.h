@@ -3,6 +3,7 @@
 #ifndef FLM_SCORE_REPORT_H
 #define FLM_SCORE_REPORT_H
 
+#include "score/score_protocol.h"
 #include "score/score_result.h"
 
 #include <jansson.h>
@@ -12,6 +13,7 @@ typedef struct flm_score_entry {
     const char *path;
     int64_t steps;
     bool scored; /* false: the samples file has no figures of it */
+    flm_score_protocol protocol;
     flm_score_result result;
 } flm_score_entry;
 

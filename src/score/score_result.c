@@ -20,25 +20,27 @@ static const struct {
 };
 enum { FIGURES = sizeof figures / sizeof figures[0] };
 
-flm_status flm_score_result_compute(const double *nll, const int64_t *positions, const flm_id_rows *ids, int64_t draws,
-                                    uint64_t seed, flm_score_result *out)
+flm_status flm_score_result_compute(const double *nll, const int64_t *positions, int64_t scored, const flm_id_rows *ids,
+                                    int64_t draws, uint64_t seed, flm_score_result *out)
 {
     flm_status rc = FLM_OK;
-    flm_score_result r = {.rows = ids->rows};
+    flm_score_result r = {.rows = ids->rows, .dropped = ids->rows - scored};
     double sum = 0, entropy;
     int64_t nonempty = 0;
-    for (int64_t i = 0; i < ids->rows; i++) {
-        const int64_t n = ids->starts[i + 1] - ids->starts[i];
+    for (int64_t i = 0; i < scored; i++) {
         r.positions += positions[i];
         r.unscored += positions[i] == 0;
+    }
+    for (int64_t i = 0; i < ids->rows; i++) {
+        const int64_t n = ids->starts[i + 1] - ids->starts[i];
         if (n == 0) continue;
         FLM_TRY(flm_statistics_sum_entropy(ids->ids + ids->starts[i], 1, n, &entropy));
         sum += entropy;
         nonempty++;
     }
     r.entropy = nonempty > 0 ? sum / (double)nonempty : NAN;
-    r.gen_ppl = flm_statistics_gen_ppl(nll, positions, ids->rows);
-    FLM_TRY(flm_statistics_bootstrap(nll, positions, ids->rows, draws, seed, &r.gen_ppl_low, &r.gen_ppl_high));
+    r.gen_ppl = flm_statistics_gen_ppl(nll, positions, scored);
+    FLM_TRY(flm_statistics_bootstrap(nll, positions, scored, draws, seed, &r.gen_ppl_low, &r.gen_ppl_high));
     for (int n = 1; n <= FLM_SCORE_DISTINCT; n++) FLM_TRY(flm_statistics_distinct(ids, n, &r.distinct[n - 1]));
     FLM_TRY(flm_statistics_repetition(ids, FLM_SCORE_REPETITION, &r.repetition));
     *out = r;

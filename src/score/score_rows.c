@@ -14,6 +14,9 @@ typedef struct rows_run {
     const flm_score_source *source;
     int64_t *missing; /* [missing_count] rows to score */
     int64_t missing_count;
+    int64_t scored;                 /* rows that the protocol scores, the first ones */
+    int64_t batch_first, batch_end; /* the protocol's batch whose longest text has `longest` ids; empty: none yet */
+    size_t longest;
     int64_t *starts;       /* [batch + 1] */
     flm_text_score *score; /* [batch] */
     flm_ids ids;
@@ -28,9 +31,41 @@ static flm_status run_begin(rows_run *r, const bool *present)
     r->score = malloc((size_t)batch * sizeof *r->score);
     if (!r->missing || !r->starts || !r->score)
         FLM_FAIL(FLM_E_NOMEM, "%s: no memory to score %" PRId64 " rows", r->source->name, r->source->rows);
-    for (int64_t i = 0; i < r->source->rows; i++)
+    r->scored = flm_score_protocol_count(flm_scorer_get_protocol(r->scorer), r->source->rows);
+    for (int64_t i = 0; i < r->scored; i++)
         if (!present[i]) r->missing[r->missing_count++] = i;
 done:
+    return rc;
+}
+
+/* Appends the ids of a row. */
+static flm_status encode_row(rows_run *r, int64_t row, flm_ids *ids)
+{
+    flm_status rc = FLM_OK;
+    char *text = NULL;
+    size_t bytes;
+    FLM_TRY(r->source->text(r->source->context, row, &text, &bytes));
+    FLM_TRY(flm_scorer_encode(r->scorer, text, bytes, r->source->length, ids));
+done:
+    free(text);
+    return rc;
+}
+
+/* Finds the longest text of the row's batch, for the protocol that pads. Rows come in ascending order. */
+static flm_status find_longest(rows_run *r, int64_t row)
+{
+    flm_status rc = FLM_OK;
+    flm_ids ids = {0};
+    if (row >= r->batch_first && row < r->batch_end) goto done;
+    flm_score_protocol_batch(flm_scorer_get_protocol(r->scorer), r->source->rows, row, &r->batch_first, &r->batch_end);
+    r->longest = 0;
+    for (int64_t i = r->batch_first; i < r->batch_end && r->batch_end - r->batch_first > 1; i++) {
+        ids.count = 0;
+        FLM_TRY(encode_row(r, i, &ids));
+        if (ids.count > r->longest) r->longest = ids.count;
+    }
+done:
+    free(ids.ids);
     return rc;
 }
 
@@ -39,16 +74,13 @@ static flm_status score_block(rows_run *r, int64_t first, int64_t count, double 
 {
     flm_status rc = FLM_OK;
     const flm_score_source *source = r->source;
-    char *text = NULL;
-    size_t bytes;
     r->ids.count = 0;
     r->starts[0] = 0;
     for (int64_t i = 0; i < count; i++) {
-        FLM_TRY(source->text(source->context, r->missing[first + i], &text, &bytes));
-        FLM_TRY(flm_scorer_encode(r->scorer, text, bytes, source->length, &r->ids));
+        FLM_TRY(find_longest(r, r->missing[first + i]));
+        FLM_TRY(encode_row(r, r->missing[first + i], &r->ids));
+        FLM_TRY(flm_scorer_pad(r->scorer, r->starts[i], r->longest, &r->ids));
         r->starts[i + 1] = (int64_t)r->ids.count;
-        free(text);
-        text = NULL;
     }
     if (r->ids.count > 0)
         FLM_TRY(flm_scorer_score(r->scorer, r->ids.ids, r->starts, count, r->score));
@@ -61,7 +93,6 @@ static flm_status score_block(rows_run *r, int64_t first, int64_t count, double 
         if (source->store) FLM_TRY(source->store(source->context, row, &r->score[i]));
     }
 done:
-    free(text);
     return flm_err_prefix(rc, source->name);
 }
 
@@ -114,8 +145,9 @@ flm_status flm_score_rows_compute(flm_comm *comm, flm_scorer *scorer, const flm_
     int64_t stops;
 
     FLM_TRY(flm_comm_agree(comm, run_begin(&r, present)));
+    for (int64_t i = r.scored; i < source->rows; i++) nll[i] = 0, positions[i] = 0;
     for (int64_t i = 0; i < r.missing_count; i++) nll[r.missing[i]] = 0, positions[r.missing[i]] = 0;
-    flm_log(FLM_LOG_INFO, "%s: %" PRId64 " of %" PRId64 " texts to score", source->name, r.missing_count, source->rows);
+    flm_log(FLM_LOG_INFO, "%s: %" PRId64 " of %" PRId64 " texts to score", source->name, r.missing_count, r.scored);
     FLM_TRY(flm_comm_agree(
         comm, score_blocks(&r, flm_comm_rank(comm), flm_comm_size(comm), nll, positions, stop_requested, &stopped)));
     stops = stopped;

@@ -17,8 +17,8 @@ typedef struct flm_score_source {
 } flm_score_source;
 
 /* flm_score_rows_compute - score the rows that are not present, in blocks of the scorer's batch; afterwards nll and
- * positions [rows] hold all rows on every rank. A row's score does not depend on batch or ranks. stop_requested is
- * called once a block.
+ * positions [rows] hold all rows on every rank; those that the scorer's protocol drops are 0. A row's score does not
+ * depend on the scorer's batch or the ranks. stop_requested is called once a block.
  * in  present [rows], the same on every rank; nll, positions of the rows that are present. Collective.
  * Errors: FLM_E_INTERRUPTED (rows that were stored stay), those of source and scorer, naming the source. */
 flm_status flm_score_rows_compute(flm_comm *comm, flm_scorer *scorer, const flm_score_source *source, double *nll,

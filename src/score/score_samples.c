@@ -80,7 +80,8 @@ done:
 }
 
 /* The figures; entropy and n-grams are those of the samples' own ids, not of GPT-2's. */
-static flm_status result_compute(const samples_set *s, int64_t N, int64_t draws, uint64_t seed, flm_score_result *out)
+static flm_status result_compute(const samples_set *s, int64_t N, int64_t scored, int64_t draws, uint64_t seed,
+                                 flm_score_result *out)
 {
     flm_status rc = FLM_OK;
     int32_t *ids = malloc((size_t)(N * s->L) * sizeof *ids);
@@ -88,7 +89,7 @@ static flm_status result_compute(const samples_set *s, int64_t N, int64_t draws,
     if (!ids || !starts) FLM_FAIL(FLM_E_NOMEM, "no memory for %" PRId64 " rows", N);
     FLM_TRY(flm_samples_read(s->file, s->steps, 0, N, ids));
     for (int64_t i = 0; i <= N; i++) starts[i] = i * s->L;
-    FLM_TRY(flm_score_result_compute(s->nll, s->positions, &(flm_id_rows){ids, starts, N}, draws, seed, out));
+    FLM_TRY(flm_score_result_compute(s->nll, s->positions, scored, &(flm_id_rows){ids, starts, N}, draws, seed, out));
 done:
     free(starts);
     free(ids);
@@ -104,19 +105,22 @@ flm_status flm_score_samples_compute(flm_comm *comm, flm_scorer *scorer, flm_sam
     samples_set s = {.file = samples, .steps = steps};
     flm_score_source source = {&s, NULL, info->samples, length, row_text, row_store};
     flm_score_result result = {0};
-    char name[512], description[256];
+    char name[512], description[320], limit[64];
+    int64_t scored;
 
     snprintf(name, sizeof name, "%.450s, %" PRId64 " steps", path, steps);
     source.name = name;
     if (source.length == 0) source.length = info->L;
     if (source.length > flm_scorer_get_length(scorer)) source.length = flm_scorer_get_length(scorer);
-    snprintf(description, sizeof description, "%s, at most %" PRId64 " tokens", flm_scorer_describe(scorer, &s.scorer),
-             source.length);
-    s.scorer = flm_crc32c_update(0, description, strlen(description));
+    snprintf(limit, sizeof limit, ", at most %" PRId64 " tokens", source.length);
+    snprintf(description, sizeof description, "%s%s", flm_scorer_describe(scorer, &s.scorer), limit);
+    s.scorer = flm_crc32c_update(s.scorer, limit, strlen(limit));
     FLM_TRY(flm_comm_agree(comm, set_begin(&s, info, path)));
     FLM_TRY(present_share(comm, &s, info->samples));
     FLM_TRY(flm_score_rows_compute(comm, scorer, &source, s.nll, s.positions, s.present, stop_requested));
-    if (flm_comm_rank(comm) == 0) local = flm_err_prefix(result_compute(&s, info->samples, draws, seed, &result), path);
+    scored = flm_score_protocol_count(flm_scorer_get_protocol(scorer), info->samples);
+    if (flm_comm_rank(comm) == 0)
+        local = flm_err_prefix(result_compute(&s, info->samples, scored, draws, seed, &result), path);
     FLM_TRY(flm_comm_agree(comm, local));
     local = flm_score_result_record(samples, steps, &result);
     if (local == FLM_OK) local = flm_samples_set_scorer(samples, steps, description);

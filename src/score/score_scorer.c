@@ -13,15 +13,32 @@
 struct flm_scorer {
     flm_gpt2 *gpt2;
     flm_tokenizer *tokenizer;
+    flm_score_protocol protocol;
     int64_t batch, length;
-    char description[160]; /* part of stored scores' identity: a change makes them invalid */
+    char description[224];
     uint32_t identity;
     float *nll;    /* [batch * length] */
     bool *counted; /* [length] */
 };
 
+/* The description's first part and, of the published protocol, the second are in the identity of stored scores: a
+ * change makes them invalid. */
+static void describe(flm_scorer *s, const flm_checkpoint_info *info, uint32_t weights, flm_dtype act)
+{
+    char protocol[FLM_SCORE_PROTOCOL_BYTES];
+    size_t bytes;
+    snprintf(s->description, sizeof s->description,
+             "gpt2 d %" PRId64 " N %" PRId64 " V %" PRId64 " crc32c %08" PRIx32 ", %s, data.md 6", info->d, info->N,
+             info->vocabulary.V, weights, act == FLM_DTYPE_BF16 ? "bf16" : "fp32");
+    bytes = strlen(s->description);
+    snprintf(s->description + bytes, sizeof s->description - bytes, ", protocol %s",
+             flm_score_protocol_describe(&s->protocol, protocol));
+    if (s->protocol.kind == FLM_SCORE_PUBLISHED) bytes = strlen(s->description);
+    s->identity = flm_crc32c_update(0, s->description, bytes);
+}
+
 flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, int64_t batch, int64_t length,
-                             int64_t chunk, flm_scorer **out)
+                             int64_t chunk, const flm_score_protocol *protocol, flm_scorer **out)
 {
     flm_status rc = FLM_OK;
     flm_checkpoint *checkpoint = NULL;
@@ -35,6 +52,7 @@ flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, i
                  "%s: a batch of %" PRId64 " texts of %" PRId64
                  " tokens is not supported; this model takes at most %" PRId64 " tokens per text",
                  path, batch, length, info->L);
+    s->protocol = *protocol;
     s->batch = batch;
     s->length = length ? length : info->L;
     if (chunk == 0) chunk = flm_backend_chunk(be, info->vocabulary.V);
@@ -45,10 +63,7 @@ flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, i
     s->nll = malloc((size_t)rows * sizeof *s->nll);
     s->counted = malloc((size_t)s->length * sizeof *s->counted);
     if (!s->nll || !s->counted) FLM_FAIL(FLM_E_NOMEM, "scorer: no memory for %" PRId64 " tokens", rows);
-    snprintf(s->description, sizeof s->description,
-             "gpt2 d %" PRId64 " N %" PRId64 " V %" PRId64 " crc32c %08" PRIx32 ", %s, data.md 6", info->d, info->N,
-             info->vocabulary.V, flm_checkpoint_get_identity(checkpoint), act == FLM_DTYPE_BF16 ? "bf16" : "fp32");
-    s->identity = flm_crc32c_update(0, s->description, strlen(s->description));
+    describe(s, info, flm_checkpoint_get_identity(checkpoint), act);
     *out = s;
     s = NULL;
 done:
@@ -75,6 +90,8 @@ const char *flm_scorer_describe(const flm_scorer *scorer, uint32_t *identity)
     return scorer->description;
 }
 
+const flm_score_protocol *flm_scorer_get_protocol(const flm_scorer *scorer) { return &scorer->protocol; }
+
 int64_t flm_scorer_get_length(const flm_scorer *scorer) { return scorer->length; }
 
 int64_t flm_scorer_get_batch(const flm_scorer *scorer) { return scorer->batch; }
@@ -85,6 +102,23 @@ flm_status flm_scorer_encode(flm_scorer *scorer, const char *text, size_t bytes,
     const size_t before = ids->count, max = (size_t)(length ? length : scorer->length);
     FLM_TRY(flm_tokenizer_encode(scorer->tokenizer, text, bytes, ids, NULL));
     if (ids->count - before > max) ids->count = before + max;
+done:
+    return rc;
+}
+
+flm_status flm_scorer_pad(const flm_scorer *scorer, int64_t start, size_t longest, flm_ids *ids)
+{
+    flm_status rc = FLM_OK;
+    const int32_t end_id = (int32_t)flm_gpt2_get_shape(scorer->gpt2)->end_id;
+    const size_t n = ids->count - (size_t)start;
+    if (!flm_score_protocol_pads(&scorer->protocol, ids->ids + start, n, longest, end_id)) goto done;
+    if (ids->count == ids->capacity) {
+        int32_t *grown = realloc(ids->ids, (ids->capacity + 64) * sizeof *grown);
+        if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu ids", ids->capacity + 64);
+        ids->ids = grown;
+        ids->capacity += 64;
+    }
+    ids->ids[ids->count++] = end_id;
 done:
     return rc;
 }

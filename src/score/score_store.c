@@ -17,9 +17,16 @@ enum { FIGURES = 38, LINE = FIGURES + 10 }; /* bytes: "nll positions", and with 
 static uint32_t line_checksum(const flm_score_store *store, int64_t row, const char *figures)
 {
     const flm_score_texts *t = store->texts;
+    int64_t first, end;
+    flm_score_protocol_batch(&store->protocol, t->count, row, &first, &end);
     uint32_t crc = flm_crc32c_update(0, &store->scorer, sizeof store->scorer);
     crc = flm_crc32c_update(crc, &store->length, sizeof store->length);
     crc = flm_crc32c_update(crc, t->data + t->starts[row], (size_t)(t->starts[row + 1] - t->starts[row]));
+    for (int64_t i = first; store->protocol.kind == FLM_SCORE_PUBLISHED && i < end; i++) {
+        const int64_t bytes = t->starts[i + 1] - t->starts[i];
+        crc = flm_crc32c_update(crc, &bytes, sizeof bytes);
+        crc = flm_crc32c_update(crc, t->data + t->starts[i], (size_t)bytes);
+    }
     return flm_crc32c_update(crc, figures, FIGURES);
 }
 
@@ -47,7 +54,8 @@ flm_status flm_score_store_read(const flm_score_store *store, double *nll, int64
 {
     flm_status rc = FLM_OK;
     char line[LINE + 1];
-    for (int64_t row = 0; row < store->texts->count; row++) {
+    const int64_t count = flm_score_protocol_count(&store->protocol, store->texts->count);
+    for (int64_t row = 0; row < count; row++) {
         uint32_t checksum;
         const ssize_t got = pread(store->fd, line, LINE, row * LINE);
         if (got < 0) FLM_FAIL(flm_status_from_errno(errno), "stored scores: %s", strerror(errno));

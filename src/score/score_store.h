@@ -1,7 +1,8 @@
 /* score_store.h - a file with the scores of a list of texts, so that an interrupted scoring can be resumed.
  *
  * A line a text, in the order of the texts, all of one width: nll in nats, counted positions, and a CRC-32C of both, of
- * the text, of the scorer and of the length. A line is valid if its checksum fits; other texts are scored again.
+ * the text, of the scorer, of the length and, in the published protocol, of all texts of its batch. A line is valid if
+ * its checksum fits; other texts are scored again.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_SCORE_STORE_H
 #define FLM_SCORE_STORE_H
@@ -12,6 +13,7 @@
 
 typedef struct flm_score_store {
     const flm_score_texts *texts;
+    flm_score_protocol protocol;
     uint32_t scorer; /* identity of the scorer (flm_scorer_describe) */
     int64_t length;  /* tokens of a text, as asked for */
     int fd;          /* -1: none */

@@ -98,8 +98,8 @@ flm_status flm_score_texts_read(const char *path, const flm_source_rules *rules,
     }
     if (rules->log) log_tally(path, flm_reader_tally(reader), replaced);
     if (g.texts.count == 0 && flm_reader_tally(reader)->skipped > 0)
-        FLM_FAIL(FLM_E_FORMAT, "%s: contains no text: none of its members is named as text; select members with --members",
-                 path);
+        FLM_FAIL(FLM_E_FORMAT,
+                 "%s: contains no text: none of its members is named as text; select members with --members", path);
     if (g.texts.count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: contains no text", path);
     *out = g.texts;
     g.texts = (flm_score_texts){0};

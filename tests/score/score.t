@@ -30,6 +30,42 @@ near "$(value texts.json gen_ppl_low 2)" "$(awk -v x="$(value texts.json gen_ppl
 "$score" --gpt2 gpt2.h5 --precision bf16 --json bf16.json "$golden/texts.jsonl" >out 2>err
 near "$(value bf16.json gen_ppl 2)" "$(value texts.json gen_ppl 2)" 2e-2 "bf16"
 
+# The published protocol: batches of texts with and without an end, of equal and other lengths, a remainder that is dropped.
+cp samples.h5 padded.h5
+for row in 1 2 3 4 5 6; do
+    size=$(value "$golden/batches-expected.json" batch $row)
+    for batch in 1 4; do
+        "$score" --gpt2 gpt2.h5 --precision fp32 --protocol published --score-batch "$size" --batch $batch --json padded.json \
+            "$golden/batches.jsonl" >out 2>err
+        near "$(value padded.json gen_ppl 2)" "$(value "$golden/batches-expected.json" gen_ppl $row)" 1e-5 "published, batches of $size, $batch at once: Gen-PPL"
+        tap_is "$(value padded.json positions 2)" "$(value "$golden/batches-expected.json" positions $row)" "over as many positions"
+    done
+done
+tap_is "$(value padded.json protocol 2)" '"published"' "the JSON names the protocol"
+tap_has out " published " "so does the table"
+"$score" --gpt2 gpt2.h5 --protocol published --json padded.json "$golden/batches.jsonl" >out 2>err
+tap_has out "the last 2 texts fill no batch of 8 and are not scored" "a remainder is reported"
+tap_is "$(value padded.json protocol_batch 2) $(value padded.json dropped 2)" "8 2" "the published batch is the default"
+"$score" --gpt2 gpt2.h5 --precision fp32 --json clean.json "$golden/batches.jsonl" >out 2>err
+tap_is "$(value clean.json protocol 2)" '"clean"' "the default protocol is clean"
+tap_is "$(value clean.json positions 2)" "$(($(value "$golden/batches-expected.json" positions 1)))" "without padding, as in batches of one"
+"$score" --gpt2 gpt2.h5 --precision fp32 --json clean.json padded.h5 >out 2>err
+tap_mpi 2 "$score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --batch 5 --protocol published --score-batch 10 --json padded.json padded.h5
+tap_lines err " 20 of 20 texts to score" 2 "samples: the scores of one protocol are not those of the other"
+tap_is "$(value padded.json dropped 2) $(value padded.json dropped 3)" "3 3" "in batches, on two ranks"
+"$abs_top_builddir/flm_inspect" padded.h5 >out 2>err
+tap_has out "protocol published, batches of 10" "the file names the protocol"
+"$score" --compare padded.h5 >out 2>err
+tap_has out "padded.h5 (protocol: published, batches of 10)" "so does the comparison of recorded figures"
+mkdir batches
+"$score" --gpt2 gpt2.h5 --protocol published --score-batch 3 --scores-dir batches "$golden/batches.jsonl" >out 2>err
+sed '3s/j k l/j k l m n/' "$golden/batches.jsonl" >batches.jsonl
+cp batches/* kept.scores
+"$score" --gpt2 gpt2.h5 --protocol published --score-batch 3 --scores-dir batches batches.jsonl >out 2>err
+for f in batches/*; do cp kept.scores "$f"; done
+"$score" --gpt2 gpt2.h5 --protocol published --score-batch 3 --scores-dir batches batches.jsonl >out 2>err
+tap_has err " 3 of 18 texts to score" "stored scores: a change of one text concerns its batch"
+
 # Any batch, any number of ranks.
 cp samples.h5 one.h5
 "$score" --gpt2 gpt2.h5 --precision fp32 --batch 1 --json one.json one.h5 >out 2>err
@@ -168,7 +204,7 @@ refused 65 "no text can be scored" "empty texts alone" --gpt2 gpt2.h5 onlyempty.
 printf 'PAR1\025\004\025\200\201\202\203\204\205\206\207' >texts.jsonl
 refused 65 "texts.jsonl: is a Parquet file, not text" "a binary file" --gpt2 gpt2.h5 texts.jsonl
 printf '{\n "text": "a b"\n}\n' >pretty.json
-refused 65 "pretty.json: is one JSON document, not lines of JSON" "a JSON document" --gpt2 gpt2.h5 pretty.json
+refused 65 "pretty.json: is one JSON document, not JSON lines" "a JSON document" --gpt2 gpt2.h5 pretty.json
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n' >lfs.txt
 refused 65 "lfs.txt: is a Git LFS pointer; fetch the file with git lfs pull" "a Git LFS pointer" --gpt2 gpt2.h5 lfs.txt
 mkfifo pipe

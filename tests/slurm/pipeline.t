@@ -63,6 +63,7 @@ tap_is "$(awk '$3 == "done"' status | wc -l)" 6 "all six stages are done"
 tap_has status "step 300 of 300" "with their steps"
 tap_is "$(grep -c '"generative_ppl": [0-9]' "$runs"/owt_gen_ppl_flm/step-00000300.json "$runs"/owt_gen_ppl_fmlm/step-00000060.json |
     sed 's/.*://' | tr '\n' ' ')" "2 2 " "Gen-PPL of both, for two numbers of steps each"
+tap_is "$(grep -c '"protocol": "published"' "$runs"/owt_gen_ppl_flm/step-00000300.json)" 2 "of the published protocol"
 cat "$cluster"/logs/*gen_ppl*.out | grep -iE 'error|failed' | sed 's/^/# /'
 
 "$jobs/pipeline" --from gen_ppl_fmlm >out 2>err
