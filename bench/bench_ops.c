@@ -3,7 +3,7 @@
  *
  * The bytes of an operation are those that it reads and writes once by definition; they are compared with a plain copy
  * in the same run, of arrays larger than any cache and of the size of activations. Attention is counted in FLOPs, 4 B
- * L^2 d forward (model.md section 9) and 10 B L^2 d backward (five matmuls), and compared with an fp32 matmul of the
+ * L^2 d forward (model.md section 10) and 10 B L^2 d backward (five matmuls), and compared with an fp32 matmul of the
  * step. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_operands.h"
 

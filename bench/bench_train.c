@@ -2,7 +2,7 @@
  * machine's peak, memory.
  *
  * The tokens are random, so no files are needed. The peak is measured in the same run, by all ranks at once, before and
- * after the steps; the share counts model FLOPs (model.md section 9: three times the forward pass; for a stage of
+ * after the steps; the share counts model FLOPs (model.md section 10: three times the forward pass; for a stage of
  * distillation, those of its passes), not the work really done. --profile adds where the time of a step goes,
  * --sample-steps how fast the network samples. With several ranks (mpirun) rates are summed. SPDX-License-Identifier:
  * Apache-2.0 */
@@ -22,7 +22,7 @@
 typedef struct options {
     const char *preset, *json;
     int64_t length, vocabulary, batch, micro_batch, chunk, runs, sample_steps, cube, seed, threads;
-    double dropout;
+    double dropout, logit_cap;
     bool recompute, profile;
     int device, precision, matmul, kind;
 } options;
@@ -41,6 +41,7 @@ static const flm_option rows[] = {
                 .limit = 1 << 20),
     FLM_OPT_INT("runs", runs, "3", "N", "timed steps", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
     FLM_OPT_FLOAT("dropout", dropout, "0.1", "P", "dropout", .max = 0.9),
+    FLM_OPT_FLOAT("logit-cap", logit_cap, "30", "C", "cap of the logits\n0 = none", .max = 1000),
     FLM_OPT_BOOL("recompute", recompute, "no", "recompute activations in the backward pass"),
     FLM_OPT_BOOL("profile", profile, "no", "the parts of a step, as JSON lines"),
     FLM_OPT_INT("sample-steps", sample_steps, "0", "N", "also sample a micro-batch per rank in N steps\n0 = no",
@@ -177,14 +178,15 @@ static flm_status report_figures(const options *o, const flm_trainer *t, flm_bac
     printf("peak of f32 %.1f GFLOP/s: share %.1f %%\n", 1e-9 * peak[2], 100 * flops / seconds->median / peak[2]);
     printf("peak memory of rank 0: %.2f GiB (%.2f in arenas)\n", memory_gib, (double)arena_bytes(t) / (1 << 30));
     FLM_TRY(bench_report_line(
-        report, json_pack("{ss ss si ss sI sI sI sI sI sf sf sf so sf sf sf sf}", "record", "train", "objective",
-                          kinds[o->kind], "ranks", flm_comm_size(t->comm), "dtype", flm_dtype_name(t->settings.act),
-                          "batch", (json_int_t)t->settings.batch, "micro_batch", (json_int_t)t->settings.micro_batch,
-                          "chunk", (json_int_t)t->settings.chunk, "L", (json_int_t)t->settings.shape.L, "V",
-                          (json_int_t)t->settings.shape.V, "peak_gflops_before", 1e-9 * peak[0], "peak_gflops_after",
-                          1e-9 * peak[1], "peak_gflops_f32", 1e-9 * peak[2], "step_seconds",
-                          bench_seconds_json(seconds), "tokens_per_second", tokens / seconds->median, "gflops",
-                          1e-9 * flops / seconds->median, "share_of_peak", share, "memory_gib", memory_gib)));
+        report,
+        json_pack("{ss ss si ss sI sI sI sI sI sf sf sf sf so sf sf sf sf}", "record", "train", "objective",
+                  kinds[o->kind], "ranks", flm_comm_size(t->comm), "dtype", flm_dtype_name(t->settings.act), "batch",
+                  (json_int_t)t->settings.batch, "micro_batch", (json_int_t)t->settings.micro_batch, "chunk",
+                  (json_int_t)t->settings.chunk, "L", (json_int_t)t->settings.shape.L, "V",
+                  (json_int_t)t->settings.shape.V, "logit_cap", t->settings.shape.logit_cap, "peak_gflops_before",
+                  1e-9 * peak[0], "peak_gflops_after", 1e-9 * peak[1], "peak_gflops_f32", 1e-9 * peak[2],
+                  "step_seconds", bench_seconds_json(seconds), "tokens_per_second", tokens / seconds->median, "gflops",
+                  1e-9 * flops / seconds->median, "share_of_peak", share, "memory_gib", memory_gib)));
 done:
     return rc;
 }
@@ -275,6 +277,7 @@ static flm_status bench(flm_comm *comm, flm_backend *be, const options *o)
     FLM_TRY(flm_model_preset(o->preset, &s.shape));
     s.shape.L = o->length;
     s.shape.V = o->vocabulary;
+    s.shape.logit_cap = o->logit_cap;
     FLM_TRY(make_teachers(be, o, &s, &w));
     FLM_TRY(flm_trainer_create(be, comm, &s, &w.trainer));
     FLM_TRY(flm_optimizer_initialise(w.trainer->optimizer, s.seed));

@@ -37,7 +37,7 @@ flm_status flm_model_check(const flm_model_shape *shape);
 bool flm_model_same_sizes(const flm_model_shape *a, const flm_model_shape *b);
 
 /* flm_model_flops - model FLOPs of the forward pass for one token: trunk 24 N d^2 (with mlp_ratio 4), attention
- * 4 N L d, head 2 V d. Source: model.md section 9. */
+ * 4 N L d, head 2 V d. Source: model.md section 10. */
 double flm_model_flops(const flm_model_shape *shape);
 
 #endif

@@ -39,7 +39,7 @@ tap_is "$? $(grep -c -e --eval-only err)" "2 1" "not with --eval-only"
 timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --device cpu >plan 2>err
 tap_is "$? $(grep -c -e '--device cpu' err)" "2 1" "nor of the CPU"
 
-# The published micro-batch on an 80 GB card (model.md section 9): with a fifth of it free.
+# The published micro-batch on an 80 GB card (model.md section 10): with a fifth of it free.
 "$bin/flm_shard" --tokenizer gpt2 --out owt --length 1024 "$abs_top_srcdir/docs/model.md" >/dev/null 2>err
 timeout 60 "$bin/flm_train" --data owt --out published --preset small --batch 512 --micro-batch 64 --plan >plan 2>err
 tap_is "$? $(grep -c 'V 50258' err)" "0 1" "64 sequences of 1024 tokens of \`small\`, V = 50258"

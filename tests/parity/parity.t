@@ -42,6 +42,20 @@ for file in small head64 tinyvocab; do
 done
 tap_lines out "gamma.h5 K" 5 "all vocabularies of gamma.h5"
 
+# The older cases with a cap of the logits: losses, all gradients, samples (those of the two-stage map are below).
+for file in small_capped head64_capped tinyvocab_capped; do
+    flm=30 distill=42 second=34
+    test $file = head64_capped && flm=20 distill=32 second=24
+    tap_lines out "$file.h5 flm_loss grad/" $flm "$file.h5: all gradients of the FLM"
+    tap_lines out "$file.h5 distill_loss grad/" $distill "$file.h5: all gradients of the two-model map"
+    tap_lines out "$file.h5 second_loss grad/" $second "$file.h5: all gradients of the two-stage map"
+    tap_lines out "$file.h5 flm_loss l" 2 "$file.h5: loss and logits"
+    tap_lines out "$file.h5 distill_loss l" 1 "$file.h5: loss of the two-model map"
+    tap_lines out "$file.h5 second_loss l" 1 "$file.h5: loss of the two-stage map"
+    tap_lines out "$file.h5 sample_flm steps_" 6 "$file.h5: all samples of flm"
+    tap_lines out "$file.h5 sample_distill steps_" 6 "$file.h5: all samples of distill"
+done
+
 # The one-network map, with a cap of the logits: both losses with all gradients, and samples with and without fresh noise.
 for file in small head64 tinyvocab; do
     count=34
