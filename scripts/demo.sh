@@ -1,6 +1,6 @@
 #!/bin/sh
-# demo.sh BUILD OUT [CORPUS] - raw text to samples in one step: flm_shard, flm_train on two ranks, flm_distill in both
-# stages, flm_generate with each of the three networks; the loss curves, and quality against the number of steps.
+# demo.sh BUILD OUT [CORPUS] - raw text to samples in one step: flm_shard, flm_train on two ranks, flm_distill,
+# flm_generate with both networks; the loss curves, and quality against the number of steps.
 #
 # BUILD holds the programs; OUT is made, or made anew when an earlier demo made it; CORPUS is a text file, a document a
 # line (without one: the four Gospels of the King James Bible of 1611, as Debian packages it, a verse a line, in small
@@ -18,8 +18,7 @@ corpus=${3:-}
 length=32
 batch=64
 steps=7000
-steps_one=400
-steps_two=300
+steps_map=900
 samples=256
 
 # Open MPI: as root, on fewer cores than ranks, two ranks that share them politely.
@@ -49,7 +48,7 @@ if test -n "$corpus"; then # an absolute path: awk takes NAME=VALUE for somethin
     corpus=$(cd "$(dirname "$corpus")" && pwd)/$(basename "$corpus")
     case $corpus in "$out"/*) die "--corpus $corpus lies in $out, which is made anew; choose another --out DIR" ;; esac
 fi
-rm -rf "$out"/shards "$out"/text.txt "$out"/flm "$out"/map1 "$out"/map2 "$out"/*.png "$out"/*.h5 \
+rm -rf "$out"/shards "$out"/text.txt "$out"/flm "$out"/fmlm "$out"/map1 "$out"/map2 "$out"/*.png "$out"/*.h5 \
     "$out"/*.samples.txt "$out"/*.quality
 : >"$out/.flm-demo"
 
@@ -78,14 +77,16 @@ train() {
     "$top/scripts/plot-metrics" "$out/$name/metrics.jsonl"
 }
 
-# generate NAME STEPS SAMPLES - its samples, as text; their cross-entropy to the corpus and entropy for each number of steps.
+# generate NAME STEPS SAMPLES OPTION... - its samples, as text; their cross-entropy to the corpus and entropy for each number of steps.
 generate() {
-    on_two "$build/flm_generate" --checkpoint "$out/$1" --samples "$3" --steps "$2" --batch 64 \
-        --out "$out/$1.h5" --text >"$out/$1.samples.txt"
-    awk -f "$top/scripts/ngram-score.awk" "$text" "$out/$1.samples.txt" >"$out/$1.nats"
-    awk 'NR == FNR { nats[$1] = $2; next } $1 == "==" && $2 in nats { print $2, nats[$2], $4 }' "$out/$1.nats" \
-        "$out/$1.samples.txt" >"$out/$1.quality"
-    rm "$out/$1.nats"
+    of=$out/$1 of_steps=$2 of_samples=$3
+    shift 3
+    on_two "$build/flm_generate" --checkpoint "$of" --samples "$of_samples" --steps "$of_steps" --batch 64 \
+        --out "$of.h5" --text "$@" >"$of.samples.txt"
+    awk -f "$top/scripts/ngram-score.awk" "$text" "$of.samples.txt" >"$of.nats"
+    awk 'NR == FNR { nats[$1] = $2; next } $1 == "==" && $2 in nats { print $2, nats[$2], $4 }' "$of.nats" \
+        "$of.samples.txt" >"$of.quality"
+    rm "$of.nats"
 }
 
 # show NAME STEPS - a few of its samples, and how many of their words are words.
@@ -102,25 +103,20 @@ show() {
 say "flm_train: a flow language model, $steps steps on two ranks"
 train flm "$build/flm_train" --preset tiny --batch $batch --steps $steps --lr 3e-3 --warmup 100 \
     --lr-decay 2500 --ema-decay 0.998 --eval-every 2500
-say "flm_distill: stage 1, a flow map beside its teacher, $steps_one steps"
-train map1 "$build/flm_distill" --teacher "$out/flm" --method two-model --batch 64 --steps $steps_one --lr 1e-3 --warmup 20 --ema-decay 0.99 \
-    --eval-every 250
-say "flm_distill: stage 2, one network of its own, $steps_two steps"
-train map2 "$build/flm_distill" --teacher "$out/flm" --method two-stage --flow-map "$out/map1" --batch 64 --steps $steps_two --lr 1e-3 \
-    --warmup 20 --ema-decay 0.99 --eval-every 200
+say "flm_distill: a flow map in one network, distilled from itself and the language model, $steps_map steps"
+train fmlm "$build/flm_distill" --teacher "$out/flm" --batch $batch --steps $steps_map --lr 1e-3 --warmup 20 --ema-decay 0.99 \
+    --eval-every 300
 
-say "flm_generate: $samples samples of the flow language model, half as many of the maps"
+say "flm_generate: $samples samples of the flow language model, half as many of the map, with fresh noise at every step"
 generate flm 1,2,4,32,128 $samples
-generate map1 1,2,4,32 $((samples / 2))
-generate map2 1,2,4,32 $((samples / 2))
+generate fmlm 1,2,4,32 $((samples / 2)) --noise-level 0.8
 show flm 128
 show flm 1
-show map1 1
-show map2 1
-"$top/scripts/plot-steps" "$out/quality.png" "FLM=$out/flm.quality" "stage 1=$out/map1.quality" \
-    "stage 2=$out/map2.quality"
+show fmlm 1
+show fmlm 4
+"$top/scripts/plot-steps" "$out/quality.png" "FLM=$out/flm.quality" "flow map=$out/fmlm.quality"
 printf '\n%-8s %6s %34s %24s\n' network steps "cross-entropy (nats a character)" "entropy of a sample"
-for name in flm map1 map2; do
+for name in flm fmlm; do
     awk -v name=$name '{ printf "%-8s %6d %34.3f %24.3f\n", name, $1, $2, $3 }' "$out/$name.quality"
 done
-say "in $out: flm, map1, map2 (runs), *.png (losses, quality against steps), *.samples.txt, *.h5 (samples)"
+say "in $out: flm, fmlm (runs), *.png (losses, quality against steps), *.samples.txt, *.h5 (samples)"

@@ -15,14 +15,18 @@ evaluate $whole time=06:00:00
 lm1b_flm $whole time=24:00:00
 lm1b_flm_distill $whole time=24:00:00
 lm1b_flm_distill_second $whole time=24:00:00
+lm1b_fmlm $whole time=24:00:00
 lm1b_gen_ppl_flm $whole time=06:00:00
 lm1b_gen_ppl_fmlm $whole time=06:00:00
+lm1b_gen_ppl_fmlm_two_stage $whole time=06:00:00
 lm1b_shard nodes=1 gpus=0 ranks=16 cpus=16 memory=64G time=12:00:00
 owt_flm $whole time=24:00:00
 owt_flm_distill $whole time=24:00:00
 owt_flm_distill_second $whole time=24:00:00
+owt_fmlm $whole time=24:00:00
 owt_gen_ppl_flm $whole time=06:00:00
 owt_gen_ppl_fmlm $whole time=06:00:00
+owt_gen_ppl_fmlm_two_stage $whole time=06:00:00
 owt_shard nodes=1 gpus=0 ranks=16 cpus=16 memory=64G time=12:00:00
 END
 for file in "$jobs"/*.slurm; do "$submit" --print "$file" | sed -n 's/ as published:/ /;1s/  / /p'; done >printed 2>err
@@ -39,13 +43,15 @@ settings() {
     tap_is "$settings_lacks" "" "$settings_job: $*"
 }
 for corpus in lm1b owt; do
-    batch=512
-    test $corpus = lm1b || batch=128
+    batch=512 level=0.8
+    test $corpus = lm1b || batch=128 level=1
     settings ${corpus}_flm "--batch 512" "--lr 3e-4" "--steps 1000000" "--checkpoint-every 20000" "--eval-every 5000"
-    settings ${corpus}_flm_distill "--batch $batch" "--lr 3e-4" "--eval-every 10000"
+    settings ${corpus}_flm_distill "--batch $batch" "--lr 3e-4" "--eval-every 10000" "--method two-model"
     settings ${corpus}_flm_distill_second "--batch 512" "--lr 3e-4" "--eval-every 5000" "--method two-stage"
     settings ${corpus}_gen_ppl_flm "--samples 1024" "--steps 512,1024"
-    settings ${corpus}_gen_ppl_fmlm "--samples 1024" "--steps 1,2,4,8,32"
+    settings ${corpus}_fmlm "--batch $batch" "--lr 3e-4" "--beta2 0.999" "--steps 1000000" "--method psd"
+    settings ${corpus}_gen_ppl_fmlm "--samples 1024" "--steps 1,2,4,8,16,32" "--noise-level $level"
+    settings ${corpus}_gen_ppl_fmlm_two_stage "--samples 1024" "--steps 1,2,4,8,32"
 done
 
 # conf LINE... - a site.conf; refused TEXT NAME: with it nothing is printed or submitted.
