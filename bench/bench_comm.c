@@ -22,7 +22,7 @@ static const flm_option rows[] = {
     FLM_OPT_INT("min-mib", min, "1", "N", "size of the smallest array in MiB", .min = 1, .max = 1 << 16),
     FLM_OPT_INT("max-mib", max, "256", "N", "size of the largest array in MiB; sizes grow fourfold", .min = 1,
                 .max = 1 << 16),
-    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the results to this file, one JSON object per line"),
 };
 
 static const flm_option_rename renamed[] = {{"least", "min-mib"}, {"most", "max-mib"}, {NULL, NULL}};

@@ -21,18 +21,19 @@ enum { PRECISION_BOTH, PRECISION_FP32, PRECISION_BF16 };
 #define FLM_OPT_STRUCT options
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Benchmark"),
-    FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads; 0: as the environment says", .max = 4096),
+    FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads\n0 = OMP_NUM_THREADS, else all cores", .max = 4096),
     FLM_OPT_INT("runs", runs, "5", "N", "timed runs of each matmul", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
-    FLM_OPT_INT("tokens", tokens, "4096", "N", "tokens of a micro-batch, M of the trunk's matmuls", .min = 1,
+    FLM_OPT_INT("tokens", tokens, "4096", "N", "tokens per micro-batch (M of the trunk's matmuls)", .min = 1,
                 .limit = 1 << 24),
     FLM_OPT_INT("width", width, "768", "N", "the network's width d", .min = 1, .max = 1 << 16),
-    FLM_OPT_INT("vocabulary", vocabulary, "30522", "N", "V, N of the head's matmuls", .min = 1, .limit = 1 << 24),
-    FLM_OPT_INT("head-rows", head_rows, "1024", "N", "tokens of one chunk of the head; 0: as flm_train",
+    FLM_OPT_INT("vocabulary", vocabulary, "30522", "N", "vocabulary size (N of the head's matmuls)", .min = 1,
                 .limit = 1 << 24),
-    FLM_OPT_INT("cube", cube, "4096", "N", "M = N = K of one more matmul", .min = 1, .max = 1 << 15),
-    FLM_OPT_CHOICE("device", device, "auto", bench_devices, "where to compute"),
+    FLM_OPT_INT("head-rows", head_rows, "1024", "N", "tokens per chunk of the head\n0 = as flm_train",
+                .limit = 1 << 24),
+    FLM_OPT_INT("cube", cube, "4096", "N", "size (M = N = K) of one more matmul", .min = 1, .max = 1 << 15),
+    FLM_OPT_CHOICE("device", device, "auto", bench_devices, "device to compute on"),
     FLM_OPT_CHOICE("precision", precision, "both", precisions, "dtypes to measure"),
-    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the results to this file, one JSON object per line"),
 };
 
 static const flm_options_spec spec = {

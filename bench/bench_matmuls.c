@@ -5,7 +5,7 @@
 
 enum { LINEARS = 5 };
 
-_Static_assert(3 * LINEARS + 1 <= BENCH_MATMULS, "room for every product");
+_Static_assert(3 * LINEARS + 1 <= BENCH_MATMULS, "room for every matmul");
 
 /* Forward, input gradient and weight gradient of y = x W^T + b with W [out, in], as the model calls them. */
 static int linear_cases(bench_matmul *c, const char *const names[3], int64_t rows, int64_t out, int64_t in, bool bias,

@@ -20,22 +20,21 @@ enum { PRECISION_BOTH, PRECISION_FP32, PRECISION_BF16 };
 #define FLM_OPT_STRUCT bench_ops_options
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Benchmark"),
-    FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads; 0: as the environment says", .max = 4096),
+    FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads\n0 = OMP_NUM_THREADS, else all cores", .max = 4096),
     FLM_OPT_INT("runs", runs, "9", "N", "timed runs of each op", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
     FLM_OPT_INT("batch", batch, "32", "N", "sequences of a micro-batch, B", .min = 1, .max = 1 << 16),
     FLM_OPT_INT("length", length, "128", "N", "positions, L", .min = 1, .max = 1 << 16),
     FLM_OPT_INT("width", width, "768", "N", "the network's width d", .min = 1, .max = 1 << 16),
     FLM_OPT_INT("heads", heads, "12", "N", "attention heads, which divide the width", .min = 1, .max = 1 << 12),
     FLM_OPT_INT("vocabulary", vocabulary, "30522", "V", "vocabulary size", .min = 1, .limit = 1 << 24),
-    FLM_OPT_INT("head-rows", head_rows, "512", "N", "tokens of one chunk of the head; 0: as flm_train",
-                .limit = 1 << 24),
+    FLM_OPT_INT("head-rows", head_rows, "512", "N", "tokens per chunk of the head\n0 = as flm_train", .limit = 1 << 24),
     FLM_OPT_INT("parameters", parameters, "23440896", "N", "weights of one optimiser slice", .min = 1,
                 .limit = 1 << 30),
-    FLM_OPT_INT("copy-mib", copy, "512", "N", "MiB of the array copied to measure the memory", .min = 1,
-                .max = 1 << 16),
-    FLM_OPT_CHOICE("device", device, "auto", bench_devices, "where to compute"),
+    FLM_OPT_INT("copy-mib", copy, "512", "N", "size in MiB of the array that is copied to measure the bandwidth",
+                .min = 1, .max = 1 << 16),
+    FLM_OPT_CHOICE("device", device, "auto", bench_devices, "device to compute on"),
     FLM_OPT_CHOICE("precision", precision, "both", precisions, "dtypes of activations to measure"),
-    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the results to this file, one JSON object per line"),
 };
 
 static const flm_options_spec spec = {

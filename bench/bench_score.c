@@ -25,9 +25,10 @@ static const flm_option rows[] = {
     FLM_OPT_STRING("gpt2", gpt2, NULL, "FILE", "checkpoint of kind gpt2", .required = true),
     FLM_OPT_INT("length", length, "1024", "N", "tokens per sequence", .min = 1, .limit = 1 << 20),
     FLM_OPT_INT("batch", batch, "1", "N", "sequences at once", .min = 1, .max = 1 << 16),
-    FLM_OPT_INT("chunk", chunk, "333", "N", "logits are computed for N tokens at once", .min = 1, .limit = 1 << 20),
+    FLM_OPT_INT("chunk", chunk, "333", "N", "number of tokens whose logits are computed at once", .min = 1,
+                .limit = 1 << 20),
     FLM_OPT_INT("runs", runs, "3", "N", "timed runs", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
-    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the results to this file, one JSON object per line"),
     FLM_CMD_OPTIONS_COMMON,
 };
 

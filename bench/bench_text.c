@@ -23,13 +23,13 @@ typedef struct options {
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Benchmark"),
     FLM_OPT_STRING("tokenizer", name, "gpt2", "NAME", "bytes, bert-base-uncased or gpt2"),
-    FLM_OPT_STRING("vocab", vocab, "", "FILE", "another vocabulary than the shipped one"),
-    FLM_OPT_STRING("merges", merges, "", "FILE", "the merges of that vocabulary"),
+    FLM_OPT_STRING("vocab", vocab, "", "FILE", "vocabulary to use instead of the published one"),
+    FLM_OPT_STRING("merges", merges, "", "FILE", "merges file of that vocabulary"),
     FLM_OPT_STRING("text", text, NULL, "FILE", "the text", .required = true),
     FLM_OPT_INT("document", document, "4096", "N", "bytes of a document, cut at the next line's end", .min = 1,
                 .limit = 1 << 30),
     FLM_OPT_INT("runs", runs, "5", "N", "timed runs", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
-    FLM_OPT_STRING("json", json, "", "FILE", "also write the figures there, a JSON object per line"),
+    FLM_OPT_STRING("json", json, "", "FILE", "also write the results to this file, one JSON object per line"),
 };
 
 static const flm_options_spec spec = {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """score_transformers.py FOLDER [length] [batch] [threads] [fp32|bf16] [runs] - the published way of scoring, timed:
-transformers' GPT2LMHeadModel on the CPU, logits of the whole batch, then the cross entropy. To lay beside bench_score.
+transformers' GPT2LMHeadModel on the CPU, logits of the whole batch, then the cross entropy. To compare with bench_score.
 SPDX-License-Identifier: Apache-2.0"""
 import statistics
 import sys

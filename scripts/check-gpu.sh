@@ -1,12 +1,12 @@
 #!/bin/sh
-# check-gpu.sh BUILD [--probe] - everything that a GPU is asked to show; make check-gpu and quickstart check-gpu call it.
+# check-gpu.sh BUILD [--probe] - all tests on a GPU; make check-gpu and quickstart check-gpu call it.
 #
-# Conformance, golden files, whole programs, training in bf16, ranks, too little memory, compute-sanitizer: tests/gpu/. What
-# came out is kept in BUILD/check-gpu, which is worth sending back. Where there is no GPU, or no build for one, the first line
-# says what is missing, and nothing counts as passed. --probe says so alone. The last line is "N passed, N failed, N skipped";
+# Conformance, golden files, whole programs, training in bf16, ranks, too little memory, compute-sanitizer: tests/gpu/. The
+# results are kept in BUILD/check-gpu; please send them to the maintainers. Without a GPU, or a build for one, the first line
+# says what is missing, and nothing counts as passed. --probe does only this check. The last line is "N passed, N failed, N skipped";
 # exit status 1 if any failed. How long it takes on a GPU is not known yet; each part is ended after the minutes named here.
 #
-# For rehearsals: FLM_GPU_PROGRAMS and its likes (tests/gpu/gpu.sh), FLM_GPU_PROBE, the program that finds the device, and
+# For rehearsals: FLM_GPU_PROGRAMS and similar variables (tests/gpu/gpu.sh), FLM_GPU_PROBE, the program that finds the device, and
 # FLM_GPU_TESTS, which parts. SPDX-License-Identifier: Apache-2.0
 set -u
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -66,7 +66,7 @@ part() {
     say "$1: $2 passed, $3 failed, $4 skipped"
     grep '# SKIP' "$out/$1.tap" | head -n 5 | sed 's/^/    /'
     if test "$3" -gt 0; then grep -A 6 '^not ok' "$out/$1.tap" | head -n 60 | sed 's/^/    /'; fi
-    # A script that does not come to its end, or ends badly without saying of what, has failed once more.
+    # A script that does not end, or fails without a failed test, counts as one more failure.
     if test "$5" != 1 || { test $status != 0 && test "$3" = 0; }; then
         failed=$((failed + 1))
         say "$1: FAILED: ended with $status before its end (124: too long); see $out/$1.tap and $out/$1.err"

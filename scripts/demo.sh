@@ -1,10 +1,10 @@
 #!/bin/sh
-# demo.sh BUILD OUT [CORPUS] - raw text to samples in one step: flm_shard, flm_train on two ranks, flm_distill,
+# demo.sh BUILD OUT [CORPUS] - from raw text to samples in one command: flm_shard, flm_train on two ranks, flm_distill,
 # flm_generate with both networks; the loss curves, and quality against the number of steps.
 #
-# BUILD holds the programs; OUT is made, or made anew when an earlier demo made it; CORPUS is a text file, a document a
-# line (without one: the four Gospels of the King James Bible of 1611, as Debian packages it, a verse a line, in small
-# letters: simple words, often repeated, are what a small network learns in minutes). quickstart demo calls it.
+# BUILD holds the programs; OUT is created, and replaced if an earlier demo created it; CORPUS is a text file, one document per
+# line (default: the four Gospels of the King James Bible of 1611 from the Debian package, one verse per line, in lower
+# case: simple words that are often repeated are what a small network learns in minutes). quickstart demo calls it.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 LC_ALL=C
@@ -40,13 +40,13 @@ die() {
 }
 
 if test -e "$out" && test ! -e "$out/.flm-demo" && test -n "$(ls -A "$out" 2>&1)"; then
-    die "$out is there and was not made by a demo; choose another place with --out DIR"
+    die "$out exists and was not created by a demo; choose another directory with --out DIR"
 fi
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 if test -n "$corpus"; then # an absolute path: awk takes NAME=VALUE for something else
     corpus=$(cd "$(dirname "$corpus")" && pwd)/$(basename "$corpus")
-    case $corpus in "$out"/*) die "--corpus $corpus lies in $out, which is made anew; choose another --out DIR" ;; esac
+    case $corpus in "$out"/*) die "--corpus $corpus is inside $out, which is replaced; choose another --out DIR" ;; esac
 fi
 rm -rf "$out"/shards "$out"/text.txt "$out"/flm "$out"/fmlm "$out"/map1 "$out"/map2 "$out"/*.png "$out"/*.h5 \
     "$out"/*.samples.txt "$out"/*.quality

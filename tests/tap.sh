@@ -4,7 +4,7 @@
 # A private folder is made and entered, and Open MPI gets one for its session files; both are removed when the test ends.
 # SPDX-License-Identifier: Apache-2.0
 : "${abs_top_srcdir:?run me with make check}" "${abs_top_builddir:?}" "${MPIEXEC:?}"
-# Programs are tested on the CPU, in a build with CUDA and on a machine with GPUs, too; but for those of make check-gpu.
+# Programs are tested on the CPU, even in a build with CUDA on a machine with GPUs, except by make check-gpu.
 if test -z "${FLM_GPU_PROGRAMS-}"; then CUDA_VISIBLE_DEVICES= && export CUDA_VISIBLE_DEVICES; fi
 tap_count=0
 tap_failed=0
@@ -59,7 +59,7 @@ tap_skip() {
     echo "ok $tap_count - $1 # SKIP $2"
 }
 
-# tap_mpi N COMMAND... - on N ranks, never longer than two minutes (124: it hung); output in out and err.
+# tap_mpi N COMMAND... - run it on N ranks for at most two minutes (124: timeout); output in out and err.
 tap_mpi() {
     tap_ranks=$1
     shift

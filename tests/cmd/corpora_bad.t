@@ -17,7 +17,7 @@ refused() {
     rm -rf bad
     run --length 16 --out bad "$@"
     tap_is "$? $(grep -c 'flm_shard: error:' err) $(test -e bad/index.h5; echo $?)" "65 1 1" "$name: one message, no index"
-    tap_has err "$text" "$name: what and where"
+    tap_has err "$text" "$name: the message"
 }
 
 have() {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# distill.t - flm_distill with all methods as it is run: any ranks and micro-batches, killed and run again, what it refuses;
-# samples of all three kinds of checkpoint. SPDX-License-Identifier: Apache-2.0
+# distill.t - flm_distill with all methods: on different numbers of ranks and micro-batches, killed and resumed, with invalid
+# input; and samples from every kind of checkpoint. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
 small="--batch 8 --lr 1e-3 --warmup 0 --precision fp32 --threads 1 --log-every 1"
@@ -32,7 +32,7 @@ refused() {
     timeout -k 5 120 "$@" >out 2>err </dev/null
     tap_is $? "$status" "$what: refused"
     tap_lines err "error: " 1 "$what: one message"
-    tap_has err "$text" "$what: says what fits"
+    tap_has err "$text" "$what: the message"
 }
 
 # shellcheck disable=SC2086 # several options
@@ -46,7 +46,7 @@ first="--teacher flm --method two-model"
     distill one-ranks-2 2 $first
     distill one-ranks-3 3 $first --micro-batch 2 --chunk 37
 }
-# Losses of stage one are negative logarithms and pass zero, where relative distances mean nothing: the errors are compared.
+# Losses of stage one are negative logarithms and cross zero, where relative distances are meaningless; so errors are compared.
 curve() {
     sed -n -e 's/^{"step":\([0-9]*\),.*"grad_norm":\([^,]*\),.*"error":\([^,}]*\).*/\1 \3 \2/p' "$1/metrics.jsonl"
 }
@@ -78,8 +78,8 @@ alone="--objective fmlm --preset tiny --hidden-size 32 --heads 2 --cond-size 16 
     near psd psd-ranks-3
     distill average 1 $psd --target-weights ema --diagonal-fraction 0.25 --boundary 4
     distill average-ranks-2 2 $psd --target-weights ema --diagonal-fraction 0.25 --boundary 4 --micro-batch 1
-    # Teacher, average and weights are nearly equal at first. The direction of their second difference is made of roundings,
-    # and so is the noise of the gradient along it: weights differ, losses do not.
+    # Teacher, average and weights are nearly equal at first. The direction of their second difference comes from rounding,
+    # and so does the noise of the gradient along it: weights differ, losses do not.
     curves_near average average average-ranks-2 $steps
     program=flm_train
     distill alone 1 $alone
@@ -88,7 +88,7 @@ alone="--objective fmlm --preset tiny --hidden-size 32 --heads 2 --cond-size 16 
     program=flm_distill
 }
 
-# Killed at some moment, and the same command again: bit for bit the run that was not.
+# Killed and resumed: bit for bit the same as a run that was never killed.
 for stage in one two psd alone; do
     program=flm_distill
     case $stage in
@@ -115,14 +115,14 @@ done
 
 program=flm_distill
 
-# Samples of every kind; a stage-one map finds its teacher, wherever it went.
+# Samples of every kind; the teacher of a stage-one map is found, or given by --teacher.
 for kind in flm one two psd; do
     on_ranks 1 "$bin/flm_generate" --checkpoint $kind --out $kind.h5 --samples 5 --steps 1,2,4 --batch 5 --precision fp32
     tap_is $? 0 "$kind: samples"
     awk '$1 == "==" && $2 + 0 > 0 && NF == 4 { print $2, $4 }' out >said
     sed -n 's/.*"sample_steps":\([0-9]*\),"samples":5,"sample_entropy":\([0-9.]*\)}$/\1 \2/p' $kind/metrics.jsonl |
         tail -n 3 | awk '{ printf "%d %.4f\n", $1, $2 }' >seen
-    tap_is "$(cat seen)" "$(cat said)" "$kind: the entropies that its last validation gave"
+    tap_is "$(cat seen)" "$(cat said)" "$kind: the same entropies as in the last validation"
     on_ranks 2 "$bin/flm_generate" --checkpoint $kind --out $kind-2.h5 --samples 5 --steps 1,2,4 --batch 2 --precision fp32
     tap_is "$("$tool" ids $kind-2.h5 2)" "$("$tool" ids $kind.h5 2)" "$kind: the same on two ranks, in other batches"
 done
@@ -158,7 +158,7 @@ on_ranks 1 "$bin/flm_generate" --checkpoint one --teacher moved --out one-moved.
 tap_is "$("$tool" ids one-moved.h5 2)" "$("$tool" ids one.h5 2)" "a teacher that moved is given by --teacher"
 mv moved flm
 
-# What does not fit is refused in one line.
+# Files that do not match are refused with one message.
 common="--data shards --out refused $small --steps 5"
 # shellcheck disable=SC2086
 {
@@ -200,7 +200,7 @@ common="--data shards --out refused $small --steps 5"
         --flow-map one
     refused 65 "set --teacher to the original file" "samples with another teacher" "$bin/flm_generate" --checkpoint one \
         --teacher flm2 --out no.h5
-    refused 65 "has changed or is another file" "going on with another teacher" "$bin/flm_distill" --data shards \
+    refused 65 "has changed or is another file" "resuming with another teacher" "$bin/flm_distill" --data shards \
         --out one $small --steps $steps --teacher flm2
 }
 tap_end

@@ -52,15 +52,15 @@ tap_is "$? $(ls other)" "65 " "resumed from a part of another file: refused and 
 
 run fetch-owt --url file:///nowhere/at/all --dir nothing
 tap_is $? 66 "a missing source"
-tap_has err "file:///nowhere/at/all: cannot be read" "is named"
+tap_has err "file:///nowhere/at/all: cannot be read" "the message names it"
 run fetch-owt --url http://127.0.0.1:9/x --dir nothing # the discard port: connections are refused
 tap_is $? 69 "no network"
 tap_has err "no network, or the site is down" "gives the likely cause"
-tap_has err "--url file:///PATH" "and says what to do"
+tap_has err "--url file:///PATH" "the message says what to do"
 
 run fetch-gpt2
 tap_is $? 2 "weights without --url"
-tap_has err "--url is required" "ask for it"
+tap_has err "--url is required" "the message asks for it"
 mkdir site && cp source.bin site/model.safetensors && echo '{}' >site/config.json
 run fetch-gpt2 --size gpt2-medium --url "file://$PWD/site" --dir weights
 tap_is "$? $(echo weights/gpt2-medium/*)" "0 weights/gpt2-medium/config.json weights/gpt2-medium/model.safetensors" "weights"

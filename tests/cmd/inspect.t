@@ -15,7 +15,7 @@ refused() {
     tap_has err "$2" "$3: the reason is given"
 }
 
-# damage FILE OFFSET - another byte there; negative: from the end.
+# damage FILE OFFSET - change the byte at OFFSET; negative: from the end.
 damage() {
     size=$(wc -c <"$1")
     offset=$2
@@ -36,12 +36,12 @@ tap_has out "    kind = flm" "an attribute"
 tap_has out "    step = 20" "its step"
 tap_has out "    lr = 0.0003" "a setting"
 tap_has out "f32 [259, 5]" "a shape"
-tap_has out "  verified: 5488 values in 8 datasets" "all was read"
+tap_has out "  verified: 5488 values in 8 datasets" "all data were read"
 inspect --verify no $checkpoint
 tap_is "$? $(grep -c verified out)" "0 0" "--verify no: data are not read"
 inspect run
 tap_is $? 0 "a run directory"
-tap_has out "run: run directory" "is one"
+tap_has out "run: run directory" "is recognised"
 tap_has out "run/checkpoints: 2 checkpoints, latest is step-00000020.h5" "with its checkpoints"
 tap_lines out "verified" 2 "each is verified"
 inspect run/checkpoints run/checkpoints/latest
@@ -74,7 +74,7 @@ damage $checkpoint -1
 inspect $checkpoint
 refused $? "$checkpoint: optimizer/v/" "a changed value"
 inspect --verify no $checkpoint
-tap_is $? 0 "which only reading the data finds"
+tap_is $? 0 "is found only by reading the data"
 inspect run
 refused $? "$checkpoint" "in a run directory"
 cp whole.h5 $checkpoint
@@ -106,12 +106,12 @@ mkdir empty
 inspect empty
 refused $? "empty: not a directory of this suite" "a directory of another kind"
 inspect
-tap_is $? 2 "nothing to inspect is bad usage"
+tap_is $? 2 "no argument is bad usage"
 inspect --rows 1 whole.h5
 tap_is $? 2 "rows of a checkpoint are bad usage"
 inspect whole.h5 text
-tap_is $? 65 "one good, one bad"
-tap_lines out "verified" 1 "the good one was shown"
+tap_is $? 65 "a good file and a bad one"
+tap_lines out "verified" 1 "the good file was shown"
 tap_mpi 2 "$abs_top_builddir/flm_inspect" whole.h5
 tap_is "$? $(grep -c verified out)" "0 1" "on two ranks one of them inspects"
 tap_end

@@ -35,7 +35,7 @@ tap_is "$(cap_of small/checkpoints/latest) $(setting_of small)" "2.5 2.5" "a res
 train small --steps 4 --config small/config.ini
 tap_is "$(cap_of small/checkpoints/latest)" 2.5 "also with its config.ini"
 train plain-whole --steps 3 --logit-cap 0
-weights_same "the resumed run is the whole one" plain/checkpoints/step-00000003.h5 plain-whole/checkpoints/step-00000003.h5
+weights_same "the resumed run has the same weights" plain/checkpoints/step-00000003.h5 plain-whole/checkpoints/step-00000003.h5
 train large --steps 3 --logit-cap 1000
 curve large >large.curve
 curve plain-whole >plain.curve

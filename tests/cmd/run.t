@@ -1,22 +1,22 @@
 #!/bin/sh
-# run.t - how a program ends: exit status, one message, nobody left hanging (process.h), shown by run_probe.
+# run.t - how a program ends, tested with run_probe: exit status, one message, no rank left hanging (process.h).
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 probe=$abs_top_builddir/tests/cmd/run_probe
 
 tap_mpi 2 "$probe"
-tap_is $? 0 "a good end is 0"
-tap_lines out "ended well" 2 "every rank came to it"
-tap_lines err "run_probe" 0 "nothing of ours on stderr"
+tap_is $? 0 "success is 0"
+tap_lines out "ended well" 2 "every rank ended"
+tap_lines err "run_probe" 0 "no message on stderr"
 
 tap_mpi 2 "$probe" --no-such
 tap_is $? 2 "bad usage is 2"
-tap_lines err "error: unknown option --no-such" 1 "it is said once"
+tap_lines err "error: unknown option --no-such" 1 "one message"
 
 tap_mpi 2 "$probe" --mode fail-all
-tap_is $? 74 "failing on every rank: the code of the cause"
-tap_lines err "run_probe: error: the disk is full (rank 0)" 1 "rank 0 says it"
-tap_lines err "run_probe: error:" 1 "it alone"
+tap_is $? 74 "failure on every rank: the code of the cause"
+tap_lines err "run_probe: error: the disk is full (rank 0)" 1 "rank 0 reports it"
+tap_lines err "run_probe: error:" 1 "rank 0 only"
 tap_lines err "  at " 0 "without frames"
 
 tap_mpi 2 "$probe" --mode raise --signal 15
@@ -30,21 +30,21 @@ tap_is "$? $(grep -c '^run_probe .*(git ' out)" "0 1" "the version, once"
 for rank in 0 1; do
     tap_mpi 2 "$probe" --mode fail-one --rank $rank
     tap_is $? 74 "rank $rank fails while the other waits in a barrier: the code of the cause"
-    tap_lines err "run_probe: error: the disk is full (rank $rank)" 1 "rank $rank says it"
-    tap_lines err "run_probe: error:" 1 "rank $rank alone"
+    tap_lines err "run_probe: error: the disk is full (rank $rank)" 1 "rank $rank reports it"
+    tap_lines err "run_probe: error:" 1 "rank $rank only"
 
     tap_mpi 2 "$probe" --mode fail-agreed --rank $rank
     tap_is $? 65 "an agreed failure of rank $rank: the code of the cause"
-    tap_lines err "run_probe: error: only this rank knows (rank $rank)" 1 "rank $rank says it"
-    tap_lines err "run_probe: error:" 1 "rank $rank alone"
+    tap_lines err "run_probe: error: only this rank knows (rank $rank)" 1 "rank $rank reports it"
+    tap_lines err "run_probe: error:" 1 "rank $rank only"
 
     tap_mpi 2 "$probe" --mode usage-one --rank $rank
     tap_is $? 2 "agreed bad usage of rank $rank: 2"
-    tap_lines err "run_probe: error: only this rank knows" 1 "said once"
+    tap_lines err "run_probe: error: only this rank knows" 1 "one message"
 done
 
 tap_mpi 1 "$probe" --mode frames
-tap_has err "run_probe.c:" "an internal error shows where it was"
+tap_has err "run_probe.c:" "an internal error shows its location"
 FLM_TRACE=1
 export FLM_TRACE
 tap_mpi 1 "$probe" --mode fail-all
@@ -63,14 +63,14 @@ done
 tap_is "$wrong" "" "statuses 1 to $((status - 1)) have the exit codes of docs/exit-codes.md"
 tap_is $((status > 15)) 1 "all of them"
 
-# Without a launcher, and from outside.
+# Without a launcher; and a signal from another process.
 timeout 60 "$probe" --mode fail-all >out 2>err
-tap_is "$? $(wc -l <err)" "74 1" "alone: the code of the cause, and one line in all"
+tap_is "$? $(wc -l <err)" "74 1" "without a launcher: the code of the cause, and one line in all"
 timeout 60 "$probe" --steps 3 >out 2>err
-tap_is "$? $(wc -l <err)" "2 1" "alone: bad usage is 2, and one line in all"
+tap_is "$? $(wc -l <err)" "2 1" "without a launcher: bad usage is 2, and one line in all"
 timeout 60 "$probe" >/dev/full 2>err
 tap_is $? 74 "results that cannot be written are an error"
-tap_has err "cannot write to standard output" "and it is said"
+tap_has err "cannot write to standard output" "with a message"
 
 : >out
 "$probe" --mode interrupted >out 2>err &
@@ -82,5 +82,5 @@ until grep -q waiting out || test $tries -ge 300; do
 done
 kill -TERM $pid
 wait $pid
-tap_is $? 75 "alone: SIGTERM from outside is 75"
+tap_is $? 75 "without a launcher: SIGTERM from another process is 75"
 tap_end

@@ -1,4 +1,4 @@
-/* run_probe.c - a program for run.t: it starts and ends like every program of the suite, and fails as --mode says.
+/* run_probe.c - a program for run.t: it starts and ends like every program of the suite, and fails as --mode specifies.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
 #include "process/process.h"
@@ -39,7 +39,7 @@ static const flm_option rows[] = {
 
 static const flm_options_spec spec = {
     .program = "run_probe",
-    .purpose = "End in the way that --mode says.",
+    .purpose = "End in the way given by --mode.",
     FLM_OPT_ROWS(rows),
 };
 

@@ -16,7 +16,7 @@ refused() {
     shift 3
     run "$@"
     tap_is "$? $(grep -c 'flm_shard: error:' err)" "$want 1" "$name: $want, one message"
-    tap_has err "$text" "$name: the reason"
+    tap_has err "$text" "$name: the message"
 }
 
 # same DIR DIR NAME - the shards and the indexes have the same bytes.
@@ -30,7 +30,7 @@ same() {
 # Rows computed by hand: L = 5, so three ids between begin and end (256).
 printf 'ab\r\n\n \t\ncdef\n\nghi' >tiny.txt
 run --documents line --length 5 --out line tiny.txt
-tap_is $? 0 "documents that are lines"
+tap_is $? 0 "one document per line"
 # ab| cdef| ghi| = 97 98 256 / 99 100 101 / 102 256 103 / 104 105 256
 tap_is "$("$rows" line train | tr '\n' '/')" \
     "256 97 98 256 256/256 99 100 101 256/256 102 256 103 256/256 104 105 256 256/" "its rows"
@@ -84,14 +84,14 @@ done
 tap_is "$(find line.1 -type f ! -name 'train-*' ! -name 'valid-*' | sort | tr '\n' ' ')" \
     "line.1/.flm-shard line.1/index.h5 " "no other files are left"
 tap_mpi 2 "$shard" --verify line.1
-tap_is $? 0 "they verify"
+tap_is $? 0 "the shards are valid"
 tap_has out "valid: " "both splits"
 
 # A complete directory, with the same command and with another one.
 cp -R line.1 kept
 run "$@" --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
 tap_is $? 0 "a second run on a complete directory"
-tap_has out "is complete already" "reports it"
+tap_has out "is complete already" "is reported"
 same line.1 kept "and changes nothing"
 refused 65 'with "length = 33" instead of "length = 34"' "other options" --length 34 --group-docs 100 \
     --shard-bytes 300000 --valid-last 500 --documents line --out line.1 some.txt many.txt empty.txt tiny.txt
@@ -150,7 +150,7 @@ done
 kill -TERM $pid
 wait $pid
 tap_is $? 75 "SIGTERM: exit status 75"
-tap_has err "run the same command again to resume" "and says what to do"
+tap_has err "run the same command again to resume" "the message says what to do"
 run "$@" --documents line --out stopped large.txt
 tap_is $? 0 "the same command resumes"
 run "$@" --documents line --out unstopped large.txt
@@ -168,7 +168,7 @@ done
 echo more >>growing.txt
 wait $pid
 tap_is "$? $(grep -c 'flm_shard: error:' err)" "65 1" "an input that changes while it is read: one message"
-tap_has err "growing.txt: the file changed" "which names it"
+tap_has err "growing.txt: the file changed" "the message names it"
 test ! -e grown/index.h5
 tap_ok $? "and no index"
 
@@ -182,7 +182,7 @@ refused 65 "folder: is a directory; list the files in it" "a folder" --out bad4 
 printf "no gzip\n" >fake.txt.gz
 refused 65 "fake.txt.gz: is named as gzip, but its content is not" "text named as gzip" --out bad5 fake.txt.gz
 refused 65 "are too short to fill a row" "too few ids for a row" --length 500 --out bad6 tiny.txt
-refused 65 "more than 10 bytes (--document-bytes)" "a document too large" --document-bytes 10 --out bad7 many.txt
+refused 65 "more than 10 bytes (--document-bytes)" "a document that is too large" --document-bytes 10 --out bad7 many.txt
 refused 2 "--length" "rows without space for text" --length 2 --out bad8 tiny.txt
 refused 2 'unknown tokeniser "elvish"; known: bytes' "an unknown tokeniser" --tokenizer elvish --out bad9 tiny.txt
 refused 2 "--documents" "an unknown kind of document" --documents lines --out bad10 tiny.txt
@@ -200,7 +200,7 @@ tap_is "$(find . -path './bad*' -name index.h5 | wc -l)" 0 "none of them left an
     timeout -k 5 120 "$shard" --documents line --length 33 --shard-bytes 1000000000 --out full large.txt >out 2>err </dev/null
 )
 tap_is "$? $(grep -c 'flm_shard: error:' err)" "74 1" "a shard larger than the limit: one message"
-tap_has err "File too large" "which names the cause"
+tap_has err "File too large" "the message gives the cause"
 test ! -e full/index.h5
 tap_ok $? "no index"
 run --documents line --length 33 --shard-bytes 1000000000 --out full large.txt
@@ -212,6 +212,6 @@ shard0=$(ls damaged/train-00000-of-*.h5)
 printf '\377' | dd of="$shard0" bs=1 seek=20000 conv=notrunc 2>dd.err
 tap_mpi 2 "$shard" --verify damaged
 tap_is "$? $(grep -c 'flm_shard: error:' err)" "65 1" "a damaged row: one message"
-tap_has err "$shard0: /tokens: row " "which names file and row"
+tap_has err "$shard0: /tokens: row " "the message names file and row"
 refused 66 "index.h5: is missing" "verifying an incomplete directory" --verify bad
 tap_end

@@ -1,5 +1,5 @@
 #!/bin/sh
-# signals.t - programs under a bombardment of the signals that ask them to stop: they end with 75, or 0 if they were done,
+# signals.t - programs that receive SIGUSR1 and SIGTERM every few milliseconds: they end with 75, or 0 if they were done,
 # never by a crash, and the same command completes the work. A signal handler would run on the stack that oneDNN's
 # kernels place in heap memory, and corrupt it: the signals must stay blocked and be polled (src/process/process.c).
 # SPDX-License-Identifier: Apache-2.0
@@ -18,7 +18,7 @@ bombard() {
     timeout -k 5 120 sh -c 'echo $$ >pid; exec "$@"' child "$@" >out 2>err </dev/null &
     child=$!
     sent=0
-    # From when the program blocks the signals: before, during the start of MPI, they end it as they end any program.
+    # From the moment when the program blocks the signals: earlier, while MPI starts, they end it as they end any program.
     tries=0
     until grep -q '^SigBlk:.*42..$' "/proc/$(cat pid 2>/dev/null)/status" 2>/dev/null || test $tries -ge 200; do
         tries=$((tries + 1))

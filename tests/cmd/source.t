@@ -1,6 +1,6 @@
 #!/bin/sh
 # source.t - the reader of texts, through flm_shard: the format of a file by its content and name, lines of JSON as
-# Python reads them, what is not text, members that are skipped, encodings, and inputs that are no files.
+# Python reads them, what is not text, members that are skipped, encodings, and inputs that are not regular files.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 shard=$abs_top_builddir/flm_shard
@@ -36,7 +36,7 @@ refused() {
     shift 2
     run "$@"
     tap_is "$? $(grep -c 'flm_shard: error:' err)" "65 1" "$name: one message"
-    tap_has err "$text" "$name: what and why"
+    tap_has err "$text" "$name: the message"
 }
 
 # ---- the format, by content and name ----
@@ -45,11 +45,11 @@ for name in a.JSONL a.ndjson a.NdJson a.json a.JSON a data.part-00000; do
     test -e "$name" || cp a.jsonl "$name"
     is_read "ab|c|" "$name has lines of JSON" "$name"
 done
-tap_has err "begins with a JSON object: reading it as JSON lines" "a name that says nothing: the content decides, and is reported"
+tap_has err "begins with a JSON object: reading it as JSON lines" "a name without an extension: the content decides, and this is reported"
 cp a.jsonl a.txt
 is_read '{"text":"ab"}|{"text":"c"}|' "a.txt is text" a.txt
 tap_has err "a.txt: begins with a JSON object, but is read as plain text because of its name" "and reported"
-is_read "ab|c|" "unless --format says otherwise" --format jsonl a.txt
+is_read "ab|c|" "unless --format is given" --format jsonl a.txt
 is_read '{"text":"ab"}|{"text":"c"}|' "and the other way round" --format text a.json
 gzip -c a.jsonl >a.JSONL.GZ
 is_read "ab|c|" "a.JSONL.GZ" a.JSONL.GZ
@@ -231,7 +231,7 @@ tap_has out "deleted     1 members" "which is counted"
 tar cf deleted.tar deleted.zip
 refused "deleted.tar: deleted.zip: the zip has 1 deleted members" "inside another archive" deleted.tar
 
-# ---- empty texts, and inputs that are no files ----
+# ---- empty texts, and inputs that are not regular files ----
 : >none.gz
 : >none.txt.xz
 gzip -c none.gz >empty.txt.gz

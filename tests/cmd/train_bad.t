@@ -1,10 +1,10 @@
 #!/bin/sh
-# train_bad.t - what flm_train refuses: one message that names what and where, the right exit status, no hang, and what
-# was there before stays. SPDX-License-Identifier: Apache-2.0
+# train_bad.t - flm_train with invalid input: one message that names the problem and its place, the right exit status, no
+# hang, and existing files unchanged. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
 
-# refused STATUS TEXT NAME OPTION... - flm_train alone, with the shards of ./shards unless told otherwise.
+# refused STATUS TEXT NAME OPTION... - flm_train alone, with the shards of ./shards unless given.
 refused() {
     want=$1 text=$2 name=$3
     shift 3
@@ -24,7 +24,7 @@ refused_by_two() {
 
 refused_check() {
     tap_is "$1 $(grep -c '^flm_train: error:' err)" "$want 1" "$name: status $want, one message"
-    tap_has err "$text" "$name: it says what and where"
+    tap_has err "$text" "$name: the message"
 }
 
 shards_make shards 32
@@ -53,9 +53,9 @@ refused 2 "--resume $first: run/checkpoints has checkpoints of another run" "ano
 refused 2 "--eval-only: x/checkpoints has no checkpoint to evaluate" "nothing to measure" --out x --eval-only
 refused 69 "device cuda: th" "no GPU, or none built in" --out x --device cuda
 test ! -e x/metrics.jsonl && test ! -e x/config.ini
-tap_ok $? "nothing was begun"
+tap_ok $? "no output was created"
 
-# Files of the wrong kind, and none.
+# Files that are missing or of the wrong kind.
 refused 66 "run/checkpoints/latest/index.h5: is missing" "a checkpoint as shards" --out x --data run/checkpoints/latest
 refused 66 "text/index.h5: is missing" "a text as shards" --out x --data text
 refused 66 "nowhere/index.h5: cannot be opened: No such file" "no shards" --out x --data nowhere
@@ -71,15 +71,15 @@ cp -r shards truncated && truncate -s -100 truncated/train-00000-of-00001.h5
 refused 65 "truncated/train-00000-of-00001.h5: is truncated" "truncated shard" --out x --data truncated
 cp -r shards flipped && "$tool" flip flipped/train-00000-of-00001.h5 /tokens $((5 * 64 + 3))
 rows=$(($(stat -c %s shards/train-00000-of-00001.h5) / 64)) # about as many: every row comes once in an epoch
-refused 65 "flipped/train-00000-of-00001.h5: /tokens: row 5: checksum mismatch" "a row turned" --out x --data flipped --steps $((rows / 16))
-refused_by_two 65 "flipped/train-00000-of-00001.h5: /tokens: row 5: checksum mismatch" "a row turned, two ranks" --out x2 --data flipped \
+refused 65 "flipped/train-00000-of-00001.h5: /tokens: row 5: checksum mismatch" "a changed row" --out x --data flipped --steps $((rows / 16))
+refused_by_two 65 "flipped/train-00000-of-00001.h5: /tokens: row 5: checksum mismatch" "a changed row, two ranks" --out x2 --data flipped \
     --steps $((rows / 16))
 cp -r shards held && "$tool" flip held/valid-00000-of-00001.h5 /tokens $((5 * 64 + 3))
-refused_by_two 65 "held/valid-00000-of-00001.h5: /tokens: row 5: checksum mismatch" "a held-out row turned, two ranks" --out x3 --data held
+refused_by_two 65 "held/valid-00000-of-00001.h5: /tokens: row 5: checksum mismatch" "a changed held-out row, two ranks" --out x3 --data held
 cp -r shards summed && "$tool" flip summed/train-00000-of-00001.h5 /checksums 3
-refused 65 "summed/train-00000-of-00001.h5: /checksums: checksum mismatch" "checksums turned" --out x --data summed
+refused 65 "summed/train-00000-of-00001.h5: /checksums: checksum mismatch" "changed checksums" --out x --data summed
 
-# Checkpoints that do not fit the run, and what is damaged. The run itself stays.
+# Checkpoints that do not match the run, and damaged ones. The run itself is unchanged.
 cp run/metrics.jsonl metrics && cp run/config.ini config
 refused 65 "run/checkpoints/$newest has length L = 32, but this run has 24" "other length" --out run --data shards-24
 refused 65 "run/checkpoints/$newest has hidden size d = 32, but this run has 48" "other size" --out run --hidden-size 48
@@ -90,23 +90,23 @@ refused 65 "run/checkpoints/$newest was trained with --seed 1, which a resumed r
 refused_by_two 65 "run/checkpoints/$newest was trained with --batch 16" "other batch" --out run --batch 8
 refused 65 "run/checkpoints/$newest is at step 6, beyond --steps 3" "fewer steps" --out run --steps 3
 cmp -s run/metrics.jsonl metrics && cmp -s run/config.ini config
-tap_ok $? "the run is as it was"
+tap_ok $? "the run is unchanged"
 "$tool" poison run/checkpoints/$newest vocabulary weights/vocab_embed.embedding bert-base-uncased
 refused 65 "vocabulary/step-00000007.h5 was trained with tokeniser bert-base-uncased" "other vocabulary" --out x \
     --resume vocabulary/step-00000007.h5
 
-fall_back() { # NAME TEXT - the run in ./NAME resumes from step 4, and says why
+fall_back() { # NAME TEXT - the run in ./NAME resumes from step 4, and reports why
     # shellcheck disable=SC2086
     tap_mpi 2 "$bin/flm_train" --data shards --out "$1" $tiny --steps 8
     tap_is $? 0 "$1: the run resumes"
-    tap_lines err "$1/checkpoints/$newest: $2" 1 "$1: names the damaged file, once"
-    tap_has err "resuming from step 4" "$1: from the checkpoint before"
+    tap_lines err "$1/checkpoints/$newest: $2" 1 "$1: one warning names the damaged file"
+    tap_has err "resuming from step 4" "$1: from the previous checkpoint"
 }
 cp -r run cut && truncate -s 5000 cut/checkpoints/$newest
 fall_back cut "is truncated: it has 5000 bytes"
 cp -r run turned && "$tool" flip turned/checkpoints/$newest /optimizer/m/blocks.1.attn_out.weight 77
 fall_back turned "optimizer/m/blocks.1.attn_out.weight: block 0: checksum mismatch"
-tap_is "$(curve cut)" "$(curve turned)" "both are the same run"
+tap_is "$(curve cut)" "$(curve turned)" "both runs have the same losses"
 for step in 2 4 6; do truncate -s 100 cut/checkpoints/step-0000000$step.h5; done
 rm cut/checkpoints/step-00000008.h5
 refused 65 "cut/checkpoints: none of the" "all damaged" --out cut
@@ -117,27 +117,27 @@ for name in blocks.0.attn_qkv.weight vocab_embed.embedding; do
     "$tool" poison nan/checkpoints/$newest nan/checkpoints weights/$name
     cp nan/checkpoints/step-00000007.h5 kept
     refused_by_two 76 "not finite" "$name not finite" --out nan --checkpoint-every 1
-    tap_has err "the last checkpoint is kept" "$name not finite: says so"
+    tap_has err "the last checkpoint is kept" "$name not finite: the message"
     grep -q "error: .*step [78][: ]" err
     tap_ok $? "$name not finite: names the step"
-    tap_is "$(readlink nan/checkpoints/latest)" step-00000007.h5 "$name not finite: latest is what it was"
+    tap_is "$(readlink nan/checkpoints/latest)" step-00000007.h5 "$name not finite: latest is unchanged"
     cmp -s nan/checkpoints/step-00000007.h5 kept
-    tap_ok $? "$name not finite: so is the checkpoint"
+    tap_ok $? "$name not finite: the checkpoint is unchanged"
 done
 
 # Where nothing can be written.
-refused 66 "text/checkpoints: cannot be created: Not a directory" "a file in the directory's place" --out text
+refused 66 "text/checkpoints: cannot be created: Not a directory" "a file instead of a directory" --out text
 mkdir -p blocked/metrics.jsonl unset/config.ini
 refused_by_two 66 "blocked/metrics.jsonl: cannot be opened: Is a directory" "no metrics" --out blocked
 refused 2 "unset/config.ini" "no config.ini" --out unset
 tap_is "$(find unset -type f)" "" "no config.ini: nothing left behind"
 
-# whole DIR STEP NAME - after a full disk: latest is the checkpoint before, whole, and nothing half written is left.
+# whole DIR STEP NAME - after a full disk: latest is the previous checkpoint and valid, and no incomplete file is left.
 whole() {
-    tap_is "$(readlink "$1/checkpoints/latest")" "step-0000000$2.h5" "$3: latest is the checkpoint before"
+    tap_is "$(readlink "$1/checkpoints/latest")" "step-0000000$2.h5" "$3: latest is the previous checkpoint"
     "$tool" compare "$1/checkpoints/latest" "$1/checkpoints/latest" >out 2>&1
-    tap_ok $? "$3: it is whole"
-    tap_is "$(find "$1/checkpoints" -name '.*' -type f)" "" "$3: nothing half written is left"
+    tap_ok $? "$3: it is valid"
+    tap_is "$(find "$1/checkpoints" -name '.*' -type f)" "" "$3: no incomplete file is left"
 }
 if command -v prlimit >/dev/null; then
     # The limit comes after the start: MPI has large files of its own.
@@ -167,7 +167,7 @@ if test "$(id -u)" = 0 && mount -t tmpfs -o size=3m none small 2>/dev/null; then
     rm small/rest small/run/checkpoints/step-00000002.h5
     # shellcheck disable=SC2086
     tap_mpi 2 "$bin/flm_train" --data shards --out small/run $tiny --steps 8 --keep 3
-    tap_is $? 0 "with room again the same run goes on"
+    tap_is $? 0 "with free space the run resumes"
 else
     tap_skip "full disk" "no right to mount"
 fi

@@ -26,7 +26,7 @@ for rows in 0 21; do
     cp run$rows/metrics.jsonl before
     # shellcheck disable=SC2086
     train 1 --out run$rows $tiny --eval-rows $rows --seed 3 --eval-only
-    tap_is "$? $(cat out)" "0 $(validations run$rows | tail -n 1)" "--eval-rows $rows: --eval-only says the same"
+    tap_is "$? $(cat out)" "0 $(validations run$rows | tail -n 1)" "--eval-rows $rows: --eval-only prints the same loss"
     for ranks in 2 3; do
         # shellcheck disable=SC2086
         train $ranks --out run$rows $tiny --eval-rows $rows --seed 3 --eval-only --micro-batch 5
@@ -36,13 +36,13 @@ for rows in 0 21; do
         tap_ok $? "--eval-rows $rows: on $ranks ranks in small micro-batches too"
     done
     cmp -s run$rows/metrics.jsonl before
-    tap_ok $? "--eval-rows $rows: --eval-only leaves the metrics as they are"
+    tap_ok $? "--eval-rows $rows: --eval-only does not change the metrics"
 done
 test "$(validations run0 | tail -n 1)" != "$(validations run21 | tail -n 1)"
-tap_ok $? "other rows, another loss"
+tap_ok $? "other rows give another loss"
 tap_has run21/metrics.jsonl '"valid_rows":21' "the number of rows is recorded"
 
-# A run from its own configuration; the command line wins.
+# A run from its own configuration; the command line takes precedence.
 timeout 60 "$bin/flm_train" --config run21/config.ini --out again >out 2>err
 tap_is $? 0 "--config with a run's config.ini"
 tap_is "$(curve again)" "$(curve run21)" "the same run"
@@ -51,13 +51,13 @@ tap_is "$(grep -v '^out = ' again/config.ini | grep -v '^# *config')" \
     "$(grep -v '^out = ' run21/config.ini | grep -v '^# *config')" "the same configuration is recorded"
 timeout 60 "$bin/flm_train" --config run21/config.ini --out shorter --steps 9 >out 2>err
 tap_is $? 0 "--config and an option"
-tap_is "$(curve shorter | grep -v valid)" "$(curve run21 | grep -v valid | head -n 9)" "the command line wins"
+tap_is "$(curve shorter | grep -v valid)" "$(curve run21 | grep -v valid | head -n 9)" "the command line takes precedence"
 printf 'data = shards\nout = x\nno-such = 3\n' >wrong.ini
 timeout 60 "$bin/flm_train" --config wrong.ini >out 2>err
 tap_is $? 2 "a wrong name in the file is bad usage"
 tap_lines err "wrong.ini:3" 1 "its line is named"
 
-# From another run's checkpoint, asked to stop, and the same command again.
+# From another run's checkpoint, stopped by a signal, and the same command again.
 cp run21/checkpoints/latest from.h5
 timeout 60 "$bin/flm_train" --config run21/config.ini --out direct --steps 40 >out 2>err
 tap_is $? 0 "a run of 40 steps"
@@ -72,5 +72,5 @@ timeout 60 "$bin/flm_train" --config run21/config.ini --out onward --resume from
     >out 2>err
 tap_is $? 0 "--resume FILE, stopped, and the same command again"
 weights_same "ends where an uninterrupted run ends" direct/checkpoints/latest onward/checkpoints/latest
-tap_is "$(curve onward | grep -v valid)" "$(curve direct | grep -v valid | tail -n 28)" "by the same losses"
+tap_is "$(curve onward | grep -v valid)" "$(curve direct | grep -v valid | tail -n 28)" "has the same losses"
 tap_end

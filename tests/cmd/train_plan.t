@@ -1,5 +1,5 @@
 #!/bin/sh
-# train_plan.t - the memory that a run would take, without the device it is for. SPDX-License-Identifier: Apache-2.0
+# train_plan.t - --plan: the memory that a run would take, computed without a GPU. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
 
@@ -24,20 +24,20 @@ test ! -e map
 tap_ok $? "and writes nothing"
 # shellcheck disable=SC2086
 tap_mpi 4 "$bin/flm_train" --data shards --out run4 $tiny --plan
-tap_is "$? $(grep -c 'total$' out)" "0 1" "on four ranks: said once"
+tap_is "$? $(grep -c 'total$' out)" "0 1" "on four ranks: printed once"
 # A batch of 5 on 3 ranks: one sequence on the first, two on the others.
 # shellcheck disable=SC2086
 tap_mpi 3 "$bin/flm_train" --data shards --out run3 $tiny --batch 5 --plan
-tap_is "$? $(sed -n 's/micro-batch of \([0-9]*\) x 32 tokens.*/\1/p' out)" "0 2" "uneven shares: the largest is told"
+tap_is "$? $(sed -n 's/micro-batch of \([0-9]*\) x 32 tokens.*/\1/p' out)" "0 2" "uneven shares: the largest is printed"
 # shellcheck disable=SC2086
 timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --eval-samples 4 >plan 2>err
-tap_is "$? $(grep -c '^ *[0-9.]*  extra while' plan)" "0 1" "what samples of a validation take is told, too"
+tap_is "$? $(grep -c '^ *[0-9.]*  extra while' plan)" "0 1" "so is the memory for the samples of a validation"
 # shellcheck disable=SC2086
 timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --eval-only >plan 2>err
 tap_is "$? $(grep -c -e --eval-only err)" "2 1" "not with --eval-only"
 # shellcheck disable=SC2086
 timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --device cpu >plan 2>err
-tap_is "$? $(grep -c -e '--device cpu' err)" "2 1" "nor of the CPU"
+tap_is "$? $(grep -c -e '--device cpu' err)" "2 1" "nor with --device cpu"
 
 # The published micro-batch on an 80 GB card (model.md section 10): with a fifth of it free.
 "$bin/flm_shard" --tokenizer gpt2 --out owt --length 1024 "$abs_top_srcdir/docs/model.md" >/dev/null 2>err

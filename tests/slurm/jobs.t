@@ -1,6 +1,6 @@
 #!/bin/sh
-# jobs.t - every job: its published size, and that a cluster of two CPUs and two pretended GPUs would take it in its own;
-# site.conf, in which nothing unknown or impossible goes through. SPDX-License-Identifier: Apache-2.0
+# jobs.t - every job: its published size, and whether a cluster of two CPUs and two fake GPUs accepts it at its own size;
+# site.conf, in which unknown keys and invalid values are refused. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 # shellcheck source=tests/slurm/cluster.sh
 . "$abs_top_srcdir/tests/slurm/cluster.sh"
@@ -8,7 +8,7 @@ jobs=$abs_top_srcdir/jobs
 submit=$jobs/submit
 unset FLM_SITE DEMO
 
-# The published runs are on 8 GPUs of one node; memory, CPUs and time are this project's.
+# The published runs are on 8 GPUs of one node; memory, CPUs and time are this project's choice.
 whole="nodes=1 gpus=8 ranks=8 cpus=64 memory=240G"
 cat >sizes <<END
 evaluate $whole time=06:00:00
@@ -30,9 +30,9 @@ owt_gen_ppl_fmlm_two_stage $whole time=06:00:00
 owt_shard nodes=1 gpus=0 ranks=16 cpus=16 memory=64G time=12:00:00
 END
 for file in "$jobs"/*.slurm; do "$submit" --print "$file" | sed -n 's/ as published:/ /;1s/  / /p'; done >printed 2>err
-tap_is "$(cat printed err)" "$(cat sizes)" "every job says its published size"
+tap_is "$(cat printed err)" "$(cat sizes)" "every job prints its published size"
 
-# settings JOB WORD... - what the method's publication names.
+# settings JOB WORD... - check for the settings of the publication.
 settings() {
     settings_job=$1
     shift
@@ -63,15 +63,15 @@ conf() {
 refused() {
     "$submit" --print owt_flm >out 2>err
     tap_is "$? $(wc -l <out)" "2 0" "site.conf, $2: refused"
-    tap_has err "$1" "site.conf, $2: says why"
-    tap_has err "owt_flm: what to do: fix that line, then jobs/submit owt_flm" "site.conf, $2: says what to do"
+    tap_has err "$1" "site.conf, $2: the message"
+    tap_has err "owt_flm: what to do: fix that line, then jobs/submit owt_flm" "site.conf, $2: the remedy"
 }
 conf "# ours" "acount = physics"
 refused 'site.conf: line 2: unknown key "acount"; the keys are: partition account qos' "an unknown key"
 conf "time = tomorrow"
-refused "time = tomorrow: expected minutes, H:MM:SS or D-HH:MM:SS" "a time that is none"
+refused "time = tomorrow: expected minutes, H:MM:SS or D-HH:MM:SS" "an invalid time"
 conf "gpus_per_node = four"
-refused "gpus_per_node = four: expected a number" "a number that is none"
+refused "gpus_per_node = four: expected a number" "an invalid number"
 conf "runs = there"
 refused "runs = there: expected an absolute path" "a relative path"
 conf "partition"
@@ -80,14 +80,14 @@ conf "keep = 1" "keep = 2"
 refused "keep is already set on line 1" "a key twice"
 conf "silence = 60"
 refused '"silence" was renamed: use hang_timeout' "an old key"
-# shellcheck disable=SC2016 # as it stands in the file
+# shellcheck disable=SC2016 # as it is in the file
 conf 'data = $FLM_NOT_SET/x'
 # shellcheck disable=SC2016
 refused '$FLM_NOT_SET is not set' "an unknown variable"
-# shellcheck disable=SC2016 # nothing of a value is run
+# shellcheck disable=SC2016 # no part of a value is executed
 conf 'account = $(touch hit)`touch hit`;'"'touch hit'" 'data = ${HOME}/x'
 "$submit" --print owt_flm >out 2>err
-tap_is "$? $(test -e hit && echo hit)" "0 " "site.conf: nothing in it is run"
+tap_is "$? $(test -e hit && echo hit)" "0 " "site.conf: no value is executed"
 conf "gpus_per_node = 4" "nodes = 3" "gpu_type = h100" "cpus_per_node = 16" "time = 6:00:00" "memory_per_node = 100G" \
     "partition = gpu" "account = physics" "qos = long" "constraint = ib" "sbatch = --exclusive"
 "$submit" --print owt_flm >out 2>err
@@ -97,7 +97,7 @@ for option in --nodes=2 --ntasks-per-node=4 --cpus-per-task=4 --gres=gpu:h100:4 
     tap_has out " $option " "sbatch gets $option"
 done
 "$submit" --print --nodes 5 --name other --comment=x owt_flm --seed 3 >out 2>err
-tap_has out "owt_flm here: nodes=5 gpus=20 ranks=20" "--nodes takes more"
+tap_has out "owt_flm here: nodes=5 gpus=20 ranks=20" "--nodes overrides the number of nodes"
 tap_has out " --job-name=other " "--name"
 tap_has out " --comment=x " "an option of sbatch"
 tap_has out "/owt_flm.slurm --seed 3" "an option of the program"
@@ -105,12 +105,12 @@ conf "device = cpu" "cpus_per_node = 4"
 "$submit" --print owt_flm >out 2>err
 tap_has out "owt_flm here: nodes=1 gpus=0 ranks=4 cpus=4" "without GPUs"
 "$submit" owt >out 2>err
-tap_is $? 2 "a job that is none"
-tap_has err "the jobs are: evaluate lm1b_flm" "says which there are"
+tap_is $? 2 "an unknown job"
+tap_has err "the jobs are: evaluate lm1b_flm" "lists the jobs"
 unset FLM_SITE
 
 if test -n "$(cluster_lacks)"; then
-    tap_skip "whether a cluster would take the jobs" "$(cluster_lacks)"
+    tap_skip "whether a cluster accepts the jobs" "$(cluster_lacks)"
     tap_end
 fi
 cluster_up 1 2
@@ -118,11 +118,11 @@ site "gpus_per_node = 2" "device = cuda"
 for file in "$jobs"/*.slurm; do
     job=$(basename "$file" .slurm)
     "$submit" --test-only "$job" >out 2>&1
-    tap_is "$? $(grep -c 'Job [0-9]* to start at .* using 2 processors on nodes n1' out)" "0 1" "the cluster would take $job"
+    tap_is "$? $(grep -c 'Job [0-9]* to start at .* using 2 processors on nodes n1' out)" "0 1" "the cluster accepts $job"
     test -s out && sed 's/^/# /' out
 done
 site "gpus_per_node = 3" "device = cuda"
 "$submit" --test-only owt_flm >out 2>&1
-tap_is $? 1 "three GPUs of two it would not"
+tap_is $? 1 "but not three GPUs of two"
 cluster_down
 tap_end

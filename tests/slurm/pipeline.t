@@ -1,6 +1,6 @@
 #!/bin/sh
-# pipeline.t - the whole chain through sbatch and dependencies on two CPUs, small: its state on the way, a stage that fails
-# and the chain taken up again, an array of evaluations, the curves, the screen; and once without Slurm.
+# pipeline.t - the whole chain through sbatch and dependencies, small, on two CPUs: its status, a stage that fails and is
+# submitted again, an array of evaluations, the curves, jobs/watch; and once without Slurm.
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2094,SC2317 # status is also a file; what until_so runs
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
@@ -13,7 +13,7 @@ DEMO=1
 export DEMO
 runs=$cluster/runs/demo
 
-# A folder as Hugging Face has GPT-2: GPT-2's vocabulary, small, of a formula's weights.
+# A Hugging Face folder of a small GPT-2 with the published vocabulary; the weights come from a formula.
 mkdir gpt2
 "$abs_top_builddir/tests/score/score_files" gpt2 gpt2.h5 2>err && "$abs_top_builddir/flm_convert" gpt2.h5 gpt2/model.safetensors >out 2>>err
 cat >gpt2/config.json <<END
@@ -28,19 +28,19 @@ chain_ended() { ! "$jobs/pipeline" --two-stage status | grep -qE ' (running|queu
 
 "$jobs/pipeline" --two-stage status >status 2>err
 stage flm not
-mkdir -p "$runs" && : >"$runs/owt_flm_distill" # where a folder should be: this stage must fail
+mkdir -p "$runs" && : >"$runs/owt_flm_distill" # a file instead of a folder: this stage must fail
 "$jobs/pipeline" --two-stage >out 2>err
 tap_is "$? $(grep -c ': job [0-9]' out)" "0 6" "six stages are submitted"
 cat err
-tap_has out "flm_distill_second: job 4 after flm_distill" "each after the one that it builds on"
-last_waits() { # Slurm gives no reason until its scheduler has looked at the job
+tap_has out "flm_distill_second: job 4 after flm_distill" "each depends on the previous stage"
+last_waits() { # Slurm gives no reason before its scheduler has considered the job
     "$jobs/pipeline" --two-stage status >status 2>err
     grep -q '^gen_ppl_fmlm_two_stage .* waits ' status
 }
 until_so last_waits
 stage gen_ppl_fmlm_two_stage waits
 "$jobs/pipeline" --two-stage >again 2>err
-tap_is "$(grep -c ': job [0-9]' again)" 0 "the same command again submits none twice"
+tap_is "$(grep -c ': job [0-9]' again)" 0 "the same command again submits no stage twice"
 until_so chain_ended
 "$jobs/pipeline" --two-stage status >status 2>err
 sed 's/^/# /' status
@@ -48,12 +48,12 @@ stage flm "done"
 stage flm_distill failed
 stage flm_distill_second failed
 stage gen_ppl_flm "done"
-tap_has status "see the last lines of $cluster/logs/owt_flm_distill-3.out; then DEMO=1 jobs/pipeline owt --two-stage" "what failed says what to do"
-tap_lines status "not started, as a stage that it needs failed" 2 "and what was behind it, why"
+tap_has status "see the last lines of $cluster/logs/owt_flm_distill-3.out; then DEMO=1 jobs/pipeline owt --two-stage" "the failed stage: what to do"
+tap_lines status "not started, as a stage that it needs failed" 2 "the stages after it: the reason"
 
 rm "$runs/owt_flm_distill"
 "$jobs/pipeline" --two-stage >out 2>err
-tap_is "$(grep -c ': job [0-9]' out) $(grep -c ': done' out)" "3 3" "taken up again: three stages are done, three submitted"
+tap_is "$(grep -c ': job [0-9]' out) $(grep -c ': done' out)" "3 3" "run again: three stages are done, three submitted"
 until_so step_reached "$runs/owt_flm_distill" 10
 "$jobs/watch" --once >screen 2>err
 cat err
@@ -86,7 +86,7 @@ for picture in curves.png curves.svg; do
     if command -v gnuplot >gnuplot.path 2>&1; then
         tap_is "$status $(cat err) $(head -c 400 $picture | tr '\0' '.' | grep -acE 'PNG|<svg')" "0  1" "plot: $picture"
     else
-        tap_has err "what to do: install it" "plot: without gnuplot it says so"
+        tap_has err "what to do: install it" "plot: a message without gnuplot"
     fi
 done
 if test -s curves.svg; then
@@ -102,7 +102,7 @@ cp "$cluster_kept" site.conf
 sed -i "s|^data = .*|data = $PWD/data|;s|^runs = .*|runs = $PWD/runs|;s|^logs = .*|logs = $PWD/logs|" site.conf
 cluster_down
 left=$(for pid in $pids; do readlink "/proc/$pid/exe"; done 2>/dev/null | grep -E '/(munged|slurmctld|slurmd)$')
-tap_is "$left" "" "and are gone"
+tap_is "$left" "" "and are stopped"
 
 # Where there is no Slurm, one stage after the other: the one-network map.
 mkdir path
