@@ -1,4 +1,4 @@
-/* base_clock.h - time that has passed. SPDX-License-Identifier: Apache-2.0 */
+/* base_clock.h - elapsed time. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BASE_CLOCK_H
 #define FLM_BASE_CLOCK_H
 

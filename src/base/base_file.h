@@ -23,11 +23,11 @@ flm_status flm_file_write_at(int fd, const char *path, const void *data, size_t 
 /* flm_file_append - all of `bytes` at the descriptor's position: the file's end where it was opened with O_APPEND. */
 flm_status flm_file_append(int fd, const char *path, const void *data, size_t bytes);
 
-/* flm_file_read_head - the first bytes of a file into head [bytes]; zeros behind the end of a shorter one; *got (may be
+/* flm_file_read_head - the first bytes of a file into head [bytes]; zeros after the end of a shorter one; *got (may be
  * NULL): how many the file has of them. Does not wait for the writer of a FIFO. */
 flm_status flm_file_read_head(const char *path, void *head, size_t bytes, size_t *got);
 
-/* flm_file_read - the content of a file or pipe of at most max bytes: *data is malloc'd, [*bytes] and a NUL behind it.
+/* flm_file_read - the content of a file or pipe of at most max bytes: *data is malloc'd, [*bytes] and a NUL after it.
  * Errors: FLM_E_IO, FLM_E_FORMAT (larger than max), FLM_E_NOMEM. */
 flm_status flm_file_read(const char *path, size_t max, char **data, size_t *bytes);
 

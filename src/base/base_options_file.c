@@ -1,6 +1,6 @@
 /* base_options_file.c - the configuration file: read and written.
  *
- * Lines `name = value`. Empty lines are ignored, and so is everything from a # at the start of a line or behind white
+ * Lines `name = value`. Empty lines are ignored, and so is everything from a # at the start of a line or after white
  * space. A value in double quotes is taken literally, except for \" and \\. An old name of a renamed option is
  * accepted. Refused: unknown options, an option set twice, values that are not allowed, control characters, files above
  * 1 MiB. SPDX-License-Identifier: Apache-2.0 */
@@ -27,7 +27,7 @@ static void trim(const char *begin, char *end)
     *end = '\0';
 }
 
-/* Unquote a value in place. Returns the position behind the closing quote, NULL when there is none. */
+/* Unquote a value in place. Returns the position after the closing quote, NULL if it is missing. */
 static char *unquote(char *value)
 {
     char *to = value, *from = value + 1;
@@ -41,7 +41,7 @@ static char *unquote(char *value)
     return from + 1;
 }
 
-/* Remove the comment behind a value, or its quotes. */
+/* Remove the comment after a value, or its quotes. */
 static flm_status strip_value(char *value, const char *where)
 {
     flm_status rc = FLM_OK;

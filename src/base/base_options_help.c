@@ -1,6 +1,6 @@
 /* base_options_help.c - the text of --help.
  *
- * Each option has its purpose, then its range and default in parentheses. Choices are shown behind the name. Bounds
+ * Each option has its purpose, then its range and default in parentheses. Choices are shown after the name. Bounds
  * that no user reaches (limit) are left out. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options_internal.h"
 

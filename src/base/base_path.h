@@ -18,7 +18,7 @@ flm_status flm_path_format(char *path, const char *fmt, ...) __attribute__((form
  * file of the root, "." for a name alone. Errors: FLM_E_USAGE (too long). */
 flm_status flm_path_directory(char *directory, const char *path);
 
-/* flm_path_name - the part of a path behind its last slash. Points into path. */
+/* flm_path_name - the part of a path after its last slash. Points into path. */
 const char *flm_path_name(const char *path);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* flm_permute_index - where index stands: a permutation of 0..n-1, 1 <= n <= 2^62, one for every key
+/* flm_permute_index - the image of index under a permutation of 0..n-1, 1 <= n <= 2^62, one for every key
  * (flm_philox_stream). 0 <= index < n. A handful of Philox rounds; no memory. Errors: none. */
 int64_t flm_permute_index(uint64_t key, int64_t index, int64_t n);
 

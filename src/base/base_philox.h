@@ -1,7 +1,7 @@
 /* base_philox.h - random numbers by counter: Philox4x32-10.
  *
- * Every random number of the suite is a function of (seed, purpose, step, site, sample, position, component) and of
- * nothing else: never of rank, thread or batch layout (model.md section 4). (seed, purpose, step, site) are hashed
+ * Every random number of the suite is a function of (seed, purpose, step, site, sample, position, component)
+ * only, never of rank, thread or batch layout (model.md section 4). (seed, purpose, step, site) are hashed
  * into a 64-bit stream key once; (sample, position, component) are the counter.
  * Header-only: the CPU backend inlines it in its loops, and it is C++ and CUDA as well.
  * Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11 (constants and the ten rounds).

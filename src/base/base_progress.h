@@ -17,7 +17,7 @@ typedef struct flm_progress {
 flm_progress flm_progress_begin(double done, bool is_root);
 
 /* flm_progress_show - draw the bar, per cent, the text, and the time left at the mean speed since the beginning; at
- * most ten times a second, and always when done is total. Errors: none, a terminal that is gone is ignored. */
+ * most ten times a second, and always when done is total. Errors: none, a closed terminal is ignored. */
 void flm_progress_show(flm_progress *progress, double done, double total, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 

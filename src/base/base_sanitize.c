@@ -1,7 +1,7 @@
 /* base_sanitize.c - what a build with AddressSanitizer needs to find this project's leaks among the MPI library's own.
  *
- * MPI libraries leak a little at MPI_Init, from modules that they unload: leak reports then have no names to go by. So
- * nothing is unloaded, stacks are unwound exactly, and leaks below MPI and what it stands on are left out. In other
+ * MPI libraries leak a little at MPI_Init, from modules that they unload: leak reports then lack function names. So
+ * nothing is unloaded, stacks are unwound exactly, and leaks in MPI and its libraries are suppressed. In other
  * builds this file is empty. SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
@@ -13,7 +13,7 @@ const char *__asan_default_options(void);
 const char *__lsan_default_options(void);
 const char *__lsan_default_suppressions(void);
 
-/* What the linker is told to look for: the sanitizer's library has the other names too. */
+/* A symbol that makes the linker take this file: the sanitizer's library defines the other ones too. */
 const int flm_base_sanitize = 1;
 
 int dlclose(void *handle)

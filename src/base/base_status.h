@@ -18,7 +18,7 @@ typedef enum flm_status {
     FLM_E_DEVICE = 11,      /* a device or its library failed */
     FLM_E_NUMERIC = 12,     /* not finite, not positive definite */
     FLM_E_INTERRUPTED = 13, /* stopped by a signal; the state is saved */
-    FLM_E_MISSING = 14,     /* a file or directory that is missing or may not be opened */
+    FLM_E_MISSING = 14,     /* a file or directory that is missing or not accessible */
     FLM_E_LOCKED = 15       /* another job writes there */
 } flm_status;
 

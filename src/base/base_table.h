@@ -62,7 +62,7 @@ typedef struct flm_table_cursor {
     int32_t value;
 } flm_table_cursor;
 
-/* flm_table_next - move to the next value of a key, in the order in which they were added; false behind the last. */
+/* flm_table_next - move to the next value of a key, in the order in which they were added; false after the last. */
 static inline bool flm_table_next(const flm_table *table, uint64_t key, flm_table_cursor *cursor)
 {
     if (table->count == 0) return false;

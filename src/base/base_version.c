@@ -1,5 +1,5 @@
 /* base_version.c - see base_version.h. base_revision.h is made by scripts/revision-header and rewritten only when the
- * revision changes, so that this file alone is compiled anew. SPDX-License-Identifier: Apache-2.0 */
+ * revision changes, so that only this file is recompiled. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_version.h"
 
 #include "base/base_revision.h"

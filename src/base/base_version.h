@@ -1,4 +1,4 @@
-/* base_version.h - which program this is. SPDX-License-Identifier: Apache-2.0 */
+/* base_version.h - version and git revision of the suite. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_BASE_VERSION_H
 #define FLM_BASE_VERSION_H
 
@@ -7,7 +7,7 @@
 /* flm_version_string - the release, e.g. "0.1.0". Never NULL. */
 const char *flm_version_string(void);
 
-/* flm_version_revision - the git revision it was built from, as git describe says it ("-dirty" when the tree differed
+/* flm_version_revision - the git revision it was built from, as printed by git describe ("-dirty" if the tree differed
  * from it); that of the release in a tarball; "unknown" without either. Never NULL. */
 const char *flm_version_revision(void);
 

@@ -16,7 +16,7 @@ static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a
 void flm_h5_silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
 typedef struct h5_cause {
-    char text[256]; /* of the innermost frame that says something */
+    char text[256]; /* of the innermost frame with a description */
     int errnum;     /* the errno HDF5's file driver recorded, 0: none */
 } h5_cause;
 
@@ -43,8 +43,8 @@ flm_status flm_h5_check(int64_t result, const char *what, const char *file, int 
                          cause.text[0] ? cause.text : "no message from HDF5", what);
 }
 
-/* Format of 1.8 or newer, closing that insists that nothing is left open, and no locks: the writer of a file is alone
- * by construction, and several parallel file systems refuse flock. */
+/* Format of 1.8 or newer, a close that closes all objects, and no HDF5 locks: each file has one writer, and
+ * several parallel file systems refuse flock. */
 static flm_status access_properties(hid_t *out)
 {
     flm_status rc = FLM_OK;

@@ -13,7 +13,7 @@
 
 enum { BLOCK_BYTES = 1 << 20 };
 
-/* The bytes of a file and its permissions into temporary, where there is room for `more` bytes beside them. */
+/* The bytes of a file and its permissions into temporary, with space for `more` further bytes. */
 static flm_status copy(const char *path, const char *temporary, int64_t more)
 {
     flm_status rc = FLM_OK;

@@ -1,4 +1,4 @@
-/* h5_format.h - what a file is, for those who choose a reader by it. Needs no hdf5.h. SPDX-License-Identifier:
+/* h5_format.h - the kind of a file, to choose a reader for it. Does not need hdf5.h. SPDX-License-Identifier:
  * Apache-2.0
  */
 #ifndef FLM_H5_FORMAT_H

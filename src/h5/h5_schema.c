@@ -22,7 +22,7 @@ static flm_status line_refuse(const schema_line *line, const char *what, const c
                          what, word);
 }
 
-/* Cuts a line into words at blanks; what stands between brackets is one word, comments go. */
+/* Split a line into words at white space; text in brackets is one word, comments are removed. */
 static flm_status line_split(schema_line *line, const char *text, size_t bytes)
 {
     flm_status rc = FLM_OK;
@@ -195,7 +195,7 @@ done:
     return rc;
 }
 
-/* = a b c | MIN..MAX; moves *next behind it. */
+/* = a b c | MIN..MAX; moves *next past it. */
 static flm_status rule_parse(const schema_line *line, int *next, flm_schema_attribute *attribute)
 {
     flm_status rc = FLM_OK;
@@ -249,7 +249,7 @@ done:
     return rc;
 }
 
-/* Room for one more element of `size` bytes. */
+/* Grow an array by one element of `size` bytes. */
 static flm_status array_grow(void **array, int count, size_t size)
 {
     void *grown = realloc(*array, (size_t)(count + 1) * size);

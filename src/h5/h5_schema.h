@@ -9,7 +9,7 @@
 
 typedef struct flm_schema flm_schema;
 
-/* flm_schema_parse - a schema from its text [bytes]; name stands in messages. Not collective.
+/* flm_schema_parse - a schema from its text [bytes]; name is used in messages. Not collective.
  * Errors: FLM_E_FORMAT naming the line and what is wrong with it, FLM_E_NOMEM. */
 flm_status flm_schema_parse(const char *name, const char *text, size_t bytes, flm_schema **out);
 
@@ -19,9 +19,9 @@ void flm_schema_destroy(flm_schema **schema);
 /* flm_schema_text - the text of a schema of the suite ("checkpoint", "shard", "index", "samples"), or NULL. */
 const char *flm_schema_text(const char *name);
 
-/* flm_schema_check - check an open file of `bytes` bytes against a schema: every required object and attribute is there
- * with its type, shape and value, nothing else is, and every dataset lies whole inside the file. Data are not read.
- * Not collective. Errors: FLM_E_FORMAT naming path, object and reason; FLM_E_NOMEM. */
+/* flm_schema_check - check an open file of `bytes` bytes against a schema: every required object and attribute exists
+ * with its type, shape and value, there are no others, and every dataset is completely inside the file. Data are not
+ * read. Not collective. Errors: FLM_E_FORMAT naming path, object and reason; FLM_E_NOMEM. */
 flm_status flm_schema_check(const flm_schema *schema, hid_t file, int64_t bytes, const char *path);
 
 /* flm_schema_open - flm_h5_open for reading, then the check against the schema of the suite called name.

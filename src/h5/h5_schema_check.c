@@ -1,4 +1,4 @@
-/* h5_schema_check.c - a file held against a schema. The file is untrusted: counts, names and sizes are bounded before
+/* h5_schema_check.c - checks a file against a schema. The file is untrusted: counts, names and sizes are bounded before
  * they are used, links other than hard ones are never followed. SPDX-License-Identifier: Apache-2.0 */
 #include "h5/h5_format.h"
 #include "h5/h5_schema_internal.h"
@@ -66,7 +66,7 @@ static void group_of(const char *path, char *group)
     snprintf(group, PATH_BYTES, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
-/* Whether path is what the pattern says: `*` any characters but "/", `<n>` a number without leading zeros. */
+/* Whether path matches the pattern: `*` any characters but "/", `<n>` a number without leading zeros. */
 static bool path_matches(const char *pattern, const char *path)
 {
     if (*pattern == '*') {
@@ -101,7 +101,7 @@ static bool type_matches(hid_t type, const flm_schema_element *element)
     return false;
 }
 
-/* Holds sizes against a shape; binds names that are new. path is the object's, for the names. */
+/* Check sizes against a shape; bind new names. path is the object's, for the names. */
 static flm_status shape_check(check *c, const char *path, const flm_schema_shape *shape, const int64_t *dim)
 {
     flm_status rc = FLM_OK;
@@ -213,7 +213,7 @@ done:
     return rc;
 }
 
-/* Every attribute is one of the line's, every required one is there. */
+/* Check that every attribute is in the schema, and that every required one exists. */
 static flm_status attributes_check(check *c, hid_t object, const char *path, const flm_schema_object *want)
 {
     flm_status rc = FLM_OK;
@@ -294,7 +294,7 @@ done:
 
 static flm_status object_check(check *c, hid_t object, const char *path, bool dataset);
 
-/* Every link of a group, and what it leads to. */
+/* Check every link of a group, and its target. */
 static flm_status links_check(check *c, hid_t group, const char *path)
 {
     flm_status rc = FLM_OK;
@@ -325,7 +325,7 @@ done:
     return rc;
 }
 
-/* The first line of the schema that matches the path counts. An object's own failures get its path here. */
+/* The first line of the schema that matches the path counts. Failures of an object are prefixed with its path here. */
 static flm_status object_check(check *c, hid_t object, const char *path, bool dataset)
 {
     flm_status rc = FLM_OK;

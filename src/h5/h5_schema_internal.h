@@ -1,4 +1,4 @@
-/* h5_schema_internal.h - a schema in memory: what h5_schema.c parses and h5_schema_check.c follows.
+/* h5_schema_internal.h - a schema in memory: parsed by h5_schema.c, used by h5_schema_check.c.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_H5_SCHEMA_INTERNAL_H
 #define FLM_H5_SCHEMA_INTERNAL_H

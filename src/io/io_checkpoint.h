@@ -1,8 +1,8 @@
 /* io_checkpoint.h - checkpoint files: named fp32 tensors, progress and configuration in one HDF5 file.
  *
- * HDF5 lays the file out (contiguous datasets, allocated early, written by rank 0); the data are then written by every
- * rank at their file offsets with pwrite, so no two ranks touch the same byte and the serial HDF5 library serves.
- * Each dataset carries CRC-32C sums of its blocks of 4 MiB (attribute crc32c), which every read verifies.
+ * Rank 0 writes the layout through HDF5 (contiguous datasets, allocated early); then every rank writes its data at
+ * their file offsets with pwrite. No two ranks write the same byte, and the serial HDF5 library is sufficient.
+ * Each dataset has CRC-32C checksums of its blocks of 4 MiB (attribute crc32c), which every read verifies.
  * A file is written under a temporary name, fsync'd, renamed, and only then named by `latest`.
  * Layout: hdf5-schemas/checkpoint.schema; weights' names: model.md section 2. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_IO_CHECKPOINT_H
@@ -43,7 +43,7 @@ int64_t flm_checkpoint_elements(const flm_checkpoint_dataset *dataset);
  * Errors: FLM_E_ARG naming it. */
 flm_status flm_checkpoint_check_dataset(const flm_checkpoint_dataset *dataset);
 
-/* Elements that share a checksum: reads cut at their multiples read nothing twice. */
+/* Elements that share a checksum: reads that are split at multiples of it read nothing twice. */
 enum { FLM_CHECKPOINT_BLOCK = 1 << 20 };
 
 /* A contiguous run of elements of one dataset (flat, row-major) in this rank's memory: the host's, or a device's. */
@@ -106,12 +106,12 @@ flm_status flm_checkpoint_read(const flm_checkpoint *checkpoint, const char *nam
 /* flm_checkpoint_get_identity - CRC-32C of every dataset's name and checksums: the same data have the same. */
 uint32_t flm_checkpoint_get_identity(const flm_checkpoint *checkpoint);
 
-/* flm_checkpoint_verify - read every dataset of the file whole. Errors: as flm_checkpoint_read. */
+/* flm_checkpoint_verify - read every dataset of the file completely. Errors: as flm_checkpoint_read. */
 flm_status flm_checkpoint_verify(const flm_checkpoint *checkpoint);
 
-/* flm_checkpoint_resume - the newest whole checkpoint of a directory: `latest`, or where that is missing or damaged
- * the one before it, saying so in a warning that names the damaged file and the reason. "Whole" means opened and
- * verified (the ranks share the work). *out is NULL when the directory holds none at all; checkpoints that are all
+/* flm_checkpoint_resume - the newest valid checkpoint of a directory: `latest`, or if that is missing or damaged the
+ * one before it, with a warning that names the damaged file and the reason. "Valid" means opened and verified (the
+ * ranks share the work). *out is NULL when the directory holds none at all; checkpoints that are all
  * damaged are an error. Collective. */
 flm_status flm_checkpoint_resume(flm_comm *comm, const char *directory, flm_checkpoint **out);
 
@@ -128,7 +128,7 @@ bool flm_checkpoint_is_of_run(const char *path);
 /* flm_checkpoint_find_collective - the same path on every rank: rank 0 looks, as `latest` may change meanwhile. */
 flm_status flm_checkpoint_find_collective(flm_comm *comm, const char *given, char *path);
 
-/* flm_checkpoint_open_found - flm_checkpoint_find and flm_checkpoint_open as one: a run that goes on may replace
+/* flm_checkpoint_open_found - flm_checkpoint_find and flm_checkpoint_open as one: a running job may replace
  * `latest` and remove the file in between, and then the newer one is opened. path [FLM_CHECKPOINT_PATH_BYTES]: the file
  * that is open. flm_checkpoint_open_collective - the same file on every rank. Errors: those of both. */
 flm_status flm_checkpoint_open_found(const char *given, char *path, flm_checkpoint **out);

@@ -1,5 +1,5 @@
 /* io_checkpoint_directory.c - the names in a checkpoint directory: listing, publishing, removing, and the checkpoint
- * that a path names. Touches no file whose name is not one of its own. SPDX-License-Identifier: Apache-2.0 */
+ * that a path names. Does not touch files with other names. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_log.h"
 #include "io/io_checkpoint_internal.h"
 
@@ -89,7 +89,7 @@ int64_t flm_checkpoint_read_latest(const char *directory)
     return step_of(target);
 }
 
-/* Removes one name of a directory; a failure is a warning: what is left over costs room, not safety. */
+/* Remove one name of a directory; a failure is a warning, as a leftover file costs only space. */
 static void remove_name(const char *directory, const char *name)
 {
     char path[FLM_PATH_BYTES];
@@ -128,7 +128,7 @@ flm_status flm_checkpoint_publish(const char *directory, int64_t step)
     if (symlink(name, link) != 0)
         FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be created: %s", link, strerror(errno));
     FLM_TRY(flm_file_rename(from, to));
-    FLM_TRY(flm_file_sync_directory(directory)); /* the file has its name before `latest` says so */
+    FLM_TRY(flm_file_sync_directory(directory)); /* the file has its name on disk before `latest` points to it */
     FLM_TRY(flm_file_rename(link, latest));
     FLM_TRY(flm_file_sync_directory(directory));
 done:

@@ -14,8 +14,8 @@ enum { FLM_CHECKPOINT_NAME_BYTES = 32 }; /* "step-00020000.h5" */
 void flm_checkpoint_file_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES]);
 void flm_checkpoint_temporary_name(int64_t step, char name[FLM_CHECKPOINT_NAME_BYTES]);
 
-/* flm_checkpoint_list - the steps that a directory has files of, ascending; *steps is malloc'd. A directory that is
- * not there has none. Errors: FLM_E_IO, FLM_E_NOMEM. */
+/* flm_checkpoint_list - the steps that a directory has files of, ascending; *steps is malloc'd. A directory that does
+ * not exist has none. Errors: FLM_E_IO, FLM_E_NOMEM. */
 flm_status flm_checkpoint_list(const char *directory, int64_t **steps, int *count);
 
 /* flm_checkpoint_read_latest - the step that `latest` names, -1 when there is no such link or it names no checkpoint.
@@ -25,8 +25,8 @@ int64_t flm_checkpoint_read_latest(const char *directory);
 /* flm_checkpoint_sweep - remove what killed runs left: temporary files. Failures are warnings. */
 void flm_checkpoint_sweep(const char *directory);
 
-/* flm_checkpoint_publish - give the whole temporary file of a step its name and point `latest` at it. What can fail for
- * want of space is done first, so that a failure leaves the checkpoint before and `latest` as they were. */
+/* flm_checkpoint_publish - give the complete temporary file of a step its name and point `latest` at it. Everything
+ * that needs space is done first, so that a failure leaves the previous checkpoint and `latest` unchanged. */
 flm_status flm_checkpoint_publish(const char *directory, int64_t step);
 
 /* flm_checkpoint_prune - leave `keep` checkpoints (0: all), `step` among them. Those of later steps (a run that went
@@ -40,7 +40,7 @@ int flm_checkpoint_get_descriptor(const flm_checkpoint *checkpoint, const char *
 flm_status flm_checkpoint_verify_share(const flm_checkpoint *checkpoint, int part, int parts);
 
 /* flm_checkpoint_lay_out - create the file with its structure, but without data: attributes, datasets, checksums of
- * zero. offset [datasets_count] of the data in the file. A disk that is too full for all of it is found out first. */
+ * zero. offset [datasets_count] of the data in the file. A disk without space for all of it is detected first. */
 flm_status flm_checkpoint_lay_out(const char *path, const flm_checkpoint_info *info, const flm_setting *settings,
                                   int settings_count, const flm_checkpoint_dataset *datasets, int datasets_count,
                                   int64_t *offset);

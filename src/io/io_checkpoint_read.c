@@ -1,5 +1,5 @@
-/* io_checkpoint_read.c - an open checkpoint: its structure through HDF5 once, its data by pread, every block against
- * its sum. The file is untrusted: nothing is read that the schema check has not bounded.
+/* io_checkpoint_read.c - an open checkpoint: its structure through HDF5 once, its data by pread, every block verified
+ * by its checksum. The file is untrusted: nothing is read before the schema check has bounded it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
 #include "h5/h5_schema.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { VALUE_BYTES = 65536 + 1, NAME_BYTES = 128 }; /* what the schema check lets pass */
+enum { VALUE_BYTES = 65536 + 1, NAME_BYTES = 128 }; /* limits of the schema check */
 
 typedef struct place {
     int64_t offset, bytes; /* of the data in the file */
@@ -97,7 +97,7 @@ done:
     return rc;
 }
 
-/* The data's place and the blocks' sums of c->datasets[c->count], which is opened already. */
+/* The file offset and block checksums of c->datasets[c->count], which is already open. */
 static flm_status dataset_read(hid_t dataset, int64_t file_bytes, flm_checkpoint_dataset *d, place *p)
 {
     flm_status rc = FLM_OK;
@@ -120,7 +120,7 @@ done:
     return rc;
 }
 
-/* Every dataset of one group; a group that is not there has none. */
+/* Every dataset of one group; a missing group has none. */
 static flm_status group_read(hid_t file, int64_t file_bytes, const char *prefix, flm_checkpoint *c)
 {
     flm_status rc = FLM_OK;
@@ -147,7 +147,7 @@ static flm_status group_read(hid_t file, int64_t file_bytes, const char *prefix,
         strcpy(d->name, path);
         FLM_H5(dataset = H5Dopen2(group, name, H5P_DEFAULT));
         rc = dataset_read(dataset, file_bytes, d, p);
-        c->count++; /* what it has is freed with the rest */
+        c->count++; /* so that it is freed with the rest */
         FLM_TRY(flm_err_prefix(rc, path));
         flm_h5_close(&dataset);
     }
@@ -272,7 +272,7 @@ done:
     return rc;
 }
 
-/* One block of dataset i into data, which holds a whole one; *bytes: how long it is. */
+/* Read one block of dataset i into data, which has space for a full block; *bytes: its length. */
 static flm_status block_read(const flm_checkpoint *c, int i, int64_t block, char *data, int64_t *bytes)
 {
     flm_status rc = FLM_OK;
@@ -311,7 +311,7 @@ flm_status flm_checkpoint_read(const flm_checkpoint *checkpoint, const char *nam
         const int64_t block = at / FLM_IO_BLOCK_BYTES, start = block * FLM_IO_BLOCK_BYTES;
         const int64_t rest = checkpoint->places[i].bytes - start;
         if (at == start && end - at >= (rest < FLM_IO_BLOCK_BYTES ? rest : FLM_IO_BLOCK_BYTES)) {
-            FLM_TRY(block_read(checkpoint, i, block, to + (at - begin), &bytes)); /* whole: where it belongs */
+            FLM_TRY(block_read(checkpoint, i, block, to + (at - begin), &bytes)); /* complete: read directly */
         } else {
             int64_t take;
             if (!whole && !(whole = malloc(FLM_IO_BLOCK_BYTES)))

@@ -1,7 +1,8 @@
-/* io_checkpoint_resume.c - which checkpoint of a directory a run goes on from. Refuses damaged files, aloud.
+/* io_checkpoint_resume.c - the checkpoint of a directory from which a run resumes. Damaged files are skipped with a
+ * warning.
  *
- * Order: the one that `latest` names, those before it, the newest first, and at last those after it: they are of a
- * history that was given up, or were renamed by a run that died before it could change `latest`.
+ * Order: the one that `latest` names, then those before it, newest first, then those after it: they belong to a
+ * history that was abandoned, or were renamed by a run that died before it could change `latest`.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_log.h"
 #include "io/io_checkpoint_internal.h"
@@ -86,7 +87,7 @@ flm_status flm_checkpoint_resume(flm_comm *comm, const char *directory, flm_chec
         if (tried == FLM_OK) goto done;
         if (tried != FLM_E_IO && tried != FLM_E_MISSING && tried != FLM_E_FORMAT && tried != FLM_E_CHECKSUM)
             FLM_TRY(tried);
-        if (flm_err_get_remote() < 0) /* the rank that saw it */
+        if (flm_err_get_remote() < 0) /* the rank that detected it */
             flm_log(FLM_LOG_WARN, "%s; %s", flm_err_message(),
                     i + 1 < count ? "trying the previous checkpoint" : "there is no earlier checkpoint");
         flm_err_clear();

@@ -1,9 +1,9 @@
 /* io_checkpoint_write.c - a checkpoint written by all ranks: the layout, the data, their checksums, the name.
  *
- * Owns the order in which things happen. Rank 0 creates the file with checksums of zero. Every rank streams its slices,
- * in chunks cut at the ends of blocks: a chunk is copied from the device, checksummed and written once. Rank 0 combines
- * the chunks' checksums to those of the blocks, which also proves that the slices cover every element once, writes them
- * to where they were laid out, and only then publishes the file. Until then it has its temporary name.
+ * Owns the order of these steps. Rank 0 creates the file with checksums of zero. Every rank streams its slices,
+ * in chunks that end at the ends of blocks: a chunk is copied from the device, checksummed and written once. Rank 0
+ * combines the chunks' checksums to those of the blocks, which also proves that the slices cover every element once,
+ * writes them into the layout, and only then publishes the file. Until then the file has its temporary name.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
 #include "io/io_checkpoint_internal.h"
@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The part of one block that one slice has. Of 64-bit integers alone, as ranks exchange it as bytes. */
+/* The part of one block that one slice has. Only 64-bit integers, as ranks exchange it as bytes. */
 typedef struct chunk {
     int64_t block;        /* counted over all datasets; -1: padding */
     int64_t begin, bytes; /* inside the block */
@@ -133,7 +133,7 @@ done:
     return rc;
 }
 
-/* This rank's data, on the disk when it returns, and their chunks. */
+/* Write and sync this rank's data, and record their chunks. */
 static flm_status write_slices(writing *w)
 {
     flm_status rc = FLM_OK;
@@ -168,7 +168,7 @@ static int by_offset(const void *a, const void *b)
     return (x->begin > y->begin) - (x->begin < y->begin);
 }
 
-/* The checksum of block `block` of dataset d, from chunks in order; *next moves behind them. */
+/* The checksum of block `block` of dataset d, from chunks in order; *next moves past them. */
 static flm_status combine_block(const writing *w, int d, int64_t block, const chunk *all, int64_t count, int64_t *next,
                                 uint32_t *crc)
 {
@@ -217,7 +217,7 @@ done:
     return rc;
 }
 
-/* Brings all ranks' chunks to rank 0, which completes the file. Collective. */
+/* Gather all ranks' chunks on rank 0, which completes the file. Collective. */
 static flm_status gather_checksums(flm_comm *comm, writing *w)
 {
     flm_status rc = FLM_OK, local = FLM_OK;

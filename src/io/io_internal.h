@@ -9,7 +9,7 @@
 #include "h5/h5.h"
 #include "io/io_vocabulary.h"
 
-enum { FLM_IO_BLOCK_BYTES = 4 << 20 }; /* what is read, or has a checksum, at a time */
+enum { FLM_IO_BLOCK_BYTES = 4 << 20 }; /* unit of reads and of checksums */
 
 /* flm_vocabulary_write, flm_vocabulary_read - attributes tokenizer, tokenizer_sha256, V, begin_id, end_id of a file's
  * root. Errors: FLM_E_FORMAT, FLM_E_IO. */

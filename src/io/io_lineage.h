@@ -11,7 +11,7 @@
  * FLM_E_IO, FLM_E_NOMEM. */
 flm_status flm_lineage_hash(const flm_checkpoint *checkpoint, char *sha256);
 
-/* flm_lineage_add - append a line to lineage [FLM_LINEAGE_BYTES]. Errors: FLM_E_ARG (no room). */
+/* flm_lineage_add - append a line to lineage [FLM_LINEAGE_BYTES]. Errors: FLM_E_ARG (no space). */
 flm_status flm_lineage_add(char *lineage, const char *role, const char *sha256, int64_t step, const char *path);
 
 /* flm_lineage_get - the line of a role: sha256 [FLM_SHA256_BYTES], path [FLM_CHECKPOINT_PATH_BYTES]; false when there

@@ -48,7 +48,7 @@ static void holder_describe(char text[HOLDER_BYTES])
     snprintf(text, HOLDER_BYTES, "host %s, job %.64s, pid %ld", host, job ? job : "none", (long)getpid());
 }
 
-/* What the lock file says, with only printable characters. */
+/* The content of the lock file, with only printable characters. */
 static void holder_read(int fd, char text[HOLDER_BYTES])
 {
     const ssize_t got = pread(fd, text, HOLDER_BYTES - 1, 0);
@@ -83,7 +83,8 @@ static int set_lock(int fd)
     return failed;
 }
 
-/* Lock the file that has the name now: the holder before removes its file, so that the one opened may have no name. */
+/* Lock the file that has the name now: the previous holder removes its file, so the one opened may no longer have it.
+ */
 static flm_status try_lock(flm_lock *lock, const char *what, attempt *result)
 {
     flm_status rc = FLM_OK;
@@ -143,7 +144,7 @@ static flm_status acquire(flm_lock *lock, const char *what)
     }
     holder_describe(holder);
     strcat(holder, "\n");
-    /* For messages only: a failure, on a full disk for example, costs no safety. */
+    /* For messages only: a failure, on a full disk for example, does not weaken the lock. */
     if (ftruncate(lock->fd, 0) != 0 || pwrite(lock->fd, holder, strlen(holder), 0) < 0)
         flm_log(FLM_LOG_WARN, "%s: cannot be written: %s", lock->path, strerror(errno));
 done:

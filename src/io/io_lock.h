@@ -2,8 +2,8 @@
  *
  * The lock is a lock of the kernel (fcntl, of the open file description) on a file beside the output: DIRECTORY/.lock,
  * or DIRECTORY/.NAME.lock for the file DIRECTORY/NAME. It ends with the process that holds it, however that ends. The
- * content of the lock file (host, batch job, process) is for messages only. On a file system without such locks nothing
- * is kept apart, and a warning says so. docs/files.md section 6 says what is relied on for NFS and Lustre.
+ * content of the lock file (host, batch job, process) is for messages only. On a file system without such locks two
+ * jobs are not kept apart, with a warning. docs/files.md section 6 has the requirements for NFS and Lustre.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_IO_LOCK_H
 #define FLM_IO_LOCK_H

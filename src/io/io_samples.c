@@ -1,6 +1,6 @@
 /* io_samples.c - see io_samples.h: rows by pwrite and pread, from all ranks, and results.
  *
- * A row that was never written is a hole: zeros, with checksum 0. That is never taken for a row: CRC-32C of n zero
+ * A row that was never written is a hole: zeros, with checksum 0. That cannot be mistaken for a row: CRC-32C of n zero
  * bytes is 0 for no n below 2^31 - 1 (its generator is (x + 1) times a primitive polynomial of degree 31), and a row
  * has at most 4 MiB. Tokens go to the file before their checksum. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
@@ -49,7 +49,7 @@ done:
     return rc;
 }
 
-/* Rows at a time, so that neither a long file nor a long row asks for much memory. */
+/* Rows per transfer, so that neither a long file nor a long row needs much memory. */
 static int64_t rows_at_once(const flm_samples *s)
 {
     const int64_t rows = FLM_IO_BLOCK_BYTES / (s->info.L * (int64_t)sizeof(int32_t));
@@ -115,7 +115,7 @@ done:
     return rc;
 }
 
-/* A row against its checksum and the vocabulary. */
+/* Check a row against its checksum and the vocabulary. */
 static flm_status row_check(const flm_samples *s, int64_t steps, int64_t row, const int32_t *ids, uint32_t sum)
 {
     flm_status rc = FLM_OK;

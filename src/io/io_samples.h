@@ -1,7 +1,7 @@
 /* io_samples.h - samples files: generated token rows for one or several numbers of steps, resumable at any row.
  *
- * /steps_<n>/tokens [N, L] int32 contiguous, /steps_<n>/checksums [N] one CRC-32C a row: a row is there when its
- * checksum fits, so a job killed at any moment goes on with the rows that are missing.
+ * /steps_<n>/tokens [N, L] int32 contiguous, /steps_<n>/checksums [N] one CRC-32C a row: a row is present if its
+ * checksum matches, so a job that was killed at any moment resumes with the missing rows.
  * Layout: hdf5-schemas/samples.schema. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_IO_SAMPLES_H
 #define FLM_IO_SAMPLES_H
@@ -13,9 +13,9 @@ typedef struct flm_samples_info {
     flm_vocabulary vocabulary;
     int64_t samples, L, seed;                     /* N rows of L tokens */
     char kind[16];                                /* of the checkpoint: "flm", ... */
-    const char *old_kind;                         /* what an existing file may call it, too; NULL: nothing else */
+    const char *old_kind;                         /* another name that an existing file may use; NULL: none */
     char checkpoint[512];                         /* path as given */
-    int64_t checkpoint_step, checkpoint_identity; /* flm_checkpoint_get_identity: of its very data */
+    int64_t checkpoint_step, checkpoint_identity; /* flm_checkpoint_get_identity */
     double noise_level;                           /* of the sampler; 0: none, and no attribute */
     double logit_cap;                             /* of the softmaxes in the sampler; 0: none, and no attribute */
     char weights[8];                              /* "ema" or "raw" */
@@ -25,8 +25,8 @@ typedef struct flm_samples_info {
 
 typedef struct flm_samples flm_samples;
 
-/* flm_samples_open_write - create the file with room for all rows, scores and their checksums, or take up one that
- * holds the same info and steps; all ranks open it. It stays locked until it is closed (io_lock.h).
+/* flm_samples_open_write - create the file with room for all rows, scores and their checksums, or resume one that
+ * has the same info and steps; all ranks open it. It stays locked until it is closed (io_lock.h).
  * steps [count]: the numbers of steps, a group each. Collective.
  * Errors: FLM_E_MISMATCH (the file holds samples of another checkpoint, seed, ...: names the attribute), FLM_E_IO,
  * FLM_E_LOCKED. */
@@ -41,7 +41,7 @@ const flm_samples_info *flm_samples_get_info(const flm_samples *samples);
 /* flm_samples_get_steps - the numbers of steps in the file, ascending. Owned by samples. */
 const int64_t *flm_samples_get_steps(const flm_samples *samples, int *count);
 
-/* flm_samples_check_rows - present[i] = row first + i of steps is there and whole. Not collective. */
+/* flm_samples_check_rows - present[i] = row first + i of steps is present and valid. Not collective. */
 flm_status flm_samples_check_rows(flm_samples *samples, int64_t steps, int64_t first, int64_t count, bool *present);
 
 /* flm_samples_write - rows [first, first + count), ids i32 [count, L]. Not collective: ranks write different rows. */
@@ -50,12 +50,13 @@ flm_status flm_samples_write(flm_samples *samples, int64_t steps, int64_t first,
 /* flm_samples_read - as written; FLM_E_CHECKSUM naming the row when it is missing or damaged. */
 flm_status flm_samples_read(flm_samples *samples, int64_t steps, int64_t first, int64_t count, int32_t *ids);
 
-/* flm_samples_verify - read every row of a number of steps; *rows: how many are there. Rows that were never written are
- * no error, changed ones are. Not collective. Errors: FLM_E_CHECKSUM, FLM_E_FORMAT (ids), FLM_E_IO; naming the row. */
+/* flm_samples_verify - read every row of a number of steps; *rows: how many are present. Missing rows are not an
+ * error, changed ones are. Not collective. Errors: FLM_E_CHECKSUM, FLM_E_FORMAT (ids), FLM_E_IO; naming the row. */
 flm_status flm_samples_verify(flm_samples *samples, int64_t steps, int64_t *rows);
 
-/* flm_samples_set_result, flm_samples_set_scorer - a figure of one number of steps ("entropy", "gen_ppl"); what scored
- * its rows, in words. Attributes that flm_samples_commit writes. Not collective. Errors: FLM_E_ARG, FLM_E_NOMEM. */
+/* flm_samples_set_result, flm_samples_set_scorer - a result for one number of steps ("entropy", "gen_ppl"); a
+ * description of the scorer. Attributes that flm_samples_commit writes. Not collective. Errors: FLM_E_ARG, FLM_E_NOMEM.
+ */
 flm_status flm_samples_set_result(flm_samples *samples, int64_t steps, const char *name, double value);
 flm_status flm_samples_set_scorer(flm_samples *samples, int64_t steps, const char *scorer);
 
@@ -70,8 +71,8 @@ flm_status flm_samples_commit(flm_comm *comm, flm_samples *samples);
  * locked until it is closed. Collective. Errors: FLM_E_IO, FLM_E_FORMAT, FLM_E_LOCKED. */
 flm_status flm_samples_open_scores(flm_comm *comm, const char *path, flm_samples **out);
 
-/* flm_samples_read_scores - the scores that are there of all N rows, by this scorer (a number that stands for
- * everything the scores depend on) and of the rows as they are now. out nll, positions, present [N]. Not collective. */
+/* flm_samples_read_scores - the existing scores of all N rows by this scorer (a hash of everything that scores depend
+ * on) for the current content of the rows. out nll, positions, present [N]. Not collective. */
 flm_status flm_samples_read_scores(const flm_samples *samples, int64_t steps, uint32_t scorer, double *nll,
                                    int64_t *positions, bool *present);
 

@@ -1,5 +1,5 @@
-/* io_samples_file.c - samples files: laid out whole before they get their name, opened, held against what is wanted.
- * Refuses to touch a file that it does not know. SPDX-License-Identifier: Apache-2.0 */
+/* io_samples_file.c - samples files: laid out completely before they get their name, opened, checked against the wanted
+ * settings. Files of another kind are not touched. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_version.h"
 #include "h5/h5_schema.h"
 #include "io/io_samples_internal.h"
@@ -129,7 +129,7 @@ done:
     return rc;
 }
 
-/* Rank 0: a new file, whole and synced before it gets its name. */
+/* Rank 0: a new file, complete and synced before it gets its name. */
 static flm_status create(const char *path, const flm_samples_info *info, const int64_t *steps, int count)
 {
     flm_status rc = FLM_OK;
@@ -171,7 +171,7 @@ static flm_status steps_read(hid_t file, flm_samples *s)
     if (!s->steps || !s->tokens || !s->checksums || !s->scores) FLM_FAIL(FLM_E_NOMEM, "no memory for its groups");
     for (hsize_t i = 0; i < group.nlinks; i++) {
         FLM_H5(H5Lget_name_by_idx(root, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT));
-        s->steps[s->count++] = strtoll(name + strlen("steps_"), NULL, 10); /* so the schema says: digits, 18 at most */
+        s->steps[s->count++] = strtoll(name + strlen("steps_"), NULL, 10); /* the schema allows at most 18 digits */
     }
     qsort(s->steps, (size_t)s->count, sizeof *s->steps, by_number);
 done:

@@ -41,7 +41,7 @@ flm_status flm_samples_create_scores(hid_t file, int64_t steps, int64_t samples)
 /* flm_samples_score_name - the dataset of a kind of score, "/steps_8/nll". */
 void flm_samples_score_name(int64_t steps, int kind, char name[FLM_SAMPLES_NAME_BYTES]);
 
-/* flm_samples_open_file - an existing file, held against its schema; without a comm, so not collective. */
+/* flm_samples_open_file - an existing file, checked against its schema. Not collective. */
 flm_status flm_samples_open_file(const char *path, bool write, flm_samples **out);
 
 /* flm_samples_find_steps - index of a number of steps in the file, or -1. */

@@ -1,6 +1,6 @@
-/* io_samples_scores.c - scores of samples in their file: a number, how many positions it is of, and a checksum that
- * ties both to the row and to the scorer, so that a changed row or another scorer means scoring again; beside them a
- * checksum that tells a damaged score from one of another scorer. SPDX-License-Identifier: Apache-2.0 */
+/* io_samples_scores.c - scores of samples in their file: the sum, its number of positions, and a checksum over both,
+ * the row and the scorer, so that a changed row or another scorer is scored again. A second checksum distinguishes a
+ * damaged score from one of another scorer. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
 #include "io/io_samples_internal.h"
 
@@ -18,7 +18,7 @@ static uint32_t score_sum(uint32_t scorer, uint32_t row, double nll, int64_t pos
     return flm_crc32c_update(crc, &positions, sizeof positions);
 }
 
-/* Of a score as it lies in the file: whether it was changed can be told without knowing the scorer. */
+/* Checksum of a score as stored: a change can be detected without knowing the scorer. */
 static uint32_t score_checksum(double nll, int64_t positions, uint32_t scored)
 {
     uint32_t crc = flm_crc32c_update(0, &nll, sizeof nll);
@@ -93,7 +93,7 @@ done:
     return rc;
 }
 
-/* Rank 0: the lock, and room for scores in a file that lacks it. */
+/* Rank 0: the lock, and datasets for scores in a file that lacks them. */
 static flm_status prepare_scores(const char *path, flm_lock **lock)
 {
     flm_status rc = FLM_OK;

@@ -17,7 +17,7 @@ typedef struct flm_shard_input { /* one line of the manifest */
     char sha256[65];
 } flm_shard_input;
 
-typedef struct flm_shard_info { /* what every file of a directory says of itself */
+typedef struct flm_shard_info { /* what every file of a directory records */
     flm_vocabulary vocabulary;
     int64_t L;
     char corpus[64];    /* "text", "lm1b", "owt", ... */
@@ -46,11 +46,12 @@ flm_status flm_shard_writer_write(flm_shard_writer *writer, int64_t first, int64
 flm_status flm_shard_writer_close(flm_shard_writer **writer);
 
 /* flm_shard_writer_check - whether rows [first, first + count) of a laid-out shard have been written: each one's
- * checksum fits. A row that never was, or was cut off, does not. Errors: FLM_E_IO, FLM_E_ARG (range). */
+ * checksum matches. That of a row that was not, or not completely, written does not. Errors: FLM_E_IO, FLM_E_ARG
+ * (range). */
 flm_status flm_shard_writer_check(flm_shard_writer *writer, int64_t first, int64_t count, bool *whole);
 
-/* flm_shard_reclaim - *there: whether a shard has been laid out whole under its temporary name. One that has its final
- * name already, because publishing was cut off, gets the temporary one again. Errors: FLM_E_IO, FLM_E_ARG. */
+/* flm_shard_reclaim - *there: whether a shard has been laid out completely under its temporary name. One that has its
+ * final name already, because publishing was interrupted, gets the temporary one again. Errors: FLM_E_IO, FLM_E_ARG. */
 flm_status flm_shard_reclaim(const char *directory, const char *split, int number, int of, bool *there);
 
 /* flm_shard_publish - give every shard its final name, then write index.h5 (temporary name, fsync, rename).
@@ -86,7 +87,7 @@ uint32_t flm_shards_get_identity(const flm_shards *shards);
  * (pread at the recorded offsets). Errors: FLM_E_IO, FLM_E_CHECKSUM naming file and row. */
 flm_status flm_shards_read(const flm_shards *shards, const int64_t *rows, int64_t count, int32_t *ids);
 
-/* flm_shards_permute - the row that stands at place `index` of epoch `epoch`: a permutation of 0..n-1 by a keyed
+/* flm_shards_permute - the row at position `index` of epoch `epoch`: a permutation of 0..n-1 by a keyed
  * Feistel network with cycle walking, from (seed, epoch, index, n) alone. */
 int64_t flm_shards_permute(uint64_t seed, int64_t epoch, int64_t index, int64_t n);
 
@@ -95,9 +96,9 @@ int64_t flm_shards_permute(uint64_t seed, int64_t epoch, int64_t index, int64_t 
 typedef struct flm_loader flm_loader;
 
 /* flm_loader_start - a thread that reads, ahead of use, this rank's rows of the endless sequence of epochs: global
- * place p is row permute(seed, p / n, p % n). Step s uses places [s * batch, (s + 1) * batch); this rank takes samples
- * [first, first + count) of each step. shuffle false: places in file order (validation).
- * Errors: FLM_E_NOMEM, FLM_E_ARG (no rows). A failure in the thread is returned by flm_loader_next. */
+ * position p is row permute(seed, p / n, p % n). Step s uses positions [s * batch, (s + 1) * batch); this rank takes
+ * samples [first, first + count) of each step. shuffle false: rows in file order (validation). Errors: FLM_E_NOMEM,
+ * FLM_E_ARG (no rows). A failure in the thread is returned by flm_loader_next. */
 flm_status flm_loader_start(const flm_shards *shards, uint64_t seed, bool shuffle, int64_t batch, int64_t first,
                             int64_t count, int64_t first_step, flm_loader **out);
 

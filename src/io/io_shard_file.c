@@ -1,4 +1,4 @@
-/* io_shard_file.c - what writing and reading of shards share: names, attributes, small datasets, places.
+/* io_shard_file.c - shared by writing and reading shards: names, attributes, small datasets, file offsets.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
 #include "io/io_shard_internal.h"
@@ -90,7 +90,7 @@ done:
     return flm_err_prefix(rc, path);
 }
 
-/* The columns of the manifest: flm_shard_input is one line, a dataset one column. */
+/* The manifest by columns: an flm_shard_input is one row, a dataset one column. */
 static flm_status put_inputs(hid_t file, const flm_shard_input *inputs, int count)
 {
     flm_status rc = FLM_OK;

@@ -1,4 +1,4 @@
-/* io_shard_internal.h - private: the names of a shard directory, and where a shard's data lie.
+/* io_shard_internal.h - private: the names in a shard directory, and the file offsets of a shard's data.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_IO_SHARD_INTERNAL_H
 #define FLM_IO_SHARD_INTERNAL_H
@@ -20,15 +20,15 @@ bool flm_shard_split_is_valid(const char *split);
 /* flm_shard_element_bytes - bytes of an id as stored: 2 where V <= 65536, else 4. */
 size_t flm_shard_element_bytes(int64_t V);
 
-typedef struct flm_shard_location {  /* where the data of an open shard lie */
+typedef struct flm_shard_location {  /* the data of an open shard */
     int64_t rows, tokens, checksums; /* n, offsets in the file */
     size_t element;
 } flm_shard_location;
 
-/* flm_shard_locate - from an open file that the schema has been held against. Errors: FLM_E_FORMAT. */
+/* flm_shard_locate - from an open file that was checked against the schema. Errors: FLM_E_FORMAT. */
 flm_status flm_shard_locate(hid_t file, int64_t bytes, int64_t L, int64_t V, flm_shard_location *place);
 
-/* flm_shard_compute_checksum - CRC-32C of the bytes of /checksums, read from fd in pieces. Errors: FLM_E_IO. */
+/* flm_shard_compute_checksum - CRC-32C of the bytes of /checksums, read from fd in chunks. Errors: FLM_E_IO. */
 flm_status flm_shard_compute_checksum(int fd, const char *path, const flm_shard_location *place, uint32_t *sum);
 
 /* flm_shard_info_write, flm_shard_info_read - attributes and inputs that the index and every shard have in common; got
@@ -36,7 +36,7 @@ flm_status flm_shard_compute_checksum(int fd, const char *path, const flm_shard_
 flm_status flm_shard_info_write(hid_t file, const flm_shard_info *info);
 flm_status flm_shard_info_read(hid_t file, int64_t bytes, flm_shard_info *info);
 
-/* flm_shard_dataset_write, flm_shard_dataset_read - a small dataset whole; text_bytes > 0: of strings of that size.
+/* flm_shard_dataset_write, flm_shard_dataset_read - a complete small dataset; text_bytes > 0: of strings of that size.
  * Read checks that it has count elements and that strings end. Errors: FLM_E_FORMAT, FLM_E_IO. */
 flm_status flm_shard_dataset_write(hid_t file, const char *path, hid_t type, size_t text_bytes, int64_t count,
                                    const void *data);

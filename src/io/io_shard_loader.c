@@ -1,6 +1,6 @@
-/* io_shard_loader.c - reading ahead of the step, in a thread that calls flm_shards_read and nothing of HDF5 or MPI.
+/* io_shard_loader.c - reads rows ahead of the step, in a thread that calls flm_shards_read and neither HDF5 nor MPI.
  *
- * A ring of three places: one is in the caller's hands, the thread fills the others. SPDX-License-Identifier:
+ * A ring of three buffers: the caller uses one, the thread fills the others. SPDX-License-Identifier:
  * Apache-2.0 */
 #include "io/io_shard_internal.h"
 
@@ -26,7 +26,7 @@ struct flm_loader {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool threaded, locked, conditioned; /* what exists of the three above */
-    /* Under the lock: steps filled, steps the caller is through with, an end, why. */
+    /* Under the lock: steps filled, steps that the caller has finished, the end, its reason. */
     int64_t filled, released;
     bool held, stop;
     flm_status failure;
@@ -62,7 +62,7 @@ static void *loader_run(void *argument)
         pthread_mutex_lock(&l->lock);
         if (rc == FLM_OK) {
             l->filled++;
-        } else { /* the trace is this thread's own: hand the message over */
+        } else { /* the trace is per thread: pass the message on */
             l->failure = rc;
             snprintf(l->message, sizeof l->message, "%s", flm_err_message());
         }
@@ -72,7 +72,7 @@ static void *loader_run(void *argument)
     return NULL;
 }
 
-/* Signals are the main thread's. */
+/* Signals are left to the main thread. */
 static flm_status thread_start(flm_loader *l)
 {
     flm_status rc = FLM_OK;

@@ -1,4 +1,4 @@
-/* io_shard_publish.c - a directory of shards becomes whole: final names, then the index (io_shard.h).
+/* io_shard_publish.c - completes a directory of shards: final names, then the index (io_shard.h).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "h5/h5_schema.h"
 #include "io/io_shard_internal.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-typedef struct column { /* of one split in the index: a line a shard */
+typedef struct column { /* of one split in the index: one entry per shard */
     char (*file)[64];
     int64_t *rows;
     uint32_t *checksum;
@@ -34,7 +34,7 @@ done:
     return rc;
 }
 
-/* One shard, checked, synced, its line of the index. */
+/* Check and sync one shard, and fill its entry in the index. */
 static flm_status shard_finish(const char *directory, const flm_shard_split *split, int number,
                                const flm_shard_info *info, column *c)
 {

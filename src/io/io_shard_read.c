@@ -1,6 +1,6 @@
-/* io_shard_read.c - shard directories, the reading side (io_shard.h). HDF5 is asked once, in flm_shards_open, where the
- * data lie; rows are read with pread. Every file is untrusted: the index names only files of its own directory, and
- * each is held against the schema, the index and its own length. SPDX-License-Identifier: Apache-2.0 */
+/* io_shard_read.c - shard directories, the reading side (io_shard.h). flm_shards_open gets the file offsets from
+ * HDF5 once; rows are read with pread. Every file is untrusted: the index names only files of its own directory, and
+ * each is checked against the schema, the index and its own length. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
 #include "base/base_permute.h"
 #include "base/base_philox.h"
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* Shards that stay open, far below the usual limit of 1024 files; those beyond are opened for each read. Rows read at
- * once: their checksums stand on the stack. */
+ * once: their checksums are on the stack. */
 enum { OPEN_MAX = 512, RUN_MAX = 64 };
 
 typedef struct shard {
@@ -86,7 +86,7 @@ done:
     return rc;
 }
 
-/* The lines against each other: names as they are made, rows that add up. */
+/* Check the entries: names as flm_shard_make_name gives them, and the total number of rows. */
 static flm_status index_check(const flm_shards *shards, const index_lines *lines)
 {
     flm_status rc = FLM_OK;
@@ -131,7 +131,7 @@ done:
     return rc;
 }
 
-/* Text and number that a shard must share with the index. */
+/* A text and a number that must be the same in a shard and in the index. */
 static flm_status same_text(hid_t root, const char *name, const char *want)
 {
     flm_status rc = FLM_OK;
@@ -277,8 +277,8 @@ static int shard_of(const flm_shards *shards, int64_t row)
     return low;
 }
 
-/* count <= RUN_MAX rows of one shard. The stored ids are put at the end of their place in ids, where ids of two bytes
- * leave room for the result to grow towards them, so that no further memory is needed. */
+/* count <= RUN_MAX rows of one shard. Stored ids of two bytes are read into the second half of ids and widened in place
+ * from the front, so that no further memory is needed. */
 static flm_status run_read(const flm_shards *shards, int number, int64_t row, int64_t count, int32_t *ids)
 {
     flm_status rc = FLM_OK;

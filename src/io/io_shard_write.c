@@ -1,5 +1,5 @@
 /* io_shard_write.c - shard directories, the writing side (io_shard.h). A shard is laid out by HDF5 and filled with
- * pwrite; its temporary name appears when it is laid out whole, its final name only with flm_shard_publish.
+ * pwrite; it gets its temporary name when the layout is complete, its final name in flm_shard_publish.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
 #include "h5/h5_schema.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const int64_t STRUCTURE_BYTES = 1 << 16; /* HDF5's own in a shard, the manifest's lines apart */
+static const int64_t STRUCTURE_BYTES = 1 << 16; /* HDF5's metadata in a shard, without the manifest */
 static const int64_t RUN_BYTES = 1 << 18;       /* written at once */
 
 struct flm_shard_writer {
@@ -20,7 +20,7 @@ struct flm_shard_writer {
     int64_t L, V;
     flm_shard_location place;
     int64_t run;  /* rows written at once */
-    char *stored; /* [run, L] as they lie in the file */
+    char *stored; /* [run, L] as stored in the file */
     uint32_t *sums;
 };
 
@@ -161,7 +161,7 @@ done:
     return rc;
 }
 
-/* ids [count, L] as they are stored, and their sums, into the writer's memory. */
+/* Convert ids [count, L] to their stored form and compute their checksums, in the writer's memory. */
 static flm_status pack_rows(flm_shard_writer *w, const int32_t *ids, int64_t count)
 {
     flm_status rc = FLM_OK;
@@ -188,7 +188,7 @@ static flm_status check_range(const flm_shard_writer *w, int64_t first, int64_t 
                          (long long)first, (long long)(first + count - 1), (long long)w->place.rows);
 }
 
-/* Rows before their sums: what a kill leaves between the two does not fit. */
+/* Rows before their checksums: after a kill between the two they do not match. */
 flm_status flm_shard_writer_write(flm_shard_writer *writer, int64_t first, int64_t count, const int32_t *ids)
 {
     flm_status rc = FLM_OK;

@@ -1,4 +1,4 @@
-/* io_vocabulary.h - what token ids mean: the record that shards, checkpoints and samples files have in common.
+/* io_vocabulary.h - the vocabulary of token ids, as recorded in shards, checkpoints and samples files.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_IO_VOCABULARY_H
 #define FLM_IO_VOCABULARY_H
