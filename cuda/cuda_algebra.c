@@ -15,7 +15,7 @@
 /* Bytes of operands that gram converts to fp64 at a time. */
 static const int64_t WIDE_BYTES = (int64_t)64 << 20;
 
-flm_status flm_err_cublas(int code, const char *what, const char *file, int line)
+flm_status flm_cuda_check_cublas(int code, const char *what, const char *file, int line)
 {
     const cublasStatus_t status = (cublasStatus_t)code;
     if (status == CUBLAS_STATUS_SUCCESS) return FLM_OK;
@@ -24,7 +24,7 @@ flm_status flm_err_cublas(int code, const char *what, const char *file, int line
                          "cuBLAS: %s in %s", cublasGetStatusString(status), what);
 }
 
-flm_status flm_err_cusolver(int code, const char *what, const char *file, int line)
+flm_status flm_cuda_check_cusolver(int code, const char *what, const char *file, int line)
 {
     if (code == CUSOLVER_STATUS_SUCCESS) return FLM_OK;
     cudaGetLastError();

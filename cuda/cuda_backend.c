@@ -58,7 +58,7 @@ static flm_status count_devices(int *count)
     }
     if (error == cudaErrorNoDevice || (error == cudaSuccess && devices == 0))
         FLM_FAIL(FLM_E_UNSUPPORTED, "device cuda: there is no GPU (CUDA_VISIBLE_DEVICES may hide it)");
-    FLM_TRY(flm_err_cuda((int)error, "cudaGetDeviceCount", __FILE__, __LINE__));
+    FLM_TRY(flm_cuda_check((int)error, "cudaGetDeviceCount", __FILE__, __LINE__));
     *count = devices;
 done:
     return rc;

@@ -39,20 +39,21 @@ void flm_cuda_blas_destroy(flm_backend *be); /* also after a flm_cuda_blas_creat
 /* flm_cuda_plans_release - frees all cached plans: cuda_matmul.c. */
 void flm_cuda_plans_release(flm_cublas *blas);
 
-/* flm_err_cublas, flm_err_cusolver - as flm_err_cuda, for the libraries' codes. Use FLM_CUBLAS, FLM_CUSOLVER. */
-flm_status flm_err_cublas(int code, const char *what, const char *file, int line);
-flm_status flm_err_cusolver(int code, const char *what, const char *file, int line);
+/* flm_cuda_check_cublas, flm_cuda_check_cusolver - as flm_cuda_check, for the libraries' codes. Use FLM_CUBLAS,
+ * FLM_CUSOLVER. */
+flm_status flm_cuda_check_cublas(int code, const char *what, const char *file, int line);
+flm_status flm_cuda_check_cusolver(int code, const char *what, const char *file, int line);
 
-#define FLM_CUBLAS(call)                                             \
-    do {                                                             \
-        rc = flm_err_cublas((int)(call), #call, __FILE__, __LINE__); \
-        if (rc != FLM_OK) goto done;                                 \
+#define FLM_CUBLAS(call)                                                    \
+    do {                                                                    \
+        rc = flm_cuda_check_cublas((int)(call), #call, __FILE__, __LINE__); \
+        if (rc != FLM_OK) goto done;                                        \
     } while (0)
 
-#define FLM_CUSOLVER(call)                                             \
-    do {                                                               \
-        rc = flm_err_cusolver((int)(call), #call, __FILE__, __LINE__); \
-        if (rc != FLM_OK) goto done;                                   \
+#define FLM_CUSOLVER(call)                                                    \
+    do {                                                                      \
+        rc = flm_cuda_check_cusolver((int)(call), #call, __FILE__, __LINE__); \
+        if (rc != FLM_OK) goto done;                                          \
     } while (0)
 
 #endif

@@ -39,14 +39,14 @@ static inline flm_cuda *flm_cuda_of(const flm_backend *be) { return be->state; }
  * slot grows when more is asked for and never shrinks. Errors: FLM_E_NOMEM. */
 flm_status flm_cuda_scratch(flm_backend *be, int slot, size_t bytes, void **out);
 
-/* flm_err_cuda - the status of a CUDA error code: FLM_OK for 0, otherwise FLM_E_NOMEM or FLM_E_DEVICE with CUDA's text
- * and the call. Use FLM_CUDA. */
-flm_status flm_err_cuda(int code, const char *what, const char *file, int line);
+/* flm_cuda_check - the status of a CUDA error code: FLM_OK for 0, otherwise FLM_E_NOMEM or FLM_E_DEVICE with CUDA's
+ * text and the call. Use FLM_CUDA. */
+flm_status flm_cuda_check(int code, const char *what, const char *file, int line);
 
-#define FLM_CUDA(call)                                             \
-    do {                                                           \
-        rc = flm_err_cuda((int)(call), #call, __FILE__, __LINE__); \
-        if (rc != FLM_OK) goto done;                               \
+#define FLM_CUDA(call)                                               \
+    do {                                                             \
+        rc = flm_cuda_check((int)(call), #call, __FILE__, __LINE__); \
+        if (rc != FLM_OK) goto done;                                 \
     } while (0)
 
 /* The operations; their contracts are in backend_ops.def. */

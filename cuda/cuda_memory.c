@@ -14,7 +14,7 @@
  */
 static const char *queued = "nothing";
 
-flm_status flm_err_cuda(int code, const char *what, const char *file, int line)
+flm_status flm_cuda_check(int code, const char *what, const char *file, int line)
 {
     const cudaError_t error = (cudaError_t)code;
     if (error == cudaSuccess) {
@@ -52,7 +52,7 @@ static flm_status memory_alloc_cuda(flm_backend *be, size_t bytes, void **out)
         FLM_FAIL(FLM_E_NOMEM, "out of GPU memory: %.1f MiB requested, %.1f MiB free; " FLM_CUDA_SMALLER,
                  (double)bytes / 0x1p20, (double)available / 0x1p20);
     }
-    FLM_TRY(flm_err_cuda((int)error, "cudaMalloc", __FILE__, __LINE__));
+    FLM_TRY(flm_cuda_check((int)error, "cudaMalloc", __FILE__, __LINE__));
     *out = data;
 done:
     return rc;
@@ -77,7 +77,7 @@ static flm_status memory_host_alloc_cuda(flm_backend *be, size_t bytes, void **o
         FLM_FAIL(FLM_E_NOMEM, "cannot allocate %.1f MiB of pinned host memory; check ulimit -l and free memory",
                  (double)bytes / 0x1p20);
     }
-    FLM_TRY(flm_err_cuda((int)error, "cudaHostAlloc", __FILE__, __LINE__));
+    FLM_TRY(flm_cuda_check((int)error, "cudaHostAlloc", __FILE__, __LINE__));
     *out = data;
 done:
     return rc;

@@ -68,7 +68,7 @@ flm_matmul_kind flm_backend_get_matmul(const flm_backend *be)
     return be->driver->get_matmul ? be->driver->get_matmul(be) : FLM_MATMUL_NATIVE;
 }
 
-const char *flm_matmul_name(flm_matmul_kind kind)
+const char *flm_backend_name_matmul(flm_matmul_kind kind)
 {
     static const char *const names[] = {"auto", "native", "fp32"};
     return names[kind];

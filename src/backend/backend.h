@@ -75,9 +75,9 @@ void flm_backend_destroy(flm_backend **be);
  * no bf16 matmul, FP32 on a GPU; FLM_E_NOMEM, FLM_E_DEVICE. */
 flm_status flm_backend_set_matmul(flm_backend *be, flm_matmul_kind asked);
 
-/* flm_backend_get_matmul - NATIVE or FP32. flm_matmul_name - "auto", "native" or "fp32". */
+/* flm_backend_get_matmul - NATIVE or FP32. flm_backend_name_matmul - "auto", "native" or "fp32". */
 flm_matmul_kind flm_backend_get_matmul(const flm_backend *be);
-const char *flm_matmul_name(flm_matmul_kind kind);
+const char *flm_backend_name_matmul(flm_matmul_kind kind);
 
 /* flm_backend_precision - resolve AUTO: BF16 where bf16 matmuls are NATIVE, else FP32. */
 flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);

@@ -6,7 +6,7 @@ static flm_status set_matmul(flm_backend *be, flm_matmul_kind kind)
     return flm_err_prefix(flm_backend_set_matmul(be, kind), "--matmul");
 }
 
-flm_status flm_cmd_open_backend(flm_comm *world, flm_device device, int64_t threads, int matmul, flm_backend **out)
+flm_status flm_cmd_backend_open(flm_comm *world, flm_device device, int64_t threads, int matmul, flm_backend **out)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = NULL;

@@ -5,7 +5,7 @@
 
 const char *const flm_target_weights_choices[] = {"raw", "ema", NULL};
 
-int flm_train_main(const flm_options_spec *spec, int argc, char **argv)
+int flm_cmd_train_options_run(const flm_options_spec *spec, int argc, char **argv)
 {
     flm_status rc = FLM_OK;
     flm_comm *world = NULL;
@@ -17,7 +17,7 @@ int flm_train_main(const flm_options_spec *spec, int argc, char **argv)
     FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse(spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
-    FLM_TRY(flm_cmd_open_backend(world, o.plan ? FLM_DEVICE_PLAN : (flm_device)o.device, o.threads, o.matmul, &be));
+    FLM_TRY(flm_cmd_backend_open(world, o.plan ? FLM_DEVICE_PLAN : (flm_device)o.device, o.threads, o.matmul, &be));
     FLM_TRY(flm_comm_attach(world, be));
     FLM_TRY(flm_train_run(world, be, &o, options, flm_process_stop_requested));
 done:

@@ -8,9 +8,9 @@
 
 #define FLM_OPT_STRUCT flm_train_options
 
-/* flm_train_main - main of a program whose rows fill flm_train_options: options, device, run. Returns the exit status,
- * or ends the job. Collective over the world. */
-int flm_train_main(const flm_options_spec *spec, int argc, char **argv);
+/* flm_cmd_train_options_run - main of a program whose rows fill flm_train_options: options, device, run. Returns the
+ * exit status, or ends the job. Collective over the world. */
+int flm_cmd_train_options_run(const flm_options_spec *spec, int argc, char **argv);
 
 #define FLM_CMD_OPTIONS_FILES                                                                                      \
     FLM_OPT_STRING("data", data, NULL, "DIR", "directory of shards, made by flm_shard", .required = true),         \

@@ -41,4 +41,4 @@ static const flm_options_spec spec = {
     .renamed = renamed,
 };
 
-int main(int argc, char **argv) { return flm_train_main(&spec, argc, argv); }
+int main(int argc, char **argv) { return flm_cmd_train_options_run(&spec, argc, argv); }

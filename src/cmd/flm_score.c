@@ -81,7 +81,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
     const char *const *paths = flm_options_positional(options, &count);
-    FLM_TRY(flm_cmd_open_backend(world, (flm_device)o.device, o.threads, o.matmul, &be));
+    FLM_TRY(flm_cmd_backend_open(world, (flm_device)o.device, o.threads, o.matmul, &be));
     files = calloc((size_t)count + 1, sizeof *files);
     FLM_TRY(flm_comm_agree(world, files ? FLM_OK : flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory")));
     FLM_TRY(flm_sample_checkpoints_generate(world, be, &o, paths, count, files, flm_process_stop_requested));

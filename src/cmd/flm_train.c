@@ -40,4 +40,4 @@ static const flm_options_spec spec = {
     FLM_OPT_ROWS(rows),
 };
 
-int main(int argc, char **argv) { return flm_train_main(&spec, argc, argv); }
+int main(int argc, char **argv) { return flm_cmd_train_options_run(&spec, argc, argv); }

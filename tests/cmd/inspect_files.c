@@ -1,5 +1,5 @@
-/* inspect_files.c - makes files for inspect.t in the current folder: run/ with two checkpoints, shards/, samples.h5 with
- * two of three rows. SPDX-License-Identifier: Apache-2.0 */
+/* inspect_files.c - makes files for inspect.t in the current folder: run/ with two checkpoints, shards/, samples.h5
+ * with two of three rows. SPDX-License-Identifier: Apache-2.0 */
 #include "io/io_samples.h"
 #include "io/io_shard.h"
 #include "tests/io_fixture.h"

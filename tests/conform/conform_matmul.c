@@ -270,7 +270,7 @@ static void test_errors(void)
 static void test_fp32_kind(void)
 {
     const flm_matmul_kind chosen = flm_backend_get_matmul(be);
-    printf("# chosen here: %s\n", flm_matmul_name(chosen));
+    printf("# chosen here: %s\n", flm_backend_name_matmul(chosen));
     tap_ok(flm_backend_set_matmul(be, FLM_MATMUL_FP32) == FLM_OK && flm_backend_get_matmul(be) == FLM_MATMUL_FP32,
            "bf16 matmuls are computed in fp32 on request");
     tap_ok(flm_backend_precision(be, FLM_PRECISION_AUTO) == FLM_PRECISION_FP32, "and precision auto is then fp32");

@@ -208,7 +208,7 @@ flm_status flm_cuda_triangular_solve(flm_backend *be, const flm_tensor *X, const
 
 /* ---- the backend ---- */
 
-flm_status flm_err_cuda(int code, const char *what, const char *file, int line)
+flm_status flm_cuda_check(int code, const char *what, const char *file, int line)
 {
     return code == 0 ? FLM_OK : flm_err_raise(FLM_E_DEVICE, file, line, "%s: CUDA error %d (emulated)", what, code);
 }
