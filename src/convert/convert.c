@@ -32,7 +32,8 @@ done:
 /* Whether path is a file of a Hugging Face folder; sets folder [FLM_PATH_BYTES]. */
 static bool in_hugging_face_folder(const char *path, char *folder)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json"};
+    static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json",
+                                        "pytorch_model.bin"};
     char config[FLM_PATH_BYTES];
     bool known = false;
 

@@ -3,13 +3,26 @@
 #include "convert/convert_external_internal.h"
 
 #include "backend/backend_tensor.h"
+#include "base/base_log.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-int64_t flm_external_element_size(flm_external_dtype dtype) { return dtype == FLM_EXTERNAL_F32 ? 4 : 2; }
+int64_t flm_external_element_size(flm_external_dtype dtype)
+{
+    return dtype == FLM_EXTERNAL_F64 ? 8 : dtype == FLM_EXTERNAL_F32 ? 4 : 2;
+}
+
+int64_t flm_external_span(const flm_external_tensor *tensor)
+{
+    int64_t span = 1;
+    if (!tensor->strided || tensor->elements == 0) return tensor->elements;
+    for (int k = 0; k < tensor->ndim; k++) span += (tensor->dim[k] - 1) * tensor->stride[k];
+    return span;
+}
 
 flm_status flm_external_add(flm_external *external, const char *name, flm_external_tensor **out)
 {
@@ -35,10 +48,9 @@ done:
 flm_status flm_external_count_elements(flm_external_tensor *tensor)
 {
     flm_status rc = FLM_OK;
-    int64_t bytes = sizeof(double),
-            elements = 1; /* of the largest dtype, so that no product of a dtype's size overflows later */
+    int64_t bits = 64, elements = 1; /* of the largest dtype, so that no product of a dtype's size overflows later */
     for (int k = 0; k < tensor->ndim; k++)
-        if (tensor->dim[k] < 0 || __builtin_mul_overflow(bytes, tensor->dim[k], &bytes))
+        if (tensor->dim[k] < 0 || __builtin_mul_overflow(bits, tensor->dim[k], &bits))
             FLM_FAIL(FLM_E_FORMAT, "axis %d has %" PRId64 " elements", k, tensor->dim[k]);
     for (int k = 0; k < tensor->ndim; k++) elements *= tensor->dim[k];
     tensor->elements = elements;
@@ -65,27 +77,62 @@ static float half_value(uint16_t half)
     return v.f;
 }
 
-void flm_external_widen(flm_external_dtype dtype, const void *from, int64_t count, float *to)
+/* Elements [count] as f32. Returns whether every finite number is in the range of f32. */
+static bool widen(flm_external_dtype dtype, const void *from, int64_t count, float *to)
 {
     const uint16_t *x = from;
-    if (dtype == FLM_EXTERNAL_BF16)
-        for (int64_t i = 0; i < count; i++) to[i] = flm_bf16_to_f32(x[i]);
-    else
-        for (int64_t i = 0; i < count; i++) to[i] = half_value(x[i]);
+    const double *wide = from;
+    bool inside = true;
+    for (int64_t i = 0; i < count; i++) {
+        if (dtype == FLM_EXTERNAL_F64) {
+            to[i] = (float)wide[i];
+            inside = inside && (!isfinite(wide[i]) || isfinite(to[i]));
+        } else {
+            to[i] = dtype == FLM_EXTERNAL_BF16 ? flm_bf16_to_f32(x[i]) : half_value(x[i]);
+        }
+    }
+    return inside;
+}
+
+/* Gathers the elements of a strided tensor in order, from its span to `to`. */
+static void gather(const flm_external_tensor *t, const char *span, char *to)
+{
+    const size_t size = (size_t)flm_external_element_size(t->dtype);
+    int64_t at[FLM_EXTERNAL_DIMS] = {0}, from = 0;
+    for (int64_t i = 0; i < t->elements; i++) {
+        memcpy(to + (size_t)i * size, span + (size_t)from * size, size);
+        for (int k = t->ndim - 1; k >= 0; k--) {
+            from += t->stride[k];
+            if (++at[k] < t->dim[k]) break;
+            from -= t->dim[k] * t->stride[k];
+            at[k] = 0;
+        }
+    }
+}
+
+/* Whether a file begins as the pickles of PyTorch before 1.6 do: PROTO and, from protocol 4 on, FRAME with the length
+ * 13 of a number. A safetensors file has zeros in the bytes 5 to 7, the high ones of its header's length, which is no
+ * such number. */
+static bool is_bare_pickle(const unsigned char *head, size_t bytes)
+{
+    if (bytes < 4 || head[0] != 0x80 || head[1] < 2 || head[1] > 5) return false;
+    if (head[1] >= 4 && head[2] == 0x95 && head[3] == 13) return true;
+    return bytes < 8 || head[5] != 0 || head[6] != 0 || head[7] != 0;
 }
 
 flm_status flm_external_open(const char *path, flm_external **out)
 {
     flm_status rc = FLM_OK;
-    unsigned char head[4];
+    unsigned char head[8];
+    size_t got = 0;
     flm_external *f = calloc(1, sizeof *f);
 
     if (!f) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
     FLM_TRY(flm_path_format(f->path, "%s", path));
-    FLM_TRY(flm_file_read_head(path, head, sizeof head, NULL));
-    if (memcmp(head, "PK\3\4", 4) == 0)
+    FLM_TRY(flm_file_read_head(path, head, sizeof head, &got));
+    if (got >= 4 && memcmp(head, "PK\3\4", 4) == 0)
         FLM_TRY(flm_torch_open(f));
-    else if (memcmp(head, "\x80\2", 2) == 0 && head[2] != 0)
+    else if (is_bare_pickle(head, got))
         FLM_FAIL(
             FLM_E_FORMAT,
             "%s: is a bare pickle, the format of PyTorch before 1.6: save it again with a newer version of PyTorch",
@@ -122,13 +169,6 @@ const flm_external_tensor *flm_external_tensors(const flm_external *external, in
     return external->tensors;
 }
 
-int flm_external_find(const flm_external *external, const char *name)
-{
-    for (int i = 0; i < external->count; i++)
-        if (strcmp(external->tensors[i].name, name) == 0) return i;
-    return -1;
-}
-
 const char *flm_external_get_metadata(const flm_external *external, const char *name)
 {
     return json_string_value(json_object_get(external->metadata, name));
@@ -160,21 +200,39 @@ done:
     return rc;
 }
 
+void flm_external_log_notes(const flm_external *external, const int *index, int count)
+{
+    int wide = 0, narrow = 0, strided = 0;
+    for (int i = 0; i < count; i++) {
+        const flm_external_tensor *t = &external->tensors[index[i]];
+        wide += t->dtype == FLM_EXTERNAL_F64;
+        narrow += t->dtype == FLM_EXTERNAL_F16 || t->dtype == FLM_EXTERNAL_BF16;
+        strided += t->strided;
+    }
+    if (wide) flm_log(FLM_LOG_INFO, "%s: %d tensors of fp64 are rounded to fp32", external->path, wide);
+    if (narrow) flm_log(FLM_LOG_INFO, "%s: %d tensors of fp16 or bf16 are stored as fp32", external->path, narrow);
+    if (strided) flm_log(FLM_LOG_INFO, "%s: %d tensors are not contiguous: stored in order", external->path, strided);
+}
+
 flm_status flm_external_read(flm_external *external, int index, float *data)
 {
     flm_status rc = FLM_OK;
     const flm_external_tensor *t = &external->tensors[index];
-    void *narrow = NULL, *to = data;
+    const size_t size = t->dtype == FLM_EXTERNAL_OTHER ? 0 : (size_t)flm_external_element_size(t->dtype);
+    char *span = NULL, *packed = NULL;
+    void *raw = data; /* the elements in order */
 
     if (t->dtype == FLM_EXTERNAL_OTHER)
-        FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f16 or bf16", external->path, t->name);
-    if (t->dtype != FLM_EXTERNAL_F32) {
-        to = narrow = malloc((size_t)t->elements * 2 + 1);
-        if (!narrow) FLM_FAIL(FLM_E_NOMEM, "%s: %s: no memory to read it", external->path, t->name);
-    }
-    FLM_TRY(external->torch ? flm_torch_read(external, t, to) : flm_safetensors_read(external, t, to));
-    if (narrow) flm_external_widen(t->dtype, narrow, t->elements, data);
+        FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f64, f16 or bf16", external->path, t->name);
+    if (t->dtype != FLM_EXTERNAL_F32) raw = packed = malloc((size_t)t->elements * size + 1);
+    if (t->strided) span = malloc((size_t)flm_external_span(t) * size + 1);
+    if (!raw || (t->strided && !span)) FLM_FAIL(FLM_E_NOMEM, "%s: %s: no memory to read it", external->path, t->name);
+    FLM_TRY(external->torch ? flm_torch_read(external, t, span ? span : raw) : flm_safetensors_read(external, t, raw));
+    if (span) gather(t, span, raw);
+    if (packed && !widen(t->dtype, packed, t->elements, data))
+        FLM_FAIL(FLM_E_FORMAT, "%s: %s: has numbers beyond the range of fp32", external->path, t->name);
 done:
-    free(narrow);
+    free(span);
+    free(packed);
     return rc;
 }

@@ -14,6 +14,7 @@ enum { FLM_EXTERNAL_DIMS = 8, FLM_EXTERNAL_NAME_BYTES = 256, FLM_EXTERNAL_TENSOR
 
 typedef enum flm_external_dtype {
     FLM_EXTERNAL_F32,
+    FLM_EXTERNAL_F64,
     FLM_EXTERNAL_F16,
     FLM_EXTERNAL_BF16,
     FLM_EXTERNAL_OTHER /* integers, ...: listed, but cannot be read */
@@ -25,6 +26,8 @@ typedef struct flm_external_tensor {
     int ndim; /* 0: a scalar */
     int64_t dim[FLM_EXTERNAL_DIMS];
     int64_t elements;
+    bool strided; /* PyTorch: the elements are apart or in another order, as stride says; else they are contiguous */
+    int64_t stride[FLM_EXTERNAL_DIMS];
     int64_t part, offset; /* private: number of the file or zip member, offset of the data in it */
 } flm_external_tensor;
 
@@ -43,9 +46,6 @@ void flm_external_close(flm_external **external);
  * order of the file. */
 const flm_external_tensor *flm_external_tensors(const flm_external *external, int *count);
 
-/* flm_external_find - the index of a tensor by name, or -1. */
-int flm_external_find(const flm_external *external, const char *name);
-
 /* flm_external_get_metadata - a text of "__metadata__" of safetensors, or NULL. Owned by the file. */
 const char *flm_external_get_metadata(const flm_external *external, const char *name);
 
@@ -56,8 +56,13 @@ bool flm_external_get_integer(const flm_external *external, const char *name, in
  * Errors: FLM_E_MISMATCH naming the tensor and both shapes. */
 flm_status flm_external_tensor_check_shape(const flm_external_tensor *tensor, int ndim, const int64_t *dim);
 
-/* flm_external_read - tensor `index` as f32 [elements]; the conversion from f16 and bf16 is exact. Not thread-safe.
- * Errors: FLM_E_FORMAT (dtype OTHER), FLM_E_IO, FLM_E_CHECKSUM (a damaged zip member), FLM_E_NOMEM. */
+/* flm_external_log_notes - log which of the tensors index [count] are converted to f32, and which are not contiguous.
+ */
+void flm_external_log_notes(const flm_external *external, const int *index, int count);
+
+/* flm_external_read - tensor `index` as f32 [elements]; the conversion from f16 and bf16 is exact, f64 is rounded. Not
+ * thread-safe. Errors: FLM_E_FORMAT (dtype OTHER, a number beyond the range of f32), FLM_E_IO, FLM_E_CHECKSUM (a
+ * damaged zip member), FLM_E_NOMEM. */
 flm_status flm_external_read(flm_external *external, int index, float *data);
 
 #endif

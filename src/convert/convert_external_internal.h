@@ -24,14 +24,14 @@ struct flm_external {
  * Errors: FLM_E_FORMAT (too many tensors, name empty or too long), FLM_E_NOMEM. */
 flm_status flm_external_add(flm_external *external, const char *name, flm_external_tensor **out);
 
-/* flm_external_element_size - bytes per element of F32, F16 or BF16. */
+/* flm_external_element_size - bytes per element of F32, F64, F16 or BF16. */
 int64_t flm_external_element_size(flm_external_dtype dtype);
 
 /* flm_external_count_elements - set tensor->elements from dim [ndim]. Errors: FLM_E_FORMAT (negative, overflow). */
 flm_status flm_external_count_elements(flm_external_tensor *tensor);
 
-/* flm_external_widen - convert F16 or BF16 elements [count] to f32, exactly. */
-void flm_external_widen(flm_external_dtype dtype, const void *from, int64_t count, float *to);
+/* flm_external_span - stored elements from the first to the last one of a tensor: its elements, or more if strided. */
+int64_t flm_external_span(const flm_external_tensor *tensor);
 
 /* flm_safetensors_open - fill a zeroed external whose path is set, from one file or an index.
  * flm_safetensors_read - the stored elements of a tensor. Errors: as flm_external_open and flm_external_read. */

@@ -2,6 +2,7 @@
 #include "base/base_sha256.h"
 #include "convert/convert.h"
 #include "convert/convert_external.h"
+#include "convert/convert_names.h"
 #include "flow/flow_kind.h"
 #include "model/model_load.h"
 #include "process/process.h"
@@ -37,22 +38,6 @@ static const char *skip(const char *name, const char *prefix)
     return strncmp(name, prefix, length) == 0 ? name + length : NULL;
 }
 
-/* The parameter's name: without "state_dict.", any "_orig_mod.", and "backbone.". If the file uses "backbone.", tensors
- * without it are not part of the network: "". */
-static void parameter_name(const char *from, bool backbone, char name[FLM_DATASET_NAME_BYTES])
-{
-    static const char wrapper[] = "_orig_mod.";
-    const char *rest = skip(from, "state_dict.");
-    char text[FLM_EXTERNAL_NAME_BYTES], *found;
-    snprintf(text, sizeof text, "%s", rest ? rest : from);
-    while ((found = strstr(text, wrapper)) != NULL)
-        memmove(found, found + strlen(wrapper), strlen(found + strlen(wrapper)) + 1);
-    rest = skip(text, "backbone.");
-    if (!rest && !backbone) rest = text;
-    name[0] = '\0';
-    if (rest && strlen(rest) < FLM_DATASET_NAME_BYTES - 8) memcpy(name, rest, strlen(rest) + 1);
-}
-
 /* The number of the block in a parameter's name; -1: in no block, or the number is too large. */
 static int64_t block_of(const char *name)
 {
@@ -78,21 +63,28 @@ done:
     return rc;
 }
 
-/* Sets the names of all tensors except those of the EMA list, and refuses those of other networks. */
+/* Sets the names of all tensors except those of the EMA list, and refuses those of other networks. If a prefix like
+ * "backbone." names the network, tensors without it are not part of it: "". */
 static flm_status names_make(flm_import *m, const char *path)
 {
     flm_status rc = FLM_OK;
-    bool backbone = false;
+    char text[FLM_EXTERNAL_NAME_BYTES];
+    bool prefixed = false, is;
     m->name = calloc((size_t)m->tensors, sizeof *m->name);
     m->ema = calloc((size_t)m->tensors, sizeof *m->ema);
     if (!m->name || !m->ema) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the names of its tensors", path);
-    for (int i = 0; i < m->tensors; i++)
-        backbone = backbone || skip(m->all[i].name, "state_dict.backbone.") || skip(m->all[i].name, "backbone.");
+    for (int i = 0; i < m->tensors; i++) {
+        if (skip(m->all[i].name, "ema.")) continue;
+        flm_external_name_strip(m->all[i].name, text, &is);
+        prefixed = prefixed || is;
+    }
     for (int i = 0; i < m->tensors; i++) {
         const char *rest = skip(m->all[i].name, "ema.");
         if (rest && skip(rest, "shadow_params.")) continue;
         m->ema[i] = rest != NULL;
-        parameter_name(rest ? rest : m->all[i].name, backbone, m->name[i]);
+        flm_external_name_strip(rest ? rest : m->all[i].name, text, &is);
+        if ((is || rest || !prefixed) && strlen(text) < FLM_DATASET_NAME_BYTES - 8)
+            memcpy(m->name[i], text, strlen(text) + 1);
         if (block_of(m->name[i]) >= m->info.N) m->info.N = block_of(m->name[i]) + 1;
     }
     FLM_TRY(names_check(m, path));
@@ -164,11 +156,43 @@ done:
     return rc;
 }
 
-/* The option if it is not 0, else the number in the metadata; 0: neither. */
-static int64_t number_of(const flm_import *m, int64_t option, const char *metadata)
+/* The number in the metadata; 0: none. */
+static int64_t recorded_number(const flm_import *m, const char *metadata)
 {
-    const char *text = option ? NULL : flm_external_get_metadata(m->from, metadata);
-    return text ? strtoll(text, NULL, 10) : option;
+    const char *text = flm_external_get_metadata(m->from, metadata);
+    return text ? strtoll(text, NULL, 10) : 0;
+}
+
+/* The option or what the file records, 0 for none; both must agree. what: how the file says it. */
+static flm_status number_choose(const char *path, const char *option_name, int64_t option, const char *what,
+                                int64_t recorded, int64_t *out)
+{
+    flm_status rc = FLM_OK;
+    if (option > 0 && recorded > 0 && option != recorded)
+        FLM_FAIL(FLM_E_MISMATCH, "--%s %" PRId64 " contradicts %s, whose %s say %" PRId64 "; leave out the option",
+                 option_name, option, path, what, recorded);
+    *out = option > 0 ? option : recorded;
+done:
+    return rc;
+}
+
+static flm_status text_choose(const char *path, const char *option_name, const char *option, const char *recorded)
+{
+    flm_status rc = FLM_OK;
+    if (option[0] && recorded && strcmp(option, recorded) != 0)
+        FLM_FAIL(FLM_E_MISMATCH, "--%s %s contradicts %s, whose metadata say %.64s; leave out the option", option_name,
+                 option, path, recorded);
+done:
+    return rc;
+}
+
+/* The number of heads that the rotary frequencies give; 0: none. */
+static int64_t rotary_heads(const flm_import *m)
+{
+    const int at = find(m, frequencies, false);
+    const flm_external_tensor *t = at < 0 ? NULL : &m->all[at];
+    if (!t || t->ndim != 1 || t->dim[0] < 1 || m->info.d % (2 * t->dim[0]) != 0) return 0;
+    return m->info.d / (2 * t->dim[0]);
 }
 
 /* The cap of the logits; a file that does not record one has none. */
@@ -186,7 +210,7 @@ done:
 static flm_status sizes_set(flm_import *m, const flm_convert_options *o, const char *path)
 {
     flm_status rc = FLM_OK;
-    const int rotary = find(m, frequencies, false);
+    int64_t heads = 0;
     int E_at, time_at;
     FLM_TRY(require(m, path, "vocab_embed.embedding", false, &E_at));
     FLM_TRY(require(m, path, "sigma_map.mlp.2.bias", false, &time_at));
@@ -197,11 +221,9 @@ static flm_status sizes_set(flm_import *m, const flm_convert_options *o, const c
     m->info.vocabulary.V = E->dim[0];
     m->info.d = E->dim[1];
     m->info.c = time->dim[0];
-    m->info.L = number_of(m, o->length, "flm.length");
-    m->info.H = number_of(m, o->heads, "flm.heads");
-    if (m->info.H == 0 && rotary >= 0 && m->all[rotary].ndim == 1 && m->all[rotary].dim[0] > 0 &&
-        m->info.d % (2 * m->all[rotary].dim[0]) == 0)
-        m->info.H = m->info.d / (2 * m->all[rotary].dim[0]);
+    FLM_TRY(number_choose(path, "length", o->length, "metadata", recorded_number(m, "flm.length"), &m->info.L));
+    FLM_TRY(number_choose(path, "heads", o->heads, "metadata", recorded_number(m, "flm.heads"), &heads));
+    FLM_TRY(number_choose(path, "heads", heads, "rotary frequencies", rotary_heads(m), &m->info.H));
     if (m->info.L < 1)
         FLM_FAIL(FLM_E_USAGE, "--length is needed: %s does not record the length of its sequences", path);
     if (m->info.H < 1)
@@ -219,7 +241,9 @@ static flm_status kind_set(flm_import *m, const flm_convert_options *o, const ch
     const bool two = find(m, "sigma_map_prime.mlp.0.weight", false) >= 0;
     const char *name = o->kind, *recorded = flm_external_get_metadata(m->from, "flm.kind");
     const char *lineage = flm_external_get_metadata(m->from, "flm.parent");
-    if (strcmp(name, "auto") == 0) name = recorded ? recorded : two ? "" : flm_kinds[FLM_KIND_FLM].name;
+    const bool detect = strcmp(name, "auto") == 0;
+    if (!detect) FLM_TRY(text_choose(path, "kind", name, recorded));
+    if (detect) name = recorded ? recorded : two ? "" : flm_kinds[FLM_KIND_FLM].name;
     if (!name[0])
         FLM_FAIL(FLM_E_USAGE, "--kind is needed: %s has a two-time network, which is %s or %s", path,
                  flm_kinds[FLM_KIND_FMLM_TWO_MODEL].name, flm_kinds[FLM_KIND_FMLM_TWO_STAGE].name);
@@ -240,6 +264,7 @@ static flm_status vocabulary_set(flm_import *m, const flm_convert_options *o, co
     flm_vocabulary *v = &m->info.vocabulary;
     const char *recorded = flm_external_get_metadata(m->from, "flm.tokenizer"),
                *name = o->tokenizer[0] ? o->tokenizer : recorded;
+    FLM_TRY(text_choose(path, "tokenizer", o->tokenizer, recorded));
     if (!name) FLM_FAIL(FLM_E_USAGE, "--tokenizer is needed: %s does not record its tokeniser", path);
     if (strlen(name) >= sizeof v->name) FLM_FAIL(FLM_E_USAGE, "--tokenizer: the name is too long");
     snprintf(v->name, sizeof v->name, "%s", name);
@@ -278,7 +303,7 @@ static flm_status datasets_make(flm_import *m, const char *path)
             if (t->ndim < 1 || t->ndim > 2)
                 FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has %d axes, expected 1 or 2", path, t->name, t->ndim);
             if (t->dtype == FLM_EXTERNAL_OTHER)
-                FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f16 or bf16", path, t->name);
+                FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f64, f16 or bf16", path, t->name);
             snprintf(d->name, sizeof d->name, "%s%.87s", ema ? "ema/" : "weights/", m->name[i]);
             d->ndim = t->ndim;
             memcpy(d->dim, t->dim, sizeof d->dim);
@@ -316,8 +341,9 @@ flm_status flm_convert_flm(const flm_convert_options *options, const char *in, c
     FLM_TRY(parameters_check(&m, in, false));
     if (has_ema) FLM_TRY(parameters_check(&m, in, true));
     FLM_TRY(vocabulary_set(&m, options, in));
-    if (!flm_external_get_integer(m.from, "global_step", &m.info.step)) m.info.step = number_of(&m, 0, "flm.step");
+    if (!flm_external_get_integer(m.from, "global_step", &m.info.step)) m.info.step = recorded_number(&m, "flm.step");
     FLM_TRY(datasets_make(&m, in));
+    flm_external_log_notes(m.from, m.index, m.count);
     FLM_TRY(flm_checkpoint_write_file(out, &m.info, &setting, 1, m.datasets, m.count, weight_source, &m));
     printf("%s: checkpoint of kind %s, step %" PRId64 ", %d tensors%s; L %" PRId64 ", V %" PRId64 ", d %" PRId64
            ", H %" PRId64 ", c %" PRId64 ", N %" PRId64 "\n",

@@ -2,6 +2,7 @@
 #include "base/base_path.h"
 #include "convert/convert.h"
 #include "convert/convert_external.h"
+#include "convert/convert_names.h"
 #include "process/process.h"
 #include "score/score_gpt2.h"
 
@@ -61,11 +62,24 @@ done:
     return rc;
 }
 
+/* eos_token_id: an integer, or a list whose first one is meant; null or none: that of GPT-2,
+ * or the last id of a smaller vocabulary V. */
+static flm_status end_id_read(const json_t *end, int64_t V, int64_t *end_id)
+{
+    flm_status rc = FLM_OK;
+    if (json_is_array(end)) end = json_array_get(end, 0);
+    if (end && !json_is_null(end) && !json_is_integer(end))
+        FLM_FAIL(FLM_E_FORMAT, "eos_token_id is neither an integer nor a list of integers");
+    *end_id = json_is_integer(end) ? json_integer_value(end) : V > END_OF_TEXT ? END_OF_TEXT : V - 1;
+done:
+    return rc;
+}
+
 static flm_status config_read(const char *path, flm_gpt2_shape *shape)
 {
     flm_status rc = FLM_OK;
     json_error_t error;
-    json_t *config = NULL, *end;
+    json_t *config = NULL;
     FILE *file = fopen(path, "r");
 
     if (!file) FLM_FAIL(flm_status_from_errno(errno), "%s", strerror(errno));
@@ -76,9 +90,7 @@ static flm_status config_read(const char *path, flm_gpt2_shape *shape)
     FLM_TRY(config_number(config, "n_embd", NULL, &shape->d));
     FLM_TRY(config_number(config, "n_head", NULL, &shape->H));
     FLM_TRY(config_number(config, "n_layer", NULL, &shape->N));
-    end = json_object_get(config, "eos_token_id");
-    if (end && !json_is_integer(end)) FLM_FAIL(FLM_E_FORMAT, "eos_token_id is not an integer");
-    shape->end_id = end ? json_integer_value(end) : END_OF_TEXT;
+    FLM_TRY(end_id_read(json_object_get(config, "eos_token_id"), shape->V, &shape->end_id));
     FLM_TRY(flm_gpt2_shape_check(shape));
     FLM_TRY(config_check(config, shape->d));
 done:
@@ -87,14 +99,18 @@ done:
     return flm_err_prefix(rc, path);
 }
 
-/* The index of a weight by its name, with or without the prefix of the full model; -1: missing. */
+/* The index of a weight by its name, with or without what wrappers put before it; -1: missing. */
 static int weight_find(const flm_external *from, const char *name)
 {
-    char longer[FLM_EXTERNAL_NAME_BYTES];
-    const int at = flm_external_find(from, name);
-    if (at >= 0) return at;
-    snprintf(longer, sizeof longer, "transformer.%s", name);
-    return flm_external_find(from, longer);
+    int count;
+    const flm_external_tensor *all = flm_external_tensors(from, &count);
+    char text[FLM_EXTERNAL_NAME_BYTES];
+    bool network;
+    for (int i = 0; i < count; i++) {
+        flm_external_name_strip(all[i].name, text, &network);
+        if (strcmp(text, name) == 0) return i;
+    }
+    return -1;
 }
 
 static flm_status weights_match(gpt2_import *g, const char *path)
@@ -112,7 +128,7 @@ static flm_status weights_match(gpt2_import *g, const char *path)
         if (at < 0) FLM_FAIL(FLM_E_MISMATCH, "%s: %s: is missing", path, d->name);
         FLM_TRY(flm_err_prefix(flm_external_tensor_check_shape(&all[at], d->ndim, d->dim), path));
         if (all[at].dtype == FLM_EXTERNAL_OTHER)
-            FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f16 or bf16", path, d->name);
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f64, f16 or bf16", path, d->name);
         snprintf(name, sizeof name, "weights/%.*s", (int)sizeof name - 9, d->name);
         memcpy(d->name, name, sizeof name);
     }
@@ -124,7 +140,7 @@ done:
 static flm_status head_check(gpt2_import *g, const char *path)
 {
     flm_status rc = FLM_OK;
-    const int head = flm_external_find(g->from, "lm_head.weight");
+    const int head = weight_find(g->from, "lm_head.weight");
     const int64_t elements = g->shape.V * g->shape.d;
     float *a = NULL, *b = NULL;
     int count;
@@ -157,22 +173,26 @@ done:
 
 flm_status flm_convert_gpt2(const char *directory, const char *out)
 {
-    static const char *const files[] = {"model.safetensors", "model.safetensors.index.json"};
+    static const char *const files[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"};
+    enum { FILES = sizeof files / sizeof files[0] };
     flm_status rc = FLM_OK;
     char path[FLM_PATH_BYTES];
+    bool found = false;
     gpt2_import g = {.from = NULL};
     flm_checkpoint_info info = {.kind = "gpt2", .vocabulary = {.name = "gpt2"}};
     const flm_setting setting = {"source", directory};
 
     FLM_TRY(flm_path_join(path, directory, "config.json"));
     FLM_TRY(config_read(path, &g.shape));
-    FLM_TRY(flm_path_join(path, directory, files[0]));
-    if (access(path, F_OK) != 0) FLM_TRY(flm_path_join(path, directory, files[1]));
-    if (access(path, F_OK) != 0)
-        FLM_FAIL(FLM_E_MISSING, "%s: contains neither %s nor %s", directory, files[0], files[1]);
+    for (int i = 0; i < FILES && !found; i++) {
+        FLM_TRY(flm_path_join(path, directory, files[i]));
+        found = access(path, F_OK) == 0;
+    }
+    if (!found) FLM_FAIL(FLM_E_MISSING, "%s: contains none of %s, %s and %s", directory, files[0], files[1], files[2]);
     FLM_TRY(flm_external_open(path, &g.from));
     FLM_TRY(weights_match(&g, path));
     FLM_TRY(head_check(&g, path));
+    flm_external_log_notes(g.from, g.index, g.count);
     /* The tokeniser's files are not read, so its hash is unknown; scoring does not check it. */
     memset(info.vocabulary.sha256, '0', sizeof info.vocabulary.sha256 - 1);
     info.vocabulary.V = g.shape.V;

@@ -17,24 +17,35 @@
 
 enum { HEADER_MAX = 100000000 }; /* the format's own limit */
 
-/* Sets the dtype and returns the bytes per element; 0: an unknown dtype. */
+/* Sets the dtype and returns the bits per element; 0: an unknown dtype. Source: safetensors 0.6, enum Dtype. */
 static int64_t dtype_parse(const char *text, flm_external_dtype *dtype)
 {
     static const struct {
         const char *text;
-        int64_t bytes;
+        int64_t bits;
         flm_external_dtype dtype;
-    } known[] = {
-        {"F32", 4, FLM_EXTERNAL_F32},    {"F16", 2, FLM_EXTERNAL_F16},       {"BF16", 2, FLM_EXTERNAL_BF16},
-        {"F64", 8, FLM_EXTERNAL_OTHER},  {"I64", 8, FLM_EXTERNAL_OTHER},     {"U64", 8, FLM_EXTERNAL_OTHER},
-        {"I32", 4, FLM_EXTERNAL_OTHER},  {"U32", 4, FLM_EXTERNAL_OTHER},     {"I16", 2, FLM_EXTERNAL_OTHER},
-        {"U16", 2, FLM_EXTERNAL_OTHER},  {"I8", 1, FLM_EXTERNAL_OTHER},      {"U8", 1, FLM_EXTERNAL_OTHER},
-        {"BOOL", 1, FLM_EXTERNAL_OTHER}, {"F8_E4M3", 1, FLM_EXTERNAL_OTHER}, {"F8_E5M2", 1, FLM_EXTERNAL_OTHER}};
+    } known[] = {{"F32", 32, FLM_EXTERNAL_F32},
+                 {"F64", 64, FLM_EXTERNAL_F64},
+                 {"F16", 16, FLM_EXTERNAL_F16},
+                 {"BF16", 16, FLM_EXTERNAL_BF16}};
+    static const struct {
+        int64_t bits;
+        const char *types[8];
+    } others[] = {{64, {"I64", "U64", "C64"}},
+                  {32, {"I32", "U32"}},
+                  {16, {"I16", "U16"}},
+                  {8, {"I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"}},
+                  {6, {"F6_E2M3", "F6_E3M2"}},
+                  {4, {"F4"}}};
     for (size_t i = 0; text && i < sizeof known / sizeof known[0]; i++)
         if (strcmp(text, known[i].text) == 0) {
             *dtype = known[i].dtype;
-            return known[i].bytes;
+            return known[i].bits;
         }
+    *dtype = FLM_EXTERNAL_OTHER;
+    for (size_t i = 0; text && i < sizeof others / sizeof others[0]; i++)
+        for (int k = 0; k < 8 && others[i].types[k]; k++)
+            if (strcmp(text, others[i].types[k]) == 0) return others[i].bits;
     return 0;
 }
 
@@ -60,7 +71,8 @@ static flm_status tensor_parse(flm_external_tensor *t, json_t *entry, int64_t da
         FLM_FAIL(FLM_E_FORMAT, "data_offsets are not two integers");
     begin = json_integer_value(json_array_get(offsets, 0));
     *end = json_integer_value(json_array_get(offsets, 1));
-    bytes = t->elements * size;
+    if (t->elements * size % 8 != 0) FLM_FAIL(FLM_E_FORMAT, "its elements do not fill whole bytes");
+    bytes = t->elements * size / 8;
     if (begin < 0 || *end < begin || *end > data_bytes)
         FLM_FAIL(FLM_E_FORMAT,
                  "its data (bytes %" PRId64 " to %" PRId64 ") are not inside the %" PRId64 " bytes of data in the file",
@@ -115,6 +127,7 @@ static flm_status header_parse(flm_external *f, json_t *header, int64_t part, in
     {
         flm_external_tensor *t;
         if (strcmp(name, "__metadata__") == 0) {
+            if (json_is_null(entry)) continue; /* as in the format's own library */
             if (!json_is_object(entry)) FLM_FAIL(FLM_E_FORMAT, "__metadata__ is not a JSON object");
             if (!f->metadata) f->metadata = json_incref(entry);
             continue;

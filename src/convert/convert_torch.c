@@ -1,8 +1,8 @@
 /* convert_torch.c - PyTorch's zip files: a pickle that lists the tensors, and a member of raw bytes for each storage.
  *
  * libzip checks the CRC-32 of each member. Members must not be compressed (torch.save does not), so that no member is
- * larger in memory than on disk. Tensors are taken from three objects: the top level (a bare state_dict), "state_dict",
- * and the list "ema" / "shadow_params". SPDX-License-Identifier: Apache-2.0 */
+ * larger in memory than on disk. Tensors are taken from the top level (a bare state_dict), from the dict "state_dict"
+ * or what other programs call it, and of EMA weights from a list, tuple or dict. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_external_internal.h"
 #include "convert/convert_pickle.h"
 
@@ -134,7 +134,7 @@ static int64_t storage_type_parse(const flm_pickle_value *type, flm_external_dty
         int64_t bytes;
         flm_external_dtype dtype;
     } known[] = {{"torch FloatStorage", 4, FLM_EXTERNAL_F32},     {"torch HalfStorage", 2, FLM_EXTERNAL_F16},
-                 {"torch BFloat16Storage", 2, FLM_EXTERNAL_BF16}, {"torch DoubleStorage", 8, FLM_EXTERNAL_OTHER},
+                 {"torch BFloat16Storage", 2, FLM_EXTERNAL_BF16}, {"torch DoubleStorage", 8, FLM_EXTERNAL_F64},
                  {"torch LongStorage", 8, FLM_EXTERNAL_OTHER},    {"torch IntStorage", 4, FLM_EXTERNAL_OTHER},
                  {"torch ShortStorage", 2, FLM_EXTERNAL_OTHER},   {"torch CharStorage", 1, FLM_EXTERNAL_OTHER},
                  {"torch ByteStorage", 1, FLM_EXTERNAL_OTHER},    {"torch BoolStorage", 1, FLM_EXTERNAL_OTHER}};
@@ -179,12 +179,13 @@ done:
     return rc;
 }
 
-/* Sizes and strides are two tuples of the same length; the tensor must be contiguous. */
+/* Sizes and strides are two tuples of the same length. A tensor whose elements share their place in the storage (an
+ * expanded one) is refused, so that no file makes more elements than it has. */
 static flm_status shape_parse(const flm_pickle *p, const flm_pickle_value *sizes, const flm_pickle_value *strides,
                               flm_external_tensor *t)
 {
     flm_status rc = FLM_OK;
-    int64_t stride = 1;
+    int64_t stride = 1, span = 1;
     if (sizes->kind != FLM_PICKLE_TUPLE || strides->kind != FLM_PICKLE_TUPLE || sizes->count != strides->count ||
         sizes->count > FLM_EXTERNAL_DIMS)
         FLM_FAIL(FLM_E_FORMAT, "the sizes and strides are missing or have more than %d axes", FLM_EXTERNAL_DIMS);
@@ -196,9 +197,17 @@ static flm_status shape_parse(const flm_pickle *p, const flm_pickle_value *sizes
         t->dim[k] = flm_pickle_get_item(p, sizes, k)->integer;
     }
     FLM_TRY(flm_external_count_elements(t));
-    for (int k = t->ndim - 1; k >= 0 && t->elements > 0; stride *= t->dim[k--])
-        if (t->dim[k] != 1 && flm_pickle_get_item(p, strides, (uint32_t)k)->integer != stride)
-            FLM_FAIL(FLM_E_FORMAT, "is not contiguous: save it after .contiguous()");
+    for (int k = t->ndim - 1; k >= 0 && t->elements > 0; stride *= t->dim[k--]) {
+        const int64_t given = flm_pickle_get_item(p, strides, (uint32_t)k)->integer;
+        t->stride[k] = t->dim[k] == 1 ? 0 : given;
+        t->strided = t->strided || (t->dim[k] != 1 && given != stride);
+        if (t->dim[k] != 1 && given == 0) FLM_FAIL(FLM_E_FORMAT, "is an expanded tensor: save it after .contiguous()");
+        if (t->dim[k] != 1 &&
+            (given < 0 || given > (INT64_MAX / 16 - span) / t->dim[k])) /* 16: over an element's bytes */
+            FLM_FAIL(FLM_E_FORMAT, "the stride %" PRId64 " of axis %d is not supported", given, k);
+        span += (t->dim[k] - 1) * t->stride[k];
+    }
+    if (t->elements > span) FLM_FAIL(FLM_E_FORMAT, "its elements overlap: save it after .contiguous()");
 done:
     return rc;
 }
@@ -234,10 +243,10 @@ static flm_status tensor_parse(flm_external *f, const flm_pickle_value *value, c
         shape_parse(p, flm_pickle_get_item(p, arguments, 2), flm_pickle_get_item(p, arguments, 3), t), name));
     offset = flm_pickle_get_item(p, arguments, 1);
     size = t->offset;
-    if (offset->integer < 0 || offset->integer > stored || t->elements > stored - offset->integer)
+    if (offset->integer < 0 || offset->integer > stored || flm_external_span(t) > stored - offset->integer)
         FLM_FAIL(FLM_E_FORMAT,
                  "%s: %" PRId64 " elements from element %" PRId64 " on are not inside its storage of %" PRId64, name,
-                 t->elements, offset->integer, stored);
+                 flm_external_span(t), offset->integer, stored);
     t->offset = offset->integer * size;
 done:
     return rc == FLM_OK ? rc : flm_err_prefix(rc, f->path);
@@ -262,20 +271,71 @@ done:
     return rc;
 }
 
-static flm_status shadow_parse(flm_external *f, const flm_pickle_value *ema)
+/* EMA weights without names: entry k is the k-th parameter of the network. */
+static flm_status list_parse(flm_external *f, const flm_pickle_value *list)
 {
     flm_status rc = FLM_OK;
-    const flm_pickle *p = f->torch->pickle;
-    const flm_pickle_value *list = flm_pickle_find(p, ema, "shadow_params");
     char name[FLM_EXTERNAL_NAME_BYTES];
     bool is;
-    if (!list) goto done;
-    if (list->kind != FLM_PICKLE_LIST) FLM_FAIL(FLM_E_FORMAT, "%s: ema.shadow_params is not a list", f->path);
     for (uint32_t i = 0; i < list->count; i++) {
         snprintf(name, sizeof name, "ema.shadow_params.%" PRIu32, i);
-        FLM_TRY(tensor_parse(f, flm_pickle_get_item(p, list, i), name, &is));
+        FLM_TRY(tensor_parse(f, flm_pickle_get_item(f->torch->pickle, list, i), name, &is));
         if (!is) FLM_FAIL(FLM_E_FORMAT, "%s: %s: is not a tensor", f->path, name);
     }
+done:
+    return rc;
+}
+
+/* EMA weights: a list, a tuple or a dict of tensors, or one of these under a key of a dict. */
+static flm_status ema_parse(flm_external *f, const flm_pickle_value *ema, int depth)
+{
+    static const char *const keys[] = {"shadow_params", "shadow", "state_dict", "module", "model", "params"};
+    flm_status rc = FLM_OK;
+    const int before = f->count;
+    if (ema->kind == FLM_PICKLE_LIST || ema->kind == FLM_PICKLE_TUPLE) {
+        FLM_TRY(list_parse(f, ema));
+        goto done;
+    }
+    if (ema->kind != FLM_PICKLE_DICT)
+        FLM_FAIL(FLM_E_FORMAT, "%s: the EMA weights are neither a list, a tuple nor a dict", f->path);
+    for (size_t i = 0; depth < 2 && f->count == before && i < sizeof keys / sizeof keys[0]; i++) {
+        const flm_pickle_value *inner = flm_pickle_find(f->torch->pickle, ema, keys[i]);
+        if (inner &&
+            (inner->kind == FLM_PICKLE_DICT || inner->kind == FLM_PICKLE_LIST || inner->kind == FLM_PICKLE_TUPLE))
+            FLM_TRY(ema_parse(f, inner, depth + 1));
+    }
+    if (f->count == before) FLM_TRY(dict_parse(f, ema, "ema."));
+done:
+    return rc;
+}
+
+/* All tensors: of the top level, of the network's dict and of the EMA weights, under any of the names that programs
+ * use. */
+static flm_status tensors_parse(flm_external *f)
+{
+    static const char *const states[] = {"state_dict", "model_state_dict", "module", "model", "network", "net"};
+    static const char *const emas[] = {"ema",       "ema_state_dict", "state_dict_ema",
+                                       "model_ema", "ema_model",      "ema_weights"};
+    flm_status rc = FLM_OK;
+    const flm_pickle *p = f->torch->pickle;
+    const flm_pickle_value *root = flm_pickle_get_root(p), *part;
+    bool state = false;
+    if (root->kind != FLM_PICKLE_DICT) FLM_FAIL(FLM_E_FORMAT, "%s: the pickled value is not a dict", f->path);
+    FLM_TRY(dict_parse(f, root, ""));
+    for (size_t i = 0; i < sizeof states / sizeof states[0] && !state; i++) {
+        const int before = f->count;
+        part = flm_pickle_find(p, root, states[i]);
+        if (part && part->kind == FLM_PICKLE_DICT) FLM_TRY(dict_parse(f, part, "state_dict."));
+        state = f->count > before;
+    }
+    for (size_t i = 0; i < sizeof emas / sizeof emas[0]; i++) {
+        part = flm_pickle_find(p, root, emas[i]);
+        if (!part || part->kind == FLM_PICKLE_NONE || part->kind == FLM_PICKLE_FLOAT) continue;
+        FLM_TRY(ema_parse(f, part, 0));
+        break;
+    }
+    if (f->count == 0)
+        FLM_FAIL(FLM_E_FORMAT, "%s: has no tensors, neither at the top level nor in state_dict", f->path);
 done:
     return rc;
 }
@@ -283,7 +343,6 @@ done:
 flm_status flm_torch_open(flm_external *f)
 {
     flm_status rc = FLM_OK;
-    const flm_pickle_value *root, *part;
     zip_error_t error;
     int code = 0;
 
@@ -299,15 +358,7 @@ flm_status flm_torch_open(flm_external *f)
     }
     FLM_TRY(pickle_find(f));
     FLM_TRY(byte_order_check(f));
-    root = flm_pickle_get_root(f->torch->pickle);
-    if (root->kind != FLM_PICKLE_DICT) FLM_FAIL(FLM_E_FORMAT, "%s: the pickled value is not a dict", f->path);
-    FLM_TRY(dict_parse(f, root, ""));
-    part = flm_pickle_find(f->torch->pickle, root, "state_dict");
-    if (part && part->kind == FLM_PICKLE_DICT) FLM_TRY(dict_parse(f, part, "state_dict."));
-    part = flm_pickle_find(f->torch->pickle, root, "ema");
-    if (part && part->kind == FLM_PICKLE_DICT) FLM_TRY(shadow_parse(f, part));
-    if (f->count == 0)
-        FLM_FAIL(FLM_E_FORMAT, "%s: has no tensors, neither at the top level nor in state_dict", f->path);
+    FLM_TRY(tensors_parse(f));
 done:
     return rc;
 }
@@ -322,8 +373,8 @@ bool flm_torch_get_integer(const struct flm_torch *torch, const char *name, int6
 
 flm_status flm_torch_read(flm_external *f, const flm_external_tensor *t, void *data)
 {
-    return member_read(f, (zip_uint64_t)t->part, t->name, t->offset, t->elements * flm_external_element_size(t->dtype),
-                       data);
+    return member_read(f, (zip_uint64_t)t->part, t->name, t->offset,
+                       flm_external_span(t) * flm_external_element_size(t->dtype), data);
 }
 
 void flm_torch_close(struct flm_torch **torch)

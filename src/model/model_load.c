@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 flm_status flm_model_load_shape(const flm_checkpoint_info *info, flm_network network, flm_model_shape *out)
 {
@@ -41,11 +42,25 @@ done:
     return rc;
 }
 
+/* Whether the checkpoint has any dataset of this set. */
+static bool has_set(const flm_checkpoint *checkpoint, const char *set)
+{
+    int count;
+    const flm_checkpoint_dataset *datasets = flm_checkpoint_get_datasets(checkpoint, &count);
+    const size_t n = strlen(set);
+    for (int i = 0; i < count; i++)
+        if (strncmp(datasets[i].name, set, n) == 0 && datasets[i].name[n] == '/') return true;
+    return false;
+}
+
 flm_status flm_model_load_weights(flm_weights *weights, const flm_checkpoint *checkpoint, const char *set)
 {
     flm_status rc = FLM_OK;
     int64_t max = 0;
     float *values = NULL;
+    if (strcmp(set, "ema") == 0 && !has_set(checkpoint, set))
+        FLM_FAIL(FLM_E_MISMATCH,
+                 "has no EMA weights; use its raw ones with --weights raw (--teacher-weights raw for a teacher)");
     for (int i = 0; i < weights->parameters; i++)
         if (weights->parameter[i].count > max) max = weights->parameter[i].count;
     values = malloc((size_t)max * sizeof *values);

@@ -43,6 +43,13 @@ tap_ok $? "averaged weights: $(cat out)"
 tap_is $? 1 "its raw weights differ"
 "$abs_top_builddir/flm_inspect" ema.h5 >out 2>err
 tap_has out "verified: " "flm_inspect accepts the result"
+"$convert" --tokenizer none --length 12 "$golden/wrapped.ckpt" wrapped.h5 >out 2>err
+tap_ok $? "names of several wrappers, EMA weights in a tuple, fp64, fp16 and strides convert"
+tap_has err "30 tensors of fp64 are rounded to fp32" "fp64 is noted"
+tap_has err "30 tensors of fp16 or bf16 are stored as fp32" "fp16 is noted"
+tap_has err "tensors are not contiguous: stored in order" "strides are noted"
+"$logits" wrapped.h5 ema "$abs_top_srcdir/tests/parity/golden/small.h5" >out 2>err
+tap_ok $? "EMA weights: $(cat out)"
 
 "$convert" ema.h5 ema.safetensors >out 2>err && "$convert" ema.safetensors again.h5 >out 2>err &&
     "$convert" again.h5 again.safetensors >out 2>err && cmp ema.safetensors again.safetensors
@@ -50,6 +57,51 @@ tap_ok $? "to safetensors and back without options: the same bytes"
 "$convert" --weights ema ema.h5 a.safetensors >out 2>err && "$convert" plain.h5 b.safetensors >out 2>err &&
     cmp a.safetensors b.safetensors
 tap_ok $? "the averaged weights alone have the plain names"
+
+# with_header EXPRESSION FILE: b.safetensors with a header that sed changes; the data stay.
+at=$(($(od -An -tu1 -N2 b.safetensors | awk '{ print $1 + 256 * $2 }') + 8))
+with_header() {
+    safetensors "$(head -c "$at" b.safetensors | tail -c +9 | LC_ALL=C sed "$1")" 0 "$2"
+    tail -c +$((at + 1)) b.safetensors >>"$2"
+}
+for prefix in module. model. _forward_module. _orig_mod. backbone. network. net. module.model.backbone. \
+    _forward_module.module.backbone._orig_mod. backbone._fsdp_wrapped_module. _fsdp_wrapped_module._fsdp_wrapped_module. \
+    state_dict.backbone._checkpoint_wrapped_module.; do
+    with_header "s/\"\(vocab\|sigma\|blocks\|output\)/\"$prefix\1/g" p.safetensors
+    rm -f p.h5
+    "$convert" p.safetensors p.h5 >out 2>err && "$convert" p.h5 again.safetensors >out 2>err && cmp -s b.safetensors again.safetensors
+    tap_ok $? "prefix $prefix"
+done
+with_header 's/"blocks\.\([0-9]\)\./"blocks.\1._checkpoint_wrapped_module./g' p.safetensors
+rm -f p.h5
+"$convert" p.safetensors p.h5 >out 2>err && "$convert" p.h5 again.safetensors >out 2>err && cmp -s b.safetensors again.safetensors
+tap_ok $? "a wrapper in the middle of names"
+with_header 's/"vocab_embed/"decoder.vocab_embed/' p.safetensors
+refused p.safetensors "decoder.vocab_embed.embedding: is not a parameter" "another prefix"
+with_header 's/$/                         /' p.safetensors
+rm -f p.h5
+"$convert" p.safetensors p.h5 >out 2>err && "$convert" p.h5 again.safetensors >out 2>err && cmp -s b.safetensors again.safetensors
+tap_ok $? "a header with padding, unaligned data"
+with_header 's/"__metadata__":{[^}]*}/"__metadata__":null/' p.safetensors
+rm -f p.h5
+"$convert" --length 12 --heads 2 --tokenizer none p.safetensors p.h5 >out 2>err
+tap_ok $? "a header whose metadata are null"
+with_header 's/"__metadata__":{[^}]*},//; s/^{/{"empty":{"dtype":"F8_E8M0","shape":[0,3],"data_offsets":[0,0]},/' p.safetensors
+refused p.safetensors "empty: is not a parameter" "an empty tensor is a tensor" --length 12 --heads 2 --tokenizer none
+with_header 's/"__metadata__":{[^}]*},//; s/"\(vocab\|sigma\|blocks\|output\)/"backbone.\1/g; s/^{/{"empty":{"dtype":"F8_E8M0","shape":[0,3],"data_offsets":[0,0]},/' p.safetensors
+rm -f p.h5
+"$convert" --length 12 --heads 2 --tokenizer none p.safetensors p.h5 >out 2>err
+tap_ok $? "beside a network with a prefix it is none of the network"
+
+# What the file says, and an option that says something else.
+refused b.safetensors "--length 13 contradicts b.safetensors" "another length" --length 13
+refused b.safetensors "--heads 4 contradicts b.safetensors, whose metadata say 2" "other heads" --heads 4
+refused b.safetensors "--tokenizer gpt2 contradicts b.safetensors" "another tokeniser" --tokenizer gpt2
+refused b.safetensors "--kind fmlm-two-model contradicts b.safetensors" "another kind" --kind fmlm-two-model
+refused "$golden/plain.ckpt" "whose rotary frequencies say 2; leave out the option" "heads against the frequencies" \
+    --length 12 --tokenizer none --heads 8
+"$abs_top_builddir/flm_generate" --checkpoint plain.h5 --out s.h5 --samples 1 --steps 1 >out 2>err
+tap_has err "has no EMA weights; use its raw ones with --weights raw" "without EMA weights flm_generate names the option"
 "$convert" "$gpt2" gpt2.h5 >out 2>err && "$convert" gpt2.h5 gpt2.safetensors >out 2>err
 tap_ok $? "GPT-2 converts in both directions"
 mkdir folder && cp "$gpt2/config.json" folder && cp gpt2.safetensors folder/model.safetensors &&
@@ -70,6 +122,19 @@ printf '{"weight_map":{"wte.weight":"../outside"}}' >folder/model.safetensors.in
 refused folder "is not the name of a file in the same folder" "an index that names a file in another folder"
 printf '{"weight_map":{"wte.weight":"model-00001-of-00001.safetensors"}}' >folder/model.safetensors.index.json
 refused folder "lists 1 tensors, its files have 28" "an index that omits tensors"
+
+mkdir bin && cp "$gpt2/config.json" "$golden/pytorch_model.bin" bin
+rm -f gpt2-again.h5 && "$convert" bin gpt2-again.h5 >out 2>err && "$convert" gpt2-again.h5 again.safetensors >out 2>err &&
+    cmp gpt2.safetensors again.safetensors
+tap_ok $? "a folder with pytorch_model.bin"
+for id in null '[96, 95]' '[]'; do
+    sed "s/\"eos_token_id\": 96/\"eos_token_id\": $id/" "$gpt2/config.json" >bin/config.json
+    rm -f gpt2-again.h5
+    "$convert" bin gpt2-again.h5 >out 2>err
+    tap_ok $? "eos_token_id $id"
+done
+sed 's/"eos_token_id": 96/"eos_token_id": ["x"]/' "$gpt2/config.json" >bin/config.json
+refused bin "eos_token_id is neither an integer nor a list of integers" "eos_token_id of text"
 
 # Options that are needed since the file does not hold the value.
 for missing in "--length" "--tokenizer"; do
@@ -94,6 +159,9 @@ LC_ALL=C sed 's/"shape":\[96,32\]/"shape":[32,96]/' b.safetensors >shape.safeten
 refused shape.safetensors "attn_qkv.weight: expected shape [96, 32], found [32, 96]" "a matrix transposed"
 LC_ALL=C sed 's/"blocks.1.norm1.weight"/"blocks.2.norm1.weight"/' b.safetensors >gap.safetensors
 refused gap.safetensors "blocks.1.norm1.weight: is missing" "a parameter that is missing"
+
+printf '\200\004\225\r\0\0\0\0\0\0\0\212\012' >old4.ckpt
+refused old4.ckpt "is a bare pickle" "a file of PyTorch before 1.6 in protocol 4"
 
 # Damaged files, and files of another kind.
 head -c 150000 "$golden/plain.ckpt" >cut.ckpt

@@ -4,7 +4,9 @@
 plain.ckpt: state_dict under "backbone.". ema.ckpt: as a compiled run saves it: names with "_orig_mod.", other values in
 state_dict, the golden ones in ema.shadow_params (a list without names), settings as objects of omegaconf. Both have the
 buffer rotary_emb.inv_freq. With VOCABULARY, the folder of GPT-2's vocabulary, also tokenizer.ckpt, which holds a
-tokeniser as published checkpoints do. Used with torch 2.6.0; not run by the build or by make check.
+tokeniser as published checkpoints do. wrapped.ckpt: prefixes of several wrappers, other values in
+state_dict in fp16, the golden ones as a tuple in ema, in fp64 and with the axes of matrices in the other order. Used with
+torch 2.6.0 (wrapped.ckpt: 2.15.0); not run by the build or by make check.
 SPDX-License-Identifier: Apache-2.0
 """
 import collections
@@ -39,6 +41,11 @@ common = {"epoch": 3, "global_step": 1234, "pytorch-lightning_version": "2.2.1",
 torch.save({**common, "state_dict": state("backbone.", lambda n: weights[n])}, sys.argv[2] + "/plain.ckpt")
 other = {n: torch.nn.Parameter(torch.randn_like(w)) for n, w in weights.items()}
 ema = {"decay": 0.9999, "num_updates": 1234, "shadow_params": [weights[n] for n in order if n in weights]}
+wrapped = collections.OrderedDict((("module.model." if "blocks" in n else "module._orig_mod.model.") + "backbone._fsdp_wrapped_module." + n,
+                                   buffer if n == "rotary_emb.inv_freq" else other[n].detach().half()) for n in order)
+turned = [weights[n].double().t().contiguous().t() if weights[n].dim() == 2 else weights[n].double() for n in order if n in weights]
+torch.save({**common, "model_state_dict": wrapped, "ema": {"decay": 0.9999, "shadow_params": tuple(turned)}},
+           sys.argv[2] + "/wrapped.ckpt")
 settings = {}
 try:
     from omegaconf import OmegaConf

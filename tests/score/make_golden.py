@@ -26,6 +26,7 @@ with torch.no_grad():
         else:
             p.mul_(scale)
 model.save_pretrained(sys.argv[1])
+torch.save(model.state_dict(), sys.argv[1] + "/pytorch_model.bin")  # tests/convert/golden
 lengths = [longest, 1, 2, 7] + [int(torch.randint(1, longest + 1, ())) for _ in range(max(0, sequences - 4))]
 out = []
 for length in lengths[:sequences]:
