@@ -26,20 +26,21 @@ int flm_cmd_train_options_run(const flm_options_spec *spec, int argc, char **arg
 /* In the order of flm_train_options.target_weights. */
 extern const char *const flm_target_weights_choices[];
 
-#define FLM_CMD_OPTIONS_INIT                                                                                    \
-    FLM_OPT_STRING("init-from", init_from, "", "FILE|DIR",                                                      \
-                   "initial weights: the EMA weights of this checkpoint, or of the newest in a run directory\n" \
-                   "of kind flm, fmlm or fmlm-two-stage; its optimiser state is not used")
+#define FLM_CMD_OPTIONS_INIT                                                                                  \
+    FLM_OPT_STRING("init-from", init_from, "", "FILE|DIR",                                                    \
+                   "start from the EMA weights of this checkpoint, or of the newest one in a run directory\n" \
+                   "kinds flm, fmlm and fmlm-two-stage; the optimiser state is not used")
 
-#define FLM_CMD_OPTIONS_PSD                                                                                        \
-    FLM_OPT_FLOAT("diagonal-fraction", diagonal_fraction, "0.5", "F",                                              \
-                  "share of a batch with equal times, whose targets are the teacher's or the data\n"               \
-                  "other than 0.5: in steps of 1/32, rounded up",                                                  \
-                  .max = 1),                                                                                       \
-        FLM_OPT_INT("boundary", boundary, "32", "N",                                                               \
-                    "one in N of the other samples jumps all the way from noise to text\n0 = none", .limit = 1e9), \
-        FLM_OPT_CHOICE("target-weights", target_weights, "raw", flm_target_weights_choices,                        \
-                       "weights that compute the targets of jumps\n"                                               \
+#define FLM_CMD_OPTIONS_PSD                                                                                 \
+    FLM_OPT_FLOAT("diagonal-fraction", diagonal_fraction, "0.5", "F",                                       \
+                  "fraction of a batch that is trained with equal times, against the teacher or the data\n" \
+                  "values other than 0.5 are rounded up to multiples of 1/32",                              \
+                  .max = 1),                                                                                \
+        FLM_OPT_INT("boundary", boundary, "32", "N",                                                        \
+                    "of the other samples, one in N trains the whole jump from noise to text\n0 = none",    \
+                    .limit = 1e9),                                                                          \
+        FLM_OPT_CHOICE("target-weights", target_weights, "raw", flm_target_weights_choices,                 \
+                       "weights to compute the targets of jumps with\n"                                     \
                        "raw = those of the last step, with dropout; ema = EMA weights, without dropout")
 
 #define FLM_CMD_OPTIONS_TRAINING                                                                                     \

@@ -33,10 +33,10 @@ static const flm_option_rename renamed[] = {{.old_name = "stage", .new_name = "m
 
 static const flm_options_spec spec = {
     .program = "flm_distill",
-    .purpose = "Distil a flow language model into a flow map, which generates text in a few steps: by default into one "
-               "network, distilled from itself (--method psd). The two older methods follow each other: two-model "
-               "trains a flow map that generates together with its teacher, two-stage one network from both. Run the "
-               "same command again to resume.",
+    .purpose = "Distil a flow language model into a flow map, which generates text in a few steps: by default one "
+               "network, by progressive self-distillation (--method psd). The two older methods are used one after the "
+               "other: two-model trains a flow map that generates together with its teacher, two-stage then trains one "
+               "network from both. Run the same command again to resume.",
     FLM_OPT_ROWS(rows),
     .renamed = renamed,
 };

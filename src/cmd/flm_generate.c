@@ -20,8 +20,8 @@ static const flm_option rows[] = {
     FLM_OPT_INT("samples", samples, "64", "N", "number of samples to generate with each number of steps", .min = 1),
     FLM_OPT_LIST("steps", steps, "128", "N[,N...]", "numbers of sampling steps; each gives its own set of samples"),
     FLM_OPT_FLOAT("noise-level", noise_level, "0", "G",
-                  "share of fresh noise at every step, for kinds fmlm and fmlm-two-stage\n"
-                  "published figures: 0.8 (LM1B), 1 (OpenWebText); 0 = none",
+                  "amount of fresh noise at every step, for kinds fmlm and fmlm-two-stage\n"
+                  "0 = none; the published figures use 0.8 (LM1B) and 1 (OpenWebText)",
                   .max = 1),
     FLM_OPT_INT("batch", batch, "64", "N", "samples to generate at once per rank", .min = 1, .limit = 1 << 24),
     FLM_OPT_INT("chunk", chunk, "0", "N", FLM_CMD_CHUNK_HELP, .limit = 1 << 24),
@@ -29,8 +29,8 @@ static const flm_option rows[] = {
     FLM_OPT_STRING("score", score, "", "FILE", "also score the samples, as flm_score does, with this GPT-2 checkpoint"),
     FLM_OPT_CHOICE("protocol", protocol.kind, "clean", flm_score_protocol_names, FLM_SCORE_PROTOCOL_HELP),
     FLM_OPT_INT("score-batch", protocol.batch, "8", "N",
-                "texts to score at once per rank; with --protocol published also the texts of a batch", .min = 1,
-                .limit = 1 << 20),
+                "texts to score at once per rank; with --protocol published also the number of texts in a padded batch",
+                .min = 1, .limit = 1 << 20),
     FLM_OPT_STRING("json", json, "", "FILE",
                    "write generative_ppl, entropy and generated_seqs to this file, in the format of the published "
                    "evaluation\n"

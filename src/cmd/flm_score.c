@@ -29,8 +29,8 @@ static const flm_option rows[] = {
     FLM_OPT_GROUP("Scoring"),
     FLM_OPT_INT("batch", batch, "8", "N", "texts to score at once per rank", .min = 1, .limit = 1 << 20),
     FLM_OPT_CHOICE("protocol", protocol.kind, "clean", flm_score_protocol_names, FLM_SCORE_PROTOCOL_HELP),
-    FLM_OPT_INT("score-batch", protocol.batch, "8", "N", "with --protocol published: texts of a batch", .min = 1,
-                .limit = 1 << 20),
+    FLM_OPT_INT("score-batch", protocol.batch, "8", "N", "with --protocol published: number of texts in a padded batch",
+                .min = 1, .limit = 1 << 20),
     FLM_OPT_INT("length", length, "0", "N",
                 "maximum number of GPT-2 tokens to score of each text\n0 = the length of the samples; for text files, "
                 "GPT-2's maximum",

@@ -19,7 +19,7 @@ static const flm_option rows[] = {
                 .max = 65536),
     FLM_OPT_INT("blocks", blocks, "0", "N", "number of blocks\n0 = the preset's value", .max = 125),
     FLM_OPT_FLOAT("logit-cap", logit_cap, "30", "C",
-                  "the softmax is taken of C tanh(z / C) instead of the logits z\n"
+                  "cap of the logits z: softmax is applied to C tanh(z / C)\n"
                   "0 = no cap; a resumed run keeps the cap of its checkpoint",
                   .max = 1000),
     FLM_CMD_OPTIONS_INIT,

@@ -59,7 +59,7 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
     char name[NAME_BYTES], out[FLM_PATH_BYTES];
     if (!o->compare && is_folder(path))
         FLM_FAIL(FLM_E_USAGE,
-                 "%s: is a folder; name the files of texts or samples in it (a run directory is scored with --compare)",
+                 "%s: is a directory; list the text or samples files in it instead (--compare scores a run directory)",
                  path);
     if (!o->compare)
         FLM_FAIL(

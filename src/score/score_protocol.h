@@ -21,11 +21,11 @@ typedef struct flm_score_protocol {
 } flm_score_protocol;
 
 /* Values and help of --protocol. */
-#define FLM_SCORE_PROTOCOL_HELP                                                                   \
-    "how Gen-PPL is computed; see docs/data.md\n"                                                 \
-    "clean = each text by itself\n"                                                               \
-    "published = as in the published evaluation: batches of texts are padded, one padding token " \
-    "counts in texts that are shorter and have no end, an incomplete batch is dropped"
+#define FLM_SCORE_PROTOCOL_HELP                                                                     \
+    "how Gen-PPL is computed; see docs/data.md\n"                                                   \
+    "clean = each text by itself\n"                                                                 \
+    "published = as in the published evaluation: texts are padded to the longest of a batch, some " \
+    "have one padding token counted, and an incomplete batch is dropped"
 extern const char *const flm_score_protocol_names[];
 
 enum { FLM_SCORE_PROTOCOL_BYTES = 48 };

@@ -101,7 +101,7 @@ static flm_status check_source(const flm_run *run, const flm_checkpoint *checkpo
         {"L", from->L, s->L}, {"d", from->d, s->d}, {"H", from->H, s->H}, {"c", from->c, s->c}, {"N", from->N, s->N}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].file != sizes[i].run)
-            FLM_FAIL(FLM_E_MISMATCH, "--init-from %s has another shape: %s = %lld, but this run has %lld", path,
+            FLM_FAIL(FLM_E_MISMATCH, "--init-from %s has a different shape: %s = %lld, but this run has %lld", path,
                      sizes[i].name, (long long)sizes[i].file, (long long)sizes[i].run);
     if (from->logit_cap != s->logit_cap)
         FLM_FAIL(FLM_E_MISMATCH, "--init-from %s has logit cap = %g, but this run has %g", path, from->logit_cap,

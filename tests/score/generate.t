@@ -56,5 +56,5 @@ tap_lines err " 0 of 5 texts to score" 4 "the second run has nothing to score"
 tap_is $? 2 "a checkpoint without --samples-dir is refused"
 tap_has err "to compare a checkpoint, set --gpt2, --steps and --samples-dir" "the message names what is missing"
 "$score" --gpt2 gpt2.h5 run >out 2>err
-tap_has err "run: is a folder; name the files of texts or samples in it (a run directory is scored with --compare)" "without --compare the message names what makes samples"
+tap_has err "run: is a directory; list the text or samples files in it instead (--compare scores a run directory)" "without --compare the message gives the remedy"
 tap_end

@@ -210,7 +210,7 @@ refused 65 "lfs.txt: is a Git LFS pointer; fetch the file with git lfs pull" "a 
 mkfifo pipe
 refused 65 "pipe: is a pipe, not a regular file" "a pipe" --gpt2 gpt2.h5 pipe
 mkdir folder
-refused 2 "folder: is a folder; name the files" "a folder" --gpt2 gpt2.h5 folder
+refused 2 "folder: is a directory; list the text or samples files" "a folder" --gpt2 gpt2.h5 folder
 printf 'x\n' >short.txt
 refused 65 "no text can be scored" "texts of one token" --gpt2 gpt2.h5 short.txt
 "$files" gpt2 small.h5 1000 2>err
