@@ -182,7 +182,7 @@ common="--data shards --out refused $small --steps 5"
         --method two-model --diagonal-fraction 0.25
     refused 2 "--boundary needs --objective fmlm" "a share of another objective" "$bin/flm_train" $common $tiny --boundary 8
     refused 65 "is of kind" "initial weights of a correction" "$bin/flm_distill" $common --teacher flm --init-from one
-    refused 65 "another shape" "initial weights of other sizes" "$bin/flm_train" $common --init-from flm --preset tiny
+    refused 65 "a different shape" "initial weights of other sizes" "$bin/flm_train" $common --init-from flm --preset tiny
     refused 2 "draws no fresh noise" "a noise level for an FLM" "$bin/flm_generate" --checkpoint flm --out no.h5 \
         --noise-level 0.5
     refused 2 "draws no fresh noise" "a noise level for a correction" "$bin/flm_generate" --checkpoint one --out no.h5 \

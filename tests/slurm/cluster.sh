@@ -1,20 +1,20 @@
 # shellcheck shell=sh
-# cluster.sh - a Slurm of one's own on this machine, for tests: munged, slurmctld and a slurmd a virtual node, from one
-# private folder, on the loopback interface alone, without systemd, cgroups, accounting or anything under /etc. Sourced
-# after tests/tap.sh; what it started goes with the test, by its own process ids.
+# cluster.sh - a private Slurm cluster on this machine for a test: munged, slurmctld and one slurmd per virtual node, in one
+# temporary folder, on the loopback interface only, without systemd, cgroups, accounting or files under /etc. Source it
+# after tests/tap.sh. Its processes are ended with the test, by their process ids.
 #
-#   cluster_need                    or the whole test is skipped, with the reason
-#   cluster_up [NODES [GPUS]]       virtual nodes n1 ... of two CPUs and so many pretended GPUs each
-#   cluster_down                    at the end of a test at the latest
+#   cluster_need                    skip the whole test, with the reason, if no cluster can be started
+#   cluster_up [NODES [GPUS]]       start it: virtual nodes n1 ... with two CPUs and GPUS fake GPUs each
+#   cluster_down                    stop it; also called when the test ends
 #
-# Then: $cluster, the folder; partitions main (a job there is requeued for one in high) and high; job_state, job_ended.
+# It sets $cluster, the folder. Partitions: main, whose jobs are requeued when one in high needs their CPUs, and high.
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2119,SC2120,SC2154 # optional arguments; tap.sh
 PATH=$PATH:/usr/sbin:/sbin
 cluster=''
 cluster_nodes=''
 
-# cluster_lacks - why there can be none here; nothing where there can.
+# cluster_lacks - print why no cluster can be started here; nothing if one can.
 cluster_lacks() {
     for cluster_program in sbatch srun squeue scontrol slurmctld slurmd munged munge; do
         if ! command -v $cluster_program >/dev/null 2>&1; then
@@ -32,7 +32,7 @@ cluster_need() {
     fi
 }
 
-# alive PIDFILE NAME - that process runs and is what it should be, not something later of the same number, no zombie.
+# alive PIDFILE NAME - whether that process runs and has this name: not a zombie, nor a later process with the same id.
 alive() {
     test -s "$1" || return 1
     read -r alive_pid <"$1"
@@ -40,13 +40,13 @@ alive() {
     case $(sed -n 's/^State:[[:space:]]*//p' "/proc/$alive_pid/status" 2>/dev/null) in '' | Z* | X*) return 1 ;; esac
 }
 
-# port_free PORT - nobody has it, as far as the kernel's table of TCP sockets says.
+# port_free PORT - whether no TCP socket in the kernel's table uses it.
 port_free() {
     ! cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$(printf ':%04X' "$1")" '
         substr($2, length($2) - 4) == port { found = 1 } END { exit !found }'
 }
 
-# A row of free ports, at another place for every test that runs at this time.
+# A range of free ports, a different one for each test that runs at the same time.
 ports_choose() {
     cluster_port=$((20000 + $$ % 1200 * 10))
     while :; do
@@ -110,7 +110,7 @@ END
 }
 
 cluster_up() {
-    # A short path: PMIx puts a socket's name of its own behind it, and fails from about 60 characters on.
+    # A short path: PMIx appends the name of a socket, and fails from about 60 characters on.
     cluster=$(mktemp -d /tmp/flmXXXXXX) || exit 99
     trap 'cluster_down; tap_remove' EXIT
     mkdir "$cluster/conf" "$cluster/state" "$cluster/spool" "$cluster/log" "$cluster/run" "$cluster/munge" "$cluster/tmp" "$cluster/shm"
@@ -126,12 +126,12 @@ cluster_up() {
     done
     ports_choose
     cluster_configure "${2:-0}" >"$cluster/conf/slurm.conf"
-    { # pretended: files that are there, and nothing more
+    { # fake GPUs: files that exist, nothing more
         if test "${2:-0}" -ge 1; then echo "Name=gpu File=/dev/null"; fi
         if test "${2:-0}" -ge 2; then echo "Name=gpu File=/dev/zero"; fi
     } >"$cluster/conf/gres.conf"
     SLURM_CONF=$cluster/conf/slurm.conf
-    # Open MPI: as root, on loopback; nodes that share a host name must not take shared memory for a way between them.
+    # Open MPI: as root, on loopback; nodes with the same host name must not use shared memory between them.
     OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
     OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_btl=self,vader
@@ -154,7 +154,7 @@ cluster_up() {
     done
 }
 
-# cluster_failed WHAT - Slurm is there and does not run: a failure of the test, with the logs.
+# cluster_failed WHAT - Slurm is installed but does not start: fail the test, with the logs.
 cluster_failed() {
     echo "# $1 did not come up:"
     tail -n 5 "$cluster"/log/* | sed 's/^/#   /'
@@ -163,7 +163,7 @@ cluster_failed() {
     exit 1
 }
 
-# cluster_pids - of the daemons that run.
+# cluster_pids - print the process ids of the running daemons.
 cluster_pids() {
     for cluster_file in "$cluster"/run/*.pid; do
         cluster_name=$(basename "$cluster_file" .pid)
@@ -171,7 +171,7 @@ cluster_pids() {
     done
 }
 
-# cluster_left - processes of jobs: those with this cluster's configuration in their environment, or in its folder.
+# cluster_left - print the processes of jobs: those with this cluster's configuration in their environment, or in its folder.
 cluster_left() {
     for cluster_process in /proc/[0-9]*; do
         case $(readlink "$cluster_process/cwd" 2>/dev/null) in
@@ -213,10 +213,10 @@ cluster_down() {
     cluster=''
 }
 
-# job_state ID - as squeue says it, and for an array each task's.
+# job_state ID - print the state that squeue shows; for an array, that of each task.
 job_state() { squeue -h -t all -j "$1" -o %T 2>/dev/null | sort -u | tr '\n' ' ' | sed 's/ $//'; }
 
-# job_ended ID - waits until a job has left the queue, at most five minutes; prints its last state.
+# job_ended ID - wait until a job has left the queue, at most five minutes; print its last state.
 job_ended() {
     ended_tries=1500
     while :; do
@@ -232,7 +232,7 @@ job_ended() {
     echo "$ended_state"
 }
 
-# until_so COMMAND... - waits until it succeeds; fails when it has not after five minutes.
+# until_so COMMAND... - wait until it succeeds; fail after five minutes.
 until_so() {
     until_tries=1500
     until "$@"; do
@@ -242,19 +242,19 @@ until_so() {
     done
 }
 
-# log_has COUNT TEXT - so many lines of $log, at least.
+# log_has COUNT TEXT - whether at least COUNT lines of $log contain TEXT.
 log_has() { test "$(grep -cF -e "$2" "$log" 2>/dev/null)" -ge "$1"; }
 
-# step_reached RUN N - it has reported a step from N on.
+# step_reached RUN N - whether the run has reported step N or a later one.
 step_reached() {
     step=$(tail -n 1 "$1/metrics.jsonl" 2>/dev/null | sed -n 's/^{"step":\([0-9]*\),.*/\1/p')
     test "${step:-0}" -ge "$2"
 }
 
-# curve RUN - step, kind and value of every loss that it has reported.
+# curve RUN - print step, kind and value of every reported loss.
 curve() { sed -n 's/^{"step":\([0-9]*\),.*"\(loss\|valid_loss\)":\([^,]*\),.*/\1 \2 \3/p' "$1/metrics.jsonl"; }
 
-# site LINE... - the site.conf of this cluster, with more lines; FLM_SITE.
+# site LINE... - write the site.conf of this cluster, with further lines, and set FLM_SITE.
 site() {
     FLM_SITE=$cluster/site.conf
     export FLM_SITE
