@@ -46,6 +46,12 @@ bench: %D%/bench_score$(EXEEXT)
 %C%_bench_score_LDADD = libflm_cmd.a $(LINK_TRAIN)
 EXTRA_DIST += %D%/results/score.md %D%/results/tokenisers.md %D%/results/train.md
 
+# make bench-peer: the training step and the sampler beside PyTorch's.
+EXTRA_DIST += %D%/peer %D%/peer_torch.py
+bench-peer: %D%/bench_train$(EXEEXT)
+	@$(SHELL) $(srcdir)/bench/peer '$(abs_builddir)'
+.PHONY: bench-peer
+
 # make bench-gpu DIR=...: everything that a GPU is asked, in one folder.
 EXTRA_DIST += %D%/gpu %D%/gpu-table.awk
 bench-gpu: bench
