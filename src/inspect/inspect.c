@@ -78,7 +78,7 @@ static flm_status inspect_file(const char *path, const flm_inspect_options *opti
         if (before && strcmp(before, real) == 0) break; /* nothing has changed: the failure stays */
         flm_err_clear();
         rc = inspect_resolved(strcmp(flm_path_name(path), flm_path_name(real)) == 0 ? path : real, options);
-        if (rc != FLM_E_MISSING || access(real, F_OK) == 0) break;
+        if (rc == FLM_OK || access(real, F_OK) == 0) break; /* HDF5 says of a file that vanishes only that it fails */
         printf("%s: was removed meanwhile\n", real);
     }
 done:

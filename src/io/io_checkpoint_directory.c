@@ -219,10 +219,11 @@ done:
     return rc;
 }
 
-/* Whether another attempt makes sense: the file was there a moment ago, and is not any more. */
+/* Whether another attempt makes sense: the file was there a moment ago, and is not any more. The status does not tell:
+ * HDF5 reports a file that vanishes while it is opened as any other failure. */
 static bool was_removed(flm_status rc, const char *path)
 {
-    return rc == FLM_E_MISSING && access(path, F_OK) != 0 && errno == ENOENT;
+    return rc != FLM_OK && access(path, F_OK) != 0 && errno == ENOENT;
 }
 
 flm_status flm_checkpoint_open_found(const char *given, char *path, flm_checkpoint **out)
