@@ -231,7 +231,7 @@ flm_status flm_file_check_output(const char *path)
     struct stat st;
 
     if (stat(path, &st) != 0) goto done; /* what is wrong with the path shows when it is written */
-    if (S_ISDIR(st.st_mode)) FLM_FAIL(FLM_E_USAGE, "%s: is a directory; the output must be a file", path);
+    if (S_ISDIR(st.st_mode)) FLM_FAIL(FLM_E_MISSING, "%s: is a directory; the output must be a file", path);
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_USAGE, "%s: is not a regular file, and would be replaced by one", path);
 done:
     return rc;

@@ -12,17 +12,20 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Sets temporary to "PATH.tmp" and *max to the elements of the largest dataset, and checks the shapes. */
+/* Sets temporary to "PATH.tmp", *max to the elements of the largest dataset, *bytes to those of all, and checks the
+ * shapes. */
 static flm_status begin(const char *path, const flm_checkpoint_dataset *datasets, int count, char *temporary,
-                        int64_t *max)
+                        int64_t *max, int64_t *bytes)
 {
     flm_status rc = FLM_OK;
-    *max = 0;
+    *max = *bytes = 0;
     FLM_TRY(flm_path_format(temporary, "%s.tmp", path));
     if (count < 1) FLM_FAIL(FLM_E_ARG, "%s: there are no tensors to write", path);
     for (int i = 0; i < count; i++) {
         FLM_TRY(flm_checkpoint_check_dataset(&datasets[i]));
-        if (flm_checkpoint_elements(&datasets[i]) > *max) *max = flm_checkpoint_elements(&datasets[i]);
+        const int64_t elements = flm_checkpoint_elements(&datasets[i]);
+        if (elements > *max) *max = elements;
+        *bytes += elements * (int64_t)sizeof(float);
     }
 done:
     return rc;
@@ -72,11 +75,11 @@ flm_status flm_safetensors_write(const char *path, const flm_checkpoint_dataset 
     char temporary[FLM_PATH_BYTES] = "", *header = NULL;
     float *data = NULL;
     size_t header_bytes = 0;
-    int64_t max, at;
+    int64_t max, at, data_bytes;
     uint64_t length;
     int fd = -1;
 
-    FLM_TRY(begin(path, datasets, count, temporary, &max));
+    FLM_TRY(begin(path, datasets, count, temporary, &max, &data_bytes));
     FLM_TRY(header_make(datasets, count, metadata, metadata_count, &header, &header_bytes));
     data = malloc((size_t)max * sizeof *data);
     if (!data) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a tensor of %" PRId64 " elements", path, max);
@@ -85,6 +88,7 @@ flm_status flm_safetensors_write(const char *path, const flm_checkpoint_dataset 
     FLM_TRY(flm_file_write_at(fd, temporary, &length, sizeof length, 0));
     FLM_TRY(flm_file_write_at(fd, temporary, header, header_bytes, sizeof length));
     at = (int64_t)(sizeof length + header_bytes);
+    FLM_TRY(flm_file_allocate(fd, temporary, at + data_bytes)); /* a full disk is reported before the work */
     for (int i = 0; i < count; i++) {
         const size_t bytes = (size_t)flm_checkpoint_elements(&datasets[i]) * sizeof *data;
         FLM_TRY(source(context, i, data));

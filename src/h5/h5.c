@@ -13,6 +13,15 @@
 
 static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
+/* HDF5 keeps a file that it could not flush, on a full disk for example, and crashes when it closes it once more in
+ * MPI_Finalize or at the end of the program. It does neither when it is started before MPI and without its exit
+ * handler. Every file is closed by this module anyway. */
+__attribute__((constructor)) static void start_library(void)
+{
+    H5dont_atexit();
+    H5open();
+}
+
 void flm_h5_silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
 typedef struct h5_cause {
@@ -145,6 +154,17 @@ flm_status flm_h5_descriptor(hid_t file, int *fd)
     copied = fcntl(*handle, F_DUPFD_CLOEXEC, 0);
     if (copied < 0) FLM_FAIL(flm_status_from_errno(errno), "cannot be opened: %s", strerror(errno));
     *fd = copied;
+done:
+    return rc;
+}
+
+flm_status flm_h5_close_file(hid_t *file)
+{
+    flm_status rc = FLM_OK;
+    const hid_t closing = *file;
+
+    *file = H5I_INVALID_HID;
+    FLM_H5(H5Fclose(closing));
 done:
     return rc;
 }

@@ -28,6 +28,10 @@ void flm_h5_silence(void);
  * empty value H5I_INVALID_HID, and sets it. */
 void flm_h5_close(hid_t *id);
 
+/* flm_h5_close_file - close a file that was written; *file becomes the empty value in any case. Errors: FLM_E_IO with
+ * errno, FLM_E_FORMAT: what was written before may be incomplete. */
+flm_status flm_h5_close_file(hid_t *file);
+
 /* flm_h5_create - a new, empty file, replacing one of that name; its format is HDF5 1.8's, where all metadata
  * have checksums, and without times, so that the same content gives the same file. All writers create their files with
  * it. Errors: FLM_E_IO with errno, FLM_E_FORMAT. */

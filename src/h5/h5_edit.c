@@ -43,14 +43,12 @@ done:
 static flm_status edit_copy(const char *temporary, const char *kind, flm_h5_editor edit, void *context)
 {
     flm_status rc = FLM_OK;
-    hid_t file = H5I_INVALID_HID, closing;
+    hid_t file = H5I_INVALID_HID;
     int64_t bytes;
 
     FLM_TRY(flm_h5_open(temporary, true, &file, NULL));
     FLM_TRY(edit(context, file));
-    closing = file;
-    file = H5I_INVALID_HID;
-    FLM_H5(H5Fclose(closing));
+    FLM_TRY(flm_h5_close_file(&file));
     /* What a reader would refuse must not get the name. */
     FLM_TRY(flm_schema_open(temporary, kind, &file, &bytes));
 done:

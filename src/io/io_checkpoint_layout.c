@@ -131,7 +131,7 @@ flm_status flm_checkpoint_lay_out(const char *path, const flm_checkpoint_info *i
                                   int64_t *offset)
 {
     flm_status rc = FLM_OK;
-    hid_t file = H5I_INVALID_HID, closing;
+    hid_t file = H5I_INVALID_HID;
     int64_t bytes = 0;
 
     FLM_TRY(flm_file_reserve(path, max_file_bytes(settings, settings_count, datasets, datasets_count)));
@@ -139,9 +139,7 @@ flm_status flm_checkpoint_lay_out(const char *path, const flm_checkpoint_info *i
     FLM_TRY(attributes_write(file, info));
     FLM_TRY(settings_write(file, settings, settings_count));
     for (int i = 0; i < datasets_count; i++) FLM_TRY(dataset_lay_out(file, &datasets[i], &offset[i]));
-    closing = file;
-    file = H5I_INVALID_HID;
-    FLM_H5(H5Fclose(closing));
+    FLM_TRY(flm_h5_close_file(&file));
     /* What a reader would refuse must not be written: the structure is checked against the schema now. */
     FLM_TRY(flm_schema_open(path, "checkpoint", &file, &bytes));
 done:
@@ -153,7 +151,7 @@ flm_status flm_checkpoint_write_checksums(const char *path, const flm_checkpoint
                                           const uint32_t *crc)
 {
     flm_status rc = FLM_OK;
-    hid_t file = H5I_INVALID_HID, dataset = H5I_INVALID_HID, closing;
+    hid_t file = H5I_INVALID_HID, dataset = H5I_INVALID_HID;
     int fd = -1;
 
     FLM_TRY(flm_h5_open(path, true, &file, NULL));
@@ -163,9 +161,7 @@ flm_status flm_checkpoint_write_checksums(const char *path, const flm_checkpoint
         flm_h5_close(&dataset);
         crc += flm_checkpoint_blocks(&datasets[i]);
     }
-    closing = file;
-    file = H5I_INVALID_HID;
-    FLM_H5(H5Fclose(closing));
+    FLM_TRY(flm_h5_close_file(&file));
     FLM_TRY(flm_file_open(path, O_WRONLY, &fd));
     FLM_TRY(flm_file_sync_close(&fd, path));
 done:

@@ -236,20 +236,60 @@ static void release_pending(flm_samples *s)
     s->pending_count = 0;
 }
 
+/* Whether the file has all these attributes already: the same command again leaves it alone. */
+static flm_status is_written(const flm_samples *s, bool *written)
+{
+    flm_status rc = FLM_OK;
+    hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID;
+    char path[FLM_SAMPLES_GROUP_BYTES], text[1024];
+    bool same = true;
+
+    FLM_TRY(flm_h5_open(s->path, false, &file, NULL));
+    for (int i = 0; i < s->pending_count && same; i++) {
+        const flm_samples_attribute *a = &s->pending[i];
+        double value;
+        flm_samples_group_name(a->steps, path);
+        FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
+        same = H5Aexists(group, a->name) > 0 &&
+               (a->text
+                    ? flm_h5_get_string(group, a->name, text, sizeof text) == FLM_OK && strcmp(text, a->text) == 0
+                    : flm_h5_get_f64(group, a->name, &value) == FLM_OK && memcmp(&value, &a->value, sizeof value) == 0);
+        flm_h5_close(&group);
+    }
+    flm_err_clear();
+    *written = same;
+done:
+    flm_h5_close(&group);
+    flm_h5_close(&file);
+    return rc;
+}
+
+/* Rank 0: the attributes into the file, unless they are there. */
+static flm_status commit(flm_samples *s)
+{
+    flm_status rc = FLM_OK;
+    int64_t more = 1 << 16;
+    bool written = false;
+
+    FLM_TRY(is_written(s, &written));
+    if (written) goto done;
+    for (int i = 0; i < s->pending_count; i++)
+        more += 1024 + (s->pending[i].text ? (int64_t)strlen(s->pending[i].text) : 0);
+    FLM_TRY(flm_h5_edit(s->path, "samples", more, write_pending, s));
+done:
+    return rc;
+}
+
 flm_status flm_samples_commit(flm_comm *comm, flm_samples *samples)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
-    int64_t more = 1 << 16;
 
     if (fsync(samples->fd) != 0)
         local = flm_err_raise(flm_status_from_errno(errno), __FILE__, __LINE__, "%s: cannot be synced: %s",
                               samples->path, strerror(errno));
     FLM_TRY(flm_comm_agree(comm, local)); /* the rows and scores of all ranks are in the file that is copied */
     samples->write = false;
-    for (int i = 0; i < samples->pending_count; i++)
-        more += 1024 + (samples->pending[i].text ? (int64_t)strlen(samples->pending[i].text) : 0);
-    if (flm_comm_rank(comm) == 0 && samples->pending_count > 0)
-        local = flm_h5_edit(samples->path, "samples", more, write_pending, samples);
+    if (flm_comm_rank(comm) == 0) local = commit(samples);
     FLM_TRY(flm_comm_agree(comm, local));
 done:
     release_pending(samples);

@@ -94,7 +94,7 @@ static int64_t row_bytes(int64_t L) { return (L + 1) * (int64_t)sizeof(int32_t) 
 static flm_status lay_out(const char *path, const flm_samples_info *info, const int64_t *steps, int count)
 {
     flm_status rc = FLM_OK;
-    hid_t file = H5I_INVALID_HID, closing;
+    hid_t file = H5I_INVALID_HID;
     int64_t row, bytes = 0;
 
     if (info->samples < 1 || info->L < 1 || info->L > INT32_MAX || count < 1 ||
@@ -108,9 +108,7 @@ static flm_status lay_out(const char *path, const flm_samples_info *info, const 
     FLM_TRY(flm_h5_create(path, &file));
     FLM_TRY(info_write(file, info));
     for (int i = 0; i < count; i++) FLM_TRY(group_lay_out(file, info, steps[i]));
-    closing = file;
-    file = H5I_INVALID_HID;
-    FLM_H5(H5Fclose(closing));
+    FLM_TRY(flm_h5_close_file(&file));
     /* What a reader would refuse must not be written. */
     FLM_TRY(flm_schema_open(path, "samples", &file, &bytes));
 done:

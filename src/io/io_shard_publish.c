@@ -103,7 +103,8 @@ static flm_status index_lay_out(const char *path, const flm_shard_split *splits,
     FLM_TRY(flm_h5_set_string(root, "format", "flm-index"));
     FLM_TRY(flm_shard_info_write(file, info));
     for (int i = 0; i < count; i++) FLM_TRY(index_split(file, &splits[i], &columns[i]));
-    FLM_H5(H5Fflush(file, H5F_SCOPE_LOCAL));
+    flm_h5_close(&root);
+    FLM_TRY(flm_h5_close_file(&file));
 done:
     flm_h5_close(&root);
     flm_h5_close(&file);

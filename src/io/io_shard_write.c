@@ -70,7 +70,10 @@ static flm_status lay_out(const char *path, const char *split, int number, int o
     FLM_TRY(flm_h5_create_dataset(file, "/tokens", info->vocabulary.V <= 65536 ? H5T_STD_U16LE : H5T_STD_U32LE, 2, dim,
                                   &tokens));
     FLM_TRY(flm_h5_create_dataset(file, "/checksums", H5T_STD_U32LE, 1, dim, &checksums));
-    FLM_H5(H5Fflush(file, H5F_SCOPE_LOCAL));
+    flm_h5_close(&checksums);
+    flm_h5_close(&tokens);
+    flm_h5_close(&root);
+    FLM_TRY(flm_h5_close_file(&file));
 done:
     flm_h5_close(&checksums);
     flm_h5_close(&tokens);

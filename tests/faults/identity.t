@@ -38,7 +38,7 @@ refused 2 "a checkpoint of a run" "a checkpoint of a run" "$bin/flm_convert" c.h
 refused 2 "a checkpoint of a run" "a new one among them" "$bin/flm_convert" c.h5 run/checkpoints/step-00000099.h5
 refused 2 "a checkpoint of a run" "the link to the newest one" "$bin/flm_convert" c.h5 run/checkpoints/latest
 refused 2 "a checkpoint of a run" "a link to that" "$bin/flm_convert" c.h5 folder/of-run.h5
-refused 2 "is a directory" "a directory" "$bin/flm_convert" c.h5 folder
+refused 66 "is a directory" "a directory" "$bin/flm_convert" c.h5 folder
 refused 2 "is not a regular file" "a device" "$bin/flm_convert" c.h5 /dev/full
 unchanged "nothing was written to them"
 tap_is "$(readlink run/checkpoints/latest)" step-00000004.h5 "nor to the link"

@@ -102,17 +102,24 @@ static flm_status print_scores(const char *path, const char *steps)
     flm_status rc = FLM_OK;
     hid_t file = H5I_INVALID_HID, dataset[2] = {H5I_INVALID_HID, H5I_INVALID_HID};
     char name[64];
-    double nll[SAMPLES];
-    int64_t positions[SAMPLES];
-    FLM_TRY(flm_h5_open(path, false, &file, NULL));
+    double *nll = NULL;
+    int64_t *positions = NULL, dim[4], offset, bytes, size;
+    int ndim;
+    FLM_TRY(flm_h5_open(path, false, &file, &size));
     snprintf(name, sizeof name, "/steps_%s/nll", steps);
     FLM_H5(dataset[0] = H5Dopen2(file, name, H5P_DEFAULT));
     snprintf(name, sizeof name, "/steps_%s/positions", steps);
     FLM_H5(dataset[1] = H5Dopen2(file, name, H5P_DEFAULT));
+    FLM_TRY(flm_h5_locate(dataset[0], sizeof *nll, size, &ndim, dim, &offset, &bytes));
+    nll = malloc((size_t)bytes + 1);
+    positions = malloc((size_t)bytes + 1);
+    if (!nll || !positions) FLM_FAIL(FLM_E_NOMEM, "no memory");
     FLM_H5(H5Dread(dataset[0], H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, nll));
     FLM_H5(H5Dread(dataset[1], H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, positions));
-    for (int i = 0; i < SAMPLES; i++) printf("%.17g %lld\n", nll[i], (long long)positions[i]);
+    for (int64_t i = 0; i < dim[0]; i++) printf("%.17g %lld\n", nll[i], (long long)positions[i]);
 done:
+    free(nll);
+    free(positions);
     flm_h5_close(&dataset[0]);
     flm_h5_close(&dataset[1]);
     flm_h5_close(&file);
