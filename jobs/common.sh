@@ -105,7 +105,11 @@ run_child() {
     "$@" &
     child=$!
     if test -n "$stop_requested"; then kill -s "$child_signal" $child 2>/dev/null || :; fi
-    if test -n "$training" && test -n "${SLURM_JOB_ID:-}" && test "$site_hang_timeout" -gt 0; then watchdog "$runs/$name/metrics.jsonl" & fi
+    guard=''
+    if test -n "$training" && test -n "${SLURM_JOB_ID:-}" && test "$site_hang_timeout" -gt 0; then
+        watchdog "$runs/$name/metrics.jsonl" &
+        guard=$!
+    fi
     child_code=127
     while :; do
         signalled='' status=0
@@ -114,25 +118,48 @@ run_child() {
         if test -z "$signalled"; then break; fi
     done
     child=''
+    if test -n "$guard"; then
+        kill $guard 2>/dev/null || :
+        wait $guard 2>/dev/null || :
+    fi
     return $child_code
 }
 
+# started PID - print when that process started, in the system's ticks: a process that has got the number of another one
+# has another time. Nothing when there is none.
+started() { sed -n 's/.*) \([^ ]* \)\{19\}\([0-9]*\) .*/\2/p' "/proc/$1/stat" 2>/dev/null; }
+
 # watchdog FILE - while the child runs: end it when FILE has not been written for hang_timeout = seconds. (srun, for example,
-# waits forever when the daemon of its step is gone.)
+# waits forever when the daemon of its step is gone.) It ends with the child, with this job's shell, and on TERM at once.
 watchdog() {
-    trap - USR1 TERM
-    watchdog_start=$(date +%s)
-    while sleep $((site_hang_timeout / 10 + 1)) && kill -0 "$child" 2>/dev/null; do
+    nap=''
+    trap - USR1
+    trap 'if test -n "$nap"; then kill $nap 2>/dev/null; fi; exit 0' TERM
+    watchdog_start=$(date +%s) watchdog_child=$(started "$child") watchdog_job=$(started $$)
+    watchdog_every=$((site_hang_timeout / 10 + 1))
+    if test $watchdog_every -gt 10; then watchdog_every=10; fi
+    while :; do
+        pause $watchdog_every
+        if test "$(started $$)" != "$watchdog_job" || ! watched; then return; fi
         watchdog_last=$(date -r "$1" +%s 2>/dev/null || echo 0)
         if test "$watchdog_last" -lt "$watchdog_start"; then watchdog_last=$watchdog_start; fi
         if test $(($(date +%s) - watchdog_last)) -gt "$site_hang_timeout"; then
             say "no report for $site_hang_timeout seconds (hang_timeout = in site.conf): the program hangs and is killed" >&2
-            kill "$child" 2>/dev/null
-            sleep 10
-            kill -KILL "$child" 2>/dev/null
+            if watched; then kill "$child" 2>/dev/null; fi
+            pause 10
+            if watched; then kill -KILL "$child" 2>/dev/null; fi
             return
         fi
     done
+}
+
+# watched - whether the child of the watchdog still runs. pause SECONDS - a sleep that its TERM ends.
+watched() { test -n "$watchdog_child" && test "$(started "$child")" = "$watchdog_child"; }
+pause() {
+    sleep "$1" &
+    nap=$!
+    wait $nap || :
+    nap=''
 }
 
 # launch PROGRAM OPTIONS... - run it on all ranks of the job.

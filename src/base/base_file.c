@@ -230,7 +230,10 @@ flm_status flm_file_check_output(const char *path)
     flm_status rc = FLM_OK;
     struct stat st;
 
-    if (stat(path, &st) != 0) goto done; /* what is wrong with the path shows when it is written */
+    if (stat(path, &st) != 0) {
+        if (lstat(path, &st) == 0) FLM_FAIL(FLM_E_MISSING, "%s: is a link to a file that does not exist", path);
+        goto done; /* what is wrong with the path shows when it is written */
+    }
     if (S_ISDIR(st.st_mode)) FLM_FAIL(FLM_E_MISSING, "%s: is a directory; the output must be a file", path);
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_USAGE, "%s: is not a regular file, and would be replaced by one", path);
 done:

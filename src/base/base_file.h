@@ -57,7 +57,7 @@ flm_status flm_file_commit(int *fd, const char *temporary, const char *path);
 bool flm_file_is_same(const char *a, const char *b);
 
 /* flm_file_check_output - check that a file may get this name: nothing has it yet, or a regular file has. For use
- * before long work. Errors: FLM_E_MISSING (a directory), FLM_E_USAGE (a device, a pipe). */
+ * before long work. Errors: FLM_E_MISSING (a directory, a link to nothing), FLM_E_USAGE (a device, a pipe). */
 flm_status flm_file_check_output(const char *path);
 
 /* flm_file_replace - path holds data [bytes] afterwards, or what it held before: written as "PATH.tmp", which a failure

@@ -188,6 +188,7 @@ flm_status flm_inspect_shard(const char *path, const flm_inspect_options *option
     raw = malloc((size_t)(s.L * s.element));
     ids = malloc((size_t)s.L * sizeof *ids);
     if (!raw || !ids) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a row", path);
+    if (options->verify) FLM_TRY(flm_shard_check_inputs(path));
     for (int64_t i = 0; options->verify && i < s.n; i++) {
         FLM_TRY(flm_process_poll());
         FLM_TRY(shard_row(&s, i, raw, ids));

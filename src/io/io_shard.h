@@ -87,6 +87,10 @@ uint32_t flm_shards_get_identity(const flm_shards *shards);
  * (pread at the recorded offsets). Errors: FLM_E_IO, FLM_E_CHECKSUM naming file and row. */
 flm_status flm_shards_read(const flm_shards *shards, const int64_t *rows, int64_t count, int32_t *ids);
 
+/* flm_shard_check_inputs - check the manifest of one shard file against its checksum. Not collective.
+ * Errors: FLM_E_CHECKSUM, FLM_E_FORMAT, FLM_E_IO; naming the path. */
+flm_status flm_shard_check_inputs(const char *path);
+
 /* flm_shards_permute - the row at position `index` of epoch `epoch`: a permutation of 0..n-1 by a keyed
  * Feistel network with cycle walking, from (seed, epoch, index, n) alone. */
 int64_t flm_shards_permute(uint64_t seed, int64_t epoch, int64_t index, int64_t n);

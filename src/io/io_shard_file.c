@@ -90,6 +90,49 @@ done:
     return flm_err_prefix(rc, path);
 }
 
+/* CRC-32C of the columns, in the order of the structure: what a damaged byte of them changes. */
+static uint32_t inputs_checksum(int64_t count, const char (*name)[256], const int64_t *bytes, const char (*sha256)[65])
+{
+    uint32_t crc = flm_crc32c_update(0, name, (size_t)count * sizeof *name);
+    crc = flm_crc32c_update(crc, bytes, (size_t)count * sizeof *bytes);
+    return flm_crc32c_update(crc, sha256, (size_t)count * sizeof *sha256);
+}
+
+uint32_t flm_shard_index_checksum(int shards, const char (*file)[64], const int64_t *rows, const uint32_t *checksum)
+{
+    uint32_t crc = flm_crc32c_update(0, file, (size_t)shards * sizeof *file);
+    crc = flm_crc32c_update(crc, rows, (size_t)shards * sizeof *rows);
+    return flm_crc32c_update(crc, checksum, (size_t)shards * sizeof *checksum);
+}
+
+flm_status flm_shard_checksum_write(hid_t file, const char *path, uint32_t checksum)
+{
+    flm_status rc = FLM_OK;
+    hid_t group = H5I_INVALID_HID;
+
+    FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
+    FLM_TRY(flm_h5_set_i64(group, "crc32c", checksum));
+done:
+    flm_h5_close(&group);
+    return rc;
+}
+
+flm_status flm_shard_checksum_check(hid_t file, const char *path, uint32_t checksum)
+{
+    flm_status rc = FLM_OK;
+    hid_t group = H5I_INVALID_HID;
+    int64_t recorded;
+
+    FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
+    if (H5Aexists(group, "crc32c") <= 0) goto done; /* of version 0.1 */
+    FLM_TRY(flm_h5_get_i64(group, "crc32c", &recorded));
+    if (recorded != checksum)
+        FLM_FAIL(FLM_E_CHECKSUM, "%s: checksum mismatch (file damaged); rebuild the shards with flm_shard", path);
+done:
+    flm_h5_close(&group);
+    return rc;
+}
+
 /* The manifest by columns: an flm_shard_input is one row, a dataset one column. */
 static flm_status put_inputs(hid_t file, const flm_shard_input *inputs, int count)
 {
@@ -107,6 +150,7 @@ static flm_status put_inputs(hid_t file, const flm_shard_input *inputs, int coun
     FLM_TRY(flm_shard_dataset_write(file, "/inputs/name", H5I_INVALID_HID, sizeof name[0], count, name));
     FLM_TRY(flm_shard_dataset_write(file, "/inputs/bytes", H5T_STD_I64LE, 0, count, bytes));
     FLM_TRY(flm_shard_dataset_write(file, "/inputs/sha256", H5I_INVALID_HID, sizeof sha256[0], count, sha256));
+    FLM_TRY(flm_shard_checksum_write(file, "/inputs", inputs_checksum(count, name, bytes, sha256)));
 done:
     free(bytes);
     free(sha256);
@@ -133,6 +177,7 @@ static flm_status get_inputs(hid_t file, int64_t file_bytes, flm_shard_input **o
     FLM_TRY(flm_shard_dataset_read(file, "/inputs/name", H5I_INVALID_HID, sizeof name[0], count, name));
     FLM_TRY(flm_shard_dataset_read(file, "/inputs/bytes", H5T_NATIVE_INT64, 0, count, bytes));
     FLM_TRY(flm_shard_dataset_read(file, "/inputs/sha256", H5I_INVALID_HID, sizeof sha256[0], count, sha256));
+    FLM_TRY(flm_shard_checksum_check(file, "/inputs", inputs_checksum(count, name, bytes, sha256)));
     for (int64_t i = 0; i < count; i++) {
         snprintf(inputs[i].name, sizeof inputs[i].name, "%s", name[i]);
         snprintf(inputs[i].sha256, sizeof inputs[i].sha256, "%s", sha256[i]);

@@ -43,6 +43,14 @@ flm_status flm_shard_dataset_write(hid_t file, const char *path, hid_t type, siz
 flm_status flm_shard_dataset_read(hid_t file, const char *path, hid_t type, size_t text_bytes, int64_t count,
                                   void *data);
 
+/* flm_shard_checksum_write, flm_shard_checksum_check - the attribute crc32c of a group, over its datasets; files of
+ * version 0.1 lack it, and pass. Errors: FLM_E_CHECKSUM, FLM_E_FORMAT, FLM_E_IO. */
+flm_status flm_shard_checksum_write(hid_t file, const char *path, uint32_t checksum);
+flm_status flm_shard_checksum_check(hid_t file, const char *path, uint32_t checksum);
+
+/* flm_shard_index_checksum - of a split in the index: its columns file, rows and checksum [shards]. */
+uint32_t flm_shard_index_checksum(int shards, const char (*file)[64], const int64_t *rows, const uint32_t *checksum);
+
 /* flm_shard_dataset_size - elements of a dataset of one dimension inside the file. Errors: FLM_E_FORMAT. */
 flm_status flm_shard_dataset_size(hid_t file, const char *path, int64_t bytes, int64_t *count);
 

@@ -82,6 +82,8 @@ static flm_status index_split(hid_t file, const flm_shard_split *split, const co
     snprintf(path, sizeof path, "/splits/%s/checksum", split->name);
     FLM_TRY(flm_shard_dataset_write(file, path, H5T_STD_U32LE, 0, split->shards, c->checksum));
     snprintf(path, sizeof path, "/splits/%s", split->name);
+    FLM_TRY(flm_shard_checksum_write(
+        file, path, flm_shard_index_checksum(split->shards, (const char(*)[64])c->file, c->rows, c->checksum)));
     FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
     FLM_TRY(flm_h5_set_i64(group, "rows", split->rows));
     FLM_TRY(flm_h5_set_i64(group, "shards", split->shards));

@@ -82,6 +82,10 @@ static flm_status index_columns(hid_t file, const flm_shards *shards, index_line
     FLM_TRY(flm_shard_dataset_read(file, path, H5T_NATIVE_INT64, 0, shards->count, lines->rows));
     snprintf(path, sizeof path, "/splits/%s/checksum", shards->split);
     FLM_TRY(flm_shard_dataset_read(file, path, H5T_NATIVE_UINT32, 0, shards->count, lines->checksum));
+    snprintf(path, sizeof path, "/splits/%s", shards->split);
+    FLM_TRY(flm_shard_checksum_check(
+        file, path,
+        flm_shard_index_checksum(shards->count, (const char(*)[64])lines->file, lines->rows, lines->checksum)));
 done:
     return rc;
 }
@@ -179,6 +183,28 @@ done:
     return rc;
 }
 
+/* The manifest of a shard against its checksum. */
+static flm_status inputs_check(hid_t file, int64_t bytes)
+{
+    flm_shard_info info = {.inputs = NULL};
+    const flm_status rc = flm_shard_info_read(file, bytes, &info);
+    free((flm_shard_input *)info.inputs);
+    return rc;
+}
+
+flm_status flm_shard_check_inputs(const char *path)
+{
+    flm_status rc = FLM_OK;
+    hid_t file = H5I_INVALID_HID;
+    int64_t bytes;
+
+    FLM_TRY(flm_schema_open(path, "shard", &file, &bytes));
+    FLM_TRY(flm_err_prefix(inputs_check(file, bytes), path));
+done:
+    flm_h5_close(&file);
+    return rc;
+}
+
 static flm_status shard_open(flm_shards *shards, int number, const index_lines *lines)
 {
     flm_status rc = FLM_OK;
@@ -191,6 +217,7 @@ static flm_status shard_open(flm_shards *shards, int number, const index_lines *
     FLM_TRY(shard_path(shards, number, path));
     FLM_TRY(flm_schema_open(path, "shard", &file, &bytes));
     rc = shard_same(file, shards, number);
+    if (rc == FLM_OK) rc = inputs_check(file, bytes);
     if (rc == FLM_OK) rc = flm_shard_locate(file, bytes, shards->info.L, shards->info.vocabulary.V, &s->place);
     FLM_TRY(flm_err_prefix(rc, path));
     if (s->place.rows != lines->rows[number])

@@ -117,9 +117,13 @@ done:
 int flm_process_finish(flm_status rc, flm_comm **world)
 {
     if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_process_fail(rc);
-    if (fflush(stdout) != 0 || ferror(stdout))
+    if (fflush(stdout) != 0)
         flm_process_fail(flm_err_raise(flm_status_from_errno(errno), __FILE__, __LINE__,
                                        "cannot write to standard output: %s", strerror(errno)));
+    if (ferror(stdout)) /* errno is of something later */
+        flm_process_fail(
+            flm_err_raise(FLM_E_IO, __FILE__, __LINE__,
+                          "cannot write to standard output: it was full or closed before all was written"));
     flm_comm_destroy(world);
     MPI_Finalize();
     return flm_process_exit_code(rc);

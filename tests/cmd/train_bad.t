@@ -129,7 +129,7 @@ done
 refused 66 "text/checkpoints: cannot be created: Not a directory" "a file instead of a directory" --out text
 mkdir -p blocked/metrics.jsonl unset/config.ini
 refused_by_two 66 "blocked/metrics.jsonl: cannot be opened: Is a directory" "no metrics" --out blocked
-refused 2 "unset/config.ini" "no config.ini" --out unset
+refused 66 "unset/config.ini" "no config.ini" --out unset
 tap_is "$(find unset -type f)" "" "no config.ini: nothing left behind"
 
 # whole DIR STEP NAME - after a full disk: latest is the previous checkpoint and valid, and no incomplete file is left.

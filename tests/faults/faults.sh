@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154,SC2086 # for those that source it; from tap.sh and train.sh; numbers and commands
 # faults.sh - for campaigns of faults: every program that writes, what it starts from, how its output is read after a
 # fault, and what the same command must give in the end. Sourced after tests/tap.sh and tests/cmd/train.sh.
 #
@@ -113,7 +113,9 @@ faults_intact() {
     esac >intact 2>&1
 }
 
-# faults_count - zero the counts. faults_judge WHAT - after a fault with exit code $status: count how it went.
+# faults_count - zero the counts. faults_judge WHAT - after a fault with exit code $status: count how it went. The same
+# command is run with $again before it.
+again=
 faults_count() { tried=0 survived=0 lost=0 failed=0 differs=0 crashed=0 hung=0; }
 faults_judge() {
     tried=$((tried + 1)) bad=
@@ -125,7 +127,8 @@ faults_judge() {
         lost=$((lost + 1)) bad="$bad lost"
         sed 's/^/#   /' intact
     fi
-    faults_run
+    # shellcheck disable=SC2086 # a command
+    faults_run $again
     if test $status != 0; then
         failed=$((failed + 1)) bad="$bad not completed"
         sed 's/^/#   /' w/err

@@ -6,13 +6,15 @@
 . "$abs_top_srcdir/tests/cmd/train.sh"
 unset SLURM_JOB_ID PBS_JOBID LSB_JOBID
 
-# first COMMAND... - in the background, until it has a lock file below the current folder; then it is halted.
+# first COMMAND... - in the background, until it has a lock file below the current folder, and $output, if that is set;
+# then it is halted.
+output=
 first() {
     # shellcheck disable=SC2016 # expanded by the child
     timeout -k 5 120 sh -c 'echo $$ >pid; exec "$@"' child "$@" >first.out 2>first.err </dev/null &
     first=$!
     tries=0
-    until test -n "$(find . -name '.*lock' -size +0)" || test $tries -ge 5000; do
+    until { test -n "$(find . -name '.*lock' -size +0)" && test -e "${output:-.}"; } || test $tries -ge 5000; do
         tries=$((tries + 1))
     done
     kill -STOP "$(cat pid)"
@@ -83,10 +85,14 @@ killed flm_shard "$@"
 rm -rf run
 # shellcheck disable=SC2086
 on_ranks 1 "$bin/flm_train" --data shards --out run $tiny --steps 2
-generate="$bin/flm_generate --checkpoint run --samples 400 --steps 16 --batch 10 --precision fp32 --threads 1"
+generate="$bin/flm_generate --checkpoint run --samples 400 --steps 32 --batch 10 --precision fp32 --threads 1"
+ln -s s.h5 link.h5
+# shellcheck disable=SC2086
+timeout 60 $generate --out link.h5 >out 2>err </dev/null
+tap_is $? 66 "flm_generate: a link to nothing is refused"
+output=s.h5
 # shellcheck disable=SC2086
 first $generate --out s.h5
-ln -s s.h5 link.h5
 # shellcheck disable=SC2086
 {
     second flm_generate $generate --out s.h5
@@ -100,7 +106,7 @@ ln -s s.h5 link.h5
 set -- "$bin/flm_score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --batch 1 s.h5
 first "$@"
 second flm_score "$@"
-second "flm_generate on a file that is scored" "$bin/flm_generate" --checkpoint run --samples 400 --steps 16 --batch 10 \
+second "flm_generate on a file that is scored" "$bin/flm_generate" --checkpoint run --samples 400 --steps 32 --batch 10 \
     --precision fp32 --threads 1 --out s.h5
 killed flm_score "$@"
 tap_end

@@ -97,7 +97,7 @@ flm_status flm_cpu_open(int threads, flm_backend **out)
     if (cpu->threads > MAX_THREADS)
         FLM_FAIL(FLM_E_ARG, "cpu backend: %d threads requested, the maximum is %d", threads, MAX_THREADS);
     FLM_TRY(flm_cpu_onednn_create(&cpu->onednn));
-    flm_cpu_lapack_begin();
+    FLM_TRY(flm_cpu_lapack_begin(cpu->threads));
     FLM_TRY(flm_cpu_set_matmul(be, FLM_MATMUL_AUTO));
     processor_name(processor, sizeof processor);
     snprintf(cpu->line, sizeof cpu->line, "cpu: %s, %d thread%s, %s, %s", processor, cpu->threads,

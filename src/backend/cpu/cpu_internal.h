@@ -60,7 +60,10 @@ const char *flm_cpu_onednn_describe(char *text, size_t size); /* version and ins
 flm_status flm_cpu_set_matmul(flm_backend *be, flm_matmul_kind asked);
 
 /* cpu_lapack.c */
-void flm_cpu_lapack_begin(void); /* BLAS calls of this process run on their caller's thread: the ops divide the work */
+
+/* flm_cpu_lapack_begin - BLAS calls of this process run on their caller's thread: the ops divide the work. Checks that
+ * the memory which the library takes at its first calls can be had. Errors: FLM_E_NOMEM. */
+flm_status flm_cpu_lapack_begin(int threads);
 const char *flm_cpu_lapack_describe(char *text, size_t size); /* library and version into text; returns text */
 
 /* cpu_activation.c: y = gelu_tanh(x), x and y act of one shape; the epilogue of a matmul. */

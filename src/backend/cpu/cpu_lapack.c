@@ -6,9 +6,12 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 enum {
+    BUFFER_MIB = 128,   /* OpenBLAS's buffer of a thread */
     SOLVE_COLUMNS = 64, /* columns of X solved together */
     BLAS_CALLERS = 32   /* threads that call the library at once: OpenBLAS is built for a limited number */
 };
@@ -16,10 +19,35 @@ enum {
 /* LAPACK's own name and conventions: column-major, sizes by address. */
 void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info);
 
-void flm_cpu_lapack_begin(void)
+#if FLM_HAVE_OPENBLAS
+/* OpenBLAS maps a buffer for each thread at its first call, and where it cannot be had, it tries forever. So as many
+ * are mapped here, and released: at the start, and again right before the first call. Source: BUFFER_SIZE in OpenBLAS
+ * 0.3.21, common_x86_64.h and driver/others/memory.c. */
+static flm_status check_buffers(int threads)
+{
+    flm_status rc = FLM_OK;
+    const size_t bytes = ((size_t)BUFFER_MIB << 20) * (size_t)(threads < BLAS_CALLERS ? threads : BLAS_CALLERS);
+    void *buffers = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (buffers == MAP_FAILED)
+        FLM_FAIL(
+            FLM_E_NOMEM,
+            "no memory for OpenBLAS, which maps %zu MiB of address space (%d MiB per thread); the limit is that of "
+            "ulimit -v or of the batch system",
+            bytes >> 20, BUFFER_MIB);
+    munmap(buffers, bytes);
+done:
+    return rc;
+}
+#endif
+
+flm_status flm_cpu_lapack_begin(int threads)
 {
 #if FLM_HAVE_OPENBLAS
     openblas_set_num_threads(1);
+    return check_buffers(threads);
+#else
+    (void)threads;
+    return FLM_OK;
 #endif
 }
 
@@ -42,13 +70,27 @@ static int blas_threads(const flm_backend *be)
     return threads < BLAS_CALLERS ? threads : BLAS_CALLERS;
 }
 
+/* The Cholesky factor comes before everything else that the library is called for. */
+static flm_status check_first_call(const flm_backend *be)
+{
+    flm_status rc = FLM_OK;
+#if FLM_HAVE_OPENBLAS
+    static atomic_bool called;
+    if (!called) FLM_TRY(check_buffers(flm_cpu_threads(be)));
+    called = true;
+done:
+#endif
+    (void)be;
+    return rc;
+}
+
 flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G)
 {
     flm_status rc = FLM_OK;
     double *g = G->data;
     int K = 0, info = 0;
 
-    (void)be;
+    FLM_TRY(check_first_call(be));
     K = (int)G->dim[0];
     /* Row-major lower R is column-major upper R^T, and G = (R^T)^T R^T. */
     if (K > 0) dpotrf_("U", &K, g, &K, &info);
