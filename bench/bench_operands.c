@@ -24,7 +24,7 @@ void bench_operands_shape(bench_operands *b)
     t[COEFFICIENT] = flm_tensor_2d(NULL, f, R, FLM_DISTILL_COEFFICIENTS);
     t[PROBS] = flm_tensor_2d(NULL, a, R, V);
     t[TARGET] = t[INDEX] = flm_tensor_1d(NULL, i, R);
-    t[LOSS] = flm_tensor_1d(NULL, f, R);
+    t[LOSS] = t[WEIGHT] = flm_tensor_1d(NULL, f, R);
     t[V_SUM] = flm_tensor_1d(NULL, f, V);
     for (int k = AW; k <= AGRAD; k++) t[k] = flm_tensor_1d(NULL, f, n);
     t[ACAST] = flm_tensor_1d(NULL, FLM_DTYPE_BF16, n);

@@ -40,6 +40,7 @@ enum {
     LOGITS_TO,
     RESIDUAL,
     COEFFICIENT,
+    WEIGHT,
     PROBS,
     TARGET,
     LOSS,

@@ -146,6 +146,18 @@ static flm_status distill_error(void *arg, bool softmax_backward)
 }
 static flm_status run_distill(void *arg) { return distill_error(arg, false); }
 static flm_status run_distill_through(void *arg) { return distill_error(arg, true); }
+static flm_status run_mixture(void *arg)
+{
+    OPS;
+    return flm_op_mixture_xent(be, &(flm_mixture_xent){.loss = T(LOSS),
+                                                       .grad = T(PROBS),
+                                                       .logits = T(LOGITS),
+                                                       .first = T(LOGITS_TO),
+                                                       .second = T(RESIDUAL),
+                                                       .weight = T(WEIGHT),
+                                                       .scale = 1e-3f,
+                                                       .logit_cap = 30});
+}
 static flm_status run_softmax(void *arg)
 {
     OPS;
@@ -215,7 +227,7 @@ typedef struct op_case {
     bool any_dtype; /* independent of the dtype of activations: measured once */
 } op_case;
 
-enum { CASES = 27 };
+enum { CASES = 28 };
 
 static void make_cases(const bench_ops_options *o, bool bf16, op_case *c)
 {
@@ -234,6 +246,7 @@ static void make_cases(const bench_ops_options *o, bool bf16, op_case *c)
         {"softmax_xent capped", run_xent_capped, head * (4 + a), 0, false},
         {"distill_error", run_distill, head * (16 + a), 0, false},
         {"distill_error softmax_backward", run_distill_through, head * (16 + a), 0, false},
+        {"mixture_xent capped", run_mixture, head * (12 + a), 0, false},
         {"softmax", run_softmax, head * (4 + a), 0, false},
         {"softmax capped", run_softmax_capped, head * (4 + a), 0, false},
         {"column_sum", run_column_sum, n * a, 0, false},

@@ -46,10 +46,13 @@ tap_is "$(curve half | grep -v valid)" "$(curve one | grep -v valid)" "resumed: 
     run one1 1 "$device/flm_distill" --teacher host --method two-model $distil --steps 4 --device cuda
     run host2 1 "$bin/flm_distill" --teacher host --method two-stage --flow-map host1 $distil --steps 4 --device cpu
     run one2 1 "$device/flm_distill" --teacher host --method two-stage --flow-map host1 $distil --steps 4 --device cuda
+    run host3 1 "$bin/flm_distill" --teacher host $distil --steps 6 --device cpu
+    run one3 1 "$device/flm_distill" --teacher host $distil --steps 6 --device cuda
     run low 1 "$device/flm_train" $small --precision bf16 --steps $steps --device cuda
     run low-host 1 "$bin/flm_train" $small --precision bf16 --steps $steps --device cpu
 }
 curves_near "stage 2" host2 one2 4
+curves_near "the one-network map" host3 one3 6
 # In stage one the errors are compared: its losses pass zero, and the size of its first updates is the learning rate, whatever
 # the gradient. The errors are a few millionths here, differences of numbers near one, of which fp32 gives three digits.
 sed -n 's/.*"error":\([^,}]*\).*/\1/p' host1/metrics.jsonl >error.a
@@ -57,15 +60,18 @@ sed -n 's/.*"error":\([^,}]*\).*/\1/p' one1/metrics.jsonl >error.b
 paste error.a error.b | awk '{ d = $1 > $2 ? $1 / $2 : $2 / $1; if (!(d <= 1 + 2e-3)) bad = 1 } END { exit bad || NR < 4 }'
 tap_ok $? "stage 1: the same errors, $(tail -n 1 error.a) and $(tail -n 1 error.b)"
 weights_near "stage 2" host2/checkpoints/latest one2/checkpoints/latest
+weights_near "the one-network map" host3/checkpoints/latest one3/checkpoints/latest
 curve low | grep -v valid >curve.a
 curve low-host | grep -v valid >curve.b
 paste -d ' ' curve.a curve.b | awk '{ d = $2 > $5 ? $2 / $5 - 1 : $5 / $2 - 1; if (!(d <= 2e-2)) bad = 1 } END { exit bad || NR != 12 }'
 tap_ok $? "bf16: losses within 2 % of the CPU's"
 
-for kind in host one1 one2; do
+for kind in host one1 one2 one3; do
+    noise=0
+    test $kind = one3 && noise=0.8
     for where in cpu cuda; do
         timeout -k 5 100 "$device/flm_generate" --checkpoint $kind --samples 3 --steps 1,3 --batch 2 --precision fp32 --threads 1 \
-            --device $where --out "$kind-$where.h5" --text >"$kind-$where.txt" 2>err
+            --noise-level $noise --device $where --out "$kind-$where.h5" --text >"$kind-$where.txt" 2>err
         tap_ok $? "$kind: samples on $where"
     done
     cmp "$kind-cpu.txt" "$kind-cuda.txt"

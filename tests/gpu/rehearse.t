@@ -67,10 +67,10 @@ unset FLM_EMULATE_MIB
 FLM_GPU_TINY=1 sh "$abs_top_srcdir/bench/gpu" "$abs_top_builddir" bench.d >out 2>err
 tap_is $? 0 "bench-gpu"
 sed 's/^/# /' err
-for file in gemm ops train-flm train-fmlm-two-model; do
+for file in gemm ops train-flm train-fmlm train-fmlm-two-model; do
     tap_is "$(sed -n '1s/.*"backend": "\(cuda\).*/\1/p' bench.d/$file.json)" cuda "$file ran on the device"
 done
-tap_is "$(grep -c '"record": "op"' bench.d/ops.json)" 39 "every operation except the CPU's GELU"
+tap_is "$(grep -c '"record": "op"' bench.d/ops.json)" 45 "every operation except the CPU's GELU"
 for part in "mlp up grad W" attention_backward adamw; do # in the file: the table omits parts that took little time
     tap_has bench.d/train-flm.json "\"name\": \"$part\"" "parts of a step: $part"
 done

@@ -77,7 +77,7 @@ done
     on_two "$bin/flm_distill" --data shards1 --out psd --teacher flm1 $common --lr 1e-3 --ema-decay 0.999 --steps 3000
     tap_ok $? "the one-network map is distilled"
     on_two "$bin/flm_train" --data shards1 --out alone --objective fmlm --preset tiny --hidden-size 64 --heads 4 --cond-size 64 \
-        --blocks 3 $common --lr 2e-3 --ema-decay 0.9997 --steps 5500
+        --blocks 3 $common --lr 2e-3 --ema-decay 0.999 --steps 3000
     tap_ok $? "and learned from data"
 }
 for map in psd alone; do score $map 1 1,4,32 --noise-level 0.8; done
