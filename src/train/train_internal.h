@@ -53,6 +53,15 @@ flm_status flm_run_write_config(flm_run *run);
  * that do not belong together), FLM_E_MISMATCH (an option contradicts the checkpoint). */
 flm_status flm_run_choose_kind(flm_run *run);
 
+/* flm_run_choose_precision - the compute dtype: that of the options; for `auto` that of the checkpoint to resume from,
+ * else the backend's. The kind of bf16 matmul likewise, set on the backend. Collective. Errors: those of
+ * flm_backend_set_matmul. */
+flm_status flm_run_choose_precision(flm_run *run, flm_dtype *act);
+
+/* flm_run_resolve_setting - the value of an option as checkpoints record it: what `auto` was resolved to, for
+ * --precision and, on a CPU, --matmul; the value itself for others. Not collective. */
+const char *flm_run_resolve_setting(const flm_run *run, flm_dtype act, const char *name, const char *value);
+
 /* flm_run_init_from - initial weights from the checkpoint of --init-from. Collective. Errors: FLM_E_MISMATCH (its kind,
  * vocabulary, sizes or cap do not fit), those of flm_checkpoint_open and flm_train_checkpoint_init_student. */
 flm_status flm_run_init_from(flm_run *run);

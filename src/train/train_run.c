@@ -93,7 +93,7 @@ done:
     return rc;
 }
 
-static flm_status collect_settings(flm_run *run)
+static flm_status collect_settings(flm_run *run, flm_dtype act)
 {
     flm_status rc = FLM_OK;
     run->settings = flm_options_count(run->given);
@@ -101,7 +101,7 @@ static flm_status collect_settings(flm_run *run)
     if (run->setting == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the list of options");
     for (int i = 0; i < run->settings; i++) {
         const char *name = flm_options_name(run->given, i), *value = flm_options_value(run->given, name);
-        run->setting[i] = (flm_setting){name, value != NULL ? value : ""};
+        run->setting[i] = (flm_setting){name, flm_run_resolve_setting(run, act, name, value != NULL ? value : "")};
     }
 done:
     return rc;
@@ -204,8 +204,7 @@ static flm_status prepare(flm_run *run, shares *max_of)
     flm_status rc = FLM_OK;
     bool early = false; /* the run directory is looked at first */
     flm_trainer_settings settings;
-    const flm_precision precision = flm_backend_precision(run->be, (flm_precision)run->o->precision);
-    const flm_dtype act = precision == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
+    flm_dtype act;
     FLM_TRY(check_plan(run->o));
     FLM_TRY(flm_options_int_list("eval-steps", run->o->eval_steps, 1, SAMPLE_STEPS_MAX, &run->sample_steps,
                                  &run->sample_steps_count));
@@ -214,12 +213,13 @@ static flm_status prepare(flm_run *run, shares *max_of)
     FLM_TRY(open_shards(run));
     FLM_TRY(resumes(run, &early));
     if (early) FLM_TRY(begin_directory(run));
+    FLM_TRY(flm_run_choose_precision(run, &act));
     FLM_TRY(flm_comm_agree(run->comm, flm_run_choose_kind(run)));
     FLM_TRY(flm_run_load_teachers(run, act));
     FLM_TRY(choose_settings(run, act, &settings));
     if (!run->o->plan && !early) FLM_TRY(begin_directory(run));
     if (!run->o->plan) FLM_TRY(flm_comm_agree(run->comm, flm_run_take_settings(run, &settings)));
-    FLM_TRY(flm_comm_agree(run->comm, collect_settings(run)));
+    FLM_TRY(flm_comm_agree(run->comm, collect_settings(run, act)));
     FLM_TRY(flm_trainer_create(run->be, run->comm, &settings, &run->trainer));
     FLM_TRY(max_shares(run, max_of));
     if (run->o->plan && run->o->eval_samples > 0) {
