@@ -51,7 +51,7 @@ static error_t parse_argument(int key, char *arg, struct argp_state *state)
     switch (key) {
     case KEY_HELP: options->help = true; return 0;
     case KEY_VERSION: options->version = true; return 0;
-    case KEY_CONFIG: options->config = arg; return 0;
+    case KEY_CONFIG: options->config[options->config_count++] = arg; return 0;
     case ARGP_KEY_ARG:
         copy = strdup(arg);
         if (!copy) return ENOMEM;
@@ -173,7 +173,7 @@ static flm_status resolve(flm_options *options)
         else if (row->default_value)
             FLM_TRY(flm_options_set(options, i, row->default_value, where));
     }
-    if (options->config) FLM_TRY(flm_options_read_file(options, options->config));
+    for (int i = 0; i < options->config_count; i++) FLM_TRY(flm_options_read_file(options, options->config[i]));
     for (int i = 0; i < options->count; i++) {
         if (!options->command[i]) continue;
         snprintf(where, sizeof where, "--%s", options->rows[i]->name);
@@ -205,8 +205,9 @@ static flm_status create(const flm_options_spec *spec, int argc, void *values, f
     options->lines = calloc(n, sizeof *options->lines);
     options->command = calloc(n, sizeof *options->command);
     options->positional = calloc((size_t)argc + 1, sizeof *options->positional);
+    options->config = calloc((size_t)argc + 1, sizeof *options->config);
     if (!options->rows || !options->texts || !options->given || !options->lines || !options->command ||
-        !options->positional)
+        !options->positional || !options->config)
         FLM_FAIL(FLM_E_NOMEM, "no memory for %d options", spec->count);
     for (int i = 0; i < spec->count; i++)
         if (spec->rows[i].type != FLM_OPTION_GROUP) options->rows[options->count++] = &spec->rows[i];
@@ -247,6 +248,7 @@ void flm_options_destroy(flm_options **options)
     free(o->lines);
     free(o->command);
     free(o->positional);
+    free(o->config);
     free(o);
     *options = NULL;
 }

@@ -96,6 +96,7 @@ flm_status flm_options_read_file(flm_options *options, const char *path)
     size_t bytes = 0;
     int line = 1;
 
+    memset(options->lines, 0, (size_t)options->count * sizeof *options->lines); /* of an earlier file */
     FLM_TRY(flm_err_prefix(flm_file_read(path, FILE_BYTES_MAX, &text, &bytes), "--config"));
     for (char *p = text; p < text + bytes; p = next, line++) {
         char *end = memchr(p, '\n', (size_t)(text + bytes - p));

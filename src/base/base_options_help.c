@@ -110,7 +110,8 @@ void flm_options_print_help(const flm_options_spec *spec)
         {.type = FLM_OPTION_STRING,
          .name = "config",
          .unit = "FILE",
-         .help = "read options from a file with lines `name = value`; the command line takes precedence"},
+         .help = "read options from a file with lines `name = value`; may be repeated\n"
+                 "later files take precedence over earlier ones, and the command line over all"},
     };
     writer w = {0};
 

@@ -13,8 +13,9 @@ struct flm_options {
     bool *given;          /* [count] */
     int *lines;           /* [count] line of the configuration file that set it, 0: none */
     const char **command; /* [count] value on the command line, NULL: none; points into argv */
-    const char *config;   /* value of --config, NULL: none; points into argv */
-    char **positional;    /* [positional_count] owned, with its strings */
+    const char **config;  /* [config_count] values of --config in their order, which point into argv */
+    int config_count;
+    char **positional; /* [positional_count] owned, with its strings */
     int positional_count;
     bool help, version;
 };

@@ -86,6 +86,7 @@ static const struct good_line {
     {"--data=--steps", NULL, "100", "0.0003", "no", "--steps", "", "auto", "1,2"},
     {"--data|--steps", NULL, "100", "0.0003", "no", "--steps", "", "auto", "1,2"},
     {"--config|@", "data = d\nsteps=5\n", "5", "0.0003", "no", "d", "", "auto", "1,2"},
+    {"--config|@|--config|@", "data = d\nsteps=5\n", "5", "0.0003", "no", "d", "", "auto", "1,2"},
     {"--config|@|--steps=6", "data = d\nsteps=5\n", "6", "0.0003", "no", "d", "", "auto", "1,2"},
     {"--steps=6|--config|@", "steps=5\ndata = d", "6", "0.0003", "no", "d", "", "auto", "1,2"},
     {"--config|@", "# all\n\n  data\t=  d e  # why\r\nresume = true\n#steps = 9\nname = \"x # \\\"y\\\\\" # z\n", "100",
