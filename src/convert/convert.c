@@ -78,8 +78,16 @@ static flm_status convert(const flm_convert_options *options, const char *in, bo
 {
     flm_status rc = FLM_OK;
     bool hdf5 = false;
+    char config[FLM_PATH_BYTES];
 
     if (folder) {
+        FLM_TRY(flm_path_join(config, in, "config.json"));
+        if (access(config, F_OK) != 0)
+            FLM_FAIL(
+                FLM_E_MISSING,
+                "%s: is a folder without config.json, so it is no GPT-2 of Hugging Face; of a run directory name a "
+                "checkpoint, as checkpoints/latest",
+                in);
         FLM_TRY(flm_convert_gpt2(in, out));
     } else {
         FLM_TRY(flm_format_is_hdf5(in, &hdf5));

@@ -4,6 +4,7 @@
 
 #include "backend/backend_tensor.h"
 #include "base/base_log.h"
+#include "process/process.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -222,6 +223,7 @@ flm_status flm_external_read(flm_external *external, int index, float *data)
     char *span = NULL, *packed = NULL;
     void *raw = data; /* the elements in order */
 
+    FLM_TRY(flm_process_poll());
     if (t->dtype == FLM_EXTERNAL_OTHER)
         FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f64, f16 or bf16", external->path, t->name);
     if (t->dtype != FLM_EXTERNAL_F32) raw = packed = malloc((size_t)t->elements * size + 1);

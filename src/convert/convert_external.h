@@ -61,8 +61,8 @@ flm_status flm_external_tensor_check_shape(const flm_external_tensor *tensor, in
 void flm_external_log_notes(const flm_external *external, const int *index, int count);
 
 /* flm_external_read - tensor `index` as f32 [elements]; the conversion from f16 and bf16 is exact, f64 is rounded. Not
- * thread-safe. Errors: FLM_E_FORMAT (dtype OTHER, a number beyond the range of f32), FLM_E_IO, FLM_E_CHECKSUM (a
- * damaged zip member), FLM_E_NOMEM. */
+ * thread-safe. Errors: FLM_E_INTERRUPTED (flm_process_poll), FLM_E_FORMAT (dtype OTHER, a number beyond the range of
+ * f32), FLM_E_IO, FLM_E_CHECKSUM (a damaged zip member), FLM_E_NOMEM. */
 flm_status flm_external_read(flm_external *external, int index, float *data);
 
 #endif

@@ -5,7 +5,6 @@
 #include "convert/convert_names.h"
 #include "flow/flow_kind.h"
 #include "model/model_load.h"
-#include "process/process.h"
 #include "text/text_tokenizer.h"
 
 #include <inttypes.h>
@@ -315,12 +314,8 @@ done:
 
 static flm_status weight_source(void *context, int index, float *data)
 {
-    flm_status rc = FLM_OK;
     const flm_import *m = context;
-    FLM_TRY(flm_process_poll());
-    FLM_TRY(flm_external_read(m->from, m->index[index], data));
-done:
-    return rc;
+    return flm_external_read(m->from, m->index[index], data);
 }
 
 flm_status flm_convert_flm(const flm_convert_options *options, const char *in, const char *out)

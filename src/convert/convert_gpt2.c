@@ -3,7 +3,6 @@
 #include "convert/convert.h"
 #include "convert/convert_external.h"
 #include "convert/convert_names.h"
-#include "process/process.h"
 #include "score/score_gpt2.h"
 
 #include <errno.h>
@@ -163,12 +162,8 @@ done:
 
 static flm_status weight_source(void *context, int index, float *data)
 {
-    flm_status rc = FLM_OK;
     const gpt2_import *g = context;
-    FLM_TRY(flm_process_poll());
-    FLM_TRY(flm_external_read(g->from, g->index[index], data));
-done:
-    return rc;
+    return flm_external_read(g->from, g->index[index], data);
 }
 
 flm_status flm_convert_gpt2(const char *directory, const char *out)

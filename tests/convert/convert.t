@@ -198,6 +198,9 @@ refused o.safetensors "a: is not a parameter of an FLM or a flow map" "another m
 printf '\377\377\377\377\377\377\377\177{' >o.safetensors
 refused o.safetensors "the header should have 9223372036854775807 bytes" "a header length near 2^63"
 
+mkdir run
+code=66 refused run "run: is a folder without config.json" "a folder that is no model"
+
 # Models that are not a plain GPT-2.
 sed 's/"n_embd": 24/"n_embd": 30/' "$gpt2/config.json" >folder/config.json
 cp "$gpt2/model.safetensors" folder
