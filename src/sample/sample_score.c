@@ -18,10 +18,9 @@ static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_
                             int count, bool (*stop_requested)(void), flm_score_entry *entries)
 {
     flm_status rc = FLM_OK;
-    const bool bf16 = flm_backend_precision(be, (flm_precision)o->precision) == FLM_PRECISION_BF16;
     flm_scorer *scorer = NULL;
     flm_samples *file = NULL;
-    FLM_TRY(flm_comm_agree(comm, flm_scorer_create(be, o->score, bf16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32,
+    FLM_TRY(flm_comm_agree(comm, flm_scorer_create(be, o->score, flm_scorer_dtype(be, (flm_precision)o->precision),
                                                    o->protocol.batch, 0, 0, &o->protocol, &scorer)));
     FLM_TRY(flm_samples_open_scores(comm, o->out, &file));
     for (int i = 0; i < count; i++) {

@@ -217,7 +217,6 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
 {
     flm_status rc = FLM_OK;
     scoring s = {.comm = comm, .o = o, .stop_requested = stop_requested};
-    const bool bf16 = flm_backend_precision(be, (flm_precision)o->precision) == FLM_PRECISION_BF16;
     bool hdf5 = false;
 
     if (count == 0) FLM_FAIL(FLM_E_USAGE, "no files to score; see --help");
@@ -229,8 +228,8 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
     if (o->steps[0]) FLM_TRY(flm_options_int_list("steps", o->steps, 1, 1 << 20, &s.steps, &s.steps_count));
     if (o->gpt2[0]) {
         flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
-        FLM_TRY(flm_comm_agree(comm, flm_scorer_create(be, o->gpt2, bf16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, o->batch,
-                                                       o->length, o->chunk, &o->protocol, &s.scorer)));
+        FLM_TRY(flm_comm_agree(comm, flm_scorer_create(be, o->gpt2, flm_scorer_dtype(be, (flm_precision)o->precision),
+                                                       o->batch, o->length, o->chunk, &o->protocol, &s.scorer)));
     }
     for (int i = 0; i < count; i++) {
         FLM_TRY(flm_comm_agree(comm, flm_format_is_hdf5(paths[i], &hdf5)));

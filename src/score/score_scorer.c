@@ -72,6 +72,12 @@ done:
     return rc;
 }
 
+flm_dtype flm_scorer_dtype(const flm_backend *be, flm_precision asked)
+{
+    if (asked == FLM_PRECISION_AUTO && be->host_memory) return FLM_DTYPE_F32;
+    return flm_backend_precision(be, asked) == FLM_PRECISION_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
+}
+
 void flm_scorer_destroy(flm_scorer **scorer)
 {
     flm_scorer *s = *scorer;

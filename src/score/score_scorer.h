@@ -22,6 +22,10 @@ typedef struct flm_text_score {
 flm_status flm_scorer_create(flm_backend *be, const char *path, flm_dtype act, int64_t batch, int64_t length,
                              int64_t chunk, const flm_score_protocol *protocol, flm_scorer **out);
 
+/* flm_scorer_dtype - the compute dtype for a precision. AUTO is bf16 on a GPU and fp32 on the CPU, where the choice by
+ * measurement (flm_backend_precision) would make figures depend on the load of the machine. */
+flm_dtype flm_scorer_dtype(const flm_backend *be, flm_precision asked);
+
 /* flm_scorer_destroy - accepts NULL, nulls it. */
 void flm_scorer_destroy(flm_scorer **scorer);
 

@@ -1,13 +1,17 @@
 /* score_texts.c - see score_texts.h. SPDX-License-Identifier: Apache-2.0 */
 #include "score/score_texts.h"
 
+#include "base/base_file.h"
 #include "base/base_log.h"
+#include "source/source_container.h"
+#include "source/source_json.h"
 #include "source/source_reader.h"
 #include "text/text_utf8.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* A list that grows. */
 typedef struct texts_growing {
@@ -77,6 +81,33 @@ static void log_tally(const char *path, const flm_source_tally *t, int64_t repla
         if (rows[i].count > 0) flm_log(FLM_LOG_INFO, "%s: %" PRId64 " %s", path, rows[i].count, rows[i].what);
 }
 
+static flm_status string_add(void *context, const char *text, size_t bytes) { return text_add(context, text, bytes); }
+
+/* The samples of the published evaluation: a JSON document with the texts as the list generated_seqs. *is: the file is
+ * one. */
+static flm_status published_read(texts_growing *g, const char *path, const flm_source_rules *rules, bool *is)
+{
+    enum { MAX = 1 << 30 }; /* bytes of the document */
+    flm_status rc = FLM_OK;
+    struct stat st;
+    char *data = NULL;
+    size_t bytes = 0, mark;
+    int64_t replaced = 0;
+
+    *is = rules->format == FLM_SOURCE_FORMAT_AUTO && flm_container_name_ends_in(path, ".json") &&
+          stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= MAX;
+    if (!*is) goto done;
+    FLM_TRY(flm_file_read(path, MAX, &data, &bytes));
+    mark = bytes >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    FLM_TRY(flm_json_list_read(data + mark, bytes - mark, "generated_seqs", string_add, g, &replaced, is));
+    if (*is && rules->log)
+        flm_log(FLM_LOG_INFO, "%s: samples of the published evaluation: the texts in generated_seqs are scored", path);
+    if (replaced > 0 && rules->log) log_tally(path, &(flm_source_tally){0}, replaced);
+done:
+    free(data);
+    return rc;
+}
+
 flm_status flm_score_texts_read(const char *path, const flm_source_rules *rules, flm_score_texts *out)
 {
     flm_status rc = FLM_OK;
@@ -85,19 +116,20 @@ flm_status flm_score_texts_read(const char *path, const flm_source_rules *rules,
     flm_reader *reader = NULL;
     flm_document document;
     int64_t replaced = 0;
-    bool end = false;
+    bool end = false, published = false;
 
     g.texts.starts = calloc((size_t)g.max, sizeof *g.texts.starts);
     if (!g.texts.starts) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", path);
-    FLM_TRY(flm_source_examine(path, rules, &file));
-    FLM_TRY(flm_reader_open(rules, &file, 0, false, &reader));
-    for (;;) {
+    FLM_TRY(published_read(&g, path, rules, &published));
+    if (!published) FLM_TRY(flm_source_examine(path, rules, &file));
+    if (!published) FLM_TRY(flm_reader_open(rules, &file, 0, false, &reader));
+    while (!published) {
         FLM_TRY(flm_reader_next(reader, &document, &end));
         if (end) break;
         FLM_TRY(document_add(&g, &document, &replaced));
     }
-    if (rules->log) log_tally(path, flm_reader_tally(reader), replaced);
-    if (g.texts.count == 0 && flm_reader_tally(reader)->skipped > 0)
+    if (rules->log && !published) log_tally(path, flm_reader_tally(reader), replaced);
+    if (g.texts.count == 0 && !published && flm_reader_tally(reader)->skipped > 0)
         FLM_FAIL(FLM_E_FORMAT,
                  "%s: contains no text: none of its members is named as text; select members with --members", path);
     if (g.texts.count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: contains no text", path);

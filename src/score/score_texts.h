@@ -13,9 +13,9 @@ typedef struct flm_score_texts {
     int64_t count;
 } flm_score_texts;
 
-/* flm_score_texts_read - read the documents of a file of texts, see source/source_reader.h. Empty texts in lines of
- * JSON are kept with rules->keep_white; a file without any text is refused. Not collective. Errors: those of
- * flm_source_examine and flm_reader_next. */
+/* flm_score_texts_read - read the documents of a file of texts, see source/source_reader.h, or the list generated_seqs
+ * of a .json file of the published evaluation. Empty texts in lines of JSON are kept with rules->keep_white; a file
+ * without any text is refused. Not collective. Errors: those of flm_source_examine and flm_reader_next. */
 flm_status flm_score_texts_read(const char *path, const flm_source_rules *rules, flm_score_texts *out);
 
 /* flm_score_texts_free - release a list's memory; a zeroed list is allowed. */

@@ -20,6 +20,7 @@ typedef struct parser {
     size_t field_bytes;
     bool found, found_string;
     span text; /* the field's value, if it is a string */
+    span list; /* the same with its brackets, if it is an array; begin is NULL otherwise */
     const char *expected;
 } parser;
 
@@ -129,6 +130,10 @@ static bool parse_member(parser *q, int depth, flm_status *rc)
         q->found = true;
         q->found_string = q->p < q->end && *q->p == '"';
         if (q->found_string) return parse_string(q, &q->text);
+        q->list.begin = q->p < q->end && *q->p == '[' ? q->p : NULL;
+        if (!parse_value(q, depth, rc)) return false;
+        q->list.end = q->p;
+        return true;
     }
     return parse_value(q, depth, rc);
 }
@@ -255,6 +260,53 @@ flm_status flm_json_line_read(const char *line, size_t bytes, const char *field,
     if (!q.found) FLM_FAIL(FLM_E_FORMAT, "no field \"%.64s\"", field);
     if (!q.found_string) FLM_FAIL(FLM_E_FORMAT, "field \"%.64s\" is not a string", field);
     FLM_TRY(decode(q.text, text, text_bytes, replaced));
+done:
+    return rc;
+}
+
+/* Walks the strings of a list that was parsed; false: something else is in it. */
+static flm_status walk_strings(span list, flm_status (*each)(void *context, const char *text, size_t bytes),
+                               void *context, int64_t *replaced, bool *strings)
+{
+    flm_status rc = FLM_OK;
+    parser q = {.begin = list.begin, .p = list.begin + 1, .end = list.end};
+    span string;
+    char *text = NULL;
+    size_t bytes;
+
+    *strings = true;
+    for (skip_white(&q); *strings && *q.p != ']'; skip_white(&q)) {
+        *strings = *q.p == '"' && parse_string(&q, &string);
+        if (*strings && each) {
+            FLM_TRY(decode(string, &text, &bytes, replaced));
+            FLM_TRY(each(context, text, bytes));
+            free(text);
+            text = NULL;
+        }
+        skip_white(&q);
+        take(&q, ",");
+    }
+done:
+    free(text);
+    return rc;
+}
+
+flm_status flm_json_list_read(const char *document, size_t bytes, const char *field,
+                              flm_status (*each)(void *context, const char *text, size_t text_bytes), void *context,
+                              int64_t *replaced, bool *found)
+{
+    flm_status rc = FLM_OK;
+    parser q = {
+        .begin = document, .p = document, .end = document + bytes, .field = field, .field_bytes = strlen(field)};
+    bool valid;
+
+    skip_white(&q);
+    valid = q.p < q.end && *q.p == '{' && parse_value(&q, 0, &rc);
+    FLM_TRY(rc);
+    if (valid) skip_white(&q);
+    *found = valid && q.p == q.end && q.found && !q.found_string && q.list.begin;
+    if (*found) FLM_TRY(walk_strings(q.list, NULL, NULL, replaced, found));
+    if (*found) FLM_TRY(walk_strings(q.list, each, context, replaced, &valid));
 done:
     return rc;
 }

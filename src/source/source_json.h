@@ -7,6 +7,7 @@
 
 #include "base/base_err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +17,12 @@
  * whose field is not a string; FLM_E_NOMEM. */
 flm_status flm_json_line_read(const char *line, size_t bytes, const char *field, char **text, size_t *text_bytes,
                               int64_t *replaced);
+
+/* flm_json_list_read - the strings in the list `field` of an object that is the whole document [bytes]: each is called
+ * once for every string, in order, with valid UTF-8. *found: whether the document is such an object; otherwise each is
+ * not called. The number of replacements is added to *replaced. Errors: those of each; FLM_E_NOMEM. */
+flm_status flm_json_list_read(const char *document, size_t bytes, const char *field,
+                              flm_status (*each)(void *context, const char *text, size_t text_bytes), void *context,
+                              int64_t *replaced, bool *found);
 
 #endif

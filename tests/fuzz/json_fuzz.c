@@ -80,6 +80,46 @@ static int same_as_jansson(const unsigned char *data, size_t bytes, long *compar
     return same;
 }
 
+static const char samples[] =
+    "{\n \"generative_ppl\": 12.5, \"n\": [1, [\"x\"]],\n \"generated_seqs\": [\"one\", \"t\\u0077o \\\"\","
+    "\n  \"\", \"caf\\u00e9 \\ud83d\\ude00\"] , \"text\": {\"generated_seqs\": []}}\n";
+
+typedef struct list_check {
+    const json_t *list;
+    size_t count;
+    int same;
+} list_check;
+
+static flm_status check_string(void *context, const char *text, size_t bytes)
+{
+    list_check *c = context;
+    const json_t *value = json_array_get(c->list, c->count++);
+    c->same = c->same && flm_utf8_valid(text, bytes) == bytes &&
+              (!value || (json_string_length(value) == bytes && memcmp(json_string_value(value), text, bytes) == 0));
+    return FLM_OK;
+}
+
+/* A list of texts that Jansson finds in a damaged document is found, and is the same. */
+static int same_list(size_t *compared)
+{
+    size_t n = sizeof samples - 1;
+    list_check c = {.same = 1};
+    int64_t replaced = 0;
+    bool found = false, strings = true;
+    memcpy(bad, samples, n);
+    for (uint32_t k = 1 + fuzz_draw(3); k > 0; k--) n = fuzz_mutate(bad, n, words, WORDS);
+    json_t *root = json_loadb((const char *)bad, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+    c.list = json_object_get(root, "generated_seqs");
+    for (size_t i = 0; i < json_array_size(c.list); i++) strings = strings && json_is_string(json_array_get(c.list, i));
+    const int wanted = json_is_array(c.list) && strings;
+    const flm_status rc =
+        flm_json_list_read((const char *)bad, n, "generated_seqs", check_string, &c, &replaced, &found);
+    if (rc != FLM_OK || (wanted && (!found || c.count != json_array_size(c.list)))) c.same = 0;
+    *compared += (size_t)wanted;
+    json_decref(root);
+    return c.same;
+}
+
 static int config_sound(const char *folder, const char *out, int *converted)
 {
     const flm_status rc = flm_convert_gpt2(folder, out);
@@ -95,6 +135,7 @@ int main(int argc, char **argv)
          differ = 0;
     char folder[] = "json-fuzz.XXXXXX", path[3][64], target[4200];
     int went;
+    size_t lists = 0;
 
     if (!top) return tap_skip_all("run me with make check");
     fuzz_key = flm_philox_stream(argc > 2 ? strtoull(argv[2], NULL, 10) : 1, FLM_RANDOM_INIT, 0, 0);
@@ -122,6 +163,7 @@ int main(int argc, char **argv)
         for (uint32_t k = 1 + fuzz_draw(3); k > 0; k--) n = fuzz_mutate(bad, n, words, WORDS);
         if (!fuzz_put(path[of_config], bad, n)) break;
         if (!of_config) differ += !same_as_jansson(bad, n, &compared);
+        differ += !same_list(&lists);
         if (!(of_config ? config_sound(folder, made, &went) : lines_sound(path[0], &went)) && unsound++ == 0)
             fprintf(stderr, "# iteration %ld: %s\n", i, flm_err_message());
         *(of_config ? &converted : &read) += went;
@@ -135,7 +177,8 @@ int main(int argc, char **argv)
     tap_ok(done == iterations && unsound == 0,
            "%ld damaged files, %ld neither read nor refused with a documented error", done, unsound);
     tap_ok(read > 0 && read < iterations, "%ld are still valid texts", read);
-    tap_ok(differ == 0 && compared > 0, "%ld lines that Jansson reads, %ld read differently", compared, differ);
+    tap_ok(differ == 0 && compared > 0 && lists > 0,
+           "%ld lines and %zu documents that Jansson reads, %ld read differently", compared, lists, differ);
     tap_ok(converted > 0 && converted < iterations / CONFIG_EVERY, "%ld are still valid settings of a GPT-2",
            converted);
     for (int k = 0; k < 3; k++) unlink(path[k]);

@@ -30,6 +30,9 @@ near "$(value texts.json gen_ppl_low 2)" "$(awk -v x="$(value texts.json gen_ppl
 "$score" --gpt2 gpt2.h5 --precision bf16 --json bf16.json "$golden/texts.jsonl" >out 2>err
 near "$(value bf16.json gen_ppl 2)" "$(value texts.json gen_ppl 2)" 2e-2 "bf16"
 
+"$score" --gpt2 gpt2.h5 --json auto.json "$golden/texts.jsonl" >out 2>err
+tap_is "$(value auto.json gen_ppl 2)" "$(value texts.json gen_ppl 2)" "on the CPU --precision auto is fp32"
+
 # The published protocol: batches of texts with and without an end, of equal and other lengths, a remainder that is dropped.
 cp samples.h5 padded.h5
 for row in 1 2 3 4 5 6; do
@@ -99,6 +102,14 @@ tap_is "$(grep -c steps short.json)" 1 "only for the number of steps of --steps"
 tap_has out " -          -          -        -" "samples without scores are shown as such"
 tap_has out "== 2: other.h5" "files are shown side by side"
 
+printf 'steps = 1\nlength = 30\n' >first.ini
+printf 'length = 20\n' >second.ini
+cp samples.h5 merged.h5
+"$score" --config first.ini --config second.ini --gpt2 gpt2.h5 --precision fp32 --json merged.json merged.h5 >out 2>err
+tap_is "$(grep -c '"steps": 1,' merged.json) $(grep -c steps merged.json)" "1 1" "the second --config leaves what the first one sets"
+"$abs_top_builddir/flm_inspect" merged.h5 >out 2>err
+tap_has out "at most 20 tokens" "and wins where both set an option"
+
 # Plain text.
 printf 'One line of text.\n\nAnother line of it.\n' >plain.txt
 "$score" --gpt2 gpt2.h5 --json plain.json plain.txt >out 2>err
@@ -143,6 +154,13 @@ tap_has out "2 texts are too short to be scored" "are counted and reported"
 printf '{"text":"the quick brown fox"}\n{"text":5}\n' >five.jsonl
 texts "1 0 3" "--on-bad-line skip" --on-bad-line skip five.jsonl
 tap_has err "five.jsonl: 1 bad lines skipped" "counts the line"
+
+printf '{\n    "generative_ppl": NaN,\n    "entropy": 5.0,\n    "generated_seqs": [\n        "the quick brown fox",\n        "jumps over the dog"\n    ]\n}' >seqs.json
+texts "2 0 7" "samples of the published evaluation" seqs.json
+tap_is "$(value texts.json gen_ppl 2)" "$want" "the same Gen-PPL"
+(printf '\357\273\277' && tr -d '\n' <seqs.json | sed 's/"jumps/"", "lone \\ud800", "jumps/') >seqs2.json
+texts "4 1 9" "in one line, with a byte order mark, an empty text and half of a surrogate pair" seqs2.json
+tap_has err "seqs2.json: 1 invalid sequences replaced by U+FFFD" "which is reported"
 
 # Stopped by SIGTERM and run again: texts with --scores-dir.
 awk 'BEGIN { for (i = 0; i < 4000; i++) print "text number " i ", of a few words and some more of them, in order" }' >many.txt
@@ -207,7 +225,12 @@ printf '{\n "text": "a b"\n}\n' >pretty.json
 refused 65 "pretty.json: is one JSON document, not JSON lines" "a JSON document" --gpt2 gpt2.h5 pretty.json
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n' >lfs.txt
 refused 65 "lfs.txt: is a Git LFS pointer; fetch the file with git lfs pull" "a Git LFS pointer" --gpt2 gpt2.h5 lfs.txt
-mkfifo pipe
+printf '{"generated_seqs": ["a b", 5]}\n' >mixed.json
+refused 65 'no field "text"' "generated_seqs with a number" --gpt2 gpt2.h5 mixed.json
+printf '{"generated_seqs": []}\n' >none.json
+refused 65 "none.json: contains no text" "generated_seqs without texts" --gpt2 gpt2.h5 none.json
+mkfifo pipe pipe.json
+refused 65 "pipe.json: is a pipe, not a regular file" "a pipe named as JSON" --gpt2 gpt2.h5 pipe.json
 refused 65 "pipe: is a pipe, not a regular file" "a pipe" --gpt2 gpt2.h5 pipe
 mkdir folder
 refused 2 "folder: is a directory; list the text or samples files" "a folder" --gpt2 gpt2.h5 folder
