@@ -104,7 +104,7 @@ static flm_status text_get(void *context, int64_t row, char **text, size_t *byte
     *bytes = (size_t)(t->starts[row + 1] - t->starts[row]);
     *text = malloc(*bytes + 1);
     if (!*text) FLM_FAIL(FLM_E_NOMEM, "no memory for a text of %zu bytes", *bytes);
-    memcpy(*text, t->data + t->starts[row], *bytes);
+    if (*bytes > 0) memcpy(*text, t->data + t->starts[row], *bytes); /* data is NULL if all texts are empty */
     (*text)[*bytes] = '\0';
 done:
     return rc;
