@@ -74,7 +74,8 @@ done
 # The one-network map, with a teacher and without.
 # shellcheck disable=SC2086
 {
-    on_two "$bin/flm_distill" --data shards1 --out psd --teacher flm1 $common --lr 1e-3 --ema-decay 0.999 --steps 3000
+    on_two "$bin/flm_distill" --data shards1 --out psd --teacher flm1 $common --lr 1e-3 --lr-decay 1000 --ema-decay 0.999 \
+        --steps 3000
     tap_ok $? "the one-network map is distilled"
     on_two "$bin/flm_train" --data shards1 --out alone --objective fmlm --preset tiny --hidden-size 64 --heads 4 --cond-size 64 \
         --blocks 3 $common --lr 2e-3 --ema-decay 0.999 --steps 3000
