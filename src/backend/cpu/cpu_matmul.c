@@ -1,10 +1,10 @@
 /* cpu_matmul.c - how this processor computes bf16 matmuls fastest, found by running both ways.
  * Leaves to others: the matmul (cpu_onednn.c). SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_internal.h"
-#include "base/base_clock.h"
 #include "base/base_log.h"
 
 #include <float.h>
+#include <time.h>
 
 /* A layer's matmul, small: some milliseconds on one core. */
 enum { PROBE_M = 256, PROBE_N = 768, PROBE_K = 768, PROBE_ROUNDS = 5 };
@@ -12,22 +12,29 @@ enum { PROBE_M = 256, PROBE_N = 768, PROBE_K = 768, PROBE_ROUNDS = 5 };
 /* FP32 must be so much faster to be chosen, so that two ways of about the same speed are not chosen by chance. */
 #define PROBE_MARGIN 1.2
 
+/* CPU time of this thread: unlike the time that passes, it does not depend on what else the machine is doing. */
+static double thread_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 /* Seconds of one run of the kind, if that is less than *seconds. */
 static flm_status measure(flm_backend *be, flm_matmul_kind kind, const flm_matmul *p, double *seconds)
 {
     flm_status rc = FLM_OK;
-    const double begin = flm_clock_seconds();
+    const double begin = thread_seconds();
 
     ((flm_cpu *)be->state)->matmul = kind;
     FLM_TRY(flm_cpu_matmul(be, p));
-    const double end = flm_clock_seconds();
+    const double end = thread_seconds();
     if (end - begin < *seconds) *seconds = end - begin;
 done:
     return rc;
 }
 
-/* The fastest of several runs of each kind, in turn: on a busy machine some of them are not interrupted. The first,
- * which creates the primitive, is never the fastest. */
+/* The fastest of several runs of each kind, in turn. The first, which creates the primitive, is never the fastest. */
 static flm_status compare(flm_backend *be, flm_matmul_kind *faster)
 {
     flm_status rc = FLM_OK;
@@ -56,8 +63,8 @@ done:
     return rc;
 }
 
-/* On one thread, whose runs other programs interrupt less often than those of several, and with an engine of its own:
- * a primitive keeps the number of threads with which it was created. */
+/* On one thread, whose CPU time is that of the matmul, and with an engine of its own: a primitive keeps the number of
+ * threads with which it was created. */
 static flm_status probe(flm_backend *be, flm_matmul_kind *faster)
 {
     flm_status rc = FLM_OK;
