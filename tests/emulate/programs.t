@@ -94,9 +94,16 @@ done
 paste cpu.ppl cuda.ppl | awk '{ exit !($1 > 0 && ($1 > $2 ? $1 / $2 : $2 / $1) <= 1 + 1e-4) }'
 tap_ok $? "the perplexity is the same: $(cat cpu.ppl cuda.ppl | tr '\n' ' ')"
 
-for precision in fp32 bf16; do
-    timeout -k 5 300 "$parity" --device cuda --precision $precision "$abs_top_srcdir"/tests/parity/golden/*.h5 >out 2>err
+# golden PRECISION FILE... - the golden files on the device. The emulated one is slow: it takes half of them.
+golden() {
+    precision=$1
+    shift
+    test -z "${FLM_GPU_PROGRAMS-}" || set -- "$abs_top_srcdir"/tests/parity/golden/*.h5
+    timeout -k 5 300 "$parity" --device cuda --precision "$precision" "$@" >out 2>err
     tap_ok $? "golden files, $precision: $(tail -n 1 out)"
     grep FAIL out err | sed 's/^/# /'
-done
+}
+files=$abs_top_srcdir/tests/parity/golden
+golden fp32 "$files/small.h5" "$files/small_capped.h5" "$files/head64_capped.h5"
+golden bf16 "$files/small_capped.h5" "$files/tinyvocab.h5"
 tap_end
