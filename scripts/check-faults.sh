@@ -7,7 +7,7 @@ set -u
 build=${1:?usage: check-faults.sh BUILD}
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 : "${abs_top_srcdir:?run me with make check-faults}" "${MPIEXEC:?}"
-FAULTS=1 changes=2000 seconds=140
+FAULTS=1 changes=2000 seconds=115
 if test "${FULL:-}" = 1; then FAULTS=2 changes=20000 seconds=7200; fi
 export FAULTS
 records=$build/check-faults
