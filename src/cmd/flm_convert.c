@@ -15,8 +15,12 @@ static const flm_option rows[] = {
     FLM_OPT_INT("heads", heads, "0", "H",
                 "number of attention heads\n0 = derived from the rotary frequencies in the file", .max = 65536),
     FLM_OPT_STRING("kind", kind, "auto", "KIND",
-                   "kind of model: flm, fmlm-two-model or fmlm-two-stage\n"
-                   "auto = detected; not possible for a two-time network"),
+                   "kind of model: flm, fmlm, fmlm-two-model or fmlm-two-stage\n"
+                   "auto = detected; not possible for a two-time network outside of a released folder"),
+    FLM_OPT_FLOAT("logit-cap", logit_cap, "30", "C",
+                  "cap of the logits, which published files do not record: softmax is applied to C tanh(z / C)\n"
+                  "0 = no cap, as in the method's first version; fmlm-two-model has none",
+                  .max = 1000),
     FLM_OPT_STRING("parent", lineage, "", "TEXT",
                    "description of the model that it was distilled from, recorded in OUTPUT"),
     FLM_OPT_GROUP("HDF5 to safetensors"),
@@ -29,9 +33,8 @@ static const flm_options_spec spec = {
     .program = "flm_convert",
     .purpose =
         "Convert weights between published formats and the suite's HDF5 checkpoints. If INPUT is a Hugging Face folder "
-        "of "
-        "GPT-2 or a published checkpoint (PyTorch .ckpt or .safetensors), OUTPUT is an HDF5 checkpoint. If INPUT is "
-        "an HDF5 checkpoint, OUTPUT is a safetensors file.",
+        "of GPT-2, an FLM or an FMLM, or a published checkpoint (PyTorch .ckpt or .safetensors), OUTPUT is an HDF5 "
+        "checkpoint. If INPUT is an HDF5 checkpoint, OUTPUT is a safetensors file.",
     .arguments = "INPUT OUTPUT",
     FLM_OPT_ROWS(rows),
 };
@@ -50,6 +53,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, is_root, &stop, &options));
     if (stop) goto done;
     const char *const *path = flm_options_positional(options, &count);
+    o.logit_cap_given = flm_options_given(options, "logit-cap");
     if (count != 2) FLM_FAIL(FLM_E_USAGE, "expected two arguments, INPUT and OUTPUT, got %d; see --help", count);
     FLM_TRY(flm_comm_agree(world, is_root ? flm_convert_run(&o, path[0], path[1]) : FLM_OK));
 done:

@@ -1,5 +1,6 @@
 /* convert.c - see convert.h: which conversion an input needs. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert.h"
+#include "convert/convert_hub.h"
 
 #include "base/base_file.h"
 #include "base/base_path.h"
@@ -74,6 +75,18 @@ done:
     return rc;
 }
 
+static flm_status convert_hub(const flm_convert_options *options, const char *folder, const char *path, const char *out)
+{
+    flm_status rc = FLM_OK;
+    flm_hub_config config;
+    char weights[FLM_PATH_BYTES];
+    FLM_TRY(flm_hub_config_read(path, &config));
+    FLM_TRY(flm_hub_find_weights(folder, weights));
+    FLM_TRY(flm_convert_flm(options, &config, weights, out));
+done:
+    return rc;
+}
+
 static flm_status convert(const flm_convert_options *options, const char *in, bool folder, const char *out)
 {
     flm_status rc = FLM_OK;
@@ -88,10 +101,10 @@ static flm_status convert(const flm_convert_options *options, const char *in, bo
                 "%s: is a folder without config.json, so it is no GPT-2 of Hugging Face; of a run directory name a "
                 "checkpoint, as checkpoints/latest",
                 in);
-        FLM_TRY(flm_convert_gpt2(in, out));
+        FLM_TRY(flm_hub_config_is(config) ? convert_hub(options, in, config, out) : flm_convert_gpt2(in, out));
     } else {
         FLM_TRY(flm_format_is_hdf5(in, &hdf5));
-        FLM_TRY(hdf5 ? flm_convert_export(options, in, out) : flm_convert_flm(options, in, out));
+        FLM_TRY(hdf5 ? flm_convert_export(options, in, out) : flm_convert_flm(options, NULL, in, out));
     }
 done:
     return rc;

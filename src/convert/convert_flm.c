@@ -2,6 +2,7 @@
 #include "base/base_sha256.h"
 #include "convert/convert.h"
 #include "convert/convert_external.h"
+#include "convert/convert_hub.h"
 #include "convert/convert_names.h"
 #include "flow/flow_kind.h"
 #include "model/model_load.h"
@@ -16,6 +17,12 @@ static const char frequencies[] = "rotary_emb.inv_freq";
 
 enum { MAX_BLOCKS = 4096 }; /* flm_model_check */
 
+/* Names in a message: those that have space, and the number of the others. */
+typedef struct name_list {
+    char text[1000];
+    int count, others;
+} name_list;
+
 typedef struct flm_import {
     flm_external *from;
     const flm_external_tensor *all; /* [tensors] of the file */
@@ -23,8 +30,9 @@ typedef struct flm_import {
     char (*name)[FLM_DATASET_NAME_BYTES]; /* [tensors] parameter names; "": not a parameter or buffer of the network */
     bool *ema;                            /* [tensors] EMA weights */
     flm_checkpoint_dataset *datasets;     /* [count] */
-    int *index;                           /* [count] of the tensor in the file */
+    int *index;                           /* [count] of the tensor in the file; a released one counts twice */
     int count;
+    const flm_hub_config *config; /* NULL: none */
     const flm_kind *kind;
     flm_checkpoint_info info;
 } flm_import;
@@ -46,17 +54,43 @@ static int64_t block_of(const char *name)
     return block >= 0 && block < MAX_BLOCKS && *end == '.' ? block : -1;
 }
 
-/* Checks the names against all parameters that a network with this number of blocks can have. */
-static flm_status names_check(const flm_import *m, const char *path)
+static void name_list_add(name_list *list, const char *name)
+{
+    const size_t used = strlen(list->text);
+    list->count++;
+    if (used + strlen(name) + 2 < sizeof list->text)
+        snprintf(list->text + used, sizeof list->text - used, "%s%s", used ? ", " : "", name);
+    else
+        list->others++;
+}
+
+/* Ends the list. Returns its text. */
+static const char *name_list_text(name_list *list, char *text, size_t size)
+{
+    if (list->others)
+        snprintf(text, size, "%s and %d more", list->text, list->others);
+    else
+        snprintf(text, size, "%s", list->text);
+    return text;
+}
+
+/* Checks the names against all parameters of a network of a kind, NULL for any, with this number of blocks. */
+static flm_status names_check(const flm_import *m, const char *path, const flm_kind *kind)
 {
     flm_status rc = FLM_OK;
     flm_parameter *table = NULL;
     int count = 0;
-    FLM_TRY(
-        flm_parameter_make_table(&(flm_model_shape){.N = m->info.N, .network = FLM_NETWORK_RESIDUAL}, &table, &count));
+    name_list surplus = {.count = 0};
+    char text[sizeof surplus.text + 32];
+    const flm_network network = kind ? kind->network : FLM_NETWORK_RESIDUAL;
+    FLM_TRY(flm_parameter_make_table(&(flm_model_shape){.N = m->info.N, .network = network}, &table, &count));
     for (int i = 0; i < m->tensors; i++)
         if (m->name[i][0] && strcmp(m->name[i], frequencies) != 0 && flm_parameter_find(table, count, m->name[i]) < 0)
-            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is not a parameter of an FLM or a flow map", path, m->all[i].name);
+            name_list_add(&surplus, m->all[i].name);
+    if (surplus.count > 0)
+        FLM_FAIL(FLM_E_FORMAT, "%s: %s: %s of %s", path, name_list_text(&surplus, text, sizeof text),
+                 surplus.count == 1 ? "is not a parameter" : "are not parameters",
+                 kind ? kind->name : "an FLM or a flow map");
 done:
     free(table);
     return rc;
@@ -86,7 +120,11 @@ static flm_status names_make(flm_import *m, const char *path)
             memcpy(m->name[i], text, strlen(text) + 1);
         if (block_of(m->name[i]) >= m->info.N) m->info.N = block_of(m->name[i]) + 1;
     }
-    FLM_TRY(names_check(m, path));
+    if (m->config && m->config->N > MAX_BLOCKS)
+        FLM_FAIL(FLM_E_FORMAT, "%s: the number of blocks is %" PRId64 ", must be at most %d", m->config->path,
+                 m->config->N, MAX_BLOCKS);
+    if (m->config && m->config->N > 0) m->info.N = m->config->N;
+    FLM_TRY(names_check(m, path, NULL));
 done:
     return rc;
 }
@@ -143,8 +181,15 @@ static flm_status parameters_check(const flm_import *m, const char *path, bool e
     flm_model_shape shape;
     flm_parameter *table = NULL;
     int count = 0, at;
+    name_list missing = {.count = 0};
+    char text[sizeof missing.text + 32];
     FLM_TRY(flm_err_prefix(flm_model_load_shape(&m->info, m->kind->network, &shape), path));
     FLM_TRY(flm_parameter_make_table(&shape, &table, &count));
+    for (int i = 0; i < count; i++)
+        if (find(m, table[i].name, ema) < 0) name_list_add(&missing, table[i].name);
+    if (missing.count > 0)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: %s: %s missing%s", path, name_list_text(&missing, text, sizeof text),
+                 missing.count == 1 ? "is" : "are", ema ? " among the EMA weights" : "");
     for (int i = 0; i < count; i++) {
         const flm_parameter *p = &table[i];
         FLM_TRY(require(m, path, p->name, ema, &at));
@@ -194,14 +239,41 @@ static int64_t rotary_heads(const flm_import *m)
     return m->info.d / (2 * t->dim[0]);
 }
 
-/* The cap of the logits; a file that does not record one has none. */
-static flm_status cap_set(flm_import *m, const char *path)
+/* The cap of the logits. A file with the suite's metadata has the cap that they record, or else none. A published one
+ * does not record it. A residual has no softmax. */
+static flm_status cap_set(flm_import *m, const flm_convert_options *o, const char *path)
 {
     flm_status rc = FLM_OK;
     const char *text = flm_external_get_metadata(m->from, "flm.logit_cap");
+    const bool own = flm_external_get_metadata(m->from, "flm.kind") != NULL;
+    const bool residual = m->kind->network == FLM_NETWORK_RESIDUAL;
     char *end = NULL;
-    m->info.logit_cap = text ? strtod(text, &end) : 0;
+    m->info.logit_cap = text ? strtod(text, &end) : own || (residual && !o->logit_cap_given) ? 0 : o->logit_cap;
     if (text && (end == text || *end)) FLM_FAIL(FLM_E_FORMAT, "%s: flm.logit_cap is '%.40s', not a number", path, text);
+    if (o->logit_cap_given && o->logit_cap != m->info.logit_cap)
+        FLM_FAIL(FLM_E_MISMATCH, "--logit-cap %g contradicts %s, whose metadata say %g; leave out the option",
+                 o->logit_cap, path, m->info.logit_cap);
+done:
+    return rc;
+}
+
+/* Checks sizes of the tensors against config.json. The tokeniser's size may lack the mask token, which the network's
+ * vocabulary then has in addition. */
+static flm_status config_check(const flm_import *m, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const flm_hub_config *c = m->config;
+    const int64_t V = m->info.vocabulary.V;
+    const struct {
+        const char *name;
+        int64_t recorded, found;
+    } sizes[] = {{"vocabulary", c->V + 1 == V ? V : c->V, V},
+                 {"hidden size", c->d, m->info.d},
+                 {"conditioning size", c->c, m->info.c}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (sizes[i].recorded > 0 && sizes[i].recorded != sizes[i].found)
+            FLM_FAIL(FLM_E_MISMATCH, "%s: the %s is %" PRId64 ", but that of %s is %" PRId64, c->path, sizes[i].name,
+                     sizes[i].recorded, path, sizes[i].found);
 done:
     return rc;
 }
@@ -209,7 +281,8 @@ done:
 static flm_status sizes_set(flm_import *m, const flm_convert_options *o, const char *path)
 {
     flm_status rc = FLM_OK;
-    int64_t heads = 0;
+    const flm_hub_config *config = m->config;
+    int64_t heads = 0, length = 0;
     int E_at, time_at;
     FLM_TRY(require(m, path, "vocab_embed.embedding", false, &E_at));
     FLM_TRY(require(m, path, "sigma_map.mlp.2.bias", false, &time_at));
@@ -220,8 +293,12 @@ static flm_status sizes_set(flm_import *m, const flm_convert_options *o, const c
     m->info.vocabulary.V = E->dim[0];
     m->info.d = E->dim[1];
     m->info.c = time->dim[0];
-    FLM_TRY(number_choose(path, "length", o->length, "metadata", recorded_number(m, "flm.length"), &m->info.L));
+    if (config) FLM_TRY(config_check(m, path));
+    FLM_TRY(number_choose(path, "length", o->length, "metadata", recorded_number(m, "flm.length"), &length));
     FLM_TRY(number_choose(path, "heads", o->heads, "metadata", recorded_number(m, "flm.heads"), &heads));
+    if (config) FLM_TRY(number_choose(config->path, "length", length, "settings", config->L, &length));
+    if (config) FLM_TRY(number_choose(config->path, "heads", heads, "settings", config->H, &heads));
+    m->info.L = length;
     FLM_TRY(number_choose(path, "heads", heads, "rotary frequencies", rotary_heads(m), &m->info.H));
     if (m->info.L < 1)
         FLM_FAIL(FLM_E_USAGE, "--length is needed: %s does not record the length of its sequences", path);
@@ -242,10 +319,18 @@ static flm_status kind_set(flm_import *m, const flm_convert_options *o, const ch
     const char *lineage = flm_external_get_metadata(m->from, "flm.parent");
     const bool detect = strcmp(name, "auto") == 0;
     if (!detect) FLM_TRY(text_choose(path, "kind", name, recorded));
-    if (detect) name = recorded ? recorded : two ? "" : flm_kinds[FLM_KIND_FLM].name;
+    if (m->config && m->config->two_times >= 0 && (m->config->two_times == 1) != two)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: algo.double_temb is %s, but %s has %s second time embedding", m->config->path,
+                 two ? "false" : "true", path, two ? "a" : "no");
+    if (detect)
+        name = recorded    ? recorded
+               : !two      ? flm_kinds[FLM_KIND_FLM].name
+               : m->config ? flm_kinds[FLM_KIND_FMLM].name
+                           : "";
     if (!name[0])
-        FLM_FAIL(FLM_E_USAGE, "--kind is needed: %s has a two-time network, which is %s or %s", path,
-                 flm_kinds[FLM_KIND_FMLM_TWO_MODEL].name, flm_kinds[FLM_KIND_FMLM_TWO_STAGE].name);
+        FLM_FAIL(FLM_E_USAGE, "--kind is needed: %s has a two-time network, which is %s, %s or %s", path,
+                 flm_kinds[FLM_KIND_FMLM].name, flm_kinds[FLM_KIND_FMLM_TWO_MODEL].name,
+                 flm_kinds[FLM_KIND_FMLM_TWO_STAGE].name);
     FLM_TRY(flm_err_prefix(flm_kind_find(name, &m->kind), path));
     if ((m->kind->network == FLM_NETWORK_ONE_TIME) == two)
         FLM_FAIL(FLM_E_MISMATCH, "%s: has %s second time embedding, so it is not of kind %s", path, two ? "a" : "no",
@@ -261,8 +346,9 @@ static flm_status vocabulary_set(flm_import *m, const flm_convert_options *o, co
     flm_status rc = FLM_OK;
     flm_tokenizer *tokenizer = NULL;
     flm_vocabulary *v = &m->info.vocabulary;
-    const char *recorded = flm_external_get_metadata(m->from, "flm.tokenizer"),
-               *name = o->tokenizer[0] ? o->tokenizer : recorded;
+    const char *recorded = flm_external_get_metadata(m->from, "flm.tokenizer"), *name;
+    if (!recorded && m->config && m->config->tokenizer[0]) recorded = m->config->tokenizer;
+    name = o->tokenizer[0] ? o->tokenizer : recorded;
     FLM_TRY(text_choose(path, "tokenizer", o->tokenizer, recorded));
     if (!name) FLM_FAIL(FLM_E_USAGE, "--tokenizer is needed: %s does not record its tokeniser", path);
     if (strlen(name) >= sizeof v->name) FLM_FAIL(FLM_E_USAGE, "--tokenizer: the name is too long");
@@ -287,18 +373,20 @@ done:
 
 /* ---- the checkpoint ---- */
 
-static flm_status datasets_make(flm_import *m, const char *path)
+/* averaged: the weights are also the EMA weights. */
+static flm_status datasets_make(flm_import *m, const char *path, bool averaged)
 {
     flm_status rc = FLM_OK;
-    m->datasets = calloc((size_t)m->tensors, sizeof *m->datasets);
-    m->index = calloc((size_t)m->tensors, sizeof *m->index);
+    m->datasets = calloc(2 * (size_t)m->tensors, sizeof *m->datasets);
+    m->index = calloc(2 * (size_t)m->tensors, sizeof *m->index);
     if (!m->datasets || !m->index) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the table of its tensors", path);
     for (int ema = 0; ema < 2; ema++)
         for (int i = 0; i < m->tensors; i++) {
             const flm_external_tensor *t = &m->all[i];
             flm_checkpoint_dataset *d = &m->datasets[m->count];
-            if (m->ema[i] != (ema == 1) || !m->name[i][0] || strcmp(m->name[i], frequencies) == 0) continue;
-            if (find(m, m->name[i], ema == 1) != i) FLM_FAIL(FLM_E_FORMAT, "%s: %s: occurs twice", path, m->name[i]);
+            if ((m->ema[i] != (ema == 1) && !averaged) || !m->name[i][0] || strcmp(m->name[i], frequencies) == 0)
+                continue;
+            if (find(m, m->name[i], m->ema[i]) != i) FLM_FAIL(FLM_E_FORMAT, "%s: %s: occurs twice", path, m->name[i]);
             if (t->ndim < 1 || t->ndim > 2)
                 FLM_FAIL(FLM_E_MISMATCH, "%s: %s: has %d axes, expected 1 or 2", path, t->name, t->ndim);
             if (t->dtype == FLM_EXTERNAL_OTHER)
@@ -318,11 +406,12 @@ static flm_status weight_source(void *context, int index, float *data)
     return flm_external_read(m->from, m->index[index], data);
 }
 
-flm_status flm_convert_flm(const flm_convert_options *options, const char *in, const char *out)
+flm_status flm_convert_flm(const flm_convert_options *options, const flm_hub_config *config, const char *in,
+                           const char *out)
 {
     flm_status rc = FLM_OK;
-    flm_import m = {.from = NULL};
-    const flm_setting setting = {"source", in};
+    flm_import m = {.config = config};
+    const flm_setting settings[] = {{"source", in}, {"algo.name", config ? config->algorithm : ""}};
     bool has_ema = false;
 
     FLM_TRY(flm_external_open(in, &m.from));
@@ -331,15 +420,18 @@ flm_status flm_convert_flm(const flm_convert_options *options, const char *in, c
     FLM_TRY(ema_names_make(&m, in));
     for (int i = 0; i < m.tensors; i++) has_ema = has_ema || m.ema[i];
     FLM_TRY(kind_set(&m, options, in));
+    if (config && m.kind->network != FLM_NETWORK_RESIDUAL) FLM_TRY(names_check(&m, in, m.kind));
     FLM_TRY(sizes_set(&m, options, in));
-    FLM_TRY(cap_set(&m, in));
+    FLM_TRY(cap_set(&m, options, in));
     FLM_TRY(parameters_check(&m, in, false));
     if (has_ema) FLM_TRY(parameters_check(&m, in, true));
     FLM_TRY(vocabulary_set(&m, options, in));
     if (!flm_external_get_integer(m.from, "global_step", &m.info.step)) m.info.step = recorded_number(&m, "flm.step");
-    FLM_TRY(datasets_make(&m, in));
+    FLM_TRY(datasets_make(&m, in, config && !has_ema));
+    has_ema = has_ema || config;
     flm_external_log_notes(m.from, m.index, m.count);
-    FLM_TRY(flm_checkpoint_write_file(out, &m.info, &setting, 1, m.datasets, m.count, weight_source, &m));
+    FLM_TRY(flm_checkpoint_write_file(out, &m.info, settings, config && config->algorithm[0] ? 2 : 1, m.datasets,
+                                      m.count, weight_source, &m));
     printf("%s: checkpoint of kind %s, step %" PRId64 ", %d tensors%s; L %" PRId64 ", V %" PRId64 ", d %" PRId64
            ", H %" PRId64 ", c %" PRId64 ", N %" PRId64 "\n",
            out, m.info.kind, m.info.step, m.count, has_ema ? " with EMA weights" : "", m.info.L, m.info.vocabulary.V,

@@ -287,6 +287,10 @@ echo '{"model_type": "bert"}' >gpt2/config.json
 convert gpt2 b.h5
 echo '{' >gpt2/config.json
 convert gpt2 b.h5
+echo '{"algo": {"name": "flm"}, "model": {"length": "x"}}' >gpt2/config.json
+convert gpt2 b.h5
+echo '{"algo": {"name": "flm"}}' >gpt2/config.json
+convert gpt2 b.h5
 
 heading "flm_inspect"
 show flm_inspect

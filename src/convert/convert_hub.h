@@ -1,0 +1,33 @@
+/* convert_hub.h - FLM and FMLM networks as released on the Hugging Face hub: a folder with the config.json of the hub's
+ * model mixin, which holds the configuration of the training, and averaged weights in model.safetensors.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FLM_CONVERT_HUB_H
+#define FLM_CONVERT_HUB_H
+
+#include "base/base_path.h"
+#include "convert/convert.h"
+
+#include <stdbool.h>
+
+/* What config.json records; numbers 0 and texts "" where it does not. */
+typedef struct flm_hub_config {
+    char path[FLM_PATH_BYTES];
+    char algorithm[64], tokenizer[64];
+    int two_times;            /* 1: two time embeddings, 0: one, -1: not recorded */
+    int64_t V, L, d, H, c, N; /* as in flm_model_shape */
+} flm_hub_config;
+
+/* flm_hub_config_is - whether config.json is that of a released FLM or FMLM: it has settings of the training, or none
+ * by which Transformers knows a model (GPT-2). False also if it cannot be read. */
+bool flm_hub_config_is(const char *path);
+
+/* flm_hub_config_read - the settings by their names in the training configuration ("model.length"), nested or joined
+ * by dots, at the top or under "config", or by their last part. Not collective.
+ * Errors: FLM_E_IO; FLM_E_FORMAT naming the setting, if it is not a positive integer, a text or a boolean. */
+flm_status flm_hub_config_read(const char *path, flm_hub_config *out);
+
+/* flm_hub_find_weights - the file of the weights in a folder: model.safetensors, the index of its shards, or
+ * pytorch_model.bin.   out path [FLM_PATH_BYTES]. Errors: FLM_E_MISSING. */
+flm_status flm_hub_find_weights(const char *folder, char *path);
+
+#endif

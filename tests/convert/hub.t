@@ -1,0 +1,109 @@
+#!/bin/sh
+# hub.t - flm_convert: released FLM and FMLM networks as downloaded from the model hub, and folders that are refused.
+# SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+convert=$abs_top_builddir/flm_convert
+logits=$abs_top_builddir/tests/convert/logits
+hub=$abs_top_srcdir/tests/convert/golden/hub
+
+# refused FOLDER STATUS TEXT NAME [ARGUMENT...]: converting FOLDER fails with a message that has TEXT.
+refused() {
+    folder=$1
+    status=$2
+    text=$3
+    name=$4
+    shift 4
+    timeout -k 5 60 "$convert" "$@" "$folder" refused.h5 >out 2>err
+    tap_is $? "$status" "$name: refused"
+    tap_has err "$text" "$name: the reason is given"
+    if test -e refused.h5 || test -e .refused.h5.tmp; then tap_ok 1 "$name: no file is left"; fi
+}
+
+# with_header EXPRESSION FILE: model.safetensors of the flow map with a header that sed changes; the data stay.
+weights=$hub/fmlm/model.safetensors
+at=$(($(od -An -tu1 -N2 "$weights" | awk '{ print $1 + 256 * $2 }') + 8))
+with_header() {
+    header=$(head -c "$at" "$weights" | tail -c +9 | LC_ALL=C sed "$1")
+    # shellcheck disable=SC2059 # octal digits of the length's two low bytes
+    printf "\\$(printf %03o $((${#header} % 256)))\\$(printf %03o $((${#header} / 256)))\\0\\0\\0\\0\\0\\0" >"$2"
+    printf '%s' "$header" >>"$2"
+    tail -c +$((at + 1)) "$weights" >>"$2"
+}
+
+# changed EXPRESSION: the folder "changed" with a config.json that sed changes.
+changed() {
+    rm -rf changed
+    mkdir changed && cp "$weights" changed && sed "$1" "$hub/fmlm/config.json" >changed/config.json
+}
+
+for kind in flm fmlm; do
+    "$convert" --tokenizer none "$hub/$kind" $kind.h5 >out 2>err
+    tap_ok $? "$kind: the folder converts"
+    tap_has out "kind $kind, " "$kind: the kind is detected"
+    tap_has out "L 8, V 61, d 16, H 2, c 8, N 2" "$kind: sizes come from config.json and the tensors"
+    for set in ema weights; do
+        "$logits" $kind.h5 $set "$hub/$kind.h5" >out 2>err
+        tap_ok $? "$kind, $set: $(cat out)"
+    done
+    "$abs_top_builddir/flm_inspect" $kind.h5 >out 2>err
+    tap_has out "verified: " "$kind: flm_inspect accepts the result"
+    "$abs_top_builddir/flm_generate" --checkpoint $kind.h5 --out $kind-samples.h5 --samples 2 --steps 2 >out 2>err
+    tap_ok $? "$kind: flm_generate samples it"
+done
+"$convert" --tokenizer none --logit-cap 20 "$hub/flm" cap.h5 >out 2>err
+tap_ok $? "--logit-cap"
+"$logits" cap.h5 ema "$hub/flm.h5" >out 2>err
+tap_is $? 1 "another cap gives other logits"
+"$convert" cap.h5 cap.safetensors >out 2>err && "$convert" cap.safetensors again.h5 >out 2>err
+tap_ok $? "to safetensors and back"
+refused cap.safetensors 65 "--logit-cap 30 contradicts cap.safetensors, whose metadata say 20" "another cap than the file's" \
+    --logit-cap 30
+"$convert" --tokenizer none "$hub/flm/model.safetensors" path.h5 >out 2>err
+tap_ok $? "the path of the weights works too"
+mkdir plain && cp "$hub/flm/model.safetensors" plain && echo '{}' >plain/config.json
+"$convert" --tokenizer none --length 8 plain plain.h5 >out 2>err && "$logits" plain.h5 ema "$hub/flm.h5" >out 2>err
+tap_ok $? "an empty config.json, with options instead"
+refused plain 2 "--length is needed" "an empty config.json without options" --tokenizer none
+
+refused "$hub/flm" 2 "--tokenizer is needed" "no tokeniser"
+refused "$hub/flm" 65 "--length 9 contradicts" "another length" --tokenizer none --length 9
+refused "$hub/flm" 65 "--heads 4 contradicts" "other heads" --tokenizer none --heads 4
+refused "$hub/flm" 65 "has no second time embedding, so it is not of kind fmlm" "an FLM as a flow map" --tokenizer none --kind fmlm
+refused "$hub/fmlm" 65 "has a second time embedding, so it is not of kind flm" "a flow map as an FLM" --tokenizer none --kind flm
+refused "$hub/fmlm" 65 "V is 61, but tokeniser bytes has 257 tokens" "a tokeniser with more tokens" --tokenizer bytes
+changed 's/"vocab_size": 61/"vocab_size": 64/'
+refused changed 65 "changed/config.json: the vocabulary is 64, but that of changed/model.safetensors is 61" "another vocabulary" \
+    --tokenizer none
+changed 's/"vocab_size": 61/"vocab_size": 60/'
+"$convert" --tokenizer none changed mask.h5 >out 2>err
+tap_ok $? "a vocabulary without its mask token"
+changed 's/"vocab_size": 61/"vocab_size": 61, "data": {"tokenizer_name_or_path": "openai-community\/gpt2"}/'
+refused changed 65 "V is 61, but tokeniser gpt2 has 50258 tokens" "the tokeniser of config.json"
+refused changed 65 "--tokenizer none contradicts changed/" "another tokeniser than that of config.json" --tokenizer none
+changed 's/"hidden_size": 16/"hidden_size": 32/'
+refused changed 65 "the hidden size is 32, but" "another hidden size" --tokenizer none
+changed 's/"length": 8/"length": "8"/'
+refused changed 65 "config.json: model.length is not a positive integer" "a length of text" --tokenizer none
+changed 's/"double_temb": true/"double_temb": false/'
+refused changed 65 "algo.double_temb is false, but" "another number of times" --tokenizer none
+
+changed 's/"n_blocks": 2/"n_blocks": 3/'
+refused changed 65 "blocks.2.attn_qkv.weight, blocks.2.attn_out.weight, " "tensors are missing" --tokenizer none
+tap_has err "blocks.2.adaLN_modulation.bias: are missing" "all of them are listed"
+changed 's/"n_blocks": 2/"n_blocks": 1/'
+refused changed 65 "blocks.1.adaLN_modulation.bias, blocks.1.adaLN_modulation.weight, " "surplus tensors" --tokenizer none
+tap_has err "blocks.1.norm2.weight: are not parameters of an FLM or a flow map" "all of them are listed"
+changed 's/"n_blocks": 2/"n_blocks": 1000000000000/'
+refused changed 65 "the number of blocks is 1000000000000, must be at most 4096" "too many blocks" --tokenizer none
+changed ''
+with_header 's/"blocks.1.norm1.weight"/"blocks.1.norm3.weight"/' changed/model.safetensors
+refused changed 65 "blocks.1.norm3.weight: is not a parameter of" "one surplus tensor" --tokenizer none
+with_header 's/"blocks.1.norm1.weight"/"learnable_loss_weighting.mlp.0.bias"/' changed/model.safetensors
+refused changed 65 "learnable_loss_weighting.mlp.0.bias: is not a parameter of fmlm" "one of another kind" --tokenizer none
+with_header 's/"rotary_emb.inv_freq"/"other.rotary_emb.inv_freq"/' changed/model.safetensors
+refused changed 65 "other.rotary_emb.inv_freq: is not a parameter of" "another buffer" --tokenizer none
+with_header 's/"shape":\[48,16\]/"shape":[16,48]/' changed/model.safetensors
+refused changed 65 "attn_qkv.weight: expected shape [48, 16], found [16, 48]" "a matrix transposed" --tokenizer none
+rm changed/model.safetensors
+refused changed 66 "changed: has config.json, but none of model.safetensors, " "no weights" --tokenizer none
+tap_end
