@@ -76,8 +76,9 @@ static void logits_fill(operand *x, int kind)
     operand_note(x);
 }
 
-/* The reference of a row: its loss and gradient, and the sizes that their tolerances refer to. A capped logit has the
- * error of tanh, 5e-7, times the cap; the derivative of the cap has twice that of tanh, whatever its own size. */
+/* The reference of a row: its loss and gradient, and the sizes that their tolerances refer to. The sum of V
+ * exponentials has the error of its partial sums, and a capped logit that of tanh, 5e-7, times the cap; the derivative
+ * of the cap has twice that of tanh, whatever its own size. */
 static void xent_row(const double *x, int64_t V, int64_t target, const numbers *with, double *loss, double *size,
                      double *grad, double *size_grad)
 {
@@ -85,7 +86,7 @@ static void xent_row(const double *x, int64_t V, int64_t target, const numbers *
     double *y = doubles(V), *slope = doubles(V);
     cap_logits(x, V, cap, y, slope);
     *loss = loss_of(y, V, target);
-    *size = 1 + *loss + 3 * cap;
+    *size = 1 + *loss + 3 * cap + (double)V / 256;
     probabilities(y, V, grad);
     for (int64_t j = 0; j < V; j++) {
         const double whole = j == target ? 1 : grad[j];
