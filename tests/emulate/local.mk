@@ -90,11 +90,11 @@ EMULATED_LDADD = libflm_emulate.a libflm_cmd.a libflm_sample.a $(LINK_TRAIN)
 %C%_bench_train_SOURCES = $(bench_bench_train_SOURCES)
 %C%_bench_train_CPPFLAGS = $(bench_bench_train_CPPFLAGS)
 %C%_bench_train_LDADD = $(EMULATED_LDADD)
-TESTS += %D%/programs.t
+LONG_TESTS += %D%/programs.t
 %D%/programs.log: $(EMULATED_TOOLS) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_distill$(EXEEXT) flm_generate$(EXEEXT) \
   flm_score$(EXEEXT) tests/cmd/file_tool$(EXEEXT) tests/score/score_files$(EXEEXT)
 # make check-gpu and make bench-gpu on the emulated device.
-TESTS += tests/gpu/rehearse.t
+LONG_TESTS += tests/gpu/rehearse.t
 tests/gpu/rehearse.log: $(EMULATED_TOOLS) $(EMULATED_GPU_TOOLS) $(REHEARSED) tests/gpu/device$(EXEEXT) flm_shard$(EXEEXT) \
   flm_train$(EXEEXT) tests/cmd/file_tool$(EXEEXT)
 endif
