@@ -3,9 +3,9 @@
 #
 # With BUILD alone: make check, the plain tests. With SANITIZE, a second build configured with AddressSanitizer and
 # UndefinedBehaviorSanitizer, this is the full check: also the linters, make distcheck (which leaves the tests of whole
-# programs to make check), and in SANITIZE the unit, conform, parity, command and fuzz tests. The last line is
-# "N passed, N failed, N skipped", where each TAP line and each linter counts as one; the exit status is 1 if any
-# failed. SPDX-License-Identifier: Apache-2.0
+# programs to make check), and in SANITIZE the unit, conform, parity and fuzz tests and most of the command tests. The
+# last line is "N passed, N failed, N skipped", where each TAP line and each linter counts as one; the exit status is 1
+# if any failed. SPDX-License-Identifier: Apache-2.0
 set -u
 top=$(cd "$(dirname "$0")/.." && pwd)
 build=$1
@@ -97,6 +97,18 @@ some_tests() {
     done
 }
 
+# Tests that start many programs, and so take minutes under sanitizers, to run code that the other tests of tests/cmd
+# reach too.
+not_sanitized="tests/conform/conform_matmul_avx2.t tests/cmd/messages.t tests/cmd/corpora.t tests/cmd/logit_cap.t"
+not_sanitized="$not_sanitized tests/cmd/precision.t tests/cmd/train_eval.t tests/cmd/train_kill.t"
+
+# sanitized_tests FOLDER: the tests that run under sanitizers.
+sanitized_tests() {
+    for name in $(some_tests "$1" unit conform parity cmd fuzz); do
+        case " $not_sanitized " in *" $name "*) ;; *) printf '%s ' "$name" ;; esac
+    done
+}
+
 # gate NAME: run the script of that name; the last line of its output is its result in one line.
 gate() {
     quietly "$1" "$build/$1.log" "$top/scripts/$1"
@@ -113,7 +125,7 @@ fi
 
 say "building with sanitizers"
 if make -s -C "$sanitize" -j"$jobs" >"$sanitize/make.log" 2>&1; then
-    run_tests "$sanitize" "tests with sanitizers" "$(some_tests "$sanitize" unit conform parity cmd fuzz)"
+    run_tests "$sanitize" "tests with sanitizers" "$(sanitized_tests "$sanitize")"
 else
     tail -n 60 "$sanitize/make.log"
     fail "the build with sanitizers, see $sanitize/make.log"
