@@ -16,7 +16,7 @@ refused() {
     timeout -k 5 60 "$convert" "$@" "$folder" refused.h5 >out 2>err
     tap_is $? "$status" "$name: refused"
     tap_has err "$text" "$name: the reason is given"
-    if test -e refused.h5 || test -e .refused.h5.tmp; then tap_ok 1 "$name: no file is left"; fi
+    if test -e refused.h5 || test -e refused.h5.tmp; then tap_ok 1 "$name: no file is left"; fi
 }
 
 # with_header EXPRESSION FILE: model.safetensors of the flow map with a header that sed changes; the data stay.
