@@ -27,6 +27,8 @@ typedef struct flm_dnnl_layouts {
 
 typedef const_dnnl_memory_desc_t layout_ref;
 
+static inline layout_ref layout_of(const dnnl_memory_desc_t *layout) { return *layout; }
+
 /* strides NULL: the library's choice. */
 static inline dnnl_status_t layout_make(dnnl_memory_desc_t *layout, const dnnl_dims_t dims, dnnl_data_type_t type,
                                         const dnnl_dim_t *strides)
@@ -53,6 +55,8 @@ static inline dnnl_status_t describe_matmul(dnnl_primitive_desc_t *desc, dnnl_en
 #else
 
 typedef const dnnl_memory_desc_t *layout_ref;
+
+static inline layout_ref layout_of(const dnnl_memory_desc_t *layout) { return layout; }
 
 static inline dnnl_status_t layout_make(dnnl_memory_desc_t *layout, const dnnl_dims_t dims, dnnl_data_type_t type,
                                         const dnnl_dim_t *strides)

@@ -24,6 +24,7 @@ enum {
     FLM_CPU_ATTENTION, /* tiles of attention */
     FLM_CPU_ALGEBRA,   /* packed operands of gram */
     FLM_CPU_ONEDNN,    /* oneDNN's own scratchpad */
+    FLM_CPU_PACKED,    /* an operand in the layout that oneDNN prefers */
     FLM_CPU_CONVERTED, /* operands converted for oneDNN */
     FLM_CPU_SLOTS
 };

@@ -1,10 +1,10 @@
 /* cpu_onednn.c - matmul through oneDNN's C API, 2.6 and newer or 3.x (cpu_dnnl.h has what differs).
  *
  * A primitive and its memory objects are created once for each shape, dtype and set of flags, and cached; a call only
- * sets their data pointers. Operands stay in the suite's row-major layout; transposes and padded rows are strides, and
- * nothing is packed by hand. Where oneDNN has no implementation (bf16 on processors without AVX-512), the matmul is
- * computed in fp32, which is logged once. Not thread-safe: one call at a time on a backend. SPDX-License-Identifier:
- * Apache-2.0 */
+ * sets their data pointers. Operands stay in the suite's row-major layout; transposes and padded rows are strides.
+ * Where it pays, b is first reordered into the layout that oneDNN prefers (is_packed). Where oneDNN has no
+ * implementation (bf16 on processors without AVX-512), the matmul is computed in fp32, which is logged once. Not
+ * thread-safe: one call at a time on a backend. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_dnnl.h"
 #include "backend/cpu/cpu_internal.h"
 
@@ -26,6 +26,10 @@ enum {
     FLAG_BIAS = 32
 };
 
+/* Rows of c from which on b is reordered first: the gain grows with the rows, the cost does not (bench/speed-log.md).
+ */
+enum { PACKED_ROWS_MIN = 768, PACKED_MIN = 64 };
+
 typedef struct product_key {
     int64_t M, N, K;
     int64_t step_a, step_b, step_c; /* elements from one stored row to the next */
@@ -36,9 +40,9 @@ typedef struct product_key {
 typedef struct product {
     product_key key;
     bool missing;
-    dnnl_primitive_t primitive;
-    dnnl_memory_t a, b, bias, c, scratch;
-    size_t scratch_bytes;
+    dnnl_primitive_t primitive, pack; /* pack: b to packed; none where b is used as it is */
+    dnnl_memory_t a, b, packed, bias, c, scratch;
+    size_t scratch_bytes, packed_bytes;
 } product;
 
 typedef struct flm_onednn {
@@ -53,10 +57,11 @@ typedef struct flm_onednn {
 
 static void product_destroy(product *p)
 {
-    dnnl_memory_t memory[] = {p->a, p->b, p->bias, p->c, p->scratch};
+    dnnl_memory_t memory[] = {p->a, p->b, p->packed, p->bias, p->c, p->scratch};
     for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++)
         if (memory[i]) dnnl_memory_destroy(memory[i]);
     if (p->primitive) dnnl_primitive_destroy(p->primitive);
+    if (p->pack) dnnl_primitive_destroy(p->pack);
     free(p);
 }
 
@@ -99,7 +104,15 @@ const char *flm_cpu_onednn_describe(char *text, size_t size)
 
 /* ---- the cache ---- */
 
-static flm_status layouts_make(const product_key *k, flm_dnnl_layouts *l)
+/* Whether oneDNN chooses the layout of b. With fp32 and a transposed a it is no faster so. */
+static bool is_packed(const product_key *k)
+{
+    return k->M >= PACKED_ROWS_MIN && k->N >= PACKED_MIN && k->K >= PACKED_MIN &&
+           (k->flags & FLAG_BF16 || !(k->flags & FLAG_TRANSPOSE_A));
+}
+
+/* packed: b in the layout that oneDNN prefers, else as it is stored. */
+static flm_status layouts_make(const product_key *k, bool packed, flm_dnnl_layouts *l)
 {
     flm_status rc = FLM_OK;
     dnnl_data_type_t type = k->flags & FLAG_BF16 ? dnnl_bf16 : dnnl_f32;
@@ -109,7 +122,8 @@ static flm_status layouts_make(const product_key *k, flm_dnnl_layouts *l)
                 columns_b = {1, k->step_b}, rows_bias = {k->N, 1}, rows_c = {k->step_c, 1};
 
     FLM_DNNL(layout_make(&l->a, dims_a, type, k->flags & FLAG_TRANSPOSE_A ? columns_a : rows_a));
-    FLM_DNNL(layout_make(&l->b, dims_b, type, k->flags & FLAG_TRANSPOSE_B ? columns_b : rows_b));
+    const dnnl_dim_t *stored_b = k->flags & FLAG_TRANSPOSE_B ? columns_b : rows_b;
+    FLM_DNNL(layout_make(&l->b, dims_b, type, packed ? NULL : stored_b));
     if (k->flags & FLAG_BIAS) FLM_DNNL(layout_make(&l->bias, dims_bias, dnnl_f32, rows_bias));
     FLM_DNNL(layout_make(&l->c, dims_c, type_c, rows_c));
 done:
@@ -125,7 +139,7 @@ static flm_status product_describe(flm_onednn *dnn, const product_key *k, dnnl_p
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t status;
 
-    FLM_TRY(layouts_make(k, &layouts));
+    FLM_TRY(layouts_make(k, is_packed(k), &layouts));
     FLM_DNNL(dnnl_primitive_attr_create(&attr));
     FLM_DNNL(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user));
     if (k->flags & FLAG_ACCUMULATE) {
@@ -156,12 +170,33 @@ done:
     return rc;
 }
 
+/* The reordering of b into the layout that the primitive expects, unless it is stored so. */
+static flm_status product_pack(flm_onednn *dnn, const_dnnl_primitive_desc_t desc, product *p)
+{
+    flm_status rc = FLM_OK;
+    flm_dnnl_layouts stored = {0};
+    dnnl_primitive_desc_t pack = NULL;
+    layout_ref expected = dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
+
+    FLM_TRY(layouts_make(&p->key, false, &stored));
+    FLM_DNNL(dnnl_memory_create(&p->b, layout_of(&stored.b), dnn->engine, DNNL_MEMORY_NONE));
+    if (dnnl_memory_desc_equal(layout_of(&stored.b), expected)) goto done;
+    p->packed_bytes = dnnl_memory_desc_get_size(expected);
+    FLM_DNNL(dnnl_memory_create(&p->packed, expected, dnn->engine, DNNL_MEMORY_NONE));
+    FLM_DNNL(dnnl_reorder_primitive_desc_create(&pack, layout_of(&stored.b), dnn->engine, expected, dnn->engine, NULL));
+    FLM_DNNL(dnnl_primitive_create(&p->pack, pack));
+done:
+    if (pack) dnnl_primitive_desc_destroy(pack);
+    layouts_release(&stored);
+    return rc;
+}
+
 static flm_status product_create(flm_onednn *dnn, const product_key *k, product **out)
 {
     flm_status rc = FLM_OK;
     product *p = calloc(1, sizeof *p);
     dnnl_primitive_desc_t desc = NULL;
-    size_t bytes[4] = {0};
+    size_t bytes[3] = {0};
 
     if (!p) FLM_FAIL(FLM_E_NOMEM, "out of memory (%zu bytes)", sizeof *p);
     p->key = *k;
@@ -170,9 +205,9 @@ static flm_status product_create(flm_onednn *dnn, const product_key *k, product 
     if (desc) {
         FLM_DNNL(dnnl_primitive_create(&p->primitive, desc));
         FLM_TRY(product_memory(dnn, desc, dnnl_query_src_md, 0, &p->a, &bytes[0]));
-        FLM_TRY(product_memory(dnn, desc, dnnl_query_weights_md, 0, &p->b, &bytes[1]));
-        if (k->flags & FLAG_BIAS) FLM_TRY(product_memory(dnn, desc, dnnl_query_weights_md, 1, &p->bias, &bytes[2]));
-        FLM_TRY(product_memory(dnn, desc, dnnl_query_dst_md, 0, &p->c, &bytes[3]));
+        FLM_TRY(product_pack(dnn, desc, p));
+        if (k->flags & FLAG_BIAS) FLM_TRY(product_memory(dnn, desc, dnnl_query_weights_md, 1, &p->bias, &bytes[1]));
+        FLM_TRY(product_memory(dnn, desc, dnnl_query_dst_md, 0, &p->c, &bytes[2]));
         FLM_TRY(product_memory(dnn, desc, dnnl_query_scratchpad_md, 0, &p->scratch, &p->scratch_bytes));
     }
     *out = p;
@@ -227,9 +262,18 @@ static flm_status product_execute(flm_backend *be, const product *p)
     flm_status rc = FLM_OK;
     flm_onednn *dnn = ((flm_cpu *)be->state)->onednn;
     void *scratch = NULL;
-    dnnl_exec_arg_t args[5] = {
-        {DNNL_ARG_SRC, p->a}, {DNNL_ARG_WEIGHTS, p->b}, {DNNL_ARG_DST, p->c}, {DNNL_ARG_SCRATCHPAD, p->scratch}};
+    dnnl_exec_arg_t pack[2] = {{DNNL_ARG_FROM, p->b}, {DNNL_ARG_TO, p->packed}};
+    dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, p->a},
+                               {DNNL_ARG_WEIGHTS, p->pack ? p->packed : p->b},
+                               {DNNL_ARG_DST, p->c},
+                               {DNNL_ARG_SCRATCHPAD, p->scratch}};
     int count = 4;
+
+    if (p->pack) {
+        FLM_TRY(flm_cpu_scratch(be, FLM_CPU_PACKED, p->packed_bytes, &scratch));
+        FLM_DNNL(dnnl_memory_set_data_handle(p->packed, scratch));
+        FLM_DNNL(dnnl_primitive_execute(p->pack, dnn->stream, 2, pack));
+    }
 
     FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ONEDNN, p->scratch_bytes, &scratch));
     FLM_DNNL(dnnl_memory_set_data_handle(p->scratch, scratch));
