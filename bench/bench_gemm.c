@@ -2,7 +2,7 @@
  *
  * Peak of a dtype: the best rate over the shapes of the step and 4096 cubed, with the operands in the layouts that the
  * library prefers. Beside it each matmul as the suite computes it: row-major operands, transposes, bias and
- * accumulation included. FLOPs of a matmul: 2 M N K (model.md section 10). SPDX-License-Identifier: Apache-2.0 */
+ * accumulation included. FLOPs of a matmul: 2 M N K (model.md section 11). SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_matmuls.h"
 
 #include "base/base_options.h"

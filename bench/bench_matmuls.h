@@ -18,7 +18,7 @@ enum { BENCH_MATMULS = 16 };
  * (at most tokens), and a cube (usually 4096). Returns their number, at most BENCH_MATMULS. */
 int bench_matmuls_make(int64_t tokens, int64_t d, int64_t V, int64_t head_rows, int64_t cube, bench_matmul *products);
 
-/* bench_matmul_flops - 2 M N K (model.md section 10). */
+/* bench_matmul_flops - 2 M N K (model.md section 11). */
 double bench_matmul_flops(const bench_matmul *product);
 
 /* bench_matmul_measure - seconds as the suite computes it (plain; NULL: not measured) and on operands in the layouts

@@ -3,7 +3,7 @@
  *
  * The bytes of an operation are those that it reads and writes once by definition; they are compared with a plain copy
  * in the same run, of arrays larger than any cache and of the size of activations. Attention is counted in FLOPs, 4 B
- * L^2 d forward (model.md section 10) and 10 B L^2 d backward (five matmuls), and compared with an fp32 matmul of the
+ * L^2 d forward (model.md section 11) and 10 B L^2 d backward (five matmuls), and compared with an fp32 matmul of the
  * step. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench_operands.h"
 
@@ -49,32 +49,33 @@ static const flm_options_spec spec = {
     flm_backend *be = b->be
 
 static const flm_dropout dropout = {0.1f, 7, 0}, no_dropout = {0, 7, 0};
+static const flm_tensor no_context; /* a sequence has one condition */
 
 static flm_status run_layernorm(void *arg)
 {
     OPS;
-    return flm_op_layernorm_modulate(be, T(ACT0), T(MEAN), T(RSTD), T(X), T(W), T(MOD), 0, b->o->width);
+    return flm_op_layernorm_modulate(be, T(ACT0), T(MEAN), T(RSTD), T(X), T(W), T(MOD), &no_context, 0, b->o->width);
 }
 static flm_status run_layernorm_backward(void *arg)
 {
     OPS;
     return flm_op_layernorm_modulate_backward(be, T(X2), T(GRAD_W), T(GRAD_MOD), T(ACT0), T(X), T(MEAN), T(RSTD), T(W),
-                                              T(MOD), 0, b->o->width);
+                                              T(MOD), &no_context, 0, b->o->width);
 }
 static flm_status run_gate(void *arg)
 {
     OPS;
-    return flm_op_gate_residual(be, T(X2), T(X), T(ACT0), T(MOD), 0, &no_dropout);
+    return flm_op_gate_residual(be, T(X2), T(X), T(ACT0), T(MOD), &no_context, 0, &no_dropout);
 }
 static flm_status run_gate_dropout(void *arg)
 {
     OPS;
-    return flm_op_gate_residual(be, T(X2), T(X), T(ACT0), T(MOD), 0, &dropout);
+    return flm_op_gate_residual(be, T(X2), T(X), T(ACT0), T(MOD), &no_context, 0, &dropout);
 }
 static flm_status run_gate_backward(void *arg)
 {
     OPS;
-    return flm_op_gate_residual_backward(be, T(ACT1), T(GRAD_MOD), T(X), T(ACT0), T(MOD), 0, &dropout);
+    return flm_op_gate_residual_backward(be, T(ACT1), T(GRAD_MOD), T(X), T(ACT0), T(MOD), &no_context, 0, &dropout);
 }
 static flm_status run_gelu(void *arg) /* separate from the matmul on the CPU only */
 {

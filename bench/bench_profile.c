@@ -145,16 +145,19 @@ static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
 #define FORMULAS(TIMED)                                                                                                \
     TIMED(column_sum, op_class, none, (IN out, IN x), (out, x), bytes_of(x), 0)                                        \
     TIMED(layernorm_modulate, op_class, none,                                                                          \
-          (IN y, IN mean, IN rstd, IN x, IN w, IN mod, int64_t shift, int64_t scale),                                  \
-          (y, mean, rstd, x, w, mod, shift, scale), bytes_of(x) + bytes_of(y), 0)                                      \
+          (IN y, IN mean, IN rstd, IN x, IN w, IN mod, IN context, int64_t shift, int64_t scale),                      \
+          (y, mean, rstd, x, w, mod, context, shift, scale), bytes_of(x) + bytes_of(y), 0)                             \
     TIMED(layernorm_modulate_backward, op_class, none,                                                                 \
-          (IN dx, IN dw, IN dmod, IN dy, IN x, IN mean, IN rstd, IN w, IN mod, int64_t shift, int64_t scale),          \
-          (dx, dw, dmod, dy, x, mean, rstd, w, mod, shift, scale), 2 * bytes_of(dx) + bytes_of(dy) + bytes_of(x), 0)   \
-    TIMED(gate_residual, op_class, none, (IN y, IN x, IN branch, IN mod, int64_t gate, const flm_dropout *dropout),    \
-          (y, x, branch, mod, gate, dropout), bytes_of(y) + bytes_of(x) + bytes_of(branch), 0)                         \
+          (IN dx, IN dw, IN dmod, IN dy, IN x, IN mean, IN rstd, IN w, IN mod, IN context, int64_t shift,              \
+           int64_t scale),                                                                                             \
+          (dx, dw, dmod, dy, x, mean, rstd, w, mod, context, shift, scale),                                            \
+          2 * bytes_of(dx) + bytes_of(dy) + bytes_of(x), 0)                                                            \
+    TIMED(gate_residual, op_class, none,                                                                               \
+          (IN y, IN x, IN branch, IN mod, IN context, int64_t gate, const flm_dropout *dropout),                       \
+          (y, x, branch, mod, context, gate, dropout), bytes_of(y) + bytes_of(x) + bytes_of(branch), 0)                \
     TIMED(gate_residual_backward, op_class, none,                                                                      \
-          (IN db, IN dmod, IN dy, IN branch, IN mod, int64_t gate, const flm_dropout *dropout),                        \
-          (db, dmod, dy, branch, mod, gate, dropout), bytes_of(db) + bytes_of(dy) + bytes_of(branch), 0)               \
+          (IN db, IN dmod, IN dy, IN branch, IN mod, IN context, int64_t gate, const flm_dropout *dropout),            \
+          (db, dmod, dy, branch, mod, context, gate, dropout), bytes_of(db) + bytes_of(dy) + bytes_of(branch), 0)      \
     TIMED(gelu_backward, op_class, none, (IN dx, IN db, IN x, IN dy), (dx, db, x, dy),                                 \
           bytes_of(dx) + bytes_of(x) + bytes_of(dy), 0)                                                                \
     TIMED(rope, op_class, none, (IN qkv, IN table), (qkv, table), 4.0 / 3 * bytes_of(qkv), 0)                          \
@@ -181,6 +184,8 @@ static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
     TIMED(sample_scale, op_class, none, (IN y, IN x, IN g), (y, x, g), bytes_of(y) + bytes_of(x), 0)                   \
     TIMED(sample_combine, op_class, none, (IN y, IN coefficient, IN x, int count), (y, coefficient, x, count),         \
           (1 + count) * bytes_of(y), 0)                                                                                \
+    TIMED(gather_rows, op_class, none, (IN y, IN x, IN index), (y, x, index), 2 * bytes_of(y), 0)                      \
+    TIMED(scatter_rows, op_class, none, (IN y, IN x, IN index), (y, x, index), 2 * bytes_of(x), 0)                     \
     TIMED(normal, op_class, none, (IN out, uint64_t stream, int64_t first), (out, stream, first), bytes_of(out), 0)    \
     TIMED(softmax_xent, op_class, none, (IN loss, IN grad, IN logits, IN target, float scale, float cap),              \
           (loss, grad, logits, target, scale, cap), bytes_of(logits) + bytes_of(grad), 0)                              \

@@ -2,7 +2,7 @@
  * machine's peak, memory.
  *
  * The tokens are random, so no files are needed. The peak is measured in the same run, by all ranks at once, before and
- * after the steps; the share counts model FLOPs (model.md section 10: three times the forward pass; for a stage of
+ * after the steps; the share counts model FLOPs (model.md section 11: three times the forward pass; for a stage of
  * distillation, those of its passes), not the work really done. --profile adds where the time of a step goes,
  * --sample-steps how fast the network samples. With several ranks (mpirun) rates are summed. SPDX-License-Identifier:
  * Apache-2.0 */

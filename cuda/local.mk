@@ -26,6 +26,7 @@ CUDA_KERNELS += %D%/kernel/attention_rows.cu
 CUDA_KERNELS += %D%/kernel/distill.cu
 CUDA_KERNELS += %D%/kernel/elementwise.cu
 CUDA_KERNELS += %D%/kernel/embed.cu
+CUDA_KERNELS += %D%/kernel/gather.cu
 CUDA_KERNELS += %D%/kernel/epilogue.cu
 CUDA_KERNELS += %D%/kernel/gate.cu
 CUDA_KERNELS += %D%/kernel/layernorm.cu

@@ -11,12 +11,12 @@ constexpr int W = 4, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = TH
 /* x may be noise. */
 __global__ void __launch_bounds__(THREADS)
     embed_state(float *x, const float *noise, const float *__restrict__ E, const int32_t *__restrict__ tokens,
-                const float *__restrict__ g, int64_t rows, int64_t L, int64_t d, int64_t V, bool aligned)
+                const float *__restrict__ g, int64_t rows, int64_t per_g, int64_t d, int64_t V, bool aligned)
 {
     for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < rows; row += (int64_t)gridDim.x * WARPS) {
         const int64_t token = tokens[row];
         const bool valid = token >= 0 && token < V;
-        const float factor = valid ? g[row / L] : flm_nan();
+        const float factor = valid ? g[row / per_g] : flm_nan();
         const float *from = E + (valid ? token : 0) * d;
 #pragma unroll 2
         for (int64_t j = flm_lane() * W; j < d; j += SPAN) {
@@ -54,10 +54,10 @@ __global__ void __launch_bounds__(THREADS)
 } // namespace
 
 int flm_cuda_launch_embed_state(float *x, const float *noise, const float *E, const int32_t *tokens, const float *g,
-                                int64_t B, int64_t L, int64_t d, int64_t V, void *stream)
+                                int64_t rows, int64_t per_g, int64_t d, int64_t V, void *stream)
 {
-    return flm_launch(embed_state, dim3(flm_cuda_grid(flm_cuda_parts(B * L, WARPS), 0)), dim3(THREADS), 0, stream, x,
-                      noise, E, tokens, g, B * L, L, d, V, flm_aligned(x, noise, E) && flm_divisible(W, d));
+    return flm_launch(embed_state, dim3(flm_cuda_grid(flm_cuda_parts(rows, WARPS), 0)), dim3(THREADS), 0, stream, x,
+                      noise, E, tokens, g, rows, per_g, d, V, flm_aligned(x, noise, E) && flm_divisible(W, d));
 }
 
 int flm_cuda_launch_embed_learned(float *x, const float *E, const float *P, const int32_t *tokens,

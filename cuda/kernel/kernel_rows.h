@@ -13,19 +13,19 @@
 extern "C" {
 #endif
 
-/* ---- layernorm.cu ---- */
+/* ---- layernorm.cu; context: NULL, or i32 [B, L], with mod [2B, M] (backend_ops.def) ---- */
 int flm_cuda_launch_layernorm_modulate(void *y, bool bf16, float *mean, float *rstd, const float *x, const float *w,
-                                       const float *mod, int64_t shift_at, int64_t scale_at, int64_t B, int64_t L,
-                                       int64_t d, int64_t M, void *stream);
-/* Everything but grad_w, to which the caller adds the rows of part_w [B, d]. sums: f32 [B, parts(L,
+                                       const float *mod, const int32_t *context, int64_t shift_at, int64_t scale_at,
+                                       int64_t B, int64_t L, int64_t d, int64_t M, void *stream);
+/* Everything but grad_w, to which the caller adds the rows of part_w [B or 2B, d]. sums: f32 [B or 2B, parts(L,
  * FLM_CUDA_SAMPLE_ROWS), 2, d], where parts is flm_cuda_parts. */
 int flm_cuda_launch_layernorm_modulate_backward(float *grad_x, float *grad_mod, float *part_w, float *sums,
                                                 const void *grad_y, bool bf16, const float *x, const float *mean,
-                                                const float *rstd, const float *w, const float *mod, int64_t shift_at,
-                                                int64_t scale_at, int64_t B, int64_t L, int64_t d, int64_t M,
-                                                void *stream);
+                                                const float *rstd, const float *w, const float *mod,
+                                                const int32_t *context, int64_t shift_at, int64_t scale_at, int64_t B,
+                                                int64_t L, int64_t d, int64_t M, void *stream);
 
-/* ---- gate.cu ---- */
+/* ---- gate.cu; context: as above ---- */
 /* An element whose 16 random bits are at least threshold is kept and multiplied by factor; the others become 0. */
 typedef struct flm_cuda_dropout {
     uint64_t stream;
@@ -35,13 +35,13 @@ typedef struct flm_cuda_dropout {
 } flm_cuda_dropout;
 
 int flm_cuda_launch_gate_residual(float *y, const float *x, const void *branch, bool bf16, const float *mod,
-                                  int64_t gate_at, const flm_cuda_dropout *drop, int64_t B, int64_t L, int64_t d,
-                                  int64_t M, void *stream);
-/* sums: f32 [B, parts(L, FLM_CUDA_SAMPLE_ROWS), d]. */
+                                  const int32_t *context, int64_t gate_at, const flm_cuda_dropout *drop, int64_t B,
+                                  int64_t L, int64_t d, int64_t M, void *stream);
+/* sums: f32 [B or 2B, parts(L, FLM_CUDA_SAMPLE_ROWS), d]. */
 int flm_cuda_launch_gate_residual_backward(void *grad_branch, float *grad_mod, float *sums, const float *grad_y,
-                                           const void *branch, bool bf16, const float *mod, int64_t gate_at,
-                                           const flm_cuda_dropout *drop, int64_t B, int64_t L, int64_t d, int64_t M,
-                                           void *stream);
+                                           const void *branch, bool bf16, const float *mod, const int32_t *context,
+                                           int64_t gate_at, const flm_cuda_dropout *drop, int64_t B, int64_t L,
+                                           int64_t d, int64_t M, void *stream);
 
 /* ---- activation.cu ---- */
 /* sums: f32 [parts(M, FLM_CUDA_COLUMN_ROWS), N]. */
@@ -79,7 +79,7 @@ typedef struct flm_cuda_cast_rows {
 } flm_cuda_cast_rows;
 
 int flm_cuda_launch_cast(const flm_cuda_cast_rows *p, int processors, void *stream);
-/* B samples of n elements. */
+/* B elements of g, each for n elements. */
 int flm_cuda_launch_sample_scale(float *y, const float *x, const float *g, int64_t B, int64_t n, int processors,
                                  void *stream);
 int flm_cuda_launch_sample_combine(void *y, bool bf16, const float *c, const void *const *x, int count, int64_t B,

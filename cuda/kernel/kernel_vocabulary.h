@@ -12,18 +12,27 @@ extern "C" {
 #endif
 
 /* ---- embed.cu ---- */
+/* Of `rows` rows; each element of g is that of `per_g` consecutive ones. */
 int flm_cuda_launch_embed_state(float *x, const float *noise, const float *E, const int32_t *tokens, const float *g,
-                                int64_t B, int64_t L, int64_t d, int64_t V, void *stream);
+                                int64_t rows, int64_t per_g, int64_t d, int64_t V, void *stream);
 /* V and L: rows of E and P. */
 int flm_cuda_launch_embed_learned(float *x, const float *E, const float *P, const int32_t *tokens,
                                   const int32_t *positions, int64_t rows, int64_t d, int64_t V, int64_t L,
                                   void *stream);
 
+/* ---- gather.cu ---- */
+/* y[r] = x[index[r]], r < R, of S rows of n elements. */
+int flm_cuda_launch_gather_rows(void *y, bool bf16, const void *x, const int32_t *index, int64_t R, int64_t S,
+                                int64_t n, void *stream);
+/* y[index[r]] = x[r], r < R, of S rows of n elements. */
+int flm_cuda_launch_scatter_rows(void *y, bool bf16, const void *x, const int32_t *index, int64_t R, int64_t S,
+                                 int64_t n, void *stream);
+
 /* ---- scatter.cu ---- */
-/* 0 < B L, V <= INT32_MAX, d > 0. sort_bytes: of flm_cuda_sort_scratch for B L keys of flm_cuda_bits(V) bits.
- * scratch: of flm_cuda_scatter_layout(B L, d, sort_bytes). */
+/* 0 < rows, V <= INT32_MAX, d > 0; per_g: as above. sort_bytes: of flm_cuda_sort_scratch for `rows` keys of
+ * flm_cuda_bits(V) bits. scratch: of flm_cuda_scatter_layout(rows, d, sort_bytes). */
 int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int32_t *tokens, const float *g,
-                                  void *scratch, size_t sort_bytes, int64_t B, int64_t L, int64_t d, int64_t V,
+                                  void *scratch, size_t sort_bytes, int64_t rows, int64_t per_g, int64_t d, int64_t V,
                                   void *stream);
 
 /* ---- sort.cu; on the emulated device tests/emulate/emulate_sort.c ---- */

@@ -33,8 +33,8 @@ struct runs {
     float *grad_E;
     float *part; /* [blocks, 2, d]: sums of the first run, if it began in an earlier block, and of the last, if it
                     continues in the next */
-    int64_t n, L, d;
-    uint32_t outside; /* the key of tokens outside the vocabulary: V */
+    int64_t n, per_g, d; /* per_g: rows of grad_x that share an element of g */
+    uint32_t outside;    /* the key of tokens outside the vocabulary: V */
     bool aligned;
 };
 
@@ -65,7 +65,7 @@ FLM_DEVICE void run_block_read(run_block &s, const runs &p, int64_t first)
     for (int i = flm_lane(); i < RUN; i += FLM_WARP) {
         const uint32_t row = first + i < p.n ? p.row[first + i] : 0;
         s.row[i] = row;
-        s.factor[i] = p.g[row / p.L];
+        s.factor[i] = p.g[row / p.per_g];
     }
     __syncwarp();
 }
@@ -140,10 +140,9 @@ __global__ void __launch_bounds__(THREADS) poison(runs p)
 } // namespace
 
 int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int32_t *tokens, const float *g,
-                                  void *scratch, size_t sort_bytes, int64_t B, int64_t L, int64_t d, int64_t V,
+                                  void *scratch, size_t sort_bytes, int64_t n, int64_t per_g, int64_t d, int64_t V,
                                   void *stream)
 {
-    const int64_t n = B * L;
     const flm_cuda_scatter at = flm_cuda_scatter_layout(n, d, sort_bytes);
     char *memory = (char *)scratch;
     uint32_t *key[2], *row[2];
@@ -160,7 +159,7 @@ int flm_cuda_launch_embed_scatter(float *grad_E, const float *grad_x, const int3
                     grad_E,
                     (float *)(memory + at.part),
                     n,
-                    L,
+                    per_g,
                     d,
                     (uint32_t)V,
                     flm_aligned(grad_x, grad_E) && flm_divisible(W, d)};

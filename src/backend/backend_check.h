@@ -22,7 +22,9 @@ static inline uint32_t flm_dropout_threshold(const flm_dropout *dropout)
     return dropout->p >= 0 && dropout->p < 1 ? (uint32_t)(dropout->p * 65536.0f + 0.5f) : 65536;
 }
 
-/* flm_check_columns - mod is f32 [B, M] and has columns [at, at + d). Errors: FLM_E_SHAPE, naming what. */
-flm_status flm_check_columns(const flm_tensor *mod, const char *what, int64_t B, int64_t at, int64_t d);
+/* flm_check_columns - mod is f32 [B, M], or [2B, M] if context is not absent but i32 [B, L], and has columns
+ * [at, at + d). in x: of sizes B, L, d. Errors: FLM_E_SHAPE, naming what. */
+flm_status flm_check_columns(const flm_tensor *mod, const flm_tensor *context, const char *what, const flm_tensor *x,
+                             int64_t at);
 
 #endif

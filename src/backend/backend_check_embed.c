@@ -2,7 +2,13 @@
  * backend_check.h. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 
-/* Sizes of x f32 [B, L, d] with tokens i32 [B, L], E f32 [V, d] and g f32 [B]. */
+/* g is f32 [B], or [B, L] where x has more axes. */
+static flm_status check_factor(const flm_tensor *g, const flm_tensor *x)
+{
+    return flm_tensor_expect(g, "g", FLM_DTYPE_F32, g->ndim == 2 && x->ndim > 2 ? 2 : 1, x->dim);
+}
+
+/* Sizes of x f32 [B, L, d] with tokens i32 [B, L], E f32 [V, d] and g. */
 static flm_status check_embedding(const flm_tensor *x, const flm_tensor *E, const flm_tensor *tokens,
                                   const flm_tensor *g)
 {
@@ -11,7 +17,7 @@ static flm_status check_embedding(const flm_tensor *x, const flm_tensor *E, cons
     FLM_TRY(flm_tensor_expect(x, "x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
     FLM_TRY(flm_tensor_expect(E, "E", FLM_DTYPE_F32, 2, (const int64_t[]){V, d}));
     FLM_TRY(flm_tensor_expect(tokens, "tokens", FLM_DTYPE_I32, 2, x->dim));
-    FLM_TRY(flm_tensor_expect(g, "g", FLM_DTYPE_F32, 1, x->dim));
+    FLM_TRY(check_factor(g, x));
 done:
     return rc;
 }
@@ -51,7 +57,7 @@ flm_status flm_check_sample_scale(const flm_tensor *y, const flm_tensor *x, cons
     flm_status rc = FLM_OK;
     FLM_TRY(flm_tensor_expect(x, "x", FLM_DTYPE_F32, x->ndim, x->dim));
     FLM_TRY(flm_tensor_expect(y, "y", FLM_DTYPE_F32, x->ndim, x->dim));
-    FLM_TRY(flm_tensor_expect(g, "g", FLM_DTYPE_F32, 1, x->dim));
+    FLM_TRY(check_factor(g, x));
 done:
     return rc;
 }
@@ -66,6 +72,28 @@ flm_status flm_check_sample_combine(const flm_tensor *y, const flm_tensor *coeff
     for (int k = 0; k < count; k++) FLM_TRY(flm_tensor_expect(&x[k], "x", y->dtype, y->ndim, y->dim));
 done:
     return rc;
+}
+
+/* Rows of `packed` act [R, n], each a row of `all` act [S, n] by index i32 [R]. */
+static flm_status check_rows(const flm_tensor *packed, const flm_tensor *all, const flm_tensor *index)
+{
+    flm_status rc = FLM_OK;
+    const int64_t n = all->dim[1];
+    FLM_TRY(flm_check_act(packed, "packed rows", 2, (const int64_t[]){-1, n}));
+    FLM_TRY(flm_tensor_expect(all, "rows", packed->dtype, 2, (const int64_t[]){-1, n}));
+    FLM_TRY(flm_tensor_expect(index, "index", FLM_DTYPE_I32, 1, packed->dim));
+done:
+    return rc;
+}
+
+flm_status flm_check_gather_rows(const flm_tensor *y, const flm_tensor *x, const flm_tensor *index)
+{
+    return check_rows(y, x, index);
+}
+
+flm_status flm_check_scatter_rows(const flm_tensor *y, const flm_tensor *x, const flm_tensor *index)
+{
+    return check_rows(x, y, index);
 }
 
 flm_status flm_check_normal(const flm_tensor *out, uint64_t stream, int64_t first_sample)

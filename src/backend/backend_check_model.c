@@ -5,7 +5,7 @@
 
 flm_status flm_check_layernorm_modulate(const flm_tensor *y, const flm_tensor *mean, const flm_tensor *rstd,
                                         const flm_tensor *x, const flm_tensor *w, const flm_tensor *mod,
-                                        int64_t shift_at, int64_t scale_at)
+                                        const flm_tensor *context, int64_t shift_at, int64_t scale_at)
 {
     flm_status rc = FLM_OK;
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
@@ -14,8 +14,8 @@ flm_status flm_check_layernorm_modulate(const flm_tensor *y, const flm_tensor *m
     FLM_TRY(flm_tensor_expect(mean, "mean", FLM_DTYPE_F32, 2, x->dim));
     FLM_TRY(flm_tensor_expect(rstd, "rstd", FLM_DTYPE_F32, 2, x->dim));
     FLM_TRY(flm_tensor_expect(w, "w", FLM_DTYPE_F32, 1, &d));
-    FLM_TRY(flm_check_columns(mod, "shift", B, shift_at, d));
-    FLM_TRY(flm_check_columns(mod, "scale", B, scale_at, d));
+    FLM_TRY(flm_check_columns(mod, context, "shift", x, shift_at));
+    FLM_TRY(flm_check_columns(mod, context, "scale", x, scale_at));
 done:
     return rc;
 }
@@ -23,8 +23,8 @@ done:
 flm_status flm_check_layernorm_modulate_backward(const flm_tensor *grad_x, const flm_tensor *grad_w,
                                                  const flm_tensor *grad_mod, const flm_tensor *grad_y,
                                                  const flm_tensor *x, const flm_tensor *mean, const flm_tensor *rstd,
-                                                 const flm_tensor *w, const flm_tensor *mod, int64_t shift_at,
-                                                 int64_t scale_at)
+                                                 const flm_tensor *w, const flm_tensor *mod, const flm_tensor *context,
+                                                 int64_t shift_at, int64_t scale_at)
 {
     flm_status rc = FLM_OK;
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
@@ -35,8 +35,8 @@ flm_status flm_check_layernorm_modulate_backward(const flm_tensor *grad_x, const
     FLM_TRY(flm_tensor_expect(rstd, "rstd", FLM_DTYPE_F32, 2, x->dim));
     FLM_TRY(flm_tensor_expect(w, "w", FLM_DTYPE_F32, 1, &d));
     FLM_TRY(flm_tensor_expect(grad_w, "grad_w", FLM_DTYPE_F32, 1, &d));
-    FLM_TRY(flm_check_columns(mod, "shift", B, shift_at, d));
-    FLM_TRY(flm_check_columns(mod, "scale", B, scale_at, d));
+    FLM_TRY(flm_check_columns(mod, context, "shift", x, shift_at));
+    FLM_TRY(flm_check_columns(mod, context, "scale", x, scale_at));
     FLM_TRY(flm_tensor_expect(grad_mod, "grad_mod", FLM_DTYPE_F32, 2, mod->dim));
 done:
     return rc;
@@ -52,14 +52,15 @@ done:
 }
 
 flm_status flm_check_gate_residual(const flm_tensor *y, const flm_tensor *x, const flm_tensor *branch,
-                                   const flm_tensor *mod, int64_t gate_at, const flm_dropout *dropout)
+                                   const flm_tensor *mod, const flm_tensor *context, int64_t gate_at,
+                                   const flm_dropout *dropout)
 {
     flm_status rc = FLM_OK;
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
     FLM_TRY(flm_tensor_expect(x, "x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
     FLM_TRY(flm_tensor_expect(y, "y", FLM_DTYPE_F32, 3, x->dim));
     FLM_TRY(flm_check_act(branch, "branch", 3, x->dim));
-    FLM_TRY(flm_check_columns(mod, "gate", B, gate_at, d));
+    FLM_TRY(flm_check_columns(mod, context, "gate", x, gate_at));
     FLM_TRY(check_dropout(dropout));
 done:
     return rc;
@@ -67,14 +68,14 @@ done:
 
 flm_status flm_check_gate_residual_backward(const flm_tensor *grad_branch, const flm_tensor *grad_mod,
                                             const flm_tensor *grad_y, const flm_tensor *branch, const flm_tensor *mod,
-                                            int64_t gate_at, const flm_dropout *dropout)
+                                            const flm_tensor *context, int64_t gate_at, const flm_dropout *dropout)
 {
     flm_status rc = FLM_OK;
     const int64_t B = grad_y->dim[0], L = grad_y->dim[1], d = grad_y->dim[2];
     FLM_TRY(flm_tensor_expect(grad_y, "grad_y", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
     FLM_TRY(flm_check_act(branch, "branch", 3, grad_y->dim));
     FLM_TRY(flm_tensor_expect(grad_branch, "grad_branch", branch->dtype, 3, grad_y->dim));
-    FLM_TRY(flm_check_columns(mod, "gate", B, gate_at, d));
+    FLM_TRY(flm_check_columns(mod, context, "gate", grad_y, gate_at));
     FLM_TRY(flm_tensor_expect(grad_mod, "grad_mod", FLM_DTYPE_F32, 2, mod->dim));
     FLM_TRY(check_dropout(dropout));
 done:

@@ -54,7 +54,7 @@ flm_status flm_model_check(const flm_model_shape *shape)
     if (shape->logit_cap != 0 && !(shape->logit_cap >= FLM_LOGIT_CAP_MIN && shape->logit_cap <= FLM_LOGIT_CAP_MAX))
         FLM_FAIL(FLM_E_ARG, "logit cap is %g, must be 0 (none) or from %g to %g", shape->logit_cap, FLM_LOGIT_CAP_MIN,
                  FLM_LOGIT_CAP_MAX);
-    if ((int)shape->network < FLM_NETWORK_ONE_TIME || (int)shape->network > FLM_NETWORK_RESIDUAL)
+    if ((int)shape->network < FLM_NETWORK_ONE_TIME || (int)shape->network > FLM_NETWORK_ANY_ORDER)
         FLM_FAIL(FLM_E_ARG, "unknown network %d", (int)shape->network);
 done:
     return rc;

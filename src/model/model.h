@@ -8,11 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The form of a network: model.md sections 2, 6 and 7. Each has what those before it have. */
+/* The form of a network: model.md sections 2, 6, 7 and 10. */
 typedef enum flm_network {
     FLM_NETWORK_ONE_TIME, /* one time, a softmax head */
     FLM_NETWORK_TWO_TIME, /* two times, a softmax head */
-    FLM_NETWORK_RESIDUAL  /* two times, a residual as its output, and the loss-weighting network */
+    FLM_NETWORK_RESIDUAL, /* two times, a residual as its output, and the loss-weighting network */
+    FLM_NETWORK_ANY_ORDER /* two times of active tokens, others for context tokens, a softmax head; the parameters of
+                             FLM_NETWORK_TWO_TIME */
 } flm_network;
 
 typedef struct flm_model_shape {
@@ -37,7 +39,7 @@ flm_status flm_model_check(const flm_model_shape *shape);
 bool flm_model_same_sizes(const flm_model_shape *a, const flm_model_shape *b);
 
 /* flm_model_flops - model FLOPs of the forward pass for one token: trunk 24 N d^2 (with mlp_ratio 4), attention
- * 4 N L d, head 2 V d. Source: model.md section 10. */
+ * 4 N L d, head 2 V d. Source: model.md section 11. */
 double flm_model_flops(const flm_model_shape *shape);
 
 #endif

@@ -32,17 +32,18 @@ static flm_status mlp_backward(flm_dit *dit, const flm_block_weights *w, const f
     flm_status rc = FLM_OK;
     flm_backend *be = dit->be;
     const int64_t d = dit->shape.d;
-    const flm_tensor grad_x = batch_of(dit, &dit->grad_x), grad_mod = batch_of(dit, &dit->grad_mod);
+    const flm_tensor grad_x = batch_of(dit, &dit->grad_x), grad_mod = conditions_of(dit, &dit->grad_mod);
     const flm_tensor branch = batch_of(dit, &dit->grad_branch), wide = wide_as(dit, dit->shape.mlp_ratio * d);
     const flm_tensor wide2 = flm_tensor_flat(&wide), h_pre = flm_tensor_flat(&b->h_pre);
-    const flm_tensor branch2 = flm_tensor_flat(&branch);
-    FLM_TRY(flm_op_gate_residual_backward(be, &branch, &grad_mod, &grad_x, &b->out, &b->mod, GATE2 * d, dropout));
+    const flm_tensor branch2 = flm_tensor_flat(&branch), context = context_of(dit);
+    FLM_TRY(
+        flm_op_gate_residual_backward(be, &branch, &grad_mod, &grad_x, &b->out, &b->mod, &context, GATE2 * d, dropout));
     FLM_TRY(flm_op_column_sum(be, &grad->b2, &branch2));
     FLM_TRY(linear_backward(be, &wide, &grad->W2, &branch, &b->h_act, &w->W2));
     FLM_TRY(flm_op_gelu_backward(be, &wide2, &grad->b1, &h_pre, &wide2));
     FLM_TRY(linear_backward(be, &branch, &grad->W1, &wide, &b->y2, &w->W1));
     FLM_TRY(flm_op_layernorm_modulate_backward(be, &grad_x, &grad->w2, &grad_mod, &branch, &b->x_mid, &b->mean2,
-                                               &b->rstd2, &w->w2, &b->mod, SHIFT2 * d, SCALE2 * d));
+                                               &b->rstd2, &w->w2, &b->mod, &context, SHIFT2 * d, SCALE2 * d));
 done:
     return rc;
 }
@@ -53,16 +54,17 @@ static flm_status attention_backward(flm_dit *dit, const flm_block_weights *w, c
     flm_status rc = FLM_OK;
     flm_backend *be = dit->be;
     const int64_t d = dit->shape.d;
-    const flm_tensor grad_x = batch_of(dit, &dit->grad_x), grad_mod = batch_of(dit, &dit->grad_mod);
+    const flm_tensor grad_x = batch_of(dit, &dit->grad_x), grad_mod = conditions_of(dit, &dit->grad_mod);
     const flm_tensor branch = batch_of(dit, &dit->grad_branch), grad_o = batch_of(dit, &dit->grad_y);
-    const flm_tensor grad_qkv = wide_as(dit, 3 * d), rope = dit->rope;
-    FLM_TRY(flm_op_gate_residual_backward(be, &branch, &grad_mod, &grad_x, &b->proj, &b->mod, GATE1 * d, dropout));
+    const flm_tensor grad_qkv = wide_as(dit, 3 * d), rope = dit->rope, context = context_of(dit);
+    FLM_TRY(flm_op_gate_residual_backward(be, &branch, &grad_mod, &grad_x, &b->proj, &b->mod, &context, GATE1 * d,
+                                          dropout));
     FLM_TRY(linear_backward(be, &grad_o, &grad->Wo, &branch, &b->o, &w->Wo));
     FLM_TRY(flm_op_attention_backward(be, &grad_qkv, &grad_o, &b->o, &b->qkv, &b->lse, dit->shape.H,
                                       (float)dit->shape.softcap, &rope));
     FLM_TRY(linear_backward(be, &branch, &grad->Wqkv, &grad_qkv, &b->y1, &w->Wqkv));
     FLM_TRY(flm_op_layernorm_modulate_backward(be, &grad_x, &grad->w1, &grad_mod, &branch, &b->x, &b->mean1, &b->rstd1,
-                                               &w->w1, &b->mod, SHIFT1 * d, SCALE1 * d));
+                                               &w->w1, &b->mod, &context, SHIFT1 * d, SCALE1 * d));
 done:
     return rc;
 }
@@ -73,13 +75,14 @@ static flm_status head_backward(flm_dit *dit, const flm_weights *weights)
     flm_backend *be = dit->be;
     const flm_dit_weights *w = &weights->w, *grad = &weights->grad;
     const flm_tensor grad_x = batch_of(dit, &dit->grad_x), grad_y = batch_of(dit, &dit->grad_y);
-    const flm_tensor x = batch_of(dit, &dit->x_out), mod = batch_of(dit, &dit->mod_out);
+    const flm_tensor x = batch_of(dit, &dit->x_out), mod = conditions_of(dit, &dit->mod_out);
     const flm_tensor mean = batch_of(dit, &dit->mean_out), rstd = batch_of(dit, &dit->rstd_out);
-    const flm_tensor grad_mod = batch_of(dit, &dit->grad_mod_out), grad_cond = batch_of(dit, &dit->grad_cond);
+    const flm_tensor grad_mod = conditions_of(dit, &dit->grad_mod_out), grad_cond = conditions_of(dit, &dit->grad_cond);
+    const flm_tensor context = context_of(dit);
     FLM_TRY(be->memory->zero(be, grad_x.data, flm_tensor_bytes(&grad_x)));
     FLM_TRY(be->memory->zero(be, grad_cond.data, flm_tensor_bytes(&grad_cond)));
     FLM_TRY(flm_op_layernorm_modulate_backward(be, &grad_x, &grad->wf, &grad_mod, &grad_y, &x, &mean, &rstd, &w->wf,
-                                               &mod, 0, dit->shape.d));
+                                               &mod, &context, 0, dit->shape.d));
     FLM_TRY(flm_dit_modulation_backward(dit, &grad_mod, &w->Af, &grad->Af, &grad->af));
 done:
     return rc;
@@ -90,7 +93,7 @@ flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_
 {
     flm_status rc = FLM_OK;
     assert(dit->memory != FLM_DIT_INFERENCE);
-    const flm_tensor grad_mod = batch_of(dit, &dit->grad_mod);
+    const flm_tensor grad_mod = conditions_of(dit, &dit->grad_mod);
     FLM_TRY(announce(hook, flm_bucket_head_matrix(dit->shape.N)));
     FLM_TRY(head_backward(dit, weights));
     FLM_TRY(announce(hook, flm_bucket_head_small(dit->shape.N)));

@@ -19,10 +19,11 @@ typedef enum flm_dit_memory {
 } flm_dit_memory;
 
 /* Activations of one block. With FLM_DIT_INFERENCE the blocks share one set, and x and x_mid are the same memory; with
- * FLM_DIT_RECOMPUTE they share all but x. */
+ * FLM_DIT_RECOMPUTE they share all but x. Conditions: one for each sequence, or in a network with context and active
+ * tokens two, those of the active tokens of all sequences first. */
 typedef struct flm_dit_block {
     flm_tensor x, x_mid;                   /* f32 [B, L, d]: input of the block, and after its first branch */
-    flm_tensor mod;                        /* f32 [B, 6d]: shift1 scale1 gate1 shift2 scale2 gate2 */
+    flm_tensor mod;                        /* f32 [conditions, 6d]: shift1 scale1 gate1 shift2 scale2 gate2 */
     flm_tensor mean1, rstd1, mean2, rstd2; /* f32 [B, L] */
     flm_tensor y1, qkv, o, proj;           /* act [B, L, d | 3d | d | d]; q and k after RoPE */
     flm_tensor lse;                        /* f32 [B, H, L] */
@@ -36,12 +37,17 @@ typedef struct flm_dit {
     flm_dit_memory memory;
     int64_t max_batch, chunk; /* sequences; rows of logits at once */
     int64_t B;                /* of the last forward pass */
+    int64_t conditions;       /* of that pass: B, or 2 B of a network with context and active tokens */
     flm_tensor input;         /* f32 [max_batch, L, d]: x E of the network; the first block's x */
-    flm_tensor t, t_end;      /* f32 [max_batch]: the time, and the time that a two-time network jumps to */
-    flm_tensor features, time_h, time_act, time_out, cond; /* f32 [B, F | c | c | c | c] */
-    flm_tensor t_end_features, t_end_h, t_end_act; /* f32 [B, F | c | c]; absent if shape.network has one time */
-    flm_dit_block *block;                          /* [N] */
-    flm_tensor x_out, mod_out, mean_out, rstd_out; /* head: f32 [B, L, d], [B, 2d], [B, L] x 2 */
+    flm_tensor t, t_end;      /* f32 [max conditions]: the time, and the time that a two-time network jumps to */
+    flm_tensor context;       /* i32 [max_batch, L]: 1 for context tokens, 0 for active ones; absent unless
+                                 shape.network is FLM_NETWORK_ANY_ORDER */
+    flm_tensor ones;          /* f32 [max_batch]: the times of context tokens; absent likewise */
+    flm_tensor features, time_h, time_act, time_out, cond; /* f32 [conditions, F | c | c | c | c] */
+    flm_tensor t_end_features, t_end_h,
+        t_end_act;        /* f32 [conditions, F | c | c]; absent if shape.network has one time */
+    flm_dit_block *block; /* [N] */
+    flm_tensor x_out, mod_out, mean_out, rstd_out; /* head: f32 [B, L, d], [conditions, 2d], [B, L] x 2 */
     flm_tensor y;                                  /* act [B, L, d]: the last hidden state */
     flm_tensor logits;                             /* f32 [chunk, V], padded rows (backend_tensor.h) */
     flm_tensor probs;                              /* act [chunk, V], likewise; the same memory as logits in f32 */
@@ -50,7 +56,7 @@ typedef struct flm_dit {
     flm_tensor grad_y;                             /* act [B, L, d] */
     flm_tensor grad_branch;                        /* act [B, L, d] */
     flm_tensor grad_wide;                          /* act [B, L, 4d], and qkv's gradient */
-    flm_tensor grad_mod, grad_mod_out, grad_cond, grad_c1, grad_c2; /* f32 [B, 6d | 2d | c | c | c] */
+    flm_tensor grad_mod, grad_mod_out, grad_cond, grad_c1, grad_c2; /* f32 [conditions, 6d | 2d | c | c | c] */
     flm_arena arena;
 } flm_dit;
 
@@ -71,7 +77,8 @@ typedef struct flm_dit_hook {
 } flm_dit_hook;
 
 /* flm_dit_create - allocate the activations of up to max_batch sequences and of chunk rows of logits, at most
- * max_batch L. Activations for a two-time network also serve one-time networks of the same sizes. act: compute dtype,
+ * max_batch L. Activations for a two-time network also serve one-time networks of the same sizes, and those for
+ * FLM_NETWORK_ANY_ORDER networks of all forms. act: compute dtype,
  * equal to that of the weights. Not collective. Errors: FLM_E_ARG, FLM_E_NOMEM naming the bytes. */
 flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dtype act, int64_t max_batch,
                           int64_t chunk, flm_dit_memory memory, flm_dit **out);
@@ -81,8 +88,11 @@ void flm_dit_destroy(flm_dit **dit);
 
 /* flm_dit_forward - the last hidden state, into dit->y.
  * in  dit->input f32 [B, L, d], overwritten with FLM_DIT_INFERENCE; dit->t f32 [B]; dit->t_end f32 [B] if the weights
- *     are of a two-time network; dropout, NULL for none   out dit->y act [B, L, d].
- * Errors: FLM_E_ARG (B; weights of two times in activations for one), the backend's. Source: model.md section 2. */
+ *     are of a two-time network; dit->context i32 [B, L] if they are of FLM_NETWORK_ANY_ORDER: t and t_end are then the
+ *     times of active tokens, and the pass itself sets those of context tokens, (1, 1), behind them; dropout, NULL for
+ *     none   out dit->y act [B, L, d].
+ * Errors: FLM_E_ARG (B; activations that do not serve the weights' form), the backend's. Source: model.md sections 2
+ * and 10. */
 flm_status flm_dit_forward(flm_dit *dit, const flm_weights *weights, int64_t B, const flm_dit_dropout *dropout);
 
 /* flm_dit_backward - from dit->grad_y, the gradient of y, to dit->grad_x, that of the input; gradients of weights +=.

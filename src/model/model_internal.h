@@ -10,6 +10,18 @@ enum { SHIFT1 = 0, SCALE1 = 1, GATE1 = 2, SHIFT2 = 3, SCALE2 = 4, GATE2 = 5, MOD
 /* The first B sequences of a tensor made for max_batch. */
 static inline flm_tensor batch_of(const flm_dit *dit, const flm_tensor *t) { return flm_tensor_slice(t, 0, dit->B); }
 
+/* Of a tensor with a row for each condition, those of the last forward pass. */
+static inline flm_tensor conditions_of(const flm_dit *dit, const flm_tensor *t)
+{
+    return flm_tensor_slice(t, 0, dit->conditions);
+}
+
+/* The kinds of the tokens, absent if all have the sequence's condition: context of the operations. */
+static inline flm_tensor context_of(const flm_dit *dit)
+{
+    return dit->conditions > dit->B ? batch_of(dit, &dit->context) : flm_tensor_none();
+}
+
 /* flm_dit_block_view - the tensors of block i, cut to the batch. */
 flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i);
 

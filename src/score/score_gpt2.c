@@ -96,8 +96,8 @@ static flm_status layernorm(flm_gpt2 *g, int64_t R, const flm_tensor *w, const f
     const int64_t d = g->shape.d;
     const flm_tensor x = flm_tensor_3d(g->x.data, FLM_DTYPE_F32, 1, R, d);
     const flm_tensor y = flm_tensor_3d(g->y.data, g->act, 1, R, d);
-    const flm_tensor mean = view(&g->mean, 1, R), rstd = view(&g->rstd, 1, R);
-    return flm_op_layernorm_modulate(g->be, &y, &mean, &rstd, &x, w, mod, 0, d);
+    const flm_tensor mean = view(&g->mean, 1, R), rstd = view(&g->rstd, 1, R), none = flm_tensor_none();
+    return flm_op_layernorm_modulate(g->be, &y, &mean, &rstd, &x, w, mod, &none, 0, d);
 }
 
 static flm_status block_forward(flm_gpt2 *g, const gpt2_block *b, int64_t R, const flm_tensor *starts)

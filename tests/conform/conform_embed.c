@@ -35,27 +35,31 @@ static flm_status scale_in_place(flm_backend *be, const operand *o, const void *
     return flm_op_sample_scale(be, &o[1].t, &o[1].t, &o[2].t);
 }
 
-static void operands_make(operand *o, int64_t B, int64_t L, int64_t d, int64_t V, double state)
+/* by_token: g has an element a token. */
+static void operands_make(operand *o, int64_t B, int64_t L, int64_t d, int64_t V, double state, bool by_token)
 {
     o[STATE] = operand_3d(FLM_DTYPE_F32, state, B, L, d);
     o[NOISE] = operand_3d(FLM_DTYPE_F32, 3, B, L, d);
     o[TABLE] = operand_2d(FLM_DTYPE_F32, 1, V, d);
     o[TOKENS] = operand_tokens(2, (const int64_t[]){B, L}, V);
-    o[G] = operand_1d(FLM_DTYPE_F32, 1, B);
+    o[G] = by_token ? operand_2d(FLM_DTYPE_F32, 1, B, L) : operand_1d(FLM_DTYPE_F32, 1, B);
 }
 
-static void test_state(int64_t B, int64_t L, int64_t d, int64_t V)
+static void test_state_of(int64_t B, int64_t L, int64_t d, int64_t V, bool by_token)
 {
     operand o[OPERANDS];
     double *x = doubles(B * L * d), *size = doubles(B * L * d), *table = doubles(V * d), *size_table = doubles(V * d);
     char name[96];
-    snprintf(name, sizeof name, "B=%d L=%d d=%d V=%d", (int)B, (int)L, (int)d, (int)V);
-    operands_make(o, B, L, d, V, NAN);
+    snprintf(name, sizeof name, "B=%d L=%d d=%d V=%d, g by %s", (int)B, (int)L, (int)d, (int)V,
+             by_token ? "token" : "sequence");
+    operands_make(o, B, L, d, V, NAN, by_token);
+    for (int64_t i = 0; by_token && i < B * L; i += 2) put(&o[G].t, i, 1);
+    operand_note(&o[G]);
     for (int64_t i = 0; i < V * d; i++) table[i] = o[TABLE].before[i], size_table[i] = fabs(table[i]);
     conform_run(embed, o, OPERANDS, NULL, name);
     for (int64_t i = 0; i < B * L * d; i++) {
         int64_t row = i / d, at = (int64_t)o[TOKENS].before[row] * d + i % d;
-        double g = o[G].before[row / L];
+        double g = o[G].before[by_token ? row : row / L];
         x[i] = (1 - g) * o[NOISE].before[i] + g * o[TABLE].before[at];
         size[i] = fabs((1 - g) * o[NOISE].before[i]) + fabs(g * o[TABLE].before[at]);
         put(&o[STATE].t, i, o[NOISE].before[i]);
@@ -76,6 +80,12 @@ static void test_state(int64_t B, int64_t L, int64_t d, int64_t V)
     for (int i = 0; i < 4; i++) free(rest[i]);
 }
 
+static void test_state(int64_t B, int64_t L, int64_t d, int64_t V)
+{
+    test_state_of(B, L, d, V, false);
+    test_state_of(B, L, d, V, true);
+}
+
 /* Rows of a token are added in the order of their positions, which shows where they cancel. The tokens agree in one
  * byte or the other, which exercises a sort by digits. */
 static void test_order(void)
@@ -85,7 +95,7 @@ static void test_order(void)
     operand o[OPERANDS];
     double *ref = doubles(V);
     bool right = true;
-    operands_make(o, 1, ROWS, 1, V, 0);
+    operands_make(o, 1, ROWS, 1, V, 0, false);
     for (int64_t i = 0; i < V; i++) put(&o[TABLE].t, i, 0);
     put(&o[G].t, 0, 1);
     for (int64_t i = 0; i < ROWS; i++) {
@@ -100,6 +110,19 @@ static void test_order(void)
     tap_ok(right, "embed_scatter adds in order");
     operands_free(o, OPERANDS);
     free(ref);
+}
+
+/* y f32 [B, L, d], g by token. */
+static void test_scale_tokens(int64_t B, int64_t L, int64_t d)
+{
+    operand o[3] = {operand_3d(FLM_DTYPE_F32, NAN, B, L, d), operand_3d(FLM_DTYPE_F32, 3, B, L, d),
+                    operand_2d(FLM_DTYPE_F32, 1, B, L)};
+    double *y = doubles(B * L * d);
+    for (int64_t i = 0; i < B * L * d; i++) y[i] = (1 - o[2].before[i / d]) * o[1].before[i];
+    conform_run(scale, o, 3, NULL, "sample_scale by token");
+    conform_close(&o[0].t, y, NULL, 2e-7, "sample_scale by token");
+    operands_free(o, 3);
+    free(y);
 }
 
 static void test_scale(int64_t B, int64_t n)
@@ -210,7 +233,7 @@ static void test_outside(void)
 {
     static const int32_t outside[] = {11, -1, INT32_MAX, INT32_MIN};
     operand o[OPERANDS];
-    operands_make(o, 2, 5, 7, 11, 1);
+    operands_make(o, 2, 5, 7, 11, 1, false);
     for (int i = 0; i < 4; i++) {
         put(&o[TOKENS].t, 9, outside[i]);
         for (int64_t k = 0; k < 11 * 7; k++) put(&o[TABLE].t, k, 1);
@@ -266,7 +289,7 @@ static void test_errors(void)
     operand o[OPERANDS], s[3] = {operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_2d(FLM_DTYPE_F32, 1, 3, 5),
                                  operand_1d(FLM_DTYPE_F32, 1, 3)};
     const draws from = {1, 0};
-    operands_make(o, 2, 5, 7, 11, 1);
+    operands_make(o, 2, 5, 7, 11, 1, false);
     /* A longer embedding is another vocabulary, so the table's size alone may change: arguments 0, 1, 3, 4. */
     flm_tensor good = o[TABLE].t;
     conform_refuses(embed, o, TABLE, NULL, "embed_state");
@@ -277,6 +300,11 @@ static void test_errors(void)
     o[G].t.dim[0] = 3;
     tap_ok(embed(conform_be[0], o, NULL) == FLM_E_SHAPE, "g of another length");
     o[G].t.dim[0] = 2;
+    good = o[G].t;
+    o[G].t = flm_tensor_2d(good.data, FLM_DTYPE_F32, 2, 4);
+    tap_ok(embed(conform_be[0], o, NULL) == FLM_E_SHAPE && scatter(conform_be[0], o, NULL) == FLM_E_SHAPE,
+           "g of fewer tokens");
+    o[G].t = good;
     conform_refuses(scale, s, 3, NULL, "sample_scale");
     s[0].t.dtype = FLM_DTYPE_BF16;
     tap_ok(normal(conform_be[0], s, &from) == FLM_E_SHAPE, "normal numbers of another dtype");
@@ -300,6 +328,8 @@ int main(void)
     test_scale(3, 65);
     test_scale(2, 40000);
     test_scale(0, 3);
+    test_scale_tokens(3, 7, 65);
+    test_scale_tokens(2, 0, 4);
     test_normal(1, 1, 1, &(draws){1, 0});
     test_normal(3, 7, 65, &(draws){2, ((int64_t)1 << 32) - 1});
     test_normal(4, 5, 768, &(draws){UINT64_MAX, 1000});

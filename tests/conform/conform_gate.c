@@ -1,40 +1,43 @@
-/* conform_gate.c - the gated residual (model.md section 2) against double, and its dropout: the mask depends on the
- * counter alone and has the right rate. SPDX-License-Identifier: Apache-2.0 */
+/* conform_gate.c - the gated residual (model.md sections 2 and 10) against double, and its dropout: the mask depends on
+ * the counter alone and has the right rate. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_philox.h"
 #include "tests/conform/conform_common.h"
 
-enum { XIN, BRANCH, MOD, Y, FORWARD }; /* XIN is grad_y in the backward pass */
+enum { XIN, BRANCH, MOD, CONTEXT, Y, FORWARD }; /* XIN is grad_y in the backward pass */
 enum { GRAD_BRANCH = Y, GRAD_MOD, BACKWARD };
 
 typedef struct sizes {
     int64_t B, L, d, M, gate;
     flm_dropout dropout;
+    bool context; /* two gates a sequence */
 } sizes;
+
+static int64_t mod_rows(const sizes *n) { return n->context ? 2 * n->B : n->B; }
 
 static flm_status forward(flm_backend *be, const operand *o, const void *arg)
 {
     const sizes *n = arg;
-    return flm_op_gate_residual(be, &o[Y].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t, n->gate, &n->dropout);
+    return flm_op_gate_residual(be, &o[Y].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t, &o[CONTEXT].t, n->gate, &n->dropout);
 }
 
 static flm_status forward_in_place(flm_backend *be, const operand *o, const void *arg)
 {
     const sizes *n = arg;
-    return flm_op_gate_residual(be, &o[XIN].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t, n->gate, &n->dropout);
+    return flm_op_gate_residual(be, &o[XIN].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t, &o[CONTEXT].t, n->gate, &n->dropout);
 }
 
 static flm_status backward(flm_backend *be, const operand *o, const void *arg)
 {
     const sizes *n = arg;
     return flm_op_gate_residual_backward(be, &o[GRAD_BRANCH].t, &o[GRAD_MOD].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t,
-                                         n->gate, &n->dropout);
+                                         &o[CONTEXT].t, n->gate, &n->dropout);
 }
 
 static flm_status backward_in_place(flm_backend *be, const operand *o, const void *arg)
 {
     const sizes *n = arg;
-    return flm_op_gate_residual_backward(be, &o[BRANCH].t, &o[GRAD_MOD].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t, n->gate,
-                                         &n->dropout);
+    return flm_op_gate_residual_backward(be, &o[BRANCH].t, &o[GRAD_MOD].t, &o[XIN].t, &o[BRANCH].t, &o[MOD].t,
+                                         &o[CONTEXT].t, n->gate, &n->dropout);
 }
 
 /* The factor of element (b, l, i): backend_ops.h, flm_dropout, by the counter's layout of base_philox.h. */
@@ -52,8 +55,10 @@ static void reference(const operand *o, const sizes *n, double *y, double *size,
                       double *size_mod)
 {
     for (int64_t i = 0; i < n->B * n->L * n->d; i++) {
-        const int64_t b = i / n->d / n->L, j = i % n->d, column = b * n->M + n->gate + j;
-        const double f = factor(n, b, i / n->d % n->L, j), gate = o[MOD].before[column];
+        const int64_t row = i / n->d, b = row / n->L, j = i % n->d;
+        const int64_t condition = b + (n->context && o[CONTEXT].before[row] != 0 ? n->B : 0);
+        const int64_t column = condition * n->M + n->gate + j;
+        const double f = factor(n, b, row % n->L, j), gate = o[MOD].before[column];
         y[i] = o[XIN].before[i] + gate * f * o[BRANCH].before[i];
         size[i] = fabs(o[XIN].before[i]) + fabs(gate * f * o[BRANCH].before[i]);
         grad_branch[i] = o[XIN].before[i] * f * gate;
@@ -67,19 +72,21 @@ static bool same_bits(const flm_tensor *a, const flm_tensor *b)
     return flm_tensor_bytes(a) == 0 || memcmp(a->data, b->data, flm_tensor_bytes(a)) == 0;
 }
 
-static void test_shape(flm_dtype dtype, const int64_t shape[5], float p)
+static void test_shape(flm_dtype dtype, const int64_t shape[5], float p, bool context)
 {
-    const sizes n = {shape[0], shape[1], shape[2], shape[3], shape[4], {p, 0x123456789ABCDEFu, (int64_t)1 << 33}};
+    const sizes n = {shape[0], shape[1], shape[2], shape[3], shape[4], {p, 0x123456789ABCDEFu, (int64_t)1 << 33},
+                     context};
     operand o[BACKWARD];
     char name[96];
     const int64_t all = n.B * n.L * n.d;
     double *y = doubles(all), *size = doubles(all), *branch = doubles(all);
-    double *mod = doubles(n.B * n.M), *size_mod = doubles(n.B * n.M);
-    snprintf(name, sizeof name, "%s B=%d L=%d d=%d dropout %g", flm_dtype_name(dtype), (int)n.B, (int)n.L, (int)n.d,
-             (double)p);
+    double *mod = doubles(mod_rows(&n) * n.M), *size_mod = doubles(mod_rows(&n) * n.M);
+    snprintf(name, sizeof name, "%s B=%d L=%d d=%d%s dropout %g", flm_dtype_name(dtype), (int)n.B, (int)n.L, (int)n.d,
+             context ? " with context" : "", (double)p);
     o[XIN] = operand_3d(FLM_DTYPE_F32, 1, n.B, n.L, n.d);
     o[BRANCH] = operand_3d(dtype, 1, n.B, n.L, n.d);
-    o[MOD] = operand_2d(FLM_DTYPE_F32, 1, n.B, n.M);
+    o[MOD] = operand_2d(FLM_DTYPE_F32, 1, mod_rows(&n), n.M);
+    o[CONTEXT] = context ? operand_tokens(2, (const int64_t[]){n.B, n.L}, 2) : (operand){flm_tensor_none(), NULL};
     o[Y] = operand_3d(FLM_DTYPE_F32, NAN, n.B, n.L, n.d);
     reference(o, &n, y, size, branch, mod, size_mod);
     conform_run(forward, o, FORWARD, &n, name);
@@ -90,8 +97,8 @@ static void test_shape(flm_dtype dtype, const int64_t shape[5], float p)
     for (int64_t i = 0; i < all; i++) put(&o[XIN].t, i, o[XIN].before[i]);
 
     o[GRAD_BRANCH] = operand_3d(dtype, NAN, n.B, n.L, n.d);
-    o[GRAD_MOD] = operand_2d(FLM_DTYPE_F32, 1, n.B, n.M);
-    for (int64_t i = 0; i < n.B * n.M; i++) /* other columns stay as they are */
+    o[GRAD_MOD] = operand_2d(FLM_DTYPE_F32, 1, mod_rows(&n), n.M);
+    for (int64_t i = 0; i < mod_rows(&n) * n.M; i++) /* other columns stay as they are */
         if (!(i % n.M >= n.gate && i % n.M < n.gate + n.d)) mod[i] = o[GRAD_MOD].before[i];
     conform_run(backward, o, BACKWARD, &n, name);
     conform_close(&o[GRAD_BRANCH].t, branch, NULL, 3e-7, "grad_branch");
@@ -107,9 +114,12 @@ static void test_shape(flm_dtype dtype, const int64_t shape[5], float p)
 /* x = 0, branch = gate = 1: y shows the factors. */
 static operand factors(int64_t B, int64_t L, int64_t d, flm_dropout dropout)
 {
-    operand o[FORWARD] = {operand_3d(FLM_DTYPE_F32, 0, B, L, d), operand_3d(FLM_DTYPE_BF16, 0, B, L, d),
-                          operand_2d(FLM_DTYPE_F32, 0, B, d), operand_3d(FLM_DTYPE_F32, NAN, B, L, d)};
-    const sizes n = {B, L, d, d, 0, dropout};
+    operand o[FORWARD] = {operand_3d(FLM_DTYPE_F32, 0, B, L, d),
+                          operand_3d(FLM_DTYPE_BF16, 0, B, L, d),
+                          operand_2d(FLM_DTYPE_F32, 0, B, d),
+                          {flm_tensor_none(), NULL},
+                          operand_3d(FLM_DTYPE_F32, NAN, B, L, d)};
+    const sizes n = {B, L, d, d, 0, dropout, false};
     for (int64_t i = 0; i < B * L * d; i++) put(&o[BRANCH].t, i, 1);
     for (int64_t i = 0; i < B * d; i++) put(&o[MOD].t, i, 1);
     if (conform_once(conform_be[1], forward, o, FORWARD, &n) != FLM_OK) abort();
@@ -149,10 +159,14 @@ static void test_statistics(void)
 
 static void test_errors(void)
 {
-    sizes n = {2, 5, 7, 21, 14, {0.5f, 1, 0}}, bad = n;
-    operand o[BACKWARD] = {operand_3d(FLM_DTYPE_F32, 1, 2, 5, 7), operand_3d(FLM_DTYPE_BF16, 1, 2, 5, 7),
-                           operand_2d(FLM_DTYPE_F32, 1, 2, 21), operand_3d(FLM_DTYPE_F32, 1, 2, 5, 7)};
-    conform_refuses(forward, o, FORWARD, &n, "gate_residual");
+    sizes n = {2, 5, 7, 21, 14, {0.5f, 1, 0}, false}, bad = n;
+    operand o[BACKWARD] = {operand_3d(FLM_DTYPE_F32, 1, 2, 5, 7),
+                           operand_3d(FLM_DTYPE_BF16, 1, 2, 5, 7),
+                           operand_2d(FLM_DTYPE_F32, 1, 2, 21),
+                           {flm_tensor_none(), NULL},
+                           operand_3d(FLM_DTYPE_F32, 1, 2, 5, 7)};
+    conform_refuses(forward, o, CONTEXT, &n, "gate_residual");
+    tap_ok(conform_refused(forward, o, Y, &n), "gate_residual: refuses argument %d", Y);
     bad.gate = 15;
     tap_ok(forward(conform_be[0], o, &bad) == FLM_E_SHAPE, "columns beyond mod");
     static const float wrong[] = {-0.1f, 1, 2, NAN, 0.999999f};
@@ -164,7 +178,11 @@ static void test_errors(void)
     operands_free(&o[Y], 1);
     o[GRAD_BRANCH] = operand_3d(FLM_DTYPE_BF16, 1, 2, 5, 7);
     o[GRAD_MOD] = operand_2d(FLM_DTYPE_F32, 1, 2, 21);
-    conform_refuses(backward, o, BACKWARD, &n, "gate_residual_backward");
+    conform_refuses(backward, o, CONTEXT, &n, "gate_residual_backward");
+    for (int k = GRAD_BRANCH; k < BACKWARD; k++)
+        tap_ok(conform_refused(backward, o, k, &n), "gate_residual_backward: refuses argument %d", k);
+    o[CONTEXT] = operand_tokens(2, (const int64_t[]){2, 5}, 2);
+    tap_ok(forward(conform_be[0], o, &n) == FLM_E_SHAPE, "context with a row of mod for each sequence");
     flm_err_clear();
     operands_free(o, BACKWARD);
 }
@@ -176,8 +194,10 @@ int main(void)
     if (!conform_begin()) return tap_skip_all(flm_err_message());
     for (int k = 0; k < 2; k++)
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-            test_shape(k ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, shapes[i], 0);
-            test_shape(k ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, shapes[i], 0.1f);
+            for (int context = 0; context < 2; context++) {
+                test_shape(k ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, shapes[i], 0, context == 1);
+                test_shape(k ? FLM_DTYPE_BF16 : FLM_DTYPE_F32, shapes[i], 0.1f, context == 1);
+            }
         }
     test_statistics();
     test_errors();

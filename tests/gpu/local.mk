@@ -9,6 +9,7 @@ CLEANFILES += %D%/device$(EXEEXT)
 # The conformance programs, except those that test the CPU backend alone.
 GPU_CONFORM = tests/conform/conform_layernorm.t tests/conform/conform_gate.t tests/conform/conform_activation.t \
   tests/conform/conform_elementwise.t tests/conform/conform_adamw.t tests/conform/conform_embed.t \
+  tests/conform/conform_gather.t \
   tests/conform/conform_softmax.t tests/conform/conform_distill.t tests/conform/conform_attention.t \
   tests/conform/conform_rope.t tests/conform/conform_causal.t tests/conform/conform_matmul.t tests/conform/conform_lapack.t
 CHECK_GPU = $(AM_TESTS_ENVIRONMENT) NVCC='$(NVCC)' FLM_GPU_CONFORM='$(GPU_CONFORM)' \

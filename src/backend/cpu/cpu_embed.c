@@ -25,6 +25,9 @@ done:
     return rc;
 }
 
+/* Rows that share an element of g: the positions of a sequence, or 1. */
+static int64_t rows_per(const flm_tensor *g, const flm_tensor *x) { return g->ndim == 1 ? x->dim[1] : 1; }
+
 FLM_SIMD static void embed_row(float *x, const float *noise, const float *E, float g, int64_t d)
 {
 #pragma omp simd
@@ -36,12 +39,12 @@ flm_status flm_cpu_embed_state(flm_backend *be, const flm_tensor *x, const flm_t
 {
     flm_status rc = FLM_OK;
     FLM_TRY(check_tokens(tokens, E));
-    const int64_t rows = flm_tensor_rows(x), L = x->dim[1], d = x->dim[2];
+    const int64_t rows = flm_tensor_rows(x), per_g = rows_per(g, x), d = x->dim[2];
     const int32_t *token = tokens->data;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t row = 0; row < rows; row++)
         embed_row((float *)x->data + row * d, (const float *)noise->data + row * d,
-                  (const float *)E->data + token[row] * d, ((const float *)g->data)[row / L], d);
+                  (const float *)E->data + token[row] * d, ((const float *)g->data)[row / per_g], d);
 done:
     return rc;
 }
@@ -81,10 +84,10 @@ done:
 }
 
 FLM_SIMD static void scatter_columns(float *grad_E, const float *grad_x, const int32_t *token, const float *g,
-                                     int64_t rows, int64_t L, int64_t d, int64_t n)
+                                     int64_t rows, int64_t per_g, int64_t d, int64_t n)
 {
     for (int64_t row = 0; row < rows; row++) {
-        float *to = grad_E + token[row] * d, factor = g[row / L];
+        float *to = grad_E + token[row] * d, factor = g[row / per_g];
         const float *from = grad_x + row * d;
 #pragma omp simd
         for (int64_t j = 0; j < n; j++) to[j] += factor * from[j];
@@ -96,12 +99,12 @@ flm_status flm_cpu_embed_scatter(flm_backend *be, const flm_tensor *grad_E, cons
 {
     flm_status rc = FLM_OK;
     FLM_TRY(check_tokens(tokens, grad_E));
-    const int64_t rows = flm_tensor_rows(grad_x), L = grad_x->dim[1], d = grad_x->dim[2];
+    const int64_t rows = flm_tensor_rows(grad_x), per_g = rows_per(g, grad_x), d = grad_x->dim[2];
     /* Each thread owns columns, so that repeated tokens are added in order. */
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t at = 0; at < d; at += SCATTER_COLUMNS)
-        scatter_columns((float *)grad_E->data + at, (const float *)grad_x->data + at, tokens->data, g->data, rows, L, d,
-                        d - at < SCATTER_COLUMNS ? d - at : SCATTER_COLUMNS);
+        scatter_columns((float *)grad_E->data + at, (const float *)grad_x->data + at, tokens->data, g->data, rows,
+                        per_g, d, d - at < SCATTER_COLUMNS ? d - at : SCATTER_COLUMNS);
 done:
     return rc;
 }
@@ -114,7 +117,8 @@ FLM_SIMD static void scale_block(float *y, const float *x, float factor, int64_t
 
 flm_status flm_cpu_sample_scale(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *g)
 {
-    const int64_t B = x->dim[0], n = B ? flm_tensor_elements(x) / B : 0, blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
+    const int64_t B = flm_tensor_elements(g), n = B ? flm_tensor_elements(x) / B : 0;
+    const int64_t blocks = (n + FLM_BLOCK - 1) / FLM_BLOCK;
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t task = 0; task < B * blocks; task++) {
         const int64_t b = task / blocks, first = task % blocks * FLM_BLOCK, at = b * n + first;
@@ -172,6 +176,34 @@ flm_status flm_cpu_sample_combine(flm_backend *be, const flm_tensor *y, const fl
                       b * n + first, n - first < FLM_BLOCK ? n - first : FLM_BLOCK);
     }
     return FLM_OK;
+}
+
+flm_status flm_cpu_gather_rows(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *index)
+{
+    flm_status rc = FLM_OK;
+    const int64_t R = y->dim[0];
+    const int32_t *from = index->data;
+    const size_t bytes = (size_t)y->dim[1] * flm_dtype_size(y->dtype);
+    FLM_TRY(check_index(index, R, x->dim[0], "row"));
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t r = 0; r < R; r++)
+        memcpy((char *)y->data + (size_t)r * bytes, (const char *)x->data + (size_t)from[r] * bytes, bytes);
+done:
+    return rc;
+}
+
+flm_status flm_cpu_scatter_rows(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *index)
+{
+    flm_status rc = FLM_OK;
+    const int64_t R = x->dim[0];
+    const int32_t *to = index->data;
+    const size_t bytes = (size_t)x->dim[1] * flm_dtype_size(x->dtype);
+    FLM_TRY(check_index(index, R, y->dim[0], "row"));
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t r = 0; r < R; r++)
+        memcpy((char *)y->data + (size_t)to[r] * bytes, (const char *)x->data + (size_t)r * bytes, bytes);
+done:
+    return rc;
 }
 
 /* Box and Muller, "A note on the generation of random normal deviates", 1958: sqrt(-2 ln u) times the cosine and sine

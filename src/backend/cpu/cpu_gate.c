@@ -71,7 +71,8 @@ FLM_SIMD static void gate_row(float *y, const float *x, const void *branch, bool
 }
 
 flm_status flm_cpu_gate_residual(flm_backend *be, const flm_tensor *y, const flm_tensor *x, const flm_tensor *branch,
-                                 const flm_tensor *mod, int64_t gate_at, const flm_dropout *dropout)
+                                 const flm_tensor *mod, const flm_tensor *context, int64_t gate_at,
+                                 const flm_dropout *dropout)
 {
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
     const drop p = drop_make(dropout);
@@ -81,8 +82,8 @@ flm_status flm_cpu_gate_residual(flm_backend *be, const flm_tensor *y, const flm
     for (int64_t row = 0; row < B * L; row++)
         gate_row((float *)y->data + row * d, (const float *)x->data + row * d,
                  (const char *)branch->data + (size_t)(row * d) * size, bf16,
-                 (const float *)mod->data + row / L * mod->dim[1] + gate_at, d, &p, p.first_sample + row / L,
-                 (uint32_t)(row % L));
+                 (const float *)mod->data + flm_cpu_condition(context, B, L, row) * mod->dim[1] + gate_at, d, &p,
+                 p.first_sample + row / L, (uint32_t)(row % L));
     return FLM_OK;
 }
 
@@ -103,41 +104,55 @@ FLM_INLINE void backward_row(void *grad_branch, float *sum, const float *grad_y,
     }
 }
 
-/* Rows [l, l + rows) of one sample; sum [d] = their part of the gate's gradient. */
-FLM_SIMD static void gate_block_backward(char *grad_branch, float *sum, const float *grad_y, const char *branch,
-                                         bool bf16, const float *gate, int64_t d, const drop *p, int64_t sample,
-                                         int64_t l, int64_t rows)
+/* A gate of one sample, and its gradient's part from some rows, [d] both. */
+typedef struct gate_block {
+    float *sum;
+    const float *gate;
+} gate_block;
+
+/* Rows [l, l + rows) of one sample. context: NULL, or which of two gates a row has. */
+FLM_SIMD static void gate_block_backward(const gate_block *gates, const int32_t *context, char *grad_branch,
+                                         const float *grad_y, const char *branch, bool bf16, int64_t d, const drop *p,
+                                         int64_t sample, int64_t l, int64_t rows)
 {
     const size_t row_bytes = (size_t)d * (bf16 ? sizeof(uint16_t) : sizeof(float));
-    for (int64_t j = 0; j < d; j++) sum[j] = 0;
-    for (int64_t i = 0; i < rows; i++, grad_y += d, branch += row_bytes, grad_branch += row_bytes)
+    for (int k = 0; k < (context != NULL ? 2 : 1); k++)
+        for (int64_t j = 0; j < d; j++) gates[k].sum[j] = 0;
+    for (int64_t i = 0; i < rows; i++, grad_y += d, branch += row_bytes, grad_branch += row_bytes) {
+        const gate_block *g = &gates[context != NULL && context[i] != 0];
         if (bf16)
-            backward_row(grad_branch, sum, grad_y, branch, true, gate, d, p, sample, (uint32_t)(l + i));
+            backward_row(grad_branch, g->sum, grad_y, branch, true, g->gate, d, p, sample, (uint32_t)(l + i));
         else
-            backward_row(grad_branch, sum, grad_y, branch, false, gate, d, p, sample, (uint32_t)(l + i));
+            backward_row(grad_branch, g->sum, grad_y, branch, false, g->gate, d, p, sample, (uint32_t)(l + i));
+    }
 }
 
 flm_status flm_cpu_gate_residual_backward(flm_backend *be, const flm_tensor *grad_branch, const flm_tensor *grad_mod,
                                           const flm_tensor *grad_y, const flm_tensor *branch, const flm_tensor *mod,
-                                          int64_t gate_at, const flm_dropout *dropout)
+                                          const flm_tensor *context, int64_t gate_at, const flm_dropout *dropout)
 {
     flm_status rc = FLM_OK;
     const int64_t B = grad_y->dim[0], L = grad_y->dim[1], d = grad_y->dim[2], blocks = flm_cpu_row_blocks(L);
+    const int64_t mod_rows = mod->dim[0];
     void *scratch = NULL;
     const drop p = drop_make(dropout);
-    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_SUMS, (size_t)(B * blocks * d) * sizeof(float), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_SUMS, (size_t)(mod_rows * blocks * d) * sizeof(float), &scratch));
     float *sums = scratch;
     const bool bf16 = branch->dtype == FLM_DTYPE_BF16;
     const size_t size = flm_dtype_size(branch->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t task = 0; task < B * blocks; task++) {
         const int64_t b = task / blocks, l = task % blocks * FLM_ROW_BLOCK, at = (b * L + l) * d;
-        gate_block_backward((char *)grad_branch->data + (size_t)at * size, sums + task * d,
-                            (const float *)grad_y->data + at, (const char *)branch->data + (size_t)at * size, bf16,
-                            (const float *)mod->data + b * mod->dim[1] + gate_at, d, &p, p.first_sample + b, l,
+        const int32_t *own = context->data != NULL ? (const int32_t *)context->data + b * L + l : NULL;
+        gate_block gates[2] = {{NULL}};
+        for (int64_t k = 0; k < mod_rows / B; k++)
+            gates[k] = (gate_block){sums + (k * B * blocks + task) * d,
+                                    (const float *)mod->data + (k * B + b) * mod->dim[1] + gate_at};
+        gate_block_backward(gates, own, (char *)grad_branch->data + (size_t)at * size, (const float *)grad_y->data + at,
+                            (const char *)branch->data + (size_t)at * size, bf16, d, &p, p.first_sample + b, l,
                             L - l < FLM_ROW_BLOCK ? L - l : FLM_ROW_BLOCK);
     }
-    for (int64_t b = 0; b < B; b++)
+    for (int64_t b = 0; b < mod_rows; b++)
         flm_cpu_fold(be, (float *)grad_mod->data + b * mod->dim[1] + gate_at, sums + b * blocks * d, blocks, d, d,
                      false);
 done:

@@ -1,8 +1,9 @@
-/* cpu_layernorm.c - layer normalisation with a sample's own scale and shift (model.md section 2).
+/* cpu_layernorm.c - layer normalisation with a condition's own scale and shift (model.md section 2): that of the
+ * sample, or where `context` is not absent one of its two.
  *
  * Backward, with x^ = (x - mean) rstd and g = grad_y w (1 + scale):
- *   grad_x += rstd (g - mean(g) - x^ mean(g x^));   grad_shift = sum over L of grad_y =: S;
- *   grad_scale = w A and grad_w += sum over B of (1 + scale) A, where A = sum over L of grad_y x^.
+ *   grad_x += rstd (g - mean(g) - x^ mean(g x^));   grad_shift = sum over the condition's rows of grad_y =: S;
+ *   grad_scale = w A and grad_w += sum over conditions of (1 + scale) A, where A = the sum of grad_y x^.
  * A task is a block of one sample's rows; S and A of the blocks are added in order. SPDX-License-Identifier: Apache-2.0
  */
 #include "backend/cpu/cpu_rows.h"
@@ -38,14 +39,15 @@ FLM_SIMD static void layernorm_row(void *y, bool bf16, float *mean, float *rstd,
 
 flm_status flm_cpu_layernorm_modulate(flm_backend *be, const flm_tensor *y, const flm_tensor *mean,
                                       const flm_tensor *rstd, const flm_tensor *x, const flm_tensor *w,
-                                      const flm_tensor *mod, int64_t shift_at, int64_t scale_at)
+                                      const flm_tensor *mod, const flm_tensor *context, int64_t shift_at,
+                                      int64_t scale_at)
 {
     int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
     const bool bf16 = y->dtype == FLM_DTYPE_BF16;
     const size_t size = flm_dtype_size(y->dtype);
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t row = 0; row < B * L; row++) {
-        const float *sample = (const float *)mod->data + row / L * mod->dim[1];
+        const float *sample = (const float *)mod->data + flm_cpu_condition(context, B, L, row) * mod->dim[1];
         layernorm_row((char *)y->data + (size_t)(row * d) * size, bf16, (float *)mean->data + row,
                       (float *)rstd->data + row, (const float *)x->data + row * d, w->data, sample + shift_at,
                       sample + scale_at, d);
@@ -53,7 +55,7 @@ flm_status flm_cpu_layernorm_modulate(flm_backend *be, const flm_tensor *y, cons
     return FLM_OK;
 }
 
-/* Arguments that the rows of a block share. */
+/* Arguments that the rows of a block share, of one condition. */
 typedef struct backward_block {
     float *S, *A; /* [d] */
     const float *w, *scale;
@@ -83,31 +85,36 @@ FLM_INLINE void backward_row(const backward_block *p, float *grad_x, const void 
     }
 }
 
-FLM_SIMD static void layernorm_block_backward(const backward_block *p, float *grad_x, const void *grad_y, bool bf16,
-                                              const float *x, const float *mean, const float *rstd, int64_t rows)
+/* context: NULL, or which of two conditions a row has. */
+FLM_SIMD static void layernorm_block_backward(const backward_block *conditions, const int32_t *context, float *grad_x,
+                                              const void *grad_y, bool bf16, const float *x, const float *mean,
+                                              const float *rstd, int64_t rows)
 {
-    const int64_t d = p->d;
-    for (int64_t j = 0; j < d; j++) p->S[j] = p->A[j] = 0;
-    for (int64_t i = 0; i < rows; i++)
+    const int64_t d = conditions->d;
+    for (int k = 0; k < (context != NULL ? 2 : 1); k++)
+        for (int64_t j = 0; j < d; j++) conditions[k].S[j] = conditions[k].A[j] = 0;
+    for (int64_t i = 0; i < rows; i++) {
+        const backward_block *p = &conditions[context != NULL && context[i] != 0];
         if (bf16)
             backward_row(p, grad_x + i * d, (const uint16_t *)grad_y + i * d, true, x + i * d, mean[i], rstd[i]);
         else
             backward_row(p, grad_x + i * d, (const float *)grad_y + i * d, false, x + i * d, mean[i], rstd[i]);
+    }
 }
 
 /* Destinations of the blocks' sums, and their factors. */
 typedef struct fold_into {
-    float *grad_w, *grad_shift, *grad_scale; /* the last two of the first sample; M floats from one to the next */
+    float *grad_w, *grad_shift, *grad_scale; /* the last two of row 0; M floats from one to the next */
     const float *w, *scale;
-    int64_t B, blocks, M, d;
+    int64_t rows, blocks, M, d; /* rows: of mod */
 } fold_into;
 
-/* Columns [at, at + n) of the sums [B, blocks, 2, d]. */
+/* Columns [at, at + n) of the sums [rows, blocks, 2, d]. */
 FLM_SIMD static void fold_blocks(const fold_into *p, const float *sums, int64_t at, int64_t n)
 {
     double S[FOLD], A[FOLD], total[FOLD];
     for (int64_t j = 0; j < n; j++) total[j] = (double)p->grad_w[at + j];
-    for (int64_t b = 0; b < p->B; b++) {
+    for (int64_t b = 0; b < p->rows; b++) {
         const int64_t column = b * p->M + at;
         for (int64_t j = 0; j < n; j++) S[j] = A[j] = 0;
         for (int64_t k = 0; k < p->blocks; k++) {
@@ -131,22 +138,27 @@ FLM_SIMD static void fold_blocks(const fold_into *p, const float *sums, int64_t 
 flm_status flm_cpu_layernorm_modulate_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_w,
                                                const flm_tensor *grad_mod, const flm_tensor *grad_y,
                                                const flm_tensor *x, const flm_tensor *mean, const flm_tensor *rstd,
-                                               const flm_tensor *w, const flm_tensor *mod, int64_t shift_at,
-                                               int64_t scale_at)
+                                               const flm_tensor *w, const flm_tensor *mod, const flm_tensor *context,
+                                               int64_t shift_at, int64_t scale_at)
 {
     flm_status rc = FLM_OK;
     const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2], blocks = flm_cpu_row_blocks(L);
+    const int64_t mod_rows = mod->dim[0];
     const int threads = flm_cpu_threads(be);
     void *scratch = NULL;
-    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_SUMS, (size_t)(B * blocks * 2 * d) * sizeof(float), &scratch));
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_SUMS, (size_t)(mod_rows * blocks * 2 * d) * sizeof(float), &scratch));
     float *sums = scratch;
     const size_t size = flm_dtype_size(grad_y->dtype);
 #pragma omp parallel for num_threads(threads)
     for (int64_t task = 0; task < B * blocks; task++) {
         const int64_t b = task / blocks, l = task % blocks * FLM_ROW_BLOCK, row = b * L + l;
-        const backward_block block = {sums + task * 2 * d, sums + (task * 2 + 1) * d, w->data,
-                                      (const float *)mod->data + b * mod->dim[1] + scale_at, d};
-        layernorm_block_backward(&block, (float *)grad_x->data + row * d,
+        const int32_t *own = context->data != NULL ? (const int32_t *)context->data + row : NULL;
+        backward_block condition[2] = {{NULL}};
+        for (int64_t k = 0; k < mod_rows / B; k++)
+            condition[k] =
+                (backward_block){sums + (k * B * blocks + task) * 2 * d, sums + ((k * B * blocks + task) * 2 + 1) * d,
+                                 w->data, (const float *)mod->data + (k * B + b) * mod->dim[1] + scale_at, d};
+        layernorm_block_backward(condition, own, (float *)grad_x->data + row * d,
                                  (const char *)grad_y->data + (size_t)(row * d) * size, grad_y->dtype == FLM_DTYPE_BF16,
                                  (const float *)x->data + row * d, (const float *)mean->data + row,
                                  (const float *)rstd->data + row, L - l < FLM_ROW_BLOCK ? L - l : FLM_ROW_BLOCK);
@@ -156,7 +168,7 @@ flm_status flm_cpu_layernorm_modulate_backward(flm_backend *be, const flm_tensor
                          (float *)grad_mod->data + scale_at,
                          w->data,
                          (const float *)mod->data + scale_at,
-                         B,
+                         mod_rows,
                          blocks,
                          mod->dim[1],
                          d};

@@ -8,13 +8,13 @@
 static flm_backend *be;
 
 enum { B = 3, L = 5, V = 19 };
-static const flm_model_shape shape = {
+static flm_model_shape shape = {
     .L = L, .V = V, .d = 12, .H = 3, .c = 6, .N = 2, .F = 8, .mlp_ratio = 4, .softcap = 3}; /* small enough to matter */
 
 static int32_t tokens[B * L];
 static float loss[B * L];
 
-/* A network with random input and times. */
+/* A network with random input and times, where it has them at random kinds of tokens. */
 static flm_dit *dit_new(flm_dtype act, int64_t max_batch, int64_t chunk, bool training)
 {
     flm_dit *dit = NULL;
@@ -22,6 +22,9 @@ static flm_dit *dit_new(flm_dtype act, int64_t max_batch, int64_t chunk, bool tr
     for (int64_t i = 0; i < flm_tensor_elements(&dit->input); i++)
         ((float *)dit->input.data)[i] = (float)network_draw();
     for (int64_t i = 0; i < max_batch; i++) ((float *)dit->t.data)[i] = (float)(0.5 + 0.5 * network_draw());
+    for (int64_t i = 0; i < max_batch; i++) ((float *)dit->t_end.data)[i] = (float)(0.5 + 0.5 * network_draw());
+    for (int64_t i = 0; i < flm_tensor_elements(&dit->context); i++)
+        ((int32_t *)dit->context.data)[i] = network_draw() < 0;
     for (int i = 0; i < B * L; i++) tokens[i] = (i * 7 + 3) % V;
     return dit;
 }
@@ -287,6 +290,9 @@ static void test_recompute(flm_dtype act)
     must(flm_dit_create(be, &shape, act, B, 4, FLM_DIT_RECOMPUTE, &dit[1]));
     memcpy(dit[1]->input.data, dit[0]->input.data, flm_tensor_bytes(&dit[0]->input));
     memcpy(dit[1]->t.data, dit[0]->t.data, flm_tensor_bytes(&dit[0]->t));
+    memcpy(dit[1]->t_end.data, dit[0]->t_end.data, flm_tensor_bytes(&dit[0]->t_end));
+    if (dit[0]->context.data != NULL)
+        memcpy(dit[1]->context.data, dit[0]->context.data, flm_tensor_bytes(&dit[0]->context));
     tap_ok(dit[1]->arena.bytes < dit[0]->arena.bytes, "%zu bytes of activations, %zu of all", dit[1]->arena.bytes,
            dit[0]->arena.bytes);
     for (int k = 0; k < 2; k++) {
@@ -312,6 +318,55 @@ static void test_recompute(flm_dtype act)
     }
 }
 
+static void set_context(flm_dit *dit, int32_t kind)
+{
+    for (int i = 0; i < B * L; i++) ((int32_t *)dit->context.data)[i] = kind;
+}
+
+/* Two kinds of tokens: with active ones alone the network is the two-time network, with context alone that at times
+ * (1, 1); the times of a sequence concern no other one. */
+static void test_context(void)
+{
+    const int64_t n = B * L * shape.d;
+    flm_weights *any = network_weights(be, &shape, FLM_DTYPE_F32), *two = NULL;
+    flm_dit *dit = dit_new(FLM_DTYPE_F32, B, 4, true), *plain = NULL;
+    flm_model_shape two_shape = shape;
+    two_shape.network = FLM_NETWORK_TWO_TIME;
+    must(flm_weights_create(be, &two_shape, FLM_DTYPE_F32, 1, false, &two));
+    for (int b = 0; b < any->buckets; b++)
+        memcpy(two->bucket[b].compute.data, any->bucket[b].compute.data, flm_tensor_bytes(&any->bucket[b].compute));
+    must(flm_dit_create(be, &two_shape, FLM_DTYPE_F32, B, 4, FLM_DIT_STORE_ALL, &plain));
+    memcpy(plain->input.data, dit->input.data, flm_tensor_bytes(&dit->input));
+    memcpy(plain->t.data, dit->t.data, B * sizeof(float));
+    memcpy(plain->t_end.data, dit->t_end.data, B * sizeof(float));
+    float *mixed = hidden(dit, any, B, NULL), *active = hidden(plain, two, B, NULL);
+    float *served = hidden(dit, two, B, NULL);
+    tap_ok(plain->context.data == NULL && memcmp(active, served, (size_t)n * sizeof *active) == 0,
+           "activations for two kinds of tokens serve a network without them");
+    ((float *)dit->t.data)[1] *= 0.5f;
+    float *later = hidden(dit, any, B, NULL);
+    tap_ok(memcmp(mixed, later, (size_t)(L * shape.d) * sizeof *mixed) == 0 &&
+               worst_difference(mixed + L * shape.d, later + L * shape.d, L * shape.d) > 1e-3,
+           "the times of a sequence are its own");
+    ((float *)dit->t.data)[1] *= 2;
+    set_context(dit, 0);
+    float *none = hidden(dit, any, B, NULL);
+    tap_ok(worst_difference(none, active, n) <= 1e-5 && worst_difference(none, mixed, n) > 1e-3,
+           "active tokens alone: the two-time network");
+    set_context(dit, 1);
+    for (int i = 0; i < B; i++) ((float *)plain->t.data)[i] = ((float *)plain->t_end.data)[i] = 1;
+    float *all = hidden(dit, any, B, NULL), *at_end = hidden(plain, two, B, NULL);
+    tap_ok(worst_difference(all, at_end, n) <= 1e-5, "context alone: the two-time network at times (1, 1)");
+    tap_ok(flm_dit_forward(plain, any, B, NULL) == FLM_E_ARG, "%s", flm_err_message());
+    flm_err_clear();
+    float *rest[] = {mixed, active, served, later, none, all, at_end};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) free(rest[i]);
+    flm_dit_destroy(&dit);
+    flm_dit_destroy(&plain);
+    flm_weights_destroy(&any);
+    flm_weights_destroy(&two);
+}
+
 int main(void)
 {
     must(flm_backend_create(FLM_DEVICE_CPU, 2, 0, &be));
@@ -325,6 +380,12 @@ int main(void)
     test_recompute(FLM_DTYPE_BF16);
     test_hook();
     test_two_times();
+    shape.network = FLM_NETWORK_ANY_ORDER;
+    test_gradients(NULL);
+    test_gradients(&(flm_dit_dropout){.p = 0.3f, .seed = 3, .step = 4, .first_sample = 7});
+    test_recompute(FLM_DTYPE_F32);
+    test_recompute(FLM_DTYPE_BF16);
+    test_context();
     flm_backend_destroy(&be);
     return tap_end();
 }

@@ -75,7 +75,7 @@ int main(void)
     shape.V = 50258;
     tap_ok(flm_model_check(&shape) == FLM_OK, "small at OpenWebText's sizes");
     tap_close(weights_of(&shape), 170e6, 2e6, "small has about 170 M weights");
-    /* model.md section 10: 170, 38 and 77 million, to half a unit of the last digit each */
+    /* model.md section 11: 170, 38 and 77 million, to half a unit of the last digit each */
     tap_close(flm_model_flops(&shape), 170e6 + 38e6 + 77e6, 1.5e6, "small, FLOPs a token");
     tap_close(flm_model_flops(&shape), 24.0 * 12 * 768 * 768 + 4.0 * 12 * 1024 * 768 + 2.0 * 50258 * 768, 0.5,
               "small, FLOPs a token, by the formula");
