@@ -16,7 +16,7 @@ static const flm_option rows[] = {
                 "number of attention heads\n0 = derived from the rotary frequencies in the file", .max = 65536),
     FLM_OPT_STRING("kind", kind, "auto", "KIND",
                    "kind of model: flm, fmlm, fmlm-two-model or fmlm-two-stage\n"
-                   "auto = detected; not possible for a two-time network outside of a released folder"),
+                   "auto = detected; a two-time network needs a released folder or a .ckpt with its settings"),
     FLM_OPT_FLOAT("logit-cap", logit_cap, "30", "C",
                   "cap of the logits, which published files do not record: softmax is applied to C tanh(z / C)\n"
                   "0 = no cap, as in the method's first version; fmlm-two-model has none",

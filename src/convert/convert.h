@@ -33,7 +33,8 @@ flm_status flm_convert_gpt2(const char *directory, const char *out);
 
 /* flm_convert_flm - convert a published checkpoint (.ckpt of PyTorch Lightning, or safetensors): "state_dict" goes to
  * /weights, the EMA weights to /ema. "backbone." and "_orig_mod." are removed from names. In a .ckpt the EMA weights
- * are a list in the order of its state_dict without buffers. Values that the file does not hold come from the options.
+ * are a list in the order of its state_dict without buffers. Values that neither the file nor its settings hold come
+ * from the options.
  * config: NULL, or that of a released folder (convert_hub.h), whose weights are EMA weights and go to both. The cap of
  * the logits is the option's unless the file records one: model.md section 9.1.
  * Errors: FLM_E_USAGE (names an option that is needed), FLM_E_MISMATCH (tensors are missing or have another shape; the

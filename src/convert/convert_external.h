@@ -32,6 +32,7 @@ typedef struct flm_external_tensor {
 } flm_external_tensor;
 
 typedef struct flm_external flm_external;
+struct json_t; /* of jansson.h */
 
 /* flm_external_open - the content decides the format: a zip file is PyTorch's; else a name that ends in .json is the
  * index of safetensors shards beside it, and anything else is safetensors. Not collective.
@@ -51,6 +52,11 @@ const char *flm_external_get_metadata(const flm_external *external, const char *
 
 /* flm_external_get_integer - an integer at the top level of a PyTorch file ("global_step"); false if there is none. */
 bool flm_external_get_integer(const flm_external *external, const char *name, int64_t *value);
+
+/* flm_external_get_settings - the settings of the training in a PyTorch file ("hyper_parameters", "hparams" or
+ * "config"): a new object of integers, booleans, texts and objects, without everything else; NULL if it has none.
+ * Objects of omegaconf are the dicts that they hold. */
+struct json_t *flm_external_get_settings(const flm_external *external);
 
 /* flm_external_tensor_check_shape - check a tensor's shape against dim [ndim], ndim 1 or 2.
  * Errors: FLM_E_MISMATCH naming the tensor and both shapes. */

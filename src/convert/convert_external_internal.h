@@ -42,6 +42,7 @@ flm_status flm_safetensors_read(flm_external *external, const flm_external_tenso
 flm_status flm_torch_open(flm_external *external);
 flm_status flm_torch_read(flm_external *external, const flm_external_tensor *tensor, void *data);
 bool flm_torch_get_integer(const struct flm_torch *torch, const char *name, int64_t *value);
+const struct flm_pickle *flm_torch_get_pickle(const struct flm_torch *torch);
 void flm_torch_close(struct flm_torch **torch);
 
 #endif

@@ -1,17 +1,18 @@
 /* convert_flm.c - published checkpoints of FLM and FMLM. SPDX-License-Identifier: Apache-2.0 */
-#include "base/base_sha256.h"
 #include "convert/convert.h"
 #include "convert/convert_external.h"
 #include "convert/convert_hub.h"
 #include "convert/convert_names.h"
+#include "convert/convert_vocabulary.h"
 #include "flow/flow_kind.h"
 #include "model/model_load.h"
-#include "text/text_tokenizer.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char frequencies[] = "rotary_emb.inv_freq";
 
@@ -32,7 +33,7 @@ typedef struct flm_import {
     flm_checkpoint_dataset *datasets;     /* [count] */
     int *index;                           /* [count] of the tensor in the file; a released one counts twice */
     int count;
-    const flm_hub_config *config; /* NULL: none */
+    const flm_hub_config *config; /* of a released folder, or the settings in the file; NULL: none */
     const flm_kind *kind;
     flm_checkpoint_info info;
 } flm_import;
@@ -120,10 +121,11 @@ static flm_status names_make(flm_import *m, const char *path)
             memcpy(m->name[i], text, strlen(text) + 1);
         if (block_of(m->name[i]) >= m->info.N) m->info.N = block_of(m->name[i]) + 1;
     }
-    if (m->config && m->config->N > MAX_BLOCKS)
+    const bool released = m->config && m->config->released;
+    if (released && m->config->N > MAX_BLOCKS)
         FLM_FAIL(FLM_E_FORMAT, "%s: the number of blocks is %" PRId64 ", must be at most %d", m->config->path,
                  m->config->N, MAX_BLOCKS);
-    if (m->config && m->config->N > 0) m->info.N = m->config->N;
+    if (released && m->config->N > 0) m->info.N = m->config->N;
     FLM_TRY(names_check(m, path, NULL));
 done:
     return rc;
@@ -293,7 +295,7 @@ static flm_status sizes_set(flm_import *m, const flm_convert_options *o, const c
     m->info.vocabulary.V = E->dim[0];
     m->info.d = E->dim[1];
     m->info.c = time->dim[0];
-    if (config) FLM_TRY(config_check(m, path));
+    if (config && config->released) FLM_TRY(config_check(m, path));
     FLM_TRY(number_choose(path, "length", o->length, "metadata", recorded_number(m, "flm.length"), &length));
     FLM_TRY(number_choose(path, "heads", o->heads, "metadata", recorded_number(m, "flm.heads"), &heads));
     if (config) FLM_TRY(number_choose(config->path, "length", length, "settings", config->L, &length));
@@ -311,6 +313,12 @@ done:
     return rc;
 }
 
+/* Whether a two-time network is the one-network map: a released one, or one whose settings say so. */
+static bool is_map(const flm_import *m)
+{
+    return m->config && (m->config->released || strcasecmp(m->config->algorithm, flm_kinds[FLM_KIND_FMLM].name) == 0);
+}
+
 static flm_status kind_set(flm_import *m, const flm_convert_options *o, const char *path)
 {
     flm_status rc = FLM_OK;
@@ -319,16 +327,17 @@ static flm_status kind_set(flm_import *m, const flm_convert_options *o, const ch
     const char *lineage = flm_external_get_metadata(m->from, "flm.parent");
     const bool detect = strcmp(name, "auto") == 0;
     if (!detect) FLM_TRY(text_choose(path, "kind", name, recorded));
-    if (m->config && m->config->two_times >= 0 && (m->config->two_times == 1) != two)
+    if (m->config && m->config->released && m->config->two_times >= 0 && (m->config->two_times == 1) != two)
         FLM_FAIL(FLM_E_MISMATCH, "%s: algo.double_temb is %s, but %s has %s second time embedding", m->config->path,
                  two ? "false" : "true", path, two ? "a" : "no");
     if (detect)
         name = recorded    ? recorded
                : !two      ? flm_kinds[FLM_KIND_FLM].name
-               : m->config ? flm_kinds[FLM_KIND_FMLM].name
+               : is_map(m) ? flm_kinds[FLM_KIND_FMLM].name
                            : "";
     if (!name[0])
-        FLM_FAIL(FLM_E_USAGE, "--kind is needed: %s has a two-time network, which is %s, %s or %s", path,
+        FLM_FAIL(FLM_E_USAGE, "--kind is needed: %s has a two-time network%s%.63s, which can be %s, %s or %s", path,
+                 m->config && m->config->algorithm[0] ? " of algo.name " : "", m->config ? m->config->algorithm : "",
                  flm_kinds[FLM_KIND_FMLM].name, flm_kinds[FLM_KIND_FMLM_TWO_MODEL].name,
                  flm_kinds[FLM_KIND_FMLM_TWO_STAGE].name);
     FLM_TRY(flm_err_prefix(flm_kind_find(name, &m->kind), path));
@@ -343,32 +352,12 @@ done:
 
 static flm_status vocabulary_set(flm_import *m, const flm_convert_options *o, const char *path)
 {
-    flm_status rc = FLM_OK;
-    flm_tokenizer *tokenizer = NULL;
-    flm_vocabulary *v = &m->info.vocabulary;
-    const char *recorded = flm_external_get_metadata(m->from, "flm.tokenizer"), *name;
-    if (!recorded && m->config && m->config->tokenizer[0]) recorded = m->config->tokenizer;
-    name = o->tokenizer[0] ? o->tokenizer : recorded;
-    FLM_TRY(text_choose(path, "tokenizer", o->tokenizer, recorded));
-    if (!name) FLM_FAIL(FLM_E_USAGE, "--tokenizer is needed: %s does not record its tokeniser", path);
-    if (strlen(name) >= sizeof v->name) FLM_FAIL(FLM_E_USAGE, "--tokenizer: the name is too long");
-    snprintf(v->name, sizeof v->name, "%s", name);
-    if (strcmp(name, "none") == 0) {
-        FLM_TRY(flm_sha256_digest(name, strlen(name), v->sha256));
-        goto done;
-    }
-    rc = flm_tokenizer_create(name, &tokenizer);
-    if (rc == FLM_E_ARG && o->tokenizer[0]) rc = flm_err_prefix(FLM_E_USAGE, "--tokenizer");
-    FLM_TRY(rc == FLM_E_ARG ? flm_err_prefix(FLM_E_FORMAT, path) : rc);
-    if (flm_tokenizer_size(tokenizer) > v->V)
-        FLM_FAIL(FLM_E_MISMATCH, "%s: V is %" PRId64 ", but tokeniser %s has %" PRId64 " tokens", path, v->V, name,
-                 flm_tokenizer_size(tokenizer));
-    snprintf(v->sha256, sizeof v->sha256, "%s", flm_tokenizer_sha256(tokenizer));
-    v->begin_id = flm_tokenizer_begin_id(tokenizer);
-    v->end_id = flm_tokenizer_end_id(tokenizer);
-done:
-    flm_tokenizer_destroy(&tokenizer);
-    return rc;
+    const flm_tokenizer_source source = {.path = path,
+                                         .option = o->tokenizer,
+                                         .metadata = flm_external_get_metadata(m->from, "flm.tokenizer"),
+                                         .settings = m->config ? m->config->tokenizer : NULL,
+                                         .settings_path = m->config ? m->config->path : NULL};
+    return flm_tokenizer_source_resolve(&source, &m->info.vocabulary);
 }
 
 /* ---- the checkpoint ---- */
@@ -406,36 +395,64 @@ static flm_status weight_source(void *context, int index, float *data)
     return flm_external_read(m->from, m->index[index], data);
 }
 
+/* The settings in the file, if it is not from a released folder and has some. own: where they are put. */
+static flm_status settings_read(flm_import *m, const char *path, flm_hub_config *own)
+{
+    flm_status rc = FLM_OK;
+    json_t *settings = m->config ? NULL : flm_external_get_settings(m->from);
+    if (!settings) goto done;
+    FLM_TRY(flm_hub_config_parse(settings, path, own));
+    m->config = own;
+done:
+    json_decref(settings);
+    return rc;
+}
+
+/* Everything that is written, from the file, its settings and the options. released: the weights are EMA weights. */
+static flm_status import_make(flm_import *m, const flm_convert_options *options, const char *in, bool released,
+                              bool *has_ema)
+{
+    flm_status rc = FLM_OK;
+    *has_ema = false;
+    FLM_TRY(names_make(m, in));
+    FLM_TRY(ema_names_make(m, in));
+    for (int i = 0; i < m->tensors; i++) *has_ema = *has_ema || m->ema[i];
+    FLM_TRY(kind_set(m, options, in));
+    if (released && m->kind->network != FLM_NETWORK_RESIDUAL) FLM_TRY(names_check(m, in, m->kind));
+    FLM_TRY(sizes_set(m, options, in));
+    FLM_TRY(cap_set(m, options, in));
+    FLM_TRY(parameters_check(m, in, false));
+    if (*has_ema) FLM_TRY(parameters_check(m, in, true));
+    FLM_TRY(vocabulary_set(m, options, in));
+    if (!flm_external_get_integer(m->from, "global_step", &m->info.step)) m->info.step = recorded_number(m, "flm.step");
+    FLM_TRY(datasets_make(m, in, released && !*has_ema));
+    *has_ema = *has_ema || released;
+done:
+    return rc;
+}
+
 flm_status flm_convert_flm(const flm_convert_options *options, const flm_hub_config *config, const char *in,
                            const char *out)
 {
     flm_status rc = FLM_OK;
     flm_import m = {.config = config};
-    const flm_setting settings[] = {{"source", in}, {"algo.name", config ? config->algorithm : ""}};
+    flm_hub_config own;
     bool has_ema = false;
 
     FLM_TRY(flm_external_open(in, &m.from));
     m.all = flm_external_tensors(m.from, &m.tensors);
-    FLM_TRY(names_make(&m, in));
-    FLM_TRY(ema_names_make(&m, in));
-    for (int i = 0; i < m.tensors; i++) has_ema = has_ema || m.ema[i];
-    FLM_TRY(kind_set(&m, options, in));
-    if (config && m.kind->network != FLM_NETWORK_RESIDUAL) FLM_TRY(names_check(&m, in, m.kind));
-    FLM_TRY(sizes_set(&m, options, in));
-    FLM_TRY(cap_set(&m, options, in));
-    FLM_TRY(parameters_check(&m, in, false));
-    if (has_ema) FLM_TRY(parameters_check(&m, in, true));
-    FLM_TRY(vocabulary_set(&m, options, in));
-    if (!flm_external_get_integer(m.from, "global_step", &m.info.step)) m.info.step = recorded_number(&m, "flm.step");
-    FLM_TRY(datasets_make(&m, in, config && !has_ema));
-    has_ema = has_ema || config;
+    FLM_TRY(settings_read(&m, in, &own));
+    FLM_TRY(import_make(&m, options, in, config != NULL, &has_ema));
     flm_external_log_notes(m.from, m.index, m.count);
-    FLM_TRY(flm_checkpoint_write_file(out, &m.info, settings, config && config->algorithm[0] ? 2 : 1, m.datasets,
-                                      m.count, weight_source, &m));
+    const char *algorithm = m.config ? m.config->algorithm : "";
+    const flm_setting settings[] = {{"source", in}, {"algo.name", algorithm}};
+    FLM_TRY(flm_checkpoint_write_file(out, &m.info, settings, algorithm[0] ? 2 : 1, m.datasets, m.count, weight_source,
+                                      &m));
     printf("%s: checkpoint of kind %s, step %" PRId64 ", %d tensors%s; L %" PRId64 ", V %" PRId64 ", d %" PRId64
            ", H %" PRId64 ", c %" PRId64 ", N %" PRId64 "\n",
-           out, m.info.kind, m.info.step, m.count, has_ema ? " with EMA weights" : "", m.info.L, m.info.vocabulary.V,
-           m.info.d, m.info.H, m.info.c, m.info.N);
+           out, m.info.kind, m.info.step, m.count,
+           has_ema ? " with EMA weights" : " of raw weights alone (used with --weights raw)", m.info.L,
+           m.info.vocabulary.V, m.info.d, m.info.H, m.info.c, m.info.N);
 done:
     flm_external_close(&m.from);
     free(m.name);

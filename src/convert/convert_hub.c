@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_hub.h"
 
+#include "base/base_log.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -34,36 +36,36 @@ static const json_t *find(const json_t *config, const char *const *names)
     return NULL;
 }
 
-static flm_status read_number(const json_t *config, const char *const *names, int64_t *out)
+/* A setting that has another type counts as not recorded: an option can give it. */
+static void note_ignored(const flm_hub_config *out, const char *name, const char *expected)
 {
-    flm_status rc = FLM_OK;
-    const json_t *value = find(config, names);
-    if (!value) goto done;
-    if (!json_is_integer(value) || json_integer_value(value) < 1)
-        FLM_FAIL(FLM_E_FORMAT, "%s is not a positive integer", names[0]);
-    *out = json_integer_value(value);
-done:
-    return rc;
+    flm_log(FLM_LOG_WARN, "%s: %s is ignored, as it is not %s", out->path, name, expected);
 }
 
-/* out [size] */
-static flm_status read_text(const json_t *config, const char *const *names, char *out, size_t size)
+static void read_number(const json_t *config, const char *const *names, flm_hub_config *out, int64_t *number)
 {
-    flm_status rc = FLM_OK;
     const json_t *value = find(config, names);
-    if (!value) goto done;
-    if (!json_is_string(value) || strlen(json_string_value(value)) >= size)
-        FLM_FAIL(FLM_E_FORMAT, "%s is not a text, or it is too long", names[0]);
-    snprintf(out, size, "%s", json_string_value(value));
-done:
-    return rc;
+    if (value && json_is_integer(value) && json_integer_value(value) > 0)
+        *number = json_integer_value(value);
+    else if (value)
+        note_ignored(out, names[0], "a positive integer");
+}
+
+/* text [size] */
+static void read_text(const json_t *config, const char *const *names, flm_hub_config *out, char *text, size_t size)
+{
+    const json_t *value = find(config, names);
+    if (value && json_is_string(value) && strlen(json_string_value(value)) < size)
+        snprintf(text, size, "%s", json_string_value(value));
+    else if (value)
+        note_ignored(out, names[0], "a text, or too long");
 }
 
 static const char *const length_names[NAMES] = {"model.length", "length", "model_length", "block_size"};
 static const char *const size_names[NAMES] = {"model.hidden_size", "hidden_size", "hidden_dim"};
 static const char *const algorithm_names[NAMES] = {"algo.name"};
 
-static flm_status read_settings(const json_t *config, flm_hub_config *out)
+flm_status flm_hub_config_parse(const json_t *config, const char *path, flm_hub_config *out)
 {
     static const char *const V[NAMES] = {"vocab_size", "model.vocab_size", "data.vocab_size"};
     static const char *const H[NAMES] = {"model.n_heads", "n_heads"};
@@ -74,18 +76,21 @@ static flm_status read_settings(const json_t *config, flm_hub_config *out)
     flm_status rc = FLM_OK;
     const json_t *two = find(config, two_times);
     char text[256] = "";
-    FLM_TRY(read_number(config, V, &out->V));
-    FLM_TRY(read_number(config, length_names, &out->L));
-    FLM_TRY(read_number(config, size_names, &out->d));
-    FLM_TRY(read_number(config, H, &out->H));
-    FLM_TRY(read_number(config, c, &out->c));
-    FLM_TRY(read_number(config, N, &out->N));
-    FLM_TRY(read_text(config, algorithm_names, out->algorithm, sizeof out->algorithm));
-    FLM_TRY(read_text(config, tokenizer, text, sizeof text));
+
+    memset(out, 0, sizeof *out);
+    FLM_TRY(flm_path_format(out->path, "%s", path));
+    read_number(config, V, out, &out->V);
+    read_number(config, length_names, out, &out->L);
+    read_number(config, size_names, out, &out->d);
+    read_number(config, H, out, &out->H);
+    read_number(config, c, out, &out->c);
+    read_number(config, N, out, &out->N);
+    read_text(config, algorithm_names, out, out->algorithm, sizeof out->algorithm);
+    read_text(config, tokenizer, out, text, sizeof text);
     /* "openai-community/gpt2" is gpt2 */
     snprintf(out->tokenizer, sizeof out->tokenizer, "%.63s", flm_path_name(text));
-    if (two && !json_is_boolean(two)) FLM_FAIL(FLM_E_FORMAT, "%s is not a boolean", two_times[0]);
-    out->two_times = two ? json_is_true(two) : -1;
+    out->two_times = json_is_boolean(two) ? json_is_true(two) : -1;
+    if (two && !json_is_boolean(two)) note_ignored(out, two_times[0], "a boolean");
 done:
     return rc;
 }
@@ -108,16 +113,15 @@ flm_status flm_hub_config_read(const char *path, flm_hub_config *out)
     json_t *config = NULL;
     FILE *file = fopen(path, "r");
 
-    memset(out, 0, sizeof *out);
-    if (!file) FLM_FAIL(flm_status_from_errno(errno), "%s", strerror(errno));
+    if (!file) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
     config = json_loadf(file, 0, &error);
-    if (!config) FLM_FAIL(FLM_E_FORMAT, "is not JSON: %s", error.text);
-    FLM_TRY(flm_path_format(out->path, "%s", path));
-    FLM_TRY(read_settings(config, out));
+    if (!config) FLM_FAIL(FLM_E_FORMAT, "%s: is not JSON: %s", path, error.text);
+    FLM_TRY(flm_hub_config_parse(config, path, out));
+    out->released = true;
 done:
     json_decref(config);
     if (file) fclose(file);
-    return flm_err_prefix(rc, path);
+    return rc;
 }
 
 flm_status flm_hub_find_weights(const char *folder, char *path)

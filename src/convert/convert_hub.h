@@ -9,9 +9,12 @@
 
 #include <stdbool.h>
 
-/* What config.json records; numbers 0 and texts "" where it does not. */
+struct json_t; /* of jansson.h */
+
+/* What config.json records, or the settings in a checkpoint; numbers 0 and texts "" where they do not. */
 typedef struct flm_hub_config {
-    char path[FLM_PATH_BYTES];
+    char path[FLM_PATH_BYTES]; /* for messages */
+    bool released;             /* from the config.json of a released folder */
     char algorithm[64], tokenizer[64];
     int two_times;            /* 1: two time embeddings, 0: one, -1: not recorded */
     int64_t V, L, d, H, c, N; /* as in flm_model_shape */
@@ -21,9 +24,12 @@ typedef struct flm_hub_config {
  * by which Transformers knows a model (GPT-2). False also if it cannot be read. */
 bool flm_hub_config_is(const char *path);
 
-/* flm_hub_config_read - the settings by their names in the training configuration ("model.length"), nested or joined
- * by dots, at the top or under "config", or by their last part. Not collective.
- * Errors: FLM_E_IO; FLM_E_FORMAT naming the setting, if it is not a positive integer, a text or a boolean. */
+/* flm_hub_config_parse - the settings by their names in the training configuration ("model.length"), nested or joined
+ * by dots, at the top or under "config", or by their last part. One that is not a positive integer, a text or a boolean
+ * counts as not recorded, with a warning.   in path: for messages. Errors: FLM_E_ARG (a long path). */
+flm_status flm_hub_config_parse(const struct json_t *config, const char *path, flm_hub_config *out);
+
+/* flm_hub_config_read - the same of config.json. Not collective. Errors: FLM_E_IO, FLM_E_FORMAT (not JSON). */
 flm_status flm_hub_config_read(const char *path, flm_hub_config *out);
 
 /* flm_hub_find_weights - the file of the weights in a folder: model.safetensors, the index of its shards, or

@@ -310,7 +310,8 @@ done:
     return rc;
 }
 
-/* BUILD: drops an object's state (the attributes of a state_dict, the fields of settings). */
+/* BUILD: an object's state becomes the third item of its CALL (the fields of settings); that of a dict is dropped (the
+ * attributes of a state_dict). */
 static flm_status build(flm_pickle *p)
 {
     flm_status rc = FLM_OK;
@@ -319,6 +320,8 @@ static flm_status build(flm_pickle *p)
     if (p->depth == 0 || (p->values[p->stack[p->depth - 1]].kind != FLM_PICKLE_DICT &&
                           p->values[p->stack[p->depth - 1]].kind != FLM_PICKLE_CALL))
         FLM_TRY(refuse(p, "sets the state of a value that is not an object"));
+    const uint32_t object = p->stack[p->depth - 1];
+    if (p->values[object].kind == FLM_PICKLE_CALL && p->values[object].count == 2) FLM_TRY(item_add(p, object, state));
 done:
     return rc;
 }

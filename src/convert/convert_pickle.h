@@ -25,7 +25,7 @@ typedef enum flm_pickle_kind {
     FLM_PICKLE_DICT,       /* items: key, value, key, value, ... */
     FLM_PICKLE_GLOBAL,     /* text: "module name" */
     FLM_PICKLE_PERSISTENT, /* items: the persistent id */
-    FLM_PICKLE_CALL,       /* items: a global and a tuple of its arguments; never called */
+    FLM_PICKLE_CALL,       /* items: a global, a tuple of its arguments, and its state if it has one; never called */
     FLM_PICKLE_MARK        /* private to the parser */
 } flm_pickle_kind;
 

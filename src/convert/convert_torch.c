@@ -371,6 +371,8 @@ bool flm_torch_get_integer(const struct flm_torch *torch, const char *name, int6
     return true;
 }
 
+const flm_pickle *flm_torch_get_pickle(const struct flm_torch *torch) { return torch->pickle; }
+
 flm_status flm_torch_read(flm_external *f, const flm_external_tensor *t, void *data)
 {
     return member_read(f, (zip_uint64_t)t->part, t->name, t->offset,

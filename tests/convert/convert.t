@@ -33,10 +33,12 @@ safetensors() {
 "$convert" --tokenizer none --length 12 "$golden/plain.ckpt" plain.h5 >out 2>err
 tap_ok $? "a .ckpt with the published names converts"
 tap_has out "V 131, d 32, H 2, c 16, N 2" "sizes come from the file, heads from its rotary frequencies"
+tap_has out "30 tensors of raw weights alone (used with --weights raw)" "weights that are no averages are not taken for such"
 "$logits" plain.h5 weights "$abs_top_srcdir/tests/parity/golden/small.h5" >out 2>err
 tap_ok $? "$(cat out)"
-"$convert" --tokenizer none --length 12 "$golden/ema.ckpt" ema.h5 >out 2>err
+"$convert" --tokenizer none "$golden/ema.ckpt" ema.h5 >out 2>err
 tap_ok $? "a .ckpt of a compiled run with averaged weights converts"
+tap_has out "kind flm, step 1234, 60 tensors with EMA weights; L 12," "its length comes from its settings, objects of omegaconf"
 "$logits" ema.h5 ema "$abs_top_srcdir/tests/parity/golden/small.h5" >out 2>err
 tap_ok $? "averaged weights: $(cat out)"
 "$logits" ema.h5 weights "$abs_top_srcdir/tests/parity/golden/small.h5" >out 2>err
@@ -98,6 +100,9 @@ refused b.safetensors "--length 13 contradicts b.safetensors" "another length" -
 refused b.safetensors "--heads 4 contradicts b.safetensors, whose metadata say 2" "other heads" --heads 4
 refused b.safetensors "--tokenizer gpt2 contradicts b.safetensors" "another tokeniser" --tokenizer gpt2
 refused b.safetensors "--kind fmlm-two-model contradicts b.safetensors" "another kind" --kind fmlm-two-model
+refused "$golden/ema.ckpt" "--length 13 contradicts $golden/ema.ckpt, whose settings say 12" "a length against the settings" \
+    --length 13 --tokenizer none
+code=2 refused "$golden/ema.ckpt" "ema.ckpt names the tokeniser none-of-ours, which is not in this suite" "an unknown tokeniser"
 refused "$golden/plain.ckpt" "whose rotary frequencies say 2; leave out the option" "heads against the frequencies" \
     --length 12 --tokenizer none --heads 8
 "$abs_top_builddir/flm_generate" --checkpoint plain.h5 --out s.h5 --samples 1 --steps 1 >out 2>err

@@ -66,6 +66,19 @@ mkdir plain && cp "$hub/flm/model.safetensors" plain && echo '{}' >plain/config.
 tap_ok $? "an empty config.json, with options instead"
 refused plain 2 "--length is needed" "an empty config.json without options" --tokenizer none
 
+# A checkpoint of PyTorch Lightning: kind and length from its settings, averages from a list without names.
+"$convert" --tokenizer none "$hub/fmlm.ckpt" ckpt.h5 >out 2>err
+tap_ok $? "a .ckpt with the configuration of the training"
+tap_has out "kind fmlm, step 77, 68 tensors with EMA weights; L 8, V 61, d 16, H 2, c 8, N 2" "has a kind and a length"
+"$logits" ckpt.h5 ema "$hub/fmlm.h5" >out 2>err
+tap_ok $? "its averages: $(head -n 1 out)"
+"$logits" ckpt.h5 weights "$hub/fmlm.h5" >out 2>err
+tap_is $? 1 "its raw weights are others"
+refused "$hub/fmlm.ckpt" 65 "--length 9 contradicts" "another length than its settings" --tokenizer none --length 9
+cp "$weights" alone.safetensors
+refused alone.safetensors 2 "--kind is needed: alone.safetensors has a two-time network, which can be fmlm," "no settings" \
+    --tokenizer none --length 8
+
 refused "$hub/flm" 2 "--tokenizer is needed" "no tokeniser"
 refused "$hub/flm" 65 "--length 9 contradicts" "another length" --tokenizer none --length 9
 refused "$hub/flm" 65 "--heads 4 contradicts" "other heads" --tokenizer none --heads 4
@@ -80,11 +93,22 @@ changed 's/"vocab_size": 61/"vocab_size": 60/'
 tap_ok $? "a vocabulary without its mask token"
 changed 's/"vocab_size": 61/"vocab_size": 61, "data": {"tokenizer_name_or_path": "openai-community\/gpt2"}/'
 refused changed 65 "V is 61, but tokeniser gpt2 has 50258 tokens" "the tokeniser of config.json"
-refused changed 65 "--tokenizer none contradicts changed/" "another tokeniser than that of config.json" --tokenizer none
+refused changed 65 "--tokenizer bytes contradicts changed/" "another tokeniser than that of config.json" --tokenizer bytes
+"$convert" --tokenizer none changed decode.h5 >out 2>err
+tap_ok $? "but the option can do without it"
+changed 's/"vocab_size": 61/"vocab_size": 61, "data.tokenizer_name_or_path": "gpt2-large"/'
+refused changed 65 "V is 61, but tokeniser gpt2 has 50258 tokens" "another model's name of the same tokeniser"
+changed 's/"vocab_size": 61/"vocab_size": 61, "data.tokenizer_name_or_path": "acme\/words"/'
+refused changed 2 "--tokenizer is needed: changed/config.json names the tokeniser words, which is not in this suite" "a tokeniser of others"
+"$convert" --tokenizer none changed words.h5 >out 2>err
+tap_ok $? "the option decides"
 changed 's/"hidden_size": 16/"hidden_size": 32/'
 refused changed 65 "the hidden size is 32, but" "another hidden size" --tokenizer none
 changed 's/"length": 8/"length": "8"/'
-refused changed 65 "config.json: model.length is not a positive integer" "a length of text" --tokenizer none
+refused changed 2 "--length is needed" "a length of text" --tokenizer none
+tap_has err "changed/config.json: model.length is ignored, as it is not a positive integer" "the reason is logged"
+"$convert" --tokenizer none --length 8 changed text.h5 >out 2>err
+tap_ok $? "the option decides"
 changed 's/"double_temb": true/"double_temb": false/'
 refused changed 65 "algo.double_temb is false, but" "another number of times" --tokenizer none
 

@@ -49,7 +49,9 @@ torch.save({**common, "model_state_dict": wrapped, "ema": {"decay": 0.9999, "sha
 settings = {}
 try:
     from omegaconf import OmegaConf
-    settings = OmegaConf.create({"model": {"length": 8, "n_heads": heads}, "list": [1, "a", None]})
+    settings = OmegaConf.create({"algo": {"name": "flm", "double_temb": False}, "data": {"tokenizer_name_or_path": "none-of-ours"},
+                                 "model": {"length": int(golden.attrs["length"]), "n_heads": heads}, "list": [1, "a", None],
+                                 "seed": "${model.length}"})
 except ImportError:
     sys.exit("omegaconf is needed")
 optimizer = [{"state": {0: {"step": torch.tensor(5.0), "exp_avg": torch.randn(4, 3).t()}}, "param_groups": [{"lr": 3e-4}]}]

@@ -3,10 +3,11 @@
 
 FOLDER/flm and FOLDER/fmlm have config.json with the training configuration as the hub's model mixin writes it (nested in the
 one, joined by dots under "config" in the other) and model.safetensors: names without prefix, with the buffer
-rotary_emb.inv_freq. FOLDER/flm.h5 and FOLDER/fmlm.h5 are for tests/convert/logits: /flm_loss has embedded states, times, and
-the capped logits of the network of bench/peer_torch.py; /sample has noise and the tokens that a sampler with states of V
-numbers a token makes of it (docs/model.md sections 8 and 9.3). The noise is stored as xi = x0 E R^-T (section 4), and tokens
-have the margin of their score, so that one that rounding decides is not compared. Everything is computed in fp64.
+rotary_emb.inv_freq. FOLDER/fmlm.ckpt is the small flow map as PyTorch Lightning saves it, with averages in a list and the
+configuration. FOLDER/flm.h5 and FOLDER/fmlm.h5 are for tests/convert/logits: /flm_loss has embedded states, times, and the
+capped logits of the network of bench/peer_torch.py; /sample has noise and the tokens that a sampler with states of V numbers
+a token makes of it (docs/model.md sections 8 and 9.3). The noise is stored as xi = x0 E R^-T (section 4), and tokens have the
+margin of their score, so that one that rounding decides is not compared. Everything is computed in fp64.
 
 The golden files have the shape small. The others are those of the released networks, for a comparison by hand:
     make_hub.py big --shape lm1b; flm_convert --tokenizer none big/fmlm fmlm.h5; tests/convert/logits fmlm.h5 ema big/fmlm.h5
@@ -130,6 +131,16 @@ def write_folder(folder, kind, network, shape):
     with open(f"{folder}/{kind}/config.json", "w") as f:
         json.dump(nested if kind == "fmlm" else dotted, f, indent=2, sort_keys=True)
         f.write("\n")
+    if kind == "fmlm" and V < 1000:
+        write_checkpoint(f"{folder}/fmlm.ckpt", network, nested)
+
+
+def write_checkpoint(path, network, settings):
+    """A checkpoint of PyTorch Lightning: other weights in state_dict, those of the network as averages without names."""
+    state = {"backbone." + published(n): torch.randn_like(p).half() for n, p in network.named_parameters()}
+    averages = [p.detach().float() for p in network.parameters()]
+    torch.save({"global_step": 77, "pytorch-lightning_version": "2.2.1", "state_dict": state, "hyper_parameters": settings,
+                "ema": {"decay": 0.9999, "num_updates": 77, "shadow_params": averages}}, path)
 
 
 def write_logits(f, kind, network, shape):
