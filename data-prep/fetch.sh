@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034 # the scripts that source this file use the other variables
-# fetch.sh - sourced by fetch-lm1b, fetch-owt and fetch-gpt2: downloads with curl, resumes interrupted downloads, and
+# fetch.sh - sourced by fetch-lm1b, fetch-owt, fetch-gpt2 and fetch-flm: downloads with curl, resumes interrupted downloads, and
 # verifies SHA-256 digests. A file gets its final name only after it was verified. SPDX-License-Identifier: Apache-2.0
 me=$(basename "$0")
 url=
@@ -18,7 +18,9 @@ die() {
 }
 usage_error() { die 2 "$@"; }
 
-# parse ARGUMENTS... - set url, dir, expected (the digest) and, if the script has sizes, size.
+# parse ARGUMENTS... - set url, dir, expected (the digest), and chosen, one of the words in choices, by the option --$choice
+# of a script that has one.
+choice=none choices='' chosen=''
 parse() {
     while test $# -gt 0; do
         case $1 in
@@ -26,12 +28,12 @@ parse() {
             sed -n '2,/^# SPDX/{/^# SPDX/d;s/^# \{0,1\}//;p;}' "$0"
             exit 0
             ;;
-        --url=* | --dir=* | --sha256=* | --size=*)
+        --url=* | --dir=* | --sha256=* | --"$choice"=*)
             set -- "${1%%=*}" "${1#*=}" "$@"
             option=$1 value=$2
             shift 3
             ;;
-        --url | --dir | --sha256 | --size)
+        --url | --dir | --sha256 | --"$choice")
             test $# -ge 2 || usage_error "$1 needs a value"
             option=$1 value=$2
             shift 2
@@ -43,12 +45,10 @@ parse() {
         --url) url=$value ;;
         --dir) dir=$value ;;
         --sha256) expected=$value ;;
-        --size)
-            # shellcheck disable=SC2154 # set by the script that sources this file
-            test -n "$sizes" || usage_error "unknown argument '--size'; see --help"
-            case " $sizes " in
-            *" $value "*) size=$value ;;
-            *) usage_error "--size $value: expected one of $sizes" ;;
+        --"$choice")
+            case " $choices " in
+            *" $value "*) chosen=$value ;;
+            *) usage_error "$option $value: expected one of $choices" ;;
             esac
             ;;
         esac

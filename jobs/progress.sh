@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# progress.sh - the progress of a run, from its config.ini and metrics.jsonl; for pipeline, watch and plot. Source common.sh
-# first.
+# progress.sh - the progress of a run, from its config.ini and metrics.jsonl, and the scores of its samples; for pipeline,
+# watch, plot, evaluate and reproduce. Source common.sh first.
 # SPDX-License-Identifier: Apache-2.0
 
 # shellcheck disable=SC2016 # awk's variables
@@ -41,4 +41,18 @@ progress_line() {
     # shellcheck disable=SC2046 # five fields
     set -- $(progress_fields "$1")
     if test $# = 5; then echo "step $1 of $2, loss $3, $4 tokens/s, $(span "$5") to go"; fi
+}
+
+# scores_of FILE - print "sampling-steps Gen-PPL entropy protocol" for each number of steps in a file of flm_generate --json;
+# "-" when unknown, 0 steps when the file does not name them.
+scores_of() {
+    awk "$awk_number"'
+        function begin(steps) { sampling = steps + 0; ppl = entropy = "-"; protocol = "clean" }
+        function end() { if (ppl != "-" || entropy != "-") print sampling, ppl, entropy, protocol }
+        BEGIN { begin(0) }
+        /^ *"steps_[0-9]+": \{/ { end(); match($0, /[0-9]+/); begin(substr($0, RSTART, RLENGTH)) }
+        number("generative_ppl") != "" { ppl = number("generative_ppl") }
+        number("entropy") != "" { entropy = number("entropy") }
+        match($0, /"protocol": "[a-z]+"/) { protocol = substr($0, RSTART + 13, RLENGTH - 14) }
+        END { end() }' "$1"
 }

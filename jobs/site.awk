@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: Apache-2.0
 BEGIN {
     known = "partition account qos constraint sbatch gpus_per_node gpu_type cpus_per_node memory_per_node time nodes " \
-        "modules export hang_timeout launcher bind device precision micro_batch programs data runs logs keep lm1b_url owt_url gpt2"
+        "modules export hang_timeout launcher bind device precision micro_batch programs data runs logs keep lm1b_url owt_url flm_url gpt2"
     new_name["silence"] = "hang_timeout"
     count = split(known, keys, " ")
     for (i = 1; i <= count; i++) is_key[keys[i]] = 1

@@ -1,5 +1,5 @@
 #!/bin/sh
-# fetch.t - fetch-lm1b, fetch-owt and fetch-gpt2 from local files: complete and resumed downloads, wrong digests, missing
+# fetch.t - fetch-lm1b, fetch-owt, fetch-gpt2 and fetch-flm from local files: complete and resumed downloads, wrong digests, missing
 # files, bad arguments.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
@@ -67,6 +67,19 @@ tap_is "$? $(echo weights/gpt2-medium/*)" "0 weights/gpt2-medium/config.json wei
 tap_has out "not verified, as no digest was given" "without a digest they are not verified"
 run fetch-gpt2 --size gpt2-medium --url "file://$PWD/site" --dir weights2 --sha256 "$(echo "$digest" | tr 0-9 1-90)"
 tap_is "$? $(ls weights2/gpt2-medium)" "65 config.json" "weights with another digest"
+run fetch-flm
+tap_is "$? $(grep -c -- '--network is required: one of FLM-B-LM1B FLM-B-OWT' err)" "2 1" "a released network without its name"
+run fetch-flm --network FMLM-B-OWT --url "file://$PWD/site/" --dir weights --sha256 "$digest"
+tap_is "$? $(echo weights/FMLM-B-OWT/*)" "0 weights/FMLM-B-OWT/config.json weights/FMLM-B-OWT/model.safetensors" "a released network"
+tap_has out "weights/FMLM-B-OWT/model.safetensors.part: SHA-256 verified" "its digest is verified"
+mkdir -p part/FLM-B-OWT && head -c 1000 source.bin >part/FLM-B-OWT/model.safetensors.part
+run fetch-flm --network=FLM-B-OWT --url "file://$PWD/site" --dir part --sha256 "$digest"
+tap_is "$? $(grep -c 'resuming at byte 1000' out)" "0 1" "resumed"
+for bad in '--network FLM-B' '--size gpt2' '--network'; do
+    # shellcheck disable=SC2086 # words
+    run fetch-flm $bad
+    tap_is "$? $(grep -c error: err)" "2 1" "misused: $bad"
+done
 for bad in --what '--size gpt3 --url x' '--sha256 12' --dir; do
     # shellcheck disable=SC2086 # words
     run fetch-gpt2 $bad

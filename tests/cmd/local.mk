@@ -27,7 +27,7 @@ EXTRA_DIST += %D%/corpora_rows.awk
 dist_check_SCRIPTS += %D%/source.t
 %D%/source.log: flm_shard$(EXEEXT) flm_convert$(EXEEXT) flm_inspect$(EXEEXT) %D%/shard_rows$(EXEEXT)
 
-# fetch-lm1b, fetch-owt, fetch-gpt2
+# fetch-lm1b, fetch-owt, fetch-gpt2, fetch-flm
 dist_check_SCRIPTS += %D%/fetch.t
 
 # all programs under signals

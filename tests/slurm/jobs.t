@@ -28,6 +28,7 @@ owt_gen_ppl_flm $whole time=06:00:00
 owt_gen_ppl_fmlm $whole time=06:00:00
 owt_gen_ppl_fmlm_two_stage $whole time=06:00:00
 owt_shard nodes=1 gpus=0 ranks=16 cpus=16 memory=64G time=12:00:00
+reproduce $whole time=06:00:00
 END
 for file in "$jobs"/*.slurm; do "$submit" --print "$file" | sed -n 's/ as published:/ /;1s/  / /p'; done >printed 2>err
 tap_is "$(cat printed err)" "$(cat sizes)" "every job prints its published size"
