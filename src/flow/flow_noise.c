@@ -19,6 +19,11 @@ static const double min_scale = 1e-30;
 /* Ridge of the Gram matrix, relative to its mean eigenvalue: model.md section 4. */
 static const double ridge = 1e-10;
 
+/* The same for the last block where an average of the trained embedding takes part, relative to ||E_1||^2: both are
+ * nearly on a line with E_1 at first, and what is then left of the last difference is rounding, in whose direction the
+ * gradient would have noise of full size. A difference of this size, or below, counts less. */
+static const double average_ridge = 1e-8;
+
 /* Rows of differences at once; a multiple of the panels of flm_op_gram. */
 enum { CHUNK = 1024 };
 
@@ -194,6 +199,9 @@ static flm_status scale_gram(flm_noise_basis *basis)
         }
         basis->work[i * kd + i] += ridge * base / (double)d;
     }
+    const int last = basis->networks - 1;
+    for (int64_t i = last * d; i < kd && basis->frozen_change && basis->s[last] > 0; i++)
+        basis->work[i * kd + i] += average_ridge / (basis->s[last] * basis->s[last]) * base / (double)d;
 done:
     return rc;
 }

@@ -30,7 +30,8 @@ typedef struct flm_noise_basis {
     flm_tensor M;                            /* f32 [K, d]: xi^T ((1-g) grad_x), summed over micro-batches */
     flm_tensor P, P32;                       /* f64, f32 [k d, d]: R^-T M; in P32 block j is divided by s_j */
     flm_tensor diff[FLM_NOISE_NETWORKS - 1]; /* f32 [chunk, d]: E_j - E_1 of a chunk of rows */
-    bool frozen_change;                      /* set by the owner: the frozen embeddings differ from update to update */
+    bool frozen_change;                      /* set by the owner: the last frozen embedding is an average of the trained
+                                                one, and differs from update to update */
     bool frozen_done;                        /* gram has the blocks of the frozen embeddings */
     double *gram;                            /* host [k d, k d] lower blocks: Gram of E_1, E_2 - E_1, ... */
     double *work;                            /* host [k d, k d], from host_alloc */
@@ -45,8 +46,10 @@ flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, int count, co
 void flm_noise_destroy(flm_noise_basis **basis);
 
 /* flm_noise_update - compute T for the trained embedding E f32 [V, d], equal on all ranks, and set M to zero. Each rank
- * computes Gram matrices of its share of the rows; fp64 throughout. delta = 1e-10 ||E_1||^2 / d = 1e-10 trace / (k d).
- * Collective. Errors: FLM_E_NUMERIC (an embedding not finite), the backend's. Source: model.md section 4. */
+ * computes Gram matrices of its share of the rows; fp64 throughout. delta = 1e-10 ||E_1||^2 / d = 1e-10 trace / (k d);
+ * with frozen_change that of the last block is larger by 1e-8 / s_k^2 of the same, so that the direction of a
+ * difference which is only rounding has no part in the gradient. Collective. Errors: FLM_E_NUMERIC (an embedding not
+ * finite), the backend's. Source: model.md section 4. */
 flm_status flm_noise_update(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E);
 
 /* flm_noise_draw - xi of samples first_sample, ... of a stream.   out xi: `blocks` tensors f32 [B, L, width].

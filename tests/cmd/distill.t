@@ -78,9 +78,7 @@ alone="--objective fmlm --preset tiny --hidden-size 32 --heads 2 --cond-size 16 
     near psd psd-ranks-3
     distill average 1 $psd --target-weights ema --diagonal-fraction 0.25 --boundary 4
     distill average-ranks-2 2 $psd --target-weights ema --diagonal-fraction 0.25 --boundary 4 --micro-batch 1
-    # Teacher, average and weights are nearly equal at first. The direction of their second difference comes from rounding,
-    # and so does the noise of the gradient along it: weights differ, losses do not.
-    curves_near average average average-ranks-2 $steps
+    near average average-ranks-2
     program=flm_train
     distill alone 1 $alone
     distill alone-ranks-2 2 $alone --micro-batch 3 --chunk 50

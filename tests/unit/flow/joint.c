@@ -180,6 +180,60 @@ static void test_gradient(int k, int64_t V, int64_t d, double distance)
     embeddings_free(&e);
 }
 
+/* The noise part of the gradient of the last embedding: F R^-T xi^T y.   out [V, d], released by the caller */
+static float *gradient_of(const embeddings *e, bool average, const flm_tensor *xi, const flm_tensor *y)
+{
+    flm_noise_basis *basis = NULL;
+    flm_tensor made = tensor_new(1, e->V, e->d, 0), grad = flm_tensor_2d(made.data, FLM_DTYPE_F32, e->V, e->d);
+    must(flm_noise_create(be, e->V, e->d, e->k - 1, e->E, &basis));
+    basis->frozen_change = average;
+    must(flm_noise_update(basis, comm, &e->E[e->k - 1]));
+    must(flm_noise_backward(basis, xi, y));
+    must(flm_noise_reduce(basis, comm));
+    must(flm_noise_gradient(basis, &e->E[e->k - 1], 0, &grad));
+    flm_noise_destroy(&basis);
+    return grad.data;
+}
+
+static double relative_difference(const float *a, const float *b, int64_t n)
+{
+    double error = 0, norm = 0;
+    for (int64_t i = 0; i < n; i++) {
+        error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        norm += (double)b[i] * (double)b[i];
+    }
+    return sqrt(error / norm);
+}
+
+/* After one update the average lies between the first embedding and the trained one. Rounding moves both away from the
+ * line, by 3e-8 of their size, in another direction on other ranks; the gradient must not follow that. Where the last
+ * difference is of the size of the others, the larger ridge changes nothing. */
+static void test_average(double between)
+{
+    enum { V = 131, d = 8, B = 6, L = 5, N = V * d };
+    embeddings e = embeddings_new(3, V, d, 1e-3);
+    flm_tensor xi[NETWORKS_MAX], y = tensor_new(B, L, d, 1);
+    const float *first = e.E[0].data;
+    float *average = e.E[1].data, *trained = e.E[2].data;
+    for (int i = 0; i < NETWORKS_MAX; i++) xi[i] = tensor_new(B, L, d, 1);
+    for (int i = 0; i < N && between > 0; i++)
+        average[i] = (float)((double)first[i] + between * ((double)trained[i] - (double)first[i]));
+    float *plain = gradient_of(&e, false, xi, &y), *ridged = gradient_of(&e, true, xi, &y);
+    for (int i = 0; i < N; i++) average[i] *= 1 + 6e-8f * (float)(i % 3 - 1);
+    float *plain_again = gradient_of(&e, false, xi, &y), *again = gradient_of(&e, true, xi, &y);
+    const double moved = relative_difference(again, ridged, N), before = relative_difference(plain_again, plain, N);
+    if (between > 0)
+        tap_ok(moved <= 3e-3 && before > 0.1,
+               "an average on the line: rounding moves the gradient by %.2g (without: %.2g)", moved, before);
+    else
+        tap_ok(relative_difference(ridged, plain, N) <= 1e-2,
+               "an average in another direction: the larger ridge moves the gradient by %.2g",
+               relative_difference(ridged, plain, N));
+    float *const made[] = {plain, ridged, plain_again, again, y.data, xi[0].data, xi[1].data, xi[2].data};
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) be->memory->release(be, made[i]);
+    embeddings_free(&e);
+}
+
 /* The noise of network j from a stream. */
 static float *noise_of(const flm_noise_basis *basis, int j, int64_t first_sample)
 {
@@ -282,6 +336,8 @@ int main(void)
                 test_law(k, sizes[s][0], sizes[s][1], distances[i]);
                 test_gradient(k, sizes[s][0], sizes[s][1], distances[i]);
             }
+    test_average(9.0 / 11);
+    test_average(0);
     test_same_start();
     test_updates(2, 65, 7);
     test_updates(3, 65, 7);
