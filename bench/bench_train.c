@@ -37,7 +37,7 @@ static const flm_option rows[] = {
     FLM_OPT_INT("vocabulary", vocabulary, "30522", "V", "vocabulary size", .min = 2, .limit = 1 << 24),
     FLM_OPT_INT("batch", batch, "32", "N", "sequences per step, over all ranks", .min = 1, .limit = 1 << 20),
     FLM_OPT_INT("micro-batch", micro_batch, "32", "N", "sequences per rank and pass", .min = 1, .limit = 1 << 20),
-    FLM_OPT_INT("chunk", chunk, "512", "N", "number of tokens whose logits are computed at once\n0 = as flm_train",
+    FLM_OPT_INT("chunk", chunk, "0", "N", "number of tokens whose logits are computed at once\n0 = as flm_train",
                 .limit = 1 << 20),
     FLM_OPT_INT("runs", runs, "3", "N", "timed steps", .min = BENCH_RUNS_MIN, .max = BENCH_RUNS_MAX),
     FLM_OPT_FLOAT("dropout", dropout, "0.1", "P", "dropout probability", .max = 0.9),

@@ -82,7 +82,7 @@ flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked)
 
 int64_t flm_backend_chunk(const flm_backend *be, int64_t V)
 {
-    enum { HOST_LOGITS = 1 << 24, HOST_MIN_ROWS = 64, GPU_LOGITS = 1 << 28, GPU_ROWS = 128 };
+    enum { HOST_LOGITS = 1 << 25, HOST_MIN_ROWS = 64, GPU_LOGITS = 1 << 28, GPU_ROWS = 128 };
     const int64_t host = HOST_LOGITS / V, gpu = GPU_LOGITS / V / GPU_ROWS * GPU_ROWS;
     if (be->host_memory) return host > HOST_MIN_ROWS ? host : HOST_MIN_ROWS;
     return gpu > GPU_ROWS ? gpu : GPU_ROWS;

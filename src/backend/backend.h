@@ -82,7 +82,7 @@ const char *flm_backend_name_matmul(flm_matmul_kind kind);
 /* flm_backend_precision - resolve AUTO: BF16 where bf16 matmuls are NATIVE, else FP32. */
 flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);
 
-/* flm_backend_chunk - default number of rows of V logits to hold at once. On the host about 16 M logits, at least 64
+/* flm_backend_chunk - default number of rows of V logits to hold at once. On the host about 32 M logits, at least 64
  * rows. On a GPU about 256 M logits (1.5 GiB with their bf16 gradient), a multiple of 128 rows: each chunk reads the
  * V x d matrix twice and reads and writes its f32 gradient (460 MB at V = 50258, d = 768), which should be little
  * beside the logits. */

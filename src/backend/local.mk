@@ -8,7 +8,7 @@ libflm_backend_a_SOURCES = %D%/backend_tensor.h %D%/backend_tensor.c \
   %D%/cpu/cpu_internal.h %D%/cpu/cpu_backend.c %D%/cpu/cpu_memory.c \
   %D%/cpu/cpu_dnnl.h %D%/cpu/cpu_onednn.c %D%/cpu/cpu_matmul.c %D%/cpu/cpu_lapack.c %D%/cpu/cpu_gram.c \
   %D%/cpu/cpu_attention.h %D%/cpu/cpu_attention.c %D%/cpu/cpu_attention_backward.c %D%/cpu/cpu_attention_causal.c %D%/cpu/cpu_rope.c \
-  %D%/cpu/cpu_tile.h %D%/cpu/cpu_tile.c \
+  %D%/cpu/cpu_tile.h %D%/cpu/cpu_tile.c %D%/cpu/cpu_pair.h %D%/cpu/cpu_pair.c %D%/cpu/cpu_attention_pairs.c \
   %D%/cpu/cpu_math.h %D%/cpu/cpu_rows.h %D%/cpu/cpu_rows.c %D%/cpu/cpu_layernorm.c %D%/cpu/cpu_gate.c \
   %D%/cpu/cpu_activation.c %D%/cpu/cpu_embed.c %D%/cpu/cpu_elementwise.c %D%/cpu/cpu_adamw.c \
   %D%/cpu/cpu_softmax.h %D%/cpu/cpu_softmax.c %D%/cpu/cpu_distill.c %D%/cpu/cpu_mixture.c

@@ -11,7 +11,7 @@ extern const char *const flm_device_choices[], *const flm_precision_choices[], *
 extern const char *const flm_weights_choices[];
 
 #define FLM_CMD_CHUNK_HELP \
-    "number of tokens whose logits are computed at once\n0 = chosen to give about 16 M logits, 256 M on a GPU"
+    "number of tokens whose logits are computed at once\n0 = chosen to give about 32 M logits, 256 M on a GPU"
 
 /* The rows of --device, --precision, --matmul, --threads and --seed, for fields with these names. */
 #define FLM_CMD_OPTIONS_COMMON                                                                                      \

@@ -361,6 +361,20 @@ static void test_wide(void)
     operands_free(t, COUNT);
 }
 
+/* On the CPU the kind of matmul decides whether attention multiplies in bf16: the problems with the kind that was not
+ * chosen, where this processor has it. */
+static void test_other_kind(const problem *problems, size_t count)
+{
+    const flm_matmul_kind chosen = flm_backend_get_matmul(conform_be[0]);
+    const flm_matmul_kind other = chosen == FLM_MATMUL_FP32 ? FLM_MATMUL_NATIVE : FLM_MATMUL_FP32;
+    for (int i = 0; i < CONFORM_BACKENDS; i++)
+        if (flm_backend_set_matmul(conform_be[i], other) != FLM_OK) return;
+    printf("# matmul %s\n", flm_backend_name_matmul(other));
+    for (size_t i = 0; i < count; i++) test_against_double(&problems[i], FLM_DTYPE_BF16);
+    test_not_a_number(FLM_DTYPE_BF16);
+    test_missing_keys(FLM_DTYPE_BF16);
+}
+
 int main(void)
 {
     static const problem problems[] = {
@@ -391,7 +405,8 @@ int main(void)
 #endif
     };
     if (!conform_begin()) return tap_skip_all(flm_err_message());
-    for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
+    const size_t count = sizeof problems / sizeof problems[0];
+    for (size_t i = 0; i < count; i++) {
         test_against_double(&problems[i], FLM_DTYPE_F32);
         test_against_double(&problems[i], FLM_DTYPE_BF16);
     }
@@ -403,5 +418,6 @@ int main(void)
     test_errors();
     test_table_errors();
     test_wide();
+    test_other_kind(problems, count);
     return conform_end();
 }

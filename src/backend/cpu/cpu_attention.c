@@ -107,8 +107,7 @@ static void forward_tile(const flm_attention_sizes *n, const forward_scratch *s,
     flm_tile_store(flm_attention_at(o, b, at, head * n->h), n->dtype, d, s->out, n->ld, s->sum, count, n->h);
 }
 
-/* Tasks per head: one if the heads alone keep the threads busy, at most one per query tile. */
-static int64_t head_parts(const flm_attention_sizes *n, int threads)
+int64_t flm_attention_parts(const flm_attention_sizes *n, int threads)
 {
     int64_t tiles = (n->L + QUERIES - 1) / QUERIES, wanted = 4 * (int64_t)threads;
     int64_t parts = (wanted + n->B * n->H - 1) / (n->B * n->H);
@@ -123,7 +122,8 @@ flm_status flm_cpu_attention(flm_backend *be, const flm_tensor *o, const flm_ten
     int threads = flm_cpu_threads(be);
     const flm_attention_sizes n = flm_attention_sizes_of(qkv, H, softcap);
     if (flm_tensor_elements(qkv) == 0) goto done;
-    int64_t floats = forward_scratch_floats(&n), parts = head_parts(&n, threads);
+    if (flm_attention_by_pairs(be, qkv, H)) return flm_attention_pairs(be, o, lse, qkv, H, softcap);
+    int64_t floats = forward_scratch_floats(&n), parts = flm_attention_parts(&n, threads);
     int64_t tiles = (n.L + QUERIES - 1) / QUERIES;
     FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ATTENTION, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
 #pragma omp parallel for num_threads(threads) schedule(dynamic)

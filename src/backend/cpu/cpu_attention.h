@@ -28,4 +28,20 @@ static inline char *flm_attention_at(const flm_tensor *t, int64_t b, int64_t l, 
     return (char *)t->data + (size_t)((b * t->dim[1] + l) * t->dim[2] + column) * flm_dtype_size(t->dtype);
 }
 
+/* flm_attention_parts - tasks per head in the forward pass: one if the heads alone keep the threads busy, at most one
+ * per tile of queries. */
+int64_t flm_attention_parts(const flm_attention_sizes *n, int threads);
+
+/* flm_attention_rotate_back - rows f32 [count, ld] of positions whose cosines and sines begin at angles f32 [count,
+ * half, 2], times the transposed rotations. angles NULL: unchanged. */
+void flm_attention_rotate_back(float *rows, int64_t ld, const float *angles, int64_t count, int64_t half);
+
+/* cpu_attention_pairs.c: both directions by bf16 products, and whether they are used. angles: of rope, or NULL. */
+bool flm_attention_by_pairs(const flm_backend *be, const flm_tensor *qkv, int64_t H);
+flm_status flm_attention_pairs(flm_backend *be, const flm_tensor *o, const flm_tensor *lse, const flm_tensor *qkv,
+                               int64_t H, float softcap);
+flm_status flm_attention_pairs_backward(flm_backend *be, const flm_tensor *grad_qkv, const flm_tensor *grad_o,
+                                        const flm_tensor *o, const flm_tensor *qkv, const flm_tensor *lse, int64_t H,
+                                        float softcap, const float *angles);
+
 #endif

@@ -71,9 +71,7 @@ FLM_SIMD static void scores_gradient(float *p, float *ds, const float *lse, cons
     }
 }
 
-/* rows [count, ld] of positions whose cosines and sines begin at angles [count, half, 2]: times the transposed
- * rotations. angles NULL: unchanged. */
-FLM_SIMD static void rotate_back(float *rows, int64_t ld, const float *angles, int64_t count, int64_t half)
+FLM_SIMD void flm_attention_rotate_back(float *rows, int64_t ld, const float *angles, int64_t count, int64_t half)
 {
     if (angles == NULL) return;
     for (int64_t l = 0; l < count; l++) {
@@ -119,7 +117,7 @@ static void backward_tile(const flm_attention_sizes *n, const backward_scratch *
         flm_tile_multiply_transposed(s->grad_keys, ld, s->ds, KEYS, q, ld, keys, ld, count, at > 0);
         flm_tile_multiply(s->grad_queries + at * ld, ld, s->ds, KEYS, s->keys, ld, count, ld, keys, key > 0);
     }
-    rotate_back(s->grad_keys, ld, angles, keys, n->h / 2);
+    flm_attention_rotate_back(s->grad_keys, ld, angles, keys, n->h / 2);
     flm_tile_store(flm_attention_at(grad_qkv, b, key, d + column), n->dtype, 3 * d, s->grad_keys, ld, NULL, keys, n->h);
     flm_tile_store(flm_attention_at(grad_qkv, b, key, 2 * d + column), n->dtype, 3 * d, s->grad_values, ld, NULL, keys,
                    n->h);
@@ -135,6 +133,8 @@ flm_status flm_cpu_attention_backward(flm_backend *be, const flm_tensor *grad_qk
     const flm_attention_sizes n = flm_attention_sizes_of(qkv, H, softcap);
     const float *angles = rope->data;
     if (flm_tensor_elements(qkv) == 0) goto done;
+    if (flm_attention_by_pairs(be, qkv, H))
+        return flm_attention_pairs_backward(be, grad_qkv, grad_o, o, qkv, lse, H, softcap, angles);
     int64_t floats = backward_scratch_floats(&n);
     FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ATTENTION, (size_t)threads * (size_t)floats * sizeof(float), &scratch));
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
@@ -146,7 +146,7 @@ flm_status flm_cpu_attention_backward(flm_backend *be, const flm_tensor *grad_qk
         for (int64_t key = 0; key < n.L; key += KEYS)
             backward_tile(&n, &s, grad_qkv, qkv, head_lse, angles ? angles + key * (n.h / 2 * 2) : NULL, b, head, key,
                           n.L - key < KEYS ? n.L - key : KEYS);
-        rotate_back(s.grad_queries, n.ld, angles, n.L, n.h / 2);
+        flm_attention_rotate_back(s.grad_queries, n.ld, angles, n.L, n.h / 2);
         flm_tile_store(flm_attention_at(grad_qkv, b, 0, head * n.h), n.dtype, 3 * H * n.h, s.grad_queries, n.ld, NULL,
                        n.L, n.h);
     }
