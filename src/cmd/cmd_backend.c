@@ -1,6 +1,8 @@
 /* cmd_backend.c - opening the device of a program (cmd_backend.h). SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd_backend.h"
 
+#include "cmd/cmd_threads.h"
+
 static flm_status set_matmul(flm_backend *be, flm_matmul_kind kind)
 {
     return flm_err_prefix(flm_backend_set_matmul(be, kind), "--matmul");
@@ -11,12 +13,15 @@ flm_status flm_cmd_backend_open(flm_comm *world, flm_device device, int64_t thre
     flm_status rc = FLM_OK;
     flm_backend *be = NULL;
     int64_t kind;
+    int own_threads;
 
-    FLM_TRY(flm_comm_agree(world, flm_backend_create(device, (int)threads, flm_comm_local_rank(world), &be)));
+    FLM_TRY(flm_cmd_threads_choose(world, threads, &own_threads));
+    FLM_TRY(flm_comm_agree(world, flm_backend_create(device, own_threads, flm_comm_local_rank(world), &be)));
     if (matmul != FLM_MATMUL_AUTO) FLM_TRY(flm_comm_agree(world, set_matmul(be, (flm_matmul_kind)matmul)));
     kind = flm_backend_get_matmul(be);
     FLM_TRY(flm_comm_max_i64(world, &kind, 1));
     FLM_TRY(flm_comm_agree(world, set_matmul(be, (flm_matmul_kind)kind)));
+    if (be->kind == FLM_BACKEND_CPU) FLM_TRY(flm_cmd_threads_report(world, own_threads));
     *out = be;
     be = NULL;
 done:

@@ -14,17 +14,17 @@ extern const char *const flm_weights_choices[];
     "number of tokens whose logits are computed at once\n0 = chosen to give about 32 M logits, 256 M on a GPU"
 
 /* The rows of --device, --precision, --matmul, --threads and --seed, for fields with these names. */
-#define FLM_CMD_OPTIONS_COMMON                                                                                      \
-    FLM_OPT_GROUP("Machine"),                                                                                       \
-        FLM_OPT_CHOICE("device", device, "auto", flm_device_choices,                                                \
-                       "device to compute on\nauto = GPU if available, else CPU"),                                  \
-        FLM_OPT_CHOICE("precision", precision, "auto", flm_precision_choices,                                       \
-                       "data type of matmul operands\nauto = bf16 if the device has fast bf16 matmuls, else fp32"), \
-        FLM_OPT_CHOICE("matmul", matmul, "auto", flm_matmul_choices,                                                \
-                       "how a CPU computes bf16 matmuls\nnative = with bf16 instructions\n"                         \
-                       "fp32 = with operands converted to fp32\nauto = the faster of the two, measured at start"),  \
-        FLM_OPT_INT("threads", threads, "0", "N", "OpenMP threads per rank\n0 = OMP_NUM_THREADS, else all cores",   \
-                    .max = 4096),                                                                                   \
+#define FLM_CMD_OPTIONS_COMMON                                                                                        \
+    FLM_OPT_GROUP("Machine"),                                                                                         \
+        FLM_OPT_CHOICE("device", device, "auto", flm_device_choices,                                                  \
+                       "device to compute on\nauto = GPU if available, else CPU"),                                    \
+        FLM_OPT_CHOICE("precision", precision, "auto", flm_precision_choices,                                         \
+                       "data type of matmul operands\nauto = bf16 if the device has fast bf16 matmuls, else fp32"),   \
+        FLM_OPT_CHOICE("matmul", matmul, "auto", flm_matmul_choices,                                                  \
+                       "how a CPU computes bf16 matmuls\nnative = with bf16 instructions\n"                           \
+                       "fp32 = with operands converted to fp32\nauto = the faster of the two, measured at start"),    \
+        FLM_OPT_INT("threads", threads, "0", "N",                                                                     \
+                    "OpenMP threads per rank\n0 = OMP_NUM_THREADS, else the rank's share of the cores", .max = 4096), \
         FLM_OPT_INT("seed", seed, "1", "N", "seed of the random number generator")
 
 #endif

@@ -1,5 +1,5 @@
 noinst_LIBRARIES += libflm_cmd.a
-libflm_cmd_a_SOURCES = %D%/cmd_options.c %D%/cmd_options.h %D%/cmd_backend.c %D%/cmd_backend.h
+libflm_cmd_a_SOURCES = %D%/cmd_options.c %D%/cmd_options.h %D%/cmd_backend.c %D%/cmd_backend.h %D%/cmd_threads.c %D%/cmd_threads.h
 
 bin_PROGRAMS += flm_train flm_distill flm_generate flm_score flm_convert flm_inspect
 flm_train_SOURCES = %D%/flm_train.c %D%/cmd_train_main.c %D%/cmd_train_options.h

@@ -80,6 +80,8 @@ int flm_comm_rank(const flm_comm *comm) { return comm->rank; }
 int flm_comm_size(const flm_comm *comm) { return comm->size; }
 int flm_comm_local_rank(const flm_comm *comm) { return comm->local_rank; }
 
+int flm_comm_node(const flm_comm *comm) { return comm->node; }
+
 /* Check the work and begin it on the transport that serves its memory. */
 static flm_status begin(flm_comm *comm, flm_backend *be, const flm_comm_work *work, flm_comm_request **out)
 {

@@ -42,6 +42,7 @@ void flm_comm_abort(void);
 int flm_comm_rank(const flm_comm *comm);
 int flm_comm_size(const flm_comm *comm);
 int flm_comm_local_rank(const flm_comm *comm); /* among the ranks of this node */
+int flm_comm_node(const flm_comm *comm);       /* the lowest rank of this node */
 
 /* flm_comm_agree - share a failure: every rank gets FLM_OK, or the code of the lowest failing rank. That rank reports
  * the error; on the others flm_err_get_remote names it. Collective. */
