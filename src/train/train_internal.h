@@ -62,6 +62,10 @@ flm_status flm_run_choose_precision(flm_run *run, flm_dtype *act);
  * --precision and, on a CPU, --matmul; the value itself for others. Not collective. */
 const char *flm_run_resolve_setting(const flm_run *run, flm_dtype act, const char *name, const char *value);
 
+/* flm_run_check_init - check the checkpoint of --init-from, if it is given, for a network of this shape, before the run
+ * directory is created. Collective. Errors: those of flm_run_init_from. */
+flm_status flm_run_check_init(const flm_run *run, const flm_model_shape *shape);
+
 /* flm_run_init_from - initial weights from the checkpoint of --init-from. Collective. Errors: FLM_E_MISMATCH (its kind,
  * vocabulary, sizes or cap do not fit), those of flm_checkpoint_open and flm_train_checkpoint_init_student. */
 flm_status flm_run_init_from(flm_run *run);

@@ -78,13 +78,12 @@ done:
 }
 
 /* Check that the checkpoint has all that the network needs, apart from emb_u: a softmax head, the same sizes. */
-static flm_status check_source(const flm_run *run, const flm_checkpoint *checkpoint, const char *path,
-                               const flm_kind **kind)
+static flm_status check_source(const flm_run *run, const flm_model_shape *s, const flm_checkpoint *checkpoint,
+                               const char *path, const flm_kind **kind)
 {
     flm_status rc = FLM_OK;
     const flm_checkpoint_info *from = flm_checkpoint_get_info(checkpoint);
     const flm_vocabulary *vocabulary = &flm_shards_get_info(run->train)->vocabulary;
-    const flm_model_shape *s = &run->trainer->settings.shape;
     if (flm_kind_find(from->kind, kind) != FLM_OK || (*kind)->network == FLM_NETWORK_RESIDUAL) {
         flm_err_clear();
         FLM_FAIL(FLM_E_MISMATCH, "--init-from %s is of kind %s; expected kind %s, %s or %s", path, from->kind,
@@ -110,14 +109,34 @@ done:
     return rc;
 }
 
+/* path [FLM_CHECKPOINT_PATH_BYTES] */
+static flm_status open_source(const flm_run *run, const flm_model_shape *shape, char *path, flm_checkpoint **out,
+                              const flm_kind **kind)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_checkpoint_open_collective(run->comm, run->o->init_from, path, out));
+    FLM_TRY(flm_comm_agree(run->comm, check_source(run, shape, *out, path, kind)));
+done:
+    return rc;
+}
+
+flm_status flm_run_check_init(const flm_run *run, const flm_model_shape *shape)
+{
+    flm_checkpoint *checkpoint = NULL;
+    const flm_kind *kind = NULL;
+    char path[FLM_CHECKPOINT_PATH_BYTES];
+    const flm_status rc = *run->o->init_from ? open_source(run, shape, path, &checkpoint, &kind) : FLM_OK;
+    flm_checkpoint_close(&checkpoint);
+    return rc;
+}
+
 flm_status flm_run_init_from(flm_run *run)
 {
     flm_status rc = FLM_OK;
     flm_checkpoint *checkpoint = NULL;
     const flm_kind *kind = NULL;
     char path[FLM_CHECKPOINT_PATH_BYTES];
-    FLM_TRY(flm_checkpoint_open_collective(run->comm, run->o->init_from, path, &checkpoint));
-    FLM_TRY(flm_comm_agree(run->comm, check_source(run, checkpoint, path, &kind)));
+    FLM_TRY(open_source(run, &run->trainer->settings.shape, path, &checkpoint, &kind));
     FLM_TRY(flm_err_prefix(flm_train_checkpoint_init_student(run->trainer->optimizer, checkpoint, "ema",
                                                              kind->network != FLM_NETWORK_ONE_TIME),
                            path));

@@ -217,6 +217,7 @@ static flm_status prepare(flm_run *run, shares *max_of)
     FLM_TRY(flm_comm_agree(run->comm, flm_run_choose_kind(run)));
     FLM_TRY(flm_run_load_teachers(run, act));
     FLM_TRY(choose_settings(run, act, &settings));
+    if (!early) FLM_TRY(flm_run_check_init(run, &settings.shape));
     if (!run->o->plan && !early) FLM_TRY(begin_directory(run));
     if (!run->o->plan) FLM_TRY(flm_comm_agree(run->comm, flm_run_take_settings(run, &settings)));
     FLM_TRY(flm_comm_agree(run->comm, collect_settings(run, act)));

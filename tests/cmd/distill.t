@@ -181,6 +181,22 @@ common="--data shards --out refused $small --steps 5"
     refused 2 "--boundary needs --objective fmlm" "a share of another objective" "$bin/flm_train" $common $tiny --boundary 8
     refused 65 "is of kind" "initial weights of a correction" "$bin/flm_distill" $common --teacher flm --init-from one
     refused 65 "a different shape" "initial weights of other sizes" "$bin/flm_train" $common --init-from flm --preset tiny
+    for from in "one" "flm --preset tiny --hidden-size 64" "flm --logit-cap 20" nowhere; do
+        on_ranks 1 "$bin/flm_train" --data shards --out no-init $tiny --steps 5 --init-from $from
+        test $? != 0 && test ! -e no-init
+        tap_ok $? "initial weights from $from: refused before the run directory is made"
+    done
+    tap_lines err "error: " 1 "with one message"
+    refused 65 "has logit cap = 30, but this run has 20" "initial weights with another cap" "$bin/flm_train" --data shards \
+        --out no-init $tiny --steps 5 --init-from flm --logit-cap 20
+    refused 65 "was trained with --logit-cap 30, which a resumed run cannot change to 20" "another cap than the run's" \
+        "$bin/flm_train" --data shards --out flm $tiny --steps 50 --logit-cap 20
+    refused 65 "is a checkpoint of kind fmlm; expected kind fmlm-two-model" "a one-network map for the first stage's" \
+        "$bin/flm_distill" $common --teacher flm --method two-stage --flow-map psd
+    refused 65 "is a checkpoint of kind fmlm; expected kind flm" "a one-network map for a teacher" "$bin/flm_distill" $common \
+        --teacher psd
+    refused 2 "a number from 0 to 1" "a noise level that is not a number" "$bin/flm_generate" --checkpoint psd --out no.h5 \
+        --noise-level nan
     refused 2 "draws no fresh noise" "a noise level for an FLM" "$bin/flm_generate" --checkpoint flm --out no.h5 \
         --noise-level 0.5
     refused 2 "draws no fresh noise" "a noise level for a correction" "$bin/flm_generate" --checkpoint one --out no.h5 \
