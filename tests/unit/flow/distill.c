@@ -11,16 +11,6 @@
 enum { B = 5, L = 3 };
 static const double starts[B] = {0, 0.2, 0.55, 0.9, 0}, lengths[B] = {1e-6, 0.3, 0.45, 0.05, 1};
 
-/* Everything that takes part in a distillation. */
-typedef struct cast {
-    const flm_kind *kind;
-    flm_weights *weights, *teacher, *flow_map; /* flow_map: NULL if none takes part */
-    flm_dit *dit, *inference;
-    flm_noise_basis *basis;
-    flm_gamma *gamma;
-    flm_objective *objective;
-} cast;
-
 static flm_model_shape shape_of(int64_t V, flm_network network)
 {
     return (flm_model_shape){
@@ -33,55 +23,19 @@ static flm_weights *weights_new(int64_t V, flm_network network, flm_dtype act)
     return network_weights(be, &shape, act);
 }
 
-static flm_objective_parts parts_of(const cast *c)
+static flow_distillation distillation_new(const flm_kind *kind, int64_t V, flm_dtype act, int64_t chunk)
 {
-    return (flm_objective_parts){.kind = c->kind,
-                                 .dit = c->dit,
-                                 .basis = c->basis,
-                                 .gamma = c->gamma,
-                                 .inference = c->inference,
-                                 .frozen = {[FLM_ROLE_TEACHER] = c->teacher, [FLM_ROLE_FLOW_MAP] = c->flow_map}};
-}
-
-static cast cast_new(const flm_kind *kind, int64_t V, flm_dtype act, int64_t chunk)
-{
-    const flm_model_shape shape = shape_of(V, kind->network);
-    cast c = {.kind = kind, .weights = weights_new(V, kind->network, act)};
-    flm_tensor E[FLM_ROLES];
-    c.teacher = weights_new(V, FLM_NETWORK_ONE_TIME, act);
+    flow_distillation c = {.kind = kind, .weights = weights_new(V, kind->network, act)};
+    c.frozen[FLM_ROLE_TEACHER] = weights_new(V, FLM_NETWORK_ONE_TIME, act);
     if (kind->objective->networks[FLM_ROLE_FLOW_MAP].kind != NULL)
-        c.flow_map = weights_new(V, FLM_NETWORK_RESIDUAL, act);
-    must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_STORE_ALL, &c.dit));
-    must(flm_dit_create(be, &shape, act, B, chunk, FLM_DIT_INFERENCE, &c.inference));
-    const int count = flm_kind_embeddings((const flm_weights *[FLM_ROLES]){c.teacher, c.flow_map}, E);
-    must(flm_noise_create(be, V, shape.d, count, E, &c.basis));
-    must(flm_gamma_create(V, &c.gamma));
-    const flm_objective_parts parts = parts_of(&c);
-    must(flm_objective_create(&parts, &c.objective));
+        c.frozen[FLM_ROLE_FLOW_MAP] = weights_new(V, FLM_NETWORK_RESIDUAL, act);
+    flow_distillation_complete(&c, act, B, chunk);
     return c;
 }
 
-static void cast_free(cast *c)
-{
-    flm_objective_destroy(&c->objective);
-    flm_gamma_destroy(&c->gamma);
-    flm_noise_destroy(&c->basis);
-    flm_dit_destroy(&c->dit);
-    flm_dit_destroy(&c->inference);
-    flm_weights_destroy(&c->weights);
-    flm_weights_destroy(&c->teacher);
-    flm_weights_destroy(&c->flow_map);
-}
-
-static int64_t parameters_of(const flm_weights *weights)
-{
-    int64_t count = 0;
-    for (int i = 0; i < weights->parameters; i++) count += weights->parameter[i].count;
-    return count;
-}
-
 /* A step in micro-batches of at most `max` sequences: the sum of the losses, and all gradients in one array. */
-static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, float *gradients, double *error)
+static double step(flow_distillation *c, int64_t max, float p, const flm_dit_hook *hook, float *gradients,
+                   double *error)
 {
     int32_t tokens[B * L];
     for (int i = 0; i < B * L; i++) tokens[i] = (4 * i + 1) % (int32_t)c->dit->shape.V;
@@ -119,8 +73,8 @@ static double step(cast *c, int64_t max, float p, const flm_dit_hook *hook, floa
 /* Sums of 15 rows in another order: a few roundings of gradients of order 1. The weighted loss may be negative. */
 static void test_division(const flm_kind *kind, int64_t V)
 {
-    cast c = cast_new(kind, V, FLM_DTYPE_F32, 4);
-    const int64_t count = parameters_of(c.weights);
+    flow_distillation c = distillation_new(kind, V, FLM_DTYPE_F32, 4);
+    const int64_t count = flow_parameters(c.weights);
     float *whole = must_alloc(count, sizeof *whole), *parts = must_alloc(count, sizeof *parts),
           *zero = must_alloc(count, sizeof *zero);
     double error, other;
@@ -143,16 +97,18 @@ static void test_division(const flm_kind *kind, int64_t V)
     free(whole);
     free(parts);
     free(zero);
-    cast_free(&c);
+    flow_distillation_free(&c);
 }
 
 /* With other chunks of the head, sums over rows have another order. */
 static void test_chunks(const flm_kind *kind)
 {
-    cast a = cast_new(kind, 29, FLM_DTYPE_F32, 1), b = cast_new(kind, 29, FLM_DTYPE_F32, 1000);
-    const int64_t count = parameters_of(a.weights);
+    flow_distillation a = distillation_new(kind, 29, FLM_DTYPE_F32, 1),
+                      b = distillation_new(kind, 29, FLM_DTYPE_F32, 1000);
+    const int64_t count = flow_parameters(a.weights);
     float *one = must_alloc(count, sizeof *one), *all = must_alloc(count, sizeof *all);
-    flm_weights *const from[] = {a.weights, a.teacher, a.flow_map}, *const to[] = {b.weights, b.teacher, b.flow_map};
+    flm_weights *const from[] = {a.weights, a.frozen[FLM_ROLE_TEACHER], a.frozen[FLM_ROLE_FLOW_MAP]},
+                       *const to[] = {b.weights, b.frozen[FLM_ROLE_TEACHER], b.frozen[FLM_ROLE_FLOW_MAP]};
     for (int k = 0; k < 3 && from[k] != NULL; k++) /* the same networks */
         for (int i = 0; i < from[k]->buckets; i++)
             memcpy(to[k]->bucket[i].compute.data, from[k]->bucket[i].compute.data,
@@ -162,21 +118,21 @@ static void test_chunks(const flm_kind *kind)
            "%s: a row at once, or all: gradients off by %.2g", kind->name, worst_difference(one, all, count));
     free(one);
     free(all);
-    cast_free(&a);
-    cast_free(&b);
+    flow_distillation_free(&a);
+    flow_distillation_free(&b);
 }
 
 static void test_repeat(const flm_kind *kind, flm_dtype act)
 {
-    cast c = cast_new(kind, 29, act, 4);
-    const int64_t count = parameters_of(c.weights);
+    flow_distillation c = distillation_new(kind, 29, act, 4);
+    const int64_t count = flow_parameters(c.weights);
     float *first = must_alloc(count, sizeof *first), *again = must_alloc(count, sizeof *again);
     const double a = step(&c, 2, 0.1f, NULL, first, NULL), b = step(&c, 2, 0.1f, NULL, again, NULL);
     tap_ok(a == b && memcmp(first, again, (size_t)count * sizeof *first) == 0, "%s, %s: the same bits again",
            kind->name, flm_dtype_name(act));
     free(first);
     free(again);
-    cast_free(&c);
+    flow_distillation_free(&c);
 }
 
 static int called[32], calls;
@@ -191,14 +147,14 @@ static void test_hook(const flm_kind *kind)
 {
     static const int order[] = {6, 7, 4, 5, 2, 3, FLM_BUCKET_TIME, 8, FLM_BUCKET_EMBEDDING};
     const flm_dit_hook hook = {.ready = record_call, .context = called};
-    cast c = cast_new(kind, 29, FLM_DTYPE_F32, 4);
-    float *gradients = must_alloc(parameters_of(c.weights), sizeof *gradients);
+    flow_distillation c = distillation_new(kind, 29, FLM_DTYPE_F32, 4);
+    float *gradients = must_alloc(flow_parameters(c.weights), sizeof *gradients);
     calls = 0;
     step(&c, 2, 0, &hook, gradients, NULL);
     tap_ok(calls == c.weights->buckets && calls == 9 && memcmp(called, order, sizeof order) == 0,
            "%s: the hook is called for each of %d buckets once, in order", kind->name, c.weights->buckets);
     free(gradients);
-    cast_free(&c);
+    flow_distillation_free(&c);
 }
 
 /* Initialise `to` as the student of a distillation from `from`: model.md sections 6 and 7. */
@@ -224,26 +180,26 @@ static void begin_from(flm_weights *to, const flm_weights *from)
  * the error by which the teacher is not consistent, and l = 0, so that loss and error are equal. */
 static void test_begin(void)
 {
-    cast c = cast_new(&flm_kinds[FLM_KIND_FMLM_TWO_STAGE], 29, FLM_DTYPE_F32, 4),
-         one = cast_new(&flm_kinds[FLM_KIND_FMLM_TWO_MODEL], 29, FLM_DTYPE_F32, 4);
-    const int64_t count = parameters_of(c.weights), of_one = parameters_of(one.weights);
+    flow_distillation c = distillation_new(&flm_kinds[FLM_KIND_FMLM_TWO_STAGE], 29, FLM_DTYPE_F32, 4),
+                      one = distillation_new(&flm_kinds[FLM_KIND_FMLM_TWO_MODEL], 29, FLM_DTYPE_F32, 4);
+    const int64_t count = flow_parameters(c.weights), of_one = flow_parameters(one.weights);
     float *gradients = must_alloc(count + of_one, sizeof *gradients), *zero = must_alloc(count + of_one, sizeof *zero);
     double error;
-    begin_from(c.flow_map, c.teacher);
-    begin_from(c.weights, c.teacher);
+    begin_from(c.frozen[FLM_ROLE_FLOW_MAP], c.frozen[FLM_ROLE_TEACHER]);
+    begin_from(c.weights, c.frozen[FLM_ROLE_TEACHER]);
     const double none = step(&c, B, 0, NULL, gradients, NULL);
     /* One of the two equal softmaxes is rounded before they are subtracted: 6e-8 of each, squared. */
     tap_ok(none <= 1e-13 && worst_difference(gradients, zero, count) <= 1e-7,
            "the second stage with a map of zeros begins without error: %.2g", none);
-    begin_from(one.weights, one.teacher);
+    begin_from(one.weights, one.frozen[FLM_ROLE_TEACHER]);
     const double loss = step(&one, B, 0, NULL, gradients, &error);
     tap_close(loss, error, 1e-6 * error, "the two-model map begins without weighting");
     tap_ok(error > 0.001 && worst_difference(gradients, zero, of_one) > 1e-4, "and with an error to reduce: %.3g",
            error);
     free(gradients);
     free(zero);
-    cast_free(&c);
-    cast_free(&one);
+    flow_distillation_free(&c);
+    flow_distillation_free(&one);
 }
 
 /* Coefficients at the ends of their range are finite; the weights of the state at m add up to 1. */
@@ -315,38 +271,39 @@ static void test_kinds(void)
 
 static void test_refusals(void)
 {
-    cast c = cast_new(&flm_kinds[FLM_KIND_FMLM_TWO_MODEL], 29, FLM_DTYPE_F32, 4);
+    flow_distillation c = distillation_new(&flm_kinds[FLM_KIND_FMLM_TWO_MODEL], 29, FLM_DTYPE_F32, 4);
     flm_objective *none = NULL;
-    flm_objective_parts parts = parts_of(&c);
+    flm_objective_parts parts = flow_distillation_parts(&c);
     parts.frozen[FLM_ROLE_FLOW_MAP] = c.weights;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "a flow map too many: %s", flm_err_message());
-    parts = parts_of(&c);
+    parts = flow_distillation_parts(&c);
     parts.frozen[FLM_ROLE_TEACHER] = NULL;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "no teacher: %s", flm_err_message());
-    parts = parts_of(&c);
+    parts = flow_distillation_parts(&c);
     parts.frozen[FLM_ROLE_TEACHER] = c.weights;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "a flow map as teacher: %s", flm_err_message());
-    parts = parts_of(&c);
+    parts = flow_distillation_parts(&c);
     parts.inference = NULL;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG, "no activations: %s", flm_err_message());
     flm_weights *other = weights_new(31, FLM_NETWORK_ONE_TIME, FLM_DTYPE_F32);
-    parts = parts_of(&c);
+    parts = flow_distillation_parts(&c);
     parts.frozen[FLM_ROLE_TEACHER] = other;
     tap_ok(flm_objective_create(&parts, &none) == FLM_E_ARG && none == NULL, "another vocabulary: %s",
            flm_err_message());
     flm_err_clear();
     flm_weights_destroy(&other);
-    cast_free(&c);
+    flow_distillation_free(&c);
 }
 
 static void test_sampler(const flm_kind *kind, int64_t V)
 {
-    cast c = cast_new(kind, V, FLM_DTYPE_F32, 4);
-    const flm_weights *teacher = kind->sampler->networks[FLM_ROLE_TEACHER].kind != NULL ? c.teacher : NULL;
+    flow_distillation c = distillation_new(kind, V, FLM_DTYPE_F32, 4);
+    const flm_weights *teacher =
+        kind->sampler->networks[FLM_ROLE_TEACHER].kind != NULL ? c.frozen[FLM_ROLE_TEACHER] : NULL;
     flm_noise_basis *basis = NULL;
     int32_t whole[B * L], parts[B * L];
     flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
-    must(flm_noise_create(be, V, c.dit->shape.d, teacher != NULL, &c.teacher->w.E, &basis));
+    must(flm_noise_create(be, V, c.dit->shape.d, teacher != NULL, &c.frozen[FLM_ROLE_TEACHER]->w.E, &basis));
     must(flm_noise_update(basis, comm, &c.weights->w.E));
     flm_sampler *sampler = flow_sampler(kind, c.inference, c.weights, teacher, basis, c.gamma);
     for (int64_t steps = 1; steps <= 16; steps *= 4) {
@@ -367,32 +324,32 @@ static void test_sampler(const flm_kind *kind, int64_t V)
     }
     flm_sampler *none = NULL;
     flm_sampler_parts wrong = sampler->parts;
-    wrong.frozen[FLM_ROLE_TEACHER] = teacher != NULL ? NULL : c.teacher;
+    wrong.frozen[FLM_ROLE_TEACHER] = teacher != NULL ? NULL : c.frozen[FLM_ROLE_TEACHER];
     tap_ok(flm_sampler_create(&wrong, &none) == FLM_E_ARG && none == NULL, "%s: %s", kind->name, flm_err_message());
     wrong = sampler->parts;
-    wrong.weights = c.teacher;
+    wrong.weights = c.frozen[FLM_ROLE_TEACHER];
     tap_ok(flm_sampler_create(&wrong, &none) == FLM_E_ARG && none == NULL, "%s: %s", kind->name, flm_err_message());
     flm_err_clear();
     flm_sampler_destroy(&sampler);
     flm_noise_destroy(&basis);
-    cast_free(&c);
+    flow_distillation_free(&c);
 }
 
 /* A two-model map whose output is zero samples like its teacher, except for the 1e-5 in the FLM's denominator. */
 static void test_zero_map(void)
 {
     enum { V = 29 };
-    cast c = cast_new(&flm_kinds[FLM_KIND_FMLM_TWO_MODEL], V, FLM_DTYPE_F32, 4);
+    flow_distillation c = distillation_new(&flm_kinds[FLM_KIND_FMLM_TWO_MODEL], V, FLM_DTYPE_F32, 4);
     flm_noise_basis *basis = NULL;
     int32_t tokens[B * L];
     float a[4 * V], b[4 * V];
     const flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
-    begin_from(c.weights, c.teacher);
+    begin_from(c.weights, c.frozen[FLM_ROLE_TEACHER]);
     must(flm_noise_update(c.basis, comm, &c.weights->w.E));
     must(flm_noise_create(be, V, c.dit->shape.d, 0, NULL, &basis));
-    must(flm_noise_update(basis, comm, &c.teacher->w.E));
-    flm_sampler *map = flow_sampler(c.kind, c.inference, c.weights, c.teacher, c.basis, c.gamma);
-    flm_sampler *flm = flow_sampler(&flm_kinds[FLM_KIND_FLM], c.dit, c.teacher, NULL, basis, c.gamma);
+    must(flm_noise_update(basis, comm, &c.frozen[FLM_ROLE_TEACHER]->w.E));
+    flm_sampler *map = flow_sampler(c.kind, c.inference, c.weights, c.frozen[FLM_ROLE_TEACHER], c.basis, c.gamma);
+    flm_sampler *flm = flow_sampler(&flm_kinds[FLM_KIND_FLM], c.dit, c.frozen[FLM_ROLE_TEACHER], NULL, basis, c.gamma);
     for (int64_t steps = 1; steps <= 4; steps *= 4) {
         must(flm_sampler_run(map, B, &(flm_sampling){.steps = steps, .noise = noise}, tokens));
         must(sampler_scores(map, 2, 4, a));
@@ -404,7 +361,7 @@ static void test_zero_map(void)
     flm_sampler_destroy(&map);
     flm_sampler_destroy(&flm);
     flm_noise_destroy(&basis);
-    cast_free(&c);
+    flow_distillation_free(&c);
 }
 
 int main(void)

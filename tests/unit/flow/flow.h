@@ -1,4 +1,5 @@
-/* flow.h - shared by the tests of the flow module: one rank, and a small network with its noise basis and gamma.
+/* flow.h - shared by the tests of the flow module: one rank, a small network with its noise basis and gamma, and what
+ * takes part in a distillation.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_TESTS_UNIT_FLOW_H
 #define FLM_TESTS_UNIT_FLOW_H
@@ -73,6 +74,60 @@ static inline void flow_network_free(flow_network *n)
     flm_noise_destroy(&n->basis);
     flm_dit_destroy(&n->dit);
     flm_weights_destroy(&n->weights);
+}
+
+/* Everything that takes part in a distillation. */
+typedef struct flow_distillation {
+    const flm_kind *kind;
+    flm_weights *weights, *frozen[FLM_ROLES]; /* NULL: none in this role */
+    flm_psd_law psd;
+    flm_dit *dit, *inference;
+    flm_noise_basis *basis;
+    flm_gamma *gamma;
+    flm_objective *objective;
+} flow_distillation;
+
+static inline flm_objective_parts flow_distillation_parts(const flow_distillation *c)
+{
+    flm_objective_parts parts = {
+        .kind = c->kind, .dit = c->dit, .basis = c->basis, .gamma = c->gamma, .inference = c->inference, .psd = c->psd};
+    for (int r = 0; r < FLM_ROLES; r++) parts.frozen[r] = c->frozen[r];
+    return parts;
+}
+
+/* flow_distillation_complete - the rest, for batches of max_batch, when kind, weights, frozen and psd are set. */
+static inline void flow_distillation_complete(flow_distillation *c, flm_dtype act, int64_t max_batch, int64_t chunk)
+{
+    const flm_model_shape *shape = &c->weights->shape;
+    flm_tensor E[FLM_ROLES];
+    int64_t half = max_batch, rows = chunk;
+    flm_objective_inference_size(c->kind->objective, &half, &rows);
+    must(flm_dit_create(be, shape, act, max_batch, chunk, FLM_DIT_STORE_ALL, &c->dit));
+    must(flm_dit_create(be, shape, act, half, rows, FLM_DIT_INFERENCE, &c->inference));
+    const int count = flm_kind_embeddings((const flm_weights *const *)c->frozen, E);
+    must(flm_noise_create(be, shape->V, shape->d, count, E, &c->basis));
+    must(flm_gamma_create(shape->V, &c->gamma));
+    const flm_objective_parts parts = flow_distillation_parts(c);
+    must(flm_objective_create(&parts, &c->objective));
+}
+
+static inline void flow_distillation_free(flow_distillation *c)
+{
+    flm_objective_destroy(&c->objective);
+    flm_gamma_destroy(&c->gamma);
+    flm_noise_destroy(&c->basis);
+    flm_dit_destroy(&c->dit);
+    flm_dit_destroy(&c->inference);
+    flm_weights_destroy(&c->weights);
+    for (int r = 0; r < FLM_ROLES; r++) flm_weights_destroy(&c->frozen[r]);
+}
+
+/* flow_parameters - the number of weights. */
+static inline int64_t flow_parameters(const flm_weights *weights)
+{
+    int64_t count = 0;
+    for (int i = 0; i < weights->parameters; i++) count += weights->parameter[i].count;
+    return count;
 }
 
 /* flow_xi - x with xi T^T = x0 E exactly, T lower: forward substitution in double; x0 itself where V <= d. */

@@ -10,14 +10,6 @@
 enum { B = 11, L = 3, V = 29 };
 enum { TEACHER = 1, AVERAGE = 2 }; /* what takes part */
 
-typedef struct cast {
-    flm_weights *weights, *teacher, *average;
-    flm_dit *dit, *inference;
-    flm_noise_basis *basis;
-    flm_gamma *gamma;
-    flm_objective *objective;
-} cast;
-
 static flm_model_shape shape_of(flm_network network)
 {
     return (flm_model_shape){.L = L,
@@ -33,51 +25,19 @@ static flm_model_shape shape_of(flm_network network)
                              .network = network};
 }
 
-static cast cast_new(int with, double fraction, flm_dtype act, int64_t chunk)
+static flow_distillation distillation_new(int with, double fraction, flm_dtype act, int64_t chunk)
 {
     const flm_model_shape one = shape_of(FLM_NETWORK_ONE_TIME), two = shape_of(FLM_NETWORK_TWO_TIME);
-    cast c = {.weights = network_weights(be, &two, act)};
-    flm_tensor E[FLM_ROLES];
-    int64_t half = B, rows = chunk;
-    if (with & TEACHER) c.teacher = network_weights(be, &one, act);
-    if (with & AVERAGE) c.average = network_weights(be, &two, act);
-    flm_objective_parts parts = {.kind = &flm_kinds[FLM_KIND_FMLM],
-                                 .frozen = {[FLM_ROLE_TEACHER] = c.teacher, [FLM_ROLE_AVERAGE] = c.average},
-                                 .psd = {fraction, 3}};
-    flm_objective_inference_size(parts.kind->objective, &half, &rows);
-    must(flm_dit_create(be, &two, act, B, chunk, FLM_DIT_STORE_ALL, &c.dit));
-    must(flm_dit_create(be, &two, act, half, rows, FLM_DIT_INFERENCE, &c.inference));
-    must(flm_noise_create(be, V, two.d, flm_kind_embeddings(parts.frozen, E), E, &c.basis));
-    must(flm_gamma_create(V, &c.gamma));
-    parts.dit = c.dit;
-    parts.inference = c.inference;
-    parts.basis = c.basis;
-    parts.gamma = c.gamma;
-    must(flm_objective_create(&parts, &c.objective));
+    flow_distillation c = {
+        .kind = &flm_kinds[FLM_KIND_FMLM], .weights = network_weights(be, &two, act), .psd = {fraction, 3}};
+    if (with & TEACHER) c.frozen[FLM_ROLE_TEACHER] = network_weights(be, &one, act);
+    if (with & AVERAGE) c.frozen[FLM_ROLE_AVERAGE] = network_weights(be, &two, act);
+    flow_distillation_complete(&c, act, B, chunk);
     return c;
 }
 
-static void cast_free(cast *c)
-{
-    flm_objective_destroy(&c->objective);
-    flm_gamma_destroy(&c->gamma);
-    flm_noise_destroy(&c->basis);
-    flm_dit_destroy(&c->dit);
-    flm_dit_destroy(&c->inference);
-    flm_weights_destroy(&c->weights);
-    flm_weights_destroy(&c->teacher);
-    flm_weights_destroy(&c->average);
-}
-
-static int64_t parameters_of(const flm_weights *weights)
-{
-    int64_t count = 0;
-    for (int i = 0; i < weights->parameters; i++) count += weights->parameter[i].count;
-    return count;
-}
-
 /* A step in micro-batches of at most `max` sequences, and all gradients in one array. */
-static flm_objective_sums step(cast *c, int64_t max, float p, float *gradients)
+static flm_objective_sums step(flow_distillation *c, int64_t max, float p, float *gradients)
 {
     int32_t tokens[B * L];
     double s[B], d[B];
@@ -114,8 +74,8 @@ static flm_objective_sums step(cast *c, int64_t max, float p, float *gradients)
 /* Sums of 33 rows in another order: a few roundings of gradients of order 1. */
 static void test_division(int with, double fraction)
 {
-    cast c = cast_new(with, fraction, FLM_DTYPE_F32, 4);
-    const int64_t count = parameters_of(c.weights);
+    flow_distillation c = distillation_new(with, fraction, FLM_DTYPE_F32, 4);
+    const int64_t count = flow_parameters(c.weights);
     float *whole = must_alloc(count, sizeof *whole), *parts = must_alloc(count, sizeof *parts),
           *zero = must_alloc(count, sizeof *zero);
     const flm_objective_sums all = step(&c, B, 0.2f, whole);
@@ -140,20 +100,20 @@ static void test_division(int with, double fraction)
     free(whole);
     free(parts);
     free(zero);
-    cast_free(&c);
+    flow_distillation_free(&c);
 }
 
 static void test_repeat(int with, flm_dtype act)
 {
-    cast c = cast_new(with, 0.5, act, 7);
-    const int64_t count = parameters_of(c.weights);
+    flow_distillation c = distillation_new(with, 0.5, act, 7);
+    const int64_t count = flow_parameters(c.weights);
     float *first = must_alloc(count, sizeof *first), *again = must_alloc(count, sizeof *again);
     const double a = step(&c, 3, 0.1f, first).loss, b = step(&c, 3, 0.1f, again).loss;
     tap_ok(a == b && memcmp(first, again, (size_t)count * sizeof *first) == 0, "%d, %s: the same bits again", with,
            flm_dtype_name(act));
     free(first);
     free(again);
-    cast_free(&c);
+    flow_distillation_free(&c);
 }
 
 static void copy_weights(flm_weights *to, const flm_weights *from)
@@ -166,13 +126,14 @@ static void copy_weights(flm_weights *to, const flm_weights *from)
  * differs by the ridge of the larger one: sqrt(1e-10) of its size. */
 static void test_average(void)
 {
-    cast plain = cast_new(TEACHER, 0.5, FLM_DTYPE_F32, 9), c = cast_new(TEACHER | AVERAGE, 0.5, FLM_DTYPE_F32, 9);
-    const int64_t count = parameters_of(c.weights);
+    flow_distillation plain = distillation_new(TEACHER, 0.5, FLM_DTYPE_F32, 9),
+                      c = distillation_new(TEACHER | AVERAGE, 0.5, FLM_DTYPE_F32, 9);
+    const int64_t count = flow_parameters(c.weights);
     float *a = must_alloc(count, sizeof *a), *b = must_alloc(count, sizeof *b);
-    copy_weights(c.teacher, plain.teacher);
+    copy_weights(c.frozen[FLM_ROLE_TEACHER], plain.frozen[FLM_ROLE_TEACHER]);
     copy_weights(c.weights, plain.weights);
     const double other = step(&c, B, 0, b).loss;
-    copy_weights(c.average, c.weights);
+    copy_weights(c.frozen[FLM_ROLE_AVERAGE], c.weights);
     c.basis->frozen_done = false;
     const double want = step(&plain, B, 0, a).loss, have = step(&c, B, 0, b).loss, e = worst_difference(a, b, count);
     tap_ok(fabs(have - want) <= 1e-5 * want && e <= 1e-3,
@@ -180,8 +141,8 @@ static void test_average(void)
     tap_ok(fabs(other - want) > 1e-3 * want, "another average: another loss (%.4g and %.4g)", other, want);
     free(a);
     free(b);
-    cast_free(&plain);
-    cast_free(&c);
+    flow_distillation_free(&plain);
+    flow_distillation_free(&c);
 }
 
 static void test_coefficients(void)
@@ -203,7 +164,7 @@ static void test_coefficients(void)
 
 static void test_sampler(void)
 {
-    cast c = cast_new(0, 0.5, FLM_DTYPE_F32, 100);
+    flow_distillation c = distillation_new(0, 0.5, FLM_DTYPE_F32, 100);
     int32_t whole[2][B * L], parts[B * L];
     flm_noise_source noise = {.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0)};
     must(flm_noise_update(c.basis, comm, &c.weights->w.E));
@@ -232,7 +193,7 @@ static void test_sampler(void)
     flm_err_clear();
     flm_sampler_destroy(&sampler);
     flow_network_free(&n);
-    cast_free(&c);
+    flow_distillation_free(&c);
 }
 
 int main(void)
