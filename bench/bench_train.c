@@ -32,7 +32,7 @@ static const char *kinds[FLM_KINDS + 1]; /* the names, NULL-terminated; filled b
 #define FLM_OPT_STRUCT options
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Benchmark"),
-    FLM_OPT_STRING("preset", preset, "small", "small|tiny", "network size"),
+    FLM_OPT_STRING("preset", preset, "small", "small|mini|tiny", "network size"),
     FLM_OPT_INT("length", length, "128", "L", "sequence length", .min = 1, .limit = 1 << 20),
     FLM_OPT_INT("vocabulary", vocabulary, "30522", "V", "vocabulary size", .min = 2, .limit = 1 << 24),
     FLM_OPT_INT("batch", batch, "32", "N", "sequences per step, over all ranks", .min = 1, .limit = 1 << 20),
@@ -122,7 +122,7 @@ static flm_status make_teachers(flm_backend *be, const options *o, flm_trainer_s
     s->psd = (flm_psd_law){0.5, 32};
     for (int r = 0; r < FLM_ROLE_FILES; r++) {
         const flm_kind *kind = s->kind->objective->networks[r].kind;
-        if (kind == NULL) continue;
+        if (kind == NULL || kind == s->kind) continue; /* an any-order map learns from data */
         FLM_TRY(make_frozen(be, s, kind->network, s->seed + 1 + (uint64_t)r, &w->frozen[r]));
         s->frozen[r] = w->frozen[r];
     }

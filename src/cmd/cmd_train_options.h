@@ -29,7 +29,7 @@ extern const char *const flm_target_weights_choices[];
 #define FLM_CMD_OPTIONS_INIT                                                                                  \
     FLM_OPT_STRING("init-from", init_from, "", "FILE|DIR",                                                    \
                    "start from the EMA weights of this checkpoint, or of the newest one in a run directory\n" \
-                   "kinds flm, fmlm and fmlm-two-stage; the optimiser state is not used")
+                   "kinds flm, fmlm, fmlm-any-order and fmlm-two-stage; the optimiser state is not used")
 
 #define FLM_CMD_OPTIONS_PSD                                                                                 \
     FLM_OPT_FLOAT("diagonal-fraction", diagonal_fraction, "0.5", "F",                                       \

@@ -3,24 +3,27 @@
 #include "cmd/cmd_train_options.h"
 
 /* In the order of flm_train_method. */
-static const char *const methods[] = {"psd", "two-model", "two-stage", NULL};
+static const char *const methods[] = {"psd", "two-model", "two-stage", "any-order", NULL};
 
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Files"),
     FLM_CMD_OPTIONS_FILES,
     FLM_OPT_GROUP("Networks"),
     FLM_OPT_STRING("teacher", teacher, NULL, "FILE|DIR",
-                   "checkpoint of a flow language model (kind flm), or its run directory", .required = true),
+                   "checkpoint of a flow language model (kind flm), or its run directory\n"
+                   "for --method any-order: of an any-order flow map (kind fmlm-any-order)",
+                   .required = true),
     FLM_OPT_CHOICE("method", method, "psd", methods,
                    "psd = one network, distilled from itself (kind fmlm)\n"
                    "two-model = a correction to the teacher (kind fmlm-two-model)\n"
-                   "two-stage = one network from --teacher and --flow-map (kind fmlm-two-stage)"),
+                   "two-stage = one network from --teacher and --flow-map (kind fmlm-two-stage)\n"
+                   "any-order = for prompts and infilling, from another such map (kind fmlm-any-order)"),
     FLM_OPT_STRING("flow-map", flow_map, "", "FILE|DIR",
                    "for --method two-stage: checkpoint of kind fmlm-two-model, or its run directory"),
     FLM_OPT_CHOICE("teacher-weights", teacher_weights, "ema", flm_weights_choices,
                    "weights of --teacher and --flow-map to use: EMA, or raw (those of the last step)"),
     FLM_CMD_OPTIONS_INIT,
-    FLM_OPT_GROUP("Method psd"),
+    FLM_OPT_GROUP("Methods psd and any-order"),
     FLM_CMD_OPTIONS_PSD,
     FLM_CMD_OPTIONS_TRAINING,
     FLM_CMD_OPTIONS_REPORTS,

@@ -3,16 +3,16 @@
 #include "cmd/cmd_train_options.h"
 
 /* In the order of flm_train_objective. */
-static const char *const objectives[] = {"flm", "fmlm", NULL};
+static const char *const objectives[] = {"flm", "fmlm", "any-order", NULL};
 
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Files"),
     FLM_CMD_OPTIONS_FILES,
     FLM_OPT_GROUP("Network"),
     FLM_OPT_STRING(
-        "preset", preset, "small", "small|tiny",
+        "preset", preset, "small", "small|mini|tiny",
         "network size; the options below override single values\nsmall: d = 768, 12 heads, c = 128, 12 blocks\n"
-        "tiny: d = 128, 4 heads, c = 64, 4 blocks"),
+        "mini: d = 512, 8 heads, c = 128, 8 blocks\ntiny: d = 128, 4 heads, c = 64, 4 blocks"),
     FLM_OPT_INT("hidden-size", hidden_size, "0", "d", "hidden size\n0 = the preset's value", .max = 65536),
     FLM_OPT_INT("heads", heads, "0", "H", "number of attention heads\n0 = the preset's value", .max = 4096),
     FLM_OPT_INT("cond-size", cond_size, "0", "c", "size of the time conditioning\n0 = the preset's value",
@@ -26,7 +26,8 @@ static const flm_option rows[] = {
     FLM_OPT_GROUP("Objective"),
     FLM_OPT_CHOICE("objective", objective, "flm", objectives,
                    "flm = flow language model\n"
-                   "fmlm = flow map in one network, learnt from data without a teacher"),
+                   "fmlm = flow map in one network, learnt from data without a teacher\n"
+                   "any-order = flow map for prompts and infilling, learnt likewise (kind fmlm-any-order)"),
     FLM_CMD_OPTIONS_PSD,
     FLM_CMD_OPTIONS_TRAINING,
     FLM_CMD_OPTIONS_REPORTS,

@@ -8,6 +8,7 @@
 #include "flow/flow_gamma.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 /* Range of w: phi is 1e-23 at -10, and phi(w - s) is 1e-21 at 15 for s = 5.4, which is t = 0.5 at V = 2^24. P is
@@ -17,6 +18,7 @@ enum { Z_MIN = -10, Z_MAX = 15, STEPS_PER_UNIT = 32, NODES = (Z_MAX - Z_MIN) * S
 enum { S_MAX = 20, CELLS_PER_UNIT = 16, CELLS = S_MAX * CELLS_PER_UNIT };
 
 struct flm_gamma {
+    bool identity;          /* the rest is not used */
     double scale;           /* V / (V - 1) */
     int first;              /* low is zero at the nodes before it */
     double high[NODES];     /* step (1 - P) / sqrt(2 pi) */
@@ -84,6 +86,17 @@ done:
     return rc;
 }
 
+flm_status flm_gamma_create_identity(flm_gamma **out)
+{
+    flm_status rc = FLM_OK;
+    flm_gamma *gamma = calloc(1, sizeof *gamma);
+    if (gamma == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for gamma");
+    gamma->identity = true;
+    *out = gamma;
+done:
+    return rc;
+}
+
 void flm_gamma_destroy(flm_gamma **gamma)
 {
     if (*gamma == NULL) return;
@@ -111,6 +124,7 @@ double flm_gamma_at(const flm_gamma *gamma, double t)
     if (isnan(t)) return t;
     if (t <= 0) return 0;
     if (t >= 1) return 1;
+    if (gamma->identity) return t;
     const double rest = 1 - t;
     const int cell = bracket(gamma, t, rest);
     const double *at = t < 0.5 ? gamma->t : gamma->rest;
@@ -142,6 +156,7 @@ double flm_gamma_alpha(const flm_gamma *gamma, double g)
 {
     if (isnan(g)) return g;
     if (g <= 0 || g >= 1) return g > 0;
+    if (gamma->identity) return g;
     const double s = g / (1 - g);
     double slope;
     if (!(s < S_MAX)) return 1; /* 1 - t is below rounding */

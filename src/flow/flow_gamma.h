@@ -16,6 +16,10 @@ typedef struct flm_gamma flm_gamma;
  * Errors: FLM_E_ARG, FLM_E_NOMEM. Source: model.md section 3. */
 flm_status flm_gamma_create(int64_t V, flm_gamma **out);
 
+/* flm_gamma_create_identity - path time that is network time: gamma(t) = t. Not collective. Errors: FLM_E_NOMEM.
+ * Source: model.md section 10. */
+flm_status flm_gamma_create_identity(flm_gamma **out);
+
 /* flm_gamma_destroy - accepts NULL, nulls it. */
 void flm_gamma_destroy(flm_gamma **gamma);
 

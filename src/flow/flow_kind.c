@@ -30,6 +30,11 @@ done:
     return rc;
 }
 
+flm_status flm_kind_make_gamma(const flm_kind *kind, int64_t V, flm_gamma **out)
+{
+    return kind->network == FLM_NETWORK_ANY_ORDER ? flm_gamma_create_identity(out) : flm_gamma_create(V, out);
+}
+
 const char *flm_role_name(flm_role role)
 {
     static const char *const names[FLM_ROLES] = {

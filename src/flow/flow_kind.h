@@ -6,6 +6,7 @@
 #ifndef FLM_FLOW_KIND_H
 #define FLM_FLOW_KIND_H
 
+#include "flow/flow_gamma.h"
 #include "model/model_weights.h"
 
 /* Rows of the table: FLM_KIND_FLM, FLM_KIND_FMLM_TWO_MODEL, ... */
@@ -43,6 +44,10 @@ typedef struct flm_kind_part {
 
 /* flm_kind_find - a kind by its name or old name. Errors: FLM_E_MISMATCH naming the known kinds. */
 flm_status flm_kind_find(const char *name, const flm_kind **out);
+
+/* flm_kind_make_gamma - the path time of a kind's network times, for a vocabulary of V: flm_gamma_create, or the
+ * identity of model.md section 10. Errors: those of flm_gamma_create. */
+flm_status flm_kind_make_gamma(const flm_kind *kind, int64_t V, flm_gamma **out);
 
 /* flm_role_name - "teacher", "flow-map" (the name of the option, and of the role in the lineage of a checkpoint), or
  * "average". */

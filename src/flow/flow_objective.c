@@ -15,7 +15,7 @@ static void layout(flm_objective *o)
     const int64_t B = dit->max_batch, L = dit->shape.L;
     for (int i = 0; i < basis->blocks; i++) o->xi[i] = flm_arena_3d(at, FLM_DTYPE_F32, B, L, basis->width);
     o->noise = flm_arena_3d(at, FLM_DTYPE_F32, B, L, dit->shape.d);
-    o->g = flm_arena_1d(at, FLM_DTYPE_F32, B);
+    o->g = o->ops->context ? flm_arena_2d(at, FLM_DTYPE_F32, B, L) : flm_arena_1d(at, FLM_DTYPE_F32, B);
     o->tokens = flm_arena_2d(at, FLM_DTYPE_I32, B, L);
     o->loss = flm_arena_1d(at, FLM_DTYPE_F32, B * L);
     o->total = flm_arena_1d(at, FLM_DTYPE_F64, 2);
@@ -46,6 +46,8 @@ static flm_status check_parts(const flm_objective_parts *p)
     if (ops->inference && (p->inference == NULL || p->inference->max_batch < batch || p->inference->chunk < chunk ||
                            p->inference->shape.network == FLM_NETWORK_ONE_TIME))
         FLM_FAIL(FLM_E_ARG, "activations for the passes without gradient are missing or too small");
+    if (ops->context && p->inference->context.data == NULL)
+        FLM_FAIL(FLM_E_ARG, "activations for the passes without gradient have no context tokens");
 done:
     return rc;
 }
@@ -60,7 +62,8 @@ flm_status flm_objective_create(const flm_objective_parts *parts, flm_objective 
     *o = (flm_objective){.parts = *parts, .ops = parts->kind->objective, .be = parts->dit->be};
     const int64_t B = parts->dit->max_batch;
     void *host = NULL;
-    FLM_TRY(o->be->memory->host_alloc(o->be, 2 * (size_t)B * sizeof *o->host, &host));
+    const size_t values = (size_t)B * (1 + (size_t)(o->ops->context ? parts->dit->shape.L : 1));
+    FLM_TRY(o->be->memory->host_alloc(o->be, values * sizeof *o->host, &host));
     o->host = host;
     FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)(B * parts->dit->shape.L) * sizeof *o->ids, &host));
     o->ids = host;
@@ -98,7 +101,7 @@ flm_status flm_objective_begin(flm_objective *o, flm_comm *comm, const flm_weigh
     flm_status rc = FLM_OK;
     FLM_TRY(flm_noise_update(o->parts.basis, comm, &weights->w.E));
     FLM_TRY(o->be->memory->zero(o->be, o->total.data, flm_tensor_bytes(&o->total)));
-    o->diagonal_rows = 0;
+    o->rows = o->diagonal_rows = 0;
     if (o->ops->begin != NULL) FLM_TRY(o->ops->begin(o, weights));
 done:
     return rc;
@@ -115,13 +118,13 @@ flm_status flm_objective_load(flm_objective *o, const flm_micro_batch *batch, co
     flm_status rc = FLM_OK;
     flm_backend *be = o->be;
     const int64_t B = batch->B;
-    const flm_tensor tokens = flm_tensor_slice(&o->tokens, 0, B);
+    const flm_tensor tokens = flm_tensor_slice(&o->tokens, 0, B), of_g = flm_tensor_slice(&o->g, 0, B);
     flm_tensor xi[FLM_NOISE_NETWORKS];
     for (int64_t i = 0; i < B; i++) o->host[i] = (float)batch->t[i];
     memcpy(o->ids, batch->tokens, flm_tensor_bytes(&tokens));
     FLM_TRY(be->memory->to_device(be, tokens.data, o->ids, flm_tensor_bytes(&tokens)));
     FLM_TRY(be->memory->to_device(be, o->parts.dit->t.data, o->host, (size_t)B * sizeof *o->host));
-    FLM_TRY(be->memory->to_device(be, o->g.data, g, (size_t)B * sizeof *g));
+    FLM_TRY(be->memory->to_device(be, o->g.data, g, flm_tensor_bytes(&of_g)));
     for (int i = 0; i < o->parts.basis->blocks; i++) {
         xi[i] = flm_tensor_slice(&o->xi[i], 0, B);
         if (batch->noise.given != NULL)
@@ -196,6 +199,7 @@ flm_status flm_objective_logits(flm_objective *o, const flm_weights *weights, co
 flm_status flm_objective_add_loss(flm_objective *o, int64_t rows)
 {
     const flm_tensor sum = flm_tensor_slice(&o->total, 0, 1), loss = flm_tensor_slice(&o->loss, 0, rows);
+    o->rows += rows;
     return flm_op_sum(o->be, &sum, &loss);
 }
 
@@ -217,6 +221,7 @@ flm_status flm_objective_total(flm_objective *o, flm_objective_sums *sums)
     FLM_TRY(o->be->memory->to_host(o->be, total, o->total.data, sizeof total));
     FLM_TRY(o->be->stream->sync(o->be));
     *sums = (flm_objective_sums){.loss = o->ops->loss_sum != NULL ? o->ops->loss_sum(o, total[0]) : total[0],
+                                 .rows = (double)o->rows,
                                  .error = o->ops->squared_error ? total[0] : NAN,
                                  .diagonal = total[1],
                                  .diagonal_rows = (double)o->diagonal_rows};

@@ -1,8 +1,9 @@
 /* flow_objective.h - training objectives on micro-batches: state, forward passes, loss, gradients.
  *
  * One interface for one training loop. What is specific to an objective is in its table and its file (flow_flm.c,
- * flow_two_model.c, flow_two_stage.c, flow_psd.c; docs/model.md sections 5 to 7, 9.2). Owns the buffers between
- * networks and noise. The loss is the mean over all B L rows of the global batch; each micro-batch adds its part. A
+ * flow_two_model.c, flow_two_stage.c, flow_psd.c; docs/model.md sections 5 to 7, 9.2, 10). Owns the buffers between
+ * networks and noise. The loss is the mean over the rows of the global batch, all B L, or those of active tokens where
+ * there are context tokens; each micro-batch adds its part. A
  * step: zero the gradients; flm_objective_begin; flm_objective_times; flm_objective_micro_batch for every micro-batch,
  *     for the last one with the hook; flm_objective_total; flm_noise_reduce; flm_noise_gradient for the rank's rows of
  * E. Leaves the optimiser and the division over ranks to train. SPDX-License-Identifier: Apache-2.0 */
@@ -37,12 +38,13 @@ typedef struct flm_objective_parts {
 
 typedef struct flm_micro_batch {
     int64_t B;
-    const int32_t *tokens; /* host [B, L] */
-    const double *t;       /* host [B], in [0, 1]; of a jump, its start */
-    const double *d;       /* host [B]: lengths of jumps, 0 on the diagonal; not read by an objective without jumps */
+    const int32_t *tokens;  /* host [B, L] */
+    const double *t;        /* host [B], in [0, 1]; of a jump, its start */
+    const double *d;        /* host [B]: lengths of jumps, 0 on the diagonal; not read by an objective without jumps */
+    const int32_t *context; /* host [B, L] of flm_time_context; read if ops->context */
     flm_noise_source noise;
     const flm_dit_dropout *dropout; /* of the passes of the trained network, with pass 0; NULL: none */
-    double scale;                   /* 1 / (n L) of the global batch */
+    double scale;                   /* 1 / the rows of the global batch that have a loss, n L or at least 1 */
     bool backward;
     const flm_dit_hook *hook; /* of the last micro-batch with backward; else NULL */
 } flm_micro_batch;
@@ -54,6 +56,7 @@ typedef struct flm_objective_ops {
     flm_kind_part networks[FLM_ROLES]; /* the frozen networks that it needs */
     bool inference;                    /* it has passes without gradient */
     bool halves;                      /* of at most half the sequences and rows of the pass with gradient, rounded up */
+    bool context;                     /* its tokens are context or active, and only active ones have a loss */
     bool diagonal;                    /* it has diagonal samples, whose losses flm_objective_total reports apart */
     bool squared_error;               /* its loss is computed from a squared error, which flm_objective_total reports */
     double trunk_passes, head_passes; /* cost of a step, a backward pass counted as two */
@@ -78,15 +81,15 @@ struct flm_objective {
     flm_backend *be;
     flm_tensor xi[FLM_NOISE_NETWORKS]; /* basis->blocks, f32 [max_batch, L, width] */
     flm_tensor noise;                  /* f32 [max_batch, L, d]: (1-g) grad_x in the backward pass */
-    flm_tensor g;                      /* f32 [max_batch] */
+    flm_tensor g;                      /* f32 [max_batch], or [max_batch, L] with ops->context */
     flm_tensor tokens;                 /* i32 [max_batch, L] */
     flm_tensor loss;                   /* f32 [max_batch L] */
     flm_tensor total; /* f64 [2]: sum over rows of cross entropies or squared errors since flm_objective_begin; over
                          rows of diagonal samples */
-    int64_t diagonal_rows; /* of diagonal samples since flm_objective_begin */
-    float *host;           /* [2 max_batch], from host_alloc */
-    int32_t *ids;          /* [max_batch, L], from host_alloc: tokens to be copied to the device */
-    void *state;           /* of this objective; ops->create */
+    int64_t rows, diagonal_rows; /* with a loss since flm_objective_begin; those of diagonal samples */
+    float *host;                 /* t [max_batch], and like g, from host_alloc */
+    int32_t *ids;                /* [max_batch, L], from host_alloc: tokens to be copied to the device */
+    void *state;                 /* of this objective; ops->create */
     flm_arena arena;
 };
 
@@ -122,6 +125,7 @@ flm_status flm_objective_micro_batch(flm_objective *objective, const flm_weights
 /* Sums over all rows since flm_objective_begin, not scaled. */
 typedef struct flm_objective_sums {
     double loss;  /* that is minimised */
+    double rows;  /* that have a loss */
     double error; /* squared error that it is computed from; NaN unless ops->squared_error */
     double diagonal,
         diagonal_rows; /* losses of the rows of diagonal samples, and their number; 0 unless ops->diagonal */

@@ -12,7 +12,8 @@
 #include "flow/flow_kind.def"
 
 /* flm_objective_load - copy tokens, xi, times (to dit->t) and g (to o->g) to the device, and wait, so that the host
- * arrays can be reused. in g host f32 [B]. */
+ * arrays can be reused. in g host, like o->g of B
+ * sequences; o->host + max_batch has room for it. */
 flm_status flm_objective_load(flm_objective *o, const flm_micro_batch *batch, const float *g);
 
 /* flm_objective_state - x f32 [max_batch, L, d] = (1-g) xi T_j + g E[token] of network j of the noise basis, in its
@@ -34,7 +35,7 @@ flm_status flm_objective_pass(flm_objective *o, const flm_weights *weights, int6
 flm_status flm_objective_logits(flm_objective *o, const flm_weights *weights, const flm_tensor *y, int64_t first,
                                 const flm_tensor *logits, bool bias);
 
-/* flm_objective_add_loss - add the first `rows` of o->loss to the total. */
+/* flm_objective_add_loss - add the first `rows` of o->loss to the total, and their number to o->rows. */
 flm_status flm_objective_add_loss(flm_objective *o, int64_t rows);
 
 #endif

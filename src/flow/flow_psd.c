@@ -1,35 +1,43 @@
-/* flow_psd.c - the objective of the one-network flow map, progressive self-distillation: cross entropy against a frozen
- * teacher or the data where both times are equal, elsewhere against the map's own jumps over the middle (docs/model.md
- * section 9.2).
+/* flow_psd.c - the objectives of the one-network and of the any-order flow map, progressive self-distillation: cross
+ * entropy against a frozen teacher or the data where both times are equal, elsewhere against the map's own jumps over
+ * the middle (docs/model.md sections 9.2 and 10.2).
  *
  * Passes of the trunk: all samples with gradient; without it the teacher at the diagonal samples, and both halves of
  * the jumps of the others, packed, at most half a micro-batch at once. V-wide products of a row: three of the gradient;
  * the teacher's logits, or the logits of both halves, of the first one twice (the state at the middle needs them over
- * all rows), and p E. Samples are in the order of the batch, except in the passes without gradient and in the head,
- * where the diagonal ones come first ("packed"). SPDX-License-Identifier: Apache-2.0 */
+ * all rows), and p E. Samples are in the order of the batch, except in the passes without gradient, where the diagonal
+ * ones come first ("packed"). The head has the rows of the packed samples, without those of context tokens, which have
+ * no loss ("packed rows"). SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_coefficients.h"
 #include "flow/flow_objective_internal.h"
 #include "flow/flow_time.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Dropout of the passes without gradient; the one with gradient is 0. */
 enum { PASS_FIRST = 1, PASS_SECOND = 2 };
 enum { PARTS = 2, TIMES = 3 }; /* parts of the state at the middle; start, middle and end of a jump */
+enum { ROW_IDS = 5 };          /* of a row from the host: from, from_pass, tokens, context in both orders */
 
 typedef struct psd {
-    flm_tensor time[TIMES];       /* f32 [max_batch], packed */
-    flm_tensor combine;           /* f32 [max_batch, PARTS], packed: 1 - k, k */
-    flm_tensor lambda;            /* f32 [max_batch L], packed */
-    flm_tensor mean;              /* f32 [half, L, d]: p_su E */
-    flm_tensor y_first, y_second; /* act [max_batch, L, d], packed: teacher's or p_su's, p_ut's last hidden states */
-    flm_tensor y;                 /* act [max_batch, L, d]: dit's while they are reordered */
-    flm_tensor tokens;            /* i32 [max_batch, L], packed; without teacher */
-    flm_tensor E;                 /* act [V, d] of the network of the targets */
-    flm_tensor logits;            /* f32 [half chunk, V], padded rows */
-    int64_t *order;               /* host [max_batch]: the sample in each packed place */
-    int64_t diagonals;            /* of the micro-batch */
-    float *host;                  /* [max_batch (L + 1 + TIMES + PARTS)] */
+    flm_tensor time[TIMES];     /* f32 [max_batch], packed */
+    flm_tensor context;         /* i32 [max_batch, L], packed; absent unless ops->context */
+    flm_tensor from, from_pass; /* i32 [max_batch L]: the row of the batch, and of its pass, of each packed row */
+    flm_tensor combine;         /* f32 [max_batch L, PARTS] of packed rows: 1 - k, k */
+    flm_tensor lambda;          /* f32 [max_batch L] of packed rows */
+    flm_tensor tokens;          /* i32 [max_batch L] of packed rows; without teacher */
+    flm_tensor mean, state;     /* f32 [half, L, d] of packed rows: p_su E; the state, unless it has all rows */
+    flm_tensor y_first,
+        y_second;       /* act [max_batch, L, d] of packed rows: teacher's or p_su's, p_ut's last hidden states */
+    flm_tensor y;       /* act [max_batch, L, d] of packed rows: dit's, and their gradients */
+    flm_tensor E;       /* act [V, d] of the network of the targets */
+    flm_tensor logits;  /* f32 [half chunk, V], padded rows */
+    int64_t *order;     /* host [max_batch]: the sample in each packed place */
+    int64_t *first_row; /* host [max_batch + 1]: the packed rows of a place begin here */
+    int64_t diagonals;  /* of the micro-batch */
+    float *host;        /* [max_batch (1 + TIMES + L (1 + PARTS))] */
+    int32_t *ids;       /* [max_batch L ROW_IDS] */
     flm_arena arena;
 } psd;
 
@@ -48,13 +56,17 @@ static void layout(psd *own, const flm_objective *o)
     const flm_dit *dit = o->parts.dit, *inference = o->parts.inference;
     const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d, V = dit->shape.V;
     for (int k = 0; k < TIMES; k++) own->time[k] = flm_arena_1d(at, FLM_DTYPE_F32, B);
-    own->combine = flm_arena_2d(at, FLM_DTYPE_F32, B, PARTS);
+    if (o->ops->context) own->context = flm_arena_2d(at, FLM_DTYPE_I32, B, L);
+    own->from = flm_arena_1d(at, FLM_DTYPE_I32, B * L);
+    own->from_pass = flm_arena_1d(at, FLM_DTYPE_I32, B * L);
+    own->combine = flm_arena_2d(at, FLM_DTYPE_F32, B * L, PARTS);
     own->lambda = flm_arena_1d(at, FLM_DTYPE_F32, B * L);
     own->mean = flm_arena_3d(at, FLM_DTYPE_F32, inference->max_batch, L, d);
+    if (o->ops->context) own->state = flm_arena_3d(at, FLM_DTYPE_F32, inference->max_batch, L, d);
     own->y_first = flm_arena_3d(at, dit->act, B, L, d);
     own->y_second = flm_arena_3d(at, dit->act, B, L, d);
     own->y = flm_arena_3d(at, dit->act, B, L, d);
-    if (teacher_of(o) == NULL) own->tokens = flm_arena_2d(at, FLM_DTYPE_I32, B, L);
+    if (teacher_of(o) == NULL) own->tokens = flm_arena_1d(at, FLM_DTYPE_I32, B * L);
     if (dit->act != FLM_DTYPE_F32) own->E = flm_arena_2d(at, dit->act, V, d);
     own->logits = flm_arena_rows(at, FLM_DTYPE_F32, inference->chunk, V);
 }
@@ -63,17 +75,21 @@ static flm_status create(flm_objective *o)
 {
     flm_status rc = FLM_OK;
     const flm_dit *dit = o->parts.dit;
-    const int64_t values = dit->max_batch * (dit->shape.L + 1 + TIMES + PARTS);
+    const int64_t rows = dit->max_batch * dit->shape.L, values = dit->max_batch * (1 + TIMES) + rows * (1 + PARTS);
     void *host = NULL;
     psd *own = o->state = calloc(1, sizeof *own);
-    if (own == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the objective of the one-network flow map");
+    if (own == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the objective of a flow map");
     own->arena = flm_arena_begin(o->be);
     own->order = malloc((size_t)dit->max_batch * sizeof *own->order);
-    if (own->order == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld sequences", (long long)dit->max_batch);
+    own->first_row = malloc((size_t)(dit->max_batch + 1) * sizeof *own->first_row);
+    if (own->order == NULL || own->first_row == NULL)
+        FLM_FAIL(FLM_E_NOMEM, "no memory for %lld sequences", (long long)dit->max_batch);
     FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)values * sizeof *own->host, &host));
     own->host = host;
+    FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)(rows * ROW_IDS) * sizeof *own->ids, &host));
+    own->ids = host;
     layout(own, o);
-    FLM_TRY(flm_arena_commit(&own->arena, "objective of the one-network flow map"));
+    FLM_TRY(flm_arena_commit(&own->arena, "objective of a flow map"));
     layout(own, o);
 done:
     return rc;
@@ -85,7 +101,9 @@ static void destroy(flm_objective *o)
     if (own == NULL) return;
     flm_arena_release(&own->arena);
     free(own->order);
+    free(own->first_row);
     o->be->memory->host_release(o->be, own->host);
+    o->be->memory->host_release(o->be, own->ids);
     free(own);
     o->state = NULL;
 }
@@ -126,58 +144,136 @@ static void make_order(psd *own, const flm_micro_batch *batch)
         if (batch->d[b] != 0) own->order[at++] = b;
 }
 
-/* Everything that depends on the times alone, to the device. */
-static flm_status load(flm_objective *o, const flm_micro_batch *batch)
+static bool is_context(const flm_micro_batch *batch, int64_t row) { return batch->context && batch->context[row] != 0; }
+
+/* The packed rows: those of the packed samples whose tokens have a loss, as rows of the batch, of the pass without
+ * gradient that has the sample, and their tokens. */
+static void list_rows(const flm_objective *o, const flm_micro_batch *batch)
 {
-    flm_status rc = FLM_OK;
     psd *own = o->state;
-    flm_backend *be = o->be;
+    const int64_t L = o->parts.dit->shape.L, rows = batch->B * L, half = o->parts.inference->max_batch;
+    int32_t *from = own->ids, *from_pass = from + rows, *token = from_pass + rows;
+    int64_t at = 0;
+    for (int64_t i = 0; i < batch->B; i++) {
+        const int64_t place = i < own->diagonals ? i % half : (i - own->diagonals) % half;
+        own->first_row[i] = at;
+        for (int64_t l = 0; l < L; l++) {
+            const int64_t row = own->order[i] * L + l;
+            if (is_context(batch, row)) continue;
+            from[at] = (int32_t)row;
+            from_pass[at] = (int32_t)(place * L + l);
+            token[at++] = batch->tokens[row];
+        }
+    }
+    own->first_row[batch->B] = at;
+}
+
+/* Times of the samples and coefficients of their rows, in own->host; g of the states, in o->host. */
+static void set_coefficients(const flm_objective *o, const flm_micro_batch *batch)
+{
+    psd *own = o->state;
     const int64_t B = batch->B, L = o->parts.dit->shape.L;
-    float *end = own->host, *time = end + B, *combine = time + TIMES * B, *lambda = combine + PARTS * B;
+    float *end = own->host, *time = end + B, *combine = time + TIMES * B, *lambda = combine + PARTS * B * L;
     float *g = o->host + o->parts.dit->max_batch;
-    make_order(own, batch);
     for (int64_t i = 0; i < B; i++) {
         const int64_t b = own->order[i];
         const flm_psd_coeffs c = flm_psd_coeffs_make(o->parts.gamma, batch->t[b], batch->d[b]);
         const double times[TIMES] = {batch->t[b], c.u, c.end};
         for (int k = 0; k < TIMES; k++) time[k * B + i] = (float)times[k];
         end[b] = (float)c.end;
-        g[b] = (float)c.gs;
-        combine[PARTS * i] = (float)(1 - c.k);
-        combine[PARTS * i + 1] = (float)c.k;
-        for (int64_t row = i * L; row < (i + 1) * L; row++) lambda[row] = (float)c.lambda;
+        if (!o->ops->context) g[b] = (float)c.gs;
+        for (int64_t row = b * L; o->ops->context && row < (b + 1) * L; row++)
+            g[row] = is_context(batch, row) ? 1 : (float)c.gs;
+        for (int64_t row = own->first_row[i]; row < own->first_row[i + 1]; row++) {
+            combine[PARTS * row] = (float)(1 - c.k);
+            combine[PARTS * row + 1] = (float)c.k;
+            lambda[row] = (float)c.lambda;
+        }
     }
-    FLM_TRY(be->memory->to_device(be, o->parts.dit->t_end.data, end, (size_t)B * sizeof *end));
-    for (int k = 0; k < TIMES; k++)
-        FLM_TRY(be->memory->to_device(be, own->time[k].data, time + k * B, (size_t)B * sizeof *time));
-    FLM_TRY(be->memory->to_device(be, own->combine.data, combine, (size_t)(PARTS * B) * sizeof *combine));
-    FLM_TRY(be->memory->to_device(be, own->lambda.data, lambda, (size_t)(B * L) * sizeof *lambda));
-    FLM_TRY(flm_objective_load(o, batch, g));
+}
+
+/* Which tokens are context, to dit and packed. */
+static flm_status load_context(flm_objective *o, const flm_micro_batch *batch)
+{
+    flm_status rc = FLM_OK;
+    psd *own = o->state;
+    flm_backend *be = o->be;
+    const int64_t B = batch->B, L = o->parts.dit->shape.L;
+    int32_t *as_is = own->ids + 3 * B * L, *packed = as_is + B * L;
+    memcpy(as_is, batch->context, (size_t)(B * L) * sizeof *as_is);
+    for (int64_t i = 0; i < B; i++)
+        memcpy(packed + i * L, batch->context + own->order[i] * L, (size_t)L * sizeof *packed);
+    FLM_TRY(be->memory->to_device(be, o->parts.dit->context.data, as_is, (size_t)(B * L) * sizeof *as_is));
+    FLM_TRY(be->memory->to_device(be, own->context.data, packed, (size_t)(B * L) * sizeof *packed));
 done:
     return rc;
 }
 
-/* Sequences of `from` in packed places [first, first + count) to the first places of `to`; back: the other way round.
- */
-static flm_status reorder(flm_objective *o, const flm_tensor *to, const flm_tensor *from, int64_t first, int64_t count,
-                          bool back)
+/* Everything that depends on times and kinds of tokens alone, to the device. */
+static flm_status load(flm_objective *o, const flm_micro_batch *batch)
+{
+    flm_status rc = FLM_OK;
+    psd *own = o->state;
+    flm_backend *be = o->be;
+    const int64_t B = batch->B, L = o->parts.dit->shape.L;
+    const float *end = own->host, *time = end + B, *combine = time + TIMES * B, *lambda = combine + PARTS * B * L;
+    const int32_t *from = own->ids, *from_pass = from + B * L, *token = from_pass + B * L;
+    make_order(own, batch);
+    list_rows(o, batch);
+    set_coefficients(o, batch);
+    const size_t rows = (size_t)own->first_row[B];
+    FLM_TRY(be->memory->to_device(be, o->parts.dit->t_end.data, end, (size_t)B * sizeof *end));
+    for (int k = 0; k < TIMES; k++)
+        FLM_TRY(be->memory->to_device(be, own->time[k].data, time + k * B, (size_t)B * sizeof *time));
+    FLM_TRY(be->memory->to_device(be, own->combine.data, combine, rows * PARTS * sizeof *combine));
+    FLM_TRY(be->memory->to_device(be, own->lambda.data, lambda, rows * sizeof *lambda));
+    FLM_TRY(be->memory->to_device(be, own->from.data, from, rows * sizeof *from));
+    FLM_TRY(be->memory->to_device(be, own->from_pass.data, from_pass, rows * sizeof *from_pass));
+    if (own->tokens.data != NULL) FLM_TRY(be->memory->to_device(be, own->tokens.data, token, rows * sizeof *token));
+    if (o->ops->context) FLM_TRY(load_context(o, batch));
+    FLM_TRY(flm_objective_load(o, batch, o->host + o->parts.dit->max_batch));
+done:
+    return rc;
+}
+
+/* Sequences of `from` in packed places [first, first + count) to the first places of `to`. */
+static flm_status reorder(flm_objective *o, const flm_tensor *to, const flm_tensor *from, int64_t first, int64_t count)
 {
     flm_status rc = FLM_OK;
     const psd *own = o->state;
     for (int64_t i = 0; i < count; i++) {
-        const int64_t b = own->order[first + i];
-        const flm_tensor a = flm_tensor_slice(to, back ? b : i, 1), c = flm_tensor_slice(from, back ? i : b, 1);
+        const flm_tensor a = flm_tensor_slice(to, i, 1), c = flm_tensor_slice(from, own->order[first + i], 1);
         FLM_TRY(o->be->memory->copy(o->be, a.data, c.data, flm_tensor_bytes(&a)));
     }
 done:
     return rc;
 }
 
-/* The last hidden states of a pass without gradient of `count` sequences, to packed places from `first` on. */
-static flm_status keep_hidden(flm_objective *o, const flm_tensor *to, int64_t first, int64_t count)
+/* The rows of t [max_batch, L, d] as [n, d] from `first` on. */
+static flm_tensor rows_of(const flm_tensor *t, int64_t first, int64_t n)
 {
-    const flm_tensor y = flm_tensor_slice(&o->parts.inference->y, 0, count), own = flm_tensor_slice(to, first, count);
-    return o->be->memory->copy(o->be, own.data, y.data, flm_tensor_bytes(&y));
+    const flm_tensor flat = flm_tensor_flat(t);
+    return flm_tensor_slice(&flat, first, n);
+}
+
+/* A pass without gradient of `n` sequences from packed place `at` on, and its last hidden states, of packed rows. */
+static flm_status pass(flm_objective *o, const flm_weights *weights, int64_t at, int64_t n, const flm_tensor *t,
+                       const flm_tensor *t_end, const flm_dit_dropout *dropout, const flm_tensor *y)
+{
+    flm_status rc = FLM_OK;
+    const psd *own = o->state;
+    flm_dit *inference = o->parts.inference;
+    const int64_t first = own->first_row[at], rows = own->first_row[at + n] - first;
+    if (o->ops->context) {
+        const flm_tensor context = flm_tensor_slice(&own->context, at, n);
+        FLM_TRY(o->be->memory->copy(o->be, inference->context.data, context.data, flm_tensor_bytes(&context)));
+    }
+    FLM_TRY(flm_objective_pass(o, weights, n, &inference->input, t, t_end, dropout));
+    const flm_tensor all = rows_of(&inference->y, 0, n * o->parts.dit->shape.L), packed = rows_of(y, first, rows);
+    const flm_tensor from = flm_tensor_slice(&own->from_pass, first, rows);
+    FLM_TRY(flm_op_gather_rows(o->be, &packed, &all, &from));
+done:
+    return rc;
 }
 
 /* The teacher at the diagonal samples, in y_first. */
@@ -186,15 +282,34 @@ static flm_status teacher_pass(flm_objective *o, int64_t B)
     flm_status rc = FLM_OK;
     psd *own = o->state;
     flm_dit *inference = o->parts.inference;
-    const flm_tensor none = flm_tensor_none();
+    const bool two_times = teacher_of(o)->shape.network != FLM_NETWORK_ONE_TIME;
     FLM_TRY(flm_objective_state(o, 0, &o->noise, &teacher_of(o)->w.E, B));
     for (int64_t at = 0; at < own->diagonals; at += inference->max_batch) {
         const int64_t left = own->diagonals - at, n = left < inference->max_batch ? left : inference->max_batch;
-        const flm_tensor s = flm_tensor_slice(&own->time[0], at, n);
-        FLM_TRY(reorder(o, &inference->input, &o->noise, at, n, false));
-        FLM_TRY(flm_objective_pass(o, teacher_of(o), n, &inference->input, &s, &none, NULL));
-        FLM_TRY(keep_hidden(o, &own->y_first, at, n));
+        const flm_tensor s = flm_tensor_slice(&own->time[0], at, n), end = two_times ? s : flm_tensor_none();
+        FLM_TRY(reorder(o, &inference->input, &o->noise, at, n));
+        FLM_TRY(pass(o, teacher_of(o), at, n, &s, &end, NULL, &own->y_first));
     }
+done:
+    return rc;
+}
+
+/* inference->input = x' of `n` sequences from packed place `at` on, from their states there and y_first. Context tokens
+ * keep theirs. */
+static flm_status middle_state(flm_objective *o, int64_t at, int64_t n)
+{
+    flm_status rc = FLM_OK;
+    psd *own = o->state;
+    flm_dit *inference = o->parts.inference;
+    const int64_t first = own->first_row[at], rows = own->first_row[at + n] - first;
+    const flm_tensor all = rows_of(&inference->input, 0, n * o->parts.dit->shape.L);
+    const flm_tensor c = flm_tensor_slice(&own->combine, first, rows);
+    const flm_tensor from = flm_tensor_slice(&own->from_pass, first, rows);
+    const flm_tensor state = o->ops->context ? rows_of(&own->state, 0, rows) : all;
+    const flm_tensor parts[PARTS] = {state, rows_of(&own->mean, 0, rows)};
+    if (o->ops->context) FLM_TRY(flm_op_gather_rows(o->be, &state, &all, &from));
+    FLM_TRY(flm_op_sample_combine(o->be, &state, &c, parts, PARTS));
+    if (o->ops->context) FLM_TRY(flm_op_scatter_rows(o->be, &all, &state, &from));
 done:
     return rc;
 }
@@ -214,16 +329,15 @@ static flm_status jump_passes(flm_objective *o, const flm_weights *target, const
         second.pass = PASS_SECOND;
     }
     for (int k = 0; k < TIMES; k++) time[k] = flm_tensor_slice(&own->time[k], at, n);
-    FLM_TRY(reorder(o, &inference->input, x, at, n, false));
-    FLM_TRY(flm_objective_pass(o, target, n, &inference->input, &time[0], &time[1], dropout != NULL ? &first : NULL));
-    FLM_TRY(keep_hidden(o, &own->y_first, at, n));
-    FLM_TRY(flm_dit_head_mean_embedding(inference, target, 1, &own->E, &own->mean));
-    const flm_tensor state = flm_tensor_slice(&inference->input, 0, n), c = flm_tensor_slice(&own->combine, at, n);
-    const flm_tensor from[PARTS] = {state, flm_tensor_slice(&own->mean, 0, n)};
-    FLM_TRY(reorder(o, &inference->input, x, at, n, false)); /* the pass has overwritten it */
-    FLM_TRY(flm_op_sample_combine(o->be, &state, &c, from, PARTS));
-    FLM_TRY(flm_objective_pass(o, target, n, &inference->input, &time[1], &time[2], dropout != NULL ? &second : NULL));
-    FLM_TRY(keep_hidden(o, &own->y_second, at, n));
+    const int64_t rows = own->first_row[at + n] - own->first_row[at];
+    const flm_tensor y = rows_of(&own->y_first, own->first_row[at], rows);
+    FLM_TRY(reorder(o, &inference->input, x, at, n));
+    FLM_TRY(pass(o, target, at, n, &time[0], &time[1], dropout != NULL ? &first : NULL, &own->y_first));
+    if (o->ops->context) FLM_TRY(o->be->memory->copy(o->be, inference->y.data, y.data, flm_tensor_bytes(&y)));
+    FLM_TRY(flm_dit_head_mean_rows(inference, target, rows, 1, &own->E, &own->mean));
+    FLM_TRY(reorder(o, &inference->input, x, at, n)); /* the pass has overwritten it */
+    FLM_TRY(middle_state(o, at, n));
+    FLM_TRY(pass(o, target, at, n, &time[1], &time[2], dropout != NULL ? &second : NULL, &own->y_second));
 done:
     return rc;
 }
@@ -251,71 +365,55 @@ done:
     return rc;
 }
 
-/* The target of rows from `first` on: the logits of one softmax or two, and its cross entropy and gradient. */
-static flm_status soft_rows(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch, int64_t first,
+/* Cross entropy of packed rows from `first` on, and its gradient. The target is the mixture of a jump's two softmaxes,
+ * the teacher's softmax, or without one the token. */
+static flm_status head_rows(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch, int64_t first,
                             int64_t rows, bool jump)
 {
     flm_status rc = FLM_OK;
     psd *own = o->state;
     flm_dit *dit = o->parts.dit;
     const flm_weights *target = jump ? target_of(o, weights) : teacher_of(o);
-    const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows);
-    const flm_tensor p = flm_tensor_slice(&o->parts.inference->logits, 0, rows);
-    const flm_tensor q = jump ? flm_tensor_slice(&own->logits, 0, rows) : flm_tensor_none();
-    const flm_tensor weight = jump ? flm_tensor_slice(&own->lambda, first, rows) : flm_tensor_none();
-    const flm_tensor grad = batch->backward ? flm_tensor_slice(&dit->probs, 0, rows) : flm_tensor_none();
-    const flm_tensor loss = flm_tensor_slice(&o->loss, first, rows);
-    FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
-    FLM_TRY(flm_objective_logits(o, target, &own->y_first, first, &p, true));
-    if (jump) FLM_TRY(flm_objective_logits(o, target, &own->y_second, first, &q, true));
-    FLM_TRY(flm_op_mixture_xent(o->be, &(flm_mixture_xent){.loss = &loss,
-                                                           .grad = &grad,
-                                                           .logits = &logits,
-                                                           .first = &p,
-                                                           .second = &q,
-                                                           .weight = &weight,
-                                                           .scale = (float)batch->scale,
-                                                           .logit_cap = (float)weights->shape.logit_cap}));
-    if (batch->backward) FLM_TRY(flm_dit_head_backward(dit, weights, &grad, first));
-done:
-    return rc;
-}
-
-/* The target of rows from `first` on: their tokens. */
-static flm_status data_rows(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch, int64_t first,
-                            int64_t rows)
-{
-    flm_status rc = FLM_OK;
-    psd *own = o->state;
-    flm_dit *dit = o->parts.dit;
+    const float scale = (float)batch->scale, cap = (float)weights->shape.logit_cap;
     const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), loss = flm_tensor_slice(&o->loss, first, rows);
     const flm_tensor grad = batch->backward ? flm_tensor_slice(&dit->probs, 0, rows) : flm_tensor_none();
-    const flm_tensor flat =
-        flm_tensor_1d(own->tokens.data, FLM_DTYPE_I32, dit->max_batch * dit->shape.L); /* max_batch: places */
-    const flm_tensor target = flm_tensor_slice(&flat, first, rows);
     FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
-    FLM_TRY(flm_op_softmax_xent(o->be, &loss, &grad, &logits, &target, (float)batch->scale,
-                                (float)weights->shape.logit_cap));
+    if (target == NULL) {
+        const flm_tensor tokens = flm_tensor_slice(&own->tokens, first, rows);
+        FLM_TRY(flm_op_softmax_xent(o->be, &loss, &grad, &logits, &tokens, scale, cap));
+    } else {
+        const flm_tensor p = flm_tensor_slice(&o->parts.inference->logits, 0, rows);
+        const flm_tensor q = jump ? flm_tensor_slice(&own->logits, 0, rows) : flm_tensor_none();
+        const flm_tensor lambda = jump ? flm_tensor_slice(&own->lambda, first, rows) : flm_tensor_none();
+        FLM_TRY(flm_objective_logits(o, target, &own->y_first, first, &p, true));
+        if (jump) FLM_TRY(flm_objective_logits(o, target, &own->y_second, first, &q, true));
+        FLM_TRY(flm_op_mixture_xent(o->be, &(flm_mixture_xent){.loss = &loss,
+                                                               .grad = &grad,
+                                                               .logits = &logits,
+                                                               .first = &p,
+                                                               .second = &q,
+                                                               .weight = &lambda,
+                                                               .scale = scale,
+                                                               .logit_cap = cap}));
+    }
     if (batch->backward) FLM_TRY(flm_dit_head_backward(dit, weights, &grad, first));
 done:
     return rc;
 }
 
-/* Loss and gradient of the head, a chunk at a time, the diagonal samples first. */
+/* Loss and gradient of the head, a chunk of packed rows at a time, those of the diagonal samples first. */
 static flm_status run_head(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch)
 {
     flm_status rc = FLM_OK;
     psd *own = o->state;
     flm_dit *dit = o->parts.dit;
-    const int64_t L = dit->shape.L, middle = own->diagonals * L, total = batch->B * L, half = o->parts.inference->chunk;
+    const int64_t middle = own->first_row[own->diagonals], total = own->first_row[batch->B];
+    const int64_t half = o->parts.inference->chunk;
     const bool data = teacher_of(o) == NULL;
     for (int64_t first = 0, rows; first < total; first += rows) {
         const int64_t end = first < middle ? middle : total, max = data && first < middle ? dit->chunk : half;
         rows = end - first < max ? end - first : max;
-        if (data && first < middle)
-            FLM_TRY(data_rows(o, weights, batch, first, rows));
-        else
-            FLM_TRY(soft_rows(o, weights, batch, first, rows, first >= middle));
+        FLM_TRY(head_rows(o, weights, batch, first, rows, first >= middle));
     }
     FLM_TRY(flm_objective_add_loss(o, total));
     if (middle > 0) {
@@ -327,27 +425,50 @@ done:
     return rc;
 }
 
-static flm_status micro_batch(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch)
+/* dit->y, or back its gradient, in the order of packed rows. */
+static flm_status pack_hidden(flm_objective *o, int64_t B)
 {
     flm_status rc = FLM_OK;
     psd *own = o->state;
     flm_dit *dit = o->parts.dit;
+    const int64_t rows = own->first_row[B];
+    const flm_tensor all = rows_of(&dit->y, 0, B * dit->shape.L), packed = rows_of(&own->y, 0, rows);
+    const flm_tensor from = flm_tensor_slice(&own->from, 0, rows);
+    FLM_TRY(flm_op_gather_rows(o->be, &packed, &all, &from));
+    FLM_TRY(o->be->memory->copy(o->be, dit->y.data, own->y.data, flm_tensor_bytes(&packed)));
+done:
+    return rc;
+}
+
+static flm_status unpack_gradient(flm_objective *o, int64_t B)
+{
+    flm_status rc = FLM_OK;
+    psd *own = o->state;
+    flm_dit *dit = o->parts.dit;
+    const int64_t rows = own->first_row[B];
+    const flm_tensor all = rows_of(&dit->grad_y, 0, B * dit->shape.L), packed = rows_of(&own->y, 0, rows);
+    const flm_tensor from = flm_tensor_slice(&own->from, 0, rows);
+    FLM_TRY(o->be->memory->copy(o->be, own->y.data, dit->grad_y.data, flm_tensor_bytes(&packed)));
+    if (rows < all.dim[0]) FLM_TRY(o->be->memory->zero(o->be, all.data, flm_tensor_bytes(&all)));
+    FLM_TRY(flm_op_scatter_rows(o->be, &all, &packed, &from));
+done:
+    return rc;
+}
+
+static flm_status micro_batch(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch)
+{
+    flm_status rc = FLM_OK;
+    flm_dit *dit = o->parts.dit;
     const int64_t B = batch->B;
     FLM_TRY(load(o, batch));
     FLM_TRY(flm_objective_state(o, o->parts.basis->networks - 1, &dit->input, &weights->w.E, B));
-    if (teacher_of(o) != NULL)
-        FLM_TRY(teacher_pass(o, B));
-    else
-        FLM_TRY(reorder(o, &own->tokens, &o->tokens, 0, own->diagonals, false));
+    if (teacher_of(o) != NULL) FLM_TRY(teacher_pass(o, B));
     FLM_TRY(target_passes(o, weights, batch));
     FLM_TRY(flm_dit_forward(dit, weights, B, batch->dropout));
-    const flm_tensor y = flm_tensor_slice(&dit->y, 0, B);
-    FLM_TRY(reorder(o, &own->y, &dit->y, 0, B, false));
-    FLM_TRY(o->be->memory->copy(o->be, y.data, own->y.data, flm_tensor_bytes(&y)));
+    FLM_TRY(pack_hidden(o, B));
     FLM_TRY(run_head(o, weights, batch));
     if (batch->backward) {
-        FLM_TRY(o->be->memory->copy(o->be, own->y.data, dit->grad_y.data, flm_tensor_bytes(&y)));
-        FLM_TRY(reorder(o, &dit->grad_y, &own->y, 0, B, true));
+        FLM_TRY(unpack_gradient(o, B));
         FLM_TRY(flm_dit_backward(dit, weights, batch->dropout, batch->hook));
         FLM_TRY(flm_objective_embedding(o, weights, batch));
     }
@@ -355,17 +476,16 @@ done:
     return rc;
 }
 
-const flm_objective_ops flm_objective_psd = {
-    .networks = {[FLM_ROLE_TEACHER] = {.kind = &flm_kinds[FLM_KIND_FLM], .optional = true},
-                 [FLM_ROLE_AVERAGE] = {.kind = &flm_kinds[FLM_KIND_FMLM], .optional = true}},
-    .inference = true,
-    .halves = true,
-    .diagonal = true,
-    .trunk_passes = 4.5,
-    .head_passes = 5.5,
-    .create = create,
-    .destroy = destroy,
-    .bytes = bytes,
-    .begin = begin,
-    .sample_times = sample_times,
-    .micro_batch = micro_batch};
+/* What both objectives have. */
+#define PSD(of_teacher, own_kind, with_context, head)                                                      \
+    {                                                                                                      \
+        .networks = {[FLM_ROLE_TEACHER] = {.kind = &flm_kinds[FLM_KIND_##of_teacher], .optional = true},   \
+                     [FLM_ROLE_AVERAGE] = {.kind = &flm_kinds[FLM_KIND_##own_kind], .optional = true}},    \
+        .inference = true, .halves = true, .context = with_context, .diagonal = true, .trunk_passes = 4.5, \
+        .head_passes = head, .create = create, .destroy = destroy, .bytes = bytes, .begin = begin,         \
+        .sample_times = sample_times, .micro_batch = micro_batch                                           \
+    }
+
+const flm_objective_ops flm_objective_psd = PSD(FLM, FMLM, false, 5.5);
+/* Half of the tokens are active, on average. */
+const flm_objective_ops flm_objective_any_order = PSD(FMLM_ANY_ORDER, FMLM_ANY_ORDER, true, 2.75);

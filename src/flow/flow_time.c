@@ -89,3 +89,26 @@ void flm_time_psd(const flm_psd_law *law, uint64_t seed, flm_random_purpose purp
         }
     }
 }
+
+int64_t flm_time_context(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n, int64_t first,
+                         int64_t count, int64_t L, int32_t *context)
+{
+    const bool validation = purpose == FLM_RANDOM_VALIDATION;
+    const strata shares = strata_make(seed, purpose, step, n, validation ? FLM_VALIDATION_SHARES : 7);
+    const uint64_t stream = flm_philox_stream(seed, purpose, step, validation ? FLM_VALIDATION_CONTEXT : 9);
+    int64_t active = 0;
+    assert(first >= 0 && count >= 0 && first <= n - count);
+    for (int64_t k = 0; k < count; k++) {
+        const uint64_t i = (uint64_t)(first + k);
+        const double bound = strata_at(&shares, first + k) * 0x1p32;
+        for (int64_t l = 0; l < L; l += FLM_PHILOX_WORDS) {
+            const flm_philox4 r = flm_philox_at(stream, i, (uint32_t)(l / FLM_PHILOX_WORDS), 0);
+            for (int64_t w = 0; w < FLM_PHILOX_WORDS && l + w < L; w++) {
+                const bool known = (double)r.v[w] < bound;
+                context[k * L + l + w] = known;
+                active += !known;
+            }
+        }
+    }
+    return active;
+}

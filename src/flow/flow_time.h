@@ -12,7 +12,9 @@ enum {
     FLM_VALIDATION_PERMUTATION = 2,
     FLM_VALIDATION_START = 3,
     FLM_VALIDATION_LENGTHS = 4, /* and 5; of the one-network flow map */
-    FLM_VALIDATION_STARTS = 6   /* and 7 */
+    FLM_VALIDATION_STARTS = 6,  /* and 7 */
+    FLM_VALIDATION_SHARES = 8,  /* and 9; of context tokens */
+    FLM_VALIDATION_CONTEXT = 10
 };
 
 /* flm_time_stratified - t_i = (u_i + p(i)) / n of samples [first, first + count) of a global batch of n, with u_i
@@ -51,5 +53,12 @@ int64_t flm_time_psd_jumps(const flm_psd_law *law, int64_t i);
  * out s, d host [count]. Source: model.md section 9.2. */
 void flm_time_psd(const flm_psd_law *law, uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n,
                   int64_t first, int64_t count, double *s, double *d);
+
+/* flm_time_context - which tokens of samples [first, first + count) of a global batch of n are context. Each is with
+ * the probability of its sample's share, which is stratified as above over [0, 1). A function of (seed, purpose, step,
+ * i, n, position) alone. Arguments as above.   out context host i32 [count, L]: 1 for context, 0 for active tokens.
+ * Returns the number of active ones. Source: model.md section 10.2. */
+int64_t flm_time_context(uint64_t seed, flm_random_purpose purpose, uint64_t step, int64_t n, int64_t first,
+                         int64_t count, int64_t L, int32_t *context);
 
 #endif

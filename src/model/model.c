@@ -14,8 +14,10 @@ flm_status flm_model_preset(const char *name, flm_model_shape *out)
         shape.d = 768, shape.H = 12, shape.c = 128, shape.N = 12;
     } else if (strcmp(name, "tiny") == 0) {
         shape.d = 128, shape.H = 4, shape.c = 64, shape.N = 4;
+    } else if (strcmp(name, "mini") == 0) {
+        shape.d = 512, shape.H = 8, shape.c = 128, shape.N = 8;
     } else {
-        FLM_FAIL(FLM_E_ARG, "unknown preset '%s'; expected small or tiny", name);
+        FLM_FAIL(FLM_E_ARG, "unknown preset '%s'; expected small, mini or tiny", name);
     }
     *out = shape;
 done:

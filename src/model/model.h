@@ -28,7 +28,7 @@ typedef struct flm_model_shape {
     flm_network network;
 } flm_model_shape;
 
-/* flm_model_preset - the shape "small" or "tiny" of model.md section 2, with L and V 0. Errors: FLM_E_ARG. */
+/* flm_model_preset - the shape "small", "mini" or "tiny" of model.md section 2, with L and V 0. Errors: FLM_E_ARG. */
 flm_status flm_model_preset(const char *name, flm_model_shape *out);
 
 /* flm_model_check - check that every size is in its range, so that no product of sizes overflows, that H divides d, and

@@ -122,6 +122,11 @@ flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm
 flm_status flm_dit_head_mean_embedding(flm_dit *dit, const flm_weights *weights, int count, const flm_tensor *E,
                                        const flm_tensor *mean);
 
+/* flm_dit_head_mean_rows - the same for the first `rows` rows of y flattened to [B L, d] alone.
+ * out mean count tensors f32 [max_batch, L, d], of which rows [0, rows) are written. */
+flm_status flm_dit_head_mean_rows(flm_dit *dit, const flm_weights *weights, int64_t rows, int count,
+                                  const flm_tensor *E, const flm_tensor *mean);
+
 /* flm_dit_map_residual - the affine map from the last hidden state y of a residual network to its output times an
  * embedding: (y Wout^T + bout) E = y map + bias.
  * in  weights of FLM_NETWORK_RESIDUAL; E f32 [V, d]; E_act act [V, d], the same values, the same tensor if act is f32

@@ -9,9 +9,10 @@ static flm_tensor rows_of(const flm_dit *dit, const flm_tensor *t, int64_t first
     return flm_tensor_slice(&flat, first, rows);
 }
 
-static int64_t chunk_rows(const flm_dit *dit, int64_t first)
+/* Rows of the chunk that begins at `first`, of `total` rows. */
+static int64_t chunk_rows(const flm_dit *dit, int64_t first, int64_t total)
 {
-    const int64_t left = dit->B * dit->shape.L - first;
+    const int64_t left = total - first;
     return left < dit->chunk ? left : dit->chunk;
 }
 
@@ -42,7 +43,7 @@ flm_status flm_dit_head_loss(flm_dit *dit, const flm_weights *weights, const flm
     const int64_t total = dit->B * dit->shape.L;
     const flm_tensor targets = flm_tensor_1d(tokens->data, FLM_DTYPE_I32, total);
     for (int64_t first = 0; first < total; first += dit->chunk) {
-        const int64_t rows = chunk_rows(dit, first);
+        const int64_t rows = chunk_rows(dit, first, total);
         const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows);
         const flm_tensor target = flm_tensor_slice(&targets, first, rows), losses = flm_tensor_slice(loss, first, rows);
         const flm_tensor grad = backward ? flm_tensor_slice(&dit->probs, 0, rows) : flm_tensor_none();
@@ -57,11 +58,16 @@ done:
 flm_status flm_dit_head_mean_embedding(flm_dit *dit, const flm_weights *weights, int count, const flm_tensor *E,
                                        const flm_tensor *mean)
 {
+    return flm_dit_head_mean_rows(dit, weights, dit->B * dit->shape.L, count, E, mean);
+}
+
+flm_status flm_dit_head_mean_rows(flm_dit *dit, const flm_weights *weights, int64_t total, int count,
+                                  const flm_tensor *E, const flm_tensor *mean)
+{
     flm_status rc = FLM_OK;
     flm_backend *be = dit->be;
-    const int64_t total = dit->B * dit->shape.L;
     for (int64_t first = 0; first < total; first += dit->chunk) {
-        const int64_t rows = chunk_rows(dit, first);
+        const int64_t rows = chunk_rows(dit, first, total);
         const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), p = flm_tensor_slice(&dit->probs, 0, rows);
         FLM_TRY(flm_dit_head_logits(dit, weights, first, rows));
         FLM_TRY(flm_op_softmax(be, &p, &logits, (float)weights->shape.logit_cap));

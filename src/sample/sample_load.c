@@ -146,7 +146,7 @@ static flm_status create_sampling(flm_generation *g)
     const int64_t batch = g->o->batch < g->o->samples ? g->o->batch : g->o->samples;
     int64_t chunk = g->o->chunk ? g->o->chunk : flm_backend_chunk(g->be, shape->V);
     if (chunk > batch * shape->L) chunk = batch * shape->L;
-    FLM_TRY(flm_gamma_create(shape->V, &g->gamma));
+    FLM_TRY(flm_kind_make_gamma(g->kind, shape->V, &g->gamma));
     const flm_weights *const frozen[FLM_ROLES] = {[FLM_ROLE_TEACHER] = g->teacher};
     flm_tensor E[FLM_ROLES];
     FLM_TRY(flm_noise_create(g->be, shape->V, shape->d, flm_kind_embeddings(frozen, E), E, &g->basis));

@@ -47,12 +47,14 @@ static flm_status choose_distilled(flm_run *run)
 {
     static const flm_kind_id kinds[] = {[FLM_METHOD_PSD] = FLM_KIND_FMLM,
                                         [FLM_METHOD_TWO_MODEL] = FLM_KIND_FMLM_TWO_MODEL,
-                                        [FLM_METHOD_TWO_STAGE] = FLM_KIND_FMLM_TWO_STAGE};
+                                        [FLM_METHOD_TWO_STAGE] = FLM_KIND_FMLM_TWO_STAGE,
+                                        [FLM_METHOD_ANY_ORDER] = FLM_KIND_FMLM_ANY_ORDER};
     static const char *const of_psd[] = {"diagonal-fraction", "boundary", "target-weights", "init-from", NULL};
     flm_status rc = FLM_OK;
     const flm_train_options *o = run->o;
     run->kind = &flm_kinds[kinds[o->method]];
-    if (o->method != FLM_METHOD_PSD) FLM_TRY(refuse(run, of_psd, "--method psd"));
+    if (o->method != FLM_METHOD_PSD && o->method != FLM_METHOD_ANY_ORDER)
+        FLM_TRY(refuse(run, of_psd, "--method psd or any-order"));
     if (o->method != FLM_METHOD_TWO_STAGE && *o->flow_map) FLM_FAIL(FLM_E_USAGE, "--flow-map needs --method two-stage");
     if (o->method == FLM_METHOD_TWO_STAGE && !*o->flow_map)
         FLM_FAIL(FLM_E_USAGE, "--method two-stage needs --flow-map, a checkpoint of kind %s",
@@ -63,15 +65,18 @@ done:
 
 flm_status flm_run_choose_kind(flm_run *run)
 {
-    static const char *const of_fmlm[] = {"diagonal-fraction", "boundary", "target-weights", NULL};
+    static const flm_kind_id kinds[] = {[FLM_TRAIN_FLM] = FLM_KIND_FLM,
+                                        [FLM_TRAIN_FMLM] = FLM_KIND_FMLM,
+                                        [FLM_TRAIN_ANY_ORDER] = FLM_KIND_FMLM_ANY_ORDER};
+    static const char *const of_maps[] = {"diagonal-fraction", "boundary", "target-weights", NULL};
     flm_status rc = FLM_OK;
     for (size_t i = 0; run->resumed != NULL && i < sizeof kept / sizeof kept[0]; i++)
         FLM_TRY(take_setting(run, kept[i]));
     if (run->o->teacher != NULL) {
         FLM_TRY(choose_distilled(run));
     } else {
-        run->kind = &flm_kinds[run->o->objective == FLM_TRAIN_FMLM ? FLM_KIND_FMLM : FLM_KIND_FLM];
-        if (run->o->objective != FLM_TRAIN_FMLM) FLM_TRY(refuse(run, of_fmlm, "--objective fmlm"));
+        run->kind = &flm_kinds[kinds[run->o->objective]];
+        if (run->o->objective == FLM_TRAIN_FLM) FLM_TRY(refuse(run, of_maps, "--objective fmlm or any-order"));
     }
 done:
     return rc;
@@ -86,8 +91,9 @@ static flm_status check_source(const flm_run *run, const flm_model_shape *s, con
     const flm_vocabulary *vocabulary = &flm_shards_get_info(run->train)->vocabulary;
     if (flm_kind_find(from->kind, kind) != FLM_OK || (*kind)->network == FLM_NETWORK_RESIDUAL) {
         flm_err_clear();
-        FLM_FAIL(FLM_E_MISMATCH, "--init-from %s is of kind %s; expected kind %s, %s or %s", path, from->kind,
-                 flm_kinds[FLM_KIND_FLM].name, flm_kinds[FLM_KIND_FMLM].name, flm_kinds[FLM_KIND_FMLM_TWO_STAGE].name);
+        FLM_FAIL(FLM_E_MISMATCH, "--init-from %s is of kind %s; expected kind %s, %s, %s or %s", path, from->kind,
+                 flm_kinds[FLM_KIND_FLM].name, flm_kinds[FLM_KIND_FMLM].name, flm_kinds[FLM_KIND_FMLM_ANY_ORDER].name,
+                 flm_kinds[FLM_KIND_FMLM_TWO_STAGE].name);
     }
     if (strcmp(from->vocabulary.sha256, vocabulary->sha256) != 0 || from->vocabulary.V != vocabulary->V)
         FLM_FAIL(FLM_E_MISMATCH, "--init-from %s has tokeniser %s (V = %lld), the shards in %s have %s (V = %lld)",

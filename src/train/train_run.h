@@ -10,8 +10,13 @@
 #include "train/train_step.h"
 
 /* The values of --objective and of --method. */
-typedef enum flm_train_objective { FLM_TRAIN_FLM, FLM_TRAIN_FMLM } flm_train_objective;
-typedef enum flm_train_method { FLM_METHOD_PSD, FLM_METHOD_TWO_MODEL, FLM_METHOD_TWO_STAGE } flm_train_method;
+typedef enum flm_train_objective { FLM_TRAIN_FLM, FLM_TRAIN_FMLM, FLM_TRAIN_ANY_ORDER } flm_train_objective;
+typedef enum flm_train_method {
+    FLM_METHOD_PSD,
+    FLM_METHOD_TWO_MODEL,
+    FLM_METHOD_TWO_STAGE,
+    FLM_METHOD_ANY_ORDER
+} flm_train_method;
 
 /* The options of flm_train and flm_distill (cmd/cmd_train_options.h). */
 typedef struct flm_train_options {
@@ -25,7 +30,7 @@ typedef struct flm_train_options {
     int objective;            /* flm_train only: flm_train_objective */
     int method;               /* flm_distill only: flm_train_method */
     int teacher_weights;      /* 0 ema, 1 raw */
-    double diagonal_fraction; /* of the one-network flow map, like the next two */
+    double diagonal_fraction; /* of the one-network and the any-order flow map, like the next two */
     int64_t boundary;         /* one in so many jumps; 0: none */
     int target_weights;       /* 0 raw, 1 ema */
     const char *init_from;    /* checkpoint or run directory; "": none */

@@ -62,16 +62,19 @@ static flm_status create_parts(flm_trainer *trainer)
     const flm_trainer_settings *s = &trainer->settings;
     const int size = flm_comm_size(trainer->comm);
     const size_t max_share = (size_t)((s->batch + size - 1) / size);
-    FLM_TRY(flm_gamma_create(s->shape.V, &trainer->gamma));
+    FLM_TRY(flm_kind_make_gamma(s->kind, s->shape.V, &trainer->gamma));
     FLM_TRY(flm_weights_create(trainer->be, &s->shape, s->act, size, true, &trainer->weights));
     FLM_TRY(flm_optimizer_create(trainer->weights, trainer->comm, &s->optimizer, &trainer->optimizer));
     if (s->average_targets) FLM_TRY(flm_weights_create(trainer->be, &s->shape, s->act, size, false, &trainer->average));
     FLM_TRY(create_objective(trainer));
     trainer->t = malloc(max_share * sizeof *trainer->t);
     trainer->d = malloc(max_share * sizeof *trainer->d);
+    if (s->kind->objective->context)
+        trainer->context = malloc(max_share * (size_t)s->shape.L * sizeof *trainer->context);
     trainer->ids = malloc((size_t)(s->micro_batch * s->shape.L) * sizeof *trainer->ids);
     trainer->rows = malloc((size_t)s->micro_batch * sizeof *trainer->rows);
-    if (trainer->t == NULL || trainer->d == NULL || trainer->ids == NULL || trainer->rows == NULL)
+    if (trainer->t == NULL || trainer->d == NULL || trainer->ids == NULL || trainer->rows == NULL ||
+        (s->kind->objective->context && trainer->context == NULL))
         FLM_FAIL(FLM_E_NOMEM, "no memory for the tokens of %lld sequences", (long long)s->micro_batch);
 done:
     return rc;
@@ -114,6 +117,7 @@ void flm_trainer_destroy(flm_trainer **trainer)
     flm_gamma_destroy(&t->gamma);
     free(t->t);
     free(t->d);
+    free(t->context);
     free(t->ids);
     free(t->rows);
     free(t);
@@ -152,7 +156,7 @@ done:
 }
 
 /* Sums over all rows of this rank, then of all ranks, in the order in which they are added. */
-enum { LOSS, ERROR, DIAGONAL, DIAGONAL_ROWS, LOSS_SUMS };
+enum { LOSS, ERROR, DIAGONAL, DIAGONAL_ROWS, ROWS, LOSS_SUMS };
 
 static flm_status loss_sums(flm_trainer *trainer, double *sums)
 {
@@ -163,12 +167,14 @@ static flm_status loss_sums(flm_trainer *trainer, double *sums)
     sums[ERROR] = own.error;
     sums[DIAGONAL] = own.diagonal;
     sums[DIAGONAL_ROWS] = own.diagonal_rows;
+    sums[ROWS] = own.rows;
 done:
     return rc;
 }
 
-static flm_losses losses_of(const flm_trainer *trainer, const double *sums, double rows)
+static flm_losses losses_of(const flm_trainer *trainer, const double *sums)
 {
+    const double rows = fmax(sums[ROWS], 1);
     const bool diagonal = trainer->settings.kind->objective->diagonal;
     const double others = rows - sums[DIAGONAL_ROWS];
     return (flm_losses){.loss = sums[LOSS] / rows,
@@ -177,8 +183,25 @@ static flm_losses losses_of(const flm_trainer *trainer, const double *sums, doub
                         .off_diagonal = diagonal && others > 0 ? (sums[LOSS] - sums[DIAGONAL]) / others : NAN};
 }
 
-/* Compute this rank's micro-batches of a step. During the last backward pass the hook begins the reductions. */
-static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
+/* Draw times, and where there are any the context tokens, of this rank's samples of a global batch of n. Returns the
+ * number of their tokens that have a loss. */
+static int64_t draw_samples(flm_trainer *trainer, flm_random_purpose purpose, uint64_t step, int64_t n, flm_share own)
+{
+    const flm_trainer_settings *s = &trainer->settings;
+    flm_objective_times(trainer->objective, s->seed, purpose, step, n, own.first, own.count, trainer->t, trainer->d);
+    if (trainer->context == NULL) return own.count * s->shape.L;
+    return flm_time_context(s->seed, purpose, step, n, own.first, own.count, s->shape.L, trainer->context);
+}
+
+/* Samples [at, ...) of this rank: which of their tokens are context, NULL where none can be. */
+static const int32_t *context_at(const flm_trainer *trainer, int64_t at)
+{
+    return trainer->context != NULL ? trainer->context + at * trainer->settings.shape.L : NULL;
+}
+
+/* Compute this rank's micro-batches of a step, whose global batch has `rows` rows with a loss. During the last backward
+ * pass the hook begins the reductions. */
+static flm_status accumulate(flm_trainer *trainer, const int32_t *ids, double rows)
 {
     flm_status rc = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
@@ -193,9 +216,10 @@ static flm_status accumulate(flm_trainer *trainer, const int32_t *ids)
             .tokens = ids + at * s->shape.L,
             .t = trainer->t + at,
             .d = trainer->d + at,
+            .context = context_at(trainer, at),
             .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_NOISE, step, 0), trainer->first + at},
             .dropout = s->dropout > 0 ? &dropout : NULL,
-            .scale = 1 / (double)(s->batch * s->shape.L),
+            .scale = 1 / fmax(rows, 1),
             .backward = true,
             .hook = at + B == trainer->count ? &hook : NULL};
         FLM_TRY(flm_objective_micro_batch(trainer->objective, trainer->weights, &batch));
@@ -212,12 +236,16 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
     double sums[LOSS_SUMS + 1] = {[LOSS_SUMS] = stop}, norm;
     FLM_TRY(flm_weights_zero_grad(trainer->weights));
     FLM_TRY(begin_objective(trainer));
-    flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_TIME, (uint64_t)trainer->step, s->batch, trainer->first,
-                        trainer->count, trainer->t, trainer->d);
-    FLM_TRY(accumulate(trainer, ids));
+    double rows = (double)draw_samples(trainer, FLM_RANDOM_TIME, (uint64_t)trainer->step, s->batch,
+                                       own_share(trainer->comm, s->batch));
+    if (trainer->context != NULL) /* elsewhere every row has a loss */
+        FLM_TRY(flm_comm_sum_f64(trainer->comm, &rows, 1));
+    else
+        rows = (double)(s->batch * s->shape.L);
+    FLM_TRY(accumulate(trainer, ids, rows));
     FLM_TRY(loss_sums(trainer, sums));
     FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis, sums, LOSS_SUMS + 1, &norm));
-    const flm_losses losses = losses_of(trainer, sums, (double)(s->batch * s->shape.L));
+    const flm_losses losses = losses_of(trainer, sums);
     const double loss = losses.loss;
     if (!isfinite(loss) || !isfinite(norm))
         FLM_FAIL(FLM_E_NUMERIC,
@@ -238,8 +266,7 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
     flm_status rc = FLM_OK;
     const flm_trainer_settings *s = &trainer->settings;
     const flm_share own = own_share(trainer->comm, n);
-    flm_objective_times(trainer->objective, s->seed, FLM_RANDOM_VALIDATION, number, n, own.first, own.count, trainer->t,
-                        trainer->d);
+    draw_samples(trainer, FLM_RANDOM_VALIDATION, number, n, own);
     for (int64_t at = 0; at < own.count; at += s->micro_batch) {
         const int64_t B = min(s->micro_batch, own.count - at);
         for (int64_t i = 0; i < B; i++) trainer->rows[i] = begin + own.first + at + i;
@@ -249,6 +276,7 @@ static flm_status validate_batch(flm_trainer *trainer, const flm_shards *shards,
             .tokens = trainer->ids,
             .t = trainer->t + at,
             .d = trainer->d + at,
+            .context = context_at(trainer, at),
             .noise = {NULL, flm_philox_stream(s->seed, FLM_RANDOM_VALIDATION, number, FLM_VALIDATION_NOISE),
                       own.first + at}};
         FLM_TRY(flm_objective_micro_batch(trainer->objective, trainer->weights, &batch));
@@ -270,7 +298,7 @@ flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, 
     FLM_TRY(flm_comm_agree(trainer->comm, local));
     FLM_TRY(flm_comm_sum_f64(trainer->comm, sums, LOSS_SUMS));
     FLM_TRY(flm_optimizer_swap_ema(trainer->optimizer, false));
-    *losses = losses_of(trainer, sums, (double)(rows * s->shape.L));
+    *losses = losses_of(trainer, sums);
     if (!isfinite(losses->loss))
         FLM_FAIL(FLM_E_NUMERIC, "step %lld: the validation loss is not finite", (long long)trainer->step);
 done:

@@ -50,11 +50,12 @@ typedef struct flm_trainer {
     int64_t first, count; /* this rank's samples of every batch */
     int64_t step;         /* updates done */
     double *t, *d;        /* [count]: times of the step's samples; lengths of their jumps */
+    int32_t *context;     /* [count, L]: which of their tokens are context; NULL where none can be */
     int32_t *ids;         /* [micro_batch, L]: rows of a validation */
     int64_t *rows;        /* [micro_batch] */
 } flm_trainer;
 
-/* Means over the rows of a global batch, or of a validation. */
+/* Means over the rows with a loss of a global batch, or of a validation. */
 typedef struct flm_losses {
     double loss;                   /* in nats per token; not of the stages */
     double error;                  /* mean squared error that the loss is made of; NaN where it is made of none */

@@ -86,14 +86,32 @@ alone="--objective fmlm --preset tiny --hidden-size 32 --heads 2 --cond-size 16 
     program=flm_distill
 }
 
+# The any-order map, from data and from another one: likewise.
+any="--objective any-order --preset tiny --hidden-size 32 --heads 2 --cond-size 16 --blocks 2"
+taught="--method any-order --teacher any"
+# shellcheck disable=SC2086
+{
+    program=flm_train
+    distill any 1 $any --eval-every 20 --eval-rows 20 --eval-samples 5 --eval-steps 1,2,4
+    tap_has any/metrics.jsonl '"loss_diagonal":' "any-order: reports have the loss of the diagonal samples"
+    distill any-ranks-3 3 $any --micro-batch 2 --chunk 37
+    near any any-ranks-3
+    program=flm_distill
+    distill taught 1 $taught
+    distill taught-ranks-2 2 $taught --micro-batch 3
+    near taught taught-ranks-2
+}
+
 # Killed and resumed: bit for bit the same as a run that was never killed.
-for stage in one two psd alone; do
+for stage in one two psd alone any taught; do
     program=flm_distill
     case $stage in
         one) which=$first ;;
         two) which=$second ;;
         psd) which=$psd ;;
         alone) which=$alone program=flm_train ;;
+        any) which=$any program=flm_train ;;
+        taught) which=$taught ;;
     esac
     # shellcheck disable=SC2086
     "$bin/$program" --data shards --out killed-$stage $small --steps $steps $which --checkpoint-every 5 2>err &
@@ -114,7 +132,7 @@ done
 program=flm_distill
 
 # Samples of every kind; the teacher of a stage-one map is found, or given by --teacher.
-for kind in flm one two psd; do
+for kind in flm one two psd any; do
     on_ranks 1 "$bin/flm_generate" --checkpoint $kind --out $kind.h5 --samples 5 --steps 1,2,4 --batch 5 --precision fp32
     tap_is $? 0 "$kind: samples"
     awk '$1 == "==" && $2 + 0 > 0 && NF == 4 { print $2, $4 }' out >said
@@ -143,6 +161,10 @@ init="$small --steps 1 --warmup 5 --eval-every 0" # the first update has the rat
     tap_ok $? "has its averages"
     on_ranks 1 "$bin/flm_train" --data shards --out from-flm $alone $init --init-from flm
     tap_is $? 0 "a map without teacher from an FLM's weights" || cat err
+    on_ranks 1 "$bin/flm_train" --data shards --out any-from-map $any $init --init-from alone
+    tap_is $? 0 "an any-order map from another map's weights" || cat err
+    "$tool" compare alone/checkpoints/latest any-from-map/checkpoints/latest | awk '$1 == "ema" && $2 < 1e-6 { ok = 1 } END { exit !ok }'
+    tap_ok $? "has its averages"
     on_ranks 1 "$bin/flm_distill" --data shards --out from-teacher $init --teacher flm
     "$tool" compare from-flm/checkpoints/latest from-teacher/checkpoints/latest |
         awk '$1 == "weights" && $2 < 1e-6 { ok = 1 } END { exit !ok }'
@@ -161,6 +183,8 @@ common="--data shards --out refused $small --steps 5"
 # shellcheck disable=SC2086
 {
     refused 65 "expected kind flm" "a map for a teacher" "$bin/flm_distill" $common --teacher one
+    refused 65 "expected kind fmlm-any-order" "an FLM for an any-order teacher" "$bin/flm_distill" $common --teacher flm \
+        --method any-order
     refused 65 "expected kind fmlm-two-model" "an FLM for a map" "$bin/flm_distill" $common --teacher flm --method two-stage \
         --flow-map flm
     refused 2 "needs --flow-map" "stage 2 without a map" "$bin/flm_distill" $common --teacher flm --method two-stage

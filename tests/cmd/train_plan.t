@@ -39,7 +39,7 @@ tap_is "$? $(grep -c -e --eval-only err)" "2 1" "not with --eval-only"
 timeout 60 "$bin/flm_train" --data shards --out run $tiny --plan --device cpu >plan 2>err
 tap_is "$? $(grep -c -e '--device cpu' err)" "2 1" "nor with --device cpu"
 
-# The published micro-batch on an 80 GB card (model.md section 10): with a fifth of it free.
+# The published micro-batch on an 80 GB card (model.md section 11): with a fifth of it free.
 "$bin/flm_shard" --tokenizer gpt2 --out owt --length 1024 "$abs_top_srcdir/docs/model.md" >/dev/null 2>err
 timeout 60 "$bin/flm_train" --data owt --out published --preset small --batch 512 --micro-batch 64 --plan >plan 2>err
 tap_is "$? $(grep -c 'V 50258' err)" "0 1" "64 sequences of 1024 tokens of \`small\`, V = 50258"
@@ -48,4 +48,8 @@ tap_ok $? "fit 80 GB with room: $(planned plan) MiB"
 timeout 60 "$bin/flm_train" --data owt --out published --preset small --micro-batch 64 --recompute --plan >again 2>err
 awk -v kept="$(planned plan)" -v again="$(planned again)" 'BEGIN { exit !(again > 2000 && again < kept / 2) }'
 tap_ok $? "--recompute takes less than half: $(planned again) MiB"
+timeout 60 "$bin/flm_train" --data owt --out published --objective any-order --preset small --batch 512 --micro-batch 64 \
+    --plan >plan 2>err
+awk -v all="$(planned plan)" 'BEGIN { exit !(all > 10000 && all * 1048576 < 64e9) }'
+tap_ok $? "64 sequences of an any-order map fit, too: $(planned plan) MiB"
 tap_end

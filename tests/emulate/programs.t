@@ -48,11 +48,14 @@ tap_is "$(curve half | grep -v valid)" "$(curve one | grep -v valid)" "resumed: 
     run one2 1 "$device/flm_distill" --teacher host --method two-stage --flow-map host1 $distil --steps 4 --device cuda
     run host3 1 "$bin/flm_distill" --teacher host $distil --steps 6 --device cpu
     run one3 1 "$device/flm_distill" --teacher host $distil --steps 6 --device cuda
+    run host4 1 "$bin/flm_train" --objective any-order $small --precision fp32 --steps 6 --device cpu
+    run one4 1 "$device/flm_train" --objective any-order $small --precision fp32 --steps 6 --device cuda
     run low 1 "$device/flm_train" $small --precision bf16 --steps $steps --device cuda
     run low-host 1 "$bin/flm_train" $small --precision bf16 --steps $steps --device cpu
 }
 curves_near "stage 2" host2 one2 4
 curves_near "the one-network map" host3 one3 6
+curves_near "the any-order map" host4 one4 6
 # In stage one the errors are compared: its losses pass zero, and the size of its first updates is the learning rate, whatever
 # the gradient. The errors are a few millionths here, differences of numbers near one, of which fp32 gives three digits.
 sed -n 's/.*"error":\([^,}]*\).*/\1/p' host1/metrics.jsonl >error.a
@@ -61,12 +64,13 @@ paste error.a error.b | awk '{ d = $1 > $2 ? $1 / $2 : $2 / $1; if (!(d <= 1 + 2
 tap_ok $? "stage 1: the same errors, $(tail -n 1 error.a) and $(tail -n 1 error.b)"
 weights_near "stage 2" host2/checkpoints/latest one2/checkpoints/latest
 weights_near "the one-network map" host3/checkpoints/latest one3/checkpoints/latest
+weights_near "the any-order map" host4/checkpoints/latest one4/checkpoints/latest
 curve low | grep -v valid >curve.a
 curve low-host | grep -v valid >curve.b
 paste -d ' ' curve.a curve.b | awk '{ d = $2 > $5 ? $2 / $5 - 1 : $5 / $2 - 1; if (!(d <= 2e-2)) bad = 1 } END { exit bad || NR != 12 }'
 tap_ok $? "bf16: losses within 2 % of the CPU's"
 
-for kind in host one1 one2 one3; do
+for kind in host one1 one2 one3 one4; do
     noise=0
     test $kind = one3 && noise=0.8
     for where in cpu cuda; do
@@ -104,6 +108,6 @@ golden() {
     grep FAIL out err | sed 's/^/# /'
 }
 files=$abs_top_srcdir/tests/parity/golden
-golden fp32 "$files/small.h5" "$files/small_capped.h5" "$files/head64_capped.h5"
-golden bf16 "$files/small_capped.h5" "$files/tinyvocab.h5"
+golden fp32 "$files/small.h5" "$files/small_capped.h5" "$files/head64_capped.h5" "$files/small_any_order.h5"
+golden bf16 "$files/small_capped.h5" "$files/tinyvocab.h5" "$files/tinyvocab_any_order.h5"
 tap_end

@@ -80,10 +80,15 @@ static flm_status compare_group(parity_run *run, hid_t id, const char *name)
         {.part = "fmlm_loss", .loss = true, .kind = FLM_KIND_FMLM},
         {.part = "fmlm_loss_from_data", .loss = true, .kind = FLM_KIND_FMLM, .from_data = true},
         {.part = "sample_fmlm", .loss = false, .kind = FLM_KIND_FMLM},
+        {.part = "any_order_loss", .loss = true, .kind = FLM_KIND_FMLM_ANY_ORDER, .from_data = true},
     };
     flm_status rc = FLM_OK;
     parity_file file = {.id = id};
     if (strcmp(name, "weights") == 0) return FLM_OK;
+    if (strcmp(name, "sample_blocks") == 0 || strcmp(name, "sample_refine") == 0) {
+        parity_skip(run, "the suite has no sampler with prompts yet");
+        return FLM_OK;
+    }
     if (name[0] == 'K') return parity_gamma(run, id, name);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (strcmp(name, cases[i].part) != 0) continue;

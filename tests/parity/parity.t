@@ -70,6 +70,12 @@ for file in small head64 tinyvocab; do
     tap_lines out "${file}_capped.h5 sample_second steps_" 8 "${file}_capped.h5: all samples of the two-stage map"
 done
 
+# The any-order map: its loss, with all gradients.
+for file in small tinyvocab; do
+    tap_lines out "${file}_any_order.h5 any_order_loss grad/" 34 "${file}_any_order.h5: all gradients"
+    tap_lines out "${file}_any_order.h5 any_order_loss l" 1 "${file}_any_order.h5: loss"
+done
+
 # A file that cannot be compared fails with the reason, and the others are compared.
 head -c 100000 "$golden/small.h5" >cut.h5
 echo "no HDF5" >text.h5

@@ -1,5 +1,5 @@
 /* parity_loss.c - gamma, and the losses with all their gradients: /flm_loss, /distill_loss, /second_loss,
- * /fmlm_loss, /fmlm_loss_from_data.
+ * /fmlm_loss, /fmlm_loss_from_data, /any_order_loss.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/parity/parity.h"
 
@@ -57,8 +57,10 @@ double parity_farthest(const float *a, const float *b, int64_t n)
 typedef struct loss_case {
     const char *part;
     int32_t *tokens;
-    double *t, *d; /* d: of jumps, else NULL */
-    double *gamma, *loss;
+    double *t, *d;                     /* d: of jumps, else NULL */
+    int32_t *context;                  /* of /any_order_loss, else NULL */
+    int64_t rows;                      /* that have a loss */
+    double *gamma, *loss;              /* gamma: NULL where path time is network time */
     float *embedded, *logits;          /* of /flm_loss alone */
     flm_tensor xi[FLM_NOISE_NETWORKS]; /* on the backend */
     float *state;                      /* [max_batch, L, d] */
@@ -84,18 +86,33 @@ done:
     return rc;
 }
 
-/* Lengths of jumps from their ends; 0 on the diagonal. The middle of a jump is given too, and must be there. */
-static flm_status read_jumps(const parity_file *file, loss_case *c)
+/* Which tokens are context. */
+static flm_status read_context(const parity_file *file, loss_case *c)
+{
+    flm_status rc = FLM_OK;
+    const int64_t dim[] = {file->B, file->shape.L};
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_I32, 2, dim, &c->context, "/%s/inputs/context", c->part));
+    for (int64_t i = 0; i < dim[0] * dim[1]; i++) {
+        if (c->context[i] != 0 && c->context[i] != 1)
+            FLM_FAIL(FLM_E_FORMAT, "/%s/inputs/context: %d is neither 0 nor 1", c->part, (int)c->context[i]);
+        c->rows -= c->context[i];
+    }
+done:
+    return rc;
+}
+
+/* Lengths of jumps from their ends; 0 on the diagonal. Where the middle of a jump is given too, it must be there. */
+static flm_status read_jumps(const parity_file *file, bool middle, loss_case *c)
 {
     flm_status rc = FLM_OK;
     double *u = NULL;
     int32_t *jump = NULL;
     FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &file->B, &c->d, "/%s/inputs/t", c->part));
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &file->B, &u, "/%s/inputs/u", c->part));
+    if (middle) FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &file->B, &u, "/%s/inputs/u", c->part));
     FLM_TRY(parity_read(file->id, FLM_DTYPE_I32, 1, &file->B, &jump, "/%s/inputs/off_diagonal", c->part));
     for (int64_t i = 0; i < file->B; i++) {
         c->d[i] = jump[i] != 0 ? c->d[i] - c->t[i] : 0;
-        if (!(fabs(c->t[i] + c->d[i] / 2 - u[i]) <= 1e-9))
+        if (middle && !(fabs(c->t[i] + c->d[i] / 2 - u[i]) <= 1e-9))
             FLM_FAIL(FLM_E_FORMAT, "/%s/inputs/u: %g is not the middle of a jump from %g by %g", c->part, u[i], c->t[i],
                      c->d[i]);
     }
@@ -114,10 +131,14 @@ static flm_status loss_case_read(parity_run *run, const parity_file *file, const
     FLM_TRY(parity_read(file->id, FLM_DTYPE_I32, 2, tokens, &c->tokens, "/%s/inputs/tokens", c->part));
     FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->t, "/%s/inputs/%s", c->part, jumps ? "s" : "t"));
     if (network->kind->objective->diagonal)
-        FLM_TRY(read_jumps(file, c));
+        FLM_TRY(read_jumps(file, !network->kind->objective->context, c));
     else if (jumps)
         FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->d, "/%s/inputs/d", c->part));
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->gamma, "/%s/expected/gamma", c->part));
+    c->rows = B * s->L;
+    if (network->kind->objective->context)
+        FLM_TRY(read_context(file, c));
+    else
+        FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 1, &B, &c->gamma, "/%s/expected/gamma", c->part));
     FLM_TRY(parity_read(file->id, FLM_DTYPE_F64, 0, NULL, &c->loss, "/%s/expected/loss", c->part));
     if (!jumps) {
         FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 3, embedded, &c->embedded, "/%s/expected/embedded", c->part));
@@ -138,6 +159,7 @@ static void loss_case_free(parity_run *run, loss_case *c)
     free(c->tokens);
     free(c->t);
     free(c->d);
+    free(c->context);
     free(c->gamma);
     free(c->loss);
     free(c->embedded);
@@ -223,8 +245,9 @@ static flm_status run_loss(parity_run *run, const parity_file *file, const parit
                                        .tokens = c->tokens + first * L,
                                        .t = c->t + first,
                                        .d = c->d != NULL ? c->d + first : NULL,
+                                       .context = c->context != NULL ? c->context + first * L : NULL,
                                        .noise = {.given = xi},
-                                       .scale = 1 / ((double)file->B * (double)L),
+                                       .scale = 1 / fmax((double)c->rows, 1),
                                        .backward = true};
         FLM_TRY(flm_objective_micro_batch(objective, network->weights, &batch));
         if (c->logits != NULL) FLM_TRY(compare_forward(run, network, c, first, B));
@@ -253,8 +276,10 @@ flm_status parity_loss(parity_run *run, const parity_file *file, const parity_ca
     FLM_TRY(flm_objective_create(&parts, &objective));
     FLM_TRY(loss_case_read(run, file, &network, &c));
     FLM_TRY(run_loss(run, file, &network, objective, &c, &sums));
-    compare_gamma(run, network.gamma, file->B, c.t, c.gamma);
-    const double loss = sums.loss / ((double)file->B * (double)file->shape.L);
+    if (c.gamma != NULL) compare_gamma(run, network.gamma, file->B, c.t, c.gamma);
+    if (sums.rows != (double)c.rows)
+        FLM_FAIL(FLM_E_ARG, "%g rows have a loss, expected %lld", sums.rows, (long long)c.rows);
+    const double loss = sums.loss / fmax((double)c.rows, 1);
     parity_compare(run, fabs(loss - *c.loss) / fmax(1, fabs(*c.loss)), run->tolerance.loss, "loss");
     if (c.logits != NULL) {
         parity_compare(run, c.embedded_error, embedded_tolerance, "embedded");

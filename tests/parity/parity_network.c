@@ -9,7 +9,8 @@
 static const char *const groups[FLM_KINDS] = {[FLM_KIND_FLM] = "flm",
                                               [FLM_KIND_FMLM_TWO_MODEL] = "distill",
                                               [FLM_KIND_FMLM_TWO_STAGE] = "second",
-                                              [FLM_KIND_FMLM] = "fmlm"};
+                                              [FLM_KIND_FMLM] = "fmlm",
+                                              [FLM_KIND_FMLM_ANY_ORDER] = "any_order"};
 
 /* The weights of a network of a kind; its embedding also to the host. */
 static flm_status load_weights(parity_run *run, const parity_file *file, const flm_kind *kind, bool gradients,
@@ -71,7 +72,7 @@ flm_status parity_network_create(parity_run *run, const parity_file *file, const
     FLM_TRY(flm_dit_create(run->be, shape, run->act, B, chunk, c->loss ? FLM_DIT_STORE_ALL : FLM_DIT_INFERENCE,
                            &network.dit));
     if (c->loss && network.kind->objective->inference) FLM_TRY(create_inference(run, &network, B, chunk));
-    FLM_TRY(flm_gamma_create(file->shape.V, &network.gamma));
+    FLM_TRY(flm_kind_make_gamma(network.kind, file->shape.V, &network.gamma));
     *out = network;
     network = (parity_network){0};
 done:

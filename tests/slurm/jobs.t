@@ -20,6 +20,7 @@ lm1b_gen_ppl_flm $whole time=06:00:00
 lm1b_gen_ppl_fmlm $whole time=06:00:00
 lm1b_gen_ppl_fmlm_two_stage $whole time=06:00:00
 lm1b_shard nodes=1 gpus=0 ranks=16 cpus=16 memory=64G time=12:00:00
+owt_any_order $whole time=24:00:00
 owt_flm $whole time=24:00:00
 owt_flm_distill $whole time=24:00:00
 owt_flm_distill_second $whole time=24:00:00
@@ -54,6 +55,7 @@ for corpus in lm1b owt; do
     settings ${corpus}_gen_ppl_fmlm "--samples 1024" "--steps 1,2,4,8,16,32" "--noise-level $level"
     settings ${corpus}_gen_ppl_fmlm_two_stage "--samples 1024" "--steps 1,2,4,8,32"
 done
+settings owt_any_order "--objective any-order" "--batch 512" "--lr 3e-4" "--ema-decay 0.9999" "--steps 1000000"
 
 # conf LINE... - a site.conf; refused TEXT NAME: with it nothing is printed or submitted.
 conf() {

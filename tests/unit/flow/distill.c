@@ -224,7 +224,7 @@ static void test_coefficients(void)
     flm_gamma_destroy(&gamma);
 }
 
-/* Each objective draws its times by its law in model.md sections 5 to 7 and 9.2. */
+/* Each objective draws its times by its law in model.md sections 5 to 7, 9.2 and 10. */
 static void test_times(void)
 {
     enum { n = 4096 };
@@ -233,7 +233,7 @@ static void test_times(void)
     double t[n], d[n], want_t[n], want_d[n];
     const flm_objective objective = {.parts.psd = {0.5, 32}};
     for (int k = 0; k < FLM_KINDS; k++) {
-        const bool psd = k == FLM_KIND_FMLM, jumps = psd || laws[k].min > 0;
+        const bool psd = k == FLM_KIND_FMLM || k == FLM_KIND_FMLM_ANY_ORDER, jumps = psd || laws[k].min > 0;
         flm_kinds[k].objective->sample_times(&objective, 5, FLM_RANDOM_TIME, 3, n, 0, n, t, d);
         if (psd)
             flm_time_psd(&objective.parts.psd, 5, FLM_RANDOM_TIME, 3, n, 0, n, want_t, want_d);
@@ -246,7 +246,7 @@ static void test_times(void)
     }
 }
 
-/* The names of model.md sections 5 to 7 and 9.2, and those of version 0.1. */
+/* The names of model.md sections 5 to 7, 9.2 and 10, and those of version 0.1. */
 static void test_kinds(void)
 {
     static const struct {
@@ -256,6 +256,7 @@ static void test_kinds(void)
                  {"fmlm-two-model", FLM_KIND_FMLM_TWO_MODEL},
                  {"fmlm-two-stage", FLM_KIND_FMLM_TWO_STAGE},
                  {"fmlm", FLM_KIND_FMLM},
+                 {"fmlm-any-order", FLM_KIND_FMLM_ANY_ORDER},
                  {"flow-map-1", FLM_KIND_FMLM_TWO_MODEL},
                  {"flow-map-2", FLM_KIND_FMLM_TWO_STAGE}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

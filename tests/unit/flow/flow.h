@@ -106,7 +106,7 @@ static inline void flow_distillation_complete(flow_distillation *c, flm_dtype ac
     must(flm_dit_create(be, shape, act, half, rows, FLM_DIT_INFERENCE, &c->inference));
     const int count = flm_kind_embeddings((const flm_weights *const *)c->frozen, E);
     must(flm_noise_create(be, shape->V, shape->d, count, E, &c->basis));
-    must(flm_gamma_create(shape->V, &c->gamma));
+    must(flm_kind_make_gamma(c->kind, shape->V, &c->gamma));
     const flm_objective_parts parts = flow_distillation_parts(c);
     must(flm_objective_create(&parts, &c->objective));
 }

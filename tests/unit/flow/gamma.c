@@ -105,12 +105,27 @@ static void test_golden(void)
     }
 }
 
+static void test_identity(void)
+{
+    flm_gamma *gamma = NULL;
+    int wrong = 0;
+    if (flm_gamma_create_identity(&gamma) != FLM_OK) abort();
+    for (int i = 0; i <= 100; i++) wrong += flm_gamma_at(gamma, i / 100.0) != i / 100.0;
+    for (int i = 0; i <= 100; i++) wrong += flm_gamma_alpha(gamma, i / 100.0) != i / 100.0;
+    tap_ok(wrong == 0, "path time that is network time");
+    tap_ok(flm_gamma_at(gamma, -1) == 0 && flm_gamma_at(gamma, 2) == 1 && flm_gamma_alpha(gamma, 2) == 1 &&
+               isnan(flm_gamma_at(gamma, NAN)),
+           "and outside");
+    flm_gamma_destroy(&gamma);
+}
+
 int main(void)
 {
     flm_gamma *gamma = NULL;
     for (int i = 0; i < SIZES; i++) test_inverse(sizes[i]);
     for (int i = 0; i < SIZES; i += 2) test_order(sizes[i]);
     test_golden();
+    test_identity();
     tap_ok(flm_gamma_create(1, &gamma) == FLM_E_ARG && flm_gamma_create((1 << 24) + 1, &gamma) == FLM_E_ARG &&
                gamma == NULL,
            "vocabularies of 1 and of 2^24 + 1 are refused");

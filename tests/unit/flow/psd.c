@@ -1,6 +1,7 @@
-/* psd.c - the objective of the one-network flow map and its sampler: they do not depend on how a batch is divided, with
- * and without teacher, with targets of the weights or of their average; noise levels. The numbers themselves are
- * checked against golden files (tests/parity). SPDX-License-Identifier: Apache-2.0 */
+/* psd.c - the objectives of the one-network and the any-order flow map and their samplers: they do not depend on how a
+ * batch is divided, with and without teacher, with targets of the weights or of their average; noise levels; context
+ * tokens. The numbers themselves are checked against golden files (tests/parity). SPDX-License-Identifier: Apache-2.0
+ */
 #include "tests/unit/flow/flow.h"
 
 #include "flow/flow_coefficients.h"
@@ -8,7 +9,11 @@
 #include <math.h>
 
 enum { B = 11, L = 3, V = 29 };
-enum { TEACHER = 1, AVERAGE = 2 }; /* what takes part */
+enum { TEACHER = 1, AVERAGE = 2, ANY_ORDER = 4 }; /* what takes part; of an any-order map */
+
+/* Which tokens are context, of an any-order map, and the number of those with a loss. */
+static int32_t context[B * L];
+static int64_t active;
 
 static flm_model_shape shape_of(flm_network network)
 {
@@ -27,12 +32,15 @@ static flm_model_shape shape_of(flm_network network)
 
 static flow_distillation distillation_new(int with, double fraction, flm_dtype act, int64_t chunk)
 {
-    const flm_model_shape one = shape_of(FLM_NETWORK_ONE_TIME), two = shape_of(FLM_NETWORK_TWO_TIME);
-    flow_distillation c = {
-        .kind = &flm_kinds[FLM_KIND_FMLM], .weights = network_weights(be, &two, act), .psd = {fraction, 3}};
-    if (with & TEACHER) c.frozen[FLM_ROLE_TEACHER] = network_weights(be, &one, act);
-    if (with & AVERAGE) c.frozen[FLM_ROLE_AVERAGE] = network_weights(be, &two, act);
+    const flm_kind *kind = &flm_kinds[with & ANY_ORDER ? FLM_KIND_FMLM_ANY_ORDER : FLM_KIND_FMLM];
+    const flm_model_shape of_teacher = shape_of(kind->objective->networks[FLM_ROLE_TEACHER].kind->network);
+    const flm_model_shape own = shape_of(kind->network);
+    flow_distillation c = {.kind = kind, .weights = network_weights(be, &own, act), .psd = {fraction, 3}};
+    if (with & TEACHER) c.frozen[FLM_ROLE_TEACHER] = network_weights(be, &of_teacher, act);
+    if (with & AVERAGE) c.frozen[FLM_ROLE_AVERAGE] = network_weights(be, &own, act);
     flow_distillation_complete(&c, act, B, chunk);
+    memset(context, 0, sizeof context);
+    active = with & ANY_ORDER ? flm_time_context(1, FLM_RANDOM_TIME, 2, B, 0, B, L, context) : B * L;
     return c;
 }
 
@@ -54,9 +62,10 @@ static flm_objective_sums step(flow_distillation *c, int64_t max, float p, float
             .tokens = tokens + first * L,
             .t = s + first,
             .d = d + first,
+            .context = context + first * L,
             .noise = {.stream = flm_philox_stream(1, FLM_RANDOM_NOISE, 2, 0), .first_sample = first},
             .dropout = p > 0 ? &dropout : NULL,
-            .scale = 1.0 / (B * L),
+            .scale = 1.0 / (double)active,
             .backward = gradients != NULL};
         must(flm_objective_micro_batch(c->objective, c->weights, &batch));
     }
@@ -80,13 +89,15 @@ static void test_division(int with, double fraction)
           *zero = must_alloc(count, sizeof *zero);
     const flm_objective_sums all = step(&c, B, 0.2f, whole);
     const double size = worst_difference(whole, zero, count);
-    int64_t diagonals = 0;
-    for (int64_t i = 0; i < B; i++)
-        diagonals +=
-            flm_time_psd_jumps(&c.objective->parts.psd, i + 1) == flm_time_psd_jumps(&c.objective->parts.psd, i);
-    tap_ok(all.loss > 0 && size > 1e-3 && isfinite(size) && all.diagonal_rows == (double)(diagonals * L) &&
-               (diagonals == 0 ? all.diagonal == 0 : all.diagonal > 0) && all.diagonal <= all.loss && isnan(all.error),
-           "%d, fraction %g: loss %.4g, of %d diagonal samples %.4g, gradients up to %.3g", with, fraction, all.loss,
+    int64_t diagonals = 0; /* rows */
+    for (int64_t i = 0; i < B * L; i++) {
+        const flm_psd_law *law = &c.objective->parts.psd;
+        diagonals += flm_time_psd_jumps(law, i / L + 1) == flm_time_psd_jumps(law, i / L) && context[i] == 0;
+    }
+    tap_ok(all.loss > 0 && size > 1e-3 && isfinite(size) && all.diagonal_rows == (double)diagonals &&
+               all.rows == (double)active && (diagonals == 0 ? all.diagonal == 0 : all.diagonal > 0) &&
+               all.diagonal <= all.loss && isnan(all.error),
+           "%d, fraction %g: loss %.4g, of %d diagonal rows %.4g, gradients up to %.3g", with, fraction, all.loss,
            (int)diagonals, all.diagonal, size);
     for (int64_t max = 1; max < B; max += 1 + max / 2) {
         const flm_objective_sums own = step(&c, max, 0.2f, parts);
@@ -145,6 +156,27 @@ static void test_average(void)
     flow_distillation_free(&c);
 }
 
+/* Context tokens have no loss: without active ones nothing is learnt. The loss is that of the active tokens alone: it
+ * does not depend on how many samples have none. */
+static void test_context(void)
+{
+    flow_distillation c = distillation_new(ANY_ORDER, 0.5, FLM_DTYPE_F32, 5);
+    const int64_t count = flow_parameters(c.weights);
+    float *grad = must_alloc(count, sizeof *grad), *zero = must_alloc(count, sizeof *zero);
+    tap_ok(active > 0 && active < B * L, "%d of %d tokens are active", (int)active, B * L);
+    for (int i = 0; i < B * L; i++) context[i] = 1;
+    const flm_objective_sums none = step(&c, 4, 0.1f, grad);
+    tap_ok(none.loss == 0 && none.rows == 0 && none.diagonal_rows == 0 && worst_difference(grad, zero, count) == 0,
+           "context tokens alone: no loss and no gradient");
+    context[5] = 0;
+    const flm_objective_sums one = step(&c, 4, 0, grad);
+    tap_ok(one.loss > 0 && one.rows == 1 && worst_difference(grad, zero, count) > 1e-4,
+           "one active token: its loss %.4g", one.loss);
+    free(grad);
+    free(zero);
+    flow_distillation_free(&c);
+}
+
 static void test_coefficients(void)
 {
     flm_gamma *gamma = NULL;
@@ -159,6 +191,11 @@ static void test_coefficients(void)
     tap_close(flm_psd_coeffs_make(gamma, 0, 1).lambda, 0, 0, "a jump to 1 has the target of its second half");
     const flm_psd_coeffs none = flm_psd_coeffs_make(gamma, 0.3, 0);
     tap_ok(none.u == 0.3 && none.end == 0.3, "the diagonal has one time");
+    flm_gamma_destroy(&gamma);
+    must(flm_gamma_create_identity(&gamma));
+    const flm_psd_coeffs c = flm_psd_coeffs_make(gamma, 0.3, 0.5);
+    tap_close(c.lambda, (1 - 0.8) / (2 - 0.3 - 0.8), 1e-15, "without gamma: lambda = (1-t) / (2-s-t)");
+    tap_close(c.k, 0.25 / 0.7, 1e-15, "and k = (u-s) / (1-s)");
     flm_gamma_destroy(&gamma);
 }
 
@@ -199,7 +236,7 @@ static void test_sampler(void)
 int main(void)
 {
     flow_begin();
-    for (int with = 0; with <= (TEACHER | AVERAGE); with++) {
+    for (int with = 0; with <= (TEACHER | AVERAGE | ANY_ORDER); with++) {
         test_division(with, 0.5);
         test_repeat(with, FLM_DTYPE_F32);
         test_repeat(with, FLM_DTYPE_BF16);
@@ -208,6 +245,7 @@ int main(void)
     test_division(TEACHER, 0);
     test_division(0, 1);
     test_average();
+    test_context();
     test_coefficients();
     test_sampler();
     return flow_end();

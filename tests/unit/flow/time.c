@@ -141,6 +141,46 @@ static void test_psd(double fraction, int64_t boundary, flm_random_purpose purpo
     tap_ok(memcmp(s, part_s, sizeof s) == 0 && memcmp(d, part_d, sizeof d) == 0, "the same in parts");
 }
 
+/* Context tokens: shares stratified over the whole batch, tokens independent with their probability, the same in parts
+ * and for shorter sequences. Five standard deviations. */
+static void test_context(flm_random_purpose purpose)
+{
+    enum { n = 512, LENGTH = 67, STEP = 5 };
+    static int32_t all[n][LENGTH], part[n][LENGTH], shorter[n][5];
+    const int64_t active = flm_time_context(7, purpose, STEP, n, 0, n, LENGTH, all[0]);
+    double count = 0, pairs = 0, low = 0, high = 0;
+    bool same = true;
+    for (int i = 0; i < n; i++) {
+        int own = 0;
+        for (int l = 0; l < LENGTH; l++) {
+            own += all[i][l] == 1;
+            same = same && (all[i][l] == 0 || all[i][l] == 1);
+            pairs += l > 0 && all[i][l] == 1 && all[i][l - 1] == 1;
+        }
+        count += own;
+        low += own < LENGTH / 4;
+        high += own > LENGTH - LENGTH / 4;
+    }
+    tap_ok(same && (double)active == n * LENGTH - count, "%d of %d tokens are active", (int)active, n * LENGTH);
+    /* One share for each stratum: only the tokens vary, by the mean of p (1 - p) = 1/6. */
+    tap_close(count / (n * LENGTH), 0.5, 5 * sqrt(1.0 / 6 / (n * LENGTH)) + 1.0 / n, "half of them are, on average");
+    /* Both tokens of a pair are with the mean of p^2, 1/3. Pairs vary by the mean of p^2 - p^4, 2/15, and those with a
+     * token in common by twice that of p^3 - p^4, 1/10. */
+    tap_close(pairs / (n * (LENGTH - 1)), 1.0 / 3, 5 * sqrt(7.0 / 30 / (n * (LENGTH - 1))), "shares are uniform");
+    tap_close(low / n, 0.25, 0.05, "some samples have few");
+    tap_close(high / n, 0.25, 0.05, "and some many");
+    for (int first = 0, size = 1; first < n; first += size, size = size % 101 + 17) {
+        if (size > n - first) size = n - first;
+        flm_time_context(7, purpose, STEP, n, first, size, LENGTH, part[first]);
+    }
+    tap_ok(memcmp(all, part, sizeof all) == 0, "the same in parts");
+    flm_time_context(7, purpose, STEP, n, 0, n, 5, shorter[0]);
+    for (int i = 0; i < n; i++) same = same && memcmp(shorter[i], all[i], sizeof shorter[i]) == 0;
+    tap_ok(same, "a token does not depend on the length");
+    flm_time_context(7, purpose, STEP + 1, n, 0, n, LENGTH, part[0]);
+    tap_ok(memcmp(all, part, sizeof all) != 0, "another step, other tokens");
+}
+
 int main(void)
 {
     static const int64_t sizes[] = {1, 2, 7, 64, 65, 512, 1001};
@@ -158,6 +198,8 @@ int main(void)
     test_psd(0.3, 5, FLM_RANDOM_TIME);
     test_psd(0, 0, FLM_RANDOM_TIME);
     test_psd(1, 32, FLM_RANDOM_TIME);
+    test_context(FLM_RANDOM_TIME);
+    test_context(FLM_RANDOM_VALIDATION);
     double t;
     flm_time_stratified(1, FLM_RANDOM_TIME, 0, (int64_t)1 << 40, ((int64_t)1 << 40) - 1, 1, &t);
     tap_ok(t >= 0 && t < 1, "the largest batch");

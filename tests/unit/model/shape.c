@@ -82,7 +82,10 @@ int main(void)
     tap_ok(flm_model_preset("tiny", &shape) == FLM_OK && shape.d == 128 && shape.H == 4 && shape.c == 64 &&
                shape.N == 4,
            "tiny");
-    tap_ok(flm_model_preset("huge", &shape) == FLM_E_ARG && strstr(flm_err_message(), "huge") != NULL && shape.d == 128,
+    tap_ok(flm_model_preset("mini", &shape) == FLM_OK && shape.d == 512 && shape.H == 8 && shape.c == 128 &&
+               shape.N == 8,
+           "mini: the any-order maps of TinyStories");
+    tap_ok(flm_model_preset("huge", &shape) == FLM_E_ARG && strstr(flm_err_message(), "huge") != NULL && shape.d == 512,
            "an unknown preset");
     test_check();
     return tap_end();
