@@ -38,6 +38,10 @@ int64_t flm_external_span(const flm_external_tensor *tensor);
 flm_status flm_safetensors_open(flm_external *external);
 flm_status flm_safetensors_read(flm_external *external, const flm_external_tensor *tensor, void *data);
 
+/* flm_torch_settings - flm_external_get_settings of a file's pickle. */
+struct flm_pickle;
+json_t *flm_torch_settings(const struct flm_pickle *pickle);
+
 /* flm_torch_* - the same for a PyTorch file; flm_torch_close accepts NULL, nulls it. */
 flm_status flm_torch_open(flm_external *external);
 flm_status flm_torch_read(flm_external *external, const flm_external_tensor *tensor, void *data);

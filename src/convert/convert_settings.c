@@ -57,16 +57,20 @@ static json_t *value_of(reader *r, const flm_pickle_value *value, int depth)
     }
 }
 
-json_t *flm_external_get_settings(const flm_external *external)
+json_t *flm_torch_settings(const struct flm_pickle *pickle)
 {
     static const char *const names[] = {"hyper_parameters", "hparams", "config"};
-    if (!external->torch) return NULL;
-    reader r = {.pickle = flm_torch_get_pickle(external->torch)};
+    reader r = {.pickle = pickle};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const flm_pickle_value *found = flm_pickle_find(r.pickle, flm_pickle_get_root(r.pickle), names[i]);
+        const flm_pickle_value *found = flm_pickle_find(pickle, flm_pickle_get_root(pickle), names[i]);
         json_t *settings = found ? value_of(&r, found, 0) : NULL;
         if (json_is_object(settings)) return settings;
         json_decref(settings);
     }
     return NULL;
+}
+
+json_t *flm_external_get_settings(const flm_external *external)
+{
+    return external->torch ? flm_torch_settings(flm_torch_get_pickle(external->torch)) : NULL;
 }

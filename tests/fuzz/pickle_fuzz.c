@@ -3,6 +3,7 @@
  * pickle_fuzz.t [ITERATIONS [SEED]]: mutates the pickle of a checkpoint that PyTorch wrote
  * (tests/convert/golden/ema.ckpt), alone and sometimes in a valid zip beside its tensors, and the bytes of the zip
  * itself; a seed always gives the same mutations. A sanitizer build finds more. SPDX-License-Identifier: Apache-2.0 */
+#include "convert/convert_external_internal.h"
 #include "convert/convert_pickle.h"
 #include "tests/fuzz/external_fuzz.h"
 
@@ -51,6 +52,7 @@ enum { WORDS = sizeof words / sizeof words[0] };
 
 static unsigned char file[BYTES_MAX], pickle[BYTES_MAX], bad[BYTES_MAX + 1024];
 static size_t file_bytes, pickle_bytes;
+static long with_settings;
 
 static size_t read_file(const char *path, unsigned char *data)
 {
@@ -74,6 +76,10 @@ static int pickle_sound(size_t n, int *parsed)
         const flm_pickle_value *root = flm_pickle_get_root(p), *ema = flm_pickle_find(p, root, "ema");
         for (uint32_t i = 0; i < root->count; i++) sound = sound && flm_pickle_get_item(p, root, i) != NULL;
         if (ema) flm_pickle_find(p, ema, "shadow_params");
+        json_t *settings = flm_torch_settings(p);
+        sound = sound && (!settings || json_is_object(settings));
+        with_settings += settings != NULL;
+        json_decref(settings);
     }
     flm_pickle_destroy(&p);
     free(exact);
@@ -155,7 +161,8 @@ int main(int argc, char **argv)
     }
     tap_ok(done == iterations && unsound == 0,
            "%ld damaged pickles, %ld neither read nor refused with a documented error", done, unsound);
-    tap_ok(parsed > 0 && parsed < iterations, "%ld are still valid", parsed);
+    tap_ok(parsed > 0 && parsed < iterations && with_settings > 0 && with_settings <= parsed + 1,
+           "%ld are still valid, %ld with settings", parsed, with_settings);
     tap_ok(zips > 0 && opened_zips < zips, "%ld of them in a zip, of which %ld can be opened", zips, opened_zips);
     unlink(path);
     rmdir(folder);
