@@ -84,8 +84,8 @@ flm_status flm_cmd_threads_report(flm_comm *world, int threads)
     FLM_TRY(gather_places(world, threads, &all));
     if (flm_comm_rank(world) != 0) goto done;
     count_node(all, size, 0, &on_node, &cores);
-    flm_log(FLM_LOG_INFO, "%d rank%s x %d thread%s; %d on the %d core%s of the first node", size, size == 1 ? "" : "s",
-            threads, threads == 1 ? "" : "s", on_node, cores, cores == 1 ? "" : "s");
+    flm_log(FLM_LOG_INFO, "%d rank%s x %d thread%s; first node: %d thread%s, %d core%s", size, size == 1 ? "" : "s",
+            threads, threads == 1 ? "" : "s", on_node, on_node == 1 ? "" : "s", cores, cores == 1 ? "" : "s");
     for (int r = 0; r < size; r++) {
         if (all[r].node != r) continue; /* the first rank of its node */
         count_node(all, size, r, &on_node, &cores);
