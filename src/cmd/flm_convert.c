@@ -15,7 +15,7 @@ static const flm_option rows[] = {
     FLM_OPT_INT("heads", heads, "0", "H",
                 "number of attention heads\n0 = derived from the rotary frequencies in the file", .max = 65536),
     FLM_OPT_STRING("kind", kind, "auto", "KIND",
-                   "kind of model: flm, fmlm, fmlm-two-model or fmlm-two-stage\n"
+                   "kind of model: flm, fmlm, fmlm-any-order, fmlm-two-model or fmlm-two-stage\n"
                    "auto = detected; a two-time network needs a released folder or a .ckpt with its settings"),
     FLM_OPT_FLOAT("logit-cap", logit_cap, "30", "C",
                   "cap of the logits, which published files do not record: softmax is applied to C tanh(z / C)\n"

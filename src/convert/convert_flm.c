@@ -313,10 +313,17 @@ done:
     return rc;
 }
 
-/* Whether a two-time network is the one-network map: a released one, or one whose settings say so. */
-static bool is_map(const flm_import *m)
+/* The kind of a two-time network by the name of the published training, else the map that is released in folders; "":
+ * not known. */
+static const char *two_time_kind(const flm_import *m)
 {
-    return m->config && (m->config->released || strcasecmp(m->config->algorithm, flm_kinds[FLM_KIND_FMLM].name) == 0);
+    static const struct {
+        const char *algorithm;
+        flm_kind_id kind;
+    } known[] = {{"fmlm", FLM_KIND_FMLM}, {"fmlm_plus", FLM_KIND_FMLM_ANY_ORDER}};
+    for (size_t i = 0; m->config && i < sizeof known / sizeof known[0]; i++)
+        if (strcasecmp(m->config->algorithm, known[i].algorithm) == 0) return flm_kinds[known[i].kind].name;
+    return m->config && m->config->released ? flm_kinds[FLM_KIND_FMLM].name : "";
 }
 
 static flm_status kind_set(flm_import *m, const flm_convert_options *o, const char *path)
@@ -330,16 +337,12 @@ static flm_status kind_set(flm_import *m, const flm_convert_options *o, const ch
     if (m->config && m->config->released && m->config->two_times >= 0 && (m->config->two_times == 1) != two)
         FLM_FAIL(FLM_E_MISMATCH, "%s: algo.double_temb is %s, but %s has %s second time embedding", m->config->path,
                  two ? "false" : "true", path, two ? "a" : "no");
-    if (detect)
-        name = recorded    ? recorded
-               : !two      ? flm_kinds[FLM_KIND_FLM].name
-               : is_map(m) ? flm_kinds[FLM_KIND_FMLM].name
-                           : "";
+    if (detect) name = recorded ? recorded : two ? two_time_kind(m) : flm_kinds[FLM_KIND_FLM].name;
     if (!name[0])
-        FLM_FAIL(FLM_E_USAGE, "--kind is needed: %s has a two-time network%s%.63s, which can be %s, %s or %s", path,
+        FLM_FAIL(FLM_E_USAGE, "--kind is needed: %s has a two-time network%s%.63s, which can be %s, %s, %s or %s", path,
                  m->config && m->config->algorithm[0] ? " of algo.name " : "", m->config ? m->config->algorithm : "",
-                 flm_kinds[FLM_KIND_FMLM].name, flm_kinds[FLM_KIND_FMLM_TWO_MODEL].name,
-                 flm_kinds[FLM_KIND_FMLM_TWO_STAGE].name);
+                 flm_kinds[FLM_KIND_FMLM].name, flm_kinds[FLM_KIND_FMLM_ANY_ORDER].name,
+                 flm_kinds[FLM_KIND_FMLM_TWO_MODEL].name, flm_kinds[FLM_KIND_FMLM_TWO_STAGE].name);
     FLM_TRY(flm_err_prefix(flm_kind_find(name, &m->kind), path));
     if ((m->kind->network == FLM_NETWORK_ONE_TIME) == two)
         FLM_FAIL(FLM_E_MISMATCH, "%s: has %s second time embedding, so it is not of kind %s", path, two ? "a" : "no",

@@ -104,6 +104,12 @@ refused changed 2 "--tokenizer is needed: changed/config.json names the tokenise
 tap_ok $? "the option decides"
 changed 's/"hidden_size": 16/"hidden_size": 32/'
 refused changed 65 "the hidden size is 32, but" "another hidden size" --tokenizer none
+changed 's/"name": "fmlm"/"name": "fmlm_plus"/'
+"$convert" --tokenizer none changed plus.h5 >out 2>err
+tap_has out "kind fmlm-any-order, " "an any-order map is known by the name of its training"
+changed 's/"name": "fmlm"/"name": "dos"/'
+"$convert" --tokenizer none changed dos.h5 >out 2>err
+tap_has out "kind fmlm, " "another name: the released map"
 changed 's/"length": 8/"length": "8"/'
 refused changed 2 "--length is needed" "a length of text" --tokenizer none
 tap_has err "changed/config.json: model.length is ignored, as it is not a positive integer" "the reason is logged"
