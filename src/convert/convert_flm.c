@@ -97,6 +97,19 @@ done:
     return rc;
 }
 
+/* Refuses the optional embedding of the kinds of tokens, which is not part of the any-order map: model.md section 10.
+ */
+static flm_status segments_refuse(const flm_import *m, const char *path)
+{
+    flm_status rc = FLM_OK;
+    for (int i = 0; i < m->tensors; i++)
+        if (strncmp(m->name[i], "cond_seg_embed.", strlen("cond_seg_embed.")) == 0)
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: an any-order flow map with a segment embedding is not supported", path,
+                     m->all[i].name);
+done:
+    return rc;
+}
+
 /* Sets the names of all tensors except those of the EMA list, and refuses those of other networks. If a prefix like
  * "backbone." names the network, tensors without it are not part of it: "". */
 static flm_status names_make(flm_import *m, const char *path)
@@ -126,6 +139,7 @@ static flm_status names_make(flm_import *m, const char *path)
         FLM_FAIL(FLM_E_FORMAT, "%s: the number of blocks is %" PRId64 ", must be at most %d", m->config->path,
                  m->config->N, MAX_BLOCKS);
     if (released && m->config->N > 0) m->info.N = m->config->N;
+    FLM_TRY(segments_refuse(m, path));
     FLM_TRY(names_check(m, path, NULL));
 done:
     return rc;

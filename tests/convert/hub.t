@@ -79,6 +79,20 @@ cp "$weights" alone.safetensors
 refused alone.safetensors 2 "--kind is needed: alone.safetensors has a two-time network, which can be fmlm," "no settings" \
     --tokenizer none --length 8
 
+# The any-order map has the same names.
+changed 's/"name": "fmlm"/"name": "fmlm_plus"/'
+"$convert" --tokenizer none changed any.h5 >out 2>err
+tap_ok $? "settings of an any-order map"
+tap_has out "kind fmlm-any-order, " "its kind is detected"
+"$abs_top_builddir/flm_generate" --checkpoint any.h5 --out any-samples.h5 --samples 2 --steps 2 >out 2>err
+tap_ok $? "flm_generate samples it"
+"$convert" --tokenizer none --length 8 --kind fmlm-any-order alone.safetensors alone.h5 >out 2>err
+tap_ok $? "without settings its kind is given"
+mkdir segments && cp "$hub/fmlm/config.json" segments
+with_header 's/^{/{"cond_seg_embed.weight":{"dtype":"F32","shape":[0,16],"data_offsets":[0,0]},/' segments/model.safetensors
+refused segments 65 "cond_seg_embed.weight: an any-order flow map with a segment embedding is not supported" \
+    "an embedding that is not part of the method" --tokenizer none
+
 refused "$hub/flm" 2 "--tokenizer is needed" "no tokeniser"
 refused "$hub/flm" 65 "--length 9 contradicts" "another length" --tokenizer none --length 9
 refused "$hub/flm" 65 "--heads 4 contradicts" "other heads" --tokenizer none --heads 4
