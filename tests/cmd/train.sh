@@ -36,12 +36,12 @@ curve() {
         -e 's/^{"step":\([0-9]*\),"valid_loss":\([^,]*\),.*/\1 valid \2/p' "$1/metrics.jsonl"
 }
 
-# curves_near NAME A B STEPS - two runs of STEPS steps: losses within 1e-4 of each other (relative) at every step,
-# gradient norms at the first ten.
+# curves_near NAME A B STEPS [NORMS] - two runs of STEPS steps: losses within 1e-4 of each other (relative) at every step,
+# gradient norms within NORMS (default 1e-4) at the first ten.
 curves_near() {
     curve "$2" | grep -v valid >curve.a
     curve "$3" | grep -v valid >curve.b
-    paste -d ' ' curve.a curve.b | awk -v steps="$4" '
+    paste -d ' ' curve.a curve.b | awk -v steps="$4" -v norms="${5:-1e-4}" '
         function off(x, y) { return x > y ? (x - y) / x : (y - x) / x }
         $1 != NR || $4 != NR || !($2 > 0) || !($5 > 0) || !($3 > 0) || !($6 > 0) { bad = 1 }
         { l = off($2, $5); n = off($3, $6) }
@@ -49,7 +49,7 @@ curves_near() {
         NR <= 10 && n > norm { norm = n }
         END {
             printf "losses within %.1e, gradient norms %.1e at the start", loss, norm
-            exit bad || NR != steps || !(loss <= 1e-4) || !(norm <= 1e-4)
+            exit bad || NR != steps || !(loss <= 1e-4) || !(norm <= norms)
         }' >near
     tap_ok $? "$1: $(cat near)"
 }

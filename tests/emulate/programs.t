@@ -54,7 +54,8 @@ tap_is "$(curve half | grep -v valid)" "$(curve one | grep -v valid)" "resumed: 
     run low-host 1 "$bin/flm_train" $small --precision bf16 --steps $steps --device cpu
 }
 curves_near "stage 2" host2 one2 4
-curves_near "the one-network map" host3 one3 6
+# At first student and teacher are the same network: gradients of 1e-4, differences of which fp32 gives three digits.
+curves_near "the one-network map" host3 one3 6 1e-3
 curves_near "the any-order map" host4 one4 6
 # In stage one the errors are compared: its losses pass zero, and the size of its first updates is the learning rate, whatever
 # the gradient. The errors are a few millionths here, differences of numbers near one, of which fp32 gives three digits.
