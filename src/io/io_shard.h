@@ -84,7 +84,8 @@ int64_t flm_shards_get_rows(const flm_shards *shards);
 uint32_t flm_shards_get_identity(const flm_shards *shards);
 
 /* flm_shards_read - rows by number as int32 ids [count, L]; verifies each row's checksum and id range. Calls no HDF5
- * (pread at the recorded offsets). Errors: FLM_E_IO, FLM_E_CHECKSUM naming file and row. */
+ * (pread at the recorded offsets). Errors: FLM_E_IO, FLM_E_CHECKSUM naming file and row; FLM_E_MISMATCH for a file that
+ * has been replaced by other rows since it was opened. */
 flm_status flm_shards_read(const flm_shards *shards, const int64_t *rows, int64_t count, int32_t *ids);
 
 /* flm_shard_check_inputs - check the manifest of one shard file against its checksum. Not collective.

@@ -7,20 +7,25 @@
 #include "h5/h5_schema.h"
 #include "io/io_shard_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Shards that stay open, far below the usual limit of 1024 files; those beyond are opened for each read. Rows read at
- * once: their checksums are on the stack. */
+/* Shards that stay open, and half the limit on open files (`ulimit -n`) at most; those beyond are opened for each read.
+ * Rows read at once: their checksums are on the stack. */
 enum { OPEN_MAX = 512, RUN_MAX = 64 };
 
 typedef struct shard {
     int fd;        /* -1: opened when read */
     int64_t first; /* row of the split */
     flm_shard_location place;
+    uint32_t checksum;  /* of /checksums */
+    struct stat status; /* when the file was verified */
 } shard;
 
 struct flm_shards {
@@ -28,7 +33,7 @@ struct flm_shards {
     flm_shard_info info;
     flm_shard_input *inputs;
     shard *shards;
-    int count;
+    int count, open_max;
     int64_t rows;
     uint32_t identity;
 };
@@ -205,6 +210,13 @@ done:
     return rc;
 }
 
+static int open_max(void)
+{
+    struct rlimit limit;
+    const bool low = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 2 < OPEN_MAX;
+    return low ? (int)(limit.rlim_cur / 2) : OPEN_MAX;
+}
+
 static flm_status shard_open(flm_shards *shards, int number, const index_lines *lines)
 {
     flm_status rc = FLM_OK;
@@ -230,7 +242,10 @@ static flm_status shard_open(flm_shards *shards, int number, const index_lines *
             FLM_E_CHECKSUM,
             "%s: /checksums: checksum mismatch with index.h5 (file damaged or replaced); rebuild it with flm_shard",
             path);
-    if (number >= OPEN_MAX) {
+    s->checksum = sum;
+    if (fstat(s->fd, &s->status) != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be examined: %s", path, strerror(errno));
+    if (number >= shards->open_max) {
         close(s->fd);
         s->fd = -1;
     }
@@ -249,6 +264,7 @@ flm_status flm_shards_open(const char *directory, const char *split, flm_shards 
     if (!flm_shard_split_is_valid(split)) FLM_FAIL(FLM_E_ARG, "\"%.32s\" is not a valid name of a split", split);
     shards = calloc(1, sizeof *shards);
     if (!shards) FLM_FAIL(FLM_E_NOMEM, "no memory to open %s", directory);
+    shards->open_max = open_max();
     FLM_TRY(flm_path_format(shards->directory, "%s", directory));
     snprintf(shards->split, sizeof shards->split, "%s", split);
     FLM_TRY(index_read(shards, &lines));
@@ -304,6 +320,27 @@ static int shard_of(const flm_shards *shards, int64_t row)
     return low;
 }
 
+/* Fail unless the open file has the rows that were verified: it is the same file and was not written to, or at least
+ * the checksums of its rows are the same (a copy, or another time stamp). */
+static flm_status check_unchanged(const shard *s, int fd, const char *path)
+{
+    flm_status rc = FLM_OK;
+    const struct stat *then = &s->status;
+    struct stat now;
+    uint32_t sum = 0;
+
+    if (fstat(fd, &now) != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be examined: %s", path, strerror(errno));
+    if (now.st_ino == then->st_ino && now.st_dev == then->st_dev && now.st_size == then->st_size &&
+        now.st_mtim.tv_sec == then->st_mtim.tv_sec && now.st_mtim.tv_nsec == then->st_mtim.tv_nsec)
+        goto done;
+    if (now.st_size == then->st_size) FLM_TRY(flm_shard_compute_checksum(fd, path, &s->place, &sum));
+    if (now.st_size != then->st_size || sum != s->checksum)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: has been replaced by other rows since it was opened", path);
+done:
+    return rc;
+}
+
 /* count <= RUN_MAX rows of one shard. Stored ids of two bytes are read into the second half of ids and widened in place
  * from the front, so that no further memory is needed. */
 static flm_status run_read(const flm_shards *shards, int number, int64_t row, int64_t count, int32_t *ids)
@@ -321,6 +358,7 @@ static flm_status run_read(const flm_shards *shards, int number, int64_t row, in
         FLM_TRY(flm_file_open(path, O_RDONLY, &opened));
         fd = opened;
     }
+    FLM_TRY(check_unchanged(s, fd, path));
     FLM_TRY(flm_file_read_at(fd, path, stored, all, s->place.tokens + row * (int64_t)bytes));
     FLM_TRY(flm_file_read_at(fd, path, sums, (size_t)count * sizeof sums[0],
                              s->place.checksums + row * (int64_t)sizeof sums[0]));

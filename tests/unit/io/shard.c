@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { L = 7, ROWS = 65, A_SHARD = 13, SHARDS = 5, VALID = 3 };
@@ -209,6 +211,57 @@ static void remove_all(void)
     if (system(command) != 0) printf("# %s failed\n", command);
 }
 
+/* Files that are replaced while they are read. A low limit on open files lets the last shard be opened for each read.
+ */
+static void test_replaced(int64_t V)
+{
+    enum { FILES = 9, LAST = ROWS - 1, FIRST_CHANGED = 2 };
+    struct rlimit limit, low;
+    const struct timespec times[2] = {{1, 0}, {1, 0}};
+    const int64_t rows[] = {FIRST_CHANGED, LAST};
+    flm_shards *s = NULL;
+    flm_shard_info info = make_info(V);
+    const flm_shard_split splits[] = {{"train", SHARDS, ROWS, A_SHARD, 40, 5}};
+    char first[256], last[256], command[600];
+    int32_t ids[2 * L];
+
+    snprintf(first, sizeof first, "%s/train-00000-of-00005.h5", directory);
+    snprintf(last, sizeof last, "%s/train-00004-of-00005.h5", directory);
+    for (int fd = 3; fd < 64; fd++) close(fd); /* what make has open */
+    getrlimit(RLIMIT_NOFILE, &limit);
+    low = limit;
+    low.rlim_cur = FILES;
+    setrlimit(RLIMIT_NOFILE, &low);
+    tap_ok(flm_shards_open(directory, "train", &s) == FLM_OK, "more shards than may be open: %s", flm_err_message());
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (!s) return;
+    tap_ok(flm_shards_read(s, rows, 2, ids) == FLM_OK && row_right(V, 0, LAST, ids + L), "are read");
+    tap_ok(utimensat(AT_FDCWD, first, times, 0) == 0 && utimensat(AT_FDCWD, last, times, 0) == 0 &&
+               flm_shards_read(s, rows, 2, ids) == FLM_OK && row_right(V, 0, LAST, ids + L),
+           "another time stamp changes nothing: %s", flm_err_message());
+    snprintf(command, sizeof command, "cp %s shard-copy.h5 && mv shard-copy.h5 %s", last, last);
+    tap_ok(system(command) == 0 && flm_shards_read(s, rows, 2, ids) == FLM_OK && row_right(V, 0, LAST, ids + L),
+           "nor does a copy of the same rows: %s", flm_err_message());
+    snprintf(command, sizeof command, "cp %s shard-kept.h5", first);
+    if (system(command) != 0) printf("# %s failed\n", command);
+    remove_all();
+    tap_ok(write_split("train", 1, ROWS, &info) == FLM_OK && flm_shard_publish(directory, splits, 1, &info) == FLM_OK,
+           "other rows in files of the same names");
+    tap_ok(flm_shards_read(s, rows, 1, ids) == FLM_OK && row_right(V, 0, FIRST_CHANGED, ids),
+           "an open shard is still the old one");
+    tap_ok(flm_shards_read(s, rows + 1, 1, ids) == FLM_E_MISMATCH && strstr(flm_err_message(), last),
+           "one that is opened again is refused: %s", flm_err_message());
+    flm_shards_close(&s);
+    tap_ok(flm_shards_open(directory, "train", &s) == FLM_OK && flm_shards_read(s, rows, 1, ids) == FLM_OK &&
+               row_right(V, 1, FIRST_CHANGED, ids),
+           "the new shards");
+    snprintf(command, sizeof command, "cat shard-kept.h5 >%s && rm shard-kept.h5", first);
+    tap_ok(system(command) == 0 && flm_shards_read(s, rows, 1, ids) == FLM_E_MISMATCH &&
+               strstr(flm_err_message(), first),
+           "a file that is overwritten in place is refused: %s", flm_err_message());
+    flm_shards_close(&s);
+}
+
 static void test_refusals(void)
 {
     flm_shards *s = NULL;
@@ -276,6 +329,7 @@ int main(void)
         flm_shards_close(&valid);
         flm_shards_close(&s);
         if (i == 0) test_damage(sizes[i]);
+        if (i == 0) test_replaced(sizes[i]);
     }
     test_refusals();
     remove_all();
