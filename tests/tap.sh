@@ -1,14 +1,15 @@
 # shellcheck shell=sh
 # tap.sh - Test Anything Protocol for shell tests; sourced: . "$abs_top_srcdir/tests/tap.sh"
 # The environment of make check gives abs_top_srcdir, abs_top_builddir and MPIEXEC (a command with its flags).
-# A private folder is made and entered, and Open MPI gets one for its session files; both are removed when the test ends.
+# A private folder is made in FLM_TEST_FOLDER (default: in the build) and entered, and Open MPI gets one for its session
+# files; both are removed when the test ends.
 # SPDX-License-Identifier: Apache-2.0
 : "${abs_top_srcdir:?run me with make check}" "${abs_top_builddir:?}" "${MPIEXEC:?}"
 # Programs are tested on the CPU, even in a build with CUDA on a machine with GPUs, except by make check-gpu.
 if test -z "${FLM_GPU_PROGRAMS-}"; then CUDA_VISIBLE_DEVICES= && export CUDA_VISIBLE_DEVICES; fi
 tap_count=0
 tap_failed=0
-tap_folder=$(mktemp -d "$abs_top_builddir/tests/tap.XXXXXX") || exit 99
+tap_folder=$(mktemp -d "${FLM_TEST_FOLDER:-$abs_top_builddir/tests}/tap.XXXXXX") || exit 99
 # Open MPI's default, one folder for all programs of a user, is removed by one test while another creates files in it.
 # Its sockets need a short path.
 OMPI_MCA_orte_tmpdir_base=$(mktemp -d "${TMPDIR:-/tmp}/flm.XXXXXX") || exit 99
@@ -52,6 +53,16 @@ tap_has() {
 # tap_lines FILE TEXT COUNT NAME - passed when exactly COUNT lines of FILE contain TEXT.
 tap_lines() {
     tap_is "$(grep -cF -e "$2" "$1")" "$3" "$4"
+}
+
+# tap_refused STATUS TEXT NAME COMMAND... - passed when the command ends with STATUS and one error message, which contains
+# TEXT; output in out and err.
+tap_refused() {
+    tap_status=$1 tap_text=$2 tap_name=$3
+    shift 3
+    timeout -k 5 120 "$@" >out 2>err </dev/null
+    tap_is "$? $(grep -c 'error: ' err)" "$tap_status 1" "$tap_name: refused with one message"
+    tap_has err "$tap_text" "$tap_name: the message"
 }
 
 tap_skip() {

@@ -204,9 +204,13 @@ flm_status flm_samples_set_result(flm_samples *samples, int64_t steps, const cha
     return attribute_set(samples, steps, name, value, NULL);
 }
 
-flm_status flm_samples_set_scorer(flm_samples *samples, int64_t steps, const char *scorer)
+flm_status flm_samples_set_scorer(flm_samples *samples, int64_t steps, const char *scorer, const char *protocol)
 {
-    return attribute_set(samples, steps, "scorer", 0, scorer);
+    flm_status rc = FLM_OK;
+    FLM_TRY(attribute_set(samples, steps, "scorer", 0, scorer));
+    FLM_TRY(attribute_set(samples, steps, "protocol", 0, protocol));
+done:
+    return rc;
 }
 
 static flm_status write_pending(void *context, hid_t file)

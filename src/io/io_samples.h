@@ -55,10 +55,11 @@ flm_status flm_samples_read(flm_samples *samples, int64_t steps, int64_t first, 
 flm_status flm_samples_verify(flm_samples *samples, int64_t steps, int64_t *rows);
 
 /* flm_samples_set_result, flm_samples_set_scorer - a result for one number of steps ("entropy", "gen_ppl"); a
- * description of the scorer. Attributes that flm_samples_commit writes. Not collective. Errors: FLM_E_ARG, FLM_E_NOMEM.
+ * description of the scorer, and of its protocol alone. Attributes that flm_samples_commit writes. Not collective.
+ * Errors: FLM_E_ARG, FLM_E_NOMEM.
  */
 flm_status flm_samples_set_result(flm_samples *samples, int64_t steps, const char *name, double value);
-flm_status flm_samples_set_scorer(flm_samples *samples, int64_t steps, const char *scorer);
+flm_status flm_samples_set_scorer(flm_samples *samples, int64_t steps, const char *scorer, const char *protocol);
 
 /* flm_samples_commit - write the attributes that rank 0 has set, all at once: a kill or a full disk leaves the file
  * with or without them (flm_h5_edit). No row or score can be written afterwards. Collective. Errors: FLM_E_IO,

@@ -147,8 +147,8 @@ done:
     return rc;
 }
 
-/* Checks the scorer's checkpoint and the name of the table before the samples are made, not after. */
-static flm_status check_scorer(const flm_generation *g)
+/* Checks the scorer's checkpoint and claims the name of the table before the samples are made, not after. */
+static flm_status check_scorer(const flm_generation *g, flm_lock **lock)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     flm_checkpoint *gpt2 = NULL;
@@ -158,7 +158,7 @@ static flm_status check_scorer(const flm_generation *g)
                               "--score %s: expected a checkpoint of kind gpt2 (flm_convert makes one), found kind %s",
                               g->o->score, flm_checkpoint_get_info(gpt2)->kind);
     if (local == FLM_OK && g->o->json[0] && flm_comm_rank(g->comm) == 0)
-        local = flm_score_report_check(g->o->json, NULL, 0);
+        local = flm_score_report_claim(g->o->json, NULL, 0, lock);
     FLM_TRY(flm_comm_agree(g->comm, local));
 done:
     flm_checkpoint_close(&gpt2);
@@ -170,9 +170,10 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
 {
     flm_status rc = FLM_OK;
     flm_generation g = {.comm = comm, .be = be, .o = options};
+    flm_lock *lock = NULL; /* of --json */
     bool stopped = false;
     FLM_TRY(parse_steps(&g));
-    FLM_TRY(check_scorer(&g));
+    FLM_TRY(check_scorer(&g, &lock));
     FLM_TRY(flm_generation_load(&g));
     flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
     FLM_TRY(flm_samples_open_write(comm, options->out, &g.info, g.steps, g.steps_count, &g.file));
@@ -192,6 +193,7 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
     if (options->score[0] || options->json[0])
         FLM_TRY(flm_generate_score(comm, be, options, g.steps, g.steps_count, stop_requested));
 done:
+    flm_lock_release(&lock);
     flm_generation_release(&g);
     return rc;
 }

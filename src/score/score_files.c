@@ -217,14 +217,15 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
 {
     flm_status rc = FLM_OK;
     scoring s = {.comm = comm, .o = o, .stop_requested = stop_requested};
+    flm_lock *lock = NULL; /* of --json */
     bool hdf5 = false;
 
     if (count == 0) FLM_FAIL(FLM_E_USAGE, "no files to score; see --help");
     if (!o->gpt2[0] && !o->compare)
         FLM_FAIL(FLM_E_USAGE, "--gpt2 FILE is required: GPT-2 checkpoint made by flm_convert");
     if (o->json[0])
-        FLM_TRY(
-            flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_score_report_check(o->json, paths, count) : FLM_OK));
+        FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_score_report_claim(o->json, paths, count, &lock)
+                                                              : FLM_OK));
     if (o->steps[0]) FLM_TRY(flm_options_int_list("steps", o->steps, 1, 1 << 20, &s.steps, &s.steps_count));
     if (o->gpt2[0]) {
         flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
@@ -237,6 +238,7 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
     }
     FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? report(&s) : FLM_OK));
 done:
+    flm_lock_release(&lock);
     flm_scorer_destroy(&s.scorer);
     free(s.steps);
     free(s.entries);

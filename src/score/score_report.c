@@ -110,7 +110,7 @@ static json_t *entry_json(const char *scorer, const flm_score_entry *e)
         number(r->distinct[2]), "repetition_4", number(r->repetition));
 }
 
-flm_status flm_score_report_check(const char *path, const char *const *inputs, int count)
+flm_status flm_score_report_claim(const char *path, const char *const *inputs, int count, flm_lock **lock)
 {
     flm_status rc = FLM_OK;
     char head[256];
@@ -119,12 +119,14 @@ flm_status flm_score_report_check(const char *path, const char *const *inputs, i
     for (int i = 0; i < count; i++)
         if (flm_file_is_same(path, inputs[i]))
             FLM_FAIL(FLM_E_USAGE, "--json %s: is an input, %s; it would be replaced", path, inputs[i]);
-    if (access(path, F_OK) != 0) goto done;
-    FLM_TRY(flm_file_read_head(path, head, sizeof head - 1, &got));
-    head[got] = '\0';
-    const char first = head[strspn(head, " \t\r\n")];
-    if (got > 0 && first != '[' && first != '{')
-        FLM_FAIL(FLM_E_USAGE, "--json %s: exists and is not a JSON file; it would be replaced", path);
+    if (access(path, F_OK) == 0) {
+        FLM_TRY(flm_file_read_head(path, head, sizeof head - 1, &got));
+        head[got] = '\0';
+        const char first = head[strspn(head, " \t\r\n")];
+        if (got > 0 && first != '[' && first != '{')
+            FLM_FAIL(FLM_E_USAGE, "--json %s: exists and is not a JSON file; it would be replaced", path);
+    }
+    FLM_TRY(flm_lock_file(path, lock));
 done:
     return rc;
 }

@@ -3,6 +3,7 @@
 #ifndef FLM_SCORE_REPORT_H
 #define FLM_SCORE_REPORT_H
 
+#include "io/io_lock.h"
 #include "score/score_protocol.h"
 #include "score/score_result.h"
 
@@ -24,9 +25,10 @@ void flm_score_report_print(const flm_score_entry *entries, int count);
  * of a file must be neighbours. To be called by one rank. Errors: FLM_E_NOMEM. */
 flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int count);
 
-/* flm_score_report_check - check, before the work, that a JSON file may get this name: nothing has it yet, or a JSON
- * file that is none of the inputs [count]. Errors: FLM_E_USAGE, FLM_E_IO. */
-flm_status flm_score_report_check(const char *path, const char *const *inputs, int count);
+/* flm_score_report_claim - before the work: check that a JSON file may get this name (nothing has it yet, or a JSON
+ * file that is none of the inputs [count]), and lock it until the caller releases the lock, so that no other job
+ * replaces it meanwhile. Errors: FLM_E_USAGE, FLM_E_IO; those of flm_lock_file. */
+flm_status flm_score_report_claim(const char *path, const char *const *inputs, int count, flm_lock **lock);
 
 /* flm_score_report_write_entries - write a JSON array with an object a line, an object an entry; the file at path is
  * replaced once all is written. scorer: description of the scorer, or NULL. Errors: FLM_E_IO, FLM_E_NOMEM. */

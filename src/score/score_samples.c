@@ -105,7 +105,7 @@ flm_status flm_score_samples_compute(flm_comm *comm, flm_scorer *scorer, flm_sam
     samples_set s = {.file = samples, .steps = steps};
     flm_score_source source = {&s, NULL, info->samples, length, row_text, row_store};
     flm_score_result result = {0};
-    char name[512], description[320], limit[64];
+    char name[512], description[320], limit[64], protocol[FLM_SCORE_PROTOCOL_BYTES];
     int64_t scored;
 
     snprintf(name, sizeof name, "%.450s, %" PRId64 " steps", path, steps);
@@ -123,7 +123,8 @@ flm_status flm_score_samples_compute(flm_comm *comm, flm_scorer *scorer, flm_sam
         local = flm_err_prefix(result_compute(&s, info->samples, scored, draws, seed, &result), path);
     FLM_TRY(flm_comm_agree(comm, local));
     local = flm_score_result_record(samples, steps, &result);
-    if (local == FLM_OK) local = flm_samples_set_scorer(samples, steps, description);
+    flm_score_protocol_describe(flm_scorer_get_protocol(scorer), protocol);
+    if (local == FLM_OK) local = flm_samples_set_scorer(samples, steps, description, protocol);
     FLM_TRY(flm_comm_agree(comm, local));
     *out = result;
 done:

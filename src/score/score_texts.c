@@ -1,17 +1,17 @@
 /* score_texts.c - see score_texts.h. SPDX-License-Identifier: Apache-2.0 */
 #include "score/score_texts.h"
 
-#include "base/base_file.h"
 #include "base/base_log.h"
+#include "base/base_path.h"
 #include "source/source_container.h"
 #include "source/source_json.h"
 #include "source/source_reader.h"
 #include "text/text_utf8.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* A list that grows. */
 typedef struct texts_growing {
@@ -83,28 +83,49 @@ static void log_tally(const char *path, const flm_source_tally *t, int64_t repla
 
 static flm_status string_add(void *context, const char *text, size_t bytes) { return text_add(context, text, bytes); }
 
+/* Whether a file is named .json, also with the ending of a compression. */
+static bool is_named_json(const char *path)
+{
+    char name[FLM_PATH_BYTES], inner[FLM_PATH_BYTES];
+
+    snprintf(name, sizeof name, "%s", flm_path_name(path));
+    if (flm_container_is_compression(flm_container_of_name(name))) {
+        flm_container_inner_name(name, inner, sizeof inner);
+        return flm_container_name_ends_in(inner, ".json");
+    }
+    return flm_container_name_ends_in(name, ".json");
+}
+
 /* The samples of the published evaluation: a JSON document with the texts as the list generated_seqs. *is: the file is
  * one. */
 static flm_status published_read(texts_growing *g, const char *path, const flm_source_rules *rules, bool *is)
 {
     enum { MAX = 1 << 30 }; /* bytes of the document */
     flm_status rc = FLM_OK;
-    struct stat st;
-    char *data = NULL;
-    size_t bytes = 0, mark;
+    flm_source_rules whole = *rules;
+    flm_source_file file;
+    flm_reader *reader = NULL;
+    flm_document document;
     int64_t replaced = 0;
+    bool end = false;
 
-    *is = rules->format == FLM_SOURCE_FORMAT_AUTO && flm_container_name_ends_in(path, ".json") &&
-          stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= MAX;
-    if (!*is) goto done;
-    FLM_TRY(flm_file_read(path, MAX, &data, &bytes));
-    mark = bytes >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    FLM_TRY(flm_json_list_read(data + mark, bytes - mark, "generated_seqs", string_add, g, &replaced, is));
+    *is = false;
+    if (rules->format != FLM_SOURCE_FORMAT_AUTO || !is_named_json(path)) goto done;
+    whole.format = FLM_SOURCE_FORMAT_TEXT;
+    whole.documents = FLM_SOURCE_FILE;
+    whole.document_bytes = MAX;
+    whole.log = false;
+    FLM_TRY(flm_source_examine(path, &whole, &file));
+    if (file.bytes > MAX || flm_container_is_archive((flm_container)file.container)) goto done;
+    FLM_TRY(flm_reader_open(&whole, &file, 0, false, &reader));
+    FLM_TRY(flm_reader_next(reader, &document, &end));
+    if (end) goto done;
+    FLM_TRY(flm_json_list_read(document.text, document.bytes, "generated_seqs", string_add, g, &replaced, is));
     if (*is && rules->log)
         flm_log(FLM_LOG_INFO, "%s: samples of the published evaluation: the texts in generated_seqs are scored", path);
-    if (replaced > 0 && rules->log) log_tally(path, &(flm_source_tally){0}, replaced);
+    if (*is && rules->log) log_tally(path, flm_reader_tally(reader), replaced);
 done:
-    free(data);
+    flm_reader_close(&reader);
     return rc;
 }
 

@@ -4,6 +4,7 @@
  *   then "same" or "different", by every bit
  * - file_tool poison A.h5 DIR NAME: write A as the next checkpoint of DIR, with element 0 of NAME not a number
  * - file_tool flip FILE DATASET BYTE: flip a bit of that byte of a contiguous dataset
+ * - file_tool attribute FILE GROUP NAME: print an attribute that is a text
  * - file_tool ids SAMPLES.h5 STEPS: print the ids, a line for each sample
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -139,6 +140,21 @@ done:
     return rc;
 }
 
+static flm_status print_attribute(const char *path, const char *group_path, const char *name)
+{
+    flm_status rc = FLM_OK;
+    hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID;
+    char text[1024];
+    FLM_TRY(flm_h5_open(path, false, &file, NULL));
+    FLM_H5(group = H5Gopen2(file, group_path, H5P_DEFAULT));
+    FLM_TRY(flm_h5_get_string(group, name, text, sizeof text));
+    puts(text);
+done:
+    flm_h5_close(&group);
+    flm_h5_close(&file);
+    return rc;
+}
+
 static flm_status print_ids(const char *path, int64_t steps)
 {
     flm_status rc = FLM_OK;
@@ -170,11 +186,13 @@ int main(int argc, char **argv)
         FLM_TRY(poison(world, argv[2], argv[3], argv[4], argv[5])); /* argv[argc] is NULL */
     } else if (argc == 5 && strcmp(argv[1], "flip") == 0)
         FLM_TRY(flip(argv[2], argv[3], atoll(argv[4])));
+    else if (argc == 5 && strcmp(argv[1], "attribute") == 0)
+        FLM_TRY(print_attribute(argv[2], argv[3], argv[4]));
     else if (argc == 4 && strcmp(argv[1], "ids") == 0)
         FLM_TRY(print_ids(argv[2], atoll(argv[3])));
     else
-        FLM_FAIL(FLM_E_USAGE,
-                 "file_tool compare A B | poison A DIR NAME [TOK] | flip FILE DATASET BYTE | ids FILE STEPS");
+        FLM_FAIL(FLM_E_USAGE, "file_tool compare A B | poison A DIR NAME [TOK] | flip FILE DATASET BYTE | "
+                              "attribute FILE GROUP NAME | ids FILE STEPS");
 done:
     if (rc != FLM_OK) flm_process_fail(rc);
     return world != NULL ? flm_process_finish(rc, &world) : 0;

@@ -12,6 +12,6 @@ noinst_PROGRAMS += %D%/score_files
 %C%_score_files_LDADD = $(LINK_CONVERT)
 dist_check_SCRIPTS += %D%/gpt2.t %D%/score.t
 %D%/gpt2.log: %D%/nll$(EXEEXT) flm_convert$(EXEEXT)
-%D%/score.log: %D%/score_files$(EXEEXT) flm_score$(EXEEXT) flm_inspect$(EXEEXT)
+%D%/score.log: tests/cmd/file_tool$(EXEEXT) %D%/score_files$(EXEEXT) flm_score$(EXEEXT) flm_inspect$(EXEEXT)
 dist_check_SCRIPTS += %D%/generate.t
 %D%/generate.log: %D%/score_files$(EXEEXT) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_generate$(EXEEXT) flm_score$(EXEEXT)

@@ -58,6 +58,8 @@ tap_lines err " 20 of 20 texts to score" 2 "samples: the scores of one protocol 
 tap_is "$(value padded.json dropped 2) $(value padded.json dropped 3)" "3 3" "in batches, on two ranks"
 "$abs_top_builddir/flm_inspect" padded.h5 >out 2>err
 tap_has out "protocol published, batches of 10" "the file names the protocol"
+"$abs_top_builddir/tests/cmd/file_tool" attribute padded.h5 /steps_8 protocol >out 2>err
+tap_is "$(cat out)" "published, batches of 10" "in an attribute of its own, too"
 "$score" --compare padded.h5 >out 2>err
 tap_has out "padded.h5 (protocol: published, batches of 10)" "so does the comparison of recorded figures"
 mkdir batches
@@ -161,6 +163,16 @@ tap_is "$(value texts.json gen_ppl 2)" "$want" "the same Gen-PPL"
 (printf '\357\273\277' && tr -d '\n' <seqs.json | sed 's/"jumps/"", "lone \\ud800", "jumps/') >seqs2.json
 texts "4 1 9" "in one line, with a byte order mark, an empty text and half of a surrogate pair" seqs2.json
 tap_has err "seqs2.json: 1 invalid sequences replaced by U+FFFD" "which is reported"
+for name in seqs.json.gz SEQS.JSON.GZ seqs.json.xz seqs.json.zst; do
+    case $name in
+    *.xz) command -v xz >which.out 2>&1 && xz -c seqs.json >$name ;;
+    *.zst) command -v zstd >which.out 2>&1 && zstd -qc seqs.json >$name ;;
+    *) gzip -c seqs.json >$name ;;
+    esac || continue
+    texts "2 0 7" "$name: the same texts" $name
+    tap_is "$(value texts.json gen_ppl 2)" "$want" "$name: the same Gen-PPL"
+done
+head -c 60 seqs.json.gz >cut.json.gz
 
 # Stopped by SIGTERM and run again: texts with --scores-dir.
 awk 'BEGIN { for (i = 0; i < 4000; i++) print "text number " i ", of a few words and some more of them, in order" }' >many.txt
@@ -203,13 +215,9 @@ tap_has err "nowhere/here/many.txt" "the path is named"
 
 # refused STATUS TEXT NAME ARGUMENT...
 refused() {
-    refused_status=$1
-    refused_text=$2
-    refused_name=$3
+    refused_status=$1 refused_text=$2 refused_name=$3
     shift 3
-    timeout -k 5 60 "$score" "$@" >out 2>err
-    tap_is $? "$refused_status" "$refused_name: refused"
-    tap_has err "$refused_text" "$refused_name: the reason is given"
+    tap_refused "$refused_status" "$refused_text" "$refused_name" "$score" "$@"
 }
 : >empty.txt
 refused 65 "empty.txt: contains no text" "an empty file" --gpt2 gpt2.h5 empty.txt
@@ -218,6 +226,7 @@ refused 65 'other.jsonl: line at byte 18: no field "text" (see --on-bad-line)' "
 printf '{"text": "a b\n' >broken.jsonl
 refused 65 "broken.jsonl: line at byte 0: not JSON: expected the end of a string" "a broken line" --gpt2 gpt2.h5 broken.jsonl
 printf '{"text":""}\n' >onlyempty.jsonl
+refused 65 "cut.json.gz: the gzip data is truncated" "truncated samples" --gpt2 gpt2.h5 cut.json.gz
 refused 65 "no text can be scored" "empty texts alone" --gpt2 gpt2.h5 onlyempty.jsonl
 printf 'PAR1\025\004\025\200\201\202\203\204\205\206\207' >texts.jsonl
 refused 65 "texts.jsonl: is a Parquet file, not text" "a binary file" --gpt2 gpt2.h5 texts.jsonl
