@@ -34,7 +34,7 @@ done:
 static bool in_hugging_face_folder(const char *path, char *folder)
 {
     static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json",
-                                        "pytorch_model.bin"};
+                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
     char config[FLM_PATH_BYTES];
     bool known = false;
 

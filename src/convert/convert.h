@@ -26,7 +26,7 @@ struct flm_hub_config;
 flm_status flm_convert_run(const flm_convert_options *options, const char *in, const char *out);
 
 /* flm_convert_gpt2 - convert a Hugging Face folder of GPT-2 (config.json with model.safetensors, or with its shards and
- * model.safetensors.index.json) to a checkpoint of kind gpt2.
+ * model.safetensors.index.json, or the same of pytorch_model.bin) to a checkpoint of kind gpt2.
  * Errors: FLM_E_FORMAT (also a model that is not a plain GPT-2), FLM_E_MISMATCH (a tensor is missing or has another
  * shape), FLM_E_IO; naming the file. */
 flm_status flm_convert_gpt2(const char *directory, const char *out);

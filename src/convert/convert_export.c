@@ -1,7 +1,6 @@
 /* convert_export.c - checkpoints of the suite to safetensors. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert.h"
 #include "convert/convert_safetensors.h"
-#include "process/process.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,12 +18,8 @@ typedef struct weights_export {
 
 static flm_status weight_source(void *context, int index, float *data)
 {
-    flm_status rc = FLM_OK;
     const weights_export *e = context;
-    FLM_TRY(flm_process_poll());
-    FLM_TRY(flm_checkpoint_read(e->from, e->source[index], 0, flm_checkpoint_elements(&e->datasets[index]), data));
-done:
-    return rc;
+    return flm_checkpoint_read(e->from, e->source[index], 0, flm_checkpoint_elements(&e->datasets[index]), data);
 }
 
 /* Selects the datasets and names them as in the output. */

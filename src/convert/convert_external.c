@@ -46,6 +46,30 @@ done:
     return rc;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const flm_external_tensor *)a)->name, ((const flm_external_tensor *)b)->name);
+}
+
+flm_status flm_external_sort(flm_external *f)
+{
+    flm_status rc = FLM_OK;
+    if (f->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: has no tensors", f->path);
+    qsort(f->tensors, (size_t)f->count, sizeof *f->tensors, by_name);
+    for (int i = 1; i < f->count; i++)
+        if (strcmp(f->tensors[i - 1].name, f->tensors[i].name) == 0)
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is in more than one file", f->path, f->tensors[i].name);
+done:
+    return rc;
+}
+
+const flm_external_tensor *flm_external_find(const flm_external *f, const char *name)
+{
+    flm_external_tensor key;
+    if (snprintf(key.name, sizeof key.name, "%s", name) >= (int)sizeof key.name) return NULL;
+    return bsearch(&key, f->tensors, (size_t)f->count, sizeof key, by_name);
+}
+
 flm_status flm_external_count_elements(flm_external_tensor *tensor)
 {
     flm_status rc = FLM_OK;
@@ -124,14 +148,18 @@ static bool is_bare_pickle(const unsigned char *head, size_t bytes)
 flm_status flm_external_open(const char *path, flm_external **out)
 {
     flm_status rc = FLM_OK;
+    const size_t length = strlen(path);
     unsigned char head[8];
     size_t got = 0;
     flm_external *f = calloc(1, sizeof *f);
 
     if (!f) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
+    f->fd = -1;
     FLM_TRY(flm_path_format(f->path, "%s", path));
     FLM_TRY(flm_file_read_head(path, head, sizeof head, &got));
-    if (got >= 4 && memcmp(head, "PK\3\4", 4) == 0)
+    if (length > 5 && strcmp(path + length - 5, ".json") == 0)
+        FLM_TRY(flm_index_open(f));
+    else if (got >= 4 && memcmp(head, "PK\3\4", 4) == 0)
         FLM_TRY(flm_torch_open(f));
     else if (is_bare_pickle(head, got))
         FLM_FAIL(
@@ -152,12 +180,8 @@ void flm_external_close(flm_external **external)
     flm_external *f = *external;
     if (!f) return;
     *external = NULL;
-    for (int i = 0; i < f->files; i++) {
-        if (f->fd[i] >= 0) close(f->fd[i]);
-        free(f->file[i]);
-    }
-    free(f->fd);
-    free(f->file);
+    flm_index_close(f);
+    if (f->fd >= 0) close(f->fd);
     free(f->tensors);
     json_decref(f->metadata);
     flm_torch_close(&f->torch);
@@ -172,7 +196,9 @@ const flm_external_tensor *flm_external_tensors(const flm_external *external, in
 
 const char *flm_external_get_metadata(const flm_external *external, const char *name)
 {
-    return json_string_value(json_object_get(external->metadata, name));
+    const char *text = json_string_value(json_object_get(external->metadata, name));
+    for (int i = 0; i < external->parts_count && !text; i++) text = flm_external_get_metadata(external->parts[i], name);
+    return text;
 }
 
 bool flm_external_get_integer(const flm_external *external, const char *name, int64_t *value)
@@ -223,6 +249,10 @@ flm_status flm_external_read(flm_external *external, int index, float *data)
     char *span = NULL, *packed = NULL;
     void *raw = data; /* the elements in order */
 
+    if (external->parts) {
+        FLM_TRY(flm_external_read(external->parts[t->part], (int)t->offset, data));
+        goto done;
+    }
     FLM_TRY(flm_process_poll());
     if (t->dtype == FLM_EXTERNAL_OTHER)
         FLM_FAIL(FLM_E_FORMAT, "%s: %s: the dtype must be f32, f64, f16 or bf16", external->path, t->name);

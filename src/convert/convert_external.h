@@ -34,8 +34,8 @@ typedef struct flm_external_tensor {
 typedef struct flm_external flm_external;
 struct json_t; /* of jansson.h */
 
-/* flm_external_open - the content decides the format: a zip file is PyTorch's; else a name that ends in .json is the
- * index of safetensors shards beside it, and anything else is safetensors. Not collective.
+/* flm_external_open - the content decides the format: a zip file is PyTorch's; a name that ends in .json is that of an
+ * index of shards beside it, of either format, and anything else is safetensors. Not collective.
  * Errors: FLM_E_IO; FLM_E_FORMAT naming path, tensor or member, and the reason (also for files of PyTorch before 1.6);
  * FLM_E_CHECKSUM (a damaged zip member); FLM_E_NOMEM. */
 flm_status flm_external_open(const char *path, flm_external **out);

@@ -2,6 +2,7 @@
 #include "base/base_path.h"
 #include "convert/convert.h"
 #include "convert/convert_external.h"
+#include "convert/convert_hub.h"
 #include "convert/convert_names.h"
 #include "score/score_gpt2.h"
 
@@ -168,22 +169,15 @@ static flm_status weight_source(void *context, int index, float *data)
 
 flm_status flm_convert_gpt2(const char *directory, const char *out)
 {
-    static const char *const files[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"};
-    enum { FILES = sizeof files / sizeof files[0] };
     flm_status rc = FLM_OK;
     char path[FLM_PATH_BYTES];
-    bool found = false;
     gpt2_import g = {.from = NULL};
     flm_checkpoint_info info = {.kind = "gpt2", .vocabulary = {.name = "gpt2"}};
     const flm_setting setting = {"source", directory};
 
     FLM_TRY(flm_path_join(path, directory, "config.json"));
     FLM_TRY(config_read(path, &g.shape));
-    for (int i = 0; i < FILES && !found; i++) {
-        FLM_TRY(flm_path_join(path, directory, files[i]));
-        found = access(path, F_OK) == 0;
-    }
-    if (!found) FLM_FAIL(FLM_E_MISSING, "%s: contains none of %s, %s and %s", directory, files[0], files[1], files[2]);
+    FLM_TRY(flm_hub_find_weights(directory, path));
     FLM_TRY(flm_external_open(path, &g.from));
     FLM_TRY(weights_match(&g, path));
     FLM_TRY(head_check(&g, path));

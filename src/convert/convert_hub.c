@@ -126,13 +126,15 @@ done:
 
 flm_status flm_hub_find_weights(const char *folder, char *path)
 {
-    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"};
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                        "pytorch_model.bin.index.json"};
     flm_status rc = FLM_OK;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         FLM_TRY(flm_path_join(path, folder, names[i]));
         if (access(path, F_OK) == 0) goto done;
     }
-    FLM_FAIL(FLM_E_MISSING, "%s: has config.json, but none of %s, %s and %s", folder, names[0], names[1], names[2]);
+    FLM_FAIL(FLM_E_MISSING, "%s: has config.json, but none of %s, %s, %s and %s", folder, names[0], names[1], names[2],
+             names[3]);
 done:
     return rc;
 }

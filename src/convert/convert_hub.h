@@ -33,7 +33,7 @@ flm_status flm_hub_config_parse(const struct json_t *config, const char *path, f
 flm_status flm_hub_config_read(const char *path, flm_hub_config *out);
 
 /* flm_hub_find_weights - the file of the weights in a folder: model.safetensors, the index of its shards, or
- * pytorch_model.bin.   out path [FLM_PATH_BYTES]. Errors: FLM_E_MISSING. */
+ * the same of pytorch_model.bin.   out path [FLM_PATH_BYTES]. Errors: FLM_E_MISSING. */
 flm_status flm_hub_find_weights(const char *folder, char *path);
 
 #endif

@@ -1,7 +1,6 @@
 /* convert_safetensors.c - safetensors files read: eight bytes with the length of a JSON header, the header, the data.
  *
- * As in the format's own library, the tensors must cover the data exactly, without holes or overlaps. The index of a
- * sharded model names the file of each tensor, in its own folder; the files must hold those tensors and no others.
+ * As in the format's own library, the tensors must cover the data exactly, without holes or overlaps.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_external_internal.h"
 #include "source/source_content.h"
@@ -114,7 +113,7 @@ done:
     return rc;
 }
 
-static flm_status header_parse(flm_external *f, json_t *header, int64_t part, int64_t data_at, int64_t data_bytes)
+static flm_status header_parse(flm_external *f, json_t *header, int64_t data_at, int64_t data_bytes)
 {
     flm_status rc = FLM_OK;
     extent *all = calloc(json_object_size(header) + 1, sizeof *all);
@@ -129,7 +128,7 @@ static flm_status header_parse(flm_external *f, json_t *header, int64_t part, in
         if (strcmp(name, "__metadata__") == 0) {
             if (json_is_null(entry)) continue; /* as in the format's own library */
             if (!json_is_object(entry)) FLM_FAIL(FLM_E_FORMAT, "__metadata__ is not a JSON object");
-            if (!f->metadata) f->metadata = json_incref(entry);
+            f->metadata = json_incref(entry);
             continue;
         }
         FLM_TRY(flm_external_add(f, name, &t));
@@ -137,7 +136,6 @@ static flm_status header_parse(flm_external *f, json_t *header, int64_t part, in
         all[count].begin = t->offset;
         all[count++].name = name;
         t->offset += data_at;
-        t->part = part;
     }
     FLM_TRY(cover_check(all, count, data_bytes));
 done:
@@ -145,13 +143,11 @@ done:
     return rc;
 }
 
-/* Opens one more file and appends its tensors. */
-static flm_status file_open(flm_external *f, const char *path)
+flm_status flm_safetensors_open(flm_external *f)
 {
     flm_status rc = FLM_OK;
-    const int part = f->files;
-    int *fd = realloc(f->fd, (size_t)(part + 1) * sizeof *fd);
-    char **file = NULL, *text = NULL;
+    const char *path = f->path;
+    char *text = NULL;
     json_t *header = NULL;
     json_error_t error;
     struct stat st;
@@ -159,23 +155,15 @@ static flm_status file_open(flm_external *f, const char *path)
     size_t got = 0;
     uint64_t length;
 
-    if (fd) f->fd = fd;
-    if (fd) file = realloc(f->file, (size_t)(part + 1) * sizeof *file);
-    if (file) f->file = file;
-    if (!file) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
-    f->fd[part] = -1;
-    f->file[part] = strdup(path);
-    f->files++;
-    if (!f->file[part]) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to open it", path);
-    FLM_TRY(flm_file_open(path, O_RDONLY | O_NONBLOCK, &f->fd[part]));
-    if (fstat(f->fd[part], &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
+    FLM_TRY(flm_file_open(path, O_RDONLY | O_NONBLOCK, &f->fd));
+    if (fstat(f->fd, &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
     if (st.st_size < 8)
         FLM_FAIL(FLM_E_FORMAT, "%s: is not a safetensors file: it has only %lld bytes", path, (long long)st.st_size);
     FLM_TRY(flm_file_read_head(path, head, sizeof head, &got));
     if (flm_content_lfs_pointer(head, got))
         FLM_FAIL(FLM_E_FORMAT, "%s: is a Git LFS pointer; fetch the file with git lfs pull", path);
-    FLM_TRY(flm_file_read_at(f->fd[part], path, &length, sizeof length, 0));
+    FLM_TRY(flm_file_read_at(f->fd, path, &length, sizeof length, 0));
     if (length > HEADER_MAX || length > (uint64_t)st.st_size - 8)
         FLM_FAIL(FLM_E_FORMAT,
                  "%s: is not a safetensors file, or is truncated: the header should have %" PRIu64
@@ -183,107 +171,21 @@ static flm_status file_open(flm_external *f, const char *path)
                  path, length, (long long)st.st_size);
     text = malloc((size_t)length + 1);
     if (!text) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its header", path);
-    FLM_TRY(flm_file_read_at(f->fd[part], path, text, (size_t)length, 8));
+    FLM_TRY(flm_file_read_at(f->fd, path, text, (size_t)length, 8));
     if (length == 0 || text[0] != '{')
         FLM_FAIL(FLM_E_FORMAT, "%s: is not a safetensors file: the header is not JSON", path);
     header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     if (!header) FLM_FAIL(FLM_E_FORMAT, "%s: the header is not valid JSON: %s", path, error.text);
-    FLM_TRY(flm_err_prefix(header_parse(f, header, part, 8 + (int64_t)length, st.st_size - 8 - (int64_t)length), path));
+    FLM_TRY(flm_err_prefix(header_parse(f, header, 8 + (int64_t)length, st.st_size - 8 - (int64_t)length), path));
+    FLM_TRY(flm_external_sort(f));
 done:
     json_decref(header);
     free(text);
     return rc;
 }
 
-/* Opens a file named by the index, which must be in the folder of the index. */
-static flm_status shard_open(flm_external *f, const char *name)
-{
-    flm_status rc = FLM_OK;
-    char directory[FLM_PATH_BYTES], path[FLM_PATH_BYTES];
-    if (!name[0] || strchr(name, '/') || name[0] == '.')
-        FLM_FAIL(FLM_E_FORMAT, "%s: \"%.80s\" is not the name of a file in the same folder", f->path, name);
-    FLM_TRY(flm_path_directory(directory, f->path));
-    FLM_TRY(flm_path_join(path, directory, name));
-    for (int i = 0; i < f->files; i++)
-        if (strcmp(f->file[i], path) == 0) goto done;
-    if (f->files == 1000) FLM_FAIL(FLM_E_FORMAT, "%s: refers to more than 1000 files", f->path);
-    FLM_TRY(file_open(f, path));
-done:
-    return rc;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const flm_external_tensor *)a)->name, ((const flm_external_tensor *)b)->name);
-}
-
-static flm_status tensors_sort(flm_external *f)
-{
-    flm_status rc = FLM_OK;
-    if (f->count == 0) FLM_FAIL(FLM_E_FORMAT, "%s: has no tensors", f->path);
-    qsort(f->tensors, (size_t)f->count, sizeof *f->tensors, by_name);
-    for (int i = 1; i < f->count; i++)
-        if (strcmp(f->tensors[i - 1].name, f->tensors[i].name) == 0)
-            FLM_FAIL(FLM_E_FORMAT, "%s: %s: is in more than one file", f->path, f->tensors[i].name);
-done:
-    return rc;
-}
-
-/* Whether a tensor is in the file of that name. */
-static bool is_in(const flm_external *f, const char *tensor, const char *file)
-{
-    flm_external_tensor key;
-    const flm_external_tensor *found;
-    const char *path, *slash;
-    if (snprintf(key.name, sizeof key.name, "%s", tensor) >= (int)sizeof key.name) return false;
-    found = bsearch(&key, f->tensors, (size_t)f->count, sizeof key, by_name);
-    if (!found) return false;
-    path = f->file[found->part];
-    slash = strrchr(path, '/');
-    return strcmp(slash ? slash + 1 : path, file) == 0;
-}
-
-static flm_status index_open(flm_external *f)
-{
-    flm_status rc = FLM_OK;
-    json_error_t error;
-    json_t *index = json_load_file(f->path, JSON_REJECT_DUPLICATES, &error), *map, *file;
-    const char *name;
-
-    if (!index) FLM_FAIL(FLM_E_FORMAT, "%s: is not JSON: %s", f->path, error.text);
-    map = json_object_get(index, "weight_map");
-    if (!json_is_object(map)) FLM_FAIL(FLM_E_FORMAT, "%s: has no weight_map", f->path);
-    json_object_foreach(map, name, file)
-    {
-        if (!json_is_string(file)) FLM_FAIL(FLM_E_FORMAT, "%s: %s: the name of its file is not a text", f->path, name);
-        FLM_TRY(shard_open(f, json_string_value(file)));
-    }
-    FLM_TRY(tensors_sort(f));
-    json_object_foreach(map, name, file)
-    {
-        if (!is_in(f, name, json_string_value(file)))
-            FLM_FAIL(FLM_E_FORMAT, "%s: %s is not in %s", f->path, name, json_string_value(file));
-    }
-    if ((size_t)f->count != json_object_size(map))
-        FLM_FAIL(FLM_E_FORMAT, "%s: lists %zu tensors, its files have %d", f->path, json_object_size(map), f->count);
-done:
-    json_decref(index);
-    return rc;
-}
-
-flm_status flm_safetensors_open(flm_external *f)
-{
-    flm_status rc = FLM_OK;
-    const size_t length = strlen(f->path);
-    if (length > 5 && strcmp(f->path + length - 5, ".json") == 0) return index_open(f);
-    FLM_TRY(file_open(f, f->path));
-    FLM_TRY(tensors_sort(f));
-done:
-    return rc;
-}
-
 flm_status flm_safetensors_read(flm_external *f, const flm_external_tensor *t, void *data)
 {
-    return flm_file_read_at(f->fd[t->part], f->file[t->part], data,
-                            (size_t)(t->elements * flm_external_element_size(t->dtype)), t->offset);
+    return flm_file_read_at(f->fd, f->path, data, (size_t)(t->elements * flm_external_element_size(t->dtype)),
+                            t->offset);
 }

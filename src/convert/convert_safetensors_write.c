@@ -4,6 +4,7 @@
 
 #include "base/base_file.h"
 #include "base/base_path.h"
+#include "process/process.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -91,6 +92,7 @@ flm_status flm_safetensors_write(const char *path, const flm_checkpoint_dataset 
     FLM_TRY(flm_file_allocate(fd, temporary, at + data_bytes)); /* a full disk is reported before the work */
     for (int i = 0; i < count; i++) {
         const size_t bytes = (size_t)flm_checkpoint_elements(&datasets[i]) * sizeof *data;
+        FLM_TRY(flm_process_poll());
         FLM_TRY(source(context, i, data));
         FLM_TRY(flm_file_write_at(fd, temporary, data, bytes, at));
         at += (int64_t)bytes;

@@ -11,13 +11,9 @@ gpt2=$abs_top_srcdir/tests/score/golden
 # refused FILE TEXT NAME [ARGUMENT...]: converting FILE fails with exit status $code (default 65) and
 # a message that has TEXT, and leaves no file.
 refused() {
-    refused_file=$1
-    refused_text=$2
-    refused_name=$3
+    refused_file=$1 refused_text=$2 refused_name=$3
     shift 3
-    timeout -k 5 60 "$convert" "$@" "$refused_file" refused.h5 >out 2>err
-    tap_is $? "${code:-65}" "$refused_name: refused"
-    tap_has err "$refused_text" "$refused_name: the reason is given"
+    tap_refused "${code:-65}" "$refused_text" "$refused_name" "$convert" "$@" "$refused_file" refused.h5
     if test -e refused.h5 || test -e refused.h5.tmp; then tap_ok 1 "$refused_name: no file is left"; fi
 }
 
@@ -132,6 +128,19 @@ mkdir bin && cp "$gpt2/config.json" "$golden/pytorch_model.bin" bin
 rm -f gpt2-again.h5 && "$convert" bin gpt2-again.h5 >out 2>err && "$convert" gpt2-again.h5 again.safetensors >out 2>err &&
     cmp gpt2.safetensors again.safetensors
 tap_ok $? "a folder with pytorch_model.bin"
+mkdir bins && cp "$gpt2/config.json" "$golden"/pytorch_model-*.bin "$golden/pytorch_model.bin.index.json" bins
+rm -f gpt2-again.h5 && "$convert" bins gpt2-again.h5 >out 2>err && "$convert" gpt2-again.h5 again.safetensors >out 2>err &&
+    cmp gpt2.safetensors again.safetensors
+tap_ok $? "a folder with the shards of pytorch_model.bin"
+"$convert" bins/pytorch_model.bin.index.json gpt2-again.h5 >out 2>err && "$convert" gpt2-again.h5 again.safetensors >out 2>err &&
+    cmp gpt2.safetensors again.safetensors
+tap_ok $? "the path of their index works too"
+mv bins/pytorch_model-00002-of-00002.bin kept.bin
+code=66 refused bins "pytorch_model-00002-of-00002.bin: cannot be opened: No such file" "a shard that is missing"
+cp bins/pytorch_model-00001-of-00002.bin bins/pytorch_model-00002-of-00002.bin
+refused bins "is in more than one file" "a shard twice"
+head -c 40000 kept.bin >bins/pytorch_model-00002-of-00002.bin
+refused bins "pytorch_model-00002-of-00002.bin: is not a complete zip file" "a shard that is truncated"
 for id in null '[96, 95]' '[]'; do
     sed "s/\"eos_token_id\": 96/\"eos_token_id\": $id/" "$gpt2/config.json" >bin/config.json
     rm -f gpt2-again.h5

@@ -8,14 +8,9 @@ hub=$abs_top_srcdir/tests/convert/golden/hub
 
 # refused FOLDER STATUS TEXT NAME [ARGUMENT...]: converting FOLDER fails with a message that has TEXT.
 refused() {
-    folder=$1
-    status=$2
-    text=$3
-    name=$4
+    folder=$1 status=$2 text=$3 name=$4
     shift 4
-    timeout -k 5 60 "$convert" "$@" "$folder" refused.h5 >out 2>err
-    tap_is $? "$status" "$name: refused"
-    tap_has err "$text" "$name: the reason is given"
+    tap_refused "$status" "$text" "$name" "$convert" "$@" "$folder" refused.h5
     if test -e refused.h5 || test -e refused.h5.tmp; then tap_ok 1 "$name: no file is left"; fi
 }
 

@@ -6,7 +6,8 @@ state_dict, the golden ones in ema.shadow_params (a list without names), setting
 buffer rotary_emb.inv_freq. With VOCABULARY, the folder of GPT-2's vocabulary, also tokenizer.ckpt, which holds a
 tokeniser as published checkpoints do. wrapped.ckpt: prefixes of several wrappers, other values in
 state_dict in fp16, the golden ones as a tuple in ema, in fp64 and with the axes of matrices in the other order. Used with
-torch 2.6.0 (wrapped.ckpt: 2.15.0); not run by the build or by make check.
+torch 2.6.0 (wrapped.ckpt: 2.15.0; the shards pytorch_model-*.bin and their index: pytorch_model.bin, the first half of its
+tensors and the others, saved by the same); not run by the build or by make check.
 SPDX-License-Identifier: Apache-2.0
 """
 import collections
