@@ -37,8 +37,10 @@ static const char *const fragments[] = {"PK\3\4",
                                         "99999999999",
                                         NULL};
 
-/* Make an archive of the given members; returns its bytes. filter: an ARCHIVE_FILTER code, or 0. */
-static size_t make(char *out, int format, int filter, const char *const *names, const fuzz_seed *texts, int count)
+/* Make an archive of the given members; returns its bytes. filter: an ARCHIVE_FILTER code, or 0. options: of
+ * libarchive, or NULL. */
+static size_t make_with(char *out, int format, int filter, const char *options, const char *const *names,
+                        const fuzz_seed *texts, int count)
 {
     struct archive *a = archive_write_new();
     struct archive_entry *entry = archive_entry_new();
@@ -46,6 +48,8 @@ static size_t make(char *out, int format, int filter, const char *const *names, 
 
     archive_write_set_format(a, format);
     if (filter) archive_write_add_filter(a, filter);
+    if (options) archive_write_set_options(a, options);
+    archive_write_set_passphrase(a, "secret"); /* where the options ask for encryption */
     archive_write_set_bytes_in_last_block(a, 1);
     if (archive_write_open_memory(a, out, FUZZ_BYTES, &used) == ARCHIVE_OK)
         for (int i = 0; i < count; i++) {
@@ -61,6 +65,35 @@ static size_t make(char *out, int format, int filter, const char *const *names, 
     archive_write_free(a);
     archive_entry_free(entry);
     return used;
+}
+
+static size_t make(char *out, int format, int filter, const char *const *names, const fuzz_seed *texts, int count)
+{
+    return make_with(out, format, filter, NULL, names, texts, count);
+}
+
+/* Members whose names decide about them: of macOS, outside the archive, not UTF-8, empty, of another kind; zips of
+ * every form, and one with a deleted member: its entry is no longer in the directory. */
+static void make_named(fuzz *f)
+{
+    static const char *const names[] = {"__MACOSX/._a.txt", "._b.txt",      ".DS_Store", "../../c.txt",     "/d.txt",
+                                        "caf\351.txt",      "\xf0\x9f.txt", "a\nb.txt",  "x.json",          "README",
+                                        "photo.png",        "e.txt.gz",     "f.TXT",     "folder.txt/g.txt"};
+    static const char *const options[] = {"zip:compression=store", "zip:compression=deflate", "zip:zip64",
+                                          "zip:encryption=zipcrypt", "zip:experimental"};
+    static char out[FUZZ_BYTES], line[] = "a line of text\nand more\n";
+    enum { NAMES = sizeof names / sizeof names[0], END_BYTES = 22, ENTRIES_AT = 8 };
+    fuzz_seed texts[NAMES];
+    size_t bytes;
+
+    for (int i = 0; i < NAMES; i++) texts[i] = (fuzz_seed){line, i % 3 ? sizeof line - 1 : 0};
+    fuzz_add_seed(f, out, make(out, ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE, 0, names, texts, NAMES));
+    fuzz_add_seed(f, out, make(out, ARCHIVE_FORMAT_TAR_GNUTAR, ARCHIVE_FILTER_GZIP, names, texts, NAMES));
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        fuzz_add_seed(f, out, make_with(out, ARCHIVE_FORMAT_ZIP, 0, options[i], names, texts, NAMES));
+    bytes = make(out, ARCHIVE_FORMAT_ZIP, 0, names, texts, NAMES);
+    for (int k = 0; bytes > END_BYTES && k < 2; k++) out[bytes - END_BYTES + ENTRIES_AT + 2 * k]--;
+    fuzz_add_seed(f, out, bytes);
 }
 
 /* Text in UTF-16 or UTF-32, with its byte order mark; returns its bytes. */
@@ -116,6 +149,14 @@ static void make_seeds(fuzz *f)
         fuzz_add_seed(f, inner, bytes);
         fuzz_add_seed(f, out, make(out, ARCHIVE_FORMAT_ZIP, 0, names, more, 3));
     }
+    /* A surrogate pair, halves of one, and an odd byte at the end. */
+    static const char pairs[] = "\xff\xfe"
+                                "a\0\x3d\xd8\x00\xde\n\0\x3d\xd8"
+                                "b\0\x00\xde\n\0c";
+    const fuzz_seed more[3] = {{(char *)pairs, sizeof pairs - 1}, {line, sizeof line - 1}, {json, sizeof json - 1}};
+    fuzz_add_seed(f, pairs, sizeof pairs - 1);
+    fuzz_add_seed(f, out, make(out, ARCHIVE_FORMAT_ZIP, 0, names, more, 3));
+    make_named(f);
 }
 
 static void vary(fuzz *f)

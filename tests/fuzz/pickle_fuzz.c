@@ -1,8 +1,9 @@
 /* pickle_fuzz.c - damaged pickles and PyTorch files. Reading must succeed or return one error, and not crash.
  *
- * pickle_fuzz.t [ITERATIONS [SEED]]: mutates the pickle of a checkpoint that PyTorch wrote
- * (tests/convert/golden/ema.ckpt), alone and sometimes in a valid zip beside its tensors, and the bytes of the zip
- * itself; a seed always gives the same mutations. A sanitizer build finds more. SPDX-License-Identifier: Apache-2.0 */
+ * pickle_fuzz.t [ITERATIONS [SEED]]: mutates the pickles of files that PyTorch wrote, alone and sometimes in a valid
+ * zip beside the tensors, and the bytes of the zip itself; a seed always gives the same mutations. The files have EMA
+ * weights as a list (ema.ckpt), as a tuple, strided and in fp64 (wrapped.ckpt), or are a dict of tensors alone. A
+ * sanitizer build finds more. SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_external_internal.h"
 #include "convert/convert_pickle.h"
 #include "tests/fuzz/external_fuzz.h"
@@ -50,8 +51,16 @@ static const char *const words[] = {"(",
                                     "r\xff\xff\xff\x7f"};
 enum { WORDS = sizeof words / sizeof words[0] };
 
-static unsigned char file[BYTES_MAX], pickle[BYTES_MAX], bad[BYTES_MAX + 1024];
-static size_t file_bytes, pickle_bytes;
+typedef struct seed {
+    char path[4200];
+    unsigned char file[BYTES_MAX], pickle[BYTES_MAX];
+    size_t file_bytes, pickle_bytes;
+} seed;
+
+static const char *const names[] = {"ema.ckpt", "wrapped.ckpt", "pytorch_model.bin"};
+enum { SEEDS = sizeof names / sizeof names[0] };
+static seed seeds[SEEDS];
+static unsigned char bad[BYTES_MAX + 1024];
 static long with_settings;
 
 static size_t read_file(const char *path, unsigned char *data)
@@ -111,57 +120,68 @@ static size_t mutate(const unsigned char *from, size_t n, int text)
     return n;
 }
 
-static int find_pickle(const char *golden)
+/* Reads a file and the pickle in it. */
+static int seed_read(seed *s, const char *top, const char *name)
 {
-    zip_t *zip = zip_open(golden, ZIP_RDONLY, NULL);
     zip_file_t *member = NULL;
+
+    snprintf(s->path, sizeof s->path, "%.4000s/tests/convert/golden/%s", top, name);
+    s->file_bytes = read_file(s->path, s->file);
+    zip_t *zip = zip_open(s->path, ZIP_RDONLY, NULL);
     for (zip_int64_t i = 0; zip && i < zip_get_num_entries(zip, 0); i++) {
         const char *slash = strchr(zip_get_name(zip, (zip_uint64_t)i, 0), '/');
         if (slash && strcmp(slash, "/data.pkl") == 0) member = zip_fopen_index(zip, (zip_uint64_t)i, 0);
     }
-    const zip_int64_t got = member ? zip_fread(member, pickle, BYTES_MAX) : 0;
-    pickle_bytes = got > 0 ? (size_t)got : 0;
+    const zip_int64_t got = member ? zip_fread(member, s->pickle, BYTES_MAX) : 0;
+    s->pickle_bytes = got > 0 ? (size_t)got : 0;
     if (member) zip_fclose(member);
     if (zip) zip_discard(zip);
-    return pickle_bytes > 0;
+    return s->pickle_bytes > 0 && s->file_bytes > 0;
+}
+
+/* The pickle as it is, alone and in a zip. */
+static int seed_check(const seed *s, const char *path)
+{
+    int parsed, opened;
+
+    memcpy(bad, s->pickle, s->pickle_bytes);
+    const int alone = tap_ok(pickle_sound(s->pickle_bytes, &parsed) && parsed, "a valid pickle: %s", flm_err_message());
+    return tap_ok(zip_put(s->path, path, s->pickle_bytes) && fuzz_sound(path, &opened) && opened, "in a zip: %s",
+                  flm_err_message()) &&
+           alone;
 }
 
 int main(int argc, char **argv)
 {
     const char *top = getenv("abs_top_srcdir");
     long iterations = argc > 1 ? atol(argv[1]) : 8000, unsound = 0, parsed = 0, zips = 0, opened_zips = 0, done = 0;
-    char golden[4200], folder[] = "pickle-fuzz.XXXXXX", path[64];
-    int good, opened;
+    char folder[] = "pickle-fuzz.XXXXXX", path[64];
+    int good = 1, opened;
 
     if (!top) return tap_skip_all("run me with make check");
-    snprintf(golden, sizeof golden, "%.4000s/tests/convert/golden/ema.ckpt", top);
     fuzz_key = flm_philox_stream(argc > 2 ? strtoull(argv[2], NULL, 10) : 1, FLM_RANDOM_INIT, 0, 0);
     if (!mkdtemp(folder)) return tap_skip_all("no directory for files");
     snprintf(path, sizeof path, "%s/bad.ckpt", folder);
-    file_bytes = read_file(golden, file);
-    good = find_pickle(golden) && file_bytes > 0;
-    memcpy(bad, pickle, pickle_bytes);
-    tap_ok(good && pickle_sound(pickle_bytes, &opened) && opened, "the valid pickle: %s", flm_err_message());
-    tap_ok(good && zip_put(golden, path, pickle_bytes) && fuzz_sound(path, &opened) && opened, "in a zip: %s",
-           flm_err_message());
+    for (int k = 0; k < SEEDS; k++) good = good && seed_read(&seeds[k], top, names[k]) && seed_check(&seeds[k], path);
     for (long i = 0; good && i < iterations; i++, done++) {
-        size_t n = mutate(pickle, pickle_bytes, 1);
+        const seed *s = &seeds[fuzz_draw(SEEDS)];
+        size_t n = mutate(s->pickle, s->pickle_bytes, 1);
         int ok = pickle_sound(n, &opened);
         parsed += opened;
         if (opened && i % ZIP_EVERY < 3) { /* a pickle that does not parse needs no zip */
-            ok = ok && zip_put(golden, path, n) && fuzz_sound(path, &opened);
+            ok = ok && zip_put(s->path, path, n) && fuzz_sound(path, &opened);
             zips++;
             opened_zips += opened;
         }
         if (i % ZIP_EVERY == 5) {
-            n = mutate(file, file_bytes, 0);
+            n = mutate(s->file, s->file_bytes, 0);
             ok = ok && fuzz_put(path, bad, n) && fuzz_sound(path, &opened);
         }
         if (!ok && unsound++ == 0) printf("# iteration %ld: %s\n", i, flm_err_message());
     }
-    tap_ok(done == iterations && unsound == 0,
+    tap_ok(good && done == iterations && unsound == 0,
            "%ld damaged pickles, %ld neither read nor refused with a documented error", done, unsound);
-    tap_ok(parsed > 0 && parsed < iterations && with_settings > 0 && with_settings <= parsed + 1,
+    tap_ok(parsed > 0 && parsed < iterations && with_settings > 0 && with_settings <= parsed + SEEDS,
            "%ld are still valid, %ld with settings", parsed, with_settings);
     tap_ok(zips > 0 && opened_zips < zips, "%ld of them in a zip, of which %ld can be opened", zips, opened_zips);
     unlink(path);

@@ -5,7 +5,7 @@
 
 #include "data-prep/prep_corpus.h"
 
-enum { FUZZ_BYTES = 1 << 17, FUZZ_SEEDS = 64 };
+enum { FUZZ_BYTES = 1 << 17, FUZZ_SEEDS = 128 };
 
 typedef struct fuzz_seed {
     char *data;
