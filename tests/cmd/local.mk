@@ -32,7 +32,7 @@ dist_check_SCRIPTS += %D%/fetch.t
 
 # all programs under signals
 dist_check_SCRIPTS += %D%/signals.t
-%D%/signals.log: flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_generate$(EXEEXT) flm_convert$(EXEEXT) flm_inspect$(EXEEXT)
+%D%/signals.log: $(bin_PROGRAMS) tests/score/score_files$(EXEEXT)
 
 # flm_inspect
 dist_check_SCRIPTS += %D%/inspect.t

@@ -4,15 +4,6 @@
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
 
-# refused STATUS TEXT NAME COMMAND...
-refused() {
-    want=$1 text=$2 name=$3
-    shift 3
-    timeout -k 5 60 "$@" >out 2>err </dev/null
-    tap_is $? "$want" "$name is refused"
-    tap_has err "$text" "$name: the message"
-}
-
 # unchanged NAME - the files of the sums taken by `sha256sum ... >sums` are as they were.
 unchanged() {
     sha256sum -c --quiet sums >out 2>&1
@@ -31,15 +22,15 @@ mkdir folder && ln -s ../run/checkpoints/latest folder/of-run.h5
 cp c.h5 d.tmp
 sha256sum c.h5 d.tmp $step >sums
 for out in c.h5 ./c.h5 hard.h5 soft.h5; do
-    refused 2 "input and output are the same file" "flm_convert c.h5 $out" "$bin/flm_convert" c.h5 $out
+    tap_refused 2 "input and output are the same file" "flm_convert c.h5 $out" "$bin/flm_convert" c.h5 $out
 done
-refused 2 "input and output are the same file" "the temporary name of the output" "$bin/flm_convert" d.tmp d
-refused 2 "a checkpoint of a run" "a checkpoint of a run" "$bin/flm_convert" c.h5 $step
-refused 2 "a checkpoint of a run" "a new one among them" "$bin/flm_convert" c.h5 run/checkpoints/step-00000099.h5
-refused 2 "a checkpoint of a run" "the link to the newest one" "$bin/flm_convert" c.h5 run/checkpoints/latest
-refused 2 "a checkpoint of a run" "a link to that" "$bin/flm_convert" c.h5 folder/of-run.h5
-refused 66 "is a directory" "a directory" "$bin/flm_convert" c.h5 folder
-refused 2 "is not a regular file" "a device" "$bin/flm_convert" c.h5 /dev/full
+tap_refused 2 "input and output are the same file" "the temporary name of the output" "$bin/flm_convert" d.tmp d
+tap_refused 2 "a checkpoint of a run" "a checkpoint of a run" "$bin/flm_convert" c.h5 $step
+tap_refused 2 "a checkpoint of a run" "a new one among them" "$bin/flm_convert" c.h5 run/checkpoints/step-00000099.h5
+tap_refused 2 "a checkpoint of a run" "the link to the newest one" "$bin/flm_convert" c.h5 run/checkpoints/latest
+tap_refused 2 "a checkpoint of a run" "a link to that" "$bin/flm_convert" c.h5 folder/of-run.h5
+tap_refused 66 "is a directory" "a directory" "$bin/flm_convert" c.h5 folder
+tap_refused 2 "is not a regular file" "a device" "$bin/flm_convert" c.h5 /dev/full
 unchanged "nothing was written to them"
 tap_is "$(readlink run/checkpoints/latest)" step-00000004.h5 "nor to the link"
 timeout 60 "$bin/flm_convert" c.h5 w.safetensors >out 2>err && timeout 60 "$bin/flm_convert" c.h5 w.safetensors >out 2>err
@@ -50,9 +41,9 @@ tap_is $? 0 "an older output is replaced" || cat err
 mkdir hf && timeout 60 "$bin/flm_convert" gpt2.h5 hf/model.safetensors >out 2>err && echo '{}' >hf/config.json
 sha256sum hf/* >sums
 for out in hf/model.safetensors hf/config.json; do
-    refused 2 "exists in the folder that is converted" "flm_convert hf $out" "$bin/flm_convert" hf $out
+    tap_refused 2 "exists in the folder that is converted" "flm_convert hf $out" "$bin/flm_convert" hf $out
 done
-refused 2 "exists in the folder that is converted" "its file as the input" "$bin/flm_convert" hf/model.safetensors hf/config.json
+tap_refused 2 "exists in the folder that is converted" "its file as the input" "$bin/flm_convert" hf/model.safetensors hf/config.json
 unchanged "the folder is as it was"
 
 # Tables over inputs.
@@ -62,11 +53,11 @@ echo "a text to score" >t.txt
 echo '{"text": "a text to score"}' >t.jsonl
 sha256sum s.h5 gpt2.h5 t.txt t.jsonl $step >sums
 for over in s.h5 gpt2.h5 t.txt; do
-    refused 2 "--json $over: " "flm_score --json $over" "$bin/flm_score" --gpt2 gpt2.h5 --json $over t.txt
+    tap_refused 2 "--json $over: " "flm_score --json $over" "$bin/flm_score" --gpt2 gpt2.h5 --json $over t.txt
 done
-refused 2 "is an input" "flm_score --json t.jsonl" "$bin/flm_score" --gpt2 gpt2.h5 --json t.jsonl t.jsonl
-refused 2 "is not a JSON file" "flm_generate --json over a checkpoint" "$bin/flm_generate" "$@" --out s.h5 --json $step
-refused 2 "is not a regular file" "flm_score --json to a device" "$bin/flm_score" --gpt2 gpt2.h5 --json /dev/full t.txt
+tap_refused 2 "is an input" "flm_score --json t.jsonl" "$bin/flm_score" --gpt2 gpt2.h5 --json t.jsonl t.jsonl
+tap_refused 2 "is not a JSON file" "flm_generate --json over a checkpoint" "$bin/flm_generate" "$@" --out s.h5 --json $step
+tap_refused 2 "is not a regular file" "flm_score --json to a device" "$bin/flm_score" --gpt2 gpt2.h5 --json /dev/full t.txt
 unchanged "nothing was written to them"
 timeout 60 "$bin/flm_score" --gpt2 gpt2.h5 --json t.json t.txt >out 2>err && timeout 60 "$bin/flm_score" --gpt2 gpt2.h5 --json t.json t.txt >out 2>err
 tap_is $? 0 "an older table is replaced" || cat err
@@ -118,6 +109,6 @@ tap_is "$bad of $((4 * tried))" "0 of 40" "its newest checkpoint is inspected, c
 # What is behind the end of a file.
 for file in s.h5 run/checkpoints/latest shards/index.h5 shards/train-00000-of-00001.h5; do
     cp "$(readlink -f $file)" longer.h5 && echo garbage >>longer.h5
-    refused 65 "8 bytes behind its end" "$file with a line appended" "$bin/flm_inspect" longer.h5
+    tap_refused 65 "8 bytes behind its end" "$file with a line appended" "$bin/flm_inspect" longer.h5
 done
 tap_end

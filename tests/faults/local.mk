@@ -5,6 +5,7 @@ EXTRA_DIST += %D%/faults.sh
 FAULTS_TOOLS = $(bin_PROGRAMS) tests/score/score_files$(EXEEXT) tests/cmd/file_tool$(EXEEXT)
 %D%/two_jobs.log %D%/identity.log %D%/kill.log %D%/full.log %D%/random.log %D%/damage.log: $(FAULTS_TOOLS)
 
-check-faults: all $(FAULTS_TOOLS) tests/fuzz/checkpoint_fuzz.t tests/fuzz/shard_fuzz.t
-	@$(AM_TESTS_ENVIRONMENT) FULL='$(FULL)' $(SHELL) $(srcdir)/scripts/check-faults.sh '$(abs_builddir)'
+check-faults: all $(FAULTS_TOOLS) tests/fuzz/checkpoint_fuzz.t tests/fuzz/shard_fuzz.t tests/fuzz/safetensors_fuzz.t \
+  tests/fuzz/pickle_fuzz.t
+	@$(AM_TESTS_ENVIRONMENT) FULL='$(FULL)' PARTS='$(PARTS)' RESUME='$(RESUME)' $(SHELL) $(srcdir)/scripts/check-faults.sh '$(abs_builddir)'
 .PHONY: check-faults

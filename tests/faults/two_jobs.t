@@ -7,17 +7,24 @@
 unset SLURM_JOB_ID PBS_JOBID LSB_JOBID
 
 # first COMMAND... - in the background, until it has a lock file below the current folder, and $output, if that is set;
-# then it is halted.
+# then it is halted. A command that was done before that is run again.
 output=
 first() {
-    # shellcheck disable=SC2016 # expanded by the child
-    timeout -k 5 120 sh -c 'echo $$ >pid; exec "$@"' child "$@" >first.out 2>first.err </dev/null &
-    first=$!
-    tries=0
-    until { test -n "$(find . -name '.*lock' -size +0)" && test -e "${output:-.}"; } || test $tries -ge 5000; do
-        tries=$((tries + 1))
+    attempt=0
+    until attempt=$((attempt + 1)) && first_halted "$@"; do
+        wait "$first"
+        test $attempt -lt 20 || break
     done
-    kill -STOP "$(cat pid)"
+    tap_is "$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$(cat pid)/status" 2>/dev/null)" T "$(basename "$1"): a job that writes is halted" ||
+        cat first.err
+}
+first_halted() {
+    rm -f pid
+    # shellcheck disable=SC2016 # expanded by the child
+    timeout -k 5 300 sh -c 'echo $$ >pid; exec "$@"' child "$@" >first.out 2>first.err </dev/null &
+    first=$!
+    until { test -n "$(find . -name '.*lock' -size +0)" && test -e "${output:-.}"; } || ! kill -0 $first 2>/dev/null; do :; done
+    kill -STOP "$(cat pid)" 2>/dev/null && test -n "$(find . -name '.*lock' -size +0)"
 }
 
 # second NAME COMMAND... - refused, and the message names the first.
@@ -25,10 +32,10 @@ second() {
     name=$1
     shift
     begun=$(date +%s)
-    timeout -k 5 60 "$@" >out 2>err </dev/null
+    timeout -k 5 120 "$@" >out 2>err </dev/null
     tap_is $? 73 "$name: the second job is refused" || cat err
     tap_has err "another job writes there (host $(hostname), job ${SLURM_JOB_ID:-none}, pid $(cat pid))" "$name: by whom"
-    test $(($(date +%s) - begun)) -le 20
+    test $(($(date +%s) - begun)) -le 60
     tap_ok $? "$name: soon"
 }
 
@@ -37,8 +44,8 @@ killed() {
     name=$1
     shift
     kill -KILL "$(cat pid)"
-    wait $first
-    timeout -k 5 60 "$@" >out 2>err </dev/null
+    wait "$first"
+    timeout -k 5 300 "$@" >out 2>err </dev/null
     tap_is $? 0 "$name: a killed job leaves no lock" || cat err
     tap_is "$(find . -name '.*lock')" "" "$name: and no lock file remains when a job is done"
 }
@@ -71,7 +78,7 @@ train --steps 300
 # shellcheck disable=SC2086
 timeout -k 5 100 $command >out 2>err </dev/null
 status=$?
-wait $first
+wait "$first"
 tap_is $status 0 "the same batch job waits for its former processes" || cat err
 tap_has err "run: waiting for the end of host" "and says so"
 unset SLURM_JOB_ID
@@ -109,4 +116,39 @@ second flm_score "$@"
 second "flm_generate on a file that is scored" "$bin/flm_generate" --checkpoint run --samples 400 --steps 32 --batch 10 \
     --precision fp32 --threads 1 --out s.h5
 killed flm_score "$@"
+output=
+
+# A run that is distilled; a file that is converted; stored scores of texts; a table.
+set -- "$bin/flm_distill" --data shards --teacher run --out map --batch 16 --warmup 0 --precision fp32 --threads 1 --log-every 1
+first "$@" --steps 100000
+second flm_distill "$@" --steps 100000
+second "flm_train in the same place" "$bin/flm_train" --data shards --out map --steps 1
+killed flm_distill "$@" --steps 2
+
+# shellcheck disable=SC2086 # several options
+on_ranks 1 "$bin/flm_train" --data shards --out large $tiny --hidden-size 256 --blocks 8 --batch 1 --steps 1
+set -- "$bin/flm_convert" large/checkpoints/latest out.safetensors
+first "$@"
+second flm_convert "$@"
+ln -s out.safetensors out.link
+killed flm_convert "$@"
+first "$@"
+second "flm_convert, by a link" "$bin/flm_convert" large/checkpoints/latest out.link
+killed "flm_convert, by a link" "$bin/flm_convert" large/checkpoints/latest out.link
+rm -r large
+
+mkdir scores
+set -- "$bin/flm_score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --batch 1 --length 16 --scores-dir scores text
+first "$@"
+second "flm_score --scores-dir" "$@"
+head -n 40 text >few && mv few text # the rest of the first one is not needed
+killed "flm_score --scores-dir" "$@"
+
+yes "a line of text to score" | head -n 4000 >many
+set -- "$bin/flm_score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --batch 1 --json table.json
+first "$@" many
+second "flm_score --json" "$@" text
+second "flm_generate --json" "$bin/flm_generate" --checkpoint run --samples 1 --steps 1 --precision fp32 --threads 1 --out t.h5 --json table.json
+tap_is "$(ls t.h5 table.json.tmp 2>/dev/null)" "" "and has written nothing"
+killed "flm_score --json" "$@" text
 tap_end

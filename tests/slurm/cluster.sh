@@ -46,9 +46,9 @@ port_free() {
         substr($2, length($2) - 4) == port { found = 1 } END { exit !found }'
 }
 
-# A range of free ports, a different one for each test that runs at the same time.
+# A range of free ports, a different one for each cluster that starts at the same time.
 ports_choose() {
-    cluster_port=$((20000 + $$ % 1200 * 10))
+    cluster_port=$((20000 + $(od -An -N2 -tu2 /dev/urandom) % 1200 * 10))
     while :; do
         ports_free=1
         for ports_more in 0 1 2 3; do port_free $((cluster_port + ports_more)) || ports_free=0; done
