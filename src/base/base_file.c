@@ -19,12 +19,18 @@ flm_status flm_file_open(const char *path, int flags, int *fd)
 {
     flm_status rc = FLM_OK;
     int opened;
+    struct stat st;
 
-    do opened = open(path, flags | O_CLOEXEC, 0666);
+    do opened = open(path, flags | O_CLOEXEC | O_NONBLOCK, 0666); /* which has no effect on regular files */
     while (opened < 0 && errno == EINTR);
     if (opened < 0) FLM_FAIL(flm_status_from_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
+    if (fstat(opened, &st) == 0 && S_ISFIFO(st.st_mode))
+        FLM_FAIL(FLM_E_FORMAT,
+                 "%s: is a pipe, not a regular file, and might be read more than once; save it to a file first", path);
     *fd = opened;
+    opened = -1;
 done:
+    if (opened >= 0) close(opened);
     return rc;
 }
 
@@ -99,7 +105,7 @@ flm_status flm_file_read_head(const char *path, void *head, size_t bytes, size_t
     size_t there = 0;
     int fd = -1;
 
-    FLM_TRY(flm_file_open(path, O_RDONLY | O_NONBLOCK, &fd));
+    FLM_TRY(flm_file_open(path, O_RDONLY, &fd));
     FLM_TRY(read_up_to(fd, path, head, bytes, &there));
     memset((char *)head + there, 0, bytes - there);
     if (got) *got = there;

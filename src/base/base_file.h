@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* flm_file_open - open(2) with O_CLOEXEC; a new file gets mode 0666 less the umask. */
+/* flm_file_open - open(2) with O_CLOEXEC; a new file gets mode 0666 less the umask. A pipe is refused, without waiting
+ * for its other end: every rank would read a part of it. Errors: also FLM_E_FORMAT. */
 flm_status flm_file_open(const char *path, int flags, int *fd);
 
 /* flm_file_read_at, flm_file_write_at - all of `bytes` at an offset, in as many calls as that takes. A file that ends
@@ -24,10 +25,10 @@ flm_status flm_file_write_at(int fd, const char *path, const void *data, size_t 
 flm_status flm_file_append(int fd, const char *path, const void *data, size_t bytes);
 
 /* flm_file_read_head - the first bytes of a file into head [bytes]; zeros after the end of a shorter one; *got (may be
- * NULL): how many the file has of them. Does not wait for the writer of a FIFO. */
+ * NULL): how many the file has of them. */
 flm_status flm_file_read_head(const char *path, void *head, size_t bytes, size_t *got);
 
-/* flm_file_read - the content of a file or pipe of at most max bytes: *data is malloc'd, [*bytes] and a NUL after it.
+/* flm_file_read - the content of a file of at most max bytes: *data is malloc'd, [*bytes] and a NUL after it.
  * Errors: FLM_E_IO, FLM_E_FORMAT (larger than max), FLM_E_NOMEM. */
 flm_status flm_file_read(const char *path, size_t max, char **data, size_t *bytes);
 

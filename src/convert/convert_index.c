@@ -1,5 +1,5 @@
-/* convert_index.c - a sharded model: the index, JSON, names the file of each tensor, safetensors or PyTorch's, in its own
- * folder. Each file is opened by itself; together they must hold the tensors of the index and no others.
+/* convert_index.c - a sharded model: the index, JSON, names the file of each tensor, safetensors or PyTorch's, in its
+ * own folder. Each file is opened by itself; together they must hold the tensors of the index and no others.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "convert/convert_external_internal.h"
 

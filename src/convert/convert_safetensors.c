@@ -155,7 +155,7 @@ flm_status flm_safetensors_open(flm_external *f)
     size_t got = 0;
     uint64_t length;
 
-    FLM_TRY(flm_file_open(path, O_RDONLY | O_NONBLOCK, &f->fd));
+    FLM_TRY(flm_file_open(path, O_RDONLY, &f->fd));
     if (fstat(f->fd, &st) != 0) FLM_FAIL(flm_status_from_errno(errno), "%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode)) FLM_FAIL(FLM_E_FORMAT, "%s: is not a regular file", path);
     if (st.st_size < 8)
