@@ -32,32 +32,19 @@ void flm_source_tally_add(flm_source_tally *total, const flm_source_tally *more)
     total->text_bytes += more->text_bytes;
 }
 
-/* Whether the first line is a JSON object with the text, or begins as one and is longer than the head. */
-static flm_status begins_with_object(const flm_source_rules *rules, const unsigned char *head, size_t bytes, bool *is)
+/* Whether the first line is a JSON object, or begins as one and is longer than the head. */
+static flm_status begins_with_object(const unsigned char *head, size_t bytes, bool *is)
 {
     flm_status rc = FLM_OK;
     const size_t mark = bytes >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     const char *line = (const char *)head + mark, *end = memchr(line, '\n', bytes - mark);
-    char *text = NULL;
-    size_t text_bytes = 0;
-    int64_t replaced = 0;
 
     *is = flm_content_json(head, bytes) == FLM_CONTENT_JSON_LINES && *line == '{';
-    if (!*is) goto done;
-    if (!end && bytes == FLM_CONTAINER_HEAD_BYTES) {
+    if (*is && !end && bytes == FLM_CONTAINER_HEAD_BYTES)
         *is = line[1] == '"';
-        goto done;
-    }
-    rc = flm_json_line_read(line, end ? (size_t)(end - line) : bytes - mark, rules->field, &text, &text_bytes,
-                            &replaced);
-    *is = rc == FLM_OK;
-    if (rc == FLM_E_FORMAT) {
-        flm_err_clear();
-        rc = FLM_OK;
-    }
-    FLM_TRY(rc);
+    else if (*is)
+        FLM_TRY(flm_json_line_is_object(line, end ? (size_t)(end - line) : bytes - mark, is));
 done:
-    free(text);
     return rc;
 }
 
@@ -84,7 +71,7 @@ flm_status flm_source_find_format(const flm_source_rules *rules, const char *whe
                                   const unsigned char *head, size_t bytes, bool *jsonl)
 {
     flm_status rc = FLM_OK;
-    const bool lines = flm_container_name_ends_in(name, ".jsonl") || flm_container_name_ends_in(name, ".ndjson");
+    const bool lines = flm_container_name_is_lines(name);
     const bool json = flm_container_name_ends_in(name, ".json");
     const bool text = flm_container_name_ends_in(name, ".txt") || flm_container_name_ends_in(name, ".text");
     bool object = false;
@@ -97,17 +84,14 @@ flm_status flm_source_find_format(const flm_source_rules *rules, const char *whe
             FLM_TRY(check_json(where, json, flm_content_json(head, bytes)));
         goto done;
     }
-    FLM_TRY(begins_with_object(rules, head, bytes, &object));
-    if (!object) goto done;
-    *jsonl = !text;
-    if (!rules->log) goto done;
-    if (text)
-        flm_log(FLM_LOG_WARN,
-                "%s: begins with a JSON object, but is read as plain text because of its name; use --format "
-                "jsonl to read it as JSON lines",
-                where);
-    else
-        flm_log(FLM_LOG_INFO, "%s: begins with a JSON object: reading it as JSON lines", where);
+    FLM_TRY(begins_with_object(head, bytes, &object));
+    if (!object && !flm_content_is_json_document(head, bytes)) goto done;
+    *jsonl = object && !text;
+    if (text && rules->log)
+        flm_log(FLM_LOG_WARN, "%s: begins with a JSON %s, but is read as plain text because of its name%s", where,
+                object ? "object" : "document", object ? "; use --format jsonl to read it as JSON lines" : "");
+    if (!text && !object) FLM_TRY(check_json(where, true, FLM_CONTENT_JSON_DOCUMENT));
+    if (*jsonl && rules->log) flm_log(FLM_LOG_INFO, "%s: begins with a JSON object: reading it as JSON lines", where);
 done:
     return rc;
 }

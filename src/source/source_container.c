@@ -26,6 +26,15 @@ bool flm_container_name_ends_in(const char *name, const char *ending)
     return length > n && strcasecmp(name + length - n, ending) == 0;
 }
 
+bool flm_container_name_is_lines(const char *name)
+{
+    static const char *const lines[] = {".jsonl", ".ndjson", ".jsonlines", ".jl"};
+
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        if (flm_container_name_ends_in(name, lines[i])) return true;
+    return false;
+}
+
 /* Verifies the header's checksum, for which its own field counts as spaces. No text has a valid one by chance. */
 static bool is_tar(const unsigned char *head, size_t bytes)
 {

@@ -55,6 +55,9 @@ void flm_container_inner_name(const char *name, char *out, size_t bytes);
 /* flm_container_name_ends_in - whether a name has this ending, in upper or lower case. */
 bool flm_container_name_ends_in(const char *name, const char *ending);
 
+/* flm_container_name_is_lines - whether a name is one of lines of JSON: .jsonl, .ndjson, .jsonlines, .jl. */
+bool flm_container_name_is_lines(const char *name);
+
 /* flm_container_memory - the memory in bytes that an xz, LZMA or lzip declares to need for decompression; 0 for other
  * kinds. zstd's library has a limit of its own, 128 MiB. */
 uint64_t flm_container_memory(flm_container container, const unsigned char *head, size_t bytes);

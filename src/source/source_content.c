@@ -166,23 +166,38 @@ done:
     return rc;
 }
 
-flm_status flm_content_check(const char *where, const unsigned char *head, size_t bytes)
+flm_status flm_content_check_nuls(const char *where, const unsigned char *data, size_t bytes)
 {
     enum { NUL_IN = 1000 };
+    flm_status rc = FLM_OK;
+
+    if (memchr(data, 0, bytes) && count_nuls(data, bytes) * NUL_IN > bytes)
+        FLM_FAIL(FLM_E_FORMAT,
+                 "%s: has NUL bytes: it is binary, damaged, or UTF-16 without a byte order mark; use --allow-binary to "
+                 "read it anyway",
+                 where);
+done:
+    return rc;
+}
+
+flm_status flm_content_check(const char *where, const unsigned char *head, size_t bytes)
+{
     flm_status rc = FLM_OK;
     const char *format = flm_content_format(head, bytes);
 
     if (flm_content_lfs_pointer(head, bytes))
         FLM_FAIL(FLM_E_FORMAT, "%s: is a Git LFS pointer; fetch the file with git lfs pull", where);
     if (format) FLM_FAIL(FLM_E_FORMAT, "%s: is %s, not text; use --allow-binary to read it anyway", where, format);
-    if (count_nuls(head, bytes) * NUL_IN > bytes)
-        FLM_FAIL(FLM_E_FORMAT,
-                 "%s: has NUL bytes: it is binary, or UTF-16 without a byte order mark; use --allow-binary to read it "
-                 "anyway",
-                 where);
+    FLM_TRY(flm_content_check_nuls(where, head, bytes));
     FLM_TRY(flm_content_check_share(where, head, bytes));
 done:
     return rc;
+}
+
+static size_t skip_white(const unsigned char *head, size_t bytes, size_t at)
+{
+    while (at < bytes && (head[at] == ' ' || (head[at] >= '\t' && head[at] <= '\r'))) at++;
+    return at;
 }
 
 flm_content_json_kind flm_content_json(const unsigned char *head, size_t bytes)
@@ -191,7 +206,7 @@ flm_content_json_kind flm_content_json(const unsigned char *head, size_t bytes)
     bool string = false;
     flm_content_json_kind kind;
 
-    while (at < bytes && (head[at] == ' ' || (head[at] >= '\t' && head[at] <= '\r'))) at++;
+    at = skip_white(head, bytes, at);
     if (at == bytes || (head[at] != '{' && head[at] != '[')) return FLM_CONTENT_JSON_NONE;
     kind = head[at] == '{' ? FLM_CONTENT_JSON_LINES : FLM_CONTENT_JSON_ARRAY;
     for (; at < bytes; at++) {
@@ -207,4 +222,18 @@ flm_content_json_kind flm_content_json(const unsigned char *head, size_t bytes)
             break;
     }
     return kind;
+}
+
+bool flm_content_is_json_document(const unsigned char *head, size_t bytes)
+{
+    const flm_content_json_kind kind = flm_content_json(head, bytes);
+    size_t at = skip_white(head, bytes, bytes >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0 ? 3 : 0);
+
+    if (kind != FLM_CONTENT_JSON_DOCUMENT && kind != FLM_CONTENT_JSON_ARRAY) return false;
+    const bool array = head[at] == '[';
+    at = skip_white(head, bytes, at + 1);
+    if (array || at == bytes || head[at] != '"') return array && at < bytes && head[at] == '{';
+    for (at++; at < bytes && head[at] != '"' && head[at] != '\n'; at++) at += head[at] == '\\';
+    at = skip_white(head, bytes, at + 1);
+    return at < bytes && head[at] == ':';
 }

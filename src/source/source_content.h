@@ -24,6 +24,9 @@ bool flm_content_lfs_pointer(const unsigned char *head, size_t bytes);
  * Errors: FLM_E_FORMAT. */
 flm_status flm_content_check(const char *where, const unsigned char *head, size_t bytes);
 
+/* flm_content_check_nuls - fail if more than one of 1000 of these bytes of a text is a NUL. Errors: FLM_E_FORMAT. */
+flm_status flm_content_check_nuls(const char *where, const unsigned char *data, size_t bytes);
+
 /* flm_content_check_share - fail if more than 30 %, and at least 8, of these bytes from the middle of a text are
  * invalid UTF-8 or control characters. Source of the bound: Perl's -B. Errors: FLM_E_FORMAT. */
 flm_status flm_content_check_share(const char *where, const unsigned char *data, size_t bytes);
@@ -38,5 +41,9 @@ typedef enum flm_content_json_kind {
     FLM_CONTENT_JSON_DOCUMENT
 } flm_content_json_kind;
 flm_content_json_kind flm_content_json(const unsigned char *head, size_t bytes);
+
+/* flm_content_is_json_document - whether a text with this head [bytes] begins as one JSON document does and hardly
+ * another text: with '{', a string and ':', or with '[' and '{', which are not a complete line. */
+bool flm_content_is_json_document(const unsigned char *head, size_t bytes);
 
 #endif

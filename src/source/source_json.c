@@ -264,6 +264,19 @@ done:
     return rc;
 }
 
+flm_status flm_json_line_is_object(const char *line, size_t bytes, bool *is)
+{
+    flm_status rc = FLM_OK;
+    parser q = {.begin = line, .p = line, .end = line + bytes, .field = ""};
+    bool valid;
+
+    skip_white(&q);
+    valid = q.p < q.end && *q.p == '{' && parse_value(&q, 0, &rc);
+    if (valid) skip_white(&q);
+    *is = valid && q.p == q.end;
+    return rc;
+}
+
 /* Walks the strings of a list that was parsed; false: something else is in it. */
 static flm_status walk_strings(span list, flm_status (*each)(void *context, const char *text, size_t bytes),
                                void *context, int64_t *replaced, bool *strings)

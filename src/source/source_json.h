@@ -18,6 +18,9 @@
 flm_status flm_json_line_read(const char *line, size_t bytes, const char *field, char **text, size_t *text_bytes,
                               int64_t *replaced);
 
+/* flm_json_line_is_object - whether the line is a JSON object. Errors: FLM_E_NOMEM. */
+flm_status flm_json_line_is_object(const char *line, size_t bytes, bool *is);
+
 /* flm_json_list_read - the strings in the list `field` of an object that is the whole document [bytes]: each is called
  * once for every string, in order, with valid UTF-8. *found: whether the document is such an object; otherwise each is
  * not called. The number of replacements is added to *replaced. Errors: those of each; FLM_E_NOMEM. */

@@ -257,7 +257,7 @@ static void plain_name(const flm_members *s, char *name)
 static bool is_text_by_name(const char *name)
 {
     return flm_container_name_ends_in(name, ".txt") || flm_container_name_ends_in(name, ".text") ||
-           flm_container_name_ends_in(name, ".jsonl") || flm_container_name_ends_in(name, ".ndjson");
+           flm_container_name_is_lines(name);
 }
 
 static flm_source_choice choose(const flm_members *s, const char *name)

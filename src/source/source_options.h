@@ -10,17 +10,18 @@ extern const char *const flm_source_documents_names[], *const flm_source_format_
                                                            *const flm_source_bad_line_names[];
 
 /* Rows of an option table, for the flm_source_rules at `rules` in FLM_OPT_STRUCT. */
-#define FLM_SOURCE_OPTIONS(rules)                                                                                      \
-    FLM_OPT_CHOICE("format", rules.format, "auto", flm_source_format_names,                                            \
-                   "format of text files\nauto = jsonl if the name ends in .jsonl or .ndjson, or the first line is a " \
-                   "JSON object and the name does not end in .txt or .text; else text"),                               \
-        FLM_OPT_STRING("field", rules.field, "text", "NAME", "JSON field that contains the text"),                     \
-        FLM_OPT_STRING("members", rules.members, "", "PATTERN",                                                        \
-                       "archive members to read, as a shell pattern in which * also matches /\n"                       \
-                       "default: names that end in .txt, .text, .jsonl or .ndjson"),                                   \
-        FLM_OPT_CHOICE("on-bad-line", rules.on_bad_line, "fail", flm_source_bad_line_names,                            \
-                       "how to treat a line that is not JSON or lacks the field: skip (and count) or fail"),           \
-        FLM_OPT_BOOL("allow-binary", rules.allow_binary, "no",                                                         \
+#define FLM_SOURCE_OPTIONS(rules)                                                                            \
+    FLM_OPT_CHOICE(                                                                                          \
+        "format", rules.format, "auto", flm_source_format_names,                                             \
+        "format of text files\nauto = jsonl if the name ends in .jsonl, .ndjson, .jsonlines or .jl, or the " \
+        "first line is a JSON object and the name does not end in .txt or .text; else text"),                \
+        FLM_OPT_STRING("field", rules.field, "text", "NAME", "JSON field that contains the text"),           \
+        FLM_OPT_STRING("members", rules.members, "", "PATTERN",                                              \
+                       "archive members to read, as a shell pattern in which * also matches /\n"             \
+                       "default: names that end in .txt, .text, .jsonl, .ndjson, .jsonlines or .jl"),        \
+        FLM_OPT_CHOICE("on-bad-line", rules.on_bad_line, "fail", flm_source_bad_line_names,                  \
+                       "how to treat a line that is not JSON or lacks the field: skip (and count) or fail"), \
+        FLM_OPT_BOOL("allow-binary", rules.allow_binary, "no",                                               \
                      "read files as text even if they look like a binary format")
 #define FLM_SOURCE_LIMITS(rules)                                                                                \
     FLM_OPT_INT("document-bytes", rules.document_bytes, "16777216", "N",                                        \

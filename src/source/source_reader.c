@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_BYTES = 1 << 20, CHECK_BYTES = 4096 }; /* CHECK_BYTES of every READ_BYTES are checked to be text */
+enum { READ_BYTES = 1 << 20, CHECK_BYTES = 4096, STRIDE = 1 << 18 }; /* CHECK_BYTES of every STRIDE are checked */
 
 struct flm_reader {
     const flm_source_rules *rules;
@@ -25,7 +25,7 @@ struct flm_reader {
     int64_t base;                      /* the buffer's offset in the member */
     bool inside, jsonl, eof, given;    /* inside: a member is being read; given: the one document of a file was given */
     char *text;                        /* of the current line of JSON */
-    int64_t unchecked;                 /* bytes since the content was checked last */
+    size_t unchecked;                  /* bytes since the content was checked last */
     double seconds;
 };
 
@@ -67,6 +67,26 @@ static flm_status too_large(const flm_reader *r)
                          flm_members_where(r->members), (long long)(r->base + (int64_t)r->begin), r->max);
 }
 
+/* Check that new bytes of a member are text: NULs in all of them, the share of other bytes in some. */
+static flm_status check_text(flm_reader *r, const unsigned char *data, size_t bytes)
+{
+    flm_status rc = FLM_OK;
+    const char *where = flm_members_where(r->members);
+
+    FLM_TRY(flm_content_check_nuls(where, data, bytes));
+    for (size_t at = 0, n; at < bytes;) {
+        n = STRIDE - r->unchecked < bytes - at ? STRIDE - r->unchecked : bytes - at;
+        at += n;
+        r->unchecked += n;
+        if (r->unchecked < STRIDE && (at < bytes || r->unchecked < CHECK_BYTES)) continue;
+        n = at < CHECK_BYTES ? at : CHECK_BYTES;
+        FLM_TRY(flm_content_check_share(where, data + at - n, n));
+        r->unchecked = 0;
+    }
+done:
+    return rc;
+}
+
 /* More bytes after r->end, or eof. Moves the document to the beginning of the buffer, so callers keep offsets relative
  * to r->begin. */
 static flm_status fill(flm_reader *r)
@@ -95,12 +115,7 @@ static flm_status fill(flm_reader *r)
     FLM_TRY(flm_members_read(r->members, r->buffer + r->end, r->capacity - r->end, &got));
     r->eof = got == 0;
     r->end += got;
-    r->unchecked += (int64_t)got;
-    if (r->unchecked >= READ_BYTES && !r->rules->allow_binary) {
-        const size_t n = got < CHECK_BYTES ? got : CHECK_BYTES;
-        FLM_TRY(flm_content_check_share(flm_members_where(r->members), (unsigned char *)r->buffer + r->end - got, n));
-        r->unchecked = 0;
-    }
+    if (!r->rules->allow_binary) FLM_TRY(check_text(r, (unsigned char *)r->buffer + r->end - got, got));
 done:
     r->seconds += flm_clock_seconds() - before;
     return rc;
@@ -200,6 +215,11 @@ static flm_status parse_json(flm_reader *r, flm_document *document, bool *skip)
 
     free(r->text);
     r->text = NULL;
+    if (document->bytes >= 3 && memcmp(document->text, "\xef\xbb\xbf", 3) == 0) { /* of files that were concatenated */
+        document->text += 3;
+        document->bytes -= 3;
+        tally->marks++;
+    }
     rc = flm_json_line_read(document->text, document->bytes, r->rules->field, &r->text, &bytes, &document->replaced);
     *skip = rc == FLM_E_FORMAT && r->rules->on_bad_line == FLM_SOURCE_BAD_LINE_SKIP;
     if (rc != FLM_OK) {

@@ -41,7 +41,7 @@ refused() {
 
 # ---- the format, by content and name ----
 printf '{"text":"ab"}\n{"text":"c"}\n' >a.jsonl
-for name in a.JSONL a.ndjson a.NdJson a.json a.JSON a data.part-00000; do
+for name in a.JSONL a.ndjson a.NdJson a.jl a.jsonlines a.json a.JSON a data.part-00000; do
     test -e "$name" || cp a.jsonl "$name"
     is_read "ab|c|" "$name has lines of JSON" "$name"
 done
@@ -51,6 +51,25 @@ is_read '{"text":"ab"}|{"text":"c"}|' "a.txt is text" a.txt
 tap_has err "a.txt: begins with a JSON object, but is read as plain text because of its name" "and reported"
 is_read "ab|c|" "unless --format is given" --format jsonl a.txt
 is_read '{"text":"ab"}|{"text":"c"}|' "and the other way round" --format text a.json
+tar cf lines.tar a.jl a.jsonlines
+is_read "ab|c|ab|c|" "members of these names" lines.tar
+# JSON under a name that says nothing is never text without a word.
+sed 's/text/content/' a.jsonl >content
+refused 'content: line at byte 0: no field "text"' "lines of JSON without the field" content
+is_read "ab|c|" "with --field" --field content content
+printf '{\n  "text": "ab"\n}\n' >pretty
+printf ' [ {"text":"ab"},\n{"text":"c"}]' >array
+printf '[{"text":"ab"}]\n' >line
+for file in pretty array line; do
+    refused "$file: is one JSON document, not JSON lines" "a JSON document: $file" $file
+    gzip -c $file >$file.gz
+    refused "$file.gz: is one JSON document, not JSON lines" "compressed" $file.gz
+    cp $file $file.txt
+    run $file.txt
+    tap_has err "$file.txt: begins with a JSON document, but is read as plain text because of its name" "named as text: a warning"
+done
+printf '[Illustration:\na {brace}]\n{x}\n{"a"\n' >brackets
+is_read '[Illustration:|a {brace}]|{x}|{"a"|' "a text that begins with a bracket" brackets
 gzip -c a.jsonl >a.JSONL.GZ
 is_read "ab|c|" "a.JSONL.GZ" a.JSONL.GZ
 gzip -c a.jsonl >c4-train.00000-of-01024.json.gz
@@ -168,10 +187,25 @@ for file in x.txt.Z x.txt.lz4; do
     tap_has err "damaged" "is damaged"
 done
 
+# Behind the beginning, as after a download that failed.
+lines=$(seq 10000 19999)
+(echo "$lines" && dd if=/dev/zero bs=1000 count=20 2>/dev/null && echo "$lines") >hole.txt
+refused "hole.txt: has NUL bytes: it is binary, damaged, or UTF-16" "zeros in the middle of a text" hole.txt
+(echo "$lines" && i=0 && while test "$i" -lt 9000; do printf '\377\376\301\300' && i=$((i + 1)); done) >end.txt
+refused "end.txt: 99 % of the bytes are not UTF-8" "a text that is binary at its end" end.txt
+gzip -c hole.txt >hole.txt.gz
+refused "hole.txt.gz: has NUL bytes" "zeros in a compressed text" hole.txt.gz
+(echo "$lines" && printf 'a\000b\n') >nul.txt
+run --length 100 nul.txt
+tap_is $? 0 "a NUL in a long text is none of these"
+
 # ---- encodings ----
 printf '\377\376h\000\351\000\n\000=\330\000\336\n\000' >le.txt
 is_read "h<195><169>|<240><159><152><128>|" "UTF-16, little-endian" le.txt
 tap_has out "decoded     1 files" "is counted"
+(cat a.jsonl && printf '\357\273\277{"text":"d"}\n') >joined.jsonl
+is_read "ab|c|d|" "files with byte order marks that were concatenated" joined.jsonl
+tap_has out "marks       1 byte order marks" "the mark is counted"
 printf '\376\377\000h\000\351\000\n\330=\336\000\000\n' >be.txt
 is_read "h<195><169>|<240><159><152><128>|" "UTF-16, big-endian" be.txt
 printf '\377\376\000\000h\000\000\000\000\366\001\000' >le32.txt
@@ -186,7 +220,7 @@ is_read "a|" "JSON in UTF-16" le.jsonl
 gzip -c le.jsonl >le.json.gz
 is_read "a|" "the same, compressed" le.json.gz
 printf 'h\000e\000y\000\n\000' >nomark.txt
-refused "nomark.txt: has NUL bytes: it is binary, or UTF-16 without a byte order mark" "UTF-16 without its mark" nomark.txt
+refused "nomark.txt: has NUL bytes: it is binary, damaged, or UTF-16 without a byte order mark" "UTF-16 without its mark" nomark.txt
 
 # ---- members that are skipped ----
 double='\000\005\026\007\000\002\000\000Mac OS X        \000\002\000\000\000\011\000\000\0002\000\000\016\260'
@@ -268,7 +302,7 @@ for command in "flm_convert pipe x.h5" "flm_inspect pipe" "flm_convert lfs.safet
     timeout -k 5 60 "$abs_top_builddir"/$command >out 2>err </dev/null
     tap_is $? 65 "$command: refused"
     case $command in
-    *pipe*) tap_has err "pipe: is not a regular file" "and why" ;;
+    *pipe*) tap_has err "not a regular file" "and why" ;;
     *) tap_has err "lfs.safetensors: is a Git LFS pointer; fetch the file with git lfs pull" "and why" ;;
     esac
 done
