@@ -149,7 +149,7 @@ cluster_up() {
     cluster_tries=0
     until test "$(sinfo -h -N -p main -t idle -o %N 2>/dev/null | wc -l)" = "${1:-1}"; do
         cluster_tries=$((cluster_tries + 1))
-        test $cluster_tries -lt 300 || cluster_failed "its nodes"
+        test $cluster_tries -lt 1200 || cluster_failed "its nodes"
         sleep 0.1
     done
 }
@@ -216,28 +216,32 @@ cluster_down() {
 # job_state ID - print the state that squeue shows; for an array, that of each task.
 job_state() { squeue -h -t all -j "$1" -o %T 2>/dev/null | sort -u | tr '\n' ' ' | sed 's/ $//'; }
 
-# job_ended ID - wait until a job has left the queue, at most five minutes; print its last state.
+# job_ended ID - wait until a job has left the queue, at most a quarter of an hour; print its last state.
 job_ended() {
-    ended_tries=1500
+    ended_end=$(($(date +%s) + 900))
     while :; do
         ended_state=$(job_state "$1")
         case " $ended_state " in
         *PENDING* | *RUNNING* | *COMPLETING* | *CONFIGURING* | *REQUEUE* | *SUSPENDED* | *STOPPED*) ;;
         *) break ;;
         esac
-        ended_tries=$((ended_tries - 1))
-        test $ended_tries -gt 0 || break
+        test "$(date +%s)" -lt $ended_end || break
         sleep 0.2
     done
     echo "$ended_state"
 }
 
-# until_so COMMAND... - wait until it succeeds; fail after five minutes.
+# until_so COMMAND... - wait until it succeeds; fail after a quarter of an hour, which a busy machine may need, and say
+# what the state is.
 until_so() {
-    until_tries=1500
+    until_end=$(($(date +%s) + 900))
     until "$@"; do
-        until_tries=$((until_tries - 1))
-        test $until_tries -gt 0 || return 1
+        if test "$(date +%s)" -ge $until_end; then
+            echo "# waited in vain: $*"
+            squeue -t all 2>&1 | sed 's/^/#   /'
+            tail -n 10 "${log:-/dev/null}" 2>&1 | sed 's/^/#   /'
+            return 1
+        fi
         sleep 0.2
     done
 }

@@ -109,7 +109,7 @@ mkdir path
 for program in sh awk sed basename dirname cat date cp find grep head id ls mkdir mktemp mv mpirun readlink rm sort tail tr wc uname df env orted ssh; do
     if command -v "$program" >/dev/null 2>&1; then ln -s "$(command -v "$program")" "path/$program"; fi
 done
-timeout -k 5 120 env "FLM_SITE=$PWD/site.conf" "PATH=$PWD/path" "$jobs/pipeline" >out 2>err
+timeout -k 5 600 env "FLM_SITE=$PWD/site.conf" "PATH=$PWD/path" "$jobs/pipeline" >out 2>err
 tap_is "$? $(grep -c ': done$' out)" "0 5" "without Slurm the demo runs here"
 test "$(grep -c ': done$' out)" = 5 || tail -n 5 out err | sed 's/^/# /'
 tap_end
