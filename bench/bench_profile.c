@@ -178,6 +178,8 @@ static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
     TIMED(timestep_features, op_class, none, (IN out, IN t), (out, t), bytes_of(out), 0)                               \
     TIMED(embed_state, op_class, none, (IN x, IN noise, IN E, IN tokens, IN g), (x, noise, E, tokens, g),              \
           3 * bytes_of(x), 0)                                                                                          \
+    TIMED(embed_known, op_class, none, (IN x, IN noise, IN E, IN tokens, float g), (x, noise, E, tokens, g),           \
+          3 * bytes_of(x), 0)                                                                                          \
     TIMED(embed_learned, op_class, none, (IN x, IN E, IN P, IN tokens, IN positions), (x, E, P, tokens, positions),    \
           3 * bytes_of(x), 0)                                                                                          \
     TIMED(embed_scatter, op_class, none, (IN dE, IN dx, IN tokens, IN g), (dE, dx, tokens, g), 3 * bytes_of(dx), 0)    \
@@ -191,6 +193,7 @@ static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
           (loss, grad, logits, target, scale, cap), bytes_of(logits) + bytes_of(grad), 0)                              \
     TIMED(softmax, op_class, none, (IN p, IN logits, float cap), (p, logits, cap), bytes_of(p) + bytes_of(logits), 0)  \
     TIMED(argmax, op_class, none, (IN index, IN x), (index, x), bytes_of(x), 0)                                        \
+    TIMED(choose, op_class, none, (const flm_choose *p), (p), bytes_of(p->x), 0)                                       \
     TIMED(distill_error, op_class, none, (const flm_distill_error *p), (p), distill_bytes(p), 0)                       \
     TIMED(mixture_xent, op_class, none, (const flm_mixture_xent *p), (p), mixture_bytes(p), 0)                         \
     TIMED(axpby, op_class, none, (IN y, float a, IN x, float b), (y, a, x, b),                                         \

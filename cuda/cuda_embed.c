@@ -3,6 +3,7 @@
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
 #include "cuda/kernel/kernel.h"
+#include "cuda/kernel/kernel_choose.h"
 #include "cuda/kernel/shape.h"
 
 /* Rows of x that share an element of g: the positions of a sequence, or 1. */
@@ -14,6 +15,16 @@ flm_status flm_cuda_embed_state(flm_backend *be, const flm_tensor *x, const flm_
     flm_status rc = FLM_OK;
     FLM_CUDA(flm_cuda_launch_embed_state(x->data, noise->data, E->data, tokens->data, g->data, flm_tensor_rows(x),
                                          rows_per(g, x), x->dim[2], E->dim[0], flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
+flm_status flm_cuda_embed_known(flm_backend *be, const flm_tensor *x, const flm_tensor *noise, const flm_tensor *E,
+                                const flm_tensor *tokens, float g)
+{
+    flm_status rc = FLM_OK;
+    FLM_CUDA(flm_cuda_launch_embed_known(x->data, noise->data, E->data, tokens->data, g, flm_tensor_rows(x), x->dim[2],
+                                         E->dim[0], flm_cuda_of(be)->stream));
 done:
     return rc;
 }

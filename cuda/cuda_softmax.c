@@ -1,8 +1,9 @@
-/* cuda_softmax.c - operations over the vocabulary: softmax, cross entropies, argmax, the error of a distillation. See
- * backend_ops.def. SPDX-License-Identifier: Apache-2.0 */
+/* cuda_softmax.c - operations over the vocabulary: softmax, cross entropies, argmax, drawn tokens, the error of a
+ * distillation. See backend_ops.def. SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
 #include "cuda/kernel/kernel.h"
+#include "cuda/kernel/kernel_choose.h"
 
 flm_status flm_cuda_softmax_xent(flm_backend *be, const flm_tensor *loss, const flm_tensor *grad,
                                  const flm_tensor *logits, const flm_tensor *target, float scale, float logit_cap)
@@ -31,6 +32,29 @@ flm_status flm_cuda_argmax(flm_backend *be, const flm_tensor *index, const flm_t
     flm_status rc = FLM_OK;
     FLM_CUDA(flm_cuda_launch_argmax(index->data, x->data, flm_tensor_row_stride(x), x->dim[0], x->dim[1],
                                     flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
+flm_status flm_cuda_choose(flm_backend *be, const flm_choose *p)
+{
+    flm_status rc = FLM_OK;
+    const flm_cuda_choice rows = {.index = p->index->data,
+                                  .confidence = p->confidence->data,
+                                  .x = p->x->data,
+                                  .cap = p->logit_cap,
+                                  .linear = p->linear,
+                                  .temperature = p->temperature,
+                                  .top_p = p->top_p,
+                                  .top_k = p->top_k,
+                                  .first_sample = p->first_sample,
+                                  .first_row = p->first_row,
+                                  .L = p->L,
+                                  .stream = p->stream,
+                                  .R = p->x->dim[0],
+                                  .V = p->x->dim[1],
+                                  .row_stride = flm_tensor_row_stride(p->x)};
+    FLM_CUDA(flm_cuda_launch_choose(&rows, flm_cuda_of(be)->stream));
 done:
     return rc;
 }

@@ -23,6 +23,7 @@ CUDA_KERNELS += %D%/kernel/attention_causal.cu
 CUDA_KERNELS += %D%/kernel/attention_plain.cu
 CUDA_KERNELS += %D%/kernel/attention_plain_backward.cu
 CUDA_KERNELS += %D%/kernel/attention_rows.cu
+CUDA_KERNELS += %D%/kernel/choose.cu
 CUDA_KERNELS += %D%/kernel/distill.cu
 CUDA_KERNELS += %D%/kernel/elementwise.cu
 CUDA_KERNELS += %D%/kernel/embed.cu
@@ -38,7 +39,7 @@ CUDA_KERNELS += %D%/kernel/scatter.cu
 CUDA_KERNELS += %D%/kernel/softmax.cu
 # CUB's sort, which needs a GPU: the emulator has its own (tests/emulate/emulate_sort.c).
 CUDA_SORT = %D%/kernel/sort.cu
-CUDA_INCLUDED = %D%/cuda_internal.h %D%/cuda_blas.h %D%/kernel/kernel.h %D%/kernel/kernel_attention.h %D%/kernel/kernel_rows.h \
+CUDA_INCLUDED = %D%/cuda_internal.h %D%/cuda_blas.h %D%/kernel/kernel.h %D%/kernel/kernel_attention.h %D%/kernel/kernel_choose.h %D%/kernel/kernel_rows.h \
   %D%/kernel/kernel_vocabulary.h %D%/kernel/shape.h %D%/kernel/device.cuh \
   %D%/kernel/attention_tiles.h %D%/kernel/attention_shape.cuh %D%/kernel/attention_plain.cuh %D%/kernel/attention_tensor.cuh \
   %D%/kernel/attention_forward.cuh %D%/kernel/attention_backward.cuh %D%/kernel/mma.cuh %D%/kernel/softmax.cuh %D%/kernel/tanh.cuh \

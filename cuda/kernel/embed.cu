@@ -1,6 +1,7 @@
 /* embed.cu - states in embedded form (model.md section 4), and learned positions. A warp computes a row. A row whose
  * token or position is outside its table becomes NaN, which the training step's check for finite values finds.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "cuda/kernel/kernel_choose.h"
 #include "cuda/kernel/vector.cuh"
 
 namespace
@@ -17,6 +18,29 @@ __global__ void __launch_bounds__(THREADS)
         const int64_t token = tokens[row];
         const bool valid = token >= 0 && token < V;
         const float factor = valid ? g[row / per_g] : flm_nan();
+        const float *from = E + (valid ? token : 0) * d;
+#pragma unroll 2
+        for (int64_t j = flm_lane() * W; j < d; j += SPAN) {
+            float n[W], e[W];
+            flm_read(n, noise + row * d + j, d - j, aligned);
+            flm_read(e, from + j, valid ? d - j : 0, aligned);
+#pragma unroll
+            for (int k = 0; k < W; k++) n[k] = (1 - factor) * n[k] + factor * e[k];
+            flm_write(x + row * d + j, n, d - j, aligned);
+        }
+    }
+}
+
+/* x may be noise. Rows of negative tokens keep their values. */
+__global__ void __launch_bounds__(THREADS)
+    embed_known(float *x, const float *noise, const float *__restrict__ E, const int32_t *__restrict__ tokens, float g,
+                int64_t rows, int64_t d, int64_t V, bool aligned)
+{
+    for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < rows; row += (int64_t)gridDim.x * WARPS) {
+        const int64_t token = tokens[row];
+        if (token < 0) continue;
+        const bool valid = token < V;
+        const float factor = valid ? g : flm_nan();
         const float *from = E + (valid ? token : 0) * d;
 #pragma unroll 2
         for (int64_t j = flm_lane() * W; j < d; j += SPAN) {
@@ -58,6 +82,13 @@ int flm_cuda_launch_embed_state(float *x, const float *noise, const float *E, co
 {
     return flm_launch(embed_state, dim3(flm_cuda_grid(flm_cuda_parts(rows, WARPS), 0)), dim3(THREADS), 0, stream, x,
                       noise, E, tokens, g, rows, per_g, d, V, flm_aligned(x, noise, E) && flm_divisible(W, d));
+}
+
+int flm_cuda_launch_embed_known(float *x, const float *noise, const float *E, const int32_t *tokens, float g,
+                                int64_t rows, int64_t d, int64_t V, void *stream)
+{
+    return flm_launch(embed_known, dim3(flm_cuda_grid(flm_cuda_parts(rows, WARPS), 0)), dim3(THREADS), 0, stream, x,
+                      noise, E, tokens, g, rows, d, V, flm_aligned(x, noise, E) && flm_divisible(W, d));
 }
 
 int flm_cuda_launch_embed_learned(float *x, const float *E, const float *P, const int32_t *tokens,

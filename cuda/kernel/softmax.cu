@@ -131,53 +131,11 @@ __global__ void __launch_bounds__(max_threads(KIND), min_blocks(KIND))
     }
 }
 
-/* A candidate of argmax. NaN becomes (infinity, -1), which wins against everything. */
-struct candidate {
-    float value;
-    int index;
-};
-
-FLM_DEVICE candidate better(candidate a, candidate b)
-{
-    return b.value > a.value || (b.value == a.value && b.index < a.index) ? b : a;
-}
-
-FLM_DEVICE candidate warp_best(candidate c)
-{
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) {
-        const candidate other = {__shfl_xor_sync(FLM_ALL, c.value, step), __shfl_xor_sync(FLM_ALL, c.index, step)};
-        c = better(c, other);
-    }
-    return c;
-}
-
 __global__ void __launch_bounds__(THREADS_MAX, BLOCKS) argmax(int32_t *__restrict__ index, const float *__restrict__ x,
                                                               int64_t row_stride, int64_t R, int64_t V, bool aligned)
 {
-    __shared__ candidate part[FLM_WARP];
-    const float infinity = __uint_as_float(0x7F800000u);
-    const candidate none = {-infinity, INT32_MAX};
     for (int64_t row = blockIdx.x; row < R; row += gridDim.x) {
-        const flm_walk walk(row, V, row_stride, aligned);
-        candidate c = none;
-        for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
-            float v[FLM_GROUP];
-            const int64_t at = walk.at(g);
-            const int count = walk.count(g);
-            flm_read(v, x + row * row_stride + at, count, walk.aligned);
-#pragma unroll
-            for (int k = 0; k < FLM_GROUP; k++) {
-                const bool nan = v[k] != v[k];
-                const candidate next = {nan ? infinity : v[k], nan ? -1 : (int)(at + k)};
-                if (k < count) c = better(c, next);
-            }
-        }
-        c = warp_best(c);
-        __syncthreads(); /* all threads have read the parts of the previous row */
-        if (flm_lane() == 0) part[flm_warp()] = c;
-        __syncthreads();
-        c = warp_best(flm_lane() < (int)blockDim.x / FLM_WARP ? part[flm_lane()] : none);
+        const flm_candidate c = flm_block_best(x + row * row_stride, flm_walk(row, V, row_stride, aligned));
         if (threadIdx.x == 0) index[row] = c.index;
     }
 }

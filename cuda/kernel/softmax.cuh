@@ -98,4 +98,51 @@ FLM_DEVICE flm_exponentials flm_exponentials_join(const flm_exponentials &s)
     return {max_value, flm_block_sum(s.sum * (double)expf(s.max_value - max_value))};
 }
 
+/* A candidate of argmax. NaN becomes (infinity, -1), which wins against everything. */
+struct flm_candidate {
+    float value;
+    int index;
+};
+
+FLM_DEVICE flm_candidate flm_better(flm_candidate a, flm_candidate b)
+{
+    return b.value > a.value || (b.value == a.value && b.index < a.index) ? b : a;
+}
+
+FLM_DEVICE flm_candidate flm_warp_best(flm_candidate c)
+{
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) {
+        const flm_candidate other = {__shfl_xor_sync(FLM_ALL, c.value, step), __shfl_xor_sync(FLM_ALL, c.index, step)};
+        c = flm_better(c, other);
+    }
+    return c;
+}
+
+/* flm_block_best - the first of the largest elements of the row x, in every thread. Contains barriers. */
+FLM_DEVICE flm_candidate flm_block_best(const float *x, const flm_walk &walk)
+{
+    __shared__ flm_candidate part[FLM_WARP];
+    const float infinity = __uint_as_float(0x7F800000u);
+    const flm_candidate none = {-infinity, INT32_MAX};
+    flm_candidate c = none;
+    for (int64_t g = threadIdx.x; g < walk.groups; g += blockDim.x) {
+        float v[FLM_GROUP];
+        const int64_t at = walk.at(g);
+        const int count = walk.count(g);
+        flm_read(v, x + at, count, walk.aligned);
+#pragma unroll
+        for (int k = 0; k < FLM_GROUP; k++) {
+            const bool nan = v[k] != v[k];
+            const flm_candidate next = {nan ? infinity : v[k], nan ? -1 : (int)(at + k)};
+            if (k < count) c = flm_better(c, next);
+        }
+    }
+    c = flm_warp_best(c);
+    __syncthreads(); /* all threads have read the parts of the previous row */
+    if (flm_lane() == 0) part[flm_warp()] = c;
+    __syncthreads();
+    return flm_warp_best(flm_lane() < (int)blockDim.x / FLM_WARP ? part[flm_lane()] : none);
+}
+
 #endif

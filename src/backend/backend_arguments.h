@@ -69,6 +69,28 @@ typedef struct flm_mixture_xent {
     float scale, logit_cap;           /* the cap is that of all three; 0: none */
 } flm_mixture_xent;
 
+/* The range of a temperature that is not 0 (argmax). */
+#define FLM_TEMPERATURE_MIN 0.001
+#define FLM_TEMPERATURE_MAX 100.0
+
+/* A token of each row, and its confidence. With y = cap(x), or y = log(max(x, 0)) where scores are linear: temperature
+ * 0 chooses the first of the largest x; another draws with probabilities in proportion to exp(y / temperature), of the
+ * top_k largest, and of these of the fewest that have the share top_p of their sum; of equal ones the lower ids. The
+ * number of row r is flm_philox_uniform of words 0 and 1 of flm_philox_at(stream, first_sample + (first_row + r) / L,
+ * (first_row + r) % L, 0). Sums are fp64. Source of top-p: Holtzman et al., arXiv:1904.09751. */
+typedef struct flm_choose {
+    const flm_tensor *index;         /* i32 [R] */
+    const flm_tensor *confidence;    /* absent, or f32 [R]: softmax(y) of the token, whatever the temperature */
+    const flm_tensor *x;             /* f32 [R, V], padded rows: scores; undefined afterwards if temperature > 0 */
+    float logit_cap;                 /* of x; 0: none; none if linear */
+    bool linear;                     /* scores are weights, negative ones count as 0; not logits */
+    double temperature, top_p;       /* 0, or FLM_TEMPERATURE_MIN to _MAX; in (0, 1] if temperature > 0 */
+    int64_t top_k;                   /* 0: all */
+    int64_t first_sample, first_row; /* of the batch; of x within it */
+    int64_t L;                       /* positions, rows of a sample */
+    uint64_t stream;
+} flm_choose;
+
 enum { FLM_DISTILL_COEFFICIENTS = 4, FLM_COMBINE_MAX = 4 };
 
 #endif

@@ -32,6 +32,20 @@ done:
     return rc;
 }
 
+flm_status flm_check_embed_known(const flm_tensor *x, const flm_tensor *noise, const flm_tensor *E,
+                                 const flm_tensor *tokens, float g)
+{
+    flm_status rc = FLM_OK;
+    const int64_t B = x->dim[0], L = x->dim[1], d = x->dim[2];
+    FLM_TRY(flm_tensor_expect(x, "x", FLM_DTYPE_F32, 3, (const int64_t[]){B, L, d}));
+    FLM_TRY(flm_tensor_expect(noise, "noise", FLM_DTYPE_F32, 3, x->dim));
+    FLM_TRY(flm_tensor_expect(E, "E", FLM_DTYPE_F32, 2, (const int64_t[]){-1, d}));
+    FLM_TRY(flm_tensor_expect(tokens, "tokens", FLM_DTYPE_I32, 2, x->dim));
+    if (!(g >= 0 && g <= 1)) FLM_FAIL(FLM_E_ARG, "g is %g, must be from 0 to 1", (double)g);
+done:
+    return rc;
+}
+
 flm_status flm_check_embed_learned(const flm_tensor *x, const flm_tensor *E, const flm_tensor *P,
                                    const flm_tensor *tokens, const flm_tensor *positions)
 {

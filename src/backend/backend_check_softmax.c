@@ -62,6 +62,36 @@ done:
     return rc;
 }
 
+static flm_status check_choice(const flm_choose *p)
+{
+    flm_status rc = FLM_OK;
+    if (p->temperature != 0 && !(p->temperature >= FLM_TEMPERATURE_MIN && p->temperature <= FLM_TEMPERATURE_MAX))
+        FLM_FAIL(FLM_E_ARG, "the temperature is %g, must be 0 or from %g to %g", p->temperature, FLM_TEMPERATURE_MIN,
+                 FLM_TEMPERATURE_MAX);
+    if (p->temperature != 0 && !(p->top_p > 0 && p->top_p <= 1))
+        FLM_FAIL(FLM_E_ARG, "top-p is %g, must be above 0 and at most 1", p->top_p);
+    if (p->temperature != 0 && p->top_k < 0)
+        FLM_FAIL(FLM_E_ARG, "top-k is %lld, must not be negative", (long long)p->top_k);
+    if (p->L < 1) FLM_FAIL(FLM_E_ARG, "a sample has %lld rows, must be at least 1", (long long)p->L);
+done:
+    return rc;
+}
+
+flm_status flm_check_choose(const flm_choose *p)
+{
+    flm_status rc = FLM_OK;
+    const int64_t R = p->x->dim[0], V = p->x->dim[1];
+    FLM_TRY(flm_tensor_expect_rows(p->x, "x", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
+    FLM_TRY(flm_tensor_expect(p->index, "index", FLM_DTYPE_I32, 1, &R));
+    if (p->confidence->data != NULL) FLM_TRY(flm_tensor_expect(p->confidence, "confidence", FLM_DTYPE_F32, 1, &R));
+    if (R > 0 && (V < 1 || V > INT32_MAX))
+        FLM_FAIL(FLM_E_SHAPE, "rows have %lld entries, must have 1 to %ld", (long long)V, (long)INT32_MAX);
+    FLM_TRY(check_logit_cap(p->logit_cap));
+    FLM_TRY(check_choice(p));
+done:
+    return rc;
+}
+
 flm_status flm_check_distill_error(const flm_distill_error *p)
 {
     flm_status rc = FLM_OK;

@@ -11,5 +11,5 @@ libflm_backend_a_SOURCES = %D%/backend_tensor.h %D%/backend_tensor.c \
   %D%/cpu/cpu_tile.h %D%/cpu/cpu_tile.c %D%/cpu/cpu_pair.h %D%/cpu/cpu_pair.c %D%/cpu/cpu_attention_pairs.c \
   %D%/cpu/cpu_math.h %D%/cpu/cpu_rows.h %D%/cpu/cpu_rows.c %D%/cpu/cpu_layernorm.c %D%/cpu/cpu_gate.c \
   %D%/cpu/cpu_activation.c %D%/cpu/cpu_embed.c %D%/cpu/cpu_elementwise.c %D%/cpu/cpu_adamw.c \
-  %D%/cpu/cpu_softmax.h %D%/cpu/cpu_softmax.c %D%/cpu/cpu_distill.c %D%/cpu/cpu_mixture.c
+  %D%/cpu/cpu_softmax.h %D%/cpu/cpu_softmax.c %D%/cpu/cpu_distill.c %D%/cpu/cpu_mixture.c %D%/cpu/cpu_choose.c
 libflm_backend_a_CPPFLAGS = $(AM_CPPFLAGS) $(ONEDNN_CPPFLAGS) $(LAPACK_CPPFLAGS)

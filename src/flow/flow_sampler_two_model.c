@@ -114,6 +114,7 @@ done:
 }
 
 const flm_sampler_ops flm_sampler_two_model = {.networks = {[FLM_ROLE_TEACHER] = {.kind = &flm_kinds[FLM_KIND_FLM]}},
+                                               .linear = true,
                                                .create = create,
                                                .destroy = destroy,
                                                .bytes = bytes,

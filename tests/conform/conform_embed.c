@@ -284,6 +284,53 @@ static void test_learned(int64_t R, int64_t d)
     operands_free(o, 5);
 }
 
+static flm_status known(flm_backend *be, const operand *o, const void *arg)
+{
+    return flm_op_embed_known(be, &o[STATE].t, &o[NOISE].t, &o[TABLE].t, &o[TOKENS].t, *(const float *)arg);
+}
+
+/* Rows of tokens that are not negative; the others keep what they hold, NaN included. */
+static void test_known(int64_t B, int64_t L, int64_t d, float g)
+{
+    enum { V = 11 };
+    operand o[G];
+    double *x = doubles(B * L * d), *size = doubles(B * L * d);
+    const bool host = conform_be[0]->host_memory;
+    bool kept = true;
+    o[STATE] = operand_3d(FLM_DTYPE_F32, 1, B, L, d);
+    o[NOISE] = operand_3d(FLM_DTYPE_F32, 3, B, L, d);
+    o[TABLE] = operand_2d(FLM_DTYPE_F32, 1, V, d);
+    o[TOKENS] = operand_tokens(2, (const int64_t[]){B, L}, V);
+    for (int64_t i = 0; i < B * L; i += 3) put(&o[TOKENS].t, i, i % 2 ? -1 : INT32_MIN);
+    operand_note(&o[TOKENS]);
+    conform_run(known, o, G, &g, "embed_known");
+    for (int64_t i = 0; i < B * L * d; i++) {
+        const int64_t token = (int64_t)o[TOKENS].before[i / d];
+        const double noise = (1 - (double)g) * o[NOISE].before[i],
+                     data = token < 0 ? 0 : (double)g * o[TABLE].before[token * d + i % d];
+        x[i] = token < 0 ? o[STATE].before[i] : noise + data;
+        size[i] = fabs(noise) + fabs(data);
+        kept = kept && (token >= 0 || get(&o[STATE].t, i) == x[i]);
+    }
+    tap_ok(kept, "B=%d L=%d d=%d: states of negative tokens are kept", (int)B, (int)L, (int)d);
+    conform_close(&o[STATE].t, x, size, 2e-7, "embed_known");
+    if (B * L > 1) {
+        put(&o[TOKENS].t, 1, V);
+        const flm_status rc = conform_once(conform_be[0], known, o, G, &g);
+        tap_ok(host ? rc == FLM_E_ARG : rc == FLM_OK && isnan(get(&o[STATE].t, d)), "a token outside the vocabulary");
+    }
+    const float outside[] = {-0.5f, 1.5f, NAN};
+    for (int k = 0; k < 3; k++)
+        tap_ok(known(conform_be[0], o, &outside[k]) == FLM_E_ARG, "g %g is refused", (double)outside[k]);
+    o[TABLE].t.dim[1]++;
+    tap_ok(known(conform_be[0], o, &g) == FLM_E_SHAPE, "an embedding of another width");
+    o[TABLE].t.dim[1]--;
+    flm_err_clear();
+    operands_free(o, G);
+    free(x);
+    free(size);
+}
+
 static void test_errors(void)
 {
     operand o[OPERANDS], s[3] = {operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_2d(FLM_DTYPE_F32, 1, 3, 5),
@@ -340,6 +387,11 @@ int main(void)
     test_learned(65, 37);
     test_learned(9, 768);
     test_learned(0, 4);
+    test_known(1, 1, 1, 0.25f);
+    test_known(2, 7, 65, 0);
+    test_known(3, 65, 129, 0.75f);
+    test_known(2, 5, 768, 1);
+    test_known(0, 5, 8, 0.5f);
     test_outside();
     test_errors();
     return conform_end();

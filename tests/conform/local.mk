@@ -16,7 +16,8 @@ check_PROGRAMS += %D%/conform_matmul.t %D%/conform_matmul_avx2.t %D%/conform_lap
 # rows, elements and random numbers
 CONFORM_COMMON = %D%/conform_common.c %D%/conform_common.h
 check_PROGRAMS += %D%/conform_layernorm.t %D%/conform_gate.t %D%/conform_activation.t \
-  %D%/conform_embed.t %D%/conform_gather.t %D%/conform_distill.t %D%/conform_mixture.t %D%/conform_softmax.t %D%/conform_elementwise.t %D%/conform_adamw.t
+  %D%/conform_embed.t %D%/conform_gather.t %D%/conform_distill.t %D%/conform_mixture.t %D%/conform_softmax.t \
+  %D%/conform_choose.t %D%/conform_elementwise.t %D%/conform_adamw.t
 %C%_conform_layernorm_t_SOURCES = %D%/conform_layernorm.c $(CONFORM_COMMON)
 %C%_conform_layernorm_t_LDADD = $(LINK_BACKEND)
 %C%_conform_gate_t_SOURCES = %D%/conform_gate.c $(CONFORM_COMMON)
@@ -29,6 +30,8 @@ check_PROGRAMS += %D%/conform_layernorm.t %D%/conform_gate.t %D%/conform_activat
 %C%_conform_gather_t_LDADD = $(LINK_BACKEND)
 %C%_conform_softmax_t_SOURCES = %D%/conform_softmax.c $(CONFORM_COMMON)
 %C%_conform_softmax_t_LDADD = $(LINK_BACKEND)
+%C%_conform_choose_t_SOURCES = %D%/conform_choose.c $(CONFORM_COMMON)
+%C%_conform_choose_t_LDADD = $(LINK_BACKEND)
 %C%_conform_distill_t_SOURCES = %D%/conform_distill.c $(CONFORM_COMMON)
 %C%_conform_distill_t_LDADD = $(LINK_BACKEND)
 %C%_conform_mixture_t_SOURCES = %D%/conform_mixture.c $(CONFORM_COMMON)

@@ -24,8 +24,8 @@ LINK_EMULATED = libflm_emulate.a $(LINK_BACKEND)
 EMULATED_CPPFLAGS = $(AM_CPPFLAGS) -DFLM_EMULATED
 check_PROGRAMS += tests/conform/layernorm_emulated.t tests/conform/gate_emulated.t tests/conform/activation_emulated.t \
   tests/conform/elementwise_emulated.t tests/conform/adamw_emulated.t tests/conform/embed_emulated.t \
-  tests/conform/gather_emulated.t \
-  tests/conform/softmax_emulated.t tests/conform/distill_emulated.t tests/conform/mixture_emulated.t \
+  tests/conform/gather_emulated.t tests/conform/softmax_emulated.t tests/conform/choose_emulated.t \
+  tests/conform/distill_emulated.t tests/conform/mixture_emulated.t \
   tests/conform/attention_emulated.t tests/conform/rope_emulated.t tests/conform/causal_emulated.t \
   tests/conform/matmul_emulated.t tests/conform/lapack_emulated.t
 tests_conform_layernorm_emulated_t_SOURCES = tests/conform/conform_layernorm.c
@@ -44,6 +44,9 @@ tests_conform_gather_emulated_t_SOURCES = tests/conform/conform_gather.c
 tests_conform_gather_emulated_t_LDADD = $(LINK_EMULATED)
 tests_conform_softmax_emulated_t_SOURCES = tests/conform/conform_softmax.c
 tests_conform_softmax_emulated_t_LDADD = $(LINK_EMULATED)
+tests_conform_choose_emulated_t_SOURCES = tests/conform/conform_choose.c
+tests_conform_choose_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
+tests_conform_choose_emulated_t_LDADD = $(LINK_EMULATED)
 tests_conform_distill_emulated_t_SOURCES = tests/conform/conform_distill.c
 tests_conform_distill_emulated_t_LDADD = $(LINK_EMULATED)
 tests_conform_mixture_emulated_t_SOURCES = tests/conform/conform_mixture.c

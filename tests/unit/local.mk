@@ -65,13 +65,14 @@ EXTRA_DIST += %D%/flow/flow.h
 check_PROGRAMS += %D%/flow/gamma.t %D%/flow/time.t
 %C%_flow_gamma_t_LDADD = libflm_flow.a $(LINK_BASE)
 %C%_flow_time_t_LDADD = libflm_flow.a $(LINK_BASE)
-check_PROGRAMS += %D%/flow/distill.t %D%/flow/joint.t %D%/flow/noise.t %D%/flow/objective.t %D%/flow/projection.t %D%/flow/psd.t
+check_PROGRAMS += %D%/flow/distill.t %D%/flow/joint.t %D%/flow/noise.t %D%/flow/objective.t %D%/flow/projection.t %D%/flow/psd.t %D%/flow/sampler.t
 %C%_flow_distill_t_LDADD = $(LINK_FLOW)
 %C%_flow_joint_t_LDADD = $(LINK_FLOW)
 %C%_flow_noise_t_LDADD = $(LINK_FLOW)
 %C%_flow_objective_t_LDADD = $(LINK_FLOW)
 %C%_flow_projection_t_LDADD = $(LINK_FLOW)
 %C%_flow_psd_t_LDADD = $(LINK_FLOW)
+%C%_flow_sampler_t_LDADD = $(LINK_FLOW)
 
 # score
 check_PROGRAMS += %D%/score/statistics.t

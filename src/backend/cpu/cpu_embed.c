@@ -49,6 +49,25 @@ done:
     return rc;
 }
 
+flm_status flm_cpu_embed_known(flm_backend *be, const flm_tensor *x, const flm_tensor *noise, const flm_tensor *E,
+                               const flm_tensor *tokens, float g)
+{
+    flm_status rc = FLM_OK;
+    const int64_t rows = flm_tensor_rows(x), L = x->dim[1], d = x->dim[2], V = E->dim[0];
+    const int32_t *token = tokens->data;
+    for (int64_t i = 0; i < rows; i++)
+        if (token[i] >= V)
+            FLM_FAIL(FLM_E_ARG, "token %ld at [%lld, %lld] is outside the vocabulary of %lld", (long)token[i],
+                     (long long)(i / L), (long long)(i % L), (long long)V);
+#pragma omp parallel for num_threads(flm_cpu_threads(be))
+    for (int64_t row = 0; row < rows; row++)
+        if (token[row] >= 0)
+            embed_row((float *)x->data + row * d, (const float *)noise->data + row * d,
+                      (const float *)E->data + token[row] * d, g, d);
+done:
+    return rc;
+}
+
 /* Every index [n] within a table of `rows` rows. */
 static flm_status check_index(const flm_tensor *index, int64_t n, int64_t rows, const char *what)
 {
