@@ -6,6 +6,8 @@
 
 enum { CHOICE_SITE = 1 }; /* of the numbers that tokens are drawn by, in streams of samples; 0: noise */
 
+static bool keeps_noise(const flm_sampler *s) { return s->parts.known || s->ops->run != NULL; }
+
 static void layout(flm_sampler *s)
 {
     flm_arena *at = &s->arena;
@@ -14,11 +16,12 @@ static void layout(flm_sampler *s)
     const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d;
     for (int i = 0; i < basis->blocks; i++) s->xi[i] = flm_arena_3d(at, FLM_DTYPE_F32, B, L, basis->width);
     s->tokens = flm_arena_2d(at, FLM_DTYPE_I32, B, L);
-    if (s->parts.known) s->known = flm_arena_2d(at, FLM_DTYPE_I32, B, L);
+    if (s->ops->run != NULL) s->confidence = flm_arena_2d(at, FLM_DTYPE_F32, B, L);
+    if (keeps_noise(s)) s->known = flm_arena_2d(at, FLM_DTYPE_I32, B, L);
     for (int j = 0; j < s->networks; j++) {
         s->z[j] = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
         s->mean[j] = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
-        if (s->parts.known) s->initial[j] = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
+        if (keeps_noise(s)) s->initial[j] = flm_arena_3d(at, FLM_DTYPE_F32, B, L, d);
         s->E[j] = dit->act == FLM_DTYPE_F32 ? s->network[j]->w.E : flm_arena_2d(at, dit->act, dit->shape.V, d);
     }
 }
@@ -104,30 +107,34 @@ done:
     return rc;
 }
 
-/* tokens i32 [B, L], chosen by the scores, a chunk of rows at a time. */
-static flm_status choose(flm_sampler *s, const flm_sampling *how, const flm_tensor *tokens)
+/* A chunk of rows at a time. */
+flm_status flm_sampler_choose(flm_sampler *s, const flm_sampling *how, int64_t round, const flm_tensor *tokens,
+                              const flm_tensor *confidence)
 {
     flm_status rc = FLM_OK;
     const flm_dit *dit = s->parts.dit;
     const int64_t total = flm_tensor_elements(tokens);
-    const flm_tensor flat = flm_tensor_1d(tokens->data, FLM_DTYPE_I32, total), none = flm_tensor_none();
-    flm_choose op = {.confidence = &none,
-                     .logit_cap = s->ops->linear ? 0 : (float)s->parts.weights->shape.logit_cap,
+    const flm_tensor flat = flm_tensor_1d(tokens->data, FLM_DTYPE_I32, total);
+    const bool confident = confidence->data != NULL;
+    const flm_tensor all = confident ? flm_tensor_1d(confidence->data, FLM_DTYPE_F32, total) : flm_tensor_none();
+    flm_choose op = {.logit_cap = s->ops->linear ? 0 : (float)s->parts.weights->shape.logit_cap,
                      .linear = s->ops->linear,
                      .temperature = how->choice.temperature,
                      .top_p = how->choice.top_p,
                      .top_k = how->choice.top_k,
                      .first_sample = how->noise.first_sample,
                      .L = tokens->dim[1],
-                     .stream = flm_philox_stream(how->noise.stream, FLM_RANDOM_SAMPLE, 0, CHOICE_SITE)};
+                     .stream = flm_philox_stream(how->noise.stream, FLM_RANDOM_SAMPLE, (uint64_t)round, CHOICE_SITE)};
     for (int64_t first = 0; first < total; first += dit->chunk) {
         const int64_t rows = total - first < dit->chunk ? total - first : dit->chunk;
         const flm_tensor scores = flm_tensor_slice(&dit->logits, 0, rows), to = flm_tensor_slice(&flat, first, rows);
         op.x = &scores;
+        const flm_tensor part = confident ? flm_tensor_slice(&all, first, rows) : all;
         op.index = &to;
+        op.confidence = &part;
         op.first_row = first;
         FLM_TRY(s->ops->scores(s, first, rows));
-        if (op.temperature == 0)
+        if (op.temperature == 0 && !confident)
             FLM_TRY(flm_op_argmax(s->be, &to, &scores));
         else
             FLM_TRY(flm_op_choose(s->be, &op));
@@ -165,22 +172,19 @@ flm_status flm_sampler_fresh_noise(flm_sampler *s, int64_t B, const flm_sampler_
     return embed_noise(s, B, &fresh, noise);
 }
 
-/* Keeps the initial noise, and the known tokens on the device. */
-static flm_status begin_known(flm_sampler *s, int64_t B, const int32_t *known)
+/* Keeps the initial noise. */
+static flm_status keep_noise(flm_sampler *s, int64_t B)
 {
     flm_status rc = FLM_OK;
-    const flm_tensor to = flm_tensor_slice(&s->known, 0, B);
     for (int j = 0; j < s->networks; j++) {
         const flm_tensor noise = flm_tensor_slice(&s->z[j], 0, B);
         FLM_TRY(s->be->memory->copy(s->be, s->initial[j].data, noise.data, flm_tensor_bytes(&noise)));
     }
-    FLM_TRY(s->be->memory->to_device(s->be, to.data, known, flm_tensor_bytes(&to)));
 done:
     return rc;
 }
 
-/* The states of known tokens at path time g. */
-static flm_status put_known(flm_sampler *s, int64_t B, double g)
+flm_status flm_sampler_put_known(flm_sampler *s, int64_t B, double g)
 {
     flm_status rc = FLM_OK;
     const flm_tensor known = flm_tensor_slice(&s->known, 0, B);
@@ -196,7 +200,7 @@ static flm_status check_known(const flm_sampler *s, int64_t B, const flm_samplin
 {
     flm_status rc = FLM_OK;
     const flm_model_shape *shape = &s->parts.dit->shape;
-    if (!s->parts.known) FLM_FAIL(FLM_E_ARG, "the sampler was made without memory for known tokens");
+    if (!keeps_noise(s)) FLM_FAIL(FLM_E_ARG, "the sampler was made without memory for known tokens");
     if (how->steps < 2 && !s->ops->token_times)
         FLM_FAIL(FLM_E_ARG, "known tokens need at least 2 steps with kind %s, whose tokens have no times of their own",
                  s->parts.kind->name);
@@ -204,6 +208,22 @@ static flm_status check_known(const flm_sampler *s, int64_t B, const flm_samplin
         if (how->known[i] >= shape->V)
             FLM_FAIL(FLM_E_ARG, "known token %ld of sample %lld is outside the vocabulary of %lld", (long)how->known[i],
                      (long long)(i / shape->L), (long long)shape->V);
+done:
+    return rc;
+}
+
+static flm_status check_schedule(const flm_sampler *s, const flm_sampling *how)
+{
+    flm_status rc = FLM_OK;
+    if (how->schedule != FLM_SCHEDULE_FLOW && !s->ops->token_times)
+        FLM_FAIL(FLM_E_ARG,
+                 "the tokens of kind %s have no times of their own, so that they cannot be filled in in turn",
+                 s->parts.kind->name);
+    if (how->schedule == FLM_SCHEDULE_BLOCKS && how->block_length < 1)
+        FLM_FAIL(FLM_E_ARG, "blocks of %lld positions, must be at least 1", (long long)how->block_length);
+    if (how->schedule == FLM_SCHEDULE_REFINE && (how->rounds < 1 || how->budget < FLM_BUDGET_UNIFORM))
+        FLM_FAIL(FLM_E_ARG, "%lld rounds with a budget of %lld, must be at least 1 and 0", (long long)how->rounds,
+                 (long long)how->budget);
 done:
     return rc;
 }
@@ -219,16 +239,15 @@ static flm_status check_sampling(const flm_sampler *s, int64_t B, const flm_samp
         FLM_FAIL(FLM_E_ARG, "a noise level of %g, must be in 0..1", how->noise_level);
     if (how->noise_level > 0 && !s->ops->noise_level)
         FLM_FAIL(FLM_E_ARG, "the sampler of kind %s has no noise level", s->parts.kind->name);
+    FLM_TRY(check_schedule(s, how));
     if (how->known != NULL) FLM_TRY(check_known(s, B, how));
 done:
     return rc;
 }
 
-/* All steps, from the initial noise to what the scores are made of. */
-static flm_status run_steps(flm_sampler *s, int64_t B, const flm_sampling *how)
+flm_status flm_sampler_steps(flm_sampler *s, int64_t B, const flm_sampling *how)
 {
     flm_status rc = FLM_OK;
-    if (how->known != NULL) FLM_TRY(begin_known(s, B, how->known));
     for (int64_t i = 0; i < how->steps; i++) {
         flm_sampler_step at = {.index = i,
                                .t = (double)i / (double)how->steps,
@@ -238,9 +257,37 @@ static flm_status run_steps(flm_sampler *s, int64_t B, const flm_sampling *how)
                                .sampling = how};
         at.g = flm_gamma_at(s->parts.gamma, at.t);
         at.g_end = flm_gamma_at(s->parts.gamma, at.t_end);
-        if (how->known != NULL) FLM_TRY(put_known(s, B, at.g));
+        if (how->known != NULL && !s->ops->token_times) FLM_TRY(flm_sampler_put_known(s, B, at.g));
         FLM_TRY(s->ops->step(s, B, &at));
     }
+done:
+    return rc;
+}
+
+flm_status flm_sampler_check_tokens(const int32_t *tokens, int64_t B, int64_t L)
+{
+    flm_status rc = FLM_OK;
+    for (int64_t i = 0; i < B * L; i++)
+        if (tokens[i] < 0)
+            FLM_FAIL(FLM_E_NUMERIC, "the scores of sample %lld of the batch are NaN", (long long)(i / L));
+done:
+    return rc;
+}
+
+/* All tokens together. */
+static flm_status run_flow(flm_sampler *s, int64_t B, const flm_sampling *how, int32_t *tokens)
+{
+    flm_status rc = FLM_OK;
+    const flm_memory *memory = s->be->memory;
+    const flm_tensor to = flm_tensor_slice(&s->tokens, 0, B), none = flm_tensor_none();
+    if (how->known != NULL) FLM_TRY(memory->to_device(s->be, s->known.data, how->known, flm_tensor_bytes(&to)));
+    FLM_TRY(flm_sampler_steps(s, B, how));
+    FLM_TRY(flm_sampler_choose(s, how, 0, &to, &none));
+    FLM_TRY(memory->to_host(s->be, tokens, to.data, flm_tensor_bytes(&to)));
+    FLM_TRY(s->be->stream->sync(s->be));
+    FLM_TRY(flm_sampler_check_tokens(tokens, B, to.dim[1]));
+    for (int64_t i = 0; i < flm_tensor_elements(&to) && how->known != NULL; i++)
+        if (how->known[i] >= 0) tokens[i] = how->known[i];
 done:
     return rc;
 }
@@ -248,20 +295,10 @@ done:
 flm_status flm_sampler_run(flm_sampler *s, int64_t B, const flm_sampling *how, int32_t *tokens)
 {
     flm_status rc = FLM_OK;
-    flm_backend *be = s->be;
     FLM_TRY(check_sampling(s, B, how));
-    const flm_tensor to = flm_tensor_slice(&s->tokens, 0, B);
     FLM_TRY(embed_noise(s, B, &how->noise, s->z));
-    FLM_TRY(run_steps(s, B, how));
-    FLM_TRY(choose(s, how, &to));
-    FLM_TRY(be->memory->to_host(be, tokens, to.data, flm_tensor_bytes(&to)));
-    FLM_TRY(be->stream->sync(be));
-    for (int64_t i = 0; i < flm_tensor_elements(&to);
-         i++) { /* devices report scores that are NaN so: backend_ops.def */
-        if (tokens[i] < 0)
-            FLM_FAIL(FLM_E_NUMERIC, "the scores of sample %lld of the batch are NaN", (long long)(i / to.dim[1]));
-        if (how->known != NULL && how->known[i] >= 0) tokens[i] = how->known[i];
-    }
+    if (keeps_noise(s)) FLM_TRY(keep_noise(s, B));
+    FLM_TRY(s->ops->run != NULL ? s->ops->run(s, B, how, tokens) : run_flow(s, B, how, tokens));
 done:
     return rc;
 }

@@ -25,6 +25,16 @@ typedef struct flm_sampler_parts {
 
 typedef struct flm_sampler flm_sampler;
 
+/* In what order active tokens are filled in. All but FLOW need a sampler whose tokens have times of their own.
+ * Source: model.md section 10. */
+typedef enum flm_schedule {
+    FLM_SCHEDULE_FLOW,   /* all together, in `steps` steps */
+    FLM_SCHEDULE_BLOCKS, /* blocks of block_length positions in turn, `steps` steps each */
+    FLM_SCHEDULE_REFINE  /* in `rounds` rounds of `steps` steps, each of which commits the most confident ones */
+} flm_schedule;
+
+enum { FLM_BUDGET_UNIFORM = -1 };
+
 /* How tokens are chosen from the scores of the last step: flm_choose in backend_arguments.h. */
 typedef struct flm_choice {
     double temperature; /* 0: the argmax */
@@ -36,11 +46,19 @@ typedef struct flm_choice {
  * noise of a step also of the step. */
 typedef struct flm_sampling {
     int64_t steps;
-    double noise_level; /* G in [0, 1]: share of fresh noise; not 0 only for samplers that have it */
+    flm_schedule schedule;
+    int64_t block_length;   /* of BLOCKS */
+    int64_t rounds, budget; /* of REFINE: tokens of a sequence to commit a round at least, or FLM_BUDGET_UNIFORM: those
+                               left divided by the rounds left, rounded up */
+    double threshold;       /* of REFINE: confidence from which tokens are committed too; negative: none */
+    bool fresh_noise;       /* of REFINE: tokens that are not committed start from new noise in every round */
+    double *committed;      /* of REFINE: NULL, or [rounds]: += committed tokens of the batch after each round */
+    double noise_level;     /* G in [0, 1]: share of fresh noise; not 0 only for samplers that have it */
     flm_choice choice;
     flm_noise_source noise;
     const int32_t *known;    /* NULL, or host [B, L]: tokens that are given; negative: the sampler's to fill in */
-    const flm_tensor *fresh; /* NULL, or the xi of steps 0, 1, ..., basis->blocks tensors f32 [B, L, width] each */
+    const flm_tensor *fresh; /* NULL, or the xi of steps (of REFINE: rounds after the first) 0, 1, ..., basis->blocks
+                                tensors f32 [B, L, width] each */
 } flm_sampling;
 
 /* Step `index` from t to t_end, with their gamma; after the last step only the scores are needed. */
@@ -67,6 +85,8 @@ typedef struct flm_sampler_ops {
     /* scores - after the last step, the scores of rows [first, first + rows), at most dit->chunk rows, by which tokens
      * are chosen; logits before the cap, unless linear.   out dit->logits f32 [rows, V]. */
     flm_status (*scores)(flm_sampler *sampler, int64_t first, int64_t rows);
+    /* run - NULL, or draws B samples, from the initial noise in z and initial to tokens host i32 [B, L]. */
+    flm_status (*run)(flm_sampler *sampler, int64_t B, const flm_sampling *sampling, int32_t *tokens);
 } flm_sampler_ops;
 
 struct flm_sampler {
@@ -80,7 +100,8 @@ struct flm_sampler {
     flm_tensor mean[FLM_NOISE_NETWORKS]; /* f32 [max_batch, L, d]: p E of each network */
     flm_tensor
         E[FLM_NOISE_NETWORKS]; /* act [V, d]: the embeddings in the compute dtype; if it is f32, views of the weights */
-    flm_tensor tokens, known;  /* i32 [max_batch, L]; known: only with parts.known, as `initial` */
+    flm_tensor tokens, known;  /* i32 [max_batch, L]; known: only with parts.known or ops->run, as `initial` */
+    flm_tensor confidence;     /* f32 [max_batch, L]: only with ops->run */
     flm_tensor initial[FLM_NOISE_NETWORKS]; /* f32 [max_batch, L, d]: x0 E of each network */
     float *host;                            /* [2 max_batch], from host_alloc */
     void *state;                            /* of this sampler; ops->create */

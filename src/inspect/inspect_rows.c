@@ -65,7 +65,7 @@ done:
 
 /* ---- samples ---- */
 
-static flm_status samples_print(flm_samples *samples, const char *path, int64_t steps, int64_t rows)
+static flm_status samples_print(flm_samples *samples, const char *path, int set, int64_t rows)
 {
     flm_status rc = FLM_OK;
     const flm_samples_info *info = flm_samples_get_info(samples);
@@ -74,9 +74,9 @@ static flm_status samples_print(flm_samples *samples, const char *path, int64_t 
     if (!ids) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for a row", path);
     for (int64_t i = 0; i < info->samples && rows > 0; i++) {
         bool present = false;
-        FLM_TRY(flm_samples_check_rows(samples, steps, i, 1, &present));
+        FLM_TRY(flm_samples_check_rows(samples, set, i, 1, &present));
         if (!present) continue;
-        FLM_TRY(flm_samples_read(samples, steps, i, 1, ids));
+        FLM_TRY(flm_samples_read(samples, set, i, 1, ids));
         FLM_TRY(flm_inspect_rows(path, &info->vocabulary, ids, i, 1, info->L));
         rows--;
     }
@@ -89,26 +89,24 @@ flm_status flm_inspect_samples(const char *path, const flm_inspect_options *opti
 {
     flm_status rc = FLM_OK;
     flm_samples *samples = NULL;
-    const int64_t *steps;
     int64_t rows, scores;
-    int count = 0;
 
     FLM_TRY(flm_inspect_structure(path, "samples"));
     FLM_TRY(flm_samples_open_read(path, &samples));
-    steps = flm_samples_get_steps(samples, &count);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < flm_samples_count(samples); i++) {
+        const char *name = flm_samples_get_name(samples, i);
         if (options->verify) {
-            FLM_TRY(flm_samples_verify(samples, steps[i], &rows));
-            printf("  verified: steps_%" PRId64 ": %" PRId64 " of %" PRId64
-                   " rows are present and match their checksums\n",
-                   steps[i], rows, flm_samples_get_info(samples)->samples);
-            FLM_TRY(flm_samples_verify_scores(samples, steps[i], &scores));
-            if (scores >= 0)
-                printf("  verified: steps_%" PRId64 ": %" PRId64 " scores match their checksums\n", steps[i], scores);
+            FLM_TRY(flm_samples_verify(samples, i, &rows));
+            printf("  verified: %s: %" PRId64 " of %" PRId64 " rows are present and match their checksums\n", name,
+                   rows, flm_samples_get_info(samples)->samples);
+            FLM_TRY(flm_samples_verify_scores(samples, i, &scores));
+            if (scores >= 0) printf("  verified: %s: %" PRId64 " scores match their checksums\n", name, scores);
         }
-        if (options->rows > 0) printf("  steps_%" PRId64 "\n", steps[i]);
-        FLM_TRY(samples_print(samples, path, steps[i], options->rows));
+        if (options->rows > 0) printf("  %s\n", name);
+        FLM_TRY(samples_print(samples, path, i, options->rows));
     }
+    if (options->verify && flm_samples_get_prompts(samples)->count > 0)
+        printf("  verified: %" PRId64 " prompts match their checksums\n", flm_samples_get_prompts(samples)->count);
 done:
     flm_samples_close(&samples);
     return rc;

@@ -1,12 +1,15 @@
-/* io_samples.h - samples files: generated token rows for one or several numbers of steps, resumable at any row.
+/* io_samples.h - samples files: sets of generated token rows, one for each setting of the sampler, resumable at any
+ * row.
  *
- * /steps_<n>/tokens [N, L] int32 contiguous, /steps_<n>/checksums [N] one CRC-32C a row: a row is present if its
- * checksum matches, so a job that was killed at any moment resumes with the missing rows.
- * Layout: hdf5-schemas/samples.schema. SPDX-License-Identifier: Apache-2.0 */
+ * A set is a group with the name of its setting (io_samples_setting.h): /steps_8/tokens [N, L] int32 contiguous,
+ * /steps_8/checksums [N] one CRC-32C a row: a row is present if its checksum matches, so a job that was killed at any
+ * moment resumes with the missing rows. Sets are numbered 0 .. count - 1 in the order of their settings. All have the
+ * same prompts, if any. Layout: hdf5-schemas/samples.schema. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_IO_SAMPLES_H
 #define FLM_IO_SAMPLES_H
 
 #include "comm/comm.h"
+#include "io/io_samples_setting.h"
 #include "io/io_vocabulary.h"
 
 typedef struct flm_samples_info {
@@ -16,50 +19,69 @@ typedef struct flm_samples_info {
     const char *old_kind;                         /* another name that an existing file may use; NULL: none */
     char checkpoint[512];                         /* path as given */
     int64_t checkpoint_step, checkpoint_identity; /* flm_checkpoint_get_identity */
-    double noise_level;                           /* of the sampler; 0: none, and no attribute */
     double logit_cap;                             /* of the softmaxes in the sampler; 0: none, and no attribute */
     char weights[8];                              /* "ema" or "raw" */
     char precision[8];                            /* "fp32", "bf16" */
+    char matmul[8];                               /* how matmuls were computed, "native" or "fp32"; "": not recorded */
     char program_version[48];                     /* filled by the writer */
 } flm_samples_info;
+
+/* Prompts: row i of every set continues prompt i / (samples / count). */
+typedef struct flm_samples_prompts {
+    int64_t count;
+    const int32_t *tokens; /* [count, L]; FLM_SAMPLES_FREE where the sampler fills in a token */
+} flm_samples_prompts;
+
+enum { FLM_SAMPLES_FREE = -1 };
 
 typedef struct flm_samples flm_samples;
 
 /* flm_samples_open_write - create the file with room for all rows, scores and their checksums, or resume one that
- * has the same info and steps; all ranks open it. It stays locked until it is closed (io_lock.h).
- * steps [count]: the numbers of steps, a group each. Collective.
+ * has the same info, prompts and settings; all ranks open it. It stays locked until it is closed (io_lock.h).
+ * in settings [count], prompts NULL for none: their count divides info->samples. Collective.
  * Errors: FLM_E_MISMATCH (the file holds samples of another checkpoint, seed, ...: names the attribute), FLM_E_IO,
  * FLM_E_LOCKED. */
-flm_status flm_samples_open_write(flm_comm *comm, const char *path, const flm_samples_info *info, const int64_t *steps,
-                                  int count, flm_samples **out);
+flm_status flm_samples_open_write(flm_comm *comm, const char *path, const flm_samples_info *info,
+                                  const flm_samples_prompts *prompts, const flm_samples_setting *settings, int count,
+                                  flm_samples **out);
 
 /* flm_samples_open_read - open an existing file. Not collective. Errors: FLM_E_IO, FLM_E_FORMAT. */
 flm_status flm_samples_open_read(const char *path, flm_samples **out);
 
 const flm_samples_info *flm_samples_get_info(const flm_samples *samples);
 
-/* flm_samples_get_steps - the numbers of steps in the file, ascending. Owned by samples. */
-const int64_t *flm_samples_get_steps(const flm_samples *samples, int *count);
+/* flm_samples_count - the number of sets. flm_samples_get_setting, flm_samples_get_name - of a set; the name is
+ * "steps_8" for the group /steps_8. Owned by samples. flm_samples_find - the set of a setting, or -1. */
+int flm_samples_count(const flm_samples *samples);
+const flm_samples_setting *flm_samples_get_setting(const flm_samples *samples, int set);
+const char *flm_samples_get_name(const flm_samples *samples, int set);
+int flm_samples_find(const flm_samples *samples, const flm_samples_setting *setting);
 
-/* flm_samples_check_rows - present[i] = row first + i of steps is present and valid. Not collective. */
-flm_status flm_samples_check_rows(flm_samples *samples, int64_t steps, int64_t first, int64_t count, bool *present);
+/* flm_samples_get_prompts - count 0 if the file has none. Owned by samples. */
+const flm_samples_prompts *flm_samples_get_prompts(const flm_samples *samples);
+
+/* flm_samples_get_prompt - the prompt [L] of a row, or NULL. Owned by samples. */
+const int32_t *flm_samples_get_prompt(const flm_samples *samples, int64_t row);
+
+/* flm_samples_check_rows - present[i] = row first + i of a set is present and valid. Not collective. */
+flm_status flm_samples_check_rows(flm_samples *samples, int set, int64_t first, int64_t count, bool *present);
 
 /* flm_samples_write - rows [first, first + count), ids i32 [count, L]. Not collective: ranks write different rows. */
-flm_status flm_samples_write(flm_samples *samples, int64_t steps, int64_t first, int64_t count, const int32_t *ids);
+flm_status flm_samples_write(flm_samples *samples, int set, int64_t first, int64_t count, const int32_t *ids);
 
 /* flm_samples_read - as written; FLM_E_CHECKSUM naming the row when it is missing or damaged. */
-flm_status flm_samples_read(flm_samples *samples, int64_t steps, int64_t first, int64_t count, int32_t *ids);
+flm_status flm_samples_read(flm_samples *samples, int set, int64_t first, int64_t count, int32_t *ids);
 
 /* flm_samples_verify - read every row of a number of steps; *rows: how many are present. Missing rows are not an
  * error, changed ones are. Not collective. Errors: FLM_E_CHECKSUM, FLM_E_FORMAT (ids), FLM_E_IO; naming the row. */
-flm_status flm_samples_verify(flm_samples *samples, int64_t steps, int64_t *rows);
+flm_status flm_samples_verify(flm_samples *samples, int set, int64_t *rows);
 
 /* flm_samples_set_result, flm_samples_set_scorer - a result for one number of steps ("entropy", "gen_ppl"); a
  * description of the scorer, and of its protocol alone. Attributes that flm_samples_commit writes. Not collective.
  * Errors: FLM_E_ARG, FLM_E_NOMEM.
  */
-flm_status flm_samples_set_result(flm_samples *samples, int64_t steps, const char *name, double value);
-flm_status flm_samples_set_scorer(flm_samples *samples, int64_t steps, const char *scorer, const char *protocol);
+flm_status flm_samples_set_result(flm_samples *samples, int set, const char *name, double value);
+flm_status flm_samples_set_scorer(flm_samples *samples, int set, const char *scorer, const char *protocol);
 
 /* flm_samples_commit - write the attributes that rank 0 has set, all at once: a kill or a full disk leaves the file
  * with or without them (flm_h5_edit). No row or score can be written afterwards. Collective. Errors: FLM_E_IO,
@@ -74,23 +96,22 @@ flm_status flm_samples_open_scores(flm_comm *comm, const char *path, flm_samples
 
 /* flm_samples_read_scores - the existing scores of all N rows by this scorer (a hash of everything that scores depend
  * on) for the current content of the rows. out nll, positions, present [N]. Not collective. */
-flm_status flm_samples_read_scores(const flm_samples *samples, int64_t steps, uint32_t scorer, double *nll,
+flm_status flm_samples_read_scores(const flm_samples *samples, int set, uint32_t scorer, double *nll,
                                    int64_t *positions, bool *present);
 
 /* flm_samples_write_score - the score of one row. Not collective: ranks write different rows. Errors: FLM_E_IO. */
-flm_status flm_samples_write_score(flm_samples *samples, int64_t steps, int64_t row, uint32_t scorer, double nll,
+flm_status flm_samples_write_score(flm_samples *samples, int set, int64_t row, uint32_t scorer, double nll,
                                    int64_t positions);
 
-/* flm_samples_verify_scores - verify every score of a number of steps; *scores: how many there are, -1: the file has no
+/* flm_samples_verify_scores - verify every score of a set; *scores: how many there are, -1: the file has no
  * checksums of its scores (version 0.1). Not collective. Errors: FLM_E_CHECKSUM naming the row, FLM_E_IO. */
-flm_status flm_samples_verify_scores(const flm_samples *samples, int64_t steps, int64_t *scores);
+flm_status flm_samples_verify_scores(const flm_samples *samples, int set, int64_t *scores);
 
 /* flm_samples_get_result - a figure that flm_samples_set_result recorded; *there false: none. Not collective. */
-flm_status flm_samples_get_result(const flm_samples *samples, int64_t steps, const char *name, double *value,
-                                  bool *there);
+flm_status flm_samples_get_result(const flm_samples *samples, int set, const char *name, double *value, bool *there);
 
 /* flm_samples_get_scorer - what flm_samples_set_scorer recorded, into text [bytes]; "" without it. Not collective. */
-flm_status flm_samples_get_scorer(const flm_samples *samples, int64_t steps, char *text, size_t bytes);
+flm_status flm_samples_get_scorer(const flm_samples *samples, int set, char *text, size_t bytes);
 
 /* flm_samples_close - sync and close; accepts NULL, nulls it. Not collective. Errors: FLM_E_IO. */
 flm_status flm_samples_close(flm_samples **samples);

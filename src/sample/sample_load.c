@@ -3,6 +3,7 @@
 
 #include "base/base_log.h"
 #include "model/model_load.h"
+#include "sample/sample_prompts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,15 +22,18 @@ static flm_status fill_info(flm_generation *g)
     const flm_checkpoint_info *from = flm_checkpoint_get_info(g->checkpoint);
     g->info = (flm_samples_info){.vocabulary = from->vocabulary,
                                  .old_kind = g->kind->old_name,
-                                 .samples = g->o->samples,
+                                 .samples =
+                                     g->prompts.count > 0 ? g->prompts.count * g->o->samples_per_prompt : g->o->samples,
                                  .L = from->L,
                                  .seed = g->o->seed,
-                                 .noise_level = g->o->noise_level,
                                  .checkpoint_step = from->step,
                                  .checkpoint_identity = flm_checkpoint_get_identity(g->checkpoint)};
     snprintf(g->info.kind, sizeof g->info.kind, "%s", g->kind->name);
     snprintf(g->info.weights, sizeof g->info.weights, "%s", g->o->weights == 0 ? "ema" : "raw");
-    snprintf(g->info.precision, sizeof g->info.precision, "%s", compute_dtype(g) == FLM_DTYPE_BF16 ? "bf16" : "fp32");
+    const bool bf16 = compute_dtype(g) == FLM_DTYPE_BF16;
+    snprintf(g->info.precision, sizeof g->info.precision, "%s", bf16 ? "bf16" : "fp32");
+    snprintf(g->info.matmul, sizeof g->info.matmul, "%s",
+             flm_backend_name_matmul(bf16 ? flm_backend_get_matmul(g->be) : FLM_MATMUL_FP32));
     if (strlen(g->o->checkpoint) >= sizeof g->info.checkpoint)
         FLM_FAIL(FLM_E_USAGE, "--checkpoint: the path has %zu bytes; the samples file can record %zu",
                  strlen(g->o->checkpoint), sizeof g->info.checkpoint - 1);
@@ -110,9 +114,10 @@ static flm_status load_all(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     FLM_TRY(flm_err_prefix(flm_kind_find(flm_checkpoint_get_info(g->checkpoint)->kind, &g->kind), g->path));
-    if (g->o->noise_level > 0 && !g->kind->sampler->noise_level)
-        FLM_FAIL(FLM_E_USAGE, "--noise-level: %s is of kind %s, whose sampler draws no fresh noise", g->path,
-                 g->kind->name);
+    FLM_TRY(flm_generation_make_settings(g));
+    const flm_checkpoint_info *from = flm_checkpoint_get_info(g->checkpoint);
+    if (g->o->prompts[0]) FLM_TRY(flm_prompts_read(g->o->prompts, g->o->mask, &from->vocabulary, from->L, &g->prompts));
+    FLM_TRY(flm_generation_check_prompts(g));
     FLM_TRY(fill_info(g));
     FLM_TRY(load_weights(g, g->checkpoint, g->kind, g->path, &g->weights));
     const flm_kind *teacher = g->kind->sampler->networks[FLM_ROLE_TEACHER].kind;
@@ -135,7 +140,8 @@ static flm_status create_sampler(flm_generation *g)
                                      .weights = g->weights,
                                      .frozen = {[FLM_ROLE_TEACHER] = g->teacher},
                                      .basis = g->basis,
-                                     .gamma = g->gamma};
+                                     .gamma = g->gamma,
+                                     .known = g->prompts.count > 0};
     return flm_sampler_create(&parts, &g->sampler);
 }
 
@@ -143,7 +149,7 @@ static flm_status create_sampling(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     const flm_model_shape *shape = &g->weights->shape;
-    const int64_t batch = g->o->batch < g->o->samples ? g->o->batch : g->o->samples;
+    const int64_t batch = g->o->batch < g->info.samples ? g->o->batch : g->info.samples;
     int64_t chunk = g->o->chunk ? g->o->chunk : flm_backend_chunk(g->be, shape->V);
     if (chunk > batch * shape->L) chunk = batch * shape->L;
     FLM_TRY(flm_kind_make_gamma(g->kind, shape->V, &g->gamma));
@@ -153,7 +159,9 @@ static flm_status create_sampling(flm_generation *g)
     FLM_TRY(flm_dit_create(g->be, shape, compute_dtype(g), batch, chunk, FLM_DIT_INFERENCE, &g->dit));
     g->ids = malloc((size_t)(batch * shape->L) * sizeof *g->ids);
     g->present = malloc((size_t)batch * sizeof *g->present);
-    if (g->ids == NULL || g->present == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld samples", (long long)batch);
+    if (g->prompts.count > 0) g->known = malloc((size_t)(batch * shape->L) * sizeof *g->known);
+    if (g->ids == NULL || g->present == NULL || (g->prompts.count > 0 && g->known == NULL))
+        FLM_FAIL(FLM_E_NOMEM, "no memory for %lld samples", (long long)batch);
 done:
     return rc;
 }
@@ -196,7 +204,10 @@ void flm_generation_release(flm_generation *g)
     flm_generation_release_network(g);
     flm_checkpoint_close(&g->checkpoint);
     flm_checkpoint_close(&g->teacher_checkpoint);
-    free(g->steps);
+    free(g->settings);
+    free(g->sets);
+    flm_prompts_free(&g->prompts);
     free(g->ids);
+    free(g->known);
     free(g->present);
 }

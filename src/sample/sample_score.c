@@ -13,9 +13,9 @@
 
 enum { DRAWS = 1000 }; /* of the bootstrap: the default of flm_score */
 
-/* Scores every number of steps into the samples file. */
-static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_options *o, const int64_t *steps,
-                            int count, bool (*stop_requested)(void), flm_score_entry *entries)
+/* Scores every set into the samples file. */
+static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_options *o, int count,
+                            bool (*stop_requested)(void), flm_score_entry *entries)
 {
     flm_status rc = FLM_OK;
     flm_scorer *scorer = NULL;
@@ -24,8 +24,8 @@ static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_
                                                    o->protocol.batch, 0, 0, &o->protocol, &scorer)));
     FLM_TRY(flm_samples_open_scores(comm, o->out, &file));
     for (int i = 0; i < count; i++) {
-        FLM_TRY(flm_score_samples_compute(comm, scorer, file, o->out, steps[i], 0, DRAWS, (uint64_t)o->seed,
-                                          stop_requested, &entries[i].result));
+        FLM_TRY(flm_score_samples_compute(comm, scorer, file, o->out, flm_samples_find(file, &entries[i].setting), 0,
+                                          DRAWS, (uint64_t)o->seed, stop_requested, &entries[i].result));
         entries[i].scored = true;
     }
     FLM_TRY(flm_samples_commit(comm, file));
@@ -37,7 +37,7 @@ done:
     return rc;
 }
 
-/* One number of steps in the format of the published evaluation. */
+/* A set in the format of the published evaluation. */
 static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const flm_score_entry *e, json_t **out)
 {
     flm_status rc = FLM_OK;
@@ -48,16 +48,17 @@ static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const 
     size_t bytes;
     double entropy = NAN;
     bool there;
+    const int set = flm_samples_find(file, &e->setting);
     if (!texts || !ids) FLM_FAIL(FLM_E_NOMEM, "no memory for %" PRId64 " texts", info->samples);
     for (int64_t i = 0; i < info->samples; i++) {
-        FLM_TRY(flm_samples_read(file, e->steps, i, 1, ids));
+        FLM_TRY(flm_samples_read(file, set, i, 1, ids));
         FLM_TRY(flm_tokenizer_decode(tokenizer, ids, (size_t)info->L, &text, &bytes));
         if (json_array_append_new(texts, json_stringn(text, bytes)) != 0)
             FLM_FAIL(FLM_E_NOMEM, "no memory for %" PRId64 " texts", info->samples);
         free(text);
         text = NULL;
     }
-    FLM_TRY(flm_samples_get_result(file, e->steps, "entropy", &entropy, &there));
+    FLM_TRY(flm_samples_get_result(file, set, "entropy", &entropy, &there));
     *out = json_pack("{so so so}", "generative_ppl",
                      e->scored && isfinite(e->result.gen_ppl) ? json_real(e->result.gen_ppl) : json_null(), "entropy",
                      there && isfinite(entropy) ? json_real(entropy) : json_null(), "generated_seqs", texts);
@@ -81,7 +82,7 @@ static flm_status write_json(const flm_generate_options *o, const flm_score_entr
     flm_samples *file = NULL;
     flm_tokenizer *tokenizer = NULL;
     json_t *all = json_object(), *one = NULL;
-    char name[32];
+    char name[FLM_SAMPLES_SETTING_BYTES];
     FLM_TRY(flm_samples_open_read(o->out, &file));
     rc = flm_tokenizer_create(flm_samples_get_info(file)->vocabulary.name, &tokenizer);
     FLM_TRY(rc == FLM_E_ARG ? flm_err_prefix(FLM_E_FORMAT, o->out) : rc);
@@ -91,8 +92,8 @@ static flm_status write_json(const flm_generate_options *o, const flm_score_entr
     for (int i = 0; i < count; i++) {
         FLM_TRY(evaluation(file, tokenizer, &entries[i], &one));
         if (count == 1) break;
-        snprintf(name, sizeof name, "steps_%" PRId64, entries[i].steps);
-        if (json_object_set_new(all, name, one) != 0) FLM_FAIL(FLM_E_NOMEM, "no memory for the evaluation");
+        if (json_object_set_new(all, flm_samples_setting_name(&entries[i].setting, name), one) != 0)
+            FLM_FAIL(FLM_E_NOMEM, "no memory for the evaluation");
     }
     json_t *value = count == 1 ? one : all;
     if (count > 1) all = NULL;
@@ -104,16 +105,16 @@ done:
     return rc;
 }
 
-flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generate_options *o, const int64_t *steps,
-                              int count, bool (*stop_requested)(void))
+flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generate_options *o,
+                              const flm_samples_setting *settings, int count, bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     flm_score_entry *entries = calloc((size_t)count, sizeof *entries);
     if (!entries) local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for %d results", count);
     FLM_TRY(flm_comm_agree(comm, local));
     for (int i = 0; i < count; i++)
-        entries[i] = (flm_score_entry){.path = o->out, .steps = steps[i], .protocol = o->protocol};
-    if (o->score[0]) FLM_TRY(score_all(comm, be, o, steps, count, stop_requested, entries));
+        entries[i] = (flm_score_entry){.path = o->out, .setting = settings[i], .protocol = o->protocol};
+    if (o->score[0]) FLM_TRY(score_all(comm, be, o, count, stop_requested, entries));
     if (o->json[0]) FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? write_json(o, entries, count) : FLM_OK));
 done:
     free(entries);

@@ -24,13 +24,14 @@ typedef struct scoring {
     bool (*stop_requested)(void);
 } scoring;
 
-static flm_status entry_add(scoring *s, const char *path, int64_t steps, flm_score_entry **out)
+static flm_status entry_add(scoring *s, const char *path, const flm_samples_setting *setting, flm_score_entry **out)
 {
     flm_status rc = FLM_OK;
     flm_score_entry *grown = realloc(s->entries, (size_t)(s->count + 1) * sizeof *grown);
     if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for %d results", s->count);
     s->entries = grown;
-    s->entries[s->count] = (flm_score_entry){.path = path, .steps = steps, .protocol = s->o->protocol};
+    s->entries[s->count] = (flm_score_entry){.path = path, .protocol = s->o->protocol};
+    if (setting) s->entries[s->count].setting = *setting;
     *out = &s->entries[s->count++];
 done:
     return rc;
@@ -46,17 +47,17 @@ static bool is_wanted(const scoring *s, int64_t steps)
 }
 
 /* The figures that a samples file has recorded. Rank 0 checks that the rows and scores they are of are not damaged. */
-static flm_status stored_result_read(const scoring *s, flm_samples *file, int64_t steps, flm_score_entry *e)
+static flm_status stored_result_read(const scoring *s, flm_samples *file, int set, flm_score_entry *e)
 {
     flm_status rc = FLM_OK;
     int64_t rows, scores;
     char scorer[512];
     if (flm_comm_rank(s->comm) == 0) {
-        FLM_TRY(flm_samples_verify(file, steps, &rows));
-        FLM_TRY(flm_samples_verify_scores(file, steps, &scores));
+        FLM_TRY(flm_samples_verify(file, set, &rows));
+        FLM_TRY(flm_samples_verify_scores(file, set, &scores));
     }
-    FLM_TRY(flm_score_result_read(file, steps, &e->result, &e->scored));
-    FLM_TRY(flm_samples_get_scorer(file, e->steps, scorer, sizeof scorer));
+    FLM_TRY(flm_score_result_read(file, set, &e->result, &e->scored));
+    FLM_TRY(flm_samples_get_scorer(file, set, scorer, sizeof scorer));
     e->protocol = flm_score_protocol_find(scorer);
     e->result.dropped = e->result.rows - flm_score_protocol_count(&e->protocol, e->result.rows);
 done:
@@ -68,21 +69,21 @@ static flm_status samples_score(scoring *s, const char *path)
     flm_status rc = FLM_OK, local;
     flm_samples *file = NULL;
     flm_score_entry *e = NULL;
-    int count = 0, used = 0;
+    int used = 0;
 
     if (s->scorer)
         FLM_TRY(flm_samples_open_scores(s->comm, path, &file));
     else
         FLM_TRY(flm_comm_agree(s->comm, flm_samples_open_read(path, &file)));
-    const int64_t *steps = flm_samples_get_steps(file, &count);
-    for (int i = 0; i < count; i++) {
-        if (!is_wanted(s, steps[i])) continue;
+    for (int i = 0; i < flm_samples_count(file); i++) {
+        const flm_samples_setting *setting = flm_samples_get_setting(file, i);
+        if (!is_wanted(s, setting->steps)) continue;
         used++;
-        local = entry_add(s, path, steps[i], &e);
-        if (local == FLM_OK && !s->scorer) local = stored_result_read(s, file, steps[i], e);
+        local = entry_add(s, path, setting, &e);
+        if (local == FLM_OK && !s->scorer) local = stored_result_read(s, file, i, e);
         FLM_TRY(flm_comm_agree(s->comm, local));
         if (!s->scorer) continue;
-        FLM_TRY(flm_score_samples_compute(s->comm, s->scorer, file, path, steps[i], s->o->length, s->o->bootstrap,
+        FLM_TRY(flm_score_samples_compute(s->comm, s->scorer, file, path, i, s->o->length, s->o->bootstrap,
                                           (uint64_t)s->o->seed, s->stop_requested, &e->result));
         e->scored = true;
     }
@@ -172,7 +173,7 @@ static flm_status texts_score(scoring *s, const char *path)
     nll = calloc((size_t)texts.count, sizeof *nll);
     positions = calloc((size_t)texts.count, sizeof *positions);
     present = calloc((size_t)texts.count, sizeof *present);
-    local = entry_add(s, path, 0, &e);
+    local = entry_add(s, path, NULL, &e);
     if (!nll || !positions || !present)
         local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "%s: no memory for its scores", path);
     FLM_TRY(flm_comm_agree(s->comm, local));

@@ -9,10 +9,10 @@
 
 #include <jansson.h>
 
-/* One scored set: a number of steps of a samples file, or (steps 0) a file of texts. */
+/* One scored set of a samples file, or (setting.steps 0) a file of texts. */
 typedef struct flm_score_entry {
     const char *path;
-    int64_t steps;
+    flm_samples_setting setting;
     bool scored; /* false: the samples file has no figures of it */
     flm_score_protocol protocol;
     flm_score_result result;
@@ -21,8 +21,8 @@ typedef struct flm_score_entry {
 /* flm_score_report_print - a table on stdout with a line an entry. To be called by one rank. */
 void flm_score_report_print(const flm_score_entry *entries, int count);
 
-/* flm_score_report_print_comparison - a table on stdout with a line a number of steps and a column a file; the entries
- * of a file must be neighbours. To be called by one rank. Errors: FLM_E_NOMEM. */
+/* flm_score_report_print_comparison - a table on stdout with a line a setting of the sampler and a column a file; the
+ * entries of a file must be neighbours. To be called by one rank. Errors: FLM_E_NOMEM. */
 flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int count);
 
 /* flm_score_report_claim - before the work: check that a JSON file may get this name (nothing has it yet, or a JSON

@@ -48,18 +48,18 @@ done:
     return rc;
 }
 
-flm_status flm_score_result_record(flm_samples *samples, int64_t steps, const flm_score_result *result)
+flm_status flm_score_result_record(flm_samples *samples, int set, const flm_score_result *result)
 {
     flm_status rc = FLM_OK;
     for (int i = 0; i < FIGURES; i++) {
         const double *value = (const double *)((const char *)result + figures[i].offset);
-        FLM_TRY(flm_samples_set_result(samples, steps, figures[i].name, *value));
+        FLM_TRY(flm_samples_set_result(samples, set, figures[i].name, *value));
     }
 done:
     return rc;
 }
 
-flm_status flm_score_result_read(const flm_samples *samples, int64_t steps, flm_score_result *out, bool *scored)
+flm_status flm_score_result_read(const flm_samples *samples, int set, flm_score_result *out, bool *scored)
 {
     flm_status rc = FLM_OK;
     flm_score_result r = {.rows = flm_samples_get_info(samples)->samples};
@@ -67,7 +67,7 @@ flm_status flm_score_result_read(const flm_samples *samples, int64_t steps, flm_
     for (int i = 0; i < FIGURES; i++) {
         double *value = (double *)((char *)&r + figures[i].offset);
         *value = NAN;
-        FLM_TRY(flm_samples_get_result(samples, steps, figures[i].name, value, &present[i]));
+        FLM_TRY(flm_samples_get_result(samples, set, figures[i].name, value, &present[i]));
     }
     *out = r;
     *scored = present[0];

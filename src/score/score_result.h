@@ -22,14 +22,14 @@ typedef struct flm_score_result {
 flm_status flm_score_result_compute(const double *nll, const int64_t *positions, int64_t scored, const flm_id_rows *ids,
                                     int64_t draws, uint64_t seed, flm_score_result *out);
 
-/* flm_score_result_record - set the figures of one number of steps, for flm_samples_commit: "gen_ppl", "gen_ppl_low",
+/* flm_score_result_record - set the figures of a set, for flm_samples_commit: "gen_ppl", "gen_ppl_low",
  * "gen_ppl_high", "entropy", "distinct_1" to "distinct_3", "repetition_4". Not collective. Errors: those of
  * flm_samples_set_result. */
-flm_status flm_score_result_record(flm_samples *samples, int64_t steps, const flm_score_result *result);
+flm_status flm_score_result_record(flm_samples *samples, int set, const flm_score_result *result);
 
 /* flm_score_result_read - read them back; a figure that is not recorded is NaN. *scored: whether Gen-PPL is recorded.
  * rows is the file's number of samples; unscored and positions are not recorded, and 0. Not collective.
  * Errors: those of flm_samples_get_result. */
-flm_status flm_score_result_read(const flm_samples *samples, int64_t steps, flm_score_result *out, bool *scored);
+flm_status flm_score_result_read(const flm_samples *samples, int set, flm_score_result *out, bool *scored);
 
 #endif

@@ -11,7 +11,8 @@
 
 typedef struct samples_set {
     flm_samples *file;
-    int64_t steps, L;
+    int set;
+    int64_t L;
     uint32_t scorer;
     flm_tokenizer *tokenizer; /* of the model that made the samples */
     int32_t *ids;             /* [L] */
@@ -24,7 +25,7 @@ static flm_status row_text(void *context, int64_t row, char **text, size_t *byte
 {
     flm_status rc = FLM_OK;
     samples_set *s = context;
-    FLM_TRY(flm_samples_read(s->file, s->steps, row, 1, s->ids));
+    FLM_TRY(flm_samples_read(s->file, s->set, row, 1, s->ids));
     FLM_TRY(flm_tokenizer_decode(s->tokenizer, s->ids, (size_t)s->L, text, bytes));
 done:
     return rc;
@@ -33,7 +34,7 @@ done:
 static flm_status row_store(void *context, int64_t row, const flm_text_score *score)
 {
     samples_set *s = context;
-    return flm_samples_write_score(s->file, s->steps, row, s->scorer, score->nll, score->positions);
+    return flm_samples_write_score(s->file, s->set, row, s->scorer, score->nll, score->positions);
 }
 
 static flm_status set_begin(samples_set *s, const flm_samples_info *info, const char *path)
@@ -70,7 +71,7 @@ static flm_status present_share(flm_comm *comm, samples_set *s, int64_t N)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     if (flm_comm_rank(comm) == 0)
-        local = flm_samples_read_scores(s->file, s->steps, s->scorer, s->nll, s->positions, s->present);
+        local = flm_samples_read_scores(s->file, s->set, s->scorer, s->nll, s->positions, s->present);
     FLM_TRY(flm_comm_agree(comm, local));
     FLM_TRY(flm_comm_broadcast(comm, s->nll, N * (int64_t)sizeof *s->nll, 0));
     FLM_TRY(flm_comm_broadcast(comm, s->positions, N * (int64_t)sizeof *s->positions, 0));
@@ -87,7 +88,7 @@ static flm_status result_compute(const samples_set *s, int64_t N, int64_t scored
     int32_t *ids = malloc((size_t)(N * s->L) * sizeof *ids);
     int64_t *starts = malloc((size_t)(N + 1) * sizeof *starts);
     if (!ids || !starts) FLM_FAIL(FLM_E_NOMEM, "no memory for %" PRId64 " rows", N);
-    FLM_TRY(flm_samples_read(s->file, s->steps, 0, N, ids));
+    FLM_TRY(flm_samples_read(s->file, s->set, 0, N, ids));
     for (int64_t i = 0; i <= N; i++) starts[i] = i * s->L;
     FLM_TRY(flm_score_result_compute(s->nll, s->positions, scored, &(flm_id_rows){ids, starts, N}, draws, seed, out));
 done:
@@ -97,18 +98,20 @@ done:
 }
 
 flm_status flm_score_samples_compute(flm_comm *comm, flm_scorer *scorer, flm_samples *samples, const char *path,
-                                     int64_t steps, int64_t length, int64_t draws, uint64_t seed,
+                                     int set, int64_t length, int64_t draws, uint64_t seed,
                                      bool (*stop_requested)(void), flm_score_result *out)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     const flm_samples_info *info = flm_samples_get_info(samples);
-    samples_set s = {.file = samples, .steps = steps};
+    samples_set s = {.file = samples, .set = set};
     flm_score_source source = {&s, NULL, info->samples, length, row_text, row_store};
     flm_score_result result = {0};
-    char name[512], description[320], limit[64], protocol[FLM_SCORE_PROTOCOL_BYTES];
+    char name[512], setting[FLM_SAMPLES_SETTING_BYTES], description[320], limit[64];
+    char protocol[FLM_SCORE_PROTOCOL_BYTES];
     int64_t scored;
 
-    snprintf(name, sizeof name, "%.450s, %" PRId64 " steps", path, steps);
+    snprintf(name, sizeof name, "%.350s, %s", path,
+             flm_samples_setting_describe(flm_samples_get_setting(samples, set), setting));
     source.name = name;
     if (source.length == 0) source.length = info->L;
     if (source.length > flm_scorer_get_length(scorer)) source.length = flm_scorer_get_length(scorer);
@@ -122,9 +125,9 @@ flm_status flm_score_samples_compute(flm_comm *comm, flm_scorer *scorer, flm_sam
     if (flm_comm_rank(comm) == 0)
         local = flm_err_prefix(result_compute(&s, info->samples, scored, draws, seed, &result), path);
     FLM_TRY(flm_comm_agree(comm, local));
-    local = flm_score_result_record(samples, steps, &result);
+    local = flm_score_result_record(samples, set, &result);
     flm_score_protocol_describe(flm_scorer_get_protocol(scorer), protocol);
-    if (local == FLM_OK) local = flm_samples_set_scorer(samples, steps, description, protocol);
+    if (local == FLM_OK) local = flm_samples_set_scorer(samples, set, description, protocol);
     FLM_TRY(flm_comm_agree(comm, local));
     *out = result;
 done:

@@ -133,13 +133,13 @@ program=flm_distill
 
 # Samples of every kind; the teacher of a stage-one map is found, or given by --teacher.
 for kind in flm one two psd any; do
-    on_ranks 1 "$bin/flm_generate" --checkpoint $kind --out $kind.h5 --samples 5 --steps 1,2,4 --batch 5 --precision fp32
+    on_ranks 1 "$bin/flm_generate" --checkpoint $kind --out $kind.h5 --samples 5 --steps 1,2,4 --batch 5 --precision fp32 --sampler flow
     tap_is $? 0 "$kind: samples"
-    awk '$1 == "==" && $2 + 0 > 0 && NF == 4 { print $2, $4 }' out >said
+    awk '$1 == "==" && $2 + 0 > 0 && NF == 5 { print $2, $4 }' out >said
     sed -n 's/.*"sample_steps":\([0-9]*\),"samples":5,"sample_entropy":\([0-9.]*\)}$/\1 \2/p' $kind/metrics.jsonl |
         tail -n 3 | awk '{ printf "%d %.4f\n", $1, $2 }' >seen
     tap_is "$(cat seen)" "$(cat said)" "$kind: the same entropies as in the last validation"
-    on_ranks 2 "$bin/flm_generate" --checkpoint $kind --out $kind-2.h5 --samples 5 --steps 1,2,4 --batch 2 --precision fp32
+    on_ranks 2 "$bin/flm_generate" --checkpoint $kind --out $kind-2.h5 --samples 5 --steps 1,2,4 --batch 2 --precision fp32 --sampler flow
     tap_is "$("$tool" ids $kind-2.h5 2)" "$("$tool" ids $kind.h5 2)" "$kind: the same on two ranks, in other batches"
 done
 for kind in two psd; do
@@ -148,7 +148,7 @@ for kind in two psd; do
             --noise-level 0.8 --batch $((6 - 2 * ranks)) --precision fp32
         tap_is $? 0 "$kind: samples with fresh noise"
     done
-    tap_is "$("$tool" ids $kind-noise-2.h5 4)" "$("$tool" ids $kind-noise-1.h5 4)" "$kind: the same on two ranks"
+    tap_is "$("$tool" ids $kind-noise-2.h5 steps_4_noise_0.8)" "$("$tool" ids $kind-noise-1.h5 steps_4_noise_0.8)" "$kind: the same on two ranks"
 done
 
 # Initial weights from another checkpoint: emb_u is taken over from a map, and zero from an FLM.
@@ -227,7 +227,7 @@ common="--data shards --out refused $small --steps 5"
         --noise-level 0.5
     refused 2 "a number from 0 to 1" "a noise level out of range" "$bin/flm_generate" --checkpoint psd --out no.h5 \
         --noise-level 1.5
-    refused 65 "noise_level" "samples of another noise level" "$bin/flm_generate" --checkpoint psd --out psd-noise-1.h5 \
+    refused 65 "it has no group steps_4_noise_0.5" "samples of another noise level" "$bin/flm_generate" --checkpoint psd --out psd-noise-1.h5 \
         --samples 5 --steps 4 --noise-level 0.5 --batch 4 --precision fp32
     refused 2 "which has no teacher" "a teacher for an FLM" "$bin/flm_generate" --checkpoint flm --teacher flm --out no.h5
     shards_make shards24 24

@@ -155,17 +155,29 @@ done:
     return rc;
 }
 
-static flm_status print_ids(const char *path, int64_t steps)
+/* set: a name like steps_8, or the number of steps alone. */
+static flm_status find_set(const flm_samples *file, const char *path, const char *set, int *out)
+{
+    char name[FLM_SAMPLES_SETTING_BYTES];
+    snprintf(name, sizeof name, "%s%s", strspn(set, "0123456789") == strlen(set) ? "steps_" : "", set);
+    for (*out = 0; *out < flm_samples_count(file); ++*out)
+        if (strcmp(flm_samples_get_name(file, *out), name) == 0) return FLM_OK;
+    return flm_err_raise(FLM_E_ARG, __FILE__, __LINE__, "%s: has no set %s", path, name);
+}
+
+static flm_status print_ids(const char *path, const char *name)
 {
     flm_status rc = FLM_OK;
     flm_samples *file = NULL;
     int32_t *ids = NULL;
+    int set;
     FLM_TRY(flm_samples_open_read(path, &file));
+    FLM_TRY(find_set(file, path, name, &set));
     const flm_samples_info *info = flm_samples_get_info(file);
     ids = malloc((size_t)info->L * sizeof *ids);
     if (ids == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a row");
     for (int64_t i = 0; i < info->samples; i++) {
-        FLM_TRY(flm_samples_read(file, steps, i, 1, ids));
+        FLM_TRY(flm_samples_read(file, set, i, 1, ids));
         for (int64_t l = 0; l < info->L; l++) printf("%" PRId32 "%c", ids[l], l + 1 < info->L ? ' ' : '\n');
     }
 done:
@@ -189,10 +201,10 @@ int main(int argc, char **argv)
     else if (argc == 5 && strcmp(argv[1], "attribute") == 0)
         FLM_TRY(print_attribute(argv[2], argv[3], argv[4]));
     else if (argc == 4 && strcmp(argv[1], "ids") == 0)
-        FLM_TRY(print_ids(argv[2], atoll(argv[3])));
+        FLM_TRY(print_ids(argv[2], argv[3]));
     else
         FLM_FAIL(FLM_E_USAGE, "file_tool compare A B | poison A DIR NAME [TOK] | flip FILE DATASET BYTE | "
-                              "attribute FILE GROUP NAME | ids FILE STEPS");
+                              "attribute FILE GROUP NAME | ids FILE SET");
 done:
     if (rc != FLM_OK) flm_process_fail(rc);
     return world != NULL ? flm_process_finish(rc, &world) : 0;

@@ -55,7 +55,7 @@ done:
 static flm_status samples_make(flm_comm *comm, const flm_vocabulary *vocabulary, const int32_t *ids)
 {
     flm_status rc = FLM_OK;
-    const int64_t steps = 4;
+    const flm_samples_setting setting = flm_samples_setting_of_steps(4);
     flm_samples_info info = {.vocabulary = *vocabulary,
                              .samples = ROWS,
                              .L = L,
@@ -66,9 +66,9 @@ static flm_status samples_make(flm_comm *comm, const flm_vocabulary *vocabulary,
                              .precision = "fp32"};
     flm_samples *samples = NULL;
 
-    FLM_TRY(flm_samples_open_write(comm, "samples.h5", &info, &steps, 1, &samples));
-    FLM_TRY(flm_samples_write(samples, 4, 1, 2, ids + L));
-    FLM_TRY(flm_samples_set_result(samples, 4, "entropy", 4.25));
+    FLM_TRY(flm_samples_open_write(comm, "samples.h5", &info, NULL, &setting, 1, &samples));
+    FLM_TRY(flm_samples_write(samples, 0, 1, 2, ids + L));
+    FLM_TRY(flm_samples_set_result(samples, 0, "entropy", 4.25));
     FLM_TRY(flm_samples_commit(comm, samples));
     FLM_TRY(flm_samples_close(&samples));
 done:

@@ -5,6 +5,6 @@ EXTRA_DIST += %D%/golden/README.md %D%/golden/gamma.h5 %D%/golden/small.h5 %D%/g
   %D%/golden/tinyvocab_any_order.h5
 noinst_PROGRAMS += %D%/parity
 %C%_parity_SOURCES = %D%/parity.c %D%/parity.h %D%/parity_file.c %D%/parity_network.c %D%/parity_loss.c \
-  %D%/parity_sample.c
+  %D%/parity_sample.c %D%/parity_order.c
 %C%_parity_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
 %C%_parity_LDADD = $(LINK_TRAIN)

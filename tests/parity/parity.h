@@ -68,6 +68,7 @@ typedef struct parity_case {
     const char *part; /* the case's group */
     bool loss;        /* or samples */
     flm_kind_id kind; /* of the trained or sampled network */
+    bool order;       /* samples filled in in turn, with a prompt */
     bool from_data;   /* without the networks that the objective can do without */
 } parity_case;
 
@@ -93,15 +94,16 @@ flm_status parity_xi(parity_run *run, const parity_file *file, const parity_netw
                      flm_tensor *xi);
 void parity_xi_free(parity_run *run, flm_tensor *xi);
 
-/* parity_step_xi - the same of the fresh noises of the steps: xi [PARITY_STEP_NOISES FLM_NOISE_NETWORKS], the blocks of
- * a step side by side. */
+/* parity_step_xi - the same of the fresh noises of steps or rounds, in the inputs under `name`: xi [PARITY_STEP_NOISES
+ * FLM_NOISE_NETWORKS], the blocks of a step side by side. */
 flm_status parity_step_xi(parity_run *run, const parity_file *file, const parity_network *network, const char *part,
-                          flm_tensor *xi);
+                          const char *name, flm_tensor *xi);
 
 /* The cases. */
 flm_status parity_gamma(parity_run *run, hid_t file, const char *group);
 flm_status parity_loss(parity_run *run, const parity_file *file, const parity_case *c);
 flm_status parity_samples(parity_run *run, const parity_file *file, const parity_case *c);
+flm_status parity_order(parity_run *run, const parity_file *file, const parity_case *c);
 
 /* parity_farthest - the largest |a - b| of n values; NaN once it is NaN. */
 double parity_farthest(const float *a, const float *b, int64_t n);

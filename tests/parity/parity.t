@@ -74,6 +74,8 @@ done
 for file in small tinyvocab; do
     tap_lines out "${file}_any_order.h5 any_order_loss grad/" 34 "${file}_any_order.h5: all gradients"
     tap_lines out "${file}_any_order.h5 any_order_loss l" 1 "${file}_any_order.h5: loss"
+    tap_lines out "${file}_any_order.h5 sample_blocks length_" 3 "${file}_any_order.h5: all samples in blocks"
+    tap_lines out "${file}_any_order.h5 sample_refine rounds_" 12 "${file}_any_order.h5: all samples by refinement"
 done
 
 # A file that cannot be compared fails with the reason, and the others are compared.

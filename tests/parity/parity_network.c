@@ -211,12 +211,12 @@ done:
 }
 
 flm_status parity_step_xi(parity_run *run, const parity_file *file, const parity_network *network, const char *part,
-                          flm_tensor *xi)
+                          const char *name, flm_tensor *xi)
 {
     flm_status rc = FLM_OK;
     const int64_t dim[] = {PARITY_STEP_NOISES, file->B, file->shape.L, file->shape.V};
     float *x0 = NULL;
-    FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 4, dim, &x0, "/%s/inputs/step_noise", part));
+    FLM_TRY(parity_read(file->id, FLM_DTYPE_F32, 4, dim, &x0, "/%s/inputs/%s", part, name));
     for (int i = 0; i < PARITY_STEP_NOISES; i++)
         FLM_TRY(xi_of(run, file, network, x0 + i * dim[1] * dim[2] * dim[3], xi + i * FLM_NOISE_NETWORKS));
 done:

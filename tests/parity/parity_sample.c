@@ -120,7 +120,8 @@ static flm_status sample_settings(parity_run *run, const parity_file *file, cons
         setting s = {0};
         FLM_TRY(parity_member(file->id, group, i, s.name, sizeof s.name));
         FLM_TRY(setting_read(group, &s));
-        if (s.noise_level > 0 && !drawn) FLM_TRY(parity_step_xi(run, file, network, part, xi + FLM_NOISE_NETWORKS));
+        if (s.noise_level > 0 && !drawn)
+            FLM_TRY(parity_step_xi(run, file, network, part, "step_noise", xi + FLM_NOISE_NETWORKS));
         drawn = drawn || s.noise_level > 0;
         FLM_TRY(sample_steps(run, file, part, sampler, xi, &s));
     }

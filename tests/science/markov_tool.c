@@ -73,22 +73,22 @@ static flm_status score(uint64_t seed, int64_t rows, const char *path)
     flm_status rc = FLM_OK;
     flm_samples *file = NULL;
     markov source;
-    int count;
     double corpus;
     int32_t ids[L];
     markov_make(seed, &source);
     FLM_TRY(corpus_entropy(&source, seed, rows, &corpus));
     FLM_TRY(flm_samples_open_read(path, &file));
-    const int64_t *steps = flm_samples_get_steps(file, &count), samples = flm_samples_get_info(file)->samples;
-    for (int s = 0; s < count; s++) {
+    const int64_t samples = flm_samples_get_info(file)->samples;
+    for (int s = 0; s < flm_samples_count(file); s++) {
         double nll = 0, entropy = 0, part;
         for (int64_t i = 0; i < samples; i++) {
-            FLM_TRY(flm_samples_read(file, steps[s], i, 1, ids));
+            FLM_TRY(flm_samples_read(file, s, i, 1, ids));
             FLM_TRY(flm_statistics_sum_entropy(ids, 1, L, &part));
             entropy += part / (double)samples;
             nll += markov_nll(&source, ids) / (double)(samples * L);
         }
-        printf("%" PRId64 " %.4f %.4f\n", steps[s], nll / markov_entropy(&source), entropy / corpus);
+        printf("%" PRId64 " %.4f %.4f\n", flm_samples_get_setting(file, s)->steps, nll / markov_entropy(&source),
+               entropy / corpus);
     }
 done:
     flm_samples_close(&file);

@@ -70,6 +70,7 @@ static flm_status write_samples(flm_comm *world, const char *path, bool damage)
     flm_tokenizer *bytes = NULL;
     flm_samples *file = NULL;
     const int64_t steps[] = {1, 8};
+    const flm_samples_setting settings[] = {flm_samples_setting_of_steps(1), flm_samples_setting_of_steps(8)};
     int32_t ids[LENGTH];
     flm_samples_info info = {.samples = SAMPLES,
                              .L = LENGTH,
@@ -83,12 +84,12 @@ static flm_status write_samples(flm_comm *world, const char *path, bool damage)
     strcpy(info.vocabulary.sha256, flm_tokenizer_sha256(bytes));
     info.vocabulary.V = flm_tokenizer_size(bytes);
     info.vocabulary.begin_id = info.vocabulary.end_id = 256;
-    FLM_TRY(flm_samples_open_write(world, path, &info, steps, 2, &file));
+    FLM_TRY(flm_samples_open_write(world, path, &info, NULL, settings, 2, &file));
     for (int s = 0; s < 2; s++)
         for (int64_t row = 0; row < SAMPLES; row++) {
             if (damage && (row != 5 || s != 1)) continue;
             row_make(ids, damage ? 400 : row, steps[s]);
-            FLM_TRY(flm_samples_write(file, steps[s], row, 1, ids));
+            FLM_TRY(flm_samples_write(file, s, row, 1, ids));
         }
     FLM_TRY(flm_samples_close(&file));
 done:

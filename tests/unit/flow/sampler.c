@@ -172,6 +172,58 @@ static void test_state(void)
     flow_network_free(&n);
 }
 
+/* An any-order map: every schedule gives the same samples in parts, keeps what is known and fills in the rest. */
+static void test_order(const char *name, flm_sampling how)
+{
+    flm_model_shape shape = one_time;
+    shape.network = FLM_NETWORK_ANY_ORDER;
+    flow_network n = flow_network_new(&shape, B, false);
+    flm_sampler *sampler = flow_sampler(&flm_kinds[FLM_KIND_FMLM_ANY_ORDER], n.dit, n.weights, NULL, n.basis, n.gamma);
+    int32_t known[B * L], whole[B * L], parts[B * L];
+    int wrong = 0;
+    how.noise.stream = flm_philox_stream(4, FLM_RANDOM_SAMPLE, 0, 0);
+    for (int i = 0; i < B * L; i++)
+        known[i] = i % 5 == 1 || i < L ? (3 * i) % V : -1; /* the first one has nothing left */
+    how.known = known;
+    must(flm_sampler_run(sampler, B, &how, whole));
+    for (int first = 0; first < B; first += 4) {
+        how.noise.first_sample = first;
+        how.known = known + first * L;
+        must(flm_sampler_run(sampler, B - first < 4 ? B - first : 4, &how, parts + first * L));
+    }
+    for (int i = 0; i < B * L; i++) wrong += whole[i] < 0 || whole[i] >= V || (known[i] >= 0 && whole[i] != known[i]);
+    tap_ok(wrong == 0 && memcmp(whole, parts, sizeof whole) == 0,
+           "%s: known tokens stay, and the same samples in parts", name);
+    flm_sampler_destroy(&sampler);
+    flow_network_free(&n);
+}
+
+static void test_orders(void)
+{
+    const flm_sampling refine = {.schedule = FLM_SCHEDULE_REFINE,
+                                 .steps = 2,
+                                 .rounds = 3,
+                                 .budget = FLM_BUDGET_UNIFORM,
+                                 .threshold = 0.3,
+                                 .fresh_noise = true};
+    flm_sampling how = refine;
+    int32_t tokens[B * L];
+    test_order("flow", (flm_sampling){.steps = 3});
+    test_order("blocks of 3", (flm_sampling){.schedule = FLM_SCHEDULE_BLOCKS, .steps = 2, .block_length = 3});
+    test_order("refinement", refine);
+    how.choice = (flm_choice){.temperature = 1, .top_p = 1};
+    test_order("refinement with drawn tokens", how);
+    how = refine;
+    how.fresh_noise = false, how.threshold = -1, how.budget = 1;
+    test_order("refinement from the same noise, one token a round", how);
+    flow_network n = flow_network_new(&one_time, B, false);
+    flm_sampler *sampler = flow_sampler(&flm_kinds[FLM_KIND_FLM], n.dit, n.weights, NULL, n.basis, n.gamma);
+    tap_ok(flm_sampler_run(sampler, B, &refine, tokens) == FLM_E_ARG, "refused: %s", flm_err_message());
+    flm_err_clear();
+    flm_sampler_destroy(&sampler);
+    flow_network_free(&n);
+}
+
 int main(void)
 {
     flow_begin();
@@ -182,5 +234,6 @@ int main(void)
     test_known(FLM_KIND_FMLM, 0);
     test_known(FLM_KIND_FMLM, 0.8);
     test_state();
+    test_orders();
     return flow_end();
 }

@@ -4,7 +4,7 @@
  * bytes is 0 for no n below 2^31 - 1 (its generator is (x + 1) times a primitive polynomial of degree 31), and a row
  * has at most 4 MiB. Tokens go to the file before their checksum. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
-#include "io/io_samples_internal.h"
+#include "io/samples/io_samples_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,38 +13,50 @@
 #include <string.h>
 #include <unistd.h>
 
-void flm_samples_group_name(int64_t steps, char name[FLM_SAMPLES_GROUP_BYTES])
+const flm_samples_info *flm_samples_get_info(const flm_samples *samples) { return &samples->info; }
+
+int flm_samples_count(const flm_samples *samples) { return samples->count; }
+
+const flm_samples_setting *flm_samples_get_setting(const flm_samples *samples, int set)
 {
-    snprintf(name, FLM_SAMPLES_GROUP_BYTES, "/steps_%" PRId64, steps);
+    return &samples->sets[set].setting;
 }
 
-int flm_samples_find_steps(const flm_samples *s, int64_t steps)
+const char *flm_samples_get_name(const flm_samples *samples, int set) { return samples->sets[set].group + 1; }
+
+int flm_samples_find(const flm_samples *samples, const flm_samples_setting *setting)
 {
-    for (int i = 0; i < s->count; i++)
-        if (s->steps[i] == steps) return i;
+    for (int i = 0; i < samples->count; i++)
+        if (flm_samples_setting_compare(&samples->sets[i].setting, setting) == 0) return i;
     return -1;
 }
 
-const flm_samples_info *flm_samples_get_info(const flm_samples *samples) { return &samples->info; }
+const flm_samples_prompts *flm_samples_get_prompts(const flm_samples *samples) { return &samples->prompts; }
 
-const int64_t *flm_samples_get_steps(const flm_samples *samples, int *count)
+const int32_t *flm_samples_get_prompt(const flm_samples *samples, int64_t row)
 {
-    *count = samples->count;
-    return samples->steps;
+    const flm_samples_prompts *p = &samples->prompts;
+    return p->count > 0 ? p->tokens + row / (samples->info.samples / p->count) * samples->info.L : NULL;
+}
+
+flm_status flm_samples_check_set(const flm_samples *s, int set)
+{
+    flm_status rc = FLM_OK;
+    if (set < 0 || set >= s->count) FLM_FAIL(FLM_E_ARG, "%s: has no set %d of samples", s->path, set);
+done:
+    return rc;
 }
 
 /* ---- rows ---- */
 
-static flm_status range_check(const flm_samples *s, int64_t steps, int64_t first, int64_t count, int *group)
+static flm_status range_check(const flm_samples *s, int set, int64_t first, int64_t count)
 {
     flm_status rc = FLM_OK;
-    int found = flm_samples_find_steps(s, steps);
 
-    if (found < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
+    FLM_TRY(flm_samples_check_set(s, set));
     if (first < 0 || count < 0 || first > s->info.samples || count > s->info.samples - first)
         FLM_FAIL(FLM_E_ARG, "%s: %" PRId64 " rows from row %" PRId64 " on are outside its %" PRId64 " rows", s->path,
                  count, first, s->info.samples);
-    *group = found;
 done:
     return rc;
 }
@@ -56,31 +68,30 @@ static int64_t rows_at_once(const flm_samples *s)
     return rows > 0 ? rows : 1;
 }
 
-static flm_status rows_read(const flm_samples *s, int group, int64_t first, int64_t count, int32_t *ids, uint32_t *sums)
+static flm_status rows_read(const flm_samples *s, int set, int64_t first, int64_t count, int32_t *ids, uint32_t *sums)
 {
     flm_status rc = FLM_OK;
     const int64_t row = s->info.L * (int64_t)sizeof *ids;
 
-    FLM_TRY(flm_file_read_at(s->fd, s->path, ids, (size_t)(count * row), s->tokens[group] + first * row));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, ids, (size_t)(count * row), s->sets[set].tokens + first * row));
     FLM_TRY(flm_file_read_at(s->fd, s->path, sums, (size_t)count * sizeof *sums,
-                             s->checksums[group] + first * (int64_t)sizeof *sums));
+                             s->sets[set].checksums + first * (int64_t)sizeof *sums));
 done:
     return rc;
 }
 
-flm_status flm_samples_check_rows(flm_samples *samples, int64_t steps, int64_t first, int64_t count, bool *present)
+flm_status flm_samples_check_rows(flm_samples *samples, int set, int64_t first, int64_t count, bool *present)
 {
     flm_status rc = FLM_OK;
     const int64_t L = samples->info.L, max = rows_at_once(samples);
     int32_t *ids = malloc((size_t)(max * L) * sizeof *ids);
     uint32_t *sums = malloc((size_t)max * sizeof *sums);
-    int group;
 
     if (!ids || !sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", samples->path);
-    FLM_TRY(range_check(samples, steps, first, count, &group));
+    FLM_TRY(range_check(samples, set, first, count));
     for (int64_t at = 0; at < count; at += max) {
         const int64_t n = count - at < max ? count - at : max;
-        FLM_TRY(rows_read(samples, group, first + at, n, ids, sums));
+        FLM_TRY(rows_read(samples, set, first + at, n, ids, sums));
         for (int64_t i = 0; i < n; i++)
             present[at + i] = flm_crc32c_update(0, ids + i * L, (size_t)L * sizeof *ids) == sums[i];
     }
@@ -90,14 +101,13 @@ done:
     return rc;
 }
 
-flm_status flm_samples_write(flm_samples *samples, int64_t steps, int64_t first, int64_t count, const int32_t *ids)
+flm_status flm_samples_write(flm_samples *samples, int set, int64_t first, int64_t count, const int32_t *ids)
 {
     flm_status rc = FLM_OK;
     const int64_t L = samples->info.L, row = L * (int64_t)sizeof *ids;
     uint32_t *sums = NULL;
-    int group;
 
-    FLM_TRY(range_check(samples, steps, first, count, &group));
+    FLM_TRY(range_check(samples, set, first, count));
     if (!samples->write) FLM_FAIL(FLM_E_ARG, "%s: is open for reading only", samples->path);
     for (int64_t i = 0; i < count * L; i++)
         if (ids[i] < 0 || ids[i] >= samples->info.vocabulary.V)
@@ -107,66 +117,62 @@ flm_status flm_samples_write(flm_samples *samples, int64_t steps, int64_t first,
     if (!sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the checksums of %" PRId64 " rows", samples->path, count);
     for (int64_t i = 0; i < count; i++) sums[i] = flm_crc32c_update(0, ids + i * L, (size_t)row);
     FLM_TRY(flm_file_write_at(samples->fd, samples->path, ids, (size_t)(count * row),
-                              samples->tokens[group] + first * row));
+                              samples->sets[set].tokens + first * row));
     FLM_TRY(flm_file_write_at(samples->fd, samples->path, sums, (size_t)count * sizeof *sums,
-                              samples->checksums[group] + first * (int64_t)sizeof *sums));
+                              samples->sets[set].checksums + first * (int64_t)sizeof *sums));
 done:
     free(sums);
     return rc;
 }
 
 /* Check a row against its checksum and the vocabulary. */
-static flm_status row_check(const flm_samples *s, int64_t steps, int64_t row, const int32_t *ids, uint32_t sum)
+static flm_status row_check(const flm_samples *s, int set, int64_t row, const int32_t *ids, uint32_t sum)
 {
     flm_status rc = FLM_OK;
 
     if (flm_crc32c_update(0, ids, (size_t)s->info.L * sizeof *ids) != sum)
-        FLM_FAIL(FLM_E_CHECKSUM, "%s: steps_%" PRId64 ": row %" PRId64 " is %s", s->path, steps, row,
+        FLM_FAIL(FLM_E_CHECKSUM, "%s: %s: row %" PRId64 " is %s", s->path, flm_samples_get_name(s, set), row,
                  sum == 0 ? "missing" : "damaged");
     for (int64_t l = 0; l < s->info.L; l++)
         if (ids[l] < 0 || ids[l] >= s->info.vocabulary.V)
-            FLM_FAIL(FLM_E_FORMAT,
-                     "%s: steps_%" PRId64 ": row %" PRId64 " has id %" PRId32 ", expected 0 to V - 1 (V = %" PRId64 ")",
-                     s->path, steps, row, ids[l], s->info.vocabulary.V);
+            FLM_FAIL(FLM_E_FORMAT, "%s: %s: row %" PRId64 " has id %" PRId32 ", expected 0 to V - 1 (V = %" PRId64 ")",
+                     s->path, flm_samples_get_name(s, set), row, ids[l], s->info.vocabulary.V);
 done:
     return rc;
 }
 
-flm_status flm_samples_read(flm_samples *samples, int64_t steps, int64_t first, int64_t count, int32_t *ids)
+flm_status flm_samples_read(flm_samples *samples, int set, int64_t first, int64_t count, int32_t *ids)
 {
     flm_status rc = FLM_OK;
     uint32_t *sums = NULL;
-    int group;
 
-    FLM_TRY(range_check(samples, steps, first, count, &group));
+    FLM_TRY(range_check(samples, set, first, count));
     sums = malloc(((size_t)count + 1) * sizeof *sums);
     if (!sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for the checksums of %" PRId64 " rows", samples->path, count);
-    FLM_TRY(rows_read(samples, group, first, count, ids, sums));
-    for (int64_t i = 0; i < count; i++)
-        FLM_TRY(row_check(samples, steps, first + i, ids + i * samples->info.L, sums[i]));
+    FLM_TRY(rows_read(samples, set, first, count, ids, sums));
+    for (int64_t i = 0; i < count; i++) FLM_TRY(row_check(samples, set, first + i, ids + i * samples->info.L, sums[i]));
 done:
     free(sums);
     return rc;
 }
 
-flm_status flm_samples_verify(flm_samples *samples, int64_t steps, int64_t *rows)
+flm_status flm_samples_verify(flm_samples *samples, int set, int64_t *rows)
 {
     flm_status rc = FLM_OK;
     const int64_t L = samples->info.L, N = samples->info.samples, max = rows_at_once(samples);
     int32_t *ids = malloc((size_t)(max * L) * sizeof *ids);
     uint32_t *sums = malloc((size_t)max * sizeof *sums);
     int64_t there = 0;
-    int group = 0;
 
     if (!ids || !sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory to read it", samples->path);
-    FLM_TRY(range_check(samples, steps, 0, 0, &group));
+    FLM_TRY(range_check(samples, set, 0, 0));
     for (int64_t at = 0; at < N; at += max) {
         const int64_t n = N - at < max ? N - at : max;
-        FLM_TRY(rows_read(samples, group, at, n, ids, sums));
+        FLM_TRY(rows_read(samples, set, at, n, ids, sums));
         for (int64_t i = 0; i < n; i++) {
             if (sums[i] == 0 && flm_crc32c_update(0, ids + i * L, (size_t)L * sizeof *ids) != 0)
                 continue; /* never written */
-            FLM_TRY(row_check(samples, steps, at + i, ids + i * L, sums[i]));
+            FLM_TRY(row_check(samples, set, at + i, ids + i * L, sums[i]));
             there++;
         }
     }
@@ -180,13 +186,12 @@ done:
 /* ---- results, closing ---- */
 
 /* Remember an attribute; text NULL: a number. One that is set twice has its last value. */
-static flm_status attribute_set(flm_samples *s, int64_t steps, const char *name, double value, const char *text)
+static flm_status attribute_set(flm_samples *s, int set, const char *name, double value, const char *text)
 {
     flm_status rc = FLM_OK;
-    flm_samples_attribute *grown, one = {.steps = steps, .value = value};
-    int unused;
+    flm_samples_attribute *grown, one = {.set = set, .value = value};
 
-    FLM_TRY(range_check(s, steps, 0, 0, &unused));
+    FLM_TRY(range_check(s, set, 0, 0));
     if (!s->write) FLM_FAIL(FLM_E_ARG, "%s: is open for reading only", s->path);
     if (!name[0] || strlen(name) >= sizeof one.name)
         FLM_FAIL(FLM_E_ARG, "\"%s\" is not a valid name of a result", name);
@@ -199,16 +204,16 @@ done:
     return rc;
 }
 
-flm_status flm_samples_set_result(flm_samples *samples, int64_t steps, const char *name, double value)
+flm_status flm_samples_set_result(flm_samples *samples, int set, const char *name, double value)
 {
-    return attribute_set(samples, steps, name, value, NULL);
+    return attribute_set(samples, set, name, value, NULL);
 }
 
-flm_status flm_samples_set_scorer(flm_samples *samples, int64_t steps, const char *scorer, const char *protocol)
+flm_status flm_samples_set_scorer(flm_samples *samples, int set, const char *scorer, const char *protocol)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(attribute_set(samples, steps, "scorer", 0, scorer));
-    FLM_TRY(attribute_set(samples, steps, "protocol", 0, protocol));
+    FLM_TRY(attribute_set(samples, set, "scorer", 0, scorer));
+    FLM_TRY(attribute_set(samples, set, "protocol", 0, protocol));
 done:
     return rc;
 }
@@ -218,12 +223,10 @@ static flm_status write_pending(void *context, hid_t file)
     flm_status rc = FLM_OK;
     const flm_samples *s = context;
     hid_t group = H5I_INVALID_HID;
-    char path[FLM_SAMPLES_GROUP_BYTES];
 
     for (int i = 0; i < s->pending_count; i++) {
         const flm_samples_attribute *a = &s->pending[i];
-        flm_samples_group_name(a->steps, path);
-        FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
+        FLM_H5(group = H5Gopen2(file, s->sets[a->set].group, H5P_DEFAULT));
         FLM_TRY(a->text ? flm_h5_set_string(group, a->name, a->text) : flm_h5_set_f64(group, a->name, a->value));
         flm_h5_close(&group);
     }
@@ -245,15 +248,14 @@ static flm_status is_written(const flm_samples *s, bool *written)
 {
     flm_status rc = FLM_OK;
     hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID;
-    char path[FLM_SAMPLES_GROUP_BYTES], text[1024];
+    char text[1024];
     bool same = true;
 
     FLM_TRY(flm_h5_open(s->path, false, &file, NULL));
     for (int i = 0; i < s->pending_count && same; i++) {
         const flm_samples_attribute *a = &s->pending[i];
         double value;
-        flm_samples_group_name(a->steps, path);
-        FLM_H5(group = H5Gopen2(file, path, H5P_DEFAULT));
+        FLM_H5(group = H5Gopen2(file, s->sets[a->set].group, H5P_DEFAULT));
         same = H5Aexists(group, a->name) > 0 &&
                (a->text
                     ? flm_h5_get_string(group, a->name, text, sizeof text) == FLM_OK && strcmp(text, a->text) == 0
@@ -311,10 +313,8 @@ flm_status flm_samples_close(flm_samples **samples)
     if (s->fd >= 0) close(s->fd);
     flm_lock_release(&s->lock);
     release_pending(s);
-    free(s->steps);
-    free(s->tokens);
-    free(s->checksums);
-    free(s->scores);
+    free((int32_t *)s->prompts.tokens);
+    free(s->sets);
     free(s);
     return rc;
 }

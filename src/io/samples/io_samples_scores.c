@@ -2,7 +2,7 @@
  * the row and the scorer, so that a changed row or another scorer is scored again. A second checksum distinguishes a
  * damaged score from one of another scorer. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_crc32c.h"
-#include "io/io_samples_internal.h"
+#include "io/samples/io_samples_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,11 +26,9 @@ static uint32_t score_checksum(double nll, int64_t positions, uint32_t scored)
     return flm_crc32c_update(crc, &scored, sizeof scored);
 }
 
-void flm_samples_score_name(int64_t steps, int kind, char name[FLM_SAMPLES_NAME_BYTES])
+void flm_samples_score_name(const char *group, int kind, char name[FLM_SAMPLES_NAME_BYTES])
 {
     static const char *const names[] = {"nll", "positions", "scored", "score_checksums"};
-    char group[FLM_SAMPLES_GROUP_BYTES];
-    flm_samples_group_name(steps, group);
     snprintf(name, FLM_SAMPLES_NAME_BYTES, "%s/%s", group, names[kind]);
 }
 
@@ -49,7 +47,7 @@ done:
     return flm_err_prefix(rc, name);
 }
 
-flm_status flm_samples_create_scores(hid_t file, int64_t steps, int64_t samples)
+flm_status flm_samples_create_scores(hid_t file, const char *group, int64_t samples)
 {
     flm_status rc = FLM_OK;
     const size_t N = (size_t)samples;
@@ -64,7 +62,7 @@ flm_status flm_samples_create_scores(hid_t file, int64_t steps, int64_t samples)
 
     if (!nll || !positions || !scored || !sums) FLM_FAIL(FLM_E_NOMEM, "no memory for %zu scores", N);
     for (int k = 0; k < FLM_SAMPLES_SCORES; k++) {
-        flm_samples_score_name(steps, k, name);
+        flm_samples_score_name(group, k, name);
         if (H5Lexists(file, name, H5P_DEFAULT) > 0) {
             FLM_TRY(dataset_transfer(file, name, memory[k], false, data[k]));
             continue;
@@ -88,7 +86,7 @@ static flm_status add_scores(void *context, hid_t file)
 {
     flm_status rc = FLM_OK;
     const flm_samples *s = context;
-    for (int i = 0; i < s->count; i++) FLM_TRY(flm_samples_create_scores(file, s->steps[i], s->info.samples));
+    for (int i = 0; i < s->count; i++) FLM_TRY(flm_samples_create_scores(file, s->sets[i].group, s->info.samples));
 done:
     return rc;
 }
@@ -104,7 +102,8 @@ static flm_status prepare_scores(const char *path, flm_lock **lock)
     flm_samples_close(&s);
     FLM_TRY(flm_lock_file(path, lock));
     FLM_TRY(flm_samples_open_file(path, false, &s));
-    for (int i = 0; i < s->count * FLM_SAMPLES_SCORES; i++) lacks = lacks || s->scores[i] == 0;
+    for (int i = 0; i < s->count; i++)
+        for (int k = 0; k < FLM_SAMPLES_SCORES; k++) lacks = lacks || s->sets[i].scores[k] == 0;
     const int64_t more = (1 << 16) + s->count * (4096 + s->info.samples * (int64_t)(3 * sizeof(int64_t)));
     if (lacks) FLM_TRY(flm_h5_edit(path, "samples", more, add_scores, s));
 done:
@@ -131,35 +130,34 @@ done:
     return rc;
 }
 
-/* Offsets of a group's scores. */
-static flm_status scores_find(const flm_samples *s, int64_t steps, const int64_t **offset, int *group)
+/* Offsets of a set's scores. */
+static flm_status scores_find(const flm_samples *s, int set, const int64_t **offset)
 {
     flm_status rc = FLM_OK;
-    *group = flm_samples_find_steps(s, steps);
-    if (*group < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
-    *offset = s->scores + *group * FLM_SAMPLES_SCORES;
+    FLM_TRY(flm_samples_check_set(s, set));
+    *offset = s->sets[set].scores;
     for (int k = 0; k < FLM_SAMPLES_SCORES; k++)
-        if ((*offset)[k] == 0) FLM_FAIL(FLM_E_ARG, "%s: steps_%" PRId64 " has no datasets for scores", s->path, steps);
+        if ((*offset)[k] == 0)
+            FLM_FAIL(FLM_E_ARG, "%s: %s has no datasets for scores", s->path, flm_samples_get_name(s, set));
 done:
     return rc;
 }
 
-flm_status flm_samples_read_scores(const flm_samples *s, int64_t steps, uint32_t scorer, double *nll,
-                                   int64_t *positions, bool *present)
+flm_status flm_samples_read_scores(const flm_samples *s, int set, uint32_t scorer, double *nll, int64_t *positions,
+                                   bool *present)
 {
     flm_status rc = FLM_OK;
     const size_t N = (size_t)s->info.samples;
     const int64_t *offset = NULL;
     uint32_t *rows = malloc(N * sizeof *rows), *scored = malloc(N * sizeof *scored), *sums = malloc(N * sizeof *sums);
-    int group = 0;
 
     if (!rows || !scored || !sums) FLM_FAIL(FLM_E_NOMEM, "%s: no memory for its scores", s->path);
-    FLM_TRY(scores_find(s, steps, &offset, &group));
+    FLM_TRY(scores_find(s, set, &offset));
     FLM_TRY(flm_file_read_at(s->fd, s->path, nll, N * sizeof *nll, offset[FLM_SAMPLES_NLL]));
     FLM_TRY(flm_file_read_at(s->fd, s->path, positions, N * sizeof *positions, offset[FLM_SAMPLES_POSITIONS]));
     FLM_TRY(flm_file_read_at(s->fd, s->path, scored, N * sizeof *scored, offset[FLM_SAMPLES_SCORED]));
     FLM_TRY(flm_file_read_at(s->fd, s->path, sums, N * sizeof *sums, offset[FLM_SAMPLES_SUMS]));
-    FLM_TRY(flm_file_read_at(s->fd, s->path, rows, N * sizeof *rows, s->checksums[group]));
+    FLM_TRY(flm_file_read_at(s->fd, s->path, rows, N * sizeof *rows, s->sets[set].checksums));
     for (size_t i = 0; i < N; i++) {
         present[i] = scored[i] != 0 && scored[i] == score_sum(scorer, rows[i], nll[i], positions[i]) &&
                      sums[i] == score_checksum(nll[i], positions[i], scored[i]);
@@ -183,16 +181,16 @@ static flm_status write_part(const flm_samples *s, int64_t offset, int64_t row, 
     return flm_file_write_at(s->fd, s->path, data, bytes, offset + row * (int64_t)bytes);
 }
 
-flm_status flm_samples_verify_scores(const flm_samples *s, int64_t steps, int64_t *scores)
+flm_status flm_samples_verify_scores(const flm_samples *s, int set, int64_t *scores)
 {
     flm_status rc = FLM_OK;
-    const int group = flm_samples_find_steps(s, steps);
-    const int64_t *offset = s->scores + (group < 0 ? 0 : group) * FLM_SAMPLES_SCORES;
+    const int64_t *offset = NULL;
     int64_t there = 0, positions;
     uint32_t scored, sum;
     double nll;
 
-    if (group < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
+    FLM_TRY(flm_samples_check_set(s, set));
+    offset = s->sets[set].scores;
     for (int k = 0; k < FLM_SAMPLES_SCORES; k++)
         if (offset[k] == 0) there = -1;
     for (int64_t i = 0; there >= 0 && i < s->info.samples; i++) {
@@ -203,9 +201,8 @@ flm_status flm_samples_verify_scores(const flm_samples *s, int64_t steps, int64_
         FLM_TRY(read_part(s, offset[FLM_SAMPLES_SUMS], i, &sum, sizeof sum));
         if (sum != score_checksum(nll, positions, scored))
             FLM_FAIL(FLM_E_CHECKSUM,
-                     "%s: steps_%" PRId64 ": the score of row %" PRId64
-                     " is damaged; flm_score --gpt2 computes it again",
-                     s->path, steps, i);
+                     "%s: %s: the score of row %" PRId64 " is damaged; flm_score --gpt2 computes it again", s->path,
+                     flm_samples_get_name(s, set), i);
         there++;
     }
     *scores = there;
@@ -214,19 +211,17 @@ done:
 }
 
 /* `scored` is 0 while the others change: a kill between two calls leaves a row that counts as not scored. */
-flm_status flm_samples_write_score(flm_samples *s, int64_t steps, int64_t row, uint32_t scorer, double nll,
-                                   int64_t positions)
+flm_status flm_samples_write_score(flm_samples *s, int set, int64_t row, uint32_t scorer, double nll, int64_t positions)
 {
     flm_status rc = FLM_OK;
     const int64_t *offset = NULL;
     const uint32_t none = 0;
     uint32_t scored, sum;
-    int group;
 
-    FLM_TRY(scores_find(s, steps, &offset, &group));
+    FLM_TRY(scores_find(s, set, &offset));
     if (row < 0 || row >= s->info.samples || !s->write)
         FLM_FAIL(FLM_E_ARG, "%s: row %" PRId64 " does not exist", s->path, row);
-    FLM_TRY(read_part(s, s->checksums[group], row, &sum, sizeof sum));
+    FLM_TRY(read_part(s, s->sets[set].checksums, row, &sum, sizeof sum));
     scored = score_sum(scorer, sum, nll, positions);
     sum = score_checksum(nll, positions, scored);
     FLM_TRY(write_part(s, offset[FLM_SAMPLES_SCORED], row, &none, sizeof none));
@@ -238,26 +233,23 @@ done:
     return rc;
 }
 
-/* Opens a number of steps' group for reading its attributes. */
-static flm_status group_open(const flm_samples *s, int64_t steps, hid_t *file, hid_t *group)
+/* Opens a set's group for reading its attributes. */
+static flm_status group_open(const flm_samples *s, int set, hid_t *file, hid_t *group)
 {
     flm_status rc = FLM_OK;
-    char path[FLM_SAMPLES_GROUP_BYTES];
-    if (flm_samples_find_steps(s, steps) < 0) FLM_FAIL(FLM_E_ARG, "%s: has no group steps_%" PRId64, s->path, steps);
-    flm_samples_group_name(steps, path);
+    FLM_TRY(flm_samples_check_set(s, set));
     FLM_TRY(flm_h5_open(s->path, false, file, NULL));
-    FLM_H5(*group = H5Gopen2(*file, path, H5P_DEFAULT));
+    FLM_H5(*group = H5Gopen2(*file, s->sets[set].group, H5P_DEFAULT));
 done:
     return rc;
 }
 
-flm_status flm_samples_get_result(const flm_samples *samples, int64_t steps, const char *name, double *value,
-                                  bool *there)
+flm_status flm_samples_get_result(const flm_samples *samples, int set, const char *name, double *value, bool *there)
 {
     flm_status rc = FLM_OK;
     hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID;
     htri_t found;
-    FLM_TRY(group_open(samples, steps, &file, &group));
+    FLM_TRY(group_open(samples, set, &file, &group));
     FLM_H5(found = H5Aexists(group, name));
     *there = found > 0;
     if (*there) FLM_TRY(flm_h5_get_f64(group, name, value));
@@ -267,13 +259,13 @@ done:
     return flm_err_prefix(rc, samples->path);
 }
 
-flm_status flm_samples_get_scorer(const flm_samples *samples, int64_t steps, char *text, size_t bytes)
+flm_status flm_samples_get_scorer(const flm_samples *samples, int set, char *text, size_t bytes)
 {
     flm_status rc = FLM_OK;
     hid_t file = H5I_INVALID_HID, group = H5I_INVALID_HID;
     htri_t found;
     text[0] = '\0';
-    FLM_TRY(group_open(samples, steps, &file, &group));
+    FLM_TRY(group_open(samples, set, &file, &group));
     FLM_H5(found = H5Aexists(group, "scorer"));
     if (found > 0) FLM_TRY(flm_h5_get_string(group, "scorer", text, bytes));
 done:
