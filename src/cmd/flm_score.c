@@ -35,6 +35,8 @@ static const flm_option rows[] = {
                 "maximum number of GPT-2 tokens to score of each text\n0 = the length of the samples; for text files, "
                 "GPT-2's maximum",
                 .limit = 1 << 20),
+    FLM_OPT_BOOL("token-nll", token_nll, "no",
+                 "also keep GPT-2's tokens and their negative log-likelihoods in samples files"),
     FLM_OPT_INT("chunk", chunk, "0", "N", FLM_CMD_CHUNK_HELP, .limit = 1 << 24),
     FLM_OPT_INT("bootstrap", bootstrap, "1000", "N", "bootstrap resamples for the confidence interval of Gen-PPL",
                 .min = 1, .limit = 1 << 24),

@@ -90,9 +90,10 @@ flm_status flm_samples_commit(flm_comm *comm, flm_samples *samples);
 
 /* ---- scores of rows: io_samples_scores.c ---- */
 
-/* flm_samples_open_scores - open an existing file for adding scores; a file of version 0.1 gets room for them. It stays
- * locked until it is closed. Collective. Errors: FLM_E_IO, FLM_E_FORMAT, FLM_E_LOCKED. */
-flm_status flm_samples_open_scores(flm_comm *comm, const char *path, flm_samples **out);
+/* flm_samples_open_scores - open an existing file for adding scores; a file of version 0.1 gets room for them, and with
+ * tokens > 0 each set for so many of the scorer's tokens of a row. It stays locked until it is closed. Collective.
+ * Errors: FLM_E_IO, FLM_E_FORMAT, FLM_E_LOCKED. */
+flm_status flm_samples_open_scores(flm_comm *comm, const char *path, int64_t tokens, flm_samples **out);
 
 /* flm_samples_read_scores - the existing scores of all N rows by this scorer (a hash of everything that scores depend
  * on) for the current content of the rows. out nll, positions, present [N]. Not collective. */
@@ -112,6 +113,16 @@ flm_status flm_samples_get_result(const flm_samples *samples, int set, const cha
 
 /* flm_samples_get_scorer - what flm_samples_set_scorer recorded, into text [bytes]; "" without it. Not collective. */
 flm_status flm_samples_get_scorer(const flm_samples *samples, int set, char *text, size_t bytes);
+
+/* The scorer's tokens of a row, and their negative log-likelihoods: io_samples_tokens.c. Not collective.
+ * flm_samples_get_token_length - how many are kept of a row, T; 0: none.
+ * flm_samples_write_tokens - of a row, after its score; the first T of ids, nll [count]. Errors: FLM_E_IO, FLM_E_ARG.
+ * flm_samples_read_tokens - ids [T], -1 behind the last one, nll [T]; *present: they are those of the row's score. */
+int64_t flm_samples_get_token_length(const flm_samples *samples, int set);
+flm_status flm_samples_write_tokens(flm_samples *samples, int set, int64_t row, const int32_t *ids, const float *nll,
+                                    int64_t count);
+flm_status flm_samples_read_tokens(const flm_samples *samples, int set, int64_t row, int32_t *ids, float *nll,
+                                   bool *present);
 
 /* flm_samples_close - sync and close; accepts NULL, nulls it. Not collective. Errors: FLM_E_IO. */
 flm_status flm_samples_close(flm_samples **samples);

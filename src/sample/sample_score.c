@@ -22,10 +22,10 @@ static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_
     flm_samples *file = NULL;
     FLM_TRY(flm_comm_agree(comm, flm_scorer_create(be, o->score, flm_scorer_dtype(be, (flm_precision)o->precision),
                                                    o->protocol.batch, 0, 0, &o->protocol, &scorer)));
-    FLM_TRY(flm_samples_open_scores(comm, o->out, &file));
+    FLM_TRY(flm_samples_open_scores(comm, o->out, 0, &file));
     for (int i = 0; i < count; i++) {
         FLM_TRY(flm_score_samples_compute(comm, scorer, file, o->out, flm_samples_find(file, &entries[i].setting), 0,
-                                          DRAWS, (uint64_t)o->seed, stop_requested, &entries[i].result));
+                                          false, DRAWS, (uint64_t)o->seed, stop_requested, &entries[i].result));
         entries[i].scored = true;
     }
     FLM_TRY(flm_samples_commit(comm, file));

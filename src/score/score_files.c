@@ -71,10 +71,12 @@ static flm_status samples_score(scoring *s, const char *path)
     flm_score_entry *e = NULL;
     int used = 0;
 
-    if (s->scorer)
-        FLM_TRY(flm_samples_open_scores(s->comm, path, &file));
-    else
-        FLM_TRY(flm_comm_agree(s->comm, flm_samples_open_read(path, &file)));
+    FLM_TRY(flm_comm_agree(s->comm, flm_samples_open_read(path, &file)));
+    if (s->scorer) {
+        const int64_t length = flm_score_samples_length(s->scorer, flm_samples_get_info(file)->L, s->o->length);
+        flm_samples_close(&file);
+        FLM_TRY(flm_samples_open_scores(s->comm, path, s->o->token_nll ? length : 0, &file));
+    }
     for (int i = 0; i < flm_samples_count(file); i++) {
         const flm_samples_setting *setting = flm_samples_get_setting(file, i);
         if (!is_wanted(s, setting->steps)) continue;
@@ -83,8 +85,8 @@ static flm_status samples_score(scoring *s, const char *path)
         if (local == FLM_OK && !s->scorer) local = stored_result_read(s, file, i, e);
         FLM_TRY(flm_comm_agree(s->comm, local));
         if (!s->scorer) continue;
-        FLM_TRY(flm_score_samples_compute(s->comm, s->scorer, file, path, i, s->o->length, s->o->bootstrap,
-                                          (uint64_t)s->o->seed, s->stop_requested, &e->result));
+        FLM_TRY(flm_score_samples_compute(s->comm, s->scorer, file, path, i, s->o->length, s->o->token_nll,
+                                          s->o->bootstrap, (uint64_t)s->o->seed, s->stop_requested, &e->result));
         e->scored = true;
     }
     if (used == 0)
@@ -222,6 +224,7 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
     bool hdf5 = false;
 
     if (count == 0) FLM_FAIL(FLM_E_USAGE, "no files to score; see --help");
+    if (o->token_nll && !o->gpt2[0]) FLM_FAIL(FLM_E_USAGE, "--token-nll needs --gpt2");
     if (!o->gpt2[0] && !o->compare)
         FLM_FAIL(FLM_E_USAGE, "--gpt2 FILE is required: GPT-2 checkpoint made by flm_convert");
     if (o->json[0])

@@ -13,6 +13,7 @@ typedef struct samples_set {
     flm_samples *file;
     int set;
     int64_t L;
+    bool tokens; /* keep the scorer's */
     uint32_t scorer;
     flm_tokenizer *tokenizer; /* of the model that made the samples */
     int32_t *ids;             /* [L] */
@@ -33,8 +34,12 @@ done:
 
 static flm_status row_store(void *context, int64_t row, const flm_text_score *score)
 {
+    flm_status rc = FLM_OK;
     samples_set *s = context;
-    return flm_samples_write_score(s->file, s->set, row, s->scorer, score->nll, score->positions);
+    FLM_TRY(flm_samples_write_score(s->file, s->set, row, s->scorer, score->nll, score->positions));
+    if (s->tokens) FLM_TRY(flm_samples_write_tokens(s->file, s->set, row, score->ids, score->token_nll, score->tokens));
+done:
+    return rc;
 }
 
 static flm_status set_begin(samples_set *s, const flm_samples_info *info, const char *path)
@@ -66,12 +71,33 @@ static void set_end(samples_set *s)
     free(s->present);
 }
 
+/* A row whose score is there without its tokens is scored again. */
+static flm_status require_tokens(samples_set *s, int64_t N)
+{
+    flm_status rc = FLM_OK;
+    const int64_t length = flm_samples_get_token_length(s->file, s->set);
+    int32_t *ids = malloc((size_t)length * sizeof *ids);
+    float *nll = malloc((size_t)length * sizeof *nll);
+    bool there = false;
+    if (!ids || !nll) FLM_FAIL(FLM_E_NOMEM, "no memory for %" PRId64 " tokens", length);
+    for (int64_t i = 0; i < N; i++) {
+        if (!s->present[i]) continue;
+        FLM_TRY(flm_samples_read_tokens(s->file, s->set, i, ids, nll, &there));
+        s->present[i] = there;
+    }
+done:
+    free(ids);
+    free(nll);
+    return rc;
+}
+
 /* Rank 0 reads the scores that the file has; every rank gets them. */
 static flm_status present_share(flm_comm *comm, samples_set *s, int64_t N)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     if (flm_comm_rank(comm) == 0)
         local = flm_samples_read_scores(s->file, s->set, s->scorer, s->nll, s->positions, s->present);
+    if (local == FLM_OK && flm_comm_rank(comm) == 0 && s->tokens) local = require_tokens(s, N);
     FLM_TRY(flm_comm_agree(comm, local));
     FLM_TRY(flm_comm_broadcast(comm, s->nll, N * (int64_t)sizeof *s->nll, 0));
     FLM_TRY(flm_comm_broadcast(comm, s->positions, N * (int64_t)sizeof *s->positions, 0));
@@ -97,13 +123,19 @@ done:
     return rc;
 }
 
+int64_t flm_score_samples_length(const flm_scorer *scorer, int64_t L, int64_t length)
+{
+    const int64_t own = length == 0 ? L : length, max = flm_scorer_get_length(scorer);
+    return own < max ? own : max;
+}
+
 flm_status flm_score_samples_compute(flm_comm *comm, flm_scorer *scorer, flm_samples *samples, const char *path,
-                                     int set, int64_t length, int64_t draws, uint64_t seed,
+                                     int set, int64_t length, bool tokens, int64_t draws, uint64_t seed,
                                      bool (*stop_requested)(void), flm_score_result *out)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
     const flm_samples_info *info = flm_samples_get_info(samples);
-    samples_set s = {.file = samples, .set = set};
+    samples_set s = {.file = samples, .set = set, .tokens = tokens};
     flm_score_source source = {&s, NULL, info->samples, length, row_text, row_store};
     flm_score_result result = {0};
     char name[512], setting[FLM_SAMPLES_SETTING_BYTES], description[320], limit[64];
@@ -113,8 +145,7 @@ flm_status flm_score_samples_compute(flm_comm *comm, flm_scorer *scorer, flm_sam
     snprintf(name, sizeof name, "%.350s, %s", path,
              flm_samples_setting_describe(flm_samples_get_setting(samples, set), setting));
     source.name = name;
-    if (source.length == 0) source.length = info->L;
-    if (source.length > flm_scorer_get_length(scorer)) source.length = flm_scorer_get_length(scorer);
+    source.length = flm_score_samples_length(scorer, info->L, length);
     snprintf(limit, sizeof limit, ", at most %" PRId64 " tokens", source.length);
     snprintf(description, sizeof description, "%s%s", flm_scorer_describe(scorer, &s.scorer), limit);
     s.scorer = flm_crc32c_update(s.scorer, limit, strlen(limit));

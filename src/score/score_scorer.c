@@ -150,6 +150,9 @@ flm_status flm_scorer_score(flm_scorer *scorer, const int32_t *ids, const int64_
         if (!isfinite(sum))
             FLM_FAIL(FLM_E_NUMERIC, "scorer: the score of text %" PRId64 " of a batch is not finite", b);
         score[b].nll = sum;
+        score[b].tokens = n;
+        score[b].ids = ids + starts[b];
+        score[b].token_nll = scorer->nll + starts[b];
     }
 done:
     return rc;

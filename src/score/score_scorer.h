@@ -13,6 +13,10 @@ typedef struct flm_scorer flm_scorer;
 typedef struct flm_text_score {
     double nll;        /* sum over counted positions, in nats */
     int64_t positions; /* number of counted positions */
+    /* What the sum is of; valid until the scorer is used again. */
+    int64_t tokens;
+    const int32_t *ids;     /* [tokens] */
+    const float *token_nll; /* [tokens]: of every token given those before it; 0 of the first one */
 } flm_text_score;
 
 /* flm_scorer_create - load GPT-2 from the checkpoint of kind gpt2 at path, for up to `batch` texts at once of at most

@@ -89,6 +89,23 @@ done
 "$abs_top_builddir/flm_inspect" one.h5 >out 2>err
 tap_has out "gen_ppl_high = " "the file holds the figures, and flm_inspect accepts it"
 
+# GPT-2's tokens: kept on request, each with what it adds to the sum.
+cp one.h5 tokens.h5
+tap_mpi 2 "$score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --token-nll --json tokens.json tokens.h5
+tap_is "$? $(grep -c '23 of 23 texts to score' err)" "0 2" "--token-nll scores rows whose tokens are not there"
+"$files" scores tokens.h5 8 >tokens.scores 2>err
+"$files" tokens tokens.h5 >tokens.sums 2>err || cat err
+same tokens.scores one.scores "the scores stay"
+paste -d ' ' tokens.sums one.scores | awk '{ bad += NF != 4 || $1 - $3 > 1e-4 || $3 - $1 > 1e-4 || ($2 > 0 && $2 != $4 + 1) }
+    END { exit bad || NR != 23 }'
+tap_ok $? "the tokens of each row add up to its score"
+"$score" --gpt2 gpt2.h5 --precision fp32 --token-nll tokens.h5 >out 2>err
+tap_lines err " 0 of 23 texts to score" 2 "a second run scores nothing"
+"$score" --gpt2 gpt2.h5 --precision fp32 --token-nll --length 20 tokens.h5 >out 2>err
+tap_is "$? $("$files" tokens tokens.h5 | awk '$2 > max { max = $2 } END { print max }')" "0 20" "another length"
+"$abs_top_builddir/flm_inspect" tokens.h5 >out 2>err
+tap_ok $? "flm_inspect accepts the file" || cat err
+
 # Again: nothing to do. A changed row and another length are scored.
 "$score" --gpt2 gpt2.h5 --precision fp32 --json again.json one.h5 >out 2>err
 tap_lines err " 0 of 23 texts to score" 2 "a second run scores nothing"

@@ -127,6 +127,37 @@ done:
     return rc;
 }
 
+/* The sums of the negative log-likelihoods of the scorer's tokens of each row of the last set, and their numbers. */
+static flm_status print_tokens(const char *path)
+{
+    flm_status rc = FLM_OK;
+    flm_samples *file = NULL;
+    int32_t *ids = NULL;
+    float *nll = NULL;
+    bool present;
+    FLM_TRY(flm_samples_open_read(path, &file));
+    const int set = flm_samples_count(file) - 1;
+    const int64_t length = flm_samples_get_token_length(file, set);
+    ids = malloc((size_t)(length + 1) * sizeof *ids);
+    nll = malloc((size_t)(length + 1) * sizeof *nll);
+    if (!ids || !nll) FLM_FAIL(FLM_E_NOMEM, "no memory");
+    for (int64_t i = 0; i < flm_samples_get_info(file)->samples; i++) {
+        double sum = 0;
+        int64_t count = 0;
+        FLM_TRY(flm_samples_read_tokens(file, set, i, ids, nll, &present));
+        for (int64_t k = 0; k < length; k++) {
+            sum += (double)nll[k];
+            count += ids[k] >= 0;
+        }
+        printf("%.17g %lld %s\n", sum, (long long)count, present ? "" : "missing");
+    }
+done:
+    free(ids);
+    free(nll);
+    flm_samples_close(&file);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     flm_status rc = FLM_OK;
@@ -136,10 +167,12 @@ int main(int argc, char **argv)
         FLM_TRY(write_gpt2(argv[2], argc > 3 ? atoi(argv[3]) : 50257));
     else if (argc == 4 && strcmp(argv[1], "scores") == 0)
         FLM_TRY(print_scores(argv[2], argv[3]));
+    else if (argc == 3 && strcmp(argv[1], "tokens") == 0)
+        FLM_TRY(print_tokens(argv[2]));
     else if (argc == 3)
         FLM_TRY(write_samples(world, argv[2], strcmp(argv[1], "damage") == 0));
     else
-        FLM_FAIL(FLM_E_USAGE, "usage: score_files gpt2|samples|damage|scores FILE");
+        FLM_FAIL(FLM_E_USAGE, "usage: score_files gpt2|samples|damage|scores|tokens FILE");
 done:
     if (rc != FLM_OK) flm_process_fail(rc);
     return flm_process_finish(rc, &world);

@@ -273,6 +273,7 @@ flm_status flm_samples_open_file(const char *path, bool write, flm_samples **out
         FLM_TRY(dataset_locate(file, bytes, set->group, "tokens", &set->tokens));
         FLM_TRY(dataset_locate(file, bytes, set->group, "checksums", &set->checksums));
         FLM_TRY(scores_locate(file, bytes, set));
+        FLM_TRY(flm_samples_locate_tokens(file, bytes, set));
     }
     /* for reading, the file that HDF5 has open: its path may name another one by now */
     FLM_TRY(write ? flm_file_open(path, O_RDWR, &s->fd) : flm_h5_descriptor(file, &s->fd));

@@ -9,6 +9,8 @@
 enum { FLM_SAMPLES_GROUP_BYTES = FLM_SAMPLES_SETTING_BYTES + 1, FLM_SAMPLES_NAME_BYTES = FLM_SAMPLES_GROUP_BYTES + 24 };
 enum { FLM_SAMPLES_NLL, FLM_SAMPLES_POSITIONS, FLM_SAMPLES_SCORED, FLM_SAMPLES_SUMS, FLM_SAMPLES_SCORES };
 
+enum { FLM_SAMPLES_TOKEN_IDS, FLM_SAMPLES_TOKEN_NLL, FLM_SAMPLES_TOKEN_SUMS, FLM_SAMPLES_TOKEN_DATASETS };
+
 /* An attribute that flm_samples_commit has still to write. */
 typedef struct flm_samples_attribute {
     int set;
@@ -23,6 +25,8 @@ typedef struct flm_samples_set {
     char group[FLM_SAMPLES_GROUP_BYTES]; /* "/steps_8" */
     int64_t tokens, checksums;
     int64_t scores[FLM_SAMPLES_SCORES]; /* 0: not there */
+    int64_t token_length;               /* of the scorer's tokens kept of a row; 0: none */
+    int64_t token[FLM_SAMPLES_TOKEN_DATASETS];
 } flm_samples_set;
 
 struct flm_samples {
@@ -44,6 +48,12 @@ flm_status flm_samples_create_scores(hid_t file, const char *group, int64_t samp
 
 /* flm_samples_score_name - the dataset of a kind of score, "/steps_8/nll". */
 void flm_samples_score_name(const char *group, int kind, char name[FLM_SAMPLES_NAME_BYTES]);
+
+/* flm_samples_create_tokens - in a group, datasets for `length` of the scorer's tokens of a row, without any; they
+ * replace those of another length. flm_samples_locate_tokens - set->token and token_length. Errors: FLM_E_FORMAT,
+ * FLM_E_IO. */
+flm_status flm_samples_create_tokens(hid_t file, const char *group, int64_t samples, int64_t length);
+flm_status flm_samples_locate_tokens(hid_t file, int64_t file_bytes, flm_samples_set *set);
 
 /* flm_samples_write_prompts, flm_samples_read_prompts - /prompts, which a file need not have; of the latter, prompts
  * owns the tokens. Errors: FLM_E_FORMAT, FLM_E_CHECKSUM, FLM_E_NOMEM, FLM_E_IO. */

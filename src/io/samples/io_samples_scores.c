@@ -82,17 +82,40 @@ done:
     return rc;
 }
 
+/* What datasets of scores a file is to have. */
+typedef struct wanted {
+    const flm_samples *samples;
+    int64_t tokens; /* of the scorer's to keep of a row; 0: none */
+} wanted;
+
+static bool lacks_scores(const flm_samples_set *set)
+{
+    for (int k = 0; k < FLM_SAMPLES_SCORES; k++)
+        if (set->scores[k] == 0) return true;
+    return false;
+}
+
+static bool lacks_tokens(const flm_samples_set *set, int64_t tokens)
+{
+    return tokens > 0 && set->token_length != tokens;
+}
+
 static flm_status add_scores(void *context, hid_t file)
 {
     flm_status rc = FLM_OK;
-    const flm_samples *s = context;
-    for (int i = 0; i < s->count; i++) FLM_TRY(flm_samples_create_scores(file, s->sets[i].group, s->info.samples));
+    const wanted *w = context;
+    const int64_t samples = w->samples->info.samples;
+    for (int i = 0; i < w->samples->count; i++) {
+        const flm_samples_set *set = &w->samples->sets[i];
+        if (lacks_scores(set)) FLM_TRY(flm_samples_create_scores(file, set->group, samples));
+        if (lacks_tokens(set, w->tokens)) FLM_TRY(flm_samples_create_tokens(file, set->group, samples, w->tokens));
+    }
 done:
     return rc;
 }
 
 /* Rank 0: the lock, and datasets for scores in a file that lacks them. */
-static flm_status prepare_scores(const char *path, flm_lock **lock)
+static flm_status prepare_scores(const char *path, int64_t tokens, flm_lock **lock)
 {
     flm_status rc = FLM_OK;
     flm_samples *s = NULL;
@@ -102,22 +125,23 @@ static flm_status prepare_scores(const char *path, flm_lock **lock)
     flm_samples_close(&s);
     FLM_TRY(flm_lock_file(path, lock));
     FLM_TRY(flm_samples_open_file(path, false, &s));
-    for (int i = 0; i < s->count; i++)
-        for (int k = 0; k < FLM_SAMPLES_SCORES; k++) lacks = lacks || s->sets[i].scores[k] == 0;
-    const int64_t more = (1 << 16) + s->count * (4096 + s->info.samples * (int64_t)(3 * sizeof(int64_t)));
-    if (lacks) FLM_TRY(flm_h5_edit(path, "samples", more, add_scores, s));
+    for (int i = 0; i < s->count; i++) lacks = lacks || lacks_scores(&s->sets[i]) || lacks_tokens(&s->sets[i], tokens);
+    const int64_t row = (int64_t)(3 * sizeof(int64_t)) + (2 * tokens + 1) * (int64_t)sizeof(int32_t);
+    if (lacks)
+        FLM_TRY(flm_h5_edit(path, "samples", (1 << 16) + s->count * (8192 + s->info.samples * row), add_scores,
+                            &(wanted){s, tokens}));
 done:
     flm_samples_close(&s);
     return rc;
 }
 
-flm_status flm_samples_open_scores(flm_comm *comm, const char *path, flm_samples **out)
+flm_status flm_samples_open_scores(flm_comm *comm, const char *path, int64_t tokens, flm_samples **out)
 {
     flm_status rc = FLM_OK;
     flm_samples *s = NULL;
     flm_lock *lock = NULL;
 
-    FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? prepare_scores(path, &lock) : FLM_OK));
+    FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? prepare_scores(path, tokens, &lock) : FLM_OK));
     FLM_TRY(flm_comm_agree(comm, flm_samples_open_file(path, true, &s)));
     s->lock = lock;
     lock = NULL;
