@@ -50,7 +50,7 @@ scores_of() {
         function begin(steps) { sampling = steps + 0; ppl = entropy = "-"; protocol = "clean" }
         function end() { if (ppl != "-" || entropy != "-") print sampling, ppl, entropy, protocol }
         BEGIN { begin(0) }
-        /^ *"steps_[0-9]+": \{/ { end(); match($0, /[0-9]+/); begin(substr($0, RSTART, RLENGTH)) }
+        /^ *"steps_[0-9]+[a-z0-9_.]*": \{/ { end(); match($0, /[0-9]+/); begin(substr($0, RSTART, RLENGTH)) }
         number("generative_ppl") != "" { ppl = number("generative_ppl") }
         number("entropy") != "" { entropy = number("entropy") }
         match($0, /"protocol": "[a-z]+"/) { protocol = substr($0, RSTART + 13, RLENGTH - 14) }
