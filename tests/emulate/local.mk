@@ -73,6 +73,7 @@ EMULATED_TOOLS = %D%/flm_train %D%/flm_distill %D%/flm_generate %D%/flm_score %D
 EMULATED_GPU_TOOLS = %D%/device %D%/bench_gemm %D%/bench_ops %D%/bench_train
 EXTRA_PROGRAMS += $(EMULATED_TOOLS) $(EMULATED_GPU_TOOLS)
 CLEANFILES += $(EMULATED_TOOLS) $(EMULATED_GPU_TOOLS)
+check_DATA += $(EMULATED_TOOLS) $(EMULATED_GPU_TOOLS)
 EMULATED_LDADD = libflm_emulate.a libflm_cmd.a libflm_sample.a $(LINK_TRAIN)
 %C%_flm_train_SOURCES = $(flm_train_SOURCES)
 %C%_flm_train_LDADD = $(EMULATED_LDADD)
