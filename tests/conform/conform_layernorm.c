@@ -114,8 +114,9 @@ static void add_row(gradients *g, const operand *o, const sizes *n, int64_t row)
     const double *x = o[X].before + row * n->d, *w = o[W].before, *gy = o[Y].before + row * n->d;
     const int64_t b = condition_of(n, &o[CONTEXT], row);
     const double *sample = o[MOD].before + b * n->M;
-    double mean, rstd, mean_g = 0, mean_gx = 0, size_g = 0;
+    double mean, rstd, mean_g = 0, mean_gx = 0, size_g = 0, size_mean = 0;
     statistics(n, x, &mean, &rstd);
+    for (int64_t j = 0; j < n->d; j++) size_mean += fabs(x[j]) / (double)n->d;
     for (int64_t j = 0; j < n->d; j++) {
         double hat = (x[j] - mean) * rstd, gain = w[j] * (1 + sample[n->scale + j]);
         mean_g += gy[j] * gain / (double)n->d;
@@ -126,8 +127,9 @@ static void add_row(gradients *g, const operand *o, const sizes *n, int64_t row)
         g->mod[b * n->M + n->shift + j] += gy[j];
         g->size_mod[b * n->M + n->shift + j] += fabs(gy[j]);
         g->mod[b * n->M + n->scale + j] += gy[j] * w[j] * hat;
-        /* Of a condition with few tokens the error of x - mean may be all that there is. */
-        g->size_mod[b * n->M + n->scale + j] += fabs(gy[j] * w[j]) * (fabs(x[j]) + fabs(mean)) * rstd;
+        /* Of a condition with few tokens the error of x - mean may be all that there is; that of the mean is one of a
+         * sum over d, also where x and mean are small. */
+        g->size_mod[b * n->M + n->scale + j] += fabs(gy[j] * w[j]) * (fabs(x[j]) + size_mean) * rstd;
     }
     for (int64_t j = 0; j < n->d; j++) {
         double hat = (x[j] - mean) * rstd, gain = w[j] * (1 + sample[n->scale + j]);
@@ -227,8 +229,10 @@ static void test_errors(void)
         tap_ok(forward(conform_be[0], o, &n) == FLM_E_SHAPE, "%s with one row less", k == MOD ? "mod" : "context");
         o[k].t = good;
     }
+    const flm_tensor context = o[CONTEXT].t;
     o[CONTEXT].t = flm_tensor_none();
     tap_ok(forward(conform_be[0], o, &n) == FLM_E_SHAPE, "two conditions a sequence without context");
+    o[CONTEXT].t = context;
     flm_err_clear();
     operands_free(o, FORWARD);
 }
