@@ -100,7 +100,7 @@ some_tests() {
 # Tests that start many programs, and so take minutes under sanitizers, to run code that the other tests of tests/cmd
 # reach too.
 not_sanitized="tests/conform/conform_matmul_avx2.t tests/cmd/messages.t tests/cmd/corpora.t tests/cmd/logit_cap.t"
-not_sanitized="$not_sanitized tests/cmd/precision.t tests/cmd/train_eval.t tests/cmd/train_kill.t"
+not_sanitized="$not_sanitized tests/cmd/precision.t tests/cmd/train_eval.t tests/cmd/train_kill.t tests/cmd/distill.t"
 
 # sanitized_tests FOLDER: the tests that run under sanitizers.
 sanitized_tests() {
