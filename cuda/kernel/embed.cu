@@ -9,6 +9,22 @@ namespace
 
 constexpr int W = 4, SPAN = W * FLM_WARP, THREADS = FLM_CUDA_THREADS, WARPS = THREADS / FLM_WARP;
 
+/* A row of a warp: x = (1 - g) noise + g e, or NaN if not valid. x may be noise. */
+FLM_DEVICE void state_row(float *x, const float *noise, const float *__restrict__ e, float g, bool valid, int64_t d,
+                          bool aligned)
+{
+    const float factor = valid ? g : flm_nan();
+#pragma unroll 2
+    for (int64_t j = flm_lane() * W; j < d; j += SPAN) {
+        float n[W], of_token[W];
+        flm_read(n, noise + j, d - j, aligned);
+        flm_read(of_token, e + j, valid ? d - j : 0, aligned);
+#pragma unroll
+        for (int k = 0; k < W; k++) n[k] = (1 - factor) * n[k] + factor * of_token[k];
+        flm_write(x + j, n, d - j, aligned);
+    }
+}
+
 /* x may be noise. */
 __global__ void __launch_bounds__(THREADS)
     embed_state(float *x, const float *noise, const float *__restrict__ E, const int32_t *__restrict__ tokens,
@@ -17,17 +33,7 @@ __global__ void __launch_bounds__(THREADS)
     for (int64_t row = (int64_t)blockIdx.x * WARPS + flm_warp(); row < rows; row += (int64_t)gridDim.x * WARPS) {
         const int64_t token = tokens[row];
         const bool valid = token >= 0 && token < V;
-        const float factor = valid ? g[row / per_g] : flm_nan();
-        const float *from = E + (valid ? token : 0) * d;
-#pragma unroll 2
-        for (int64_t j = flm_lane() * W; j < d; j += SPAN) {
-            float n[W], e[W];
-            flm_read(n, noise + row * d + j, d - j, aligned);
-            flm_read(e, from + j, valid ? d - j : 0, aligned);
-#pragma unroll
-            for (int k = 0; k < W; k++) n[k] = (1 - factor) * n[k] + factor * e[k];
-            flm_write(x + row * d + j, n, d - j, aligned);
-        }
+        state_row(x + row * d, noise + row * d, E + (valid ? token : 0) * d, g[row / per_g], valid, d, aligned);
     }
 }
 
@@ -40,17 +46,7 @@ __global__ void __launch_bounds__(THREADS)
         const int64_t token = tokens[row];
         if (token < 0) continue;
         const bool valid = token < V;
-        const float factor = valid ? g : flm_nan();
-        const float *from = E + (valid ? token : 0) * d;
-#pragma unroll 2
-        for (int64_t j = flm_lane() * W; j < d; j += SPAN) {
-            float n[W], e[W];
-            flm_read(n, noise + row * d + j, d - j, aligned);
-            flm_read(e, from + j, valid ? d - j : 0, aligned);
-#pragma unroll
-            for (int k = 0; k < W; k++) n[k] = (1 - factor) * n[k] + factor * e[k];
-            flm_write(x + row * d + j, n, d - j, aligned);
-        }
+        state_row(x + row * d, noise + row * d, E + (valid ? token : 0) * d, g, valid, d, aligned);
     }
 }
 

@@ -32,9 +32,15 @@ static inline char *flm_attention_at(const flm_tensor *t, int64_t b, int64_t l, 
  * per tile of queries. */
 int64_t flm_attention_parts(const flm_attention_sizes *n, int threads);
 
-/* flm_attention_rotate_back - rows f32 [count, ld] of positions whose cosines and sines begin at angles f32 [count,
- * half, 2], times the transposed rotations. angles NULL: unchanged. */
-void flm_attention_rotate_back(float *rows, int64_t ld, const float *angles, int64_t count, int64_t half);
+/* flm_attention_store_keys - the gradients of keys [key, key + keys) of a head of a sample: grad_keys, times the
+ * transposed rotations, and grad_values, both f32 [keys, ld]. angles: NULL, or cosines and sines f32 [L, h / 2, 2]. */
+void flm_attention_store_keys(const flm_attention_sizes *n, const flm_tensor *grad_qkv, float *grad_keys,
+                              const float *grad_values, const float *angles, int64_t b, int64_t head, int64_t key,
+                              int64_t keys);
+
+/* flm_attention_store_queries - the same for all queries of a head of a sample, f32 [L, ld]. */
+void flm_attention_store_queries(const flm_attention_sizes *n, const flm_tensor *grad_qkv, float *grad_queries,
+                                 const float *angles, int64_t b, int64_t head);
 
 /* cpu_attention_pairs.c: both directions by bf16 products, and whether they are used. angles: of rope, or NULL. */
 bool flm_attention_by_pairs(const flm_backend *be, const flm_tensor *qkv, int64_t H);

@@ -71,7 +71,9 @@ FLM_SIMD static void scores_gradient(float *p, float *ds, const float *lse, cons
     }
 }
 
-FLM_SIMD void flm_attention_rotate_back(float *rows, int64_t ld, const float *angles, int64_t count, int64_t half)
+/* rows [count, ld] of positions whose cosines and sines begin at angles [count, half, 2]: times the transposed
+ * rotations. angles NULL: unchanged. */
+FLM_SIMD static void rotate_back(float *rows, int64_t ld, const float *angles, int64_t count, int64_t half)
 {
     if (angles == NULL) return;
     for (int64_t l = 0; l < count; l++) {
@@ -86,6 +88,25 @@ FLM_SIMD void flm_attention_rotate_back(float *rows, int64_t ld, const float *an
     }
 }
 
+void flm_attention_store_keys(const flm_attention_sizes *n, const flm_tensor *grad_qkv, float *grad_keys,
+                              const float *grad_values, const float *angles, int64_t b, int64_t head, int64_t key,
+                              int64_t keys)
+{
+    const int64_t d = n->H * n->h, column = head * n->h;
+    rotate_back(grad_keys, n->ld, angles ? angles + key * (n->h / 2 * 2) : NULL, keys, n->h / 2);
+    flm_tile_store(flm_attention_at(grad_qkv, b, key, d + column), n->dtype, 3 * d, grad_keys, n->ld, NULL, keys, n->h);
+    flm_tile_store(flm_attention_at(grad_qkv, b, key, 2 * d + column), n->dtype, 3 * d, grad_values, n->ld, NULL, keys,
+                   n->h);
+}
+
+void flm_attention_store_queries(const flm_attention_sizes *n, const flm_tensor *grad_qkv, float *grad_queries,
+                                 const float *angles, int64_t b, int64_t head)
+{
+    rotate_back(grad_queries, n->ld, angles, n->L, n->h / 2);
+    flm_tile_store(flm_attention_at(grad_qkv, b, 0, head * n->h), n->dtype, 3 * n->H * n->h, grad_queries, n->ld, NULL,
+                   n->L, n->h);
+}
+
 /* Queries, grad_o and their dot products with o, of one head; grad_queries is used as scratch for o. */
 static void pack_queries(const flm_attention_sizes *n, const backward_scratch *s, const flm_tensor *qkv,
                          const flm_tensor *grad_o, const flm_tensor *o, int64_t b, int64_t head)
@@ -97,7 +118,7 @@ static void pack_queries(const flm_attention_sizes *n, const backward_scratch *s
     rows_dot(s->dot, s->grad_out, s->grad_queries, n->ld, n->L);
 }
 
-/* Keys [key, key + keys) of one head against all queries. angles: of key. */
+/* Keys [key, key + keys) of one head against all queries. */
 static void backward_tile(const flm_attention_sizes *n, const backward_scratch *s, const flm_tensor *grad_qkv,
                           const flm_tensor *qkv, const float *lse, const float *angles, int64_t b, int64_t head,
                           int64_t key, int64_t keys)
@@ -117,10 +138,7 @@ static void backward_tile(const flm_attention_sizes *n, const backward_scratch *
         flm_tile_multiply_transposed(s->grad_keys, ld, s->ds, KEYS, q, ld, keys, ld, count, at > 0);
         flm_tile_multiply(s->grad_queries + at * ld, ld, s->ds, KEYS, s->keys, ld, count, ld, keys, key > 0);
     }
-    flm_attention_rotate_back(s->grad_keys, ld, angles, keys, n->h / 2);
-    flm_tile_store(flm_attention_at(grad_qkv, b, key, d + column), n->dtype, 3 * d, s->grad_keys, ld, NULL, keys, n->h);
-    flm_tile_store(flm_attention_at(grad_qkv, b, key, 2 * d + column), n->dtype, 3 * d, s->grad_values, ld, NULL, keys,
-                   n->h);
+    flm_attention_store_keys(n, grad_qkv, s->grad_keys, s->grad_values, angles, b, head, key, keys);
 }
 
 flm_status flm_cpu_attention_backward(flm_backend *be, const flm_tensor *grad_qkv, const flm_tensor *grad_o,
@@ -144,11 +162,8 @@ flm_status flm_cpu_attention_backward(flm_backend *be, const flm_tensor *grad_qk
         backward_scratch s = backward_scratch_at((float *)scratch + omp_get_thread_num() * floats, &n);
         pack_queries(&n, &s, qkv, grad_o, o, b, head);
         for (int64_t key = 0; key < n.L; key += KEYS)
-            backward_tile(&n, &s, grad_qkv, qkv, head_lse, angles ? angles + key * (n.h / 2 * 2) : NULL, b, head, key,
-                          n.L - key < KEYS ? n.L - key : KEYS);
-        flm_attention_rotate_back(s.grad_queries, n.ld, angles, n.L, n.h / 2);
-        flm_tile_store(flm_attention_at(grad_qkv, b, 0, head * n.h), n.dtype, 3 * H * n.h, s.grad_queries, n.ld, NULL,
-                       n.L, n.h);
+            backward_tile(&n, &s, grad_qkv, qkv, head_lse, angles, b, head, key, n.L - key < KEYS ? n.L - key : KEYS);
+        flm_attention_store_queries(&n, grad_qkv, s.grad_queries, angles, b, head);
     }
 done:
     return rc;

@@ -242,7 +242,7 @@ static void backward_queries(const flm_attention_sizes *n, const backward_scratc
                       !first_keys);
 }
 
-/* Keys [key, key + keys) of one head against all queries. angles: of key. */
+/* Keys [key, key + keys) of one head against all queries. */
 static void backward_tile(const flm_attention_sizes *n, const backward_scratch *s, const flm_tensor *grad_qkv,
                           const flm_tensor *qkv, const float *lse, const float *angles, int64_t b, int64_t head,
                           int64_t key, int64_t keys)
@@ -253,10 +253,7 @@ static void backward_tile(const flm_attention_sizes *n, const backward_scratch *
     flm_pair_interleave(s->keys_b, ld, KEYS, at(qkv, b, key, d + column), 3 * d, keys, n->h);
     for (int64_t first = 0; first < n->L; first += QUERIES)
         backward_queries(n, s, lse, keys, first, n->L - first < QUERIES ? n->L - first : QUERIES, key == 0);
-    flm_attention_rotate_back(s->grad_keys, ld, angles, keys, n->h / 2);
-    flm_tile_store(flm_attention_at(grad_qkv, b, key, d + column), n->dtype, 3 * d, s->grad_keys, ld, NULL, keys, n->h);
-    flm_tile_store(flm_attention_at(grad_qkv, b, key, 2 * d + column), n->dtype, 3 * d, s->grad_values, ld, NULL, keys,
-                   n->h);
+    flm_attention_store_keys(n, grad_qkv, s->grad_keys, s->grad_values, angles, b, head, key, keys);
 }
 
 flm_status flm_attention_pairs_backward(flm_backend *be, const flm_tensor *grad_qkv, const flm_tensor *grad_o,
@@ -276,11 +273,8 @@ flm_status flm_attention_pairs_backward(flm_backend *be, const flm_tensor *grad_
         const backward_scratch s = backward_scratch_at((uint32_t *)scratch + omp_get_thread_num() * words, &n);
         pack_queries(&n, &s, qkv, grad_o, o, b, head);
         for (int64_t key = 0; key < n.L; key += KEYS)
-            backward_tile(&n, &s, grad_qkv, qkv, head_lse, angles ? angles + key * (n.h / 2 * 2) : NULL, b, head, key,
-                          n.L - key < KEYS ? n.L - key : KEYS);
-        flm_attention_rotate_back(s.grad_queries, n.ld, angles, n.L, n.h / 2);
-        flm_tile_store(flm_attention_at(grad_qkv, b, 0, head * n.h), n.dtype, 3 * H * n.h, s.grad_queries, n.ld, NULL,
-                       n.L, n.h);
+            backward_tile(&n, &s, grad_qkv, qkv, head_lse, angles, b, head, key, n.L - key < KEYS ? n.L - key : KEYS);
+        flm_attention_store_queries(&n, grad_qkv, s.grad_queries, angles, b, head);
     }
 done:
     return rc;
