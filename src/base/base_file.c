@@ -34,6 +34,11 @@ done:
     return rc;
 }
 
+bool flm_file_was_removed(flm_status rc, const char *path)
+{
+    return rc != FLM_OK && access(path, F_OK) != 0 && errno == ENOENT;
+}
+
 flm_status flm_file_read_at(int fd, const char *path, void *data, size_t bytes, int64_t offset)
 {
     flm_status rc = FLM_OK;

@@ -16,6 +16,11 @@
  * for its other end: every rank would read a part of it. Errors: also FLM_E_FORMAT. */
 flm_status flm_file_open(const char *path, int flags, int *fd);
 
+/* flm_file_was_removed - whether reading path failed because it, there a moment ago, is not any more, so that another
+ * attempt makes sense. The status does not tell: HDF5 reports a file that vanishes while it is opened as any other
+ * failure. */
+bool flm_file_was_removed(flm_status rc, const char *path);
+
 /* flm_file_read_at, flm_file_write_at - all of `bytes` at an offset, in as many calls as that takes. A file that ends
  * earlier is an error of reading. path is for messages. */
 flm_status flm_file_read_at(int fd, const char *path, void *data, size_t bytes, int64_t offset);

@@ -1,6 +1,7 @@
 /* inspect.c - see inspect.h: which kind of file or directory a path is. SPDX-License-Identifier: Apache-2.0 */
 #include "inspect/inspect_internal.h"
 
+#include "base/base_file.h"
 #include "base/base_path.h"
 #include "h5/h5_format.h"
 
@@ -78,7 +79,7 @@ static flm_status inspect_file(const char *path, const flm_inspect_options *opti
         if (before && strcmp(before, real) == 0) break; /* nothing has changed: the failure stays */
         flm_err_clear();
         rc = inspect_resolved(strcmp(flm_path_name(path), flm_path_name(real)) == 0 ? path : real, options);
-        if (rc == FLM_OK || access(real, F_OK) == 0) break; /* HDF5 says of a file that vanishes only that it fails */
+        if (!flm_file_was_removed(rc, real)) break;
         printf("%s: was removed meanwhile\n", real);
     }
 done:

@@ -1,4 +1,5 @@
 /* inspect_checkpoint.c - checkpoints, and directories of checkpoints. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_file.h"
 #include "base/base_path.h"
 #include "inspect/inspect_internal.h"
 #include "process/process.h"
@@ -83,7 +84,7 @@ flm_status flm_inspect_checkpoints(const char *directory, const flm_inspect_opti
         FLM_TRY(flm_process_poll());
         FLM_TRY(flm_path_join(path, directory, entries[i]->d_name));
         rc = flm_inspect_checkpoint(path, options);
-        if (rc == FLM_E_MISSING && access(path, F_OK) != 0) { /* by the run, which keeps the newest only */
+        if (flm_file_was_removed(rc, path)) { /* by the run, which keeps the newest only */
             printf("%s: was removed meanwhile\n", path);
             flm_err_clear();
             rc = FLM_OK;

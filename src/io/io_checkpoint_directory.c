@@ -1,5 +1,6 @@
 /* io_checkpoint_directory.c - the names in a checkpoint directory: listing, publishing, removing, and the checkpoint
  * that a path names. Does not touch files with other names. SPDX-License-Identifier: Apache-2.0 */
+#include "base/base_file.h"
 #include "base/base_log.h"
 #include "io/io_checkpoint_internal.h"
 
@@ -219,13 +220,6 @@ done:
     return rc;
 }
 
-/* Whether another attempt makes sense: the file was there a moment ago, and is not any more. The status does not tell:
- * HDF5 reports a file that vanishes while it is opened as any other failure. */
-static bool was_removed(flm_status rc, const char *path)
-{
-    return rc != FLM_OK && access(path, F_OK) != 0 && errno == ENOENT;
-}
-
 flm_status flm_checkpoint_open_found(const char *given, char *path, flm_checkpoint **out)
 {
     flm_status rc = FLM_OK;
@@ -233,7 +227,7 @@ flm_status flm_checkpoint_open_found(const char *given, char *path, flm_checkpoi
         flm_err_clear();
         FLM_TRY(flm_checkpoint_find(given, path));
         rc = flm_checkpoint_open(path, out);
-        if (!was_removed(rc, path)) break;
+        if (!flm_file_was_removed(rc, path)) break;
     }
 done:
     return rc;
@@ -249,7 +243,7 @@ flm_status flm_checkpoint_open_collective(flm_comm *comm, const char *given, cha
         flm_checkpoint_close(&opened);
         FLM_TRY(flm_checkpoint_find_collective(comm, given, path));
         local = flm_checkpoint_open(path, &opened);
-        removed = was_removed(local, path);
+        removed = flm_file_was_removed(local, path);
         FLM_TRY(flm_comm_max_i64(comm, &removed, 1));
     }
     FLM_TRY(flm_comm_agree(comm, local));
