@@ -83,6 +83,8 @@ static flm_status check_name(const flm_options *options, const char *word, size_
     char new_name[256];
 
     *takes = is_long ? takes_value(options, word + 2, length - 2) : -1;
+    if (*takes < 0 && rename && rename->reason)
+        FLM_FAIL(FLM_E_USAGE, "%s has no %.*s: %s", options->spec->program, (int)length, word, rename->reason);
     if (*takes < 0 && rename) {
         describe_rename(rename, new_name, sizeof new_name);
         FLM_FAIL(FLM_E_USAGE, "%.*s was renamed: use %s", (int)length, word, new_name);

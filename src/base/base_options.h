@@ -73,14 +73,16 @@ typedef struct flm_option {
     (offsetof(FLM_OPT_STRUCT, field) + 0 * sizeof(_Generic(((FLM_OPT_STRUCT *)0)->field, c_type : 0)))
 
 /* An option that had another name, and perhaps other values. The old name is accepted in configuration files (the
- * config.ini of an old run directory) and refused on the command line, with a message that gives the new name. */
+ * config.ini of an old run directory) and refused on the command line, with a message that gives the new name. Or a
+ * name that users look for here in vain, with the reason. */
 typedef struct flm_option_value {
     const char *old_value, *new_value;
 } flm_option_value;
 
 typedef struct flm_option_rename {
-    const char *old_name, *new_name;
-    const flm_option_value *values; /* ends with {NULL, NULL}; NULL: the values are the same */
+    const char *old_name, *new_name; /* new_name NULL: refused everywhere, with the reason */
+    const flm_option_value *values;  /* ends with {NULL, NULL}; NULL: the values are the same */
+    const char *reason;              /* why the program has no option of this name; NULL with a new name */
 } flm_option_rename;
 
 /* The command line of a program; outlives the flm_options made from it. */

@@ -74,6 +74,8 @@ static flm_status parse_line(flm_options *options, const char *path, int line, c
     value = skip_spaces(equals + 1);
     trim(name, equals);
     rename = flm_options_find_rename(options, name, strlen(name));
+    if (rename && rename->reason)
+        FLM_FAIL(FLM_E_USAGE, "%s: %s has no option '%.200s': %s", where, options->spec->program, name, rename->reason);
     new_name = rename ? rename->new_name : name;
     index = flm_options_find(options, new_name, strlen(new_name));
     if (index < 0)

@@ -32,7 +32,10 @@ static const flm_option rows[] = {
 
 /* Version 0.1 had two stages. */
 static const flm_option_value stages[] = {{"1", "two-model"}, {"2", "two-stage"}, {NULL, NULL}};
-static const flm_option_rename renamed[] = {{.old_name = "stage", .new_name = "method", .values = stages}, {0}};
+static const flm_option_rename renamed[] = {
+    {.old_name = "stage", .new_name = "method", .values = stages},
+    {.old_name = "logit-cap", .reason = "the flow map has the logit cap of its teacher"},
+    {0}};
 
 static const flm_options_spec spec = {
     .program = "flm_distill",

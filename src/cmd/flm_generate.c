@@ -72,10 +72,14 @@ static const flm_option rows[] = {
     FLM_CMD_OPTIONS_COMMON,
 };
 
+static const flm_option_rename renamed[] = {
+    {.old_name = "logit-cap", .reason = "the logit cap is that of the checkpoint; flm_inspect shows it"}, {0}};
+
 static const flm_options_spec spec = {
     .program = "flm_generate",
     .purpose = "Generate text from a checkpoint. Run the same command again to resume.",
     FLM_OPT_ROWS(rows),
+    .renamed = renamed,
 };
 
 int main(int argc, char **argv)

@@ -47,6 +47,8 @@ on_ranks 1 "$bin/flm_distill" --data shards --teacher small --out map --steps 2 
 tap_is "$? $(cap_of map/checkpoints/latest)" "0 2.5" "a flow map has the cap of its teacher"
 on_ranks 1 "$bin/flm_distill" --data shards --teacher small --out map --steps 3 --batch 16 --precision fp32 --threads 1
 tap_is "$?" 0 "and resumes" || cat err
+"$bin/flm_distill" --data shards --teacher small --out other --logit-cap 3 >out 2>err
+tap_is "$? $(grep -c 'no --logit-cap: the flow map has the logit cap of its teacher' err)" "2 1" "and none of its own"
 for run in small plain map; do
     "$bin/flm_generate" --checkpoint $run --samples 2 --steps 2 --out $run.h5 --precision fp32 >out 2>err || cat err
 done

@@ -85,7 +85,7 @@ tap_is $status 0 "the same batch job waits for its former processes" || cat err
 tap_has err "run: waiting for the end of host" "and says so"
 unset SLURM_JOB_ID
 
-yes "a line of text that becomes a document of some length, again and again" | head -n 4000 >text
+yes "a line of text that becomes a document of some length, again and again" | head -n 400000 >text
 set -- "$bin/flm_shard" --out sh --length 32 --tokenizer bytes text
 first "$@"
 second flm_shard "$@"

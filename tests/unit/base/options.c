@@ -36,6 +36,7 @@ static const flm_option_value places[] = {{"1", "cpu"}, {"2", "cuda"}, {NULL, NU
 static const flm_option_rename renamed[] = {{.old_name = "state", .new_name = "data"},
                                             {.old_name = "go", .new_name = "resume"},
                                             {.old_name = "place", .new_name = "device", .values = places},
+                                            {.old_name = "speed", .reason = "the road has a limit"},
                                             {0}};
 enum { OPTIONS = 8, WORDS = 12 };
 
@@ -165,6 +166,8 @@ static const struct bad_line {
     {"--data=d|--go", NULL, "--go", "was renamed: use --resume"},
     {"--state=d", NULL, "--state", "was renamed: use --data"},
     {"--data=d|--place=1", NULL, "--place", "was renamed: use --device cpu (1) or cuda (2)"},
+    {"--data=d|--speed=3", NULL, "flm_test has no --speed", "the road has a limit"},
+    {"--config=@", "data = d\nspeed = 3\n", ":2: flm_test has no option 'speed'", "the road has a limit"},
     {"--config=@", "data = d\nstate = e\n", ":2: data", "twice, first on line 1"},
     {"--data=d|--lr=nan", NULL, "--lr", "number from 0 to 1"},
     {"--data=d|--lr=inf", NULL, "--lr", "number from 0 to 1"},
