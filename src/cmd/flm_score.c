@@ -50,6 +50,9 @@ static const flm_option rows[] = {
                 "number of samples to generate from a checkpoint with each number of steps", .min = 1),
     FLM_OPT_INT("sample-batch", sample_batch, "64", "N", "samples to generate at once per rank", .min = 1,
                 .limit = 1 << 24),
+    FLM_OPT_STRING("shards", shards, "", "DIR",
+                   "directory of the training data: also show which share of the 4-, 8- and 16-grams of tokens occurs "
+                   "in its split train"),
     FLM_OPT_GROUP("Limits"),
     FLM_SOURCE_LIMITS(source),
     FLM_CMD_OPTIONS_COMMON,

@@ -20,13 +20,19 @@ static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_
     flm_status rc = FLM_OK;
     flm_scorer *scorer = NULL;
     flm_samples *file = NULL;
+    uint32_t identity;
     FLM_TRY(flm_comm_agree(comm, flm_scorer_create(be, o->score, flm_scorer_dtype(be, (flm_precision)o->precision),
                                                    o->protocol.batch, 0, 0, &o->protocol, &scorer)));
     FLM_TRY(flm_samples_open_scores(comm, o->out, 0, &file));
+    const int64_t length = flm_score_samples_length(scorer, flm_samples_get_info(file)->L, 0);
     for (int i = 0; i < count; i++) {
-        FLM_TRY(flm_score_samples_compute(comm, scorer, file, o->out, flm_samples_find(file, &entries[i].setting), 0,
-                                          false, DRAWS, (uint64_t)o->seed, stop_requested, &entries[i].result));
+        const int set = flm_samples_find(file, &entries[i].setting);
+        entries[i] = flm_score_entry_of_set(o->out, file, set);
+        entries[i].protocol = o->protocol;
+        FLM_TRY(flm_score_samples_compute(comm, scorer, file, o->out, set, 0, false, DRAWS, (uint64_t)o->seed,
+                                          stop_requested, &entries[i].result));
         entries[i].scored = true;
+        flm_score_entry_set_scorer(&entries[i], flm_scorer_describe(scorer, &identity), length);
     }
     FLM_TRY(flm_samples_commit(comm, file));
     FLM_TRY(flm_comm_agree(comm, flm_samples_close(&file)));
@@ -112,8 +118,7 @@ flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generat
     flm_score_entry *entries = calloc((size_t)count, sizeof *entries);
     if (!entries) local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for %d results", count);
     FLM_TRY(flm_comm_agree(comm, local));
-    for (int i = 0; i < count; i++)
-        entries[i] = (flm_score_entry){.path = o->out, .setting = settings[i], .protocol = o->protocol};
+    for (int i = 0; i < count; i++) entries[i] = (flm_score_entry){.path = o->out, .setting = settings[i]};
     if (o->score[0]) FLM_TRY(score_all(comm, be, o, count, stop_requested, entries));
     if (o->json[0]) FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? write_json(o, entries, count) : FLM_OK));
 done:

@@ -4,6 +4,7 @@
 
 #include "base/base_log.h"
 #include "h5/h5_format.h"
+#include "score/compare/score_compare.h"
 #include "score/score_report.h"
 #include "score/score_rows.h"
 #include "score/score_samples.h"
@@ -24,14 +25,14 @@ typedef struct scoring {
     bool (*stop_requested)(void);
 } scoring;
 
-static flm_status entry_add(scoring *s, const char *path, const flm_samples_setting *setting, flm_score_entry **out)
+static flm_status entry_add(scoring *s, const flm_score_entry *entry, flm_score_entry **out)
 {
     flm_status rc = FLM_OK;
     flm_score_entry *grown = realloc(s->entries, (size_t)(s->count + 1) * sizeof *grown);
     if (!grown) FLM_FAIL(FLM_E_NOMEM, "no memory for %d results", s->count);
     s->entries = grown;
-    s->entries[s->count] = (flm_score_entry){.path = path, .protocol = s->o->protocol};
-    if (setting) s->entries[s->count].setting = *setting;
+    s->entries[s->count] = *entry;
+    s->entries[s->count].protocol = s->o->protocol;
     *out = &s->entries[s->count++];
 done:
     return rc;
@@ -59,6 +60,7 @@ static flm_status stored_result_read(const scoring *s, flm_samples *file, int se
     FLM_TRY(flm_score_result_read(file, set, &e->result, &e->scored));
     FLM_TRY(flm_samples_get_scorer(file, set, scorer, sizeof scorer));
     e->protocol = flm_score_protocol_find(scorer);
+    if (e->scored) flm_score_entry_set_scorer(e, scorer, 0);
     e->result.dropped = e->result.rows - flm_score_protocol_count(&e->protocol, e->result.rows);
 done:
     return rc;
@@ -69,25 +71,28 @@ static flm_status samples_score(scoring *s, const char *path)
     flm_status rc = FLM_OK, local;
     flm_samples *file = NULL;
     flm_score_entry *e = NULL;
+    uint32_t identity;
+    int64_t length = 0;
     int used = 0;
 
     FLM_TRY(flm_comm_agree(s->comm, flm_samples_open_read(path, &file)));
     if (s->scorer) {
-        const int64_t length = flm_score_samples_length(s->scorer, flm_samples_get_info(file)->L, s->o->length);
+        length = flm_score_samples_length(s->scorer, flm_samples_get_info(file)->L, s->o->length);
         flm_samples_close(&file);
         FLM_TRY(flm_samples_open_scores(s->comm, path, s->o->token_nll ? length : 0, &file));
     }
     for (int i = 0; i < flm_samples_count(file); i++) {
-        const flm_samples_setting *setting = flm_samples_get_setting(file, i);
-        if (!is_wanted(s, setting->steps)) continue;
+        if (!is_wanted(s, flm_samples_get_setting(file, i)->steps)) continue;
         used++;
-        local = entry_add(s, path, setting, &e);
+        const flm_score_entry own = flm_score_entry_of_set(path, file, i);
+        local = entry_add(s, &own, &e);
         if (local == FLM_OK && !s->scorer) local = stored_result_read(s, file, i, e);
         FLM_TRY(flm_comm_agree(s->comm, local));
         if (!s->scorer) continue;
         FLM_TRY(flm_score_samples_compute(s->comm, s->scorer, file, path, i, s->o->length, s->o->token_nll,
                                           s->o->bootstrap, (uint64_t)s->o->seed, s->stop_requested, &e->result));
         e->scored = true;
+        flm_score_entry_set_scorer(e, flm_scorer_describe(s->scorer, &identity), length);
     }
     if (used == 0)
         FLM_FAIL(FLM_E_USAGE, "%s: has no samples with these numbers of steps: --steps %s", path, s->o->steps);
@@ -162,6 +167,7 @@ static flm_status texts_score(scoring *s, const char *path)
     flm_status rc = FLM_OK, local;
     flm_source_rules rules = s->o->source;
     flm_score_texts texts = {0};
+    const flm_score_entry own = flm_score_entry_of_texts(path);
     flm_score_entry *e = NULL;
     double *nll = NULL;
     int64_t *positions = NULL;
@@ -175,11 +181,11 @@ static flm_status texts_score(scoring *s, const char *path)
     nll = calloc((size_t)texts.count, sizeof *nll);
     positions = calloc((size_t)texts.count, sizeof *positions);
     present = calloc((size_t)texts.count, sizeof *present);
-    local = entry_add(s, path, NULL, &e);
+    local = entry_add(s, &own, &e);
     if (!nll || !positions || !present)
         local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "%s: no memory for its scores", path);
     FLM_TRY(flm_comm_agree(s->comm, local));
-    flm_scorer_describe(s->scorer, &store.scorer);
+    const char *scorer = flm_scorer_describe(s->scorer, &store.scorer);
     if (s->o->scores_dir[0]) FLM_TRY(stored_scores_share(s, &store, path, nll, positions, present));
     const flm_score_source source = {&store,       path,     texts.count,
                                      s->o->length, text_get, s->o->scores_dir[0] ? text_store : NULL};
@@ -187,6 +193,7 @@ static flm_status texts_score(scoring *s, const char *path)
     if (flm_comm_rank(s->comm) == 0) local = flm_err_prefix(texts_result(s, &texts, nll, positions, &e->result), path);
     FLM_TRY(flm_comm_agree(s->comm, local));
     e->scored = true;
+    flm_score_entry_set_scorer(e, scorer, s->o->length ? s->o->length : flm_scorer_get_length(s->scorer));
 done:
     free(nll);
     free(positions);
@@ -201,13 +208,11 @@ done:
 static flm_status report(const scoring *s)
 {
     flm_status rc = FLM_OK;
-    uint32_t identity;
-    const char *scorer = s->scorer ? flm_scorer_describe(s->scorer, &identity) : NULL;
     if (s->o->compare)
         FLM_TRY(flm_score_report_print_comparison(s->entries, s->count));
     else
         flm_score_report_print(s->entries, s->count);
-    if (s->o->json[0]) FLM_TRY(flm_score_report_write_entries(s->o->json, scorer, s->entries, s->count));
+    if (s->o->json[0]) FLM_TRY(flm_score_report_write_entries(s->o->json, s->entries, s->count));
     for (int i = 0; i < s->count; i++)
         if (s->entries[i].scored && s->scorer && s->entries[i].result.positions == 0)
             FLM_FAIL(FLM_E_FORMAT, "%s: no text can be scored: each has fewer than 2 tokens", s->entries[i].path);
@@ -220,6 +225,7 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
 {
     flm_status rc = FLM_OK;
     scoring s = {.comm = comm, .o = o, .stop_requested = stop_requested};
+    flm_score_compare *compare = NULL;
     flm_lock *lock = NULL; /* of --json */
     bool hdf5 = false;
 
@@ -231,6 +237,7 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
         FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? flm_score_report_claim(o->json, paths, count, &lock)
                                                               : FLM_OK));
     if (o->steps[0]) FLM_TRY(flm_options_int_list("steps", o->steps, 1, 1 << 20, &s.steps, &s.steps_count));
+    FLM_TRY(flm_score_compare_begin(comm, o, paths, count, &compare));
     if (o->gpt2[0]) {
         flm_log(FLM_LOG_INFO, "%s", flm_backend_describe(be));
         FLM_TRY(flm_comm_agree(comm, flm_scorer_create(be, o->gpt2, flm_scorer_dtype(be, (flm_precision)o->precision),
@@ -240,8 +247,10 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
         FLM_TRY(flm_comm_agree(comm, flm_format_is_hdf5(paths[i], &hdf5)));
         FLM_TRY(hdf5 ? samples_score(&s, paths[i]) : texts_score(&s, paths[i]));
     }
+    FLM_TRY(flm_score_compare_run(compare, s.entries, s.count, stop_requested));
     FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? report(&s) : FLM_OK));
 done:
+    flm_score_compare_end(&compare);
     flm_lock_release(&lock);
     flm_scorer_destroy(&s.scorer);
     free(s.steps);

@@ -4,6 +4,7 @@
 #define FLM_SCORE_REPORT_H
 
 #include "io/io_lock.h"
+#include "score/compare/score_overlap.h"
 #include "score/score_protocol.h"
 #include "score/score_result.h"
 
@@ -13,16 +14,31 @@
 typedef struct flm_score_entry {
     const char *path;
     flm_samples_setting setting;
-    bool scored; /* false: the samples file has no figures of it */
+    char kind[16];     /* of the checkpoint; "text" for texts */
+    char precision[8]; /* of the sampler; "": none */
+    bool scored;       /* false: the samples file has no figures of it */
+    char scorer[320];  /* its description; "" unless scored */
+    int64_t length;    /* the scorer's tokens of a text, at most; 0: not known */
     flm_score_protocol protocol;
     flm_score_result result;
+    double overlap[FLM_OVERLAP_ORDERS]; /* with the training shards; NaN: not compared */
 } flm_score_entry;
 
-/* flm_score_report_print - a table on stdout with a line an entry. To be called by one rank. */
+/* flm_score_entry_of_set, flm_score_entry_of_texts - an entry that is not scored, of a set of a samples file and of a
+ * file of texts. The entry borrows path. */
+flm_score_entry flm_score_entry_of_set(const char *path, const flm_samples *file, int set);
+flm_score_entry flm_score_entry_of_texts(const char *path);
+
+/* flm_score_entry_set_scorer - what scored an entry: the description, with or without ", at most N tokens" at its end
+ * as samples files record it; length: N where the description has none. */
+void flm_score_entry_set_scorer(flm_score_entry *entry, const char *description, int64_t length);
+
+/* flm_score_report_print - tables on stdout with a line an entry: how its texts were made and scored, with Gen-PPL and
+ * entropy; their diversity; the scorers. To be called by one rank. */
 void flm_score_report_print(const flm_score_entry *entries, int count);
 
-/* flm_score_report_print_comparison - a table on stdout with a line a setting of the sampler and a column a file; the
- * entries of a file must be neighbours. To be called by one rank. Errors: FLM_E_NOMEM. */
+/* flm_score_report_print_comparison - the same, and a table with a line a setting of the sampler and a column a file;
+ * the entries of a file must be neighbours. To be called by one rank. Errors: FLM_E_NOMEM. */
 flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int count);
 
 /* flm_score_report_claim - before the work: check that a JSON file may get this name (nothing has it yet, or a JSON
@@ -31,9 +47,8 @@ flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int
 flm_status flm_score_report_claim(const char *path, const char *const *inputs, int count, flm_lock **lock);
 
 /* flm_score_report_write_entries - write a JSON array with an object a line, an object an entry; the file at path is
- * replaced once all is written. scorer: description of the scorer, or NULL. Errors: FLM_E_IO, FLM_E_NOMEM. */
-flm_status flm_score_report_write_entries(const char *path, const char *scorer, const flm_score_entry *entries,
-                                          int count);
+ * replaced once all is written. Errors: FLM_E_IO, FLM_E_NOMEM. */
+flm_status flm_score_report_write_entries(const char *path, const flm_score_entry *entries, int count);
 
 /* flm_score_report_write - write a JSON value with jansson's flags; the file at path is replaced once all is written.
  * Takes ownership of value; NULL counts as out of memory. Errors: FLM_E_IO, FLM_E_NOMEM. */

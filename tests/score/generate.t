@@ -45,7 +45,7 @@ cp -r run other && mkdir samples
 timeout -k 5 100 "$score" --compare --gpt2 gpt2.h5 --precision fp32 --samples 5 --sample-batch 2 --steps 1,2 --samples-dir samples \
     --json e.json run other a.h5 >out 2>err
 tap_ok $? "two checkpoints and a samples file are compared"
-tap_lines out "== " 12 "two tables of samples, three names, a head line, a line for each number of steps"
+tap_lines out "== " 27 "two tables of samples; two of scores with their scorer; three names, a head line, a line for each number of steps"
 tap_is "$(grep -c '"gen_ppl": [0-9]' e.json)" 6 "each file is scored for each number of steps"
 tap_is "$(sed -n 's/.*"gen_ppl": \([0-9.]*\).*/\1/p' e.json | cut -c 1-8 | sed -n '1p;2p')" \
     "$(sed -n 's/.*"gen_ppl": \([0-9.]*\).*/\1/p' e.json | cut -c 1-8 | sed -n '3p;4p')" "a copy of a checkpoint has the same scores"

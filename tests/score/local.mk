@@ -15,3 +15,5 @@ dist_check_SCRIPTS += %D%/gpt2.t %D%/score.t
 %D%/score.log: tests/cmd/file_tool$(EXEEXT) %D%/score_files$(EXEEXT) flm_score$(EXEEXT) flm_inspect$(EXEEXT)
 dist_check_SCRIPTS += %D%/generate.t
 %D%/generate.log: %D%/score_files$(EXEEXT) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_generate$(EXEEXT) flm_score$(EXEEXT)
+dist_check_SCRIPTS += %D%/compare.t
+%D%/compare.log: %D%/score_files$(EXEEXT) flm_shard$(EXEEXT) flm_score$(EXEEXT)

@@ -87,6 +87,10 @@ for run in "1 64" "2 5" "4 3" "4 64"; do
     near "$(value other.json gen_ppl 3)" "$(value one.json gen_ppl 3)" 1e-6 "and Gen-PPL"
 done
 "$abs_top_builddir/flm_inspect" one.h5 >out 2>err
+for row in 'kind "flm"' 'sampler "flow"' 'steps 1' 'noise_level 0.0' 'temperature 0.0' 'precision "fp32"' 'samples 23' 'truncation 64' 'protocol "clean"'; do
+    tap_is "$(value one.json "${row%% *}" 2)" "${row#* }" "each row of the JSON has its ${row%% *}"
+done
+tap_is "$(value one.json scorer 2 | cut -c 1-23)" '"gpt2 d 16 N 2 V 50257 ' "and the scorer"
 tap_has out "gen_ppl_high = " "the file holds the figures, and flm_inspect accepts it"
 
 # GPT-2's tokens: kept on request, each with what it adds to the sum.
@@ -118,8 +122,12 @@ tap_lines err " 1 of 23 texts to score" 1 "a row that changed is scored again"
 tap_lines err " 23 of 23 texts to score" 1 "so is everything at another length"
 tap_is "$(grep -c steps short.json)" 1 "only for the number of steps of --steps"
 "$score" --compare samples.h5 other.h5 >out 2>err
-tap_has out " -          -          -        -" "samples without scores are shown as such"
-tap_has out "== 2: other.h5" "files are shown side by side"
+tap_has out " |         -         -         -       -" "samples without scores are shown as such"
+awk '/^== *#/ { tables++ } /^== *[0-9]/ && tables == 1 { kind[$2] = $3 " " $4 " " $5 " " $6 " " $7 " " $8 }
+    END { exit !(tables == 2 && kind[3] == "flm 1 0 0 fp32 23") }' out
+tap_ok $? "each row of the table has kind, steps, noise level, temperature, precision and number of samples"
+tap_is "$(awk 'length > 120' out | wc -l)" 0 "in at most 120 columns"
+tap_has out "== file 2: other.h5" "files are shown side by side"
 
 printf 'steps = 1\nlength = 30\n' >first.ini
 printf 'length = 20\n' >second.ini

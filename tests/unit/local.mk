@@ -75,5 +75,7 @@ check_PROGRAMS += %D%/flow/distill.t %D%/flow/joint.t %D%/flow/noise.t %D%/flow/
 %C%_flow_sampler_t_LDADD = $(LINK_FLOW)
 
 # score
-check_PROGRAMS += %D%/score/statistics.t
+EXTRA_DIST += %D%/score/shards.h
+check_PROGRAMS += %D%/score/overlap.t %D%/score/statistics.t
+%C%_score_overlap_t_LDADD = $(LINK_SCORE)
 %C%_score_statistics_t_LDADD = $(LINK_SCORE)

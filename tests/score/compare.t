@@ -1,0 +1,46 @@
+#!/bin/sh
+# compare.t - what makes scores comparable: the share of n-grams in the training shards. SPDX-License-Identifier: Apache-2.0
+. "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
+score=$abs_top_builddir/flm_score
+files=$abs_top_builddir/tests/score/score_files
+
+# value FILE KEY LINE - the number under KEY in a line of a JSON file.
+value() { sed -n "$3{s/.*\"$2\": *\\([^,}]*\\).*/\\1/p;}" "$1"; }
+# among LOW VALUE HIGH NAME
+among() {
+    awk -v a="$1" -v b="$2" -v c="$3" 'BEGIN { exit !(b ~ /^[-0-9.e+]+$/ && a + 0 <= b + 0 && b + 0 <= c + 0) }'
+    tap_ok $? "$4: $1 <= $2 <= $3"
+}
+refused() {
+    refused_status=$1 refused_text=$2 refused_name=$3
+    shift 3
+    tap_refused "$refused_status" "$refused_text" "$refused_name" "$score" "$@"
+}
+
+awk 'BEGIN { for (i = 0; i < 300; i++) print "line " i * 7 % 300 " of a text of a few words, the same ones, " i * i % 97 }' >corpus.txt
+"$files" gpt2 gpt2.h5 2>err && "$files" samples samples.h5 2>err &&
+    "$abs_top_builddir/flm_shard" --tokenizer bytes --documents line --length 90 --valid-last 60 --out shards corpus.txt >out 2>err
+tap_ok $? "a GPT-2, samples and shards"
+sed -n 1,20p corpus.txt >seen.txt
+printf 'Nothing of this is there.\n12345678901234567890\n' >new.txt
+
+# Memorisation.
+"$score" --gpt2 gpt2.h5 --precision fp32 --shards shards --json one.json samples.h5 seen.txt new.txt >out 2>err
+tap_ok $? "n-grams are looked up in the shards"
+among 0.9 "$(value one.json train_overlap_16 4)" 1 "16-grams of lines of the corpus" # rows of the shards cut some
+among 0 "$(value one.json train_overlap_8 5)" 0 "8-grams of other text"
+among 0.05 "$(value one.json train_overlap_4 2)" 0.9 "4-grams of samples"
+tap_has out " train-4 train-8 train-16 " "the table has the shares"
+cp samples.h5 two.h5
+tap_mpi 2 "$score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --shards shards --json two.json samples.h5 seen.txt new.txt
+cmp one.json two.json
+tap_ok $? "two ranks: the same"
+"$score" --compare --shards shards --json three.json samples.h5 >out 2>err
+tap_is "$(value three.json train_overlap_4 2)" "$(value one.json train_overlap_4 2)" "without GPT-2: the same"
+
+printf 'x y z\n' >x.txt
+"$abs_top_builddir/flm_shard" --tokenizer gpt2 --documents line --length 3 --out other x.txt >out 2>err
+refused 65 "--shards other: has tokens of gpt2 (sha256 1ce16647...), but samples.h5 has tokens of bytes" "shards of another tokeniser" \
+    --gpt2 gpt2.h5 --shards other samples.h5
+refused 66 "--shards: nowhere/index.h5: cannot be opened" "shards that do not exist" --gpt2 gpt2.h5 --shards nowhere samples.h5
+tap_end
