@@ -40,7 +40,7 @@ enum { FLM_SAMPLES_SETTING_BYTES = 120 };
  * have different names. */
 const char *flm_samples_setting_name(const flm_samples_setting *setting, char name[FLM_SAMPLES_SETTING_BYTES]);
 
-/* flm_samples_setting_describe - the same for people: "8 steps, noise level 0.8", "8 rounds of 1 steps, threshold
+/* flm_samples_setting_describe - the same for people: "8 steps, noise level 0.8", "8 rounds of 1 step, threshold
  * 0.999".
  */
 const char *flm_samples_setting_describe(const flm_samples_setting *setting, char text[FLM_SAMPLES_SETTING_BYTES]);

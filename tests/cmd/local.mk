@@ -58,3 +58,8 @@ EXTRA_DIST += %D%/messages.txt
 .PHONY: messages
 messages: all
 	UPDATE=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/cmd/messages.t
+
+# flm_report
+dist_check_SCRIPTS += %D%/report.t
+EXTRA_DIST += %D%/report_tags.awk
+%D%/report.log: tests/score/score_files$(EXEEXT) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_generate$(EXEEXT) flm_score$(EXEEXT) flm_report$(EXEEXT)

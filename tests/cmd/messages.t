@@ -65,7 +65,7 @@ shard=train-00000-of-00001.h5
 : >collected
 
 heading "--help"
-for program in flm_shard flm_train flm_distill flm_generate flm_score flm_convert flm_inspect; do show $program --help; done
+for program in flm_shard flm_train flm_distill flm_generate flm_score flm_convert flm_inspect flm_report; do show $program --help; done
 
 heading "Command line and configuration file"
 show flm_train
@@ -305,6 +305,32 @@ show flm_inspect damaged/$shard
 cp -r run lost && rm lost/checkpoints/step-00000002.h5
 show flm_inspect --verify no lost
 show flm_inspect turned
+
+heading "flm_report"
+report() { show flm_report --out page.html "$@"; }
+report
+report nowhere
+report run nowhere
+report text
+report empty
+report folder
+report shards
+report "$newest"
+report half.h5
+cp -r run torn && sed -i '2s/,/;/' torn/metrics.jsonl
+report torn
+cp -r run listed && sed -i '2s/.*/[1, 2]/' listed/metrics.jsonl
+report listed
+printf '[{"file": "a.h5"\n' >broken.json
+report broken.json
+printf '[1]\n' >numbers.json
+report numbers.json
+printf '{"a": 1}\n' >object.json
+report object.json
+show flm_report --out text run
+show flm_report --out folder run
+show flm_report --out nodir/page.html run
+show flm_report --samples -1 run
 
 heading "flm_shard"
 shard() { rm -rf s && show flm_shard "$@"; }

@@ -132,7 +132,7 @@ for sampler in "refine refine_8x1_threshold_0.999" "flow steps_4 --steps 4" "blo
     }
 done
 generate 1 --checkpoint order --samples 4 --out free.h5 --text
-tap_is "$? $(grep -ac '^== sample ., 8 rounds of 1 steps, threshold 0.999$' out)" "0 4" "without a prompt"
+tap_is "$? $(grep -ac '^== sample ., 8 rounds of 1 step, threshold 0.999$' out)" "0 4" "without a prompt"
 generate 1 --checkpoint order --prompts prompts.jsonl --rounds 1 --steps 1 --out once.h5
 tap_is "$? $(ids once.h5 refine_1x1_threshold_0.999 | cut -d ' ' -f 1-2 | head -n 1)" "0 256 116" "a prompt in one step"
 

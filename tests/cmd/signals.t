@@ -123,4 +123,9 @@ while more flm_inspect; do
     on_ranks 1 "$bin/flm_inspect" flm shards s.h5
     completed $? "it verifies the files afterwards"
 done
+while more flm_report; do
+    bombard "flm_report, run $round" "$bin/flm_report" flm s.h5
+    on_ranks 1 "$bin/flm_report" flm s.h5
+    completed $? "it writes the page afterwards"
+done
 tap_end

@@ -41,13 +41,15 @@ const char *flm_samples_setting_name(const flm_samples_setting *s, char name[FLM
 
 const char *flm_samples_setting_describe(const flm_samples_setting *s, char text[FLM_SAMPLES_SETTING_BYTES])
 {
+    const char *plural = s->steps == 1 ? "" : "s";
     text[0] = '\0';
     if (s->sampler == FLM_SAMPLES_BLOCKS)
-        append(text, "%" PRId64 " steps a block of %" PRId64, s->steps, s->block_length);
+        append(text, "%" PRId64 " step%s a block of %" PRId64, s->steps, plural, s->block_length);
     else if (s->sampler == FLM_SAMPLES_REFINE)
-        append(text, "%" PRId64 " rounds of %" PRId64 " steps", s->rounds, s->steps);
+        append(text, "%" PRId64 " round%s of %" PRId64 " step%s", s->rounds, s->rounds == 1 ? "" : "s", s->steps,
+               plural);
     else
-        append(text, "%" PRId64 " steps", s->steps);
+        append(text, "%" PRId64 " step%s", s->steps, plural);
     if (s->sampler == FLM_SAMPLES_REFINE) {
         if (s->threshold >= 0) append(text, ", threshold %g", s->threshold);
         if (s->budget != FLM_SAMPLES_UNIFORM) append(text, ", budget %" PRId64, s->budget);

@@ -243,8 +243,7 @@ static void test_settings(void)
                strcmp(flm_samples_setting_name(&refine, name), "refine_8x1_threshold_0.999") == 0 &&
                strcmp(flm_samples_setting_name(&all[2], name), "steps_8_noise_0.8") == 0,
            "names: %s", name);
-    tap_ok(strcmp(flm_samples_setting_describe(&refine, text), "8 rounds of 1 steps, threshold 0.999") == 0, "%s",
-           text);
+    tap_ok(strcmp(flm_samples_setting_describe(&refine, text), "8 rounds of 1 step, threshold 0.999") == 0, "%s", text);
     tap_ok(flm_samples_open_write(comm, path, &info, NULL, all, 12, &s) == FLM_OK && flm_samples_count(s) == 12,
            "a file of 12 settings");
     for (int i = 0; i < 12 && s; i++) {
