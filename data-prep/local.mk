@@ -20,4 +20,3 @@ dist_vocabularies_DATA = %D%/vocabularies/README.md
 fetchdir = $(pkgdatadir)
 dist_fetch_SCRIPTS = %D%/fetch-lm1b %D%/fetch-owt %D%/fetch-gpt2 %D%/fetch-flm
 dist_fetch_DATA = %D%/fetch.sh
-EXTRA_DIST += docs/corpora.md

@@ -10,7 +10,7 @@
 set -eu
 LC_ALL=C
 export LC_ALL
-FLM_JOBS=${FLM_JOBS:-${SLURM_SUBMIT_DIR:-.}/jobs}
+FLM_JOBS=$(cd "${FLM_JOBS:-${SLURM_SUBMIT_DIR:-.}/jobs}" && pwd -P)
 export FLM_JOBS
 
 name=${FLM_NAME:-${SLURM_JOB_NAME:-$(basename "$0")}}
@@ -307,6 +307,7 @@ shards_need() {
         if test -z "$demo_text"; then # some English text: the documentation of the suite, or a license of the system
             demo_text=$data/text.txt
             cat "$FLM_JOBS"/../README.md "$FLM_JOBS"/../CONTRIBUTING.md "$FLM_JOBS"/../docs/*.md >"$demo_text" 2>/dev/null ||
+                cat "$FLM_JOBS"/../../doc/flm/*.md "$FLM_JOBS"/../../doc/flm/docs/*.md >"$demo_text" 2>/dev/null || # installed
                 cat /usr/share/common-licenses/*GPL-3 >"$demo_text" ||
                 stop 66 "no text for the demo" "set DEMO_TEXT=FILE"
         fi

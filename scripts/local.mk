@@ -1,4 +1,7 @@
-EXTRA_DIST += %D%/check.sh %D%/check-faults.sh %D%/check-gpu.sh %D%/demo.sh %D%/kernel-report %D%/ngram-score.awk %D%/plot-metrics %D%/plot-scores \
-  %D%/plot-steps %D%/revision-header %D%/scaling-table %D%/word-share.awk
+# Installed beside the jobs: the demo, pictures of a run and of scores, the cost of many GPUs.
+scriptsdir = $(pkgdatadir)/scripts
+dist_scripts_SCRIPTS = %D%/demo.sh %D%/plot-metrics %D%/plot-scores %D%/plot-steps %D%/scaling-table
+dist_scripts_DATA = %D%/ngram-score.awk %D%/word-share.awk
+EXTRA_DIST += %D%/check.sh %D%/check-faults.sh %D%/check-gpu.sh %D%/kernel-report %D%/revision-header
 # The gates of check.sh.
 EXTRA_DIST += %D%/commit-check %D%/format-check %D%/name-report %D%/name-report.awk %D%/shell-check %D%/size-report

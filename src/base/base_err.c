@@ -1,7 +1,8 @@
-/* base_err.c - see base_err.h. Fixed buffers: reporting an error must not allocate.
+/* base_err.c - see base_err.h and base_status.h. Fixed buffers: reporting an error must not allocate.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,4 +57,31 @@ flm_status flm_err_prefix(flm_status code, const char *what)
     if (code == FLM_OK || strncmp(flm_err_message(), what, strlen(what)) == 0) return code;
     snprintf(text, sizeof text, "%s", flm_err_message());
     return flm_err_raise(code, __FILE__, __LINE__, "%s: %s", what, text);
+}
+
+const char *flm_status_name(flm_status code)
+{
+    static const char *const names[] = {
+        "FLM_OK",        "FLM_E_USAGE",       "FLM_E_ARG",      "FLM_E_SHAPE",    "FLM_E_UNSUPPORTED", "FLM_E_NOMEM",
+        "FLM_E_IO",      "FLM_E_FORMAT",      "FLM_E_CHECKSUM", "FLM_E_MISMATCH", "FLM_E_MPI",         "FLM_E_DEVICE",
+        "FLM_E_NUMERIC", "FLM_E_INTERRUPTED", "FLM_E_MISSING",  "FLM_E_LOCKED",
+    };
+    if (code < 0 || (size_t)code >= sizeof names / sizeof names[0]) return "unknown status";
+    return names[code];
+}
+
+flm_status flm_status_from_errno(int error)
+{
+    switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EACCES:
+    case EPERM:
+    case EROFS: return FLM_E_MISSING;
+    case ENOMEM: return FLM_E_NOMEM;
+    default: return FLM_E_IO;
+    }
 }

@@ -49,7 +49,7 @@ static error_t parse_argument(int key, char *arg, struct argp_state *state)
     char *copy;
 
     switch (key) {
-    case KEY_HELP: options->help = true; return 0;
+    case KEY_HELP: options->help = arg ? arg : ""; return 0;
     case KEY_VERSION: options->version = true; return 0;
     case KEY_CONFIG: options->config[options->config_count++] = arg; return 0;
     case ARGP_KEY_ARG:
@@ -64,14 +64,15 @@ static error_t parse_argument(int key, char *arg, struct argp_state *state)
     }
 }
 
-/* Whether --name takes a value (2: only after =); -1 when the program has no such option. */
+/* Whether --name takes a value (2: only after =, or none); -1 when the program has no such option. */
 static int takes_value(const flm_options *options, const char *name, size_t length)
 {
     int index = flm_options_find(options, name, length);
 
     if (index >= 0) return options->rows[index]->type == FLM_OPTION_BOOL ? 2 : 1;
     if (length == 6 && memcmp(name, "config", 6) == 0) return 1;
-    if ((length == 4 && memcmp(name, "help", 4) == 0) || (length == 7 && memcmp(name, "version", 7) == 0)) return 0;
+    if (length == 4 && memcmp(name, "help", 4) == 0) return 2;
+    if (length == 7 && memcmp(name, "version", 7) == 0) return 0;
     return -1;
 }
 
@@ -117,6 +118,8 @@ static flm_status check_arguments(const flm_options *options, int argc, char **a
         }
         FLM_TRY(check_name(options, word, length, &takes));
         if (takes == 0 && equals) FLM_FAIL(FLM_E_USAGE, "%.*s takes no value", (int)length, word);
+        if (strncmp(word, "--help=", 7) == 0 && !flm_options_help_form(equals + 1))
+            FLM_FAIL(FLM_E_USAGE, "%.200s: expected --help, --help=man, --help=bash or --help=zsh", word);
         if (takes == 1 && !equals && ++i >= argc) FLM_FAIL(FLM_E_USAGE, "%s needs a value", word);
     }
 done:
@@ -126,7 +129,7 @@ done:
 static void fill_argp(const flm_options *options, struct argp_option *rows)
 {
     rows[0] = (struct argp_option){.name = "config", .key = KEY_CONFIG, .arg = "FILE"};
-    rows[1] = (struct argp_option){.name = "help", .key = KEY_HELP};
+    rows[1] = (struct argp_option){.name = "help", .key = KEY_HELP, .arg = "FORM", .flags = OPTION_ARG_OPTIONAL};
     rows[2] = (struct argp_option){.name = "version", .key = KEY_VERSION};
     for (int i = 0; i < options->count; i++)
         rows[3 + i] =
@@ -152,7 +155,7 @@ static flm_status read_command(flm_options *options, int argc, char **argv, bool
     if (err) FLM_FAIL(FLM_E_USAGE, "invalid command line: %s", strerror(err));
     if (!is_root) goto done;
     if (options->help)
-        flm_options_print_help(options->spec);
+        flm_options_help_form(options->help)(options->spec);
     else if (options->version)
         printf("%s %s (git %s)\n", options->spec->program, flm_version_string(), flm_version_revision());
     fflush(stdout);
@@ -228,7 +231,7 @@ flm_status flm_options_parse(const flm_options_spec *spec, int argc, char **argv
 
     FLM_TRY(create(spec, argc, values, &options));
     FLM_TRY(read_command(options, argc, argv, is_root));
-    *stop = options->help || options->version;
+    *stop = options->help != NULL || options->version;
     if (!*stop) FLM_TRY(resolve(options));
     *out = options;
     options = NULL;

@@ -50,8 +50,7 @@ __attribute__((format(printf, 3, 4))) static void append(char *text, size_t byte
     va_end(ap);
 }
 
-/* "(1 to 8; default 2)"; empty when there is nothing to say. */
-static void describe_limits(const flm_option *row, char *text, size_t bytes)
+void flm_options_limits(const flm_option *row, char *text, size_t bytes)
 {
     const bool number = row->type == FLM_OPTION_INT || row->type == FLM_OPTION_FLOAT;
     const bool off = row->type == FLM_OPTION_BOOL && row->default_value && strcmp(row->default_value, "no") == 0;
@@ -69,15 +68,22 @@ static void describe_limits(const flm_option *row, char *text, size_t bytes)
         append(text, bytes, "%sdefault %s", *text ? "; " : "", row->default_value);
 }
 
+void flm_options_values(const flm_option *row, char *text, size_t bytes)
+{
+    *text = '\0';
+    if (row->choices && !row->unit)
+        for (int i = 0; row->choices[i]; i++) append(text, bytes, "%s%s", i ? "|" : "", row->choices[i]);
+    else
+        append(text, bytes, "%s", row->unit);
+}
+
 static int print_name(const flm_option *row)
 {
-    int column = printf("  --%s%s", row->name, row->type == FLM_OPTION_BOOL ? "[=" : "=");
+    char values[512];
 
-    if (row->choices && !row->unit)
-        for (int i = 0; row->choices[i]; i++) column += printf("%s%s", i ? "|" : "", row->choices[i]);
-    else
-        column += printf("%s", row->unit);
-    return column + (row->type == FLM_OPTION_BOOL ? printf("]") : 0);
+    flm_options_values(row, values, sizeof values);
+    if (!*values) return printf("  --%s", row->name);
+    return printf(row->type == FLM_OPTION_BOOL ? "  --%s[=%s]" : "  --%s=%s", row->name, values);
 }
 
 static void print_option(const flm_option *row)
@@ -91,7 +97,7 @@ static void print_option(const flm_option *row)
     else
         w.column += printf("%*s", DOC_COLUMN - w.column, "");
     put_text(&w, row->help ? row->help : "");
-    describe_limits(row, limits, sizeof limits);
+    flm_options_limits(row, limits, sizeof limits);
     if (*limits) {
         append(limits, sizeof limits, ")");
         if (w.column + 2 + (int)strlen(limits) > COLUMNS - 1)
@@ -103,7 +109,7 @@ static void print_option(const flm_option *row)
     printf("\n");
 }
 
-void flm_options_print_help(const flm_options_spec *spec)
+const flm_option *flm_options_row(const flm_options_spec *spec, int index)
 {
     static const flm_option common[] = {
         {.type = FLM_OPTION_GROUP, .name = "Every program"},
@@ -112,22 +118,52 @@ void flm_options_print_help(const flm_options_spec *spec)
          .unit = "FILE",
          .help = "read options from a file with lines `name = value`; may be repeated\n"
                  "later files take precedence over earlier ones, and the command line over all"},
+        {.type = FLM_OPTION_BOOL,
+         .name = "help",
+         .unit = "man|bash|zsh",
+         .help =
+             "print this help and exit\nman = as a manual page; bash, zsh = completion of the options in that shell"},
+        {.type = FLM_OPTION_BOOL,
+         .name = "version",
+         .unit = "",
+         .help = "print the version and the git revision and exit"},
     };
+
+    if (index < spec->count) return &spec->rows[index];
+    index -= spec->count;
+    return index < (int)(sizeof common / sizeof common[0]) ? &common[index] : NULL;
+}
+
+void flm_options_print_help(const flm_options_spec *spec)
+{
     writer w = {0};
 
     printf("Usage: %s [OPTION...]%s%s\n", spec->program, spec->arguments ? " " : "",
            spec->arguments ? spec->arguments : "");
     put_text(&w, spec->purpose);
     printf("\n");
-    for (int i = 0; i < spec->count + 2; i++) {
-        const flm_option *row = i < spec->count ? &spec->rows[i] : &common[i - spec->count];
+    for (int i = 0; flm_options_row(spec, i); i++) {
+        const flm_option *row = flm_options_row(spec, i);
         if (row->type == FLM_OPTION_GROUP)
             printf("\n%s:\n", row->name);
         else
             print_option(row);
     }
-    printf("  --help                  print this help and exit\n"
-           "  --version               print the version and the git revision and exit\n"
-           "\nExit codes: 0 done; 2 wrong usage; 75 stopped by a signal: run the same command\n"
+    printf("\nExit codes: 0 done; 2 wrong usage; 75 stopped by a signal: run the same command\n"
            "again to resume. Other failures: see docs/exit-codes.md.\n");
+}
+
+flm_options_printer *flm_options_help_form(const char *form)
+{
+    static const struct {
+        const char *form;
+        flm_options_printer *print;
+    } forms[] = {{"", flm_options_print_help},
+                 {"man", flm_options_print_man},
+                 {"bash", flm_options_print_bash},
+                 {"zsh", flm_options_print_zsh}};
+
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+        if (strcmp(forms[i].form, form) == 0) return forms[i].print;
+    return NULL;
 }

@@ -17,7 +17,8 @@ struct flm_options {
     int config_count;
     char **positional; /* [positional_count] owned, with its strings */
     int positional_count;
-    bool help, version;
+    const char *help; /* the value of --help, "" for none; NULL: not given */
+    bool version;
 };
 
 /* flm_options_find - the index of the option with a name of `length` bytes, -1 when there is none. */
@@ -38,8 +39,26 @@ flm_status flm_options_set(flm_options *options, int index, const char *text, co
  * Errors: FLM_E_USAGE with file and line; FLM_E_IO; FLM_E_NOMEM. */
 flm_status flm_options_read_file(flm_options *options, const char *path);
 
-/* flm_options_print_help - print --help to stdout, in at most 80 columns. */
+/* flm_options_print_help - print --help to stdout, in at most 80 columns. flm_options_print_man - the same as a manual
+ * page (roff, macros of man). flm_options_print_bash, flm_options_print_zsh - a completion for that shell. */
 void flm_options_print_help(const flm_options_spec *spec);
+void flm_options_print_man(const flm_options_spec *spec);
+void flm_options_print_bash(const flm_options_spec *spec);
+void flm_options_print_zsh(const flm_options_spec *spec);
+
+/* flm_options_help_form - the function that prints --help=form; "" is --help alone, NULL returned for another word. */
+typedef void flm_options_printer(const flm_options_spec *spec);
+flm_options_printer *flm_options_help_form(const char *form);
+
+/* flm_options_row - row `index` of what --help shows: the program's table, then the group and options that every
+ * program has, then NULL. Of those, a row without a value has the unit "". */
+const flm_option *flm_options_row(const flm_options_spec *spec, int index);
+
+/* flm_options_limits - the range and default of a row, e.g. "1 to 8; default 2", to text [bytes]; "" for neither. */
+void flm_options_limits(const flm_option *row, char *text, size_t bytes);
+
+/* flm_options_values - what may follow --name=: the choices joined by "|", or the unit; to text [bytes]. */
+void flm_options_values(const flm_option *row, char *text, size_t bytes);
 
 /* flm_options_allowed - what a row allows, e.g. "an integer from 1 to 8" or "one of auto, cpu", to text [bytes]. */
 void flm_options_allowed(const flm_option *row, char *text, size_t bytes);

@@ -6,4 +6,5 @@ libflm_text_a_SOURCES = %D%/text_tokenizer.c %D%/text_tokenizer.h %D%/text_inter
   %D%/text_gpt2.c %D%/text_gpt2.h %D%/text_gpt2_chunk.c %D%/text_bpe.c \
   %D%/text_bert.c %D%/text_wordpiece.c %D%/text_wordpiece.h %D%/text_lm1b.c %D%/text_lm1b.h
 libflm_text_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS) $(UTF8PROC_CPPFLAGS) \
-  -DFLM_DATA_PATH='"$(pkgdatadir):$(abs_top_srcdir)/data-prep"'
+  -DFLM_DATA_PATH='"$(pkgdatadir):$(abs_top_srcdir)/data-prep"' \
+  -DFLM_DATA_RELATIVE='"'"`realpath -ms --relative-to='$(bindir)' '$(pkgdatadir)'`"'"'

@@ -1,5 +1,6 @@
-/* text_files.c - reading vocabulary files, and finding the shipped ones. Their folders are compiled in as FLM_DATA_PATH
- * (src/text/local.mk); FLM_DATA_DIR in the environment replaces them. SPDX-License-Identifier: Apache-2.0 */
+/* text_files.c - reading vocabulary files, and finding the shipped ones: beside the program, where an installation that
+ * was moved has them (FLM_DATA_RELATIVE, from bindir), then in the folders of FLM_DATA_PATH; both are compiled in
+ * (src/text/local.mk). FLM_DATA_DIR in the environment replaces them. SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_file.h"
 #include "base/base_path.h"
 #include "base/base_sha256.h"
@@ -28,6 +29,21 @@ static bool next_path(const char **folders, const char *name, char *path)
     return n > 0 && n < FLM_PATH_BYTES;
 }
 
+/* The file's path beside the running program; false where that cannot be told, as /proc is missing. */
+static bool beside_path(const char *name, char *path)
+{
+    char program[FLM_PATH_BYTES], directory[FLM_PATH_BYTES];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+
+    if (length <= 0) return false;
+    program[length] = '\0';
+    if (flm_path_directory(directory, program) == FLM_OK &&
+        flm_path_format(path, "%s/%s/vocabularies/%s", directory, FLM_DATA_RELATIVE, name) == FLM_OK)
+        return true;
+    flm_err_clear();
+    return false;
+}
+
 static flm_status read_shipped(const flm_text_shipped *shipped, char **data, size_t *bytes)
 {
     flm_status rc = FLM_OK;
@@ -40,6 +56,7 @@ static flm_status read_shipped(const flm_text_shipped *shipped, char **data, siz
         FLM_TRY(flm_path_format(path, "%s/vocabularies/%s", chosen, shipped->name));
         found = true; /* no other folder is tried: the user asked for this one */
     } else {
+        found = beside_path(shipped->name, path) && access(path, F_OK) == 0;
         while (!found && next_path(&folders, shipped->name, path)) found = access(path, F_OK) == 0;
     }
     if (!found)

@@ -62,8 +62,9 @@ typedef struct flm_text_shipped {
 } flm_text_shipped;
 
 /* flm_text_read_vocabulary - read the whole file at path or, where path is NULL, the shipped file: from FLM_DATA_DIR if
- * that is set, else from where it was installed, else from the source tree. *data is malloc'd, with a NUL after it.
- * Errors: FLM_E_IO; FLM_E_FORMAT above 256 MiB; FLM_E_CHECKSUM for a shipped file that was changed; FLM_E_NOMEM. */
+ * that is set, else from beside the program, else from where it was installed, else from the source tree. *data is
+ * malloc'd, with a NUL after it. Errors: FLM_E_IO; FLM_E_FORMAT above 256 MiB; FLM_E_CHECKSUM for a shipped file that
+ * was changed; FLM_E_NOMEM. */
 flm_status flm_text_read_vocabulary(const char *path, const flm_text_shipped *shipped, char **data, size_t *bytes);
 
 /* flm_text_check_utf8 - Errors: FLM_E_FORMAT, naming the file at path, for text that is not UTF-8. */

@@ -13,9 +13,9 @@
 typedef struct flm_tokenizer flm_tokenizer;
 
 /* flm_tokenizer_create - by name: "bytes", "bert-base-uncased" or "gpt2", the latter two with the shipped vocabularies.
- * These are read from $FLM_DATA_DIR/vocabularies if that is set, else from where they were installed, else from the
- * source tree. Errors: FLM_E_ARG for an unknown name; FLM_E_IO for a missing vocabulary; FLM_E_CHECKSUM for one that is
- * not the published file; FLM_E_NOMEM. */
+ * These are read from $FLM_DATA_DIR/vocabularies if that is set, else from beside the program or where they were
+ * installed, else from the source tree. Errors: FLM_E_ARG for an unknown name; FLM_E_IO for a missing vocabulary;
+ * FLM_E_CHECKSUM for one that is not the published file; FLM_E_NOMEM. */
 flm_status flm_tokenizer_create(const char *name, flm_tokenizer **out);
 
 /* flm_tokenizer_create_from - with another vocabulary (NULL or "": the shipped one).
