@@ -3,86 +3,36 @@
 
 The network, the loss, AdamW with clipping, and the average of the weights are those of an FLM (sections 2 to 5 and 8, without
 a cap of logits), computed as PyTorch users would: noise, states and logits of V numbers per token, bf16 autocast, scores of
-attention in memory (PyTorch's fused attention has no capped scores). --compile adds torch.compile.
+attention in memory (PyTorch's fused attention has no capped scores). The network is that of python/flm_io. --compile adds
+torch.compile.
 Prints one JSON object; `make bench-peer` runs it in turn with bench_train. SPDX-License-Identifier: Apache-2.0
 """
 import argparse
 import copy
 import json
-import math
+import os
 import resource
+import sys
 import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../python"))
+from flm_io.network import Network  # noqa: E402
+
 PRESETS = {"small": (768, 12, 128, 12), "tiny": (128, 4, 64, 4)}  # d, H, c, N
 
 
-class TimeEmbedding(nn.Module):
-    def __init__(self, c):
+class Peer(nn.Module):
+    def __init__(self, *shape):
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(256, c), nn.SiLU(), nn.Linear(c, c))
-
-    def forward(self, t):
-        angle = t[:, None] * torch.exp(-math.log(10000) * torch.arange(128) / 128)
-        return self.mlp(torch.cat([angle.cos(), angle.sin()], -1))
-
-
-def rotate(x, cos, sin):
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-
-class Block(nn.Module):
-    def __init__(self, d, heads, c):
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(d, bias=False), nn.LayerNorm(d, bias=False)
-        self.qkv, self.out = nn.Linear(d, 3 * d, bias=False), nn.Linear(d, d, bias=False)
-        self.up, self.down = nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
-        self.modulation = nn.Linear(c, 6 * d)
-
-    def attention(self, y, cos, sin):
-        B, L, d = y.shape
-        q, k, v = self.qkv(y).view(B, L, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
-        scores = q @ k.transpose(-1, -2) / math.sqrt(d // self.heads)
-        p = F.softmax(50 * torch.tanh(scores / 50), -1).to(v.dtype)
-        return self.out((p @ v).transpose(1, 2).reshape(B, L, d))
-
-    def forward(self, x, cond, cos, sin):
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(cond)[:, None].chunk(6, -1)
-        y = self.norm1(x) * (1 + scale1) + shift1
-        x = x + gate1 * F.dropout(self.attention(y, cos, sin), 0.1, self.training)
-        y = self.norm2(x) * (1 + scale2) + shift2
-        y = self.down(F.gelu(self.up(y), approximate="tanh"))
-        return x + gate2 * F.dropout(y, 0.1, self.training)
-
-
-class Network(nn.Module):
-    def __init__(self, V, L, d, heads, c, blocks):
-        super().__init__()
-        self.embedding = nn.Parameter(torch.empty(V, d).uniform_(-1 / math.sqrt(d), 1 / math.sqrt(d)))
-        self.time = TimeEmbedding(c)
-        self.blocks = nn.ModuleList(Block(d, heads, c) for _ in range(blocks))
-        self.norm = nn.LayerNorm(d, bias=False)
-        self.modulation = nn.Linear(c, 2 * d)
-        self.head = nn.Linear(d, V)
-        h = d // heads
-        angle = torch.arange(L)[:, None] / 10000 ** (torch.arange(0, h, 2) / h)
-        self.register_buffer("cos", angle.cos())
-        self.register_buffer("sin", angle.sin())
+        self.network = Network(*shape)
 
     def forward(self, state, t):
         """state [B, L, V] -> logits [B, L, V]"""
-        cond = F.silu(self.time(t))
-        x = state @ self.embedding
-        for block in self.blocks:
-            x = block(x, cond, self.cos, self.sin)
-        shift, scale = self.modulation(cond)[:, None].chunk(2, -1)
-        return self.head(self.norm(x) * (1 + scale) + shift)
+        return self.network(state @ self.network.E, t)
 
 
 class Trainer:
@@ -149,7 +99,7 @@ def main():
     o = p.parse_args()
     torch.set_num_threads(o.threads)
     torch.manual_seed(1)
-    network = Network(o.vocabulary, o.length, *PRESETS[o.preset])
+    network = Peer(o.vocabulary, o.length, *PRESETS[o.preset])
     trainer = Trainer(network, o.compile)
     tokens = torch.randint(o.vocabulary, (o.batch, o.length))
     train = timed(o.runs, lambda: trainer.step(tokens, o.vocabulary))

@@ -35,6 +35,7 @@ include tests/science/local.mk
 include tests/score/local.mk
 include tests/convert/local.mk
 include tests/compat/local.mk
+include tests/python/local.mk
 include tests/faults/local.mk
 include tests/fuzz/local.mk
 include tests/slurm/local.mk

@@ -5,7 +5,7 @@ FOLDER/flm and FOLDER/fmlm have config.json with the training configuration as t
 one, joined by dots under "config" in the other) and model.safetensors: names without prefix, with the buffer
 rotary_emb.inv_freq. FOLDER/fmlm.ckpt is the small flow map as PyTorch Lightning saves it, with averages in a list and the
 configuration. FOLDER/flm.h5 and FOLDER/fmlm.h5 are for tests/convert/logits: /flm_loss has embedded states, times, and the
-capped logits of the network of bench/peer_torch.py; /sample has noise and the tokens that a sampler with states of V numbers
+capped logits of the network of python/flm_io; /sample has noise and the tokens that a sampler with states of V numbers
 a token makes of it (docs/model.md sections 8 and 9.3). The noise is stored as xi = x0 E R^-T (section 4), and tokens have the
 margin of their score, so that one that rounding decides is not compared. Everything is computed in fp64.
 
@@ -25,61 +25,20 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bench"))
-from peer_torch import Network, TimeEmbedding  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../python"))
+from flm_io.network import Network  # noqa: E402
+from flm_io.objective import Gamma  # noqa: E402
 
 SHAPES = {"small": (61, 8, 16, 2, 8, 2, 3, 0.1), "lm1b": (30522, 128, 768, 12, 128, 12, 2, 0.03),
           "owt": (50258, 1024, 768, 12, 128, 12, 1, 0.03)}  # V, L, d, H, c, N, batch, size of the random changes
 CAP = 30.0
 SETTINGS = {"flm": ((1, 0), (4, 0), (16, 0)), "fmlm": ((1, 0), (2, 0), (4, 0), (2, 0.8), (4, 0.8), (4, 1))}  # steps, G
 FRESH = 3  # fresh noises: one less than the steps of settings with G
-PARTS = {"qkv": "attn_qkv", "out": "attn_out", "up": "mlp.0", "down": "mlp.2", "modulation": "adaLN_modulation"}
-OUTER = {"embedding": "vocab_embed.embedding", "norm.weight": "output_layer.norm_final.weight"}
-
-
-def published(name):
-    if name in OUTER:
-        return OUTER[name]
-    first, rest = name.split(".", 1)
-    if first == "blocks":
-        block, part, leaf = rest.split(".")
-        return f"blocks.{block}.{PARTS.get(part, part)}.{leaf}"
-    return {"time": "sigma_map.", "time_end": "sigma_map_prime.", "head": "output_layer.linear.",
-            "modulation": "output_layer.adaLN_modulation."}[first] + rest
 
 
 def capped_logits(network, x, t, t_end):
     """x [B, L, d], t and t_end [B]; t_end None for one time"""
-    time = network.time(t) if t_end is None else network.time(t) + network.time_end(t_end)
-    cond = F.silu(time)
-    for block in network.blocks:
-        x = block(x, cond, network.cos, network.sin)
-    shift, scale = network.modulation(cond)[:, None].chunk(2, -1)
-    z = network.head(network.norm(x) * (1 + scale) + shift)
-    return CAP * torch.tanh(z / CAP)
-
-
-class Gamma:
-    """Section 3: alpha by the trapezoidal rule, gamma by bisection."""
-
-    def __init__(self, V):
-        self.V, self.w = V, torch.linspace(-14, 14, 40001)
-        self.phi = torch.exp(-self.w**2 / 2) / math.sqrt(2 * math.pi)
-
-    def alpha(self, g):
-        if g >= 1:
-            return 1.0
-        P = torch.exp((self.V - 1) * torch.special.log_ndtr(self.w + g / (1 - g)))
-        return (self.V * torch.trapezoid(self.phi * P, self.w).item() - 1) / (self.V - 1)
-
-    def __call__(self, t):
-        if t <= 0 or t >= 1:
-            return float(t > 0)
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.alpha(middle) < t else (low, middle)
-        return (low + high) / 2
+    return network.cap(network(x, t, t_end))
 
 
 def sample(network, kind, gamma, state, fresh, steps, level):
@@ -92,7 +51,7 @@ def sample(network, kind, gamma, state, fresh, steps, level):
         to = 1 - rest
         tau = (i + 1) / steps if level == 0 else gamma.alpha(to)
         t_end = all_of * tau if kind == "fmlm" else None
-        z = capped_logits(network, state @ network.embedding, all_of * (i / steps), t_end)
+        z = capped_logits(network, state @ network.E, all_of * (i / steps), t_end)
         if i == steps - 1:
             return z
         p = torch.softmax(z, -1)
@@ -106,12 +65,10 @@ def sample(network, kind, gamma, state, fresh, steps, level):
 def make_network(kind, shape, seed):
     V, L, d, H, c, N, B, size = shape
     torch.manual_seed(seed)
-    network = Network(V, L, d, H, c, N).eval()
-    if kind == "fmlm":
-        network.time_end = TimeEmbedding(c)
+    network = Network(V, L, d, H, c, N, two_times=kind == "fmlm", logit_cap=CAP).eval()
     for p in network.parameters():
         p.add_(size * torch.randn_like(p))
-    network.head.weight.mul_(80 / math.sqrt(d))  # logits beyond the cap
+    network.output_layer.linear.weight.mul_(80 / math.sqrt(d))  # logits beyond the cap
     for p in network.parameters():
         p.copy_(p.float())  # exact in fp32
     return network
@@ -120,7 +77,7 @@ def make_network(kind, shape, seed):
 def write_folder(folder, kind, network, shape):
     V, L, d, H, c, N, B, _ = shape
     os.makedirs(f"{folder}/{kind}", exist_ok=True)
-    weights = {published(n): p.detach().float().contiguous() for n, p in network.named_parameters()}
+    weights = {n: p.detach().float().contiguous() for n, p in network.named_parameters()}
     weights["rotary_emb.inv_freq"] = (1.0 / 10000 ** (torch.arange(0, d // H, 2) / (d // H))).float()
     save_file(weights, f"{folder}/{kind}/model.safetensors", metadata={"format": "pt"})
     os.chmod(f"{folder}/{kind}/model.safetensors", 0o644)
@@ -137,7 +94,7 @@ def write_folder(folder, kind, network, shape):
 
 def write_checkpoint(path, network, settings):
     """A checkpoint of PyTorch Lightning: other weights in state_dict, those of the network as averages without names."""
-    state = {"backbone." + published(n): torch.randn_like(p).half() for n, p in network.named_parameters()}
+    state = {"backbone." + n: torch.randn_like(p).half() for n, p in network.named_parameters()}
     averages = [p.detach().float() for p in network.parameters()]
     torch.save({"global_step": 77, "pytorch-lightning_version": "2.2.1", "state_dict": state, "hyper_parameters": settings,
                 "ema": {"decay": 0.9999, "num_updates": 77, "shadow_params": averages}}, path)
@@ -158,7 +115,7 @@ def write_logits(f, kind, network, shape):
 
 def write_samples(f, kind, network, shape):
     V, L, d, H, c, N, B, _ = shape
-    E = network.embedding
+    E = network.E
     gram = E.T @ E
     R = torch.linalg.cholesky(gram + 1e-10 * gram.trace() / d * torch.eye(d))
     noise = [torch.randn(B, L, V) for _ in range(1 + FRESH)]
