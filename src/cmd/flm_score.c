@@ -53,6 +53,8 @@ static const flm_option rows[] = {
     FLM_OPT_STRING("shards", shards, "", "DIR",
                    "directory of the training data: also show which share of the 4-, 8- and 16-grams of tokens occurs "
                    "in its split train"),
+    FLM_OPT_BOOL("baselines", baselines, "no",
+                 "also score null baselines: texts drawn from the unigrams and the bigrams of --shards"),
     FLM_OPT_GROUP("Limits"),
     FLM_SOURCE_LIMITS(source),
     FLM_CMD_OPTIONS_COMMON,

@@ -247,7 +247,7 @@ flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_
         FLM_TRY(flm_comm_agree(comm, flm_format_is_hdf5(paths[i], &hdf5)));
         FLM_TRY(hdf5 ? samples_score(&s, paths[i]) : texts_score(&s, paths[i]));
     }
-    FLM_TRY(flm_score_compare_run(compare, s.entries, s.count, stop_requested));
+    FLM_TRY(flm_score_compare_run(compare, s.scorer, &s.entries, &s.count, stop_requested));
     FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? report(&s) : FLM_OK));
 done:
     flm_score_compare_end(&compare);

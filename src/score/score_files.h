@@ -12,7 +12,7 @@ typedef struct flm_score_options {
     const char *gpt2, *json, *steps, *scores_dir, *samples_dir, *shards; /* "": none */
     int64_t batch, length, chunk, bootstrap, samples, sample_batch;
     flm_source_rules source; /* of files of texts */
-    bool compare, token_nll;
+    bool compare, token_nll, baselines;
     flm_score_protocol protocol;
     int device, precision, matmul;
     int64_t seed, threads;

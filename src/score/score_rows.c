@@ -155,7 +155,7 @@ flm_status flm_score_rows_compute(flm_comm *comm, flm_scorer *scorer, const flm_
     if (stops) {
         flm_log(FLM_LOG_INFO, "stopped early; %s",
                 source->store ? "the scores so far are stored, run the same command to compute the rest"
-                              : "the scores so far are lost, --scores-dir would store them");
+                              : "the scores so far are lost, --scores-dir would store those of text files");
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped early");
     }
     FLM_TRY(rows_share(comm, &r, nll, positions));

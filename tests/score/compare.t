@@ -1,5 +1,5 @@
 #!/bin/sh
-# compare.t - what makes scores comparable: the share of n-grams in the training shards. SPDX-License-Identifier: Apache-2.0
+# compare.t - what makes scores comparable: the share of n-grams in the training shards, null baselines. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 score=$abs_top_builddir/flm_score
 files=$abs_top_builddir/tests/score/score_files
@@ -37,6 +37,20 @@ cmp one.json two.json
 tap_ok $? "two ranks: the same"
 "$score" --compare --shards shards --json three.json samples.h5 >out 2>err
 tap_is "$(value three.json train_overlap_4 2)" "$(value one.json train_overlap_4 2)" "without GPT-2: the same"
+
+# Null baselines: as many texts as the largest set has, drawn and scored alike on any number of ranks.
+"$score" --gpt2 gpt2.h5 --precision fp32 --shards shards --baselines --steps 8 --json null.json samples.h5 >out 2>err
+tap_ok $? "null baselines are drawn and scored"
+tap_is "$(value null.json kind 3) $(value null.json kind 4) $(value null.json samples 3) $(value null.json samples 4)" \
+    '"unigram" "bigram" 23 23' "a row each, with as many texts"
+tap_is "$(value null.json truncation 4) $(value null.json protocol 4) $(value null.json scorer 4)" \
+    "$(value null.json truncation 2) $(value null.json protocol 2) $(value null.json scorer 2)" "scored as the samples are"
+among 0 "$(value null.json train_overlap_4 3)" "$(value null.json train_overlap_4 4)" "bigrams copy more than unigrams"
+among 0.1 "$(value null.json train_overlap_4 4)" 0.99 "but not all"
+tap_mpi 2 "$score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --shards shards --baselines --steps 8 --json two.json samples.h5
+cmp null.json two.json
+tap_ok $? "two ranks: the same"
+refused 2 "--baselines needs --shards and --gpt2" "baselines of nothing" --gpt2 gpt2.h5 --baselines samples.h5
 
 printf 'x y z\n' >x.txt
 "$abs_top_builddir/flm_shard" --tokenizer gpt2 --documents line --length 3 --out other x.txt >out 2>err

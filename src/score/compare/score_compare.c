@@ -2,15 +2,21 @@
 #include "score/compare/score_compare.h"
 
 #include "h5/h5_format.h"
+#include "score/compare/score_baseline.h"
 #include "score/compare/score_overlap.h"
 #include "score/compare/score_set.h"
+#include "score/score_rows.h"
+#include "score/score_samples.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct flm_score_compare {
     flm_comm *comm;
     const flm_score_options *o;
-    flm_shards *shards; /* of --shards: the training rows; NULL: none */
+    flm_shards *shards;  /* of --shards: the training rows; NULL: none */
+    flm_score_set *sets; /* [count], one an entry */
+    int count;
 };
 
 /* A samples file must have the shards' vocabulary. */
@@ -44,6 +50,7 @@ flm_status flm_score_compare_begin(flm_comm *comm, const flm_score_options *o, c
 {
     flm_status rc = FLM_OK;
     flm_score_compare *c = NULL;
+    if (o->baselines && (!o->shards[0] || !o->gpt2[0])) FLM_FAIL(FLM_E_USAGE, "--baselines needs --shards and --gpt2");
     if (!o->shards[0]) goto done;
     c = calloc(1, sizeof *c);
     FLM_TRY(flm_comm_agree(comm, c ? FLM_OK : flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory")));
@@ -59,65 +66,175 @@ done:
 
 void flm_score_compare_end(flm_score_compare **compare)
 {
-    if (!*compare) return;
-    flm_shards_close(&(*compare)->shards);
-    free(*compare);
+    flm_score_compare *c = *compare;
+    if (!c) return;
     *compare = NULL;
+    flm_shards_close(&c->shards);
+    for (int i = 0; i < c->count; i++) flm_score_set_free(&c->sets[i]);
+    free(c->sets);
+    free(c);
 }
 
-static flm_status entry_read(const flm_score_compare *c, const flm_score_entry *e, flm_score_set *out)
+/* The sets of all entries, in their order. */
+static flm_status sets_read(flm_score_compare *c, const flm_score_entry *entries, int count)
 {
+    flm_status rc = FLM_OK;
     flm_source_rules rules = c->o->source;
     rules.keep_white = true;
     rules.log = false;
-    return e->setting.steps > 0 ? flm_score_set_read_samples(e->path, &e->setting, out)
-                                : flm_score_set_read_texts(e->path, &rules, out);
-}
-
-/* Rows of ids that are malloc'd. */
-typedef struct own_rows {
-    int32_t *ids;
-    int64_t *starts;
-} own_rows;
-
-static flm_status entry_encode(const flm_score_compare *c, const flm_score_entry *e, own_rows *own, flm_id_rows *rows)
-{
-    flm_status rc = FLM_OK;
-    flm_score_set set = {0};
-    FLM_TRY(entry_read(c, e, &set));
-    FLM_TRY(flm_score_set_encode(&set, &flm_shards_get_info(c->shards)->vocabulary, &own->ids, &own->starts));
-    *rows = (flm_id_rows){own->ids, own->starts, set.rows};
+    c->sets = calloc((size_t)(count + FLM_BASELINE_KINDS), sizeof *c->sets);
+    if (!c->sets) FLM_FAIL(FLM_E_NOMEM, "no memory for %d sets", count);
+    for (c->count = 0; c->count < count; c->count++) {
+        const flm_score_entry *e = &entries[c->count];
+        FLM_TRY(e->setting.steps > 0 ? flm_score_set_read_samples(e->path, &e->setting, &c->sets[c->count])
+                                     : flm_score_set_read_texts(e->path, &rules, &c->sets[c->count]));
+    }
 done:
-    flm_score_set_free(&set);
     return rc;
 }
 
-static flm_status compute_overlap(const flm_score_compare *c, flm_score_entry *entries, int count,
-                                  bool (*stop_requested)(void))
+/* ---- null baselines ---- */
+
+static int64_t max_rows(const flm_score_compare *c)
+{
+    int64_t rows = 1;
+    for (int i = 0; i < c->count; i++)
+        if (c->sets[i].rows > rows) rows = c->sets[i].rows;
+    return rows;
+}
+
+/* Rank 0 counts and draws; every rank gets the texts. Adds the sets. */
+static flm_status baselines_draw(flm_score_compare *c)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
-    own_rows *own = calloc((size_t)count, sizeof *own);
-    flm_id_rows *rows = calloc((size_t)count, sizeof *rows);
-    double(*share)[FLM_OVERLAP_ORDERS] = calloc((size_t)count, sizeof *share);
-    if (!own || !rows || !share) local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for %d sets", count);
-    for (int i = 0; i < count && local == FLM_OK; i++) local = entry_encode(c, &entries[i], &own[i], &rows[i]);
+    const flm_shard_info *info = flm_shards_get_info(c->shards);
+    const int64_t rows = max_rows(c);
+    const int first = c->count;
+    flm_baseline *baseline = NULL;
+    for (; c->count < first + FLM_BASELINE_KINDS && local == FLM_OK; c->count++)
+        local = flm_score_set_create(c->o->shards, &info->vocabulary, rows, info->L, &c->sets[c->count]);
+    if (local == FLM_OK && flm_comm_rank(c->comm) == 0)
+        local = flm_err_prefix(flm_baseline_create(c->shards, FLM_BASELINE_TOKENS, &baseline), c->o->shards);
     FLM_TRY(flm_comm_agree(c->comm, local));
-    FLM_TRY(flm_overlap_compute(c->comm, c->shards, rows, count, stop_requested, share));
-    for (int i = 0; i < count; i++)
+    for (int k = 0; k < FLM_BASELINE_KINDS; k++) {
+        int32_t *ids = c->sets[first + k].ids;
+        if (baseline) flm_baseline_draw(baseline, (flm_baseline_kind)k, (uint64_t)c->o->seed, rows, ids);
+        FLM_TRY(flm_comm_broadcast(c->comm, ids, rows * info->L * (int64_t)sizeof *ids, 0));
+    }
+done:
+    flm_baseline_destroy(&baseline);
+    return rc;
+}
+
+static flm_status text_of_row(void *context, int64_t row, char **text, size_t *bytes)
+{
+    return flm_score_set_get_text(context, row, false, text, bytes);
+}
+
+/* Scores a set as a samples file with its rows is scored. */
+static flm_status set_score(const flm_score_compare *c, flm_scorer *scorer, flm_score_set *set, flm_score_entry *e,
+                            bool (*stop_requested)(void))
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    const int64_t scored = flm_score_protocol_count(&c->o->protocol, set->rows);
+    const int64_t length = flm_score_samples_length(scorer, set->L, c->o->length);
+    double *nll = calloc((size_t)set->rows, sizeof *nll);
+    int64_t *positions = calloc((size_t)set->rows, sizeof *positions), *starts = NULL;
+    bool *present = calloc((size_t)set->rows, sizeof *present);
+    int32_t *ids = NULL;
+    char name[400];
+    uint32_t identity;
+
+    snprintf(name, sizeof name, "%.350s, %s", set->path, e->kind);
+    const flm_score_source source = {set, name, set->rows, length, text_of_row, NULL};
+    if (!nll || !positions || !present)
+        local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "%s: no memory for its scores", name);
+    if (local == FLM_OK) local = flm_score_set_encode(set, &set->vocabulary, &ids, &starts);
+    FLM_TRY(flm_comm_agree(c->comm, local));
+    FLM_TRY(flm_score_rows_compute(c->comm, scorer, &source, nll, positions, present, stop_requested));
+    FLM_TRY(
+        flm_comm_agree(c->comm, flm_score_result_compute(nll, positions, scored, &(flm_id_rows){ids, starts, set->rows},
+                                                         c->o->bootstrap, (uint64_t)c->o->seed, &e->result)));
+    e->scored = true;
+    flm_score_entry_set_scorer(e, flm_scorer_describe(scorer, &identity), length);
+done:
+    free(nll);
+    free(positions);
+    free(present);
+    free(ids);
+    free(starts);
+    return rc;
+}
+
+static flm_status baselines_add(flm_score_compare *c, flm_scorer *scorer, flm_score_entry **entries, int *count,
+                                bool (*stop_requested)(void))
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    flm_score_entry *grown = realloc(*entries, (size_t)(*count + FLM_BASELINE_KINDS) * sizeof *grown);
+    if (grown)
+        *entries = grown;
+    else
+        local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for %d results", *count);
+    FLM_TRY(flm_comm_agree(c->comm, local));
+    FLM_TRY(baselines_draw(c));
+    for (int k = 0; k < FLM_BASELINE_KINDS; k++) {
+        flm_score_entry *e = &grown[*count];
+        *e = flm_score_entry_of_texts(c->o->shards);
+        snprintf(e->kind, sizeof e->kind, "%s", flm_baseline_names[k]);
+        e->protocol = c->o->protocol;
+        FLM_TRY(set_score(c, scorer, &c->sets[*count], e, stop_requested));
+        ++*count;
+    }
+done:
+    return rc;
+}
+
+/* ---- memorisation ---- */
+
+static flm_status rows_create(const flm_score_compare *c, int i, int32_t **ids, int64_t **starts, flm_id_rows *rows)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_score_set_encode(&c->sets[i], &flm_shards_get_info(c->shards)->vocabulary, ids, starts));
+    *rows = (flm_id_rows){*ids, *starts, c->sets[i].rows};
+done:
+    return rc;
+}
+
+static flm_status compute_overlap(const flm_score_compare *c, flm_score_entry *entries, bool (*stop_requested)(void))
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    const size_t count = (size_t)c->count;
+    int32_t **ids = calloc(count, sizeof *ids);
+    int64_t **starts = calloc(count, sizeof *starts);
+    flm_id_rows *rows = calloc(count, sizeof *rows);
+    double(*share)[FLM_OVERLAP_ORDERS] = calloc(count, sizeof *share);
+    if (!ids || !starts || !rows || !share)
+        local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for %d sets", c->count);
+    for (int i = 0; i < c->count && local == FLM_OK; i++) local = rows_create(c, i, &ids[i], &starts[i], &rows[i]);
+    FLM_TRY(flm_comm_agree(c->comm, local));
+    FLM_TRY(flm_overlap_compute(c->comm, c->shards, rows, c->count, stop_requested, share));
+    for (int i = 0; i < c->count; i++)
         for (int k = 0; k < FLM_OVERLAP_ORDERS; k++) entries[i].overlap[k] = share[i][k];
 done:
-    for (int i = 0; i < count && own; i++) {
-        free(own[i].ids);
-        free(own[i].starts);
+    for (int i = 0; i < c->count && ids && starts; i++) {
+        free(ids[i]);
+        free(starts[i]);
     }
-    free(own);
+    free(ids);
+    free(starts);
     free(rows);
     free(share);
     return rc;
 }
 
-flm_status flm_score_compare_run(flm_score_compare *c, flm_score_entry *entries, int count,
+flm_status flm_score_compare_run(flm_score_compare *c, flm_scorer *scorer, flm_score_entry **entries, int *count,
                                  bool (*stop_requested)(void))
 {
-    return c && c->shards ? compute_overlap(c, entries, count, stop_requested) : FLM_OK;
+    flm_status rc = FLM_OK;
+    if (!c) goto done;
+    FLM_TRY(flm_comm_agree(c->comm, sets_read(c, *entries, *count)));
+    if (c->o->baselines) FLM_TRY(baselines_add(c, scorer, entries, count, stop_requested));
+    if (c->shards) FLM_TRY(compute_overlap(c, *entries, stop_requested));
+done:
+    return rc;
 }

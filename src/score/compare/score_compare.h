@@ -1,11 +1,12 @@
-/* score_compare.h - what makes scores comparable: the entries of a table beside the training data. Owns what
- * flm_score does with --shards; leaves the figures to score_overlap.h.
- * SPDX-License-Identifier: Apache-2.0 */
+/* score_compare.h - what makes scores comparable: the entries of a table beside the training data and null baselines.
+ * Owns what flm_score does with --shards and --baselines; leaves the figures to score_overlap.h and the texts to
+ * score_baseline.h. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FLM_SCORE_COMPARE_H
 #define FLM_SCORE_COMPARE_H
 
 #include "score/score_files.h"
 #include "score/score_report.h"
+#include "score/score_scorer.h"
 
 typedef struct flm_score_compare flm_score_compare;
 
@@ -15,9 +16,11 @@ typedef struct flm_score_compare flm_score_compare;
 flm_status flm_score_compare_begin(flm_comm *comm, const flm_score_options *options, const char *const *paths,
                                    int count, flm_score_compare **out);
 
-/* flm_score_compare_run - set the figures of the entries [count] that compare them with the shards; a compare of NULL
- * does nothing. Collective. Errors: FLM_E_INTERRUPTED, those of reading and of memory. */
-flm_status flm_score_compare_run(flm_score_compare *compare, flm_score_entry *entries, int count,
+/* flm_score_compare_run - add an entry for each null baseline, with as many texts as the largest of the *count entries
+ * has, scored by the scorer; then set the figures of all entries that compare them with the shards. *entries is
+ * realloc'd. A compare of NULL does nothing. Collective. Errors: FLM_E_INTERRUPTED, those of reading, scoring and of
+ * memory. */
+flm_status flm_score_compare_run(flm_score_compare *compare, flm_scorer *scorer, flm_score_entry **entries, int *count,
                                  bool (*stop_requested)(void));
 
 /* flm_score_compare_end - accepts NULL, nulls it. */

@@ -1,6 +1,8 @@
 /* score_set.c - see score_set.h. SPDX-License-Identifier: Apache-2.0 */
 #include "score/compare/score_set.h"
 
+#include "base/base_share.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +74,7 @@ flm_status flm_score_set_read_shards(const char *path, const flm_shards *shards,
     if (rows > all) rows = all;
     FLM_TRY(flm_score_set_create(path, &info->vocabulary, rows, info->L, &s));
     for (int64_t i = 0; i < rows; i++) {
-        const int64_t row = all / rows * i + all % rows * i / rows;
+        const int64_t row = flm_share_of(all, i, rows).first;
         FLM_TRY(flm_shards_read(shards, &row, 1, s.ids + i * s.L));
     }
     *out = s;
