@@ -27,7 +27,8 @@ typedef enum flm_random_purpose {
     FLM_RANDOM_VALIDATION = 6, /* noise and times of validation: step = batch index, the same at every evaluation */
     FLM_RANDOM_SAMPLE = 7,     /* initial noise of generated samples */
     FLM_RANDOM_BOOTSTRAP = 8,  /* which samples a bootstrap draws: sample = draw */
-    FLM_RANDOM_BASELINE = 9    /* tokens of null baselines: site = unigram, bigram; sample = text */
+    FLM_RANDOM_BASELINE = 9,   /* tokens of null baselines: site = unigram, bigram; sample = text */
+    FLM_RANDOM_CLUSTER = 10    /* first centers of k-means: step = start */
 } flm_random_purpose;
 
 typedef struct flm_philox4 {

@@ -55,6 +55,9 @@ static const flm_option rows[] = {
                    "in its split train"),
     FLM_OPT_BOOL("baselines", baselines, "no",
                  "also score null baselines: texts drawn from the unigrams and the bigrams of --shards"),
+    FLM_OPT_STRING("reference", reference, "", "FILE|DIR",
+                   "reference texts: also show MAUVE against them\n"
+                   "a file of texts, a samples file of one set, or a directory of shards (its split valid)"),
     FLM_OPT_GROUP("Limits"),
     FLM_SOURCE_LIMITS(source),
     FLM_CMD_OPTIONS_COMMON,

@@ -9,7 +9,7 @@
 #include "source/source.h"
 
 typedef struct flm_score_options {
-    const char *gpt2, *json, *steps, *scores_dir, *samples_dir, *shards; /* "": none */
+    const char *gpt2, *json, *steps, *scores_dir, *samples_dir, *shards, *reference; /* "": none */
     int64_t batch, length, chunk, bootstrap, samples, sample_batch;
     flm_source_rules source; /* of files of texts */
     bool compare, token_nll, baselines;

@@ -48,7 +48,8 @@ flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, fl
     g->max_rows = (max_rows + FLM_GPT2_ROWS - 1) / FLM_GPT2_ROWS * FLM_GPT2_ROWS;
     g->chunk = chunk < g->max_rows ? chunk : g->max_rows;
     void *host = NULL;
-    FLM_TRY(be->memory->host_alloc(be, (size_t)(4 * g->max_rows + 1) * sizeof *g->host, &host));
+    const int64_t words = 4 * g->max_rows + 1;
+    FLM_TRY(be->memory->host_alloc(be, (size_t)(words > g->shape.d ? words : g->shape.d) * sizeof *g->host, &host));
     g->host = host;
     FLM_TRY(flm_gpt2_load(g, checkpoint));
     g->work = flm_arena_begin(be);
@@ -177,24 +178,58 @@ done:
     return rc;
 }
 
-flm_status flm_gpt2_compute_nll(flm_gpt2 *g, const int32_t *ids, const int64_t *starts, int64_t B, float *nll)
+/* The last layer norm of R rows of a batch, to g->y. */
+static flm_status forward(flm_gpt2 *g, const int32_t *ids, const int64_t *starts, int64_t B, int64_t R)
 {
     flm_status rc = FLM_OK;
-    float *loss = (float *)g->host;
-    FLM_TRY(check_batch(g, ids, starts, B));
-    const int64_t count = starts[B], R = (count + FLM_GPT2_ROWS - 1) / FLM_GPT2_ROWS * FLM_GPT2_ROWS;
-    if (count == 0) goto done;
     FLM_TRY(put_batch(g, ids, starts, B, R));
     const flm_tensor x = view(&g->x, R, g->shape.d), tokens = flm_tensor_slice(&g->tokens, 0, R);
     const flm_tensor positions = flm_tensor_slice(&g->positions, 0, R), at = flm_tensor_slice(&g->starts, 0, B + 1);
     FLM_TRY(flm_op_embed_learned(g->be, &x, &g->E, &g->P, &tokens, &positions));
     for (int64_t i = 0; i < g->shape.N; i++) FLM_TRY(block_forward(g, &g->block[i], R, &at));
     FLM_TRY(layernorm(g, R, &g->final_w, &g->final_mod));
+done:
+    return rc;
+}
+
+static int64_t round_rows(int64_t count) { return (count + FLM_GPT2_ROWS - 1) / FLM_GPT2_ROWS * FLM_GPT2_ROWS; }
+
+flm_status flm_gpt2_compute_nll(flm_gpt2 *g, const int32_t *ids, const int64_t *starts, int64_t B, float *nll)
+{
+    flm_status rc = FLM_OK;
+    float *loss = (float *)g->host;
+    FLM_TRY(check_batch(g, ids, starts, B));
+    const int64_t R = round_rows(starts[B]);
+    if (R == 0) goto done;
+    FLM_TRY(forward(g, ids, starts, B, R));
     FLM_TRY(head_loss(g, R));
     FLM_TRY(g->be->memory->to_host(g->be, loss, g->loss.data, (size_t)R * sizeof *loss));
     FLM_TRY(g->be->stream->sync(g->be));
     for (int64_t b = 0; b < B; b++)
         for (int64_t i = starts[b]; i < starts[b + 1]; i++) nll[i] = i == starts[b] ? 0 : loss[i - 1];
+done:
+    return rc;
+}
+
+flm_status flm_gpt2_compute_features(flm_gpt2 *g, const int32_t *ids, const int64_t *starts, int64_t B, float *features)
+{
+    flm_status rc = FLM_OK;
+    const int64_t d = g->shape.d;
+    FLM_TRY(check_batch(g, ids, starts, B));
+    for (int64_t b = 0; b < B; b++)
+        if (starts[b + 1] == starts[b]) FLM_FAIL(FLM_E_ARG, "gpt2: sequence %" PRId64 " has no token", b);
+    const int64_t R = round_rows(starts[B]);
+    FLM_TRY(forward(g, ids, starts, B, R));
+    const flm_tensor y = view(&g->y, R, d);
+    for (int64_t b = 0; b < B; b++) {
+        const flm_tensor row = flm_tensor_slice(&y, starts[b + 1] - 1, 1);
+        FLM_TRY(g->be->memory->to_host(g->be, g->host, row.data,
+                                       (size_t)d * (g->act == FLM_DTYPE_F32 ? sizeof(float) : sizeof(uint16_t))));
+        FLM_TRY(g->be->stream->sync(g->be));
+        for (int64_t k = 0; k < d; k++)
+            features[b * d + k] =
+                g->act == FLM_DTYPE_F32 ? ((const float *)g->host)[k] : flm_bf16_to_f32(((const uint16_t *)g->host)[k]);
+    }
 done:
     return rc;
 }

@@ -1,5 +1,6 @@
-/* score_gpt2.h - GPT-2, forward pass only: the negative log-likelihood (NLL) of every token of a batch of sequences.
- * Owns the network and the loading of its weights; leaves texts, samples files and ranks to others.
+/* score_gpt2.h - GPT-2, forward pass only: the negative log-likelihood (NLL) of every token of a batch of sequences,
+ * and their last hidden states. Owns the network and the loading of its weights; leaves texts, samples files and ranks
+ * to others.
  *
  * Sequences are packed one after the other without padding, and attention is masked at their boundaries, so the NLL of
  * a sequence does not depend on the batch. Operands of matmuls have the compute dtype; the residual stream, LN
@@ -52,5 +53,11 @@ enum { FLM_GPT2_ROWS = 128 };
  * in  ids i32 [starts[B]], starts [B + 1] ascending from 0 to at most max_rows   out nll f32 [starts[B]]
  * Errors: FLM_E_ARG (an id outside 0..V-1, sizes), those of the backend. */
 flm_status flm_gpt2_compute_nll(flm_gpt2 *gpt2, const int32_t *ids, const int64_t *starts, int64_t B, float *nll);
+
+/* flm_gpt2_compute_features - features[b] = the hidden state behind the last layer norm at the last id of sequence b,
+ * as `hidden_states[-1]` of transformers. As flm_gpt2_compute_nll, but no sequence may be empty.
+ * out features f32 [B, d] */
+flm_status flm_gpt2_compute_features(flm_gpt2 *gpt2, const int32_t *ids, const int64_t *starts, int64_t B,
+                                     float *features);
 
 #endif

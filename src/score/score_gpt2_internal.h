@@ -41,7 +41,7 @@ struct flm_gpt2 {
     flm_tensor y, wide, wide_act;                 /* act [rows, d | 4d | 4d]; wide: also qkv and o */
     flm_tensor logits, loss;                      /* f32 [chunk, V], padded rows; [rows] */
     flm_arena work;                               /* of tokens .. loss */
-    int32_t *host; /* [4 rows + 1], pinned: staging of tokens, positions, target, starts, and of the loss */
+    int32_t *host; /* [4 rows + 1 or d], pinned: staging of tokens, positions, target, starts, of the loss, of a row */
 };
 
 /* flm_gpt2_load - allocate and fill the weights; be, shape and act are set. Errors: as flm_gpt2_create. */

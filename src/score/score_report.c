@@ -12,7 +12,7 @@
 
 flm_score_entry flm_score_entry_of_texts(const char *path)
 {
-    flm_score_entry e = {.path = path, .kind = "text"};
+    flm_score_entry e = {.path = path, .kind = "text", .mauve = {.value = NAN, .deviation = NAN}};
     for (int k = 0; k < FLM_OVERLAP_ORDERS; k++) e.overlap[k] = NAN;
     return e;
 }
@@ -74,10 +74,15 @@ static json_t *figures_json(const flm_score_entry *e)
                      number(r->repetition));
 }
 
-/* How they compare with the training shards. */
+/* How they compare with the training shards and the reference. */
 static json_t *comparison_json(const flm_score_entry *e)
 {
-    json_t *all = json_object();
+    const bool compared = e->reference.path != NULL;
+    json_t *all =
+        json_pack("{so so so so so so}", "reference", text_or_null(compared ? e->reference.path : ""),
+                  "reference_texts", integer_if(compared, e->reference.texts), "reference_truncation",
+                  integer_if(compared, e->reference.length), "mauve", number(e->mauve.value), "mauve_deviation",
+                  number(e->mauve.deviation), "mauve_clusters", integer_if(compared, e->mauve.clusters));
     char name[32];
     bool complete = all != NULL;
     for (int k = 0; k < FLM_OVERLAP_ORDERS && complete; k++) {

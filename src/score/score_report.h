@@ -4,11 +4,18 @@
 #define FLM_SCORE_REPORT_H
 
 #include "io/io_lock.h"
+#include "score/compare/score_mauve.h"
 #include "score/compare/score_overlap.h"
 #include "score/score_protocol.h"
 #include "score/score_result.h"
 
 #include <jansson.h>
+
+/* Reference texts that an entry was compared with. */
+typedef struct flm_score_reference {
+    const char *path;      /* NULL: none */
+    int64_t texts, length; /* their number, and the tokens of a text, at most */
+} flm_score_reference;
 
 /* One scored set of a samples file, or (setting.steps 0) a file of texts. */
 typedef struct flm_score_entry {
@@ -22,6 +29,8 @@ typedef struct flm_score_entry {
     flm_score_protocol protocol;
     flm_score_result result;
     double overlap[FLM_OVERLAP_ORDERS]; /* with the training shards; NaN: not compared */
+    flm_score_reference reference;
+    flm_mauve mauve; /* against the reference */
 } flm_score_entry;
 
 /* flm_score_entry_of_set, flm_score_entry_of_texts - an entry that is not scored, of a set of a samples file and of a

@@ -129,8 +129,7 @@ done:
     return rc;
 }
 
-flm_status flm_scorer_score(flm_scorer *scorer, const int32_t *ids, const int64_t *starts, int64_t B,
-                            flm_text_score *score)
+static flm_status check_batch(const flm_scorer *scorer, const int64_t *starts, int64_t B)
 {
     flm_status rc = FLM_OK;
     if (B > scorer->batch)
@@ -139,6 +138,27 @@ flm_status flm_scorer_score(flm_scorer *scorer, const int32_t *ids, const int64_
         if (starts[b + 1] - starts[b] > scorer->length)
             FLM_FAIL(FLM_E_ARG, "scorer: a text of %" PRId64 " tokens, at most %" PRId64 " are possible",
                      starts[b + 1] - starts[b], scorer->length);
+done:
+    return rc;
+}
+
+int64_t flm_scorer_get_width(const flm_scorer *scorer) { return flm_gpt2_get_shape(scorer->gpt2)->d; }
+
+flm_status flm_scorer_compute_features(flm_scorer *scorer, const int32_t *ids, const int64_t *starts, int64_t B,
+                                       float *features)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(check_batch(scorer, starts, B));
+    FLM_TRY(flm_gpt2_compute_features(scorer->gpt2, ids, starts, B, features));
+done:
+    return rc;
+}
+
+flm_status flm_scorer_score(flm_scorer *scorer, const int32_t *ids, const int64_t *starts, int64_t B,
+                            flm_text_score *score)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(check_batch(scorer, starts, B));
     FLM_TRY(flm_gpt2_compute_nll(scorer->gpt2, ids, starts, B, scorer->nll));
     for (int64_t b = 0; b < B; b++) {
         const int64_t n = starts[b + 1] - starts[b];

@@ -57,4 +57,11 @@ flm_status flm_scorer_pad(const flm_scorer *scorer, int64_t start, size_t longes
 flm_status flm_scorer_score(flm_scorer *scorer, const int32_t *ids, const int64_t *starts, int64_t B,
                             flm_text_score *score);
 
+/* flm_scorer_compute_features - GPT-2's last hidden state at the last id of each text, flm_gpt2_compute_features.
+ * flm_scorer_get_width - their size d. Not collective.
+ * in  as flm_scorer_score, but no text may be empty   out features f32 [B, d] */
+flm_status flm_scorer_compute_features(flm_scorer *scorer, const int32_t *ids, const int64_t *starts, int64_t B,
+                                       float *features);
+int64_t flm_scorer_get_width(const flm_scorer *scorer);
+
 #endif

@@ -74,11 +74,13 @@ static void print_conditions(const flm_score_entry *entries, int count)
 }
 
 /* The figures of diversity and comparison: their heads, and one of an entry by number, NaN where it has none. */
-enum { OVERLAP = FLM_SCORE_DISTINCT + 1, FIGURES = OVERLAP + FLM_OVERLAP_ORDERS };
-static const char *const heads[FIGURES] = {"dist-1", "dist-2", "dist-3", "rep-4", "train-4", "train-8", "train-16"};
+enum { OVERLAP = FLM_SCORE_DISTINCT + 1, MAUVE = OVERLAP + FLM_OVERLAP_ORDERS, FIGURES = MAUVE + 2 };
+static const char *const heads[FIGURES] = {"dist-1",  "dist-2",   "dist-3", "rep-4", "train-4",
+                                           "train-8", "train-16", "MAUVE",  "+-"};
 
 static double figure(const flm_score_entry *e, int k)
 {
+    if (k >= MAUVE) return k == MAUVE ? e->mauve.value : e->mauve.deviation;
     if (k >= OVERLAP) return e->overlap[k - OVERLAP];
     if (!e->scored) return NAN;
     return k < FLM_SCORE_DISTINCT ? e->result.distinct[k] : e->result.repetition;
@@ -125,6 +127,9 @@ void flm_score_report_print(const flm_score_entry *entries, int count)
     print_conditions(entries, count);
     print_figures(entries, count);
     print_scorers(entries, count);
+    if (count > 0 && entries[0].reference.path)
+        printf("== reference of MAUVE: %s, %" PRId64 " texts, cut at %" PRId64 " tokens\n", entries[0].reference.path,
+               entries[0].reference.texts, entries[0].reference.length);
     for (int i = 0; i < count; i++)
         if (entries[i].result.unscored > 0)
             printf("== %s: %" PRId64 " texts are too short to be scored\n", entries[i].path,

@@ -1,5 +1,6 @@
 #!/bin/sh
-# compare.t - what makes scores comparable: the share of n-grams in the training shards, null baselines. SPDX-License-Identifier: Apache-2.0
+# compare.t - what makes scores comparable: the share of n-grams in the training shards, null baselines,
+# MAUVE. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 score=$abs_top_builddir/flm_score
 files=$abs_top_builddir/tests/score/score_files
@@ -51,6 +52,32 @@ tap_mpi 2 "$score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --shards shards -
 cmp null.json two.json
 tap_ok $? "two ranks: the same"
 refused 2 "--baselines needs --shards and --gpt2" "baselines of nothing" --gpt2 gpt2.h5 --baselines samples.h5
+
+# MAUVE: against lines of the corpus, against themselves, in another order and on other ranks.
+sed -n 1,80p corpus.txt >a.txt
+sort -r a.txt >b.txt
+awk '{ for (i = NF; i > 0; i--) printf("%s%s", $i, (i > 1 ? "?" : "\n")) }' a.txt >c.txt
+sed -n 1,30p c.txt >d.txt
+"$score" --gpt2 gpt2.h5 --precision fp32 --reference a.txt --json mauve.json a.txt b.txt c.txt samples.h5 >out 2>err
+tap_ok $? "MAUVE against a file of texts"
+among 0.9999 "$(value mauve.json mauve 2)" 1 "of the reference itself"
+tap_is "$(value mauve.json mauve 3)" "$(value mauve.json mauve 2)" "in another order: the same"
+among 0 "$(value mauve.json mauve 4)" 0.9 "of other texts"
+tap_is "$(value mauve.json reference 4) $(value mauve.json reference_texts 4) $(value mauve.json mauve_clusters 4)" '"a.txt" 80 8' \
+    "the JSON has the reference"
+tap_has out "== reference of MAUVE: a.txt, 80 texts, cut at 64 tokens" "so has the table"
+tap_mpi 2 "$score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --batch 3 --reference a.txt --json two.json a.txt b.txt c.txt samples.h5
+tap_is "$(grep -o '"mauve": [^,]*' two.json | tr '\n' ' ')" "$(grep -o '"mauve": [^,]*' mauve.json | tr '\n' ' ')" "two ranks: the same"
+"$score" --gpt2 gpt2.h5 --precision fp32 --reference shards --shards shards --json mauve.json d.txt >out 2>err
+tap_is "$? $(value mauve.json reference_texts 2)" "0 30" "against shards: as many rows as there are texts"
+: >empty.txt
+awk 'BEGIN { for (i = 0; i < 30; i++) print "{\"text\":\"\"}" }' >none.jsonl
+refused 65 "--reference: empty.txt: contains no text" "an empty reference" --gpt2 gpt2.h5 --reference empty.txt a.txt
+refused 65 "--reference: new.txt: has 2 texts; MAUVE needs at least 20" "a short reference" --gpt2 gpt2.h5 --reference new.txt a.txt
+refused 65 "new.txt: has 2 texts; MAUVE against --reference needs at least 20" "few texts" --gpt2 gpt2.h5 --reference a.txt new.txt
+refused 65 "a.txt: only 0 texts have a token; MAUVE needs at least 20" "a reference of empty texts" --gpt2 gpt2.h5 --reference none.jsonl a.txt
+refused 65 "--reference: samples.h5: has 2 sets of samples; a reference has one" "a reference of two sets" --gpt2 gpt2.h5 --reference samples.h5 a.txt
+refused 2 "--reference needs --gpt2" "a reference without GPT-2" --compare --reference a.txt samples.h5
 
 printf 'x y z\n' >x.txt
 "$abs_top_builddir/flm_shard" --tokenizer gpt2 --documents line --length 3 --out other x.txt >out 2>err

@@ -1,5 +1,5 @@
 #!/bin/sh
-# gpt2.t - the NLL of every token by a small random GPT-2 against that of transformers, in both precisions, for several
+# gpt2.t - the NLL of every token and the last hidden states by a small random GPT-2 against those of transformers, in both precisions, for several
 # sizes of batches and chunks. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 golden=$abs_top_srcdir/tests/score/golden

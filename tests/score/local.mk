@@ -4,7 +4,7 @@ noinst_PROGRAMS += %D%/nll
 %C%_nll_SOURCES = %D%/nll.c
 %C%_nll_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CPPFLAGS)
 %C%_nll_LDADD = $(LINK_TRAIN)
-EXTRA_DIST += %D%/make_texts.py %D%/golden/texts.jsonl %D%/golden/texts-expected.json \
+EXTRA_DIST += %D%/make_texts.py %D%/make_mauve.py %D%/golden/mauve.txt %D%/golden/texts.jsonl %D%/golden/texts-expected.json \
   %D%/golden/batches.jsonl %D%/golden/batches-expected.json
 noinst_PROGRAMS += %D%/score_files
 %C%_score_files_SOURCES = %D%/score_files.c

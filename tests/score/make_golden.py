@@ -2,7 +2,7 @@
 """make_golden.py FOLDER [name=value ...] - a GPT-2 with random weights and the scores of Hugging Face transformers.
 
 Writes FOLDER/config.json, model.safetensors and expected.json: sequences of ids with the NLL of each token after the
-first, which tests/score/nll compares. Names: those of GPT2Config, and seed, sequences, longest, scale (of the weights).
+first and the last hidden state at the last one, which tests/score/nll compares. Names: those of GPT2Config, and seed, sequences, longest, scale (of the weights).
 Used with transformers 4.49.0 and torch 2.6.0; not run by the build or by make check. SPDX-License-Identifier: Apache-2.0
 """
 import json
@@ -32,8 +32,10 @@ out = []
 for length in lengths[:sequences]:
     ids = torch.randint(0, values["vocab_size"], (1, length))
     with torch.no_grad():
-        logits = model(ids).logits.float()
+        result = model(ids, output_hidden_states=True)
+    logits = result.logits.float()
     nll = torch.nn.functional.cross_entropy(logits[0, :-1], ids[0, 1:], reduction="none") if length > 1 else torch.zeros(0)
-    out.append({"ids": ids[0].tolist(), "nll": [float("%.8g" % x) for x in nll]})
+    out.append({"ids": ids[0].tolist(), "nll": [float("%.8g" % x) for x in nll],
+                "hidden": [float("%.8g" % x) for x in result.hidden_states[-1][0, -1]]})
 with open(sys.argv[1] + "/expected.json", "w") as f:
     f.write("[\n" + ",\n".join(json.dumps(x) for x in out) + "\n]\n")

@@ -1,6 +1,6 @@
-/* nll.c - compares GPT-2's NLLs with those of another program: nll [options] GPT2.h5 EXPECTED.json, for a network of
- * any shape (make_golden.py), in batches of 1, 2, 5 and all sequences. The last line is "N passed, N failed".
- * SPDX-License-Identifier: Apache-2.0 */
+/* nll.c - compares GPT-2's NLLs and last hidden states with those of another program: nll [options] GPT2.h5
+ * EXPECTED.json, for a network of any shape (make_golden.py), in batches of 1, 2, 5 and all sequences. The last line is
+ * "N passed, N failed". SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
 #include "process/process.h"
 #include "score/score_gpt2.h"
@@ -40,6 +40,7 @@ typedef struct sequences {
     int64_t count, *starts; /* [count + 1] */
     int32_t *ids;
     float *want, *have, *first; /* [starts[count]]; first: of batches of one */
+    float *hidden, *features;   /* [count, d]: wanted, computed */
 } sequences;
 
 static flm_status read_sequences(const char *path, sequences *s)
@@ -85,6 +86,36 @@ done:
     return rc;
 }
 
+/* The last hidden states, all sequences in one batch; the error is relative to the largest element. */
+static flm_status compare_features(flm_gpt2 *gpt2, sequences *s, const char *path, double *error)
+{
+    flm_status rc = FLM_OK;
+    const size_t d = (size_t)flm_gpt2_get_shape(gpt2)->d;
+    json_t *all = json_load_file(path, 0, NULL), *one, *value;
+    size_t n, i;
+    double largest = 0;
+    s->hidden = calloc((size_t)s->count * d, sizeof *s->hidden);
+    s->features = calloc((size_t)s->count * d, sizeof *s->features);
+    if (!all || !s->hidden || !s->features) abort();
+    json_array_foreach(all, n, one)
+    {
+        const json_t *list = json_object_get(one, "hidden");
+        if (json_array_size(list) != d) FLM_FAIL(FLM_E_FORMAT, "%s: needs a list \"hidden\" of %zu numbers", path, d);
+        json_array_foreach(list, i, value) s->hidden[n * d + i] = (float)json_number_value(value);
+    }
+    FLM_TRY(flm_gpt2_compute_features(gpt2, s->ids, s->starts, s->count, s->features));
+    *error = 0;
+    for (i = 0; i < (size_t)s->count * d; i++) {
+        largest = fmax(largest, fabs((double)s->hidden[i]));
+        const double e = fabs((double)s->features[i] - (double)s->hidden[i]);
+        if (isnan(e) || e > *error) *error = e;
+    }
+    *error /= largest;
+done:
+    json_decref(all);
+    return rc;
+}
+
 static int report(const char *what, double error, double tolerance)
 {
     const bool ok = error <= tolerance;
@@ -111,6 +142,7 @@ static flm_status compare(flm_backend *be, const nll_options *o, const char *con
     const double tolerance = o->tolerance > 0 ? o->tolerance : o->precision == 0 ? 1e-4 : 2e-2;
     int64_t batches[] = {1, 2, 5, 64};
     char what[64];
+    double error = NAN;
     FLM_TRY(read_sequences(path[1], &s));
     FLM_TRY(flm_checkpoint_open(path[0], &checkpoint));
     FLM_TRY(flm_gpt2_create(be, checkpoint, o->precision == 0 ? FLM_DTYPE_F32 : FLM_DTYPE_BF16,
@@ -124,13 +156,17 @@ static flm_status compare(flm_backend *be, const nll_options *o, const char *con
         snprintf(what, sizeof what, "batch %d against 1", (int)batches[i]);
         *failed += report(what, worst(s.have, s.first, s.starts[s.count]), o->precision == 0 ? 2e-6 : 2e-3);
     }
-    printf("%d passed, %d failed\n", 8 - *failed, *failed);
+    FLM_TRY(compare_features(gpt2, &s, path[1], &error));
+    *failed += report("hidden states", error, tolerance);
+    printf("%d passed, %d failed\n", 9 - *failed, *failed);
 done:
     free(s.starts);
     free(s.ids);
     free(s.want);
     free(s.have);
     free(s.first);
+    free(s.hidden);
+    free(s.features);
     flm_gpt2_destroy(&gpt2);
     flm_checkpoint_close(&checkpoint);
     return rc;

@@ -76,7 +76,8 @@ check_PROGRAMS += %D%/flow/distill.t %D%/flow/joint.t %D%/flow/noise.t %D%/flow/
 
 # score
 EXTRA_DIST += %D%/score/shards.h
-check_PROGRAMS += %D%/score/baseline.t %D%/score/overlap.t %D%/score/statistics.t
+check_PROGRAMS += %D%/score/baseline.t %D%/score/mauve.t %D%/score/overlap.t %D%/score/statistics.t
 %C%_score_baseline_t_LDADD = $(LINK_SCORE)
+%C%_score_mauve_t_LDADD = $(LINK_SCORE)
 %C%_score_overlap_t_LDADD = $(LINK_SCORE)
 %C%_score_statistics_t_LDADD = $(LINK_SCORE)

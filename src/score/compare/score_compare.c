@@ -4,10 +4,12 @@
 #include "h5/h5_format.h"
 #include "score/compare/score_baseline.h"
 #include "score/compare/score_overlap.h"
+#include "score/compare/score_reference.h"
 #include "score/compare/score_set.h"
 #include "score/score_rows.h"
 #include "score/score_samples.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,29 +21,53 @@ struct flm_score_compare {
     int count;
 };
 
-/* A samples file must have the shards' vocabulary. */
+static flm_source_rules rules_of(const flm_score_compare *c)
+{
+    flm_source_rules rules = c->o->source;
+    rules.keep_white = true;
+    rules.log = false;
+    return rules;
+}
+
+/* A samples file must have the shards' vocabulary, and every file as many texts as MAUVE needs. */
 static flm_status check_file(const flm_score_compare *c, const char *path)
 {
     flm_status rc = FLM_OK;
+    const flm_source_rules rules = rules_of(c);
     flm_samples *file = NULL;
+    flm_score_texts texts = {0};
+    int64_t rows;
     bool hdf5 = false;
     FLM_TRY(flm_format_is_hdf5(path, &hdf5));
-    if (!hdf5) goto done;
-    FLM_TRY(flm_samples_open_read(path, &file));
-    FLM_TRY(flm_score_set_check_vocabulary(path, &flm_samples_get_info(file)->vocabulary, c->o->shards,
-                                           &flm_shards_get_info(c->shards)->vocabulary));
+    if (hdf5) {
+        FLM_TRY(flm_samples_open_read(path, &file));
+        rows = flm_samples_get_info(file)->samples;
+        if (c->shards)
+            FLM_TRY(flm_score_set_check_vocabulary(path, &flm_samples_get_info(file)->vocabulary, c->o->shards,
+                                                   &flm_shards_get_info(c->shards)->vocabulary));
+    } else {
+        FLM_TRY(flm_score_texts_read(path, &rules, &texts));
+        rows = texts.count;
+    }
+    if (c->o->reference[0] && rows < FLM_MAUVE_TEXTS)
+        FLM_FAIL(FLM_E_MISMATCH, "%s: has %" PRId64 " texts; MAUVE against --reference needs at least %d", path, rows,
+                 FLM_MAUVE_TEXTS);
 done:
+    flm_score_texts_free(&texts);
     flm_samples_close(&file);
     return rc;
 }
 
-static flm_status open_shards(flm_score_compare *c, const char *const *paths, int count)
+static flm_status check_inputs(flm_score_compare *c, const char *const *paths, int count)
 {
     flm_status rc = FLM_OK;
-    if (!c->o->shards[0]) goto done;
-    FLM_TRY(flm_err_prefix(flm_shards_open(c->o->shards, "train", &c->shards), "--shards"));
+    const flm_source_rules rules = rules_of(c);
+    flm_score_set reference = {0};
+    if (c->o->shards[0]) FLM_TRY(flm_err_prefix(flm_shards_open(c->o->shards, "train", &c->shards), "--shards"));
+    if (c->o->reference[0]) FLM_TRY(flm_reference_read(c->o->reference, &rules, FLM_MAUVE_TEXTS, &reference));
     for (int i = 0; i < count; i++) FLM_TRY(check_file(c, paths[i]));
 done:
+    flm_score_set_free(&reference);
     return rc;
 }
 
@@ -51,12 +77,13 @@ flm_status flm_score_compare_begin(flm_comm *comm, const flm_score_options *o, c
     flm_status rc = FLM_OK;
     flm_score_compare *c = NULL;
     if (o->baselines && (!o->shards[0] || !o->gpt2[0])) FLM_FAIL(FLM_E_USAGE, "--baselines needs --shards and --gpt2");
-    if (!o->shards[0]) goto done;
+    if (o->reference[0] && !o->gpt2[0]) FLM_FAIL(FLM_E_USAGE, "--reference needs --gpt2");
+    if (!o->shards[0] && !o->reference[0]) goto done;
     c = calloc(1, sizeof *c);
     FLM_TRY(flm_comm_agree(comm, c ? FLM_OK : flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory")));
     c->comm = comm;
     c->o = o;
-    FLM_TRY(flm_comm_agree(comm, open_shards(c, paths, count)));
+    FLM_TRY(flm_comm_agree(comm, check_inputs(c, paths, count)));
     *out = c;
     c = NULL;
 done:
@@ -79,9 +106,7 @@ void flm_score_compare_end(flm_score_compare **compare)
 static flm_status sets_read(flm_score_compare *c, const flm_score_entry *entries, int count)
 {
     flm_status rc = FLM_OK;
-    flm_source_rules rules = c->o->source;
-    rules.keep_white = true;
-    rules.log = false;
+    const flm_source_rules rules = rules_of(c);
     c->sets = calloc((size_t)(count + FLM_BASELINE_KINDS), sizeof *c->sets);
     if (!c->sets) FLM_FAIL(FLM_E_NOMEM, "no memory for %d sets", count);
     for (c->count = 0; c->count < count; c->count++) {
@@ -227,6 +252,43 @@ done:
     return rc;
 }
 
+/* ---- reference texts ---- */
+
+/* How many tokens of a text are compared: the same of all of them. */
+static int64_t min_length(const flm_score_compare *c, const flm_scorer *scorer, const flm_score_set *reference)
+{
+    int64_t length = flm_scorer_get_length(scorer);
+    if (c->o->length > 0) return length;
+    if (reference->ids && reference->L < length) length = reference->L;
+    for (int i = 0; i < c->count; i++)
+        if (c->sets[i].ids && c->sets[i].L < length) length = c->sets[i].L;
+    return length;
+}
+
+static flm_status compute_mauve(const flm_score_compare *c, flm_scorer *scorer, flm_score_entry *entries,
+                                bool (*stop_requested)(void))
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    const flm_source_rules rules = rules_of(c);
+    flm_score_set reference = {0};
+    flm_mauve *mauve = calloc((size_t)c->count, sizeof *mauve);
+    flm_score_reference own = {.path = c->o->reference};
+    if (!mauve) local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for %d figures", c->count);
+    if (local == FLM_OK) local = flm_reference_read(c->o->reference, &rules, max_rows(c), &reference);
+    FLM_TRY(flm_comm_agree(c->comm, local));
+    own.length = min_length(c, scorer, &reference);
+    FLM_TRY(flm_reference_compare(c->comm, scorer, &reference, c->sets, c->count, own.length, (uint64_t)c->o->seed,
+                                  stop_requested, mauve, &own.texts));
+    for (int i = 0; i < c->count; i++) {
+        entries[i].mauve = mauve[i];
+        entries[i].reference = own;
+    }
+done:
+    flm_score_set_free(&reference);
+    free(mauve);
+    return rc;
+}
+
 flm_status flm_score_compare_run(flm_score_compare *c, flm_scorer *scorer, flm_score_entry **entries, int *count,
                                  bool (*stop_requested)(void))
 {
@@ -234,6 +296,7 @@ flm_status flm_score_compare_run(flm_score_compare *c, flm_scorer *scorer, flm_s
     if (!c) goto done;
     FLM_TRY(flm_comm_agree(c->comm, sets_read(c, *entries, *count)));
     if (c->o->baselines) FLM_TRY(baselines_add(c, scorer, entries, count, stop_requested));
+    if (c->o->reference[0]) FLM_TRY(compute_mauve(c, scorer, *entries, stop_requested));
     if (c->shards) FLM_TRY(compute_overlap(c, *entries, stop_requested));
 done:
     return rc;
