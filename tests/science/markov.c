@@ -70,11 +70,51 @@ void markov_draw(const markov *source, uint64_t seed, int64_t number, int32_t *i
     for (int i = 1; i < L; i++) ids[i] = choose(source->next[ids[i - 1]], uniform(&n));
 }
 
+void markov_blank(uint64_t seed, int64_t number, bool anywhere, int32_t *ids)
+{
+    numbers n = {flm_philox_stream(seed, FLM_RANDOM_SAMPLE, (uint64_t)number, 1001), 0};
+    int wanted = L / 2;
+    for (int i = anywhere ? 1 : L / 2; i < L; i++)
+        if (uniform(&n) * (L - i) < wanted) { /* each set of `wanted` of the positions left is as probable */
+            ids[i] = -1;
+            wanted--;
+        }
+}
+
 double markov_nll(const markov *source, const int32_t *ids)
 {
     double nll = -log(source->first[ids[0]]);
     for (int i = 1; i < L; i++) nll -= log(source->next[ids[i - 1]][ids[i]]);
     return nll;
+}
+
+void markov_condition(const markov *source, const int32_t *known, double *nll, double *entropy)
+{
+    double before[L][V], after[V], scale[L], whole = 0; /* before[i] = P(symbol i | known up to i) */
+    *nll = 0;
+    for (int i = 0; i < L; i++) {
+        scale[i] = 0;
+        for (int b = 0; b < V; b++) {
+            double p = i == 0 ? source->first[b] : 0;
+            for (int a = 0; i > 0 && a < V; a++) p += before[i - 1][a] * source->next[a][b];
+            scale[i] += before[i][b] = known[i] < 0 || known[i] == b ? p : 0;
+        }
+        for (int b = 0; b < V; b++) before[i][b] /= scale[i];
+        *nll -= log(scale[i]);
+    }
+    for (int b = 0; b < V; b++) after[b] = 1; /* P(known behind i | symbol i) / P(known behind i | known up to i) */
+    for (int i = L - 1; i > 0; i--) {         /* whole: the mean of markov_nll over the rows that agree with known */
+        double here[V] = {0};
+        for (int a = 0; a < V; a++)
+            for (int b = 0; b < V; b++) {
+                const double to = known[i] < 0 || known[i] == b ? source->next[a][b] * after[b] / scale[i] : 0;
+                here[a] += to;
+                whole -= before[i - 1][a] * to * log(source->next[a][b]);
+            }
+        memcpy(after, here, sizeof after);
+    }
+    for (int b = 0; b < V; b++) whole -= before[0][b] * after[b] * log(source->first[b]);
+    *entropy = whole - *nll;
 }
 
 double markov_entropy(const markov *source)
