@@ -5,6 +5,8 @@
 #include "backend/backend_internal.h"
 #include "base/base_log.h"
 
+#include <string.h>
+
 /* With CUDA, or in a test with the emulation of its kernels (tests/emulate/). */
 #if FLM_HAVE_CUDA || defined(FLM_EMULATED)
 static flm_status open_cuda(int local_rank, flm_backend **out) { return flm_cuda_open(local_rank, out); }
@@ -57,8 +59,9 @@ flm_status flm_backend_set_matmul(flm_backend *be, flm_matmul_kind asked)
     flm_status rc = FLM_OK;
     if (be->driver->set_matmul)
         FLM_TRY(be->driver->set_matmul(be, asked));
-    else if (asked == FLM_MATMUL_FP32)
-        FLM_FAIL(FLM_E_UNSUPPORTED, "device %s has no matmul of kind fp32; that is for CPUs", be->name);
+    else if (asked == FLM_MATMUL_FP32 || asked == FLM_MATMUL_AMX)
+        FLM_FAIL(FLM_E_UNSUPPORTED, "device %s has no matmul of kind %s; that is for CPUs", be->name,
+                 flm_backend_name_matmul(asked));
 done:
     return rc;
 }
@@ -68,16 +71,21 @@ flm_matmul_kind flm_backend_get_matmul(const flm_backend *be)
     return be->driver->get_matmul ? be->driver->get_matmul(be) : FLM_MATMUL_NATIVE;
 }
 
-const char *flm_backend_name_matmul(flm_matmul_kind kind)
+static const char *const matmul_names[FLM_MATMUL_KINDS] = {"auto", "amx", "native", "fp32"};
+
+const char *flm_backend_name_matmul(flm_matmul_kind kind) { return matmul_names[kind]; }
+
+flm_matmul_kind flm_backend_find_matmul(const char *name)
 {
-    static const char *const names[] = {"auto", "native", "fp32"};
-    return names[kind];
+    for (int kind = 0; kind < FLM_MATMUL_KINDS; kind++)
+        if (strcmp(name, matmul_names[kind]) == 0) return (flm_matmul_kind)kind;
+    return FLM_MATMUL_AUTO;
 }
 
 flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked)
 {
     if (asked != FLM_PRECISION_AUTO) return asked;
-    return flm_backend_get_matmul(be) == FLM_MATMUL_NATIVE ? FLM_PRECISION_BF16 : FLM_PRECISION_FP32;
+    return flm_backend_get_matmul(be) != FLM_MATMUL_FP32 ? FLM_PRECISION_BF16 : FLM_PRECISION_FP32;
 }
 
 int64_t flm_backend_chunk(const flm_backend *be, int64_t V)

@@ -55,10 +55,18 @@ struct flm_backend {
 typedef enum flm_device { FLM_DEVICE_AUTO, FLM_DEVICE_CPU, FLM_DEVICE_CUDA, FLM_DEVICE_PLAN } flm_device;
 typedef enum flm_precision { FLM_PRECISION_AUTO, FLM_PRECISION_BF16, FLM_PRECISION_FP32 } flm_precision;
 
-/* How matmuls of bf16 operands are computed. NATIVE: with the processor's bf16 instructions; FP32: on the CPU, with
- * operands converted to fp32. The operands have the same values and sums are fp32 either way, so that results differ in
- * the order of summation alone. AUTO: the faster one here. */
-typedef enum flm_matmul_kind { FLM_MATMUL_AUTO, FLM_MATMUL_NATIVE, FLM_MATMUL_FP32 } flm_matmul_kind;
+/* How matmuls of bf16 operands are computed. AMX: on the CPU, with tiles of Intel AMX by the suite's own code, small
+ * ones as NATIVE; NATIVE: with the processor's bf16 instructions by its library; FP32: on the CPU, with operands
+ * converted to fp32. The operands have the same values and sums are fp32 in each, so that results differ in the order
+ * of summation alone. AUTO: the fastest here. A processor that has one kind has those behind it, except that one of AMD
+ * or Intel without bf16 instructions has FP32 alone. */
+typedef enum flm_matmul_kind {
+    FLM_MATMUL_AUTO,
+    FLM_MATMUL_AMX,
+    FLM_MATMUL_NATIVE,
+    FLM_MATMUL_FP32,
+    FLM_MATMUL_KINDS
+} flm_matmul_kind;
 
 /* flm_backend_create - open a device. threads: OpenMP threads of the CPU backend, 0 = OMP_NUM_THREADS or all cores;
  * local_rank: this rank's number on its node, which selects one of several devices. AUTO: a GPU if there is one,
@@ -70,16 +78,19 @@ flm_status flm_backend_create(flm_device device, int threads, int local_rank, fl
 void flm_backend_destroy(flm_backend **be);
 
 /* flm_backend_set_matmul - choose how matmuls of bf16 operands are computed from now on. AUTO, as after
- * flm_backend_create: a CPU runs both, for some milliseconds, and takes NATIVE unless FP32 is clearly faster; a GPU
- * takes NATIVE. Not collective: cmd/cmd_backend.h makes ranks agree. Errors: FLM_E_UNSUPPORTED: NATIVE where oneDNN has
- * no bf16 matmul, FP32 on a GPU; FLM_E_NOMEM, FLM_E_DEVICE. */
+ * flm_backend_create: a CPU runs all that it has, for some milliseconds, and takes the first of them unless another is
+ * clearly faster; a GPU takes NATIVE. Not collective: cmd/cmd_backend.h makes ranks agree. Errors: FLM_E_UNSUPPORTED:
+ * AMX where the processor lacks it, NATIVE where oneDNN has no bf16 matmul, AMX and FP32 on a GPU; FLM_E_NOMEM,
+ * FLM_E_DEVICE. */
 flm_status flm_backend_set_matmul(flm_backend *be, flm_matmul_kind asked);
 
-/* flm_backend_get_matmul - NATIVE or FP32. flm_backend_name_matmul - "auto", "native" or "fp32". */
+/* flm_backend_get_matmul - AMX, NATIVE or FP32. flm_backend_name_matmul - "auto", "amx", "native" or "fp32".
+ * flm_backend_find_matmul - the kind of this name, AUTO if there is none. */
 flm_matmul_kind flm_backend_get_matmul(const flm_backend *be);
 const char *flm_backend_name_matmul(flm_matmul_kind kind);
+flm_matmul_kind flm_backend_find_matmul(const char *name);
 
-/* flm_backend_precision - resolve AUTO: BF16 where bf16 matmuls are NATIVE, else FP32. */
+/* flm_backend_precision - resolve AUTO: BF16 where bf16 matmuls are AMX or NATIVE, else FP32. */
 flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);
 
 /* flm_backend_chunk - default number of rows of V logits to hold at once. On the host about 32 M logits, at least 64

@@ -3,5 +3,5 @@
 
 const char *const flm_device_choices[] = {"auto", "cpu", "cuda", NULL};
 const char *const flm_precision_choices[] = {"auto", "bf16", "fp32", NULL};
-const char *const flm_matmul_choices[] = {"auto", "native", "fp32", NULL};
+const char *const flm_matmul_choices[] = {"auto", "amx", "native", "fp32", NULL};
 const char *const flm_weights_choices[] = {"ema", "raw", NULL};

@@ -21,8 +21,9 @@ extern const char *const flm_weights_choices[];
         FLM_OPT_CHOICE("precision", precision, "auto", flm_precision_choices,                                         \
                        "data type of matmul operands\nauto = bf16 if the device has fast bf16 matmuls, else fp32"),   \
         FLM_OPT_CHOICE("matmul", matmul, "auto", flm_matmul_choices,                                                  \
-                       "how a CPU computes bf16 matmuls\nnative = with bf16 instructions\n"                           \
-                       "fp32 = with operands converted to fp32\nauto = the faster of the two, measured at start"),    \
+                       "how a CPU computes bf16 matmuls\namx = with tiles of Intel AMX\n"                             \
+                       "native = with bf16 instructions by oneDNN\nfp32 = with operands converted to fp32\n"          \
+                       "auto = the fastest, measured at start"),                                                      \
         FLM_OPT_INT("threads", threads, "0", "N",                                                                     \
                     "OpenMP threads per rank\n0 = OMP_NUM_THREADS, else the rank's share of the cores", .max = 4096), \
         FLM_OPT_INT("seed", seed, "1", "N", "seed of the random number generator")

@@ -22,8 +22,8 @@ typedef struct flm_samples_info {
     double logit_cap;                             /* of the softmaxes in the sampler; 0: none, and no attribute */
     char weights[8];                              /* "ema" or "raw" */
     char precision[8];                            /* "fp32", "bf16" */
-    char matmul[8];                               /* how matmuls were computed, "native" or "fp32"; "": not recorded */
-    char program_version[48];                     /* filled by the writer */
+    char matmul[8];           /* how matmuls were computed, "amx", "native" or "fp32"; "": not recorded */
+    char program_version[48]; /* filled by the writer */
 } flm_samples_info;
 
 /* Prompts: row i of every set continues prompt i / (samples / count). */

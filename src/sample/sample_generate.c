@@ -149,7 +149,7 @@ static flm_status adopt_choices(flm_backend *be, flm_generate_options *o)
     const bool bf16 = strcmp(info->precision, "bf16") == 0;
     if (o->precision == FLM_PRECISION_AUTO) o->precision = bf16 ? FLM_PRECISION_BF16 : FLM_PRECISION_FP32;
     if (o->matmul == FLM_MATMUL_AUTO && bf16 && info->matmul[0])
-        FLM_TRY(flm_backend_set_matmul(be, strcmp(info->matmul, "native") == 0 ? FLM_MATMUL_NATIVE : FLM_MATMUL_FP32));
+        FLM_TRY(flm_backend_set_matmul(be, flm_backend_find_matmul(info->matmul)));
 done:
     flm_samples_close(&file);
     return rc;

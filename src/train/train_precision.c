@@ -14,24 +14,30 @@ static const char *recorded(const flm_run *run, const char *name)
     return value != NULL ? value : "auto";
 }
 
-/* Where a rank's processor has no bf16 instructions, all ranks compute in fp32. */
+/* The kind of this name, or the first behind it that this processor has (flm_matmul_kind). */
+static flm_matmul_kind nearest_kind(flm_backend *be, flm_matmul_kind kind)
+{
+    while (kind < FLM_MATMUL_FP32 && flm_backend_set_matmul(be, kind) != FLM_OK) kind++;
+    flm_err_clear();
+    return kind;
+}
+
+/* Where a rank's processor lacks the kind, all ranks use one that each has. */
 static flm_status keep_matmul(flm_run *run)
 {
     flm_status rc = FLM_OK;
     const char *then = recorded(run, "matmul");
-    const flm_matmul_kind kind =
-        strcmp(then, flm_backend_name_matmul(FLM_MATMUL_FP32)) == 0 ? FLM_MATMUL_FP32 : FLM_MATMUL_NATIVE;
-    if (run->be->kind != FLM_BACKEND_CPU || run->o->matmul != FLM_MATMUL_AUTO || strcmp(then, "auto") == 0) goto done;
-    int64_t used = flm_backend_set_matmul(run->be, kind) == FLM_OK ? kind : FLM_MATMUL_FP32;
-    flm_err_clear();
+    const flm_matmul_kind kind = flm_backend_find_matmul(then);
+    if (run->be->kind != FLM_BACKEND_CPU || run->o->matmul != FLM_MATMUL_AUTO || kind == FLM_MATMUL_AUTO) goto done;
+    int64_t used = nearest_kind(run->be, kind);
     FLM_TRY(flm_comm_max_i64(run->comm, &used, 1));
     FLM_TRY(flm_comm_agree(run->comm, flm_backend_set_matmul(run->be, (flm_matmul_kind)used)));
     if (used != (int64_t)kind && flm_comm_rank(run->comm) == 0)
         flm_log(
             FLM_LOG_WARN,
-            "%s was trained with bf16 instructions, which a processor of this run lacks; matmuls are computed in fp32, "
-            "and the run does not continue bit for bit",
-            run->resumed_path);
+            "%s was trained with matmuls of kind %s, which a processor of this run lacks; they are of kind %s, and the "
+            "run does not continue bit for bit",
+            run->resumed_path, then, flm_backend_name_matmul((flm_matmul_kind)used));
 done:
     return rc;
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # precision.t - the compute dtype of a run and the kind of its bf16 matmuls: checkpoints record what `auto` became, a resumed run
-# keeps it, and continues bit for bit with either kind. SPDX-License-Identifier: Apache-2.0
+# keeps it, and continues bit for bit with every kind. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 . "$abs_top_srcdir/tests/cmd/train.sh"
 
@@ -17,11 +17,11 @@ recorded() { "$bin/flm_inspect" "$1/checkpoints/latest" 2>err | awk '$1 == "prec
 
 shards_make shards 32
 train auto --steps 1
-case $(recorded auto) in "bf16 native" | "fp32 fp32") chosen=0 ;; *) chosen=1 ;; esac
+case $(recorded auto) in "bf16 amx" | "bf16 native" | "fp32 fp32") chosen=0 ;; *) chosen=1 ;; esac
 tap_ok $chosen "auto is recorded as what it became: $(recorded auto)"
 
 kinds=fp32
-if test "$(recorded auto)" = "bf16 native"; then kinds="fp32 native"; fi
+case $(recorded auto) in "bf16 amx") kinds="fp32 native amx" ;; "bf16 native") kinds="fp32 native" ;; esac
 for kind in $kinds; do
     train "whole-$kind" --steps 4 --precision bf16 --matmul "$kind"
     tap_is "$(recorded "whole-$kind")" "bf16 $kind" "$kind: recorded"

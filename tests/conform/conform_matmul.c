@@ -16,9 +16,10 @@ typedef struct shape {
     int64_t M, N, K;
 } shape;
 
-static const shape shapes[] = {{1, 1, 1},     {1, 5, 1},    {7, 1, 3},     {1, 64, 33},  {17, 31, 1},    {1, 1, 300},
-                               {5, 7, 13},    {64, 48, 32}, {33, 65, 127}, {2, 256, 64}, {129, 96, 257}, {96, 770, 64},
-                               {801, 66, 72}, {0, 3, 4},    {3, 0, 4},     {3, 4, 0}};
+static const shape shapes[] = {{1, 1, 1},      {1, 5, 1},     {7, 1, 3},     {1, 64, 33},    {17, 31, 1},
+                               {1, 1, 300},    {5, 7, 13},    {64, 48, 32},  {33, 65, 127},  {2, 256, 64},
+                               {129, 96, 257}, {96, 770, 64}, {801, 66, 72}, {70, 40, 1101}, {0, 3, 4},
+                               {3, 0, 4},      {3, 4, 0}};
 enum {
     SHAPES = sizeof shapes / sizeof shapes[0],
     PADDED_MAX =
@@ -266,17 +267,27 @@ static void test_errors(void)
     free(half.data);
 }
 
-/* On the CPU, bf16 operands converted to fp32; what is asked for is what is used. */
-static void test_fp32_kind(void)
+/* On the CPU, every kind that this processor has; what is asked for is what is used. */
+static void test_kinds(void)
 {
     const flm_matmul_kind chosen = flm_backend_get_matmul(be);
-    if (chosen == FLM_MATMUL_FP32) return; /* then it is tested already */
     printf("# chosen here: %s\n", flm_backend_name_matmul(chosen));
-    tap_ok(flm_backend_set_matmul(be, FLM_MATMUL_FP32) == FLM_OK && flm_backend_get_matmul(be) == FLM_MATMUL_FP32,
-           "bf16 matmuls are computed in fp32 on request");
-    tap_ok(flm_backend_precision(be, FLM_PRECISION_AUTO) == FLM_PRECISION_FP32, "and precision auto is then fp32");
-    test_products(FLM_DTYPE_BF16, FLM_DTYPE_BF16);
-    tap_ok(flm_backend_set_matmul(be, FLM_MATMUL_NATIVE) == FLM_OK, "back to bf16 instructions");
+    for (int i = FLM_MATMUL_AMX; i < FLM_MATMUL_KINDS; i++) {
+        const flm_matmul_kind kind = (flm_matmul_kind)i;
+        const char *name = flm_backend_name_matmul(kind);
+        tap_ok(flm_backend_find_matmul(name) == kind, "kind %s by its name", name);
+        if (kind == chosen) continue; /* then it is tested already */
+        if (flm_backend_set_matmul(be, kind) != FLM_OK) {
+            tap_ok(kind != FLM_MATMUL_FP32 && flm_backend_get_matmul(be) == chosen, "not here: %s", flm_err_message());
+            continue;
+        }
+        tap_ok(flm_backend_get_matmul(be) == kind, "kind %s on request", name);
+        tap_ok((flm_backend_precision(be, FLM_PRECISION_AUTO) == FLM_PRECISION_FP32) == (kind == FLM_MATMUL_FP32),
+               "and precision auto follows");
+        test_products(FLM_DTYPE_BF16, FLM_DTYPE_F32);
+        test_products(FLM_DTYPE_BF16, FLM_DTYPE_BF16);
+        tap_ok(flm_backend_set_matmul(be, chosen) == FLM_OK, "back to %s", flm_backend_name_matmul(chosen));
+    }
 }
 
 int main(void)
@@ -300,9 +311,11 @@ int main(void)
     test_products(FLM_DTYPE_BF16, FLM_DTYPE_F32);
     test_products(FLM_DTYPE_BF16, FLM_DTYPE_BF16);
     if (be->kind == FLM_BACKEND_CPU)
-        test_fp32_kind();
+        test_kinds();
     else
-        tap_ok(flm_backend_set_matmul(be, FLM_MATMUL_FP32) == FLM_E_UNSUPPORTED, "a GPU refuses the kind fp32");
+        tap_ok(flm_backend_set_matmul(be, FLM_MATMUL_FP32) == FLM_E_UNSUPPORTED &&
+                   flm_backend_set_matmul(be, FLM_MATMUL_AMX) == FLM_E_UNSUPPORTED,
+               "a GPU refuses the kinds fp32 and amx");
     if (be->host_memory) test_errors();
     flm_backend_destroy(&be);
     return tap_end();

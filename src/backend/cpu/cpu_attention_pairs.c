@@ -18,7 +18,7 @@ enum { QUERIES = FLM_ATTENTION_QUERIES, KEYS = FLM_ATTENTION_KEYS };
 
 bool flm_attention_by_pairs(const flm_backend *be, const flm_tensor *qkv, int64_t H)
 {
-    return qkv->dtype == FLM_DTYPE_BF16 && ((const flm_cpu *)be->state)->matmul == FLM_MATMUL_NATIVE &&
+    return qkv->dtype == FLM_DTYPE_BF16 && ((const flm_cpu *)be->state)->matmul != FLM_MATMUL_FP32 &&
            qkv->dim[2] / 3 / H % 2 == 0 && flm_pair_supported();
 }
 

@@ -23,8 +23,8 @@ enum {
     FLM_CPU_SUMS,      /* partial sums of a reduction */
     FLM_CPU_ATTENTION, /* tiles of attention */
     FLM_CPU_ALGEBRA,   /* packed operands of gram */
-    FLM_CPU_ONEDNN,    /* oneDNN's own scratchpad */
-    FLM_CPU_PACKED,    /* an operand in the layout that oneDNN prefers */
+    FLM_CPU_ONEDNN,    /* oneDNN's own scratchpad, or sums of tiles */
+    FLM_CPU_PACKED,    /* an operand in the layout that oneDNN prefers, or in tiles */
     FLM_CPU_CONVERTED, /* operands converted for oneDNN */
     FLM_CPU_SLOTS
 };
@@ -37,7 +37,7 @@ typedef struct flm_cpu {
         size_t bytes;
     } slot[FLM_CPU_SLOTS];     /* scratch memory */
     struct flm_onednn *onednn; /* engine, stream and cached primitives: cpu_onednn.c */
-    flm_matmul_kind matmul;    /* NATIVE or FP32 */
+    flm_matmul_kind matmul;    /* AMX, NATIVE or FP32 */
     char line[320];            /* what flm_backend_describe says */
 } flm_cpu;
 
@@ -56,6 +56,9 @@ flm_status flm_cpu_onednn_create(struct flm_onednn **out);      /* FLM_E_NOMEM, 
 void flm_cpu_onednn_destroy(struct flm_onednn **dnn);           /* accepts NULL, nulls it */
 flm_status flm_cpu_onednn_has_bf16(flm_backend *be, bool *has); /* whether oneDNN has bf16 matmuls on this processor */
 const char *flm_cpu_onednn_describe(char *text, size_t size); /* version and instruction set into text; returns text */
+
+/* cpu_amx_matmul.c: a checked matmul of bf16 operands, whose K is not 0; its gelu is left to the caller. */
+flm_status flm_cpu_amx_matmul(flm_backend *be, const flm_matmul *p);
 
 /* cpu_matmul.c: see flm_backend_set_matmul. */
 flm_status flm_cpu_set_matmul(flm_backend *be, flm_matmul_kind asked);

@@ -416,6 +416,16 @@ done:
     return rc;
 }
 
+/* Below these sizes, packing costs more than tiles save. */
+enum { AMX_ROWS_MIN = 64, AMX_MIN = 32 };
+
+/* Whether a matmul is computed by tiles (FLM_MATMUL_AMX). */
+static bool is_amx(const flm_backend *be, const product_key *k)
+{
+    return ((const flm_cpu *)be->state)->matmul == FLM_MATMUL_AMX && k->flags & FLAG_BF16 && k->M >= AMX_ROWS_MIN &&
+           k->N >= AMX_MIN && k->K >= AMX_MIN;
+}
+
 flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p)
 {
     flm_status rc = FLM_OK;
@@ -428,6 +438,8 @@ flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p)
     if (k.M > 0 && k.N > 0) {
         if (k.K == 0)
             multiply_nothing(p, k.M, k.N);
+        else if (is_amx(be, &k))
+            FLM_TRY(flm_cpu_amx_matmul(be, p));
         else
             FLM_TRY(multiply(be, p, &k));
         if (p->gelu) flm_cpu_gelu(be, p->gelu, p->c);
