@@ -29,7 +29,7 @@ typedef enum flm_option_type {
     FLM_OPTION_BOOL,   /* bool: yes, no, true, false, 1 or 0; --name alone means yes */
     FLM_OPTION_STRING, /* const char *, owned by the options; "" when not given */
     FLM_OPTION_CHOICE, /* int: index into choices */
-    FLM_OPTION_LIST    /* const char *: comma-separated, kept as text; see flm_options_int_list */
+    FLM_OPTION_LIST    /* const char *: comma-separated, kept as text; flm_options_int_list, _float_list */
 } flm_option_type;
 
 typedef struct flm_option {
@@ -134,8 +134,11 @@ int flm_options_count(const flm_options *options);
 const char *flm_options_name(const flm_options *options, int index);
 
 /* flm_options_int_list - the integers of "1,2,128", each min..max; the caller frees *list [*count].
+ * flm_options_float_list - the same of numbers, "0,0.8,1".
  * Errors: FLM_E_USAGE naming the option, FLM_E_NOMEM. */
 flm_status flm_options_int_list(const char *name, const char *text, int64_t min, int64_t max, int64_t **list,
                                 int *count);
+flm_status flm_options_float_list(const char *name, const char *text, double min, double max, double **list,
+                                  int *count);
 
 #endif

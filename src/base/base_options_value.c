@@ -180,3 +180,28 @@ done:
     free(copy);
     return rc;
 }
+
+flm_status flm_options_float_list(const char *name, const char *text, double min, double max, double **list, int *count)
+{
+    flm_status rc = FLM_OK;
+    double *values = NULL;
+    char *copy = strdup(text), *rest = copy, *word;
+    int n = 1;
+
+    for (const char *p = text; *p; p++) n += *p == ',';
+    values = malloc((size_t)n * sizeof *values);
+    if (!copy || !values) FLM_FAIL(FLM_E_NOMEM, "--%s: no memory for %d numbers", name, n);
+    for (int i = 0; (word = strsep(&rest, ",")); i++)
+        if (!parse_float(word, &values[i]) || values[i] < min || values[i] > max)
+            FLM_FAIL(
+                FLM_E_USAGE,
+                "--%s: '%.200s' in '%.200s' is not valid; expected numbers from %.15g to %.15g, separated by commas",
+                name, word, text, min, max);
+    *list = values;
+    *count = n;
+    values = NULL;
+done:
+    free(values);
+    free(copy);
+    return rc;
+}

@@ -47,13 +47,16 @@ static const flm_option rows[] = {
                    "uniform = those left divided by the rounds left"),
     FLM_OPT_BOOL("fresh-noise", fresh_noise, "yes",
                  "for sampler refine: begin tokens again from new noise; no = from their first noise"),
-    FLM_OPT_FLOAT("noise-level", noise_level, "0", "G",
-                  "amount of fresh noise at every step, for kinds fmlm and fmlm-two-stage\n"
-                  "0 = none; the published figures use 0.8 (LM1B) and 1 (OpenWebText)",
-                  .max = 1),
-    FLM_OPT_FLOAT("temperature", temperature, "0", "T",
-                  "temperature at which tokens are drawn in the last step\n0 = none: the most probable token is taken",
-                  .max = FLM_TEMPERATURE_MAX),
+    FLM_OPT_LIST(
+        "noise-level", noise_level, "0", "G[,G...]",
+        "amount of fresh noise at every step, from 0 to 1, for kinds fmlm and fmlm-two-stage; each combination "
+        "with --steps gives its own set of samples\n"
+        "0 = none; the published figures use 0.8 (LM1B) and 1 (OpenWebText)"),
+    FLM_OPT_LIST(
+        "temperature", temperature, "0", "T[,T...]",
+        "temperature at which tokens are drawn in the last step, from 0 to 100; each combination with --steps and "
+        "--noise-level gives its own set of samples\n"
+        "0 = none: the most probable token is taken"),
     FLM_OPT_INT("top-k", top_k, "0", "K", "draw from the K most probable tokens\n0 = from all", .max = INT32_MAX),
     FLM_OPT_FLOAT("top-p", top_p, "1", "P",
                   "draw from the fewest most probable tokens that have the share P of the probability", .max = 1),

@@ -44,10 +44,17 @@ static const flm_option rows[] = {
     FLM_OPT_BOOL("compare", compare, "no",
                  "sample checkpoints, then show all files in one table, with a line for each number of steps\n"
                  "without --gpt2: only from scores that samples files already contain"),
+    FLM_OPT_BOOL("sweep", sweep, "no",
+                 "as --compare, for many settings: after the table, show the frontier of Gen-PPL and entropy; "
+                 "scripts/plot-scores draws it from --json"),
+    FLM_OPT_LIST("noise-level", noise_level, "0", "G[,G...]",
+                 "noise levels to sample checkpoints with, each with every number of --steps"),
+    FLM_OPT_LIST("temperature", temperature, "0", "T[,T...]",
+                 "temperatures to sample checkpoints with, each with every noise level and number of steps"),
     FLM_OPT_STRING("samples-dir", samples_dir, "", "DIR",
                    "directory to store samples of checkpoints in, and to reuse them from"),
-    FLM_OPT_INT("samples", samples, "64", "N",
-                "number of samples to generate from a checkpoint with each number of steps", .min = 1),
+    FLM_OPT_INT("samples", samples, "64", "N", "number of samples to generate from a checkpoint with each setting",
+                .min = 1),
     FLM_OPT_INT("sample-batch", sample_batch, "64", "N", "samples to generate at once per rank", .min = 1,
                 .limit = 1 << 24),
     FLM_OPT_STRING("shards", shards, "", "DIR",
@@ -90,6 +97,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
+    o.compare = o.compare || o.sweep;
     const char *const *paths = flm_options_positional(options, &count);
     FLM_TRY(flm_cmd_backend_open(world, (flm_device)o.device, o.threads, o.matmul, &be));
     files = calloc((size_t)count + 1, sizeof *files);

@@ -76,6 +76,8 @@ static flm_status checkpoint_sample(flm_comm *comm, flm_backend *be, const flm_s
                                            .teacher = "",
                                            .out = out,
                                            .steps = o->steps,
+                                           .noise_level = o->noise_level,
+                                           .temperature = o->temperature,
                                            .samples = o->samples,
                                            .sampler = FLM_GENERATE_AUTO,
                                            .block_length = 32,

@@ -21,14 +21,14 @@ typedef struct flm_generate_options {
     bool samples_given;         /* not the default */
     const char *prompts, *mask; /* file of prompts, "": none; what stands for a token to fill in */
     int64_t samples_per_prompt;
-    int weights;        /* 0 ema, 1 raw */
-    double noise_level; /* G in [0, 1]; 0: none */
-    int sampler;        /* flm_generate_sampler */
+    int weights;             /* 0 ema, 1 raw */
+    const char *noise_level; /* G in [0, 1], a list; 0: none */
+    int sampler;             /* flm_generate_sampler */
     int64_t block_length, rounds;
     const char *budget; /* "uniform", or a number */
     double threshold;
     bool fresh_noise;
-    double temperature; /* of the choice of tokens; 0: argmax */
+    const char *temperature; /* of the choice of tokens, a list; 0: argmax */
     double top_p;
     int64_t top_k;
     bool text;
@@ -50,8 +50,8 @@ flm_status flm_generate_run(flm_comm *comm, flm_backend *be, const flm_generate_
 
 /* flm_generate_score - score the sets [count] of a complete samples file (options->out). With options->score the scores
  * go into the file and a table to stdout; with options->json a JSON object with generative_ppl (null without a score),
- * entropy, generated_seqs and, with a score, protocol is written, or for several sets an object of each under its name.
- * Collective. Errors: those of flm_score_samples_compute and of files. */
+ * entropy, generated_seqs, how the samples were made and, with a score, scorer and protocol is written, or for several
+ * sets an object of each under its name. Collective. Errors: those of flm_score_samples_compute and of files. */
 flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generate_options *options,
                               const flm_samples_setting *settings, int count, bool (*stop_requested)(void));
 

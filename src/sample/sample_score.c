@@ -27,7 +27,6 @@ static flm_status score_all(flm_comm *comm, flm_backend *be, const flm_generate_
     const int64_t length = flm_score_samples_length(scorer, flm_samples_get_info(file)->L, 0);
     for (int i = 0; i < count; i++) {
         const int set = flm_samples_find(file, &entries[i].setting);
-        entries[i] = flm_score_entry_of_set(o->out, file, set);
         entries[i].protocol = o->protocol;
         FLM_TRY(flm_score_samples_compute(comm, scorer, file, o->out, set, 0, false, DRAWS, (uint64_t)o->seed,
                                           stop_requested, &entries[i].result));
@@ -43,10 +42,11 @@ done:
     return rc;
 }
 
-/* A set in the format of the published evaluation. */
+/* A set in the format of the published evaluation, and how it was made and scored. */
 static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const flm_score_entry *e, json_t **out)
 {
     flm_status rc = FLM_OK;
+    json_t *conditions = NULL;
     const flm_samples_info *info = flm_samples_get_info(file);
     json_t *texts = json_array();
     int32_t *ids = malloc((size_t)info->L * sizeof *ids);
@@ -74,8 +74,11 @@ static flm_status evaluation(flm_samples *file, flm_tokenizer *tokenizer, const 
         if (e->protocol.kind == FLM_SCORE_PUBLISHED)
             json_object_set_new(*out, "protocol_batch", json_integer(e->protocol.batch));
     }
-    if (!*out) FLM_FAIL(FLM_E_NOMEM, "no memory for the evaluation");
+    conditions = flm_score_report_describe(e);
+    if (!*out || !conditions || json_object_update_missing(*out, conditions) != 0)
+        FLM_FAIL(FLM_E_NOMEM, "no memory for the evaluation");
 done:
+    json_decref(conditions);
     json_decref(texts);
     free(text);
     free(ids);
@@ -111,6 +114,22 @@ done:
     return rc;
 }
 
+/* An entry for each setting, not scored yet. */
+static flm_status entries_describe(const char *path, const flm_samples_setting *settings, int count,
+                                   flm_score_entry *entries)
+{
+    flm_status rc = FLM_OK;
+    flm_samples *file = NULL;
+    FLM_TRY(flm_samples_open_read(path, &file));
+    for (int i = 0; i < count; i++) {
+        entries[i] = flm_score_entry_of_set(path, file, flm_samples_find(file, &settings[i]));
+        entries[i].result.rows = flm_samples_get_info(file)->samples;
+    }
+done:
+    flm_samples_close(&file);
+    return rc;
+}
+
 flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generate_options *o,
                               const flm_samples_setting *settings, int count, bool (*stop_requested)(void))
 {
@@ -118,7 +137,7 @@ flm_status flm_generate_score(flm_comm *comm, flm_backend *be, const flm_generat
     flm_score_entry *entries = calloc((size_t)count, sizeof *entries);
     if (!entries) local = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for %d results", count);
     FLM_TRY(flm_comm_agree(comm, local));
-    for (int i = 0; i < count; i++) entries[i] = (flm_score_entry){.path = o->out, .setting = settings[i]};
+    FLM_TRY(flm_comm_agree(comm, entries_describe(o->out, settings, count, entries)));
     if (o->score[0]) FLM_TRY(score_all(comm, be, o, count, stop_requested, entries));
     if (o->json[0]) FLM_TRY(flm_comm_agree(comm, flm_comm_rank(comm) == 0 ? write_json(o, entries, count) : FLM_OK));
 done:

@@ -15,17 +15,46 @@ _Static_assert((int)FLM_SCHEDULE_REFINE == (int)FLM_SAMPLES_REFINE &&
 
 const char *const flm_generate_sampler_names[] = {"auto", "flow", "blocks", "refine", NULL};
 
-/* The numbers of steps: of the option, or the default of the sampler. *list [*count] is malloc'd. */
-static flm_status parse_steps(const char *text, int sampler, int64_t **list, int *count)
+/* The lists of the options: each combination is a setting. */
+typedef struct sweep {
+    int64_t *steps;                /* [steps_count] */
+    double *levels, *temperatures; /* [levels_count], [temperatures_count] */
+    int steps_count, levels_count, temperatures_count;
+} sweep;
+
+static void sweep_free(sweep *w)
+{
+    free(w->steps);
+    free(w->levels);
+    free(w->temperatures);
+}
+
+static flm_status check_different(const char *name, const char *text, const double *list, int count)
+{
+    flm_status rc = FLM_OK;
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < i; k++)
+            if (list[k] == list[i]) FLM_FAIL(FLM_E_USAGE, "--%s %s: %g is given twice", name, text, list[i]);
+done:
+    return rc;
+}
+
+/* Steps: of the option, or the default of the sampler. */
+static flm_status parse_sweep(const flm_generate_options *o, int sampler, sweep *w)
 {
     static const char *const defaults[FLM_SAMPLES_SAMPLERS] = {"128", "8", "1"};
     flm_status rc = FLM_OK;
-    const char *steps = strcmp(text, "auto") == 0 ? defaults[sampler] : text;
-    FLM_TRY(flm_options_int_list("steps", steps, 1, STEPS_MAX, list, count));
-    for (int i = 0; i < *count; i++)
+    const char *steps = strcmp(o->steps, "auto") == 0 ? defaults[sampler] : o->steps;
+    FLM_TRY(flm_options_int_list("steps", steps, 1, STEPS_MAX, &w->steps, &w->steps_count));
+    FLM_TRY(flm_options_float_list("noise-level", o->noise_level, 0, 1, &w->levels, &w->levels_count));
+    FLM_TRY(flm_options_float_list("temperature", o->temperature, 0, FLM_TEMPERATURE_MAX, &w->temperatures,
+                                   &w->temperatures_count));
+    for (int i = 0; i < w->steps_count; i++)
         for (int k = 0; k < i; k++)
-            if ((*list)[k] == (*list)[i])
-                FLM_FAIL(FLM_E_USAGE, "--steps %s: %" PRId64 " is given twice", text, (*list)[i]);
+            if (w->steps[k] == w->steps[i])
+                FLM_FAIL(FLM_E_USAGE, "--steps %s: %" PRId64 " is given twice", o->steps, w->steps[i]);
+    FLM_TRY(check_different("noise-level", o->noise_level, w->levels, w->levels_count));
+    FLM_TRY(check_different("temperature", o->temperature, w->temperatures, w->temperatures_count));
 done:
     return rc;
 }
@@ -43,14 +72,18 @@ done:
     return rc;
 }
 
-static flm_status check_choice(const flm_generate_options *o)
+static flm_status check_choice(const flm_generate_options *o, const sweep *w)
 {
     flm_status rc = FLM_OK;
-    if (o->temperature != 0 && !(o->temperature >= FLM_TEMPERATURE_MIN))
-        FLM_FAIL(FLM_E_USAGE, "--temperature %g: must be 0 (argmax) or at least %g", o->temperature,
-                 FLM_TEMPERATURE_MIN);
+    bool drawn = false;
+    for (int i = 0; i < w->temperatures_count; i++) {
+        const double t = w->temperatures[i];
+        drawn = drawn || t > 0;
+        if (t != 0 && !(t >= FLM_TEMPERATURE_MIN))
+            FLM_FAIL(FLM_E_USAGE, "--temperature %g: must be 0 (argmax) or at least %g", t, FLM_TEMPERATURE_MIN);
+    }
     if (!(o->top_p > 0)) FLM_FAIL(FLM_E_USAGE, "--top-p %g: must be above 0", o->top_p);
-    if (o->temperature == 0 && (o->top_p < 1 || o->top_k > 0))
+    if (!drawn && (o->top_p < 1 || o->top_k > 0))
         FLM_FAIL(FLM_E_USAGE,
                  "--top-p and --top-k limit what --temperature draws from; without it the argmax is taken");
 done:
@@ -60,38 +93,31 @@ done:
 flm_status flm_generation_check_options(const flm_generate_options *o)
 {
     flm_status rc = FLM_OK;
-    int64_t *steps = NULL, budget;
-    int count;
-    FLM_TRY(parse_steps(o->steps, FLM_SAMPLES_FLOW, &steps, &count));
+    sweep w = {0};
+    int64_t budget;
+    FLM_TRY(parse_sweep(o, FLM_SAMPLES_FLOW, &w));
     FLM_TRY(parse_budget(o->budget, &budget));
-    FLM_TRY(check_choice(o));
+    FLM_TRY(check_choice(o, &w));
     if (o->prompts[0] && o->samples_given)
         FLM_FAIL(FLM_E_USAGE, "--samples cannot be combined with --prompts; set --samples-per-prompt");
     if (o->prompts[0] && !o->mask[0]) FLM_FAIL(FLM_E_USAGE, "--mask must not be empty");
     if (!o->prompts[0] && o->samples_per_prompt > 1) FLM_FAIL(FLM_E_USAGE, "--samples-per-prompt needs --prompts");
 done:
-    free(steps);
+    sweep_free(&w);
     return rc;
 }
 
-/* The sampler and its settings, without steps. */
+/* The sampler and its settings, without those of a sweep. */
 static flm_status make_setting(const flm_generation *g, flm_samples_setting *setting)
 {
     flm_status rc = FLM_OK;
     const flm_generate_options *o = g->o;
     const flm_sampler_ops *ops = g->kind->sampler;
-    flm_samples_setting s = {.sampler = o->sampler - 1,
-                             .noise_level = o->noise_level,
-                             .temperature = o->temperature,
-                             .top_p = o->top_p,
-                             .top_k = o->top_k};
+    flm_samples_setting s = {.sampler = o->sampler - 1, .top_p = 1};
     if (o->sampler == FLM_GENERATE_AUTO) s.sampler = ops->token_times ? FLM_SAMPLES_REFINE : FLM_SAMPLES_FLOW;
     if (s.sampler != FLM_SAMPLES_FLOW && !ops->token_times)
         FLM_FAIL(FLM_E_USAGE, "--sampler %s: the tokens of kind %s have no times of their own; it has the sampler flow",
                  flm_generate_sampler_names[o->sampler], g->kind->name);
-    if (o->noise_level > 0 && !ops->noise_level)
-        FLM_FAIL(FLM_E_USAGE, "--noise-level: %s is of kind %s, whose sampler draws no fresh noise", g->path,
-                 g->kind->name);
     if (s.sampler == FLM_SAMPLES_BLOCKS) s.block_length = o->block_length;
     if (s.sampler == FLM_SAMPLES_REFINE) {
         s.rounds = o->rounds;
@@ -104,22 +130,41 @@ done:
     return rc;
 }
 
+/* The combinations of a sweep. Without temperature there is nothing to limit the choice to. */
+static void combine(const flm_generate_options *o, const sweep *w, const flm_samples_setting *setting,
+                    flm_samples_setting *out)
+{
+    for (int t = 0; t < w->temperatures_count; t++)
+        for (int l = 0; l < w->levels_count; l++)
+            for (int i = 0; i < w->steps_count; i++, out++) {
+                *out = *setting;
+                out->steps = w->steps[i];
+                out->noise_level = w->levels[l];
+                out->temperature = w->temperatures[t];
+                if (out->temperature == 0) continue;
+                out->top_p = o->top_p;
+                out->top_k = o->top_k;
+            }
+}
+
 flm_status flm_generation_make_settings(flm_generation *g)
 {
     flm_status rc = FLM_OK;
     flm_samples_setting setting;
-    int64_t *steps = NULL;
+    sweep w = {0};
     FLM_TRY(make_setting(g, &setting));
-    FLM_TRY(parse_steps(g->o->steps, setting.sampler, &steps, &g->count));
+    FLM_TRY(parse_sweep(g->o, setting.sampler, &w));
+    for (int l = 0; l < w.levels_count; l++)
+        if (w.levels[l] > 0 && !g->kind->sampler->noise_level)
+            FLM_FAIL(FLM_E_USAGE, "--noise-level: %s is of kind %s, whose sampler draws no fresh noise", g->path,
+                     g->kind->name);
+    g->count = w.steps_count * w.levels_count * w.temperatures_count;
     g->settings = calloc((size_t)g->count, sizeof *g->settings);
     g->sets = calloc((size_t)g->count, sizeof *g->sets);
     if (g->settings == NULL || g->sets == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %d settings", g->count);
-    for (int i = 0; i < g->count; i++) {
-        g->settings[i] = setting;
-        g->settings[i].steps = steps[i];
-    }
+    combine(g->o, &w, &setting, g->settings);
 done:
-    free(steps);
+    sweep_free(&w);
     return rc;
 }
 

@@ -208,10 +208,12 @@ done:
 static flm_status report(const scoring *s)
 {
     flm_status rc = FLM_OK;
-    if (s->o->compare)
+    flm_score_report_mark_frontier(s->entries, s->count);
+    if (s->o->compare && !s->o->sweep)
         FLM_TRY(flm_score_report_print_comparison(s->entries, s->count));
     else
         flm_score_report_print(s->entries, s->count);
+    if (s->o->sweep) FLM_TRY(flm_score_report_print_frontier(s->entries, s->count));
     if (s->o->json[0]) FLM_TRY(flm_score_report_write_entries(s->o->json, s->entries, s->count));
     for (int i = 0; i < s->count; i++)
         if (s->entries[i].scored && s->scorer && s->entries[i].result.positions == 0)

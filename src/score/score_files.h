@@ -9,10 +9,11 @@
 #include "source/source.h"
 
 typedef struct flm_score_options {
-    const char *gpt2, *json, *steps, *scores_dir, *samples_dir, *shards, *reference; /* "": none */
+    const char *gpt2, *json, *steps, *scores_dir, *samples_dir, *shards, *reference;
+    const char *noise_level, *temperature; /* "": none */
     int64_t batch, length, chunk, bootstrap, samples, sample_batch;
-    flm_source_rules source; /* of files of texts */
-    bool compare, token_nll, baselines;
+    flm_source_rules source;                   /* of files of texts */
+    bool compare, sweep, token_nll, baselines; /* sweep implies compare */
     flm_score_protocol protocol;
     int device, precision, matmul;
     int64_t seed, threads;

@@ -45,44 +45,70 @@ static json_t *text_or_null(const char *text) { return text[0] ? json_string(tex
 
 static json_t *integer_if(bool is, int64_t value) { return is ? json_integer(value) : json_null(); }
 
-/* How the texts of an entry were made. */
-static json_t *conditions_json(const flm_score_entry *e)
+json_t *flm_score_report_describe(const flm_score_entry *e)
 {
     const flm_samples_setting *s = &e->setting;
     const bool samples = s->steps > 0;
     char name[FLM_SAMPLES_SETTING_BYTES];
-    return json_pack("{ss ss so so so so so so}", "file", e->path, "kind", e->kind, "sampler",
+    return json_pack("{ss ss so so so so so so sI so so}", "file", e->path, "kind", e->kind, "sampler",
                      text_or_null(samples ? flm_samples_sampler_names[s->sampler] : ""), "steps",
                      integer_if(samples, s->steps), "noise_level", number(samples ? s->noise_level : NAN),
                      "temperature", number(samples ? s->temperature : NAN), "precision", text_or_null(e->precision),
-                     "setting", text_or_null(samples ? flm_samples_setting_name(s, name) : ""));
+                     "setting", text_or_null(samples ? flm_samples_setting_name(s, name) : ""), "samples",
+                     (json_int_t)e->result.rows, "scorer", text_or_null(e->scorer), "truncation",
+                     integer_if(e->length > 0, e->length));
 }
 
-/* How they were scored, and the figures. */
+/* A set of samples with figures. */
+static bool is_candidate(const flm_score_entry *e)
+{
+    return e->scored && e->setting.steps > 0 && isfinite(e->result.gen_ppl) && isfinite(e->result.entropy);
+}
+
+/* Figures of different scorers, protocols or numbers of tokens cannot be compared. */
+static bool is_comparable(const flm_score_entry *a, const flm_score_entry *b)
+{
+    return strcmp(a->scorer, b->scorer) == 0 && a->length == b->length &&
+           flm_score_protocol_equal(&a->protocol, &b->protocol);
+}
+
+void flm_score_report_mark_frontier(flm_score_entry *entries, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const flm_score_result *own = &entries[i].result;
+        entries[i].frontier = is_candidate(&entries[i]);
+        for (int k = 0; k < count && entries[i].frontier; k++) {
+            const flm_score_result *r = &entries[k].result;
+            if (is_candidate(&entries[k]) && is_comparable(&entries[i], &entries[k]) && r->gen_ppl <= own->gen_ppl &&
+                r->entropy >= own->entropy && (r->gen_ppl < own->gen_ppl || r->entropy > own->entropy))
+                entries[i].frontier = false;
+        }
+    }
+}
+
+/* The protocol and the figures. */
 static json_t *figures_json(const flm_score_entry *e)
 {
     const flm_score_result *r = &e->result;
     const bool published = e->scored && e->protocol.kind == FLM_SCORE_PUBLISHED;
-    return json_pack("{so so so so sI sI sI sI so so so so so so so so}", "scorer", text_or_null(e->scorer),
-                     "truncation", integer_if(e->length > 0, e->length), "protocol",
+    return json_pack("{so so sI sI sI so so so so so so so so}", "protocol",
                      text_or_null(e->scored ? flm_score_protocol_names[e->protocol.kind] : ""), "protocol_batch",
-                     integer_if(published, e->protocol.batch), "samples", (json_int_t)r->rows, "unscored",
-                     (json_int_t)r->unscored, "dropped", (json_int_t)r->dropped, "positions", (json_int_t)r->positions,
-                     "gen_ppl", number(r->gen_ppl), "gen_ppl_low", number(r->gen_ppl_low), "gen_ppl_high",
-                     number(r->gen_ppl_high), "entropy", number(r->entropy), "distinct_1", number(r->distinct[0]),
-                     "distinct_2", number(r->distinct[1]), "distinct_3", number(r->distinct[2]), "repetition_4",
-                     number(r->repetition));
+                     integer_if(published, e->protocol.batch), "unscored", (json_int_t)r->unscored, "dropped",
+                     (json_int_t)r->dropped, "positions", (json_int_t)r->positions, "gen_ppl", number(r->gen_ppl),
+                     "gen_ppl_low", number(r->gen_ppl_low), "gen_ppl_high", number(r->gen_ppl_high), "entropy",
+                     number(r->entropy), "distinct_1", number(r->distinct[0]), "distinct_2", number(r->distinct[1]),
+                     "distinct_3", number(r->distinct[2]), "repetition_4", number(r->repetition));
 }
 
 /* How they compare with the training shards and the reference. */
 static json_t *comparison_json(const flm_score_entry *e)
 {
     const bool compared = e->reference.path != NULL;
-    json_t *all =
-        json_pack("{so so so so so so}", "reference", text_or_null(compared ? e->reference.path : ""),
-                  "reference_texts", integer_if(compared, e->reference.texts), "reference_truncation",
-                  integer_if(compared, e->reference.length), "mauve", number(e->mauve.value), "mauve_deviation",
-                  number(e->mauve.deviation), "mauve_clusters", integer_if(compared, e->mauve.clusters));
+    json_t *all = json_pack(
+        "{so so so so so so so}", "frontier", is_candidate(e) ? json_boolean(e->frontier) : json_null(), "reference",
+        text_or_null(compared ? e->reference.path : ""), "reference_texts", integer_if(compared, e->reference.texts),
+        "reference_truncation", integer_if(compared, e->reference.length), "mauve", number(e->mauve.value),
+        "mauve_deviation", number(e->mauve.deviation), "mauve_clusters", integer_if(compared, e->mauve.clusters));
     char name[32];
     bool complete = all != NULL;
     for (int k = 0; k < FLM_OVERLAP_ORDERS && complete; k++) {
@@ -97,7 +123,7 @@ static json_t *comparison_json(const flm_score_entry *e)
 /* NULL: no memory. */
 static json_t *entry_json(const flm_score_entry *e)
 {
-    json_t *part[] = {conditions_json(e), figures_json(e), comparison_json(e)};
+    json_t *part[] = {flm_score_report_describe(e), figures_json(e), comparison_json(e)};
     bool complete = part[0] && part[1] && part[2];
     for (int i = 1; i < 3; i++) {
         complete = complete && json_object_update(part[0], part[i]) == 0;

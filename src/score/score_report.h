@@ -31,6 +31,7 @@ typedef struct flm_score_entry {
     double overlap[FLM_OVERLAP_ORDERS]; /* with the training shards; NaN: not compared */
     flm_score_reference reference;
     flm_mauve mauve; /* against the reference */
+    bool frontier;   /* flm_score_report_mark_frontier */
 } flm_score_entry;
 
 /* flm_score_entry_of_set, flm_score_entry_of_texts - an entry that is not scored, of a set of a samples file and of a
@@ -50,6 +51,13 @@ void flm_score_report_print(const flm_score_entry *entries, int count);
  * the entries of a file must be neighbours. To be called by one rank. Errors: FLM_E_NOMEM. */
 flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int count);
 
+/* flm_score_report_mark_frontier - set `frontier` of the sets of samples that no other set of samples dominates, with a
+ * Gen-PPL as low and an entropy as high and one of them better, by the same scorer, protocol and truncation.
+ * flm_score_report_print_frontier - a table on stdout of the sets of samples by falling entropy, those of the frontier
+ * marked. To be called by one rank. Errors: FLM_E_NOMEM. */
+void flm_score_report_mark_frontier(flm_score_entry *entries, int count);
+flm_status flm_score_report_print_frontier(const flm_score_entry *entries, int count);
+
 /* flm_score_report_claim - before the work: check that a JSON file may get this name (nothing has it yet, or a JSON
  * file that is none of the inputs [count]), and lock it until the caller releases the lock, so that no other job
  * replaces it meanwhile. Errors: FLM_E_USAGE, FLM_E_IO; those of flm_lock_file. */
@@ -58,6 +66,10 @@ flm_status flm_score_report_claim(const char *path, const char *const *inputs, i
 /* flm_score_report_write_entries - write a JSON array with an object a line, an object an entry; the file at path is
  * replaced once all is written. Errors: FLM_E_IO, FLM_E_NOMEM. */
 flm_status flm_score_report_write_entries(const char *path, const flm_score_entry *entries, int count);
+
+/* flm_score_report_describe - a JSON object of how the texts of an entry were made and scored: file, kind, sampler,
+ * ..., scorer, truncation. NULL: no memory. */
+json_t *flm_score_report_describe(const flm_score_entry *entry);
 
 /* flm_score_report_write - write a JSON value with jansson's flags; the file at path is replaced once all is written.
  * Takes ownership of value; NULL counts as out of memory. Errors: FLM_E_IO, FLM_E_NOMEM. */

@@ -219,3 +219,35 @@ done:
     free(row);
     return rc;
 }
+
+/* ---- frontier ---- */
+
+static int by_entropy(const void *a, const void *b)
+{
+    const flm_score_entry *x = *(const flm_score_entry *const *)a, *y = *(const flm_score_entry *const *)b;
+    const double s = x->result.entropy, t = y->result.entropy;
+    return s != t ? (s < t) - (s > t) : (x > y) - (x < y);
+}
+
+flm_status flm_score_report_print_frontier(const flm_score_entry *entries, int count)
+{
+    flm_status rc = FLM_OK;
+    const flm_score_entry **row = malloc((size_t)(count + 1) * sizeof *row);
+    char text[FLM_SAMPLES_SETTING_BYTES];
+    int rows = 0;
+    if (!row) FLM_FAIL(FLM_E_NOMEM, "no memory for a table of %d results", count);
+    for (int i = 0; i < count; i++)
+        if (entries[i].scored && entries[i].setting.steps > 0) row[rows++] = &entries[i];
+    qsort(row, (size_t)rows, sizeof *row, by_entropy);
+    puts("== frontier: * no other set has a Gen-PPL as low and an entropy as high");
+    printf("==   %7s %9s %19s %2s  %s\n", "entropy", "Gen-PPL", "95 % interval", "#", "kind and setting");
+    for (int i = 0; i < rows; i++) {
+        const flm_score_result *r = &row[i]->result;
+        printf("== %c %7.4f %9.4g %9.4g %9.4g %2d  %s: %s\n", row[i]->frontier ? '*' : ' ', r->entropy, r->gen_ppl,
+               r->gen_ppl_low, r->gen_ppl_high, (int)(row[i] - entries) + 1, row[i]->kind,
+               flm_samples_setting_describe(&row[i]->setting, text));
+    }
+done:
+    free(row);
+    return rc;
+}

@@ -219,13 +219,13 @@ common="--data shards --out refused $small --steps 5"
         "$bin/flm_distill" $common --teacher flm --method two-stage --flow-map psd
     refused 65 "is a checkpoint of kind fmlm; expected kind flm" "a one-network map for a teacher" "$bin/flm_distill" $common \
         --teacher psd
-    refused 2 "a number from 0 to 1" "a noise level that is not a number" "$bin/flm_generate" --checkpoint psd --out no.h5 \
+    refused 2 "numbers from 0 to 1" "a noise level that is not a number" "$bin/flm_generate" --checkpoint psd --out no.h5 \
         --noise-level nan
     refused 2 "draws no fresh noise" "a noise level for an FLM" "$bin/flm_generate" --checkpoint flm --out no.h5 \
         --noise-level 0.5
     refused 2 "draws no fresh noise" "a noise level for a correction" "$bin/flm_generate" --checkpoint one --out no.h5 \
         --noise-level 0.5
-    refused 2 "a number from 0 to 1" "a noise level out of range" "$bin/flm_generate" --checkpoint psd --out no.h5 \
+    refused 2 "numbers from 0 to 1" "a noise level out of range" "$bin/flm_generate" --checkpoint psd --out no.h5 \
         --noise-level 1.5
     refused 65 "it has no group steps_4_noise_0.5" "samples of another noise level" "$bin/flm_generate" --checkpoint psd --out psd-noise-1.h5 \
         --samples 5 --steps 4 --noise-level 0.5 --batch 4 --precision fp32

@@ -1,6 +1,6 @@
 #!/bin/sh
 # compare.t - what makes scores comparable: the share of n-grams in the training shards, null baselines,
-# MAUVE. SPDX-License-Identifier: Apache-2.0
+# MAUVE, sweeps. SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
 score=$abs_top_builddir/flm_score
 files=$abs_top_builddir/tests/score/score_files
@@ -78,6 +78,38 @@ refused 65 "new.txt: has 2 texts; MAUVE against --reference needs at least 20" "
 refused 65 "a.txt: only 0 texts have a token; MAUVE needs at least 20" "a reference of empty texts" --gpt2 gpt2.h5 --reference none.jsonl a.txt
 refused 65 "--reference: samples.h5: has 2 sets of samples; a reference has one" "a reference of two sets" --gpt2 gpt2.h5 --reference samples.h5 a.txt
 refused 2 "--reference needs --gpt2" "a reference without GPT-2" --compare --reference a.txt samples.h5
+
+# A sweep: a checkpoint sampled with every setting; the frontier, counted again from the JSON; the figure.
+"$abs_top_builddir/flm_train" --data shards --out map --objective fmlm --preset tiny --hidden-size 16 --heads 2 --cond-size 8 \
+    --blocks 1 --batch 4 --steps 2 --precision fp32 --eval-every 0 --eval-rows 4 >out 2>err && mkdir sampled
+tap_ok $? "a flow map"
+"$score" --sweep --gpt2 gpt2.h5 --precision fp32 --samples 3 --steps 1,2 --noise-level 0,0.8 --temperature 0,1 --samples-dir sampled \
+    --shards shards --baselines --json sweep.json map >out 2>err
+tap_is "$? $(grep -c '"steps": [12], "noise_level": 0.[08], "temperature": [01].0,' sweep.json)" "0 8" "a sweep has every setting"
+sed -n 's/.*"steps": [12],.*"gen_ppl": \([^,]*\),.*"entropy": \([^,]*\),.*"frontier": \([a-z]*\),.*/\1 \2 \3/p' sweep.json |
+    awk '{ p[NR] = $1; e[NR] = $2; f[NR] = $3; marked += $3 == "true" }
+        END {
+            for (i = 1; i <= NR; i++) {
+                want = "true"
+                for (k = 1; k <= NR; k++) if (p[k] <= p[i] && e[k] >= e[i] && (p[k] < p[i] || e[k] > e[i])) want = "false"
+                if (f[i] != want) exit 1
+            }
+            exit !(NR == 8 && marked > 0)
+        }'
+tap_ok $? "the frontier"
+tap_is "$(grep -c '^== [* ] .*: [12] step' out) $(value sweep.json frontier 10)" "8 null" "the table of it has the samples alone"
+"$abs_top_builddir/flm_generate" --checkpoint map --samples 3 --precision fp32 --steps 2 --noise-level 0,0.8 --temperature 0,1 --top-p 0.9 --out g.h5 >out 2>err
+tap_is "$? $(awk '/steps_/ { print $NF }' out | sort | tr '\n' ' ')" \
+    "0 steps_2 steps_2_noise_0.8 steps_2_noise_0.8_temperature_1_top_p_0.9 steps_2_temperature_1_top_p_0.9 " "flm_generate takes the same lists"
+if command -v gnuplot >which.out 2>&1; then
+    "$abs_top_srcdir/scripts/plot-scores" sweep.json - >out 2>err
+    tap_is "$? $(grep -c 'noise 0.8 temperature 1, protocol clean' out) $(grep -c frontier out) $(grep -c 'bigram, shards' out)" "0 1 1 1" \
+        "the figure: a curve a setting, the frontier, the baselines"
+fi
+refused 2 "--noise-level: '2' in '0,2' is not valid" "a noise level out of range" --sweep --gpt2 gpt2.h5 --steps 1 --noise-level 0,2 \
+    --samples-dir sampled map
+refused 2 "--temperature 0,1,0: 0 is given twice" "a temperature twice" --sweep --gpt2 gpt2.h5 --steps 1 --temperature 0,1,0 \
+    --samples-dir sampled map
 
 printf 'x y z\n' >x.txt
 "$abs_top_builddir/flm_shard" --tokenizer gpt2 --documents line --length 3 --out other x.txt >out 2>err

@@ -27,8 +27,8 @@ tap_mpi 2 "$generate" --checkpoint run --samples 5 --steps 2 --batch 2 --precisi
     --score gpt2.h5 --score-batch 1 --json c.json
 tap_is "$(sed -n 's/.*"generative_ppl": \([0-9.]*\).*/\1/p' c.json | cut -c 1-8)" \
     "$(sed -n 's/.*"generative_ppl": \([0-9.]*\).*/\1/p' a.json | cut -c 1-8 | sed -n 2p)" "two ranks: the same"
-tap_is "$(sed -n 's/^    "\([a-z_]*\)".*/\1/p' c.json | tr '\n' ' ')" "generative_ppl entropy generated_seqs protocol " \
-    "one number of steps: the keys of the published evaluation"
+tap_is "$(sed -n 's/^    "\([a-z_]*\)".*/\1/p' c.json | tr '\n' ' ')" "generative_ppl entropy generated_seqs protocol file kind sampler steps noise_level temperature precision setting samples scorer truncation " \
+    "one number of steps: the keys of the published evaluation, and how the samples were made and scored"
 "$generate" --checkpoint run --samples 5 --steps 2 --batch 2 --precision fp32 --out c.h5 --score gpt2.h5 --protocol published \
     --score-batch 2 --json p.json >out 2>err
 tap_has out "the last 1 texts fill no batch of 2" "--protocol published"

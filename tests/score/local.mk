@@ -16,4 +16,4 @@ dist_check_SCRIPTS += %D%/gpt2.t %D%/score.t
 dist_check_SCRIPTS += %D%/generate.t
 %D%/generate.log: %D%/score_files$(EXEEXT) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_generate$(EXEEXT) flm_score$(EXEEXT)
 dist_check_SCRIPTS += %D%/compare.t
-%D%/compare.log: %D%/score_files$(EXEEXT) flm_shard$(EXEEXT) flm_score$(EXEEXT)
+%D%/compare.log: %D%/score_files$(EXEEXT) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_generate$(EXEEXT) flm_score$(EXEEXT)

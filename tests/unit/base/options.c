@@ -352,6 +352,15 @@ static void test_lists(void)
         refused &= flm_options_int_list("steps", wrong[i], 1, 8, &list, &count) == FLM_E_USAGE && !list &&
                    strstr(flm_err_message(), "--steps: ") && strstr(flm_err_message(), "from 1 to 8");
     tap_ok(refused, "bad lists are refused: %s", flm_err_message());
+    double *numbers = NULL;
+    tap_ok(flm_options_float_list("noise-level", "0,0.8,1", 0, 1, &numbers, &count) == FLM_OK && count == 3 &&
+               numbers[0] == 0 && numbers[1] == 0.8 && numbers[2] == 1,
+           "a list of three numbers");
+    free(numbers);
+    static const char *const refused_lists[] = {"", "0,", "1.5", "0,nan", "-0.1", "0 1"};
+    for (int i = 0; i < 6; i++)
+        tap_ok(flm_options_float_list("noise-level", refused_lists[i], 0, 1, &numbers, &count) == FLM_E_USAGE,
+               "refused: '%s'", refused_lists[i]);
 }
 
 int main(void)
