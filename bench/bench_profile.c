@@ -172,6 +172,7 @@ static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
     TIMED(silu, op_class, none, (IN y, IN x), (y, x), bytes_of(y) + bytes_of(x), 0)                                    \
     TIMED(silu_backward, op_class, none, (IN dx, IN dy, IN x), (dx, dy, x), bytes_of(dx) + bytes_of(dy) + bytes_of(x), \
           0)                                                                                                           \
+    TIMED(gelu, op_class, none, (IN y, IN x), (y, x), bytes_of(y) + bytes_of(x), 0)                                    \
     TIMED(gelu_erf, op_class, none, (IN y, IN x), (y, x), bytes_of(y) + bytes_of(x), 0)                                \
     TIMED(gelu_erf_backward, op_class, none, (IN dx, IN dy, IN x), (dx, dy, x),                                        \
           bytes_of(dx) + bytes_of(dy) + bytes_of(x), 0)                                                                \

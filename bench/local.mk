@@ -1,14 +1,9 @@
 # Benchmarks: made by "make bench", run by hand; they are no tests.
-EXTRA_PROGRAMS += %D%/bench_gemm %D%/bench_comm
-CLEANFILES += %D%/bench_gemm$(EXEEXT) %D%/bench_comm$(EXEEXT)
+EXTRA_PROGRAMS += %D%/bench_gemm %D%/bench_comm %D%/bench_ops
+CLEANFILES += %D%/bench_gemm$(EXEEXT) %D%/bench_comm$(EXEEXT) %D%/bench_ops$(EXEEXT)
 
 .PHONY: bench
-bench: %D%/bench_gemm$(EXEEXT) %D%/bench_comm$(EXEEXT)
-EXTRA_PROGRAMS += %D%/bench_gemm %D%/bench_ops
-CLEANFILES += %D%/bench_gemm$(EXEEXT) %D%/bench_ops$(EXEEXT)
-
-.PHONY: bench
-bench: %D%/bench_gemm$(EXEEXT) %D%/bench_ops$(EXEEXT)
+bench: %D%/bench_gemm$(EXEEXT) %D%/bench_comm$(EXEEXT) %D%/bench_ops$(EXEEXT)
 
 %C%_bench_gemm_SOURCES = %D%/bench_gemm.c %D%/bench_matmuls.c %D%/bench_onednn.c %D%/bench_matmuls.h %D%/bench_common.c \
   %D%/bench_common.h

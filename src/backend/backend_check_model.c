@@ -121,6 +121,16 @@ flm_status flm_check_silu_backward(const flm_tensor *grad_x, const flm_tensor *g
     return check_activation_backward(grad_x, grad_y, x);
 }
 
+flm_status flm_check_gelu(const flm_tensor *y, const flm_tensor *x)
+{
+    flm_status rc = FLM_OK;
+    const flm_dtype act = x->dtype == FLM_DTYPE_BF16 ? FLM_DTYPE_BF16 : FLM_DTYPE_F32;
+    FLM_TRY(flm_tensor_expect(x, "x", act, x->ndim, x->dim));
+    FLM_TRY(flm_tensor_expect(y, "y", act, x->ndim, x->dim));
+done:
+    return rc;
+}
+
 flm_status flm_check_gelu_erf(const flm_tensor *y, const flm_tensor *x) { return check_activation(y, x); }
 
 flm_status flm_check_gelu_erf_backward(const flm_tensor *grad_x, const flm_tensor *grad_y, const flm_tensor *x)

@@ -104,7 +104,11 @@ flm_status flm_dit_backward(flm_dit *dit, const flm_weights *weights, const flm_
         /* The last block still has its activations from the forward pass. */
         if (dit->memory == FLM_DIT_RECOMPUTE && i + 1 < dit->shape.N)
             FLM_TRY(flm_dit_block_forward(dit, w, i, NULL, dropout));
+        const bool again = dit->memory == FLM_DIT_STORE_PRODUCTS && i + 1 < dit->shape.N;
+        if (again) FLM_TRY(flm_dit_block_mlp_input(dit, w, i, dropout));
+        if (again) FLM_TRY(flm_op_gelu(dit->be, &b.h_act, &b.h_pre));
         FLM_TRY(mlp_backward(dit, w, grad, &b, &second));
+        if (again) FLM_TRY(flm_dit_block_attention_input(dit, w, i));
         FLM_TRY(attention_backward(dit, w, grad, &b, &first));
         FLM_TRY(announce(hook, flm_bucket_block_matrices(i)));
         FLM_TRY(flm_dit_modulation_backward(dit, &grad_mod, &w->A, &grad->A, &grad->a));

@@ -15,6 +15,24 @@ static int64_t conditions_per_sequence(flm_network network) { return network == 
 /* A pass has two dropout sites in each block, fewer than 2^PASS_SHIFT with as many blocks as flm_model_check allows. */
 enum { PASS_SHIFT = 16 };
 
+/* Activations that the first block shares with the others where they are recomputed. */
+static void layout_shared(flm_dit *dit, flm_dit_block *b, bool first)
+{
+    flm_arena *at = &dit->arena;
+    const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d;
+    if (!first && dit->memory == FLM_DIT_STORE_PRODUCTS) {
+        b->x_mid = dit->block[0].x_mid;
+        b->y1 = dit->block[0].y1;
+        b->y2 = dit->block[0].y2;
+        b->h_act = dit->block[0].h_act;
+        return;
+    }
+    b->x_mid = dit->memory != FLM_DIT_INFERENCE ? flm_arena_3d(at, FLM_DTYPE_F32, B, L, d) : b->x;
+    b->y1 = flm_arena_3d(at, dit->act, B, L, d);
+    b->y2 = flm_arena_3d(at, dit->act, B, L, d);
+    b->h_act = flm_arena_3d(at, dit->act, B, L, dit->shape.mlp_ratio * d);
+}
+
 static void layout_block(flm_dit *dit, flm_dit_block *b, bool first)
 {
     flm_arena *at = &dit->arena;
@@ -22,20 +40,17 @@ static void layout_block(flm_dit *dit, flm_dit_block *b, bool first)
     const int64_t B = dit->max_batch, L = dit->shape.L, d = dit->shape.d, wide = dit->shape.mlp_ratio * d;
     const int64_t conditions = conditions_per_sequence(dit->shape.network) * B;
     b->x = first ? dit->input : flm_arena_3d(at, f32, B, L, d);
-    b->x_mid = dit->memory != FLM_DIT_INFERENCE ? flm_arena_3d(at, f32, B, L, d) : b->x;
+    layout_shared(dit, b, first);
     b->mod = flm_arena_2d(at, f32, conditions, MODULATIONS * d);
     b->mean1 = flm_arena_2d(at, f32, B, L);
     b->rstd1 = flm_arena_2d(at, f32, B, L);
     b->mean2 = flm_arena_2d(at, f32, B, L);
     b->rstd2 = flm_arena_2d(at, f32, B, L);
-    b->y1 = flm_arena_3d(at, act, B, L, d);
     b->qkv = flm_arena_3d(at, act, B, L, 3 * d);
     b->o = flm_arena_3d(at, act, B, L, d);
     b->proj = flm_arena_3d(at, act, B, L, d);
     b->lse = flm_arena_3d(at, f32, B, dit->shape.H, L);
-    b->y2 = flm_arena_3d(at, act, B, L, d);
     b->h_pre = flm_arena_3d(at, act, B, L, wide);
-    b->h_act = flm_arena_3d(at, act, B, L, wide);
     b->out = flm_arena_3d(at, act, B, L, d);
 }
 
@@ -94,7 +109,7 @@ static void layout(flm_dit *dit)
     }
     dit->rope = flm_arena_3d(at, FLM_DTYPE_F32, s->L, s->d / s->H / 2, 2);
     for (int64_t i = 0; i < s->N; i++)
-        if (i == 0 || dit->memory == FLM_DIT_STORE_ALL) {
+        if (i == 0 || dit->memory == FLM_DIT_STORE_ALL || dit->memory == FLM_DIT_STORE_PRODUCTS) {
             layout_block(dit, &dit->block[i], i == 0);
         } else {
             dit->block[i] = dit->block[0];
@@ -220,6 +235,30 @@ flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i)
     };
 }
 
+flm_status flm_dit_block_attention_input(flm_dit *dit, const flm_block_weights *w, int64_t i)
+{
+    const int64_t d = dit->shape.d;
+    const flm_dit_block b = flm_dit_block_view(dit, i);
+    const flm_tensor context = context_of(dit);
+    return flm_op_layernorm_modulate(dit->be, &b.y1, &b.mean1, &b.rstd1, &b.x, &w->w1, &b.mod, &context, SHIFT1 * d,
+                                     SCALE1 * d);
+}
+
+flm_status flm_dit_block_mlp_input(flm_dit *dit, const flm_block_weights *w, int64_t i, const flm_dit_dropout *dropout)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = dit->be;
+    const int64_t d = dit->shape.d;
+    const flm_dit_block b = flm_dit_block_view(dit, i);
+    const flm_dropout site = flm_dit_site(dropout, i, 0);
+    const flm_tensor context = context_of(dit);
+    FLM_TRY(flm_op_gate_residual(be, &b.x_mid, &b.x, &b.proj, &b.mod, &context, GATE1 * d, &site));
+    FLM_TRY(flm_op_layernorm_modulate(be, &b.y2, &b.mean2, &b.rstd2, &b.x_mid, &w->w2, &b.mod, &context, SHIFT2 * d,
+                                      SCALE2 * d));
+done:
+    return rc;
+}
+
 /* x = x + gate1 dropout(attention(y)); x = x + gate2 dropout(MLP(y)): model.md section 2, "Block". */
 flm_status flm_dit_block_forward(flm_dit *dit, const flm_block_weights *w, int64_t i, const flm_tensor *x_next,
                                  const flm_dit_dropout *dropout)
@@ -228,18 +267,15 @@ flm_status flm_dit_block_forward(flm_dit *dit, const flm_block_weights *w, int64
     flm_backend *be = dit->be;
     const int64_t d = dit->shape.d;
     const flm_dit_block b = flm_dit_block_view(dit, i);
-    const flm_dropout first = flm_dit_site(dropout, i, 0), second = flm_dit_site(dropout, i, 1);
+    const flm_dropout second = flm_dit_site(dropout, i, 1);
     const flm_tensor rope = dit->rope, context = context_of(dit);
     FLM_TRY(flm_dit_modulation(dit, &b.mod, &w->A, &w->a));
-    FLM_TRY(flm_op_layernorm_modulate(be, &b.y1, &b.mean1, &b.rstd1, &b.x, &w->w1, &b.mod, &context, SHIFT1 * d,
-                                      SCALE1 * d));
+    FLM_TRY(flm_dit_block_attention_input(dit, w, i));
     FLM_TRY(flm_dit_matmul(be, &b.y1, false, &w->Wqkv, true, &b.qkv, false, NULL, NULL));
     FLM_TRY(flm_op_rope(be, &b.qkv, &rope));
     FLM_TRY(flm_op_attention(be, &b.o, &b.lse, &b.qkv, dit->shape.H, (float)dit->shape.softcap));
     FLM_TRY(flm_dit_matmul(be, &b.o, false, &w->Wo, true, &b.proj, false, NULL, NULL));
-    FLM_TRY(flm_op_gate_residual(be, &b.x_mid, &b.x, &b.proj, &b.mod, &context, GATE1 * d, &first));
-    FLM_TRY(flm_op_layernorm_modulate(be, &b.y2, &b.mean2, &b.rstd2, &b.x_mid, &w->w2, &b.mod, &context, SHIFT2 * d,
-                                      SCALE2 * d));
+    FLM_TRY(flm_dit_block_mlp_input(dit, w, i, dropout));
     FLM_TRY(flm_dit_matmul(be, &b.y2, false, &w->W1, true, &b.h_pre, false, &w->b1, &b.h_act));
     FLM_TRY(flm_dit_matmul(be, &b.h_act, false, &w->W2, true, &b.out, false, &w->b2, NULL));
     if (x_next != NULL)

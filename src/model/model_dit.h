@@ -12,15 +12,17 @@
 
 /* Which activations the blocks keep for the backward pass. */
 typedef enum flm_dit_memory {
-    FLM_DIT_INFERENCE, /* none: the blocks share one set, there is no backward pass */
-    FLM_DIT_STORE_ALL, /* all */
-    FLM_DIT_RECOMPUTE  /* inputs of blocks; the backward pass recomputes the rest with equal bits, one more forward pass
-                        */
+    FLM_DIT_INFERENCE,      /* none: the blocks share one set, there is no backward pass */
+    FLM_DIT_STORE_ALL,      /* all */
+    FLM_DIT_STORE_PRODUCTS, /* inputs of blocks and what matmuls and attention computed; the backward pass recomputes
+                               what follows from them element by element, with equal bits. On the CPU. */
+    FLM_DIT_RECOMPUTE /* inputs of blocks; the backward pass recomputes the rest with equal bits, one more forward pass
+                       */
 } flm_dit_memory;
 
 /* Activations of one block. With FLM_DIT_INFERENCE the blocks share one set, and x and x_mid are the same memory; with
- * FLM_DIT_RECOMPUTE they share all but x. Conditions: one for each sequence, or in a network with context and active
- * tokens two, those of the active tokens of all sequences first. */
+ * FLM_DIT_RECOMPUTE they share all but x, with FLM_DIT_STORE_PRODUCTS x_mid, y1, y2 and h_act. Conditions: one for each
+ * sequence, or in a network with context and active tokens two, those of the active tokens of all sequences first. */
 typedef struct flm_dit_block {
     flm_tensor x, x_mid;                   /* f32 [B, L, d]: input of the block, and after its first branch */
     flm_tensor mod;                        /* f32 [conditions, 6d]: shift1 scale1 gate1 shift2 scale2 gate2 */

@@ -30,6 +30,10 @@ flm_dit_block flm_dit_block_view(const flm_dit *dit, int64_t i);
 flm_status flm_dit_block_forward(flm_dit *dit, const flm_block_weights *w, int64_t i, const flm_tensor *x_next,
                                  const flm_dit_dropout *dropout);
 
+/* flm_dit_block_mlp_input, flm_dit_block_attention_input - x_mid and y2, and y1, of block i from its x and proj. */
+flm_status flm_dit_block_mlp_input(flm_dit *dit, const flm_block_weights *w, int64_t i, const flm_dit_dropout *dropout);
+flm_status flm_dit_block_attention_input(flm_dit *dit, const flm_block_weights *w, int64_t i);
+
 /* flm_dit_site - dropout of site 2 * block + branch (0 attention, 1 MLP); none if dropout is NULL. */
 flm_dropout flm_dit_site(const flm_dit_dropout *dropout, int64_t block, int branch);
 

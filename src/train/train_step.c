@@ -45,7 +45,9 @@ static flm_status create_objective(flm_trainer *trainer)
     list_networks(trainer, parts.frozen);
     FLM_TRY(flm_noise_create(be, s->shape.V, s->shape.d, flm_kind_embeddings(parts.frozen, E), E, &trainer->basis));
     trainer->basis->frozen_change = trainer->average != NULL;
-    const flm_dit_memory memory = s->recompute ? FLM_DIT_RECOMPUTE : FLM_DIT_STORE_ALL;
+    /* A GPU's matmuls give GELU of values that are not rounded: gelu of h_pre would have other bits. */
+    const flm_dit_memory stored = be->kind == FLM_BACKEND_CPU ? FLM_DIT_STORE_PRODUCTS : FLM_DIT_STORE_ALL;
+    const flm_dit_memory memory = s->recompute ? FLM_DIT_RECOMPUTE : stored;
     FLM_TRY(flm_dit_create(be, &s->shape, s->act, s->micro_batch, chunk, memory, &trainer->dit));
     FLM_TRY(create_inference(trainer, chunk));
     parts.dit = trainer->dit;

@@ -1,5 +1,5 @@
-/* conform_activation.c - GELU's gradient, SiLU and the timestep features (model.md section 2) against double.
- * GELU itself is an epilogue of matmul: conform_matmul.c. SPDX-License-Identifier: Apache-2.0 */
+/* conform_activation.c - GELU and its gradient, SiLU and the timestep features (model.md section 2) against double.
+ * GELU as an epilogue of matmul: conform_matmul.c. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conform/conform_common.h"
 
 enum { IN, GRAD_Y, GRAD_X, GRAD_B, OPERANDS };
@@ -31,6 +31,12 @@ static void test_slopes(void)
         worst = worse(worst, b);
     }
     tap_ok(worst <= 1e-8, "the slopes are the central differences: off by %.2g", worst);
+}
+
+static flm_status gelu_forward(flm_backend *be, const operand *o, const void *arg)
+{
+    (void)arg;
+    return flm_op_gelu(be, &o[GRAD_Y].t, &o[IN].t);
 }
 
 static flm_status gelu_backward(flm_backend *be, const operand *o, const void *arg)
@@ -104,6 +110,30 @@ static void test_gelu(flm_dtype dtype, int64_t M, int64_t N, bool extremes)
     for (int i = 0; i < 4; i++) free(rest[i]);
 }
 
+/* The operation of its own: on CPUs. */
+static void test_gelu_forward(flm_dtype dtype, int64_t M, int64_t N)
+{
+    operand o[2] = {operand_2d(dtype, 6, M, N), operand_2d(dtype, NAN, M, N)};
+    double *y = doubles(M * N), *size = doubles(M * N);
+    char name[96];
+    if (conform_be[0]->kind != FLM_BACKEND_CPU) {
+        tap_ok(gelu_forward(conform_be[0], o, NULL) == FLM_E_UNSUPPORTED, "gelu is an operation of CPUs alone");
+        flm_err_clear();
+    } else {
+        snprintf(name, sizeof name, "gelu %s M=%d N=%d", flm_dtype_name(dtype), (int)M, (int)N);
+        if (M * N >= 13) add_extremes(&o[IN]);
+        conform_run(gelu_forward, o, 2, NULL, name);
+        for (int64_t i = 0; i < M * N; i++) {
+            y[i] = gelu(o[IN].before[i]);
+            size[i] = fabs(o[IN].before[i]);
+        }
+        conform_close(&o[GRAD_Y].t, y, size, 1e-6, "gelu");
+    }
+    operands_free(o, 2);
+    free(y);
+    free(size);
+}
+
 static void test_silu(int64_t M, int64_t N)
 {
     operand o[3] = {operand_2d(FLM_DTYPE_F32, 8, M, N), operand_2d(FLM_DTYPE_F32, NAN, M, N),
@@ -173,6 +203,8 @@ int main(void)
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         test_gelu(FLM_DTYPE_F32, shapes[i][0], shapes[i][1], i % 2);
         test_gelu(FLM_DTYPE_BF16, shapes[i][0], shapes[i][1], i % 2);
+        test_gelu_forward(FLM_DTYPE_F32, shapes[i][0], shapes[i][1]);
+        test_gelu_forward(FLM_DTYPE_BF16, shapes[i][0], shapes[i][1]);
         test_silu(shapes[i][0], shapes[i][1]);
     }
     test_features(1, 2);

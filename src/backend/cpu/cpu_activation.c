@@ -20,15 +20,21 @@ FLM_INLINE void gelu_row(void *y, const void *x, bool bf16, int64_t n)
     }
 }
 
-FLM_SIMD static void gelu_block(void *y, const void *x, bool bf16, int64_t n)
+FLM_SIMD static void gelu_block(char *y, const char *x, bool bf16, int64_t n)
 {
-    if (bf16)
-        gelu_row(y, x, true, n);
-    else
-        gelu_row(y, x, false, n);
+    enum { PART = 1024 };
+    const size_t size = bf16 ? sizeof(uint16_t) : sizeof(float);
+    for (int64_t at = 0; at < n; at += PART, x += PART * size, y += PART * size) {
+        const int64_t count = n - at < PART ? n - at : PART;
+        if (at + 2 * PART <= n) flm_prefetch(x + PART * size, PART * size);
+        if (bf16)
+            gelu_row(y, x, true, count);
+        else
+            gelu_row(y, x, false, count);
+    }
 }
 
-void flm_cpu_gelu(flm_backend *be, const flm_tensor *y, const flm_tensor *x)
+flm_status flm_cpu_gelu(flm_backend *be, const flm_tensor *y, const flm_tensor *x)
 {
     const int64_t n = flm_tensor_elements(x);
     const size_t size = flm_dtype_size(x->dtype);
@@ -36,6 +42,7 @@ void flm_cpu_gelu(flm_backend *be, const flm_tensor *y, const flm_tensor *x)
     for (int64_t at = 0; at < n; at += FLM_BLOCK)
         gelu_block((char *)y->data + (size_t)at * size, (const char *)x->data + (size_t)at * size,
                    x->dtype == FLM_DTYPE_BF16, n - at < FLM_BLOCK ? n - at : FLM_BLOCK);
+    return FLM_OK;
 }
 
 /* gelu'(x) = s + x s (1 - s) 2u', which is 0 or 1 in fp32 beyond 9.9. */
@@ -57,11 +64,14 @@ FLM_SIMD static void gelu_block_backward(char *grad_x, float *sum, const char *x
 {
     const size_t row_bytes = (size_t)n * (bf16 ? sizeof(uint16_t) : sizeof(float));
     for (int64_t i = 0; i < n; i++) sum[i] = 0;
-    for (int64_t row = 0; row < rows; row++, grad_x += row_bytes, x += row_bytes, grad_y += row_bytes)
+    for (int64_t row = 0; row < rows; row++, grad_x += row_bytes, x += row_bytes, grad_y += row_bytes) {
+        if (row + 1 < rows) flm_prefetch(x + row_bytes, row_bytes);
+        if (row + 1 < rows) flm_prefetch(grad_y + row_bytes, row_bytes);
         if (bf16)
             gelu_backward_row(grad_x, sum, x, grad_y, true, n);
         else
             gelu_backward_row(grad_x, sum, x, grad_y, false, n);
+    }
 }
 
 flm_status flm_cpu_gelu_backward(flm_backend *be, const flm_tensor *grad_x, const flm_tensor *grad_b,

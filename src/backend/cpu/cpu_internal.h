@@ -70,9 +70,6 @@ flm_status flm_cpu_set_matmul(flm_backend *be, flm_matmul_kind asked);
 flm_status flm_cpu_lapack_begin(int threads);
 const char *flm_cpu_lapack_describe(char *text, size_t size); /* library and version into text; returns text */
 
-/* cpu_activation.c: y = gelu_tanh(x), x and y act of one shape; the epilogue of a matmul. */
-void flm_cpu_gelu(flm_backend *be, const flm_tensor *y, const flm_tensor *x);
-
 /* The operations, one file a family: backend_ops.def says what each does. */
 #define FLM_OP(op, parameters, arguments) flm_status flm_cpu_##op(flm_backend *be, FLM_OP_UNPACK parameters);
 #include "backend/backend_ops.def"

@@ -27,6 +27,14 @@ FLM_INLINE void flm_store(void *y, bool bf16, int64_t i, float value)
         ((float *)y)[i] = value;
 }
 
+/* flm_prefetch - load memory that the next rows need into the L2 cache: the processor itself does not look beyond a
+ * page of 4 KiB, and rows that are not in a cache come several at a time. */
+FLM_INLINE void flm_prefetch(const void *from, size_t bytes)
+{
+    enum { LINE = 64 };
+    for (size_t i = 0; i < bytes; i += LINE) __builtin_prefetch((const char *)from + i, 0, 2);
+}
+
 typedef union flm_bits {
     float f;
     uint32_t u;

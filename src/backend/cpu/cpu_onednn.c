@@ -442,7 +442,7 @@ flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p)
             FLM_TRY(flm_cpu_amx_matmul(be, p));
         else
             FLM_TRY(multiply(be, p, &k));
-        if (p->gelu) flm_cpu_gelu(be, p->gelu, p->c);
+        if (p->gelu) FLM_TRY(flm_cpu_gelu(be, p->gelu, p->c));
     }
 done:
     omp_set_num_threads(threads);

@@ -280,14 +280,14 @@ static void test_hook(void)
 }
 
 /* Recomputed activations: equal bits in every gradient, and less memory. */
-static void test_recompute(flm_dtype act)
+static void test_recompute(flm_dtype act, flm_dit_memory memory)
 {
     const flm_dit_dropout dropout = {.p = 0.3f, .seed = 3, .step = 4, .first_sample = 7};
     flm_weights *weights[2] = {NULL, NULL};
     flm_dit *dit[2] = {dit_new(act, B, 4, true), NULL};
     double sum[2];
     int different = 0;
-    must(flm_dit_create(be, &shape, act, B, 4, FLM_DIT_RECOMPUTE, &dit[1]));
+    must(flm_dit_create(be, &shape, act, B, 4, memory, &dit[1]));
     memcpy(dit[1]->input.data, dit[0]->input.data, flm_tensor_bytes(&dit[0]->input));
     memcpy(dit[1]->t.data, dit[0]->t.data, flm_tensor_bytes(&dit[0]->t));
     memcpy(dit[1]->t_end.data, dit[0]->t_end.data, flm_tensor_bytes(&dit[0]->t_end));
@@ -310,8 +310,8 @@ static void test_recompute(flm_dtype act)
         different += memcmp(weights[0]->bucket[b].grad.data, weights[1]->bucket[b].grad.data,
                             flm_tensor_bytes(&weights[0]->bucket[b].grad)) != 0;
     different += memcmp(dit[0]->grad_x.data, dit[1]->grad_x.data, flm_tensor_bytes(&dit[0]->grad_x)) != 0;
-    tap_ok(isfinite(sum[0]) && sum[0] == sum[1] && different == 0, "%s, recomputed: the same loss and gradients",
-           flm_dtype_name(act));
+    tap_ok(isfinite(sum[0]) && sum[0] == sum[1] && different == 0, "%s, memory %d: the same loss and gradients",
+           flm_dtype_name(act), (int)memory);
     for (int k = 0; k < 2; k++) {
         flm_dit_destroy(&dit[k]);
         flm_weights_destroy(&weights[k]);
@@ -376,15 +376,19 @@ int main(void)
     test_gradients(&(flm_dit_dropout){.p = 0.3f, .seed = 3, .step = 4, .first_sample = 7});
     test_dropout();
     test_memory();
-    test_recompute(FLM_DTYPE_F32);
-    test_recompute(FLM_DTYPE_BF16);
+    for (int kept = FLM_DIT_STORE_PRODUCTS; kept <= FLM_DIT_RECOMPUTE; kept++) {
+        test_recompute(FLM_DTYPE_F32, (flm_dit_memory)kept);
+        test_recompute(FLM_DTYPE_BF16, (flm_dit_memory)kept);
+    }
     test_hook();
     test_two_times();
     shape.network = FLM_NETWORK_ANY_ORDER;
     test_gradients(NULL);
     test_gradients(&(flm_dit_dropout){.p = 0.3f, .seed = 3, .step = 4, .first_sample = 7});
-    test_recompute(FLM_DTYPE_F32);
-    test_recompute(FLM_DTYPE_BF16);
+    for (int kept = FLM_DIT_STORE_PRODUCTS; kept <= FLM_DIT_RECOMPUTE; kept++) {
+        test_recompute(FLM_DTYPE_F32, (flm_dit_memory)kept);
+        test_recompute(FLM_DTYPE_BF16, (flm_dit_memory)kept);
+    }
     test_context();
     flm_backend_destroy(&be);
     return tap_end();
