@@ -90,14 +90,19 @@ tap_has err "raw weights:" "the error names the weights"
 
 "$abs_top_builddir/tests/score/score_files" gpt2 gpt2.h5 2>err
 head -n 60 "$abs_top_srcdir/LICENSE" >text.txt
+sed -n 61,85p "$abs_top_srcdir/LICENSE" >reference.txt
 for where in cpu cuda; do
     timeout -k 5 100 "$device/flm_score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --device $where --json $where.json \
-        text.txt >out 2>err
+        --reference reference.txt text.txt >out 2>err
     tap_ok $? "a text scored on $where"
     sed -n 's/.*"gen_ppl": \([0-9.]*\).*/\1/p' $where.json >$where.ppl
+    sed -n 's/.*"mauve": \([0-9.]*\).*/\1/p' $where.json >$where.mauve
 done
 paste cpu.ppl cuda.ppl | awk '{ exit !($1 > 0 && ($1 > $2 ? $1 / $2 : $2 / $1) <= 1 + 1e-4) }'
-tap_ok $? "the perplexity is the same: $(cat cpu.ppl cuda.ppl | tr '\n' ' ')"
+tap_ok $? "Gen-PPL is the same: $(cat cpu.ppl cuda.ppl | tr '\n' ' ')"
+# A feature that differs in the last bits can move a text to another cluster.
+paste cpu.mauve cuda.mauve | awk '{ exit !($1 > 0 && $2 > 0 && $1 - $2 <= 0.05 && $2 - $1 <= 0.05) }'
+tap_ok $? "MAUVE is the same: $(cat cpu.mauve cuda.mauve | tr '\n' ' ')"
 
 # golden PRECISION FILE... - the golden files on the device. The emulated one is slow: it takes half of them.
 golden() {

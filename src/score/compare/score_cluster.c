@@ -3,6 +3,7 @@
 #include "score/compare/score_cluster.h"
 
 #include "base/base_philox.h"
+#include "config.h"
 
 #include <cblas.h>
 #include <inttypes.h>
@@ -63,6 +64,9 @@ flm_status flm_cluster_reduce(double *x, int64_t n, int64_t d, double variance, 
 {
     flm_status rc = FLM_OK;
     double *a = NULL, *w = malloc((size_t)d * sizeof *w), *y = NULL;
+#if FLM_HAVE_OPENBLAS
+    openblas_set_num_threads(1); /* as the CPU backend does, which a job on GPUs does not have */
+#endif
     if (d <= INT16_MAX) a = calloc((size_t)(d * d), sizeof *a);
     if (!a || !w) FLM_FAIL(FLM_E_NOMEM, "PCA: no memory for %" PRId64 " dimensions", d);
     for (int64_t i = 0; i < n * d; i++)

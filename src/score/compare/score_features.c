@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "score/compare/score_features.h"
 
+#include "base/base_log.h"
 #include "base/base_progress.h"
 
 #include <inttypes.h>
@@ -113,7 +114,10 @@ flm_status flm_features_compute(flm_comm *comm, flm_scorer *scorer, const flm_sc
         flm_comm_agree(comm, compute_blocks(&r, flm_comm_rank(comm), flm_comm_size(comm), stop_requested, &stopped)));
     stops = stopped;
     FLM_TRY(flm_comm_max_i64(comm, &stops, 1));
-    if (stops) FLM_FAIL(FLM_E_INTERRUPTED, "stopped early, while features were computed");
+    if (stops) {
+        flm_log(FLM_LOG_INFO, "stopped early, while features for MAUVE were computed; run the same command again");
+        FLM_FAIL(FLM_E_INTERRUPTED, "stopped early");
+    }
     FLM_TRY(rows_share(comm, &r));
     for (int64_t i = 0; i < set->rows; i++) {
         const float *from = r.x + i * (r.d + 1);

@@ -180,7 +180,10 @@ flm_status flm_overlap_compute(flm_comm *comm, const flm_shards *shards, const f
     FLM_TRY(flm_comm_agree(comm, shards_mark(comm, &o, shards, stop_requested, &stopped)));
     stops = stopped;
     FLM_TRY(flm_comm_max_i64(comm, &stops, 1));
-    if (stops) FLM_FAIL(FLM_E_INTERRUPTED, "stopped early, while n-grams were compared with the shards");
+    if (stops) {
+        flm_log(FLM_LOG_INFO, "stopped early, while n-grams were looked up in the shards; run the same command again");
+        FLM_FAIL(FLM_E_INTERRUPTED, "stopped early");
+    }
     FLM_TRY(found_share(comm, &o));
     for (int s = 0; s < count; s++) {
         for (int k = 0; k < FLM_OVERLAP_ORDERS; k++) share[s][k] = share_of(&o, at, &sets[s], k);
