@@ -15,7 +15,8 @@ static const flm_option rows[] = {
     FLM_OPT_GROUP("Files"),
     FLM_OPT_STRING("gpt2", gpt2, "", "FILE",
                    "GPT-2 checkpoint to score with, made by flm_convert; the published figures use gpt2-large"),
-    FLM_OPT_STRING("json", json, "", "FILE", "also write the results to this file; scripts/plot-scores plots them"),
+    FLM_OPT_STRING("json", json, "", "FILE",
+                   "also write the results to this file; flm_report and scripts/plot-scores plot them"),
     FLM_OPT_STRING("scores-dir", scores_dir, "", "DIR",
                    "directory to store scores of text files in, and to reuse them from (scores of a samples file are "
                    "stored in that file)"),

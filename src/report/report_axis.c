@@ -22,7 +22,8 @@ static void tick_log(flm_axis *a, double base)
 {
     static const double between[] = {1, 2, 5}, fine[] = {1, 1.5, 2, 3, 4, 5, 6, 8};
     const double unit = log(base), decades = (a->max - a->min) / unit;
-    const int skip = decades > 7 ? (int)ceil(decades / 7) : 1;
+    const double max = base == 2 ? 10 : 7;
+    const int skip = decades > max ? (int)ceil(decades / max) : 1;
     const bool narrow = base == 10 && decades < 0.9;
     const double *factors = narrow ? fine : between;
     const int count = base != 10 || decades > 2.5 ? 1 : narrow ? 8 : 3;

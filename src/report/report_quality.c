@@ -79,7 +79,9 @@ static flm_status add_curve(const flm_report_page *page, curves *c, const flm_re
 {
     flm_status rc = FLM_OK;
     const size_t n = (size_t)page->sets.count;
+    const flm_samples *samples = page->sets.files[set->file].samples;
     curve *new = &c->all[c->count];
+    if (samples && flm_samples_get_prompts(samples)->count > 0) return FLM_OK; /* a part of the text was given */
     for (int i = 0; i < c->count; i++)
         if (c->all[i].file == set->file && strcmp(c->all[i].series, set->series) == 0) return FLM_OK;
     *new = (curve){.file = set->file, .series = set->series};
@@ -249,8 +251,8 @@ static flm_status write_table(flm_report_page *page)
           page->out);
     for (int f = 0; f < FLM_FIGURES; f++) {
         if (!is_column(page, (flm_figure_id)f)) continue;
-        fprintf(page->out, "<th class=\"n\" scope=\"col\" title=\"%s\">%s%s</th>", flm_figures[f].help,
-                flm_figures[f].title, f == FLM_FIGURE_GEN_PPL ? " <small>95 %</small>" : "");
+        fprintf(page->out, "<th class=\"n\" scope=\"col\" title=\"%s\">%s <small>%s</small></th>", flm_figures[f].help,
+                flm_figures[f].title, f == FLM_FIGURE_GEN_PPL ? "95 %" : flm_figures[f].unit);
     }
     fputs("</tr></thead>\n<tbody>\n", page->out);
     for (int i = 0; i < page->sets.count; i++) FLM_TRY(write_row(page, &page->sets.sets[i]));
@@ -271,7 +273,7 @@ flm_status flm_report_page_write_quality(flm_report_page *page)
     }
     flm_report_page_begin(page, "quality", "Quality against steps",
                           "Steps are those of the sampler per position: rounds times steps in refinement, steps times "
-                          "blocks from block to block.");
+                          "blocks from block to block. Texts that continue prompts are in the table only.");
     FLM_TRY(write_charts(page));
     if (!flm_report_sets_have(&page->sets, FLM_FIGURE_GEN_PPL))
         fputs("<p class=\"lacks\">No generative perplexity: <code>flm_score --gpt2 GPT2.h5 SAMPLES.h5</code> adds it "

@@ -302,10 +302,9 @@ flm_status flm_report_page_write_samples(flm_report_page *page)
         return FLM_OK;
     }
     if (any_shaded(page)) {
-        flm_report_page_begin(
-            page, "samples", "Samples",
-            "The darker a token, the less the scorer expected it after those before it; the pointer shows "
-            "the number.");
+        flm_report_page_begin(page, "samples", "Samples",
+                              "The stronger its shade, the less the scorer expected a token after those before it; the "
+                              "pointer shows the number.");
         write_shades(page->out);
     } else {
         flm_report_page_begin(

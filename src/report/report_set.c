@@ -26,6 +26,9 @@ const flm_figure flm_figures[FLM_FIGURES] = {
     {"distinct_2", "distinct-2", "", "distinct pairs of tokens divided by all"},
     {"distinct_3", "distinct-3", "", "distinct triples of tokens divided by all"},
     {"repetition_4", "rep-4", "", "share of a sample's 4-grams that occurred in it before"},
+    {"train_overlap_4", "train-4", "", "share of the 4-grams that occur in the training shards"},
+    {"train_overlap_8", "train-8", "", "share of the 8-grams that occur in the training shards"},
+    {"train_overlap_16", "train-16", "", "share of the 16-grams that occur in the training shards; high: copied text"},
 };
 
 /* ---- lists ---- */

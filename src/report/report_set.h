@@ -20,6 +20,9 @@ typedef enum flm_figure_id {
     FLM_FIGURE_DISTINCT_2,
     FLM_FIGURE_DISTINCT_3,
     FLM_FIGURE_REPETITION_4,
+    FLM_FIGURE_OVERLAP_4,
+    FLM_FIGURE_OVERLAP_8,
+    FLM_FIGURE_OVERLAP_16,
     FLM_FIGURES
 } flm_figure_id;
 

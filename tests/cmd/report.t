@@ -91,6 +91,11 @@ tap_has page.html "No run: " "without a run"
 report scores.json
 tap_is "$? $(cat out)" "0 page.html: 0 runs, 3 sets of samples" "scores alone"
 well_formed "scores alone"
+echo '[{"file": "a<b.h5", "steps": 4, "setting": "steps_4", "cross_entropy": 2.53, "word_share": 44.5, "train_overlap_8": 0.125}]' >more.json
+report more.json
+well_formed "figures of others"
+tap_has page.html '<figcaption>Words of the corpus</figcaption>' "they are drawn"
+tap_has page.html '<th scope="row">a&lt;b.h5</th><td>–</td><td class="n">4</td><td class="n">–</td><td class="n">2.53</td><td class="n">44.5</td><td class="n">0.125</td>' "and in the table"
 
 # ---- runs that go on or were killed ----
 cp -r flm killed
