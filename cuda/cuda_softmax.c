@@ -40,6 +40,7 @@ flm_status flm_cuda_choose(flm_backend *be, const flm_choose *p)
 {
     flm_status rc = FLM_OK;
     const flm_cuda_choice rows = {.index = p->index->data,
+                                  .place = p->place->data,
                                   .confidence = p->confidence->data,
                                   .x = p->x->data,
                                   .cap = p->logit_cap,

@@ -208,7 +208,7 @@ __global__ void __launch_bounds__(THREADS_MAX, 2) choose(flm_cuda_choice p, flm_
             else
                 set.total = row.sum_from(0);
             if (p.top_p < 1) set = keep_share(row, set, p.top_p);
-            const int64_t place = p.first_row + r;
+            const int64_t place = p.place ? p.place[r] : p.first_row + r;
             const flm_philox4 number =
                 flm_philox_at(p.stream, (uint64_t)(p.first_sample + place / p.L), (uint32_t)(place % p.L), 0);
             token = draw(x, p.V, set, flm_philox_uniform(number.v[0], number.v[1]));

@@ -13,6 +13,7 @@ extern "C" {
 /* ---- choose.cu: flm_choose of backend_arguments.h ---- */
 typedef struct flm_cuda_choice {
     int32_t *index;
+    const int32_t *place;  /* may be NULL */
     float *confidence, *x; /* confidence may be NULL */
     float cap;
     bool linear;

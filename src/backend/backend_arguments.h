@@ -76,11 +76,13 @@ typedef struct flm_mixture_xent {
 /* A token of each row, and its confidence. With y = cap(x), or y = log(max(x, 0)) where scores are linear: temperature
  * 0 chooses the first of the largest x; another draws with probabilities in proportion to exp(y / temperature), of the
  * top_k largest, and of these of the fewest that have the share top_p of their sum; of equal ones the lower ids. The
- * number of row r is flm_philox_uniform of words 0 and 1 of flm_philox_at(stream, first_sample + (first_row + r) / L,
- * (first_row + r) % L, 0). Sums are fp64. Source of top-p: Holtzman et al., arXiv:1904.09751. */
+ * number of row r is flm_philox_uniform of words 0 and 1 of flm_philox_at(stream, first_sample + place / L, place % L,
+ * 0) with its place in the batch, place[r] or first_row + r. Sums are fp64. Source of top-p: Holtzman et al.,
+ * arXiv:1904.09751. */
 typedef struct flm_choose {
     const flm_tensor *index;         /* i32 [R] */
     const flm_tensor *confidence;    /* absent, or f32 [R]: softmax(y) of the token, whatever the temperature */
+    const flm_tensor *place;         /* absent, or i32 [R] */
     const flm_tensor *x;             /* f32 [R, V], padded rows: scores; undefined afterwards if temperature > 0 */
     float logit_cap;                 /* of x; 0: none; none if linear */
     bool linear;                     /* scores are weights, negative ones count as 0; not logits */

@@ -84,6 +84,7 @@ flm_status flm_check_choose(const flm_choose *p)
     FLM_TRY(flm_tensor_expect_rows(p->x, "x", FLM_DTYPE_F32, 2, (const int64_t[]){R, V}));
     FLM_TRY(flm_tensor_expect(p->index, "index", FLM_DTYPE_I32, 1, &R));
     if (p->confidence->data != NULL) FLM_TRY(flm_tensor_expect(p->confidence, "confidence", FLM_DTYPE_F32, 1, &R));
+    if (p->place->data != NULL) FLM_TRY(flm_tensor_expect(p->place, "place", FLM_DTYPE_I32, 1, &R));
     if (R > 0 && (V < 1 || V > INT32_MAX))
         FLM_FAIL(FLM_E_SHAPE, "rows have %lld entries, must have 1 to %ld", (long long)V, (long)INT32_MAX);
     FLM_TRY(check_logit_cap(p->logit_cap));

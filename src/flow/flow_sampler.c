@@ -109,29 +109,29 @@ done:
 
 /* A chunk of rows at a time. */
 flm_status flm_sampler_choose(flm_sampler *s, const flm_sampling *how, int64_t round, const flm_tensor *tokens,
-                              const flm_tensor *confidence)
+                              const flm_tensor *confidence, const flm_tensor *place)
 {
     flm_status rc = FLM_OK;
     const flm_dit *dit = s->parts.dit;
     const int64_t total = flm_tensor_elements(tokens);
-    const flm_tensor flat = flm_tensor_1d(tokens->data, FLM_DTYPE_I32, total);
-    const bool confident = confidence->data != NULL;
-    const flm_tensor all = confident ? flm_tensor_1d(confidence->data, FLM_DTYPE_F32, total) : flm_tensor_none();
+    const bool confident = confidence->data != NULL, placed = place->data != NULL;
     flm_choose op = {.logit_cap = s->ops->linear ? 0 : (float)s->parts.weights->shape.logit_cap,
                      .linear = s->ops->linear,
                      .temperature = how->choice.temperature,
                      .top_p = how->choice.top_p,
                      .top_k = how->choice.top_k,
                      .first_sample = how->noise.first_sample,
-                     .L = tokens->dim[1],
+                     .L = dit->shape.L,
                      .stream = flm_philox_stream(how->noise.stream, FLM_RANDOM_SAMPLE, (uint64_t)round, CHOICE_SITE)};
     for (int64_t first = 0; first < total; first += dit->chunk) {
         const int64_t rows = total - first < dit->chunk ? total - first : dit->chunk;
-        const flm_tensor scores = flm_tensor_slice(&dit->logits, 0, rows), to = flm_tensor_slice(&flat, first, rows);
+        const flm_tensor scores = flm_tensor_slice(&dit->logits, 0, rows), to = flm_tensor_slice(tokens, first, rows);
         op.x = &scores;
-        const flm_tensor part = confident ? flm_tensor_slice(&all, first, rows) : all;
+        const flm_tensor part = confident ? flm_tensor_slice(confidence, first, rows) : *confidence;
+        const flm_tensor at = placed ? flm_tensor_slice(place, first, rows) : *place;
         op.index = &to;
         op.confidence = &part;
+        op.place = &at;
         op.first_row = first;
         FLM_TRY(s->ops->scores(s, first, rows));
         if (op.temperature == 0 && !confident)
@@ -279,14 +279,15 @@ static flm_status run_flow(flm_sampler *s, int64_t B, const flm_sampling *how, i
 {
     flm_status rc = FLM_OK;
     const flm_memory *memory = s->be->memory;
-    const flm_tensor to = flm_tensor_slice(&s->tokens, 0, B), none = flm_tensor_none();
+    const int64_t L = s->parts.dit->shape.L;
+    const flm_tensor to = flm_tensor_1d(s->tokens.data, FLM_DTYPE_I32, B * L), none = flm_tensor_none();
     if (how->known != NULL) FLM_TRY(memory->to_device(s->be, s->known.data, how->known, flm_tensor_bytes(&to)));
     FLM_TRY(flm_sampler_steps(s, B, how));
-    FLM_TRY(flm_sampler_choose(s, how, 0, &to, &none));
+    FLM_TRY(flm_sampler_choose(s, how, 0, &to, &none, &none));
     FLM_TRY(memory->to_host(s->be, tokens, to.data, flm_tensor_bytes(&to)));
     FLM_TRY(s->be->stream->sync(s->be));
-    FLM_TRY(flm_sampler_check_tokens(tokens, B, to.dim[1]));
-    for (int64_t i = 0; i < flm_tensor_elements(&to) && how->known != NULL; i++)
+    FLM_TRY(flm_sampler_check_tokens(tokens, B, L));
+    for (int64_t i = 0; i < B * L && how->known != NULL; i++)
         if (how->known[i] >= 0) tokens[i] = how->known[i];
 done:
     return rc;

@@ -23,10 +23,10 @@ flm_status flm_sampler_steps(flm_sampler *s, int64_t B, const flm_sampling *samp
 /* flm_sampler_put_known - the states of the tokens in s->known that are not negative: (1 - g) initial + g E[token]. */
 flm_status flm_sampler_put_known(flm_sampler *s, int64_t B, double g);
 
-/* flm_sampler_choose - tokens i32 [B, L] by the scores, with numbers of this round; confidence: absent, or f32 [B, L].
- */
+/* flm_sampler_choose - tokens i32 [R] of R rows by their scores, with numbers of this round; confidence: absent, or f32
+ * [R]; place: absent, or i32 [at least R], the rows' places in the batch, otherwise 0, 1, ... */
 flm_status flm_sampler_choose(flm_sampler *s, const flm_sampling *sampling, int64_t round, const flm_tensor *tokens,
-                              const flm_tensor *confidence);
+                              const flm_tensor *confidence, const flm_tensor *place);
 
 /* flm_sampler_check_tokens - FLM_E_NUMERIC where a device has reported scores that are NaN. tokens host i32 [B, L]. */
 flm_status flm_sampler_check_tokens(const int32_t *tokens, int64_t B, int64_t L);

@@ -4,7 +4,7 @@
 #include "base/base_philox.h"
 #include "tests/conform/conform_common.h"
 
-enum { INDEX, CONFIDENCE, X, OPERANDS };
+enum { INDEX, CONFIDENCE, X, OPERANDS, PLACE = OPERANDS, OPERANDS_PLACED };
 
 typedef struct numbers {
     float cap;
@@ -14,10 +14,10 @@ typedef struct numbers {
     uint64_t stream;
 } numbers;
 
-static flm_status choose(flm_backend *be, const operand *o, const void *arg)
+static flm_status choose_at(flm_backend *be, const operand *o, const numbers *with, const flm_tensor *place)
 {
-    const numbers *with = arg;
     return flm_op_choose(be, &(flm_choose){.index = &o[INDEX].t,
+                                           .place = place,
                                            .confidence = &o[CONFIDENCE].t,
                                            .x = &o[X].t,
                                            .logit_cap = with->cap,
@@ -29,6 +29,17 @@ static flm_status choose(flm_backend *be, const operand *o, const void *arg)
                                            .first_sample = with->first_sample,
                                            .first_row = with->first_row,
                                            .L = with->L});
+}
+
+static flm_status choose(flm_backend *be, const operand *o, const void *arg)
+{
+    const flm_tensor none = flm_tensor_none();
+    return choose_at(be, o, arg, &none);
+}
+
+static flm_status choose_placed(flm_backend *be, const operand *o, const void *arg)
+{
+    return choose_at(be, o, arg, &o[PLACE].t);
 }
 
 /* What a row is drawn by: p, the probabilities before temperature; w, the weights of the tokens that take part, 0 for
@@ -147,6 +158,28 @@ static const numbers settings[] = {{0, false, 1, 1, 0, 3, 5, 7, 11},      {30, f
                                    {0, false, 1, 1, 3, 0, 1, 3, 15},      {30, false, 0.5, 0.5, 40, 9, 2, 5, 16},
                                    {0, true, 1, 1, 0, 0, 0, 8, 17},       {0, true, 0.5, 0.8, 20, 0, 0, 8, 18},
                                    {30, false, 100, 0.01, 0, 0, 0, 8, 19}};
+
+/* Rows that are not neighbours in the batch. */
+static void test_places(int64_t R, int64_t V)
+{
+    const numbers n = {30, false, 1, 1, 0, 3, 5, 7, 20};
+    operand o[OPERANDS_PLACED] = {operand_1d(FLM_DTYPE_I32, 0, R), operand_1d(FLM_DTYPE_F32, 0, R),
+                                  operand_2d(FLM_DTYPE_F32, 1, R, V), operand_1d(FLM_DTYPE_I32, 0, R)};
+    double worst = 0;
+    fill(&o[X], ORDINARY, false);
+    for (int64_t r = 0; r < R; r++) ((int32_t *)o[PLACE].t.data)[r] = (int32_t)(3 * (R - 1 - r) + 1);
+    operand_note(&o[PLACE]);
+    conform_run(choose_placed, o, OPERANDS_PLACED, &n, "rows at other places");
+    for (int64_t r = 0; r < R; r++) {
+        numbers at = n;
+        at.first_row = ((const int32_t *)o[PLACE].t.data)[r];
+        reference ref = reference_make(o[X].before + r * V, V, &n);
+        worst = worse(worst, distance(&ref, V, ((const int32_t *)o[INDEX].t.data)[r], number_of(&at, 0), false));
+        reference_free(&ref);
+    }
+    tap_ok(worst <= 2e-6 * (1 + (double)n.cap) * 2, "R=%d V=%d at other places: off by %.2g", (int)R, (int)V, worst);
+    operands_free(o, OPERANDS_PLACED);
+}
 
 /* Temperature 0: what argmax gives, whatever the other settings, and its probability. */
 static void test_argmax(int64_t R, int64_t V, float cap, bool linear)
@@ -320,6 +353,7 @@ int main(void)
         for (int i = 0; i < SIZES; i++)
             for (int s = 1; s < SETTINGS; s += 4) test_rows(sizes[i][0], sizes[i][1], ORDINARY, &settings[s]);
     conform_rows = CONFORM_BARE;
+    for (int i = 0; i < SIZES; i++) test_places(sizes[i][0], sizes[i][1]);
     for (int i = 0; i < SIZES; i++) {
         test_argmax(sizes[i][0], sizes[i][1], 0, false);
         test_argmax(sizes[i][0], sizes[i][1], 30, false);

@@ -217,7 +217,7 @@ flm_status flm_cpu_choose(flm_backend *be, const flm_choose *p)
     int64_t bad = R;
 #pragma omp parallel for num_threads(flm_cpu_threads(be)) reduction(min : bad)
     for (int64_t r = 0; r < R; r++) {
-        const int64_t row = p->first_row + r;
+        const int64_t row = p->place->data != NULL ? ((const int32_t *)p->place->data)[r] : p->first_row + r;
         const flm_philox4 number =
             flm_philox_at(p->stream, (uint64_t)(p->first_sample + row / p->L), (uint32_t)(row % p->L), 0);
         choose_one(&(choose_row){.x = (float *)p->x->data + r * step,
