@@ -6,6 +6,7 @@
 #define FLM_OPT_STRUCT flm_convert_options
 
 static const char *const weights_choices[] = {"all", "ema", "raw", NULL};
+static const char *const formats[] = {"safetensors", "hub", NULL};
 
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Published checkpoint to HDF5 (values missing from the file)"),
@@ -24,6 +25,10 @@ static const flm_option rows[] = {
     FLM_OPT_STRING("parent", lineage, "", "TEXT",
                    "description of the model that it was distilled from, recorded in OUTPUT"),
     FLM_OPT_GROUP("HDF5 to safetensors"),
+    FLM_OPT_CHOICE("format", format, "safetensors", formats,
+                   "what OUTPUT is\nsafetensors = a file\n"
+                   "hub = a new folder as released networks have it, for the published code: config.json, and "
+                   "model.safetensors with one set of weights (by default the EMA weights)"),
     FLM_OPT_CHOICE(
         "weights", weights, "all", weights_choices,
         "weights to write\nall = raw weights as NAME and EMA weights as ema.NAME\nema, raw = only these, as NAME"),
@@ -34,7 +39,8 @@ static const flm_options_spec spec = {
     .purpose =
         "Convert weights between published formats and the suite's HDF5 checkpoints. If INPUT is a Hugging Face folder "
         "of GPT-2, an FLM or an FMLM, or a published checkpoint (PyTorch .ckpt or .safetensors), OUTPUT is an HDF5 "
-        "checkpoint. If INPUT is an HDF5 checkpoint, OUTPUT is a safetensors file.",
+        "checkpoint. If INPUT is an HDF5 checkpoint, OUTPUT is a safetensors file or, with "
+        "--format hub, a folder.",
     .arguments = "INPUT OUTPUT",
     FLM_OPT_ROWS(rows),
 };

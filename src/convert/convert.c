@@ -93,6 +93,10 @@ static flm_status convert(const flm_convert_options *options, const char *in, bo
     bool hdf5 = false;
     char config[FLM_PATH_BYTES];
 
+    if (!folder) FLM_TRY(flm_format_is_hdf5(in, &hdf5));
+    if (options->format != 0 && !hdf5)
+        FLM_FAIL(FLM_E_USAGE, "--format hub: expected a checkpoint of the suite as INPUT, %s is %s", in,
+                 folder ? "a folder" : "another kind of file");
     if (folder) {
         FLM_TRY(flm_path_join(config, in, "config.json"));
         if (access(config, F_OK) != 0)
@@ -103,7 +107,6 @@ static flm_status convert(const flm_convert_options *options, const char *in, bo
                 in);
         FLM_TRY(flm_hub_config_is(config) ? convert_hub(options, in, config, out) : flm_convert_gpt2(in, out));
     } else {
-        FLM_TRY(flm_format_is_hdf5(in, &hdf5));
         FLM_TRY(hdf5 ? flm_convert_export(options, in, out) : flm_convert_flm(options, NULL, in, out));
     }
 done:
@@ -125,7 +128,7 @@ flm_status flm_convert_run(const flm_convert_options *options, const char *in, c
         folder = true;
         in = directory;
     }
-    FLM_TRY(check_output(in, folder, out));
+    if (options->format == 0) FLM_TRY(check_output(in, folder, out)); /* a folder must be new */
     FLM_TRY(flm_lock_file(out, &lock));
     FLM_TRY(convert(options, in, folder, out));
 done:

@@ -13,6 +13,7 @@ typedef struct flm_convert_options {
     const char *tokenizer, *lineage;
     const char *kind; /* "auto", or the name of a kind */
     int weights;      /* 0 all, 1 ema, 2 raw */
+    int format;       /* of what a checkpoint becomes: 0 a safetensors file, 1 a folder of the hub */
     int64_t length, heads;
     double logit_cap;
     bool logit_cap_given; /* on the command line; else logit_cap is for files of others alone */
@@ -44,8 +45,10 @@ flm_status flm_convert_flm(const flm_convert_options *options, const struct flm_
 
 /* flm_convert_export - write the weights of a checkpoint of the suite to safetensors, bit for bit, under the published
  * names. With options->weights 0 both sets, EMA weights as "ema.NAME"; else one set under the plain names. The metadata
- * hold what flm_convert_flm needs to convert the file back.
- * Errors: FLM_E_MISMATCH (the checkpoint lacks the weights), those of files. */
+ * hold what flm_convert_flm needs to convert the file back. With options->format 1, out is a new folder as released
+ * networks have it: config.json, and one set, by default the EMA weights, in model.safetensors.
+ * Errors: FLM_E_MISMATCH (the checkpoint lacks the weights, or is no FLM), FLM_E_USAGE (the folder exists and is not
+ * empty), those of files. */
 flm_status flm_convert_export(const flm_convert_options *options, const char *in, const char *out);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/base_path.h"
 #include "convert/convert.h"
+#include "io/io_checkpoint.h"
 
 #include <stdbool.h>
 
@@ -35,5 +36,9 @@ flm_status flm_hub_config_read(const char *path, flm_hub_config *out);
 /* flm_hub_find_weights - the file of the weights in a folder: model.safetensors, the index of its shards, or
  * the same of pytorch_model.bin.   out path [FLM_PATH_BYTES]. Errors: FLM_E_MISSING. */
 flm_status flm_hub_find_weights(const char *folder, char *path);
+
+/* flm_hub_config_write - write the config.json of a network to path, so that the published code makes a network of its
+ * sizes, and flm_hub_config_read finds them. Errors: FLM_E_MISMATCH (not a kind of FLM), those of files. */
+flm_status flm_hub_config_write(const flm_checkpoint_info *info, const char *path);
 
 #endif

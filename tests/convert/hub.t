@@ -88,6 +88,33 @@ with_header 's/^{/{"cond_seg_embed.weight":{"dtype":"F32","shape":[0,16],"data_o
 refused segments 65 "cond_seg_embed.weight: an any-order flow map with a segment embedding is not supported" \
     "an embedding that is not part of the method" --tokenizer none
 
+# Back to the layout of the hub: the weights of the released file bit for bit, and the same logits.
+for kind in flm fmlm; do
+    "$convert" --format hub $kind.h5 back-$kind >out 2>err
+    tap_is "$? $(cat err) $(cd "back-$kind" && echo *)" "0  config.json model.safetensors" "$kind: to a folder of the hub"
+    "$convert" back-$kind again-$kind.h5 >out 2>err
+    tap_has out "kind $kind, step 0" "$kind: and back"
+    "$logits" again-$kind.h5 ema "$hub/$kind.h5" >out 2>err
+    tap_ok $? "$kind: the same logits"
+    for folder in "$hub/$kind" back-$kind; do
+        "$convert" --tokenizer none "$folder" whole.h5 >out 2>err && "$convert" --weights ema whole.h5 whole.safetensors >out 2>err
+        od -An -tx4 -v -j 4096 whole.safetensors >"bytes-$(basename "$folder")"
+    done
+    cmp "bytes-$kind" "bytes-back-$kind"
+    tap_ok $? "$kind: the same weights"
+done
+grep -q '"double_temb": true' back-fmlm/config.json && grep -q '"vocab_size": 61' back-fmlm/config.json
+tap_ok $? "config.json has the settings"
+"$convert" --format hub cap.h5 back-cap >out 2>err
+tap_has err "the cap of the logits is 20, but the published code has the constant 30" "another cap: a warning"
+tap_refused 2 "back-flm: exists and is not an empty folder" "a folder that is not empty" "$convert" --format hub flm.h5 back-flm
+tap_refused 2 "--format hub: expected a checkpoint of the suite as INPUT" "a folder as input" "$convert" --format hub "$hub/flm" x
+cp "$hub/flm/model.safetensors" solo.safetensors
+"$convert" --tokenizer none --length 8 solo.safetensors raw.h5 >out 2>err
+tap_refused 65 "has no EMA weights" "weights that are not there" "$convert" --format hub raw.h5 x
+test ! -e x && test ! -e x.tmp
+tap_ok $? "nothing is left"
+
 refused "$hub/flm" 2 "--tokenizer is needed" "no tokeniser"
 refused "$hub/flm" 65 "--length 9 contradicts" "another length" --tokenizer none --length 9
 refused "$hub/flm" 65 "--heads 4 contradicts" "other heads" --tokenizer none --heads 4
