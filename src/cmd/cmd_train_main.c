@@ -3,6 +3,7 @@
 #include "cmd/cmd_train_options.h"
 #include "process/process.h"
 
+const char *const flm_schedule_choices[] = {"constant", "linear", "cosine", NULL};
 const char *const flm_target_weights_choices[] = {"raw", "ema", NULL};
 
 int flm_cmd_train_options_run(const flm_options_spec *spec, int argc, char **argv)

@@ -10,8 +10,9 @@ static const flm_option rows[] = {
     FLM_CMD_OPTIONS_FILES,
     FLM_OPT_GROUP("Network"),
     FLM_OPT_STRING(
-        "preset", preset, "small", "small|mini|tiny",
-        "network size; the options below override single values\nsmall: d = 768, 12 heads, c = 128, 12 blocks\n"
+        "preset", preset, "small", "large|medium|small|mini|tiny",
+        "network size; the options below override single values\nlarge: d = 1280, 20 heads, c = 128, 36 blocks\n"
+        "medium: d = 1024, 16 heads, c = 128, 24 blocks\nsmall: d = 768, 12 heads, c = 128, 12 blocks\n"
         "mini: d = 512, 8 heads, c = 128, 8 blocks\ntiny: d = 128, 4 heads, c = 64, 4 blocks"),
     FLM_OPT_INT("hidden-size", hidden_size, "0", "d", "hidden size\n0 = the preset's value", .max = 65536),
     FLM_OPT_INT("heads", heads, "0", "H", "number of attention heads\n0 = the preset's value", .max = 4096),

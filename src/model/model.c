@@ -16,8 +16,12 @@ flm_status flm_model_preset(const char *name, flm_model_shape *out)
         shape.d = 128, shape.H = 4, shape.c = 64, shape.N = 4;
     } else if (strcmp(name, "mini") == 0) {
         shape.d = 512, shape.H = 8, shape.c = 128, shape.N = 8;
+    } else if (strcmp(name, "medium") == 0) {
+        shape.d = 1024, shape.H = 16, shape.c = 128, shape.N = 24;
+    } else if (strcmp(name, "large") == 0) {
+        shape.d = 1280, shape.H = 20, shape.c = 128, shape.N = 36;
     } else {
-        FLM_FAIL(FLM_E_ARG, "unknown preset '%s'; expected small, mini or tiny", name);
+        FLM_FAIL(FLM_E_ARG, "unknown preset '%s'; expected large, medium, small, mini or tiny", name);
     }
     *out = shape;
 done:

@@ -39,7 +39,19 @@ typedef struct flm_run {
     bool resumed_own;                       /* it is in the run directory */
     char resumed_path[FLM_PATH_BYTES + 32]; /* its file */
     int64_t saved_step;                     /* of the newest valid checkpoint in the run directory; -1: none */
+    double begin;                           /* flm_clock_seconds at the start, for --stop-after */
 } flm_run;
+
+/* Maxima over the ranks, whose shares of a batch may differ: micro-batch, and bytes by part, in total, of sampling. */
+typedef struct flm_run_shares {
+    int64_t micro_batch, part[FLM_TRAINER_MEMORY_PARTS], total, sampling;
+} flm_run_shares;
+
+/* flm_run_check_plan - refuse options that --plan excludes. Not collective. Errors: FLM_E_USAGE.
+ * flm_run_print_plan - what --plan prints, on rank 0: memory of a rank, storage, communication, time. Not collective.
+ */
+flm_status flm_run_check_plan(const flm_train_options *options);
+void flm_run_print_plan(const flm_run *run, const flm_run_shares *max_of);
 
 /* flm_run_make_directory - set the paths; create the run directory and its checkpoints directory where missing, and
  * lock it for this job. Collective. Errors: FLM_E_IO with errno, FLM_E_USAGE (path too long), FLM_E_LOCKED. */

@@ -71,11 +71,16 @@ flm_status flm_optimizer_update(flm_optimizer *optimizer, double lr, int64_t upd
 flm_status flm_optimizer_swap_ema(flm_optimizer *optimizer, bool ema);
 
 /* Learning rate as a function of the update, 0 the first. */
+typedef enum flm_lr_shape { FLM_LR_CONSTANT, FLM_LR_LINEAR, FLM_LR_COSINE } flm_lr_shape;
+
 typedef struct flm_lr_schedule {
     double lr;
     int64_t warmup; /* linear warm-up: update k < warmup uses lr * k / warmup */
-    int64_t decay;  /* linear decay over the last `decay` of `steps` updates: lr * (steps - k) / decay; 0: none */
+    int64_t decay;  /* over the last `decay` of `steps` updates the rate goes to min, on a line or half a cosine.
+                       0: over all after the warm-up; of shape constant: none, and otherwise a line */
     int64_t steps;
+    double min; /* rate that the decay ends with */
+    int shape;  /* flm_lr_shape */
 } flm_lr_schedule;
 
 /* flm_lr_schedule_rate - the learning rate of an update. Source: model.md section 5; the decay is the suite's own and

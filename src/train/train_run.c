@@ -59,7 +59,7 @@ static flm_status choose_settings(const flm_run *run, flm_dtype act, flm_trainer
                                 .batch = o->batch,
                                 .recompute = o->recompute,
                                 .dropout = o->dropout,
-                                .lr = {o->lr, o->warmup, o->lr_decay, o->steps},
+                                .lr = {o->lr, o->warmup, o->lr_decay, o->steps, o->lr_min, o->schedule},
                                 .psd = {o->diagonal_fraction, o->boundary},
                                 .average_targets = o->target_weights == 1,
                                 .seed = (uint64_t)o->seed,
@@ -107,12 +107,7 @@ done:
     return rc;
 }
 
-/* Maxima over the ranks, whose shares of a batch may differ: micro-batch, and bytes by part, in total, of sampling. */
-typedef struct shares {
-    int64_t micro_batch, part[FLM_TRAINER_MEMORY_PARTS], total, sampling;
-} shares;
-
-static flm_status max_shares(const flm_run *run, shares *max_of)
+static flm_status max_shares(const flm_run *run, flm_run_shares *max_of)
 {
     flm_status rc = FLM_OK;
     size_t part[FLM_TRAINER_MEMORY_PARTS];
@@ -127,7 +122,7 @@ done:
     return rc;
 }
 
-static void log_run_summary(const flm_run *run, const shares *max_of)
+static void log_run_summary(const flm_run *run, const flm_run_shares *max_of)
 {
     const flm_trainer *t = run->trainer;
     const flm_model_shape *s = &t->settings.shape;
@@ -148,30 +143,6 @@ static void log_run_summary(const flm_run *run, const shares *max_of)
             " rows per epoch; %.0f MiB per rank",
             flm_comm_size(run->comm), flm_comm_size(run->comm) == 1 ? "" : "s", t->settings.batch, max_of->micro_batch,
             flm_shards_get_rows(run->train), (double)max_of->total / (1 << 20));
-}
-
-static void print_memory(const flm_run *run, const shares *max_of)
-{
-    const flm_trainer_settings *s = &run->trainer->settings;
-    if (flm_comm_rank(run->comm) != 0) return;
-    printf("micro-batch of %" PRId64 " x %" PRId64 " tokens, %s: MiB of device memory per rank\n", max_of->micro_batch,
-           s->shape.L, flm_dtype_name(s->act));
-    for (int i = 0; i < FLM_TRAINER_MEMORY_PARTS; i++)
-        if (max_of->part[i] > 0)
-            printf("%10.1f  %s\n", (double)max_of->part[i] / (1 << 20), flm_trainer_memory_name(i));
-    printf("%10.1f  total\n", (double)max_of->total / (1 << 20));
-    if (max_of->sampling > 0)
-        printf("%10.1f  extra while a validation generates samples\n", (double)max_of->sampling / (1 << 20));
-}
-
-static flm_status check_plan(const flm_train_options *o)
-{
-    flm_status rc = FLM_OK;
-    if (o->plan && o->eval_only) FLM_FAIL(FLM_E_USAGE, "--plan cannot be combined with --eval-only");
-    if (o->plan && o->device == FLM_DEVICE_CPU)
-        FLM_FAIL(FLM_E_USAGE, "--plan cannot be combined with --device cpu: it reports GPU memory");
-done:
-    return rc;
 }
 
 /* Whether there may be a checkpoint to resume from, whose settings are needed first. A run directory is otherwise
@@ -199,13 +170,15 @@ done:
     return rc;
 }
 
-static flm_status prepare(flm_run *run, shares *max_of)
+static flm_status prepare(flm_run *run, flm_run_shares *max_of)
 {
     flm_status rc = FLM_OK;
     bool early = false; /* the run directory is looked at first */
     flm_trainer_settings settings;
     flm_dtype act;
-    FLM_TRY(check_plan(run->o));
+    FLM_TRY(flm_run_check_plan(run->o));
+    if (run->o->lr_min > run->o->lr)
+        FLM_FAIL(FLM_E_USAGE, "--lr-min %g is larger than --lr %g", run->o->lr_min, run->o->lr);
     FLM_TRY(flm_options_int_list("eval-steps", run->o->eval_steps, 1, SAMPLE_STEPS_MAX, &run->sample_steps,
                                  &run->sample_steps_count));
     if (run->sample_steps_count > EVAL_STEPS_MAX)
@@ -321,6 +294,7 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
     flm_trainer *t = run->trainer;
     const flm_train_options *o = run->o;
     const int64_t tokens = t->settings.batch * t->settings.shape.L;
+    const double end = o->stop_after > 0 ? run->begin + 60 * o->stop_after : INFINITY;
     double waited = 0;
     flm_losses losses;
     report_baseline baseline = {flm_clock_seconds(), 0, flm_comm_seconds_waited(run->comm), t->step};
@@ -328,7 +302,7 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
     while (t->step < o->steps && !result.stop) {
         const int32_t *ids = NULL;
         FLM_TRY(flm_loader_next(run->loader, &ids, &waited));
-        FLM_TRY(flm_trainer_step(t, ids, stop_requested(), &result));
+        FLM_TRY(flm_trainer_step(t, ids, stop_requested() || flm_clock_seconds() >= end, &result));
         flm_metrics_show_progress(run->metrics, t->step, o->steps, result.losses.loss, tokens);
         const bool last = t->step == o->steps;
         if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &baseline));
@@ -372,11 +346,11 @@ flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_option
                          bool (*stop_requested)(void))
 {
     flm_status rc = FLM_OK;
-    flm_run run = {.comm = comm, .be = be, .o = options, .given = given};
-    shares max_of = {0};
+    flm_run run = {.comm = comm, .be = be, .o = options, .given = given, .begin = flm_clock_seconds()};
+    flm_run_shares max_of = {0};
     FLM_TRY(prepare(&run, &max_of));
     if (options->plan)
-        print_memory(&run, &max_of);
+        flm_run_print_plan(&run, &max_of);
     else if (options->eval_only)
         FLM_TRY(evaluate(&run));
     else

@@ -38,22 +38,26 @@ typedef struct flm_train_options {
     bool recompute;
     double lr, beta1, beta2, eps, weight_decay, clip, ema_decay, dropout;
     int64_t warmup, lr_decay;
+    double lr_min;
+    int schedule;                                                     /* flm_lr_shape */
+    double stop_after;                                                /* minutes; 0: no limit */
     int64_t eval_every, eval_rows, checkpoint_every, keep, log_every; /* 0: never (keep: all; eval_rows: all) */
     int64_t eval_samples;                                             /* 0: none */
     const char *eval_steps; /* numbers of sampling steps: a comma-separated list */
     bool eval_only, plan;
     int device, precision, matmul;
     int64_t seed, threads;
-    double peak_tflops; /* peak of this rank's device, for flops_utilisation; 0: unknown */
+    double peak_tflops;       /* peak of this rank's device, for flops_utilisation and --plan; 0: unknown */
+    double tokens_per_second; /* measured over all ranks, for --plan; 0: unknown */
 } flm_train_options;
 
 /* flm_train_run - train until step `steps`. With eval_only: print the validation loss of the newest checkpoint. With
- * plan, on FLM_DEVICE_PLAN: print the memory that a rank would use; nothing is written.
- * in  given: the same options as text, recorded in config.ini, the metrics and every checkpoint. Settings of the
- *     network that were not given become those of the checkpoint that the run resumes from.
- *     stop_requested: called once per step; true on any rank ends the run early, after a checkpoint
- * Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH (shards, checkpoints, teachers and options do not match),
- * FLM_E_INTERRUPTED (stopped early, state saved), FLM_E_NUMERIC, and those of files and devices. */
+ * plan, on FLM_DEVICE_PLAN: print the memory that a rank would use, storage, communication and time; nothing is
+ * written. in  given: the same options as text, recorded in config.ini, the metrics and every checkpoint. Settings of
+ * the network that were not given become those of the checkpoint that the run resumes from. stop_requested: called once
+ * per step; true on any rank ends the run early, after a checkpoint Collective. Errors: FLM_E_USAGE, FLM_E_MISMATCH
+ * (shards, checkpoints, teachers and options do not match), FLM_E_INTERRUPTED (stopped early, state saved),
+ * FLM_E_NUMERIC, and those of files and devices. */
 flm_status flm_train_run(flm_comm *comm, flm_backend *be, const flm_train_options *options, flm_options *given,
                          bool (*stop_requested)(void));
 

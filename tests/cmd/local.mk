@@ -48,8 +48,8 @@ CLEANFILES += %D%/file_tool$(EXEEXT)
 %C%_file_tool_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CPPFLAGS)
 %C%_file_tool_LDADD = libflm_io.a $(LINK_PROCESS) $(IO_LIBS)
 dist_check_SCRIPTS += tests/ranks/train_ranks.t %D%/train_kill.t %D%/train_bad.t %D%/train_eval.t %D%/train_plan.t \
-  %D%/generate.t %D%/prompts.t %D%/distill.t %D%/logit_cap.t %D%/precision.t %D%/threads.t
-tests/ranks/train_ranks.log %D%/train_kill.log %D%/train_bad.log %D%/train_eval.log %D%/generate.log %D%/prompts.log %D%/distill.log %D%/logit_cap.log %D%/precision.log: %D%/file_tool$(EXEEXT)
+  %D%/schedule.t %D%/generate.t %D%/prompts.t %D%/distill.t %D%/logit_cap.t %D%/precision.t %D%/threads.t
+tests/ranks/train_ranks.log %D%/train_kill.log %D%/train_bad.log %D%/train_eval.log %D%/schedule.log %D%/generate.log %D%/prompts.log %D%/distill.log %D%/logit_cap.log %D%/precision.log: %D%/file_tool$(EXEEXT)
 
 # All help texts and messages in one file; after a change: make messages.
 dist_check_SCRIPTS += %D%/messages.t

@@ -5,7 +5,7 @@
 
 # planned FILE - MiB in all; their parts must add up to it
 planned() {
-    awk '/  total$/ { all = $1; next } NR > 1 { sum += $1 } END { if (sum - all > 0.5 || all - sum > 0.5) all = "no sum"; print all }' "$1"
+    awk '/  total$/ { all = $1; exit } NR > 1 { sum += $1 } END { if (sum - all > 0.5 || all - sum > 0.5) all = "no sum"; print all }' "$1"
 }
 
 shards_make shards 32
@@ -25,6 +25,7 @@ tap_ok $? "and writes nothing"
 # shellcheck disable=SC2086
 tap_mpi 4 "$bin/flm_train" --data shards --out run4 $tiny --plan
 tap_is "$? $(grep -c 'total$' out)" "0 1" "on four ranks: printed once"
+tap_has out "GB sent per rank and step, on 4 ranks" "with what they communicate"
 # A batch of 5 on 3 ranks: one sequence on the first, two on the others.
 # shellcheck disable=SC2086
 tap_mpi 3 "$bin/flm_train" --data shards --out run3 $tiny --batch 5 --plan
@@ -45,6 +46,15 @@ timeout 60 "$bin/flm_train" --data owt --out published --preset small --batch 51
 tap_is "$? $(grep -c 'V 50258' err)" "0 1" "64 sequences of 1024 tokens of \`small\`, V = 50258"
 awk -v all="$(planned plan)" 'BEGIN { exit !(all > 20000 && all * 1048576 < 64e9) }'
 tap_ok $? "fit 80 GB with room: $(planned plan) MiB"
+tap_has plan "      2.71  a checkpoint" "a checkpoint of 169.6 M parameters, four times in fp32"
+tap_has plan "time: unknown; --tokens-per-second gives a measured speed" "the time is not guessed"
+for given in "--tokens-per-second 1e6" "--peak-tflops 989"; do
+    # shellcheck disable=SC2086 # several words
+    timeout 60 "$bin/flm_train" --data owt --out published --preset small --batch 512 --micro-batch 64 --plan $given >plan 2>err
+    grep '^time: ' plan
+done >timed
+tap_has timed "time: 6.07 days without validations, at 1000000 tokens/s as measured" "the time at a measured speed"
+tap_has timed "on 1 rank, assuming 40 % of the peak of 989 TFLOP/s" "or at an assumed share of the peak"
 timeout 60 "$bin/flm_train" --data owt --out published --preset small --micro-batch 64 --recompute --plan >again 2>err
 awk -v kept="$(planned plan)" -v again="$(planned again)" 'BEGIN { exit !(again > 2000 && again < kept / 2) }'
 tap_ok $? "--recompute takes less than half: $(planned again) MiB"

@@ -299,7 +299,10 @@ static void test_adamw(int64_t V, flm_dtype compute)
         must(flm_noise_update(t.basis, world, &t.weights->w.E));
         backward(&t, k);
         must(flm_optimizer_reduce(t.o, t.basis, sums, 2, &norm));
-        must(flm_optimizer_update(t.o, flm_lr_schedule_rate(&(flm_lr_schedule){LR, WARMUP, DECAY, STEPS}, k), k));
+        must(flm_optimizer_update(
+            t.o,
+            flm_lr_schedule_rate(&(flm_lr_schedule){.lr = LR, .warmup = WARMUP, .decay = DECAY, .steps = STEPS}, k),
+            k));
         const int size = flm_comm_size(world);
         sums_right = sums_right && 2 * sums[0] == size * (size - 1) && sums[1] == size;
         const double want = reference_update(&r, &t, k), e = fabs(norm / want - 1);

@@ -85,6 +85,13 @@ int main(void)
     tap_ok(flm_model_preset("mini", &shape) == FLM_OK && shape.d == 512 && shape.H == 8 && shape.c == 128 &&
                shape.N == 8,
            "mini: the any-order maps of TinyStories");
+    tap_ok(flm_model_preset("medium", &shape) == FLM_OK && shape.d == 1024 && shape.H == 16 && shape.c == 128 &&
+               shape.N == 24,
+           "medium");
+    tap_ok(flm_model_preset("large", &shape) == FLM_OK && shape.d == 1280 && shape.H == 20 && shape.c == 128 &&
+               shape.N == 36,
+           "large");
+    shape.d = 512;
     tap_ok(flm_model_preset("huge", &shape) == FLM_E_ARG && strstr(flm_err_message(), "huge") != NULL && shape.d == 512,
            "an unknown preset");
     test_check();
