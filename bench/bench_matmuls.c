@@ -47,27 +47,29 @@ static flm_status run_plain(void *arg)
     return flm_op_matmul(w->be, &w->p);
 }
 
-/* Memory for one operand, filled with normal numbers. */
+/* Memory for one operand, filled with normal numbers. Its rows are padded as the network pads those of logits, whose
+ * length need not be a multiple of anything; the other lengths of a network are multiples already. */
 static flm_status operand(flm_backend *be, flm_tensor *t, int64_t rows, int64_t columns, flm_dtype dtype, uint64_t key)
 {
     flm_status rc = FLM_OK;
     void *wide = NULL, *data = NULL;
-    size_t elements = (size_t)(rows * columns);
+    *t = flm_tensor_2d_padded(NULL, dtype, rows, columns);
+    const size_t elements = flm_tensor_bytes(t) / flm_dtype_size(dtype);
     flm_tensor normal;
 
     FLM_TRY(be->memory->alloc(be, elements * sizeof(float), &wide));
-    normal = flm_tensor_3d(wide, FLM_DTYPE_F32, 1, rows, columns);
+    normal = flm_tensor_3d(wide, FLM_DTYPE_F32, 1, 1, (int64_t)elements);
     FLM_TRY(flm_op_normal(be, &normal, key, 0));
     if (dtype == FLM_DTYPE_F32) {
         data = wide;
         wide = NULL;
     } else {
-        flm_tensor from = flm_tensor_2d(wide, FLM_DTYPE_F32, rows, columns);
+        flm_tensor from = flm_tensor_1d(wide, FLM_DTYPE_F32, (int64_t)elements);
         FLM_TRY(be->memory->alloc(be, elements * flm_dtype_size(dtype), &data));
-        flm_tensor to = flm_tensor_2d(data, dtype, rows, columns);
+        flm_tensor to = flm_tensor_1d(data, dtype, (int64_t)elements);
         FLM_TRY(flm_op_cast(be, &to, &from));
     }
-    *t = flm_tensor_2d(data, dtype, rows, columns);
+    t->data = data;
     data = NULL;
 done:
     be->memory->release(be, wide);

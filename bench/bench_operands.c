@@ -20,9 +20,10 @@ void bench_operands_shape(bench_operands *b)
     t[TABLE] = flm_tensor_2d(NULL, f, V, d);
     t[TOKENS] = flm_tensor_2d(NULL, i, B, L);
     t[G] = flm_tensor_1d(NULL, f, B);
-    t[LOGITS] = t[LOGITS_TO] = t[RESIDUAL] = flm_tensor_2d(NULL, f, R, V);
+    /* Rows as the network has them (model_dit.c): padded. */
+    t[LOGITS] = t[LOGITS_TO] = t[RESIDUAL] = flm_tensor_2d_padded(NULL, f, R, V);
     t[COEFFICIENT] = flm_tensor_2d(NULL, f, R, FLM_DISTILL_COEFFICIENTS);
-    t[PROBS] = flm_tensor_2d(NULL, a, R, V);
+    t[PROBS] = flm_tensor_2d_padded(NULL, a, R, V);
     t[TARGET] = t[INDEX] = flm_tensor_1d(NULL, i, R);
     t[LOSS] = t[WEIGHT] = flm_tensor_1d(NULL, f, R);
     t[V_SUM] = flm_tensor_1d(NULL, f, V);
@@ -61,7 +62,7 @@ flm_status bench_operands_fill(bench_operands *b)
     enum { ROW = 1024 }; /* normal numbers are drawn in rows */
     for (int k = 0; k < TENSORS; k++) {
         flm_tensor *t = &b->t[k];
-        const int64_t n = flm_tensor_elements(t), rows = (n + ROW - 1) / ROW;
+        const int64_t n = (int64_t)(flm_tensor_bytes(t) / flm_dtype_size(t->dtype)), rows = (n + ROW - 1) / ROW;
         FLM_TRY(be->memory->alloc(be, flm_tensor_bytes(t), &t->data));
         if (t->dtype == FLM_DTYPE_I32) {
             FLM_TRY(fill_from_host(b, t));

@@ -17,6 +17,7 @@ typedef struct options {
     const char *gpt2, *json;
     int64_t length, batch, chunk, runs, seed, threads;
     int device, precision, matmul;
+    flm_comm_settings comm;
 } options;
 
 #define FLM_OPT_STRUCT options
@@ -134,7 +135,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (stop) goto done;
-    FLM_TRY(flm_cmd_backend_open(world, (flm_device)o.device, o.threads, o.matmul, &be));
+    FLM_TRY(flm_cmd_backend_open(world, &o.comm, (flm_device)o.device, o.threads, o.matmul, &be));
     FLM_TRY(bench(be, &o));
 done:
     if (rc != FLM_OK) flm_process_fail(rc);

@@ -25,6 +25,7 @@ typedef struct options {
     double dropout, logit_cap;
     bool recompute, profile;
     int device, precision, matmul, kind;
+    flm_comm_settings comm;
 } options;
 
 static const char *kinds[FLM_KINDS + 1]; /* the names, NULL-terminated; filled by main */
@@ -313,7 +314,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &parsed));
     if (stop) goto done;
-    FLM_TRY(flm_cmd_backend_open(world, (flm_device)o.device, o.threads, o.matmul, &be));
+    FLM_TRY(flm_cmd_backend_open(world, &o.comm, (flm_device)o.device, o.threads, o.matmul, &be));
     FLM_TRY(flm_comm_attach(world, be));
     FLM_TRY(bench(world, be, &o));
 done:

@@ -39,8 +39,11 @@ static void cuda_close(flm_backend *be)
 
 static const char *cuda_describe(const flm_backend *be) { return flm_cuda_of(be)->line; }
 
+static const char *cuda_identify(const flm_backend *be) { return flm_cuda_of(be)->bus; }
+
 /* Without a choice of matmul: every supported GPU multiplies bf16 many times faster than fp32. */
-static const flm_backend_driver cuda_driver = {.close = cuda_close, .describe = cuda_describe};
+static const flm_backend_driver cuda_driver = {
+    .close = cuda_close, .identify = cuda_identify, .describe = cuda_describe};
 
 /* The number of GPUs; an error with the reason if there is none to use. */
 static flm_status count_devices(int *count)
@@ -77,6 +80,7 @@ static flm_status read_properties(flm_cuda *cuda)
         FLM_FAIL(FLM_E_DEVICE,
                  "device cuda: GPU %d, %s, has compute capability %d.%d; at least %d.0 (A100) is needed" USE_CPU,
                  cuda->device, p.name, p.major, p.minor, CAPABILITY_MIN);
+    FLM_CUDA(cudaDeviceGetPCIBusId(cuda->bus, sizeof cuda->bus, cuda->device));
     FLM_CUDA(cudaRuntimeGetVersion(&runtime));
     FLM_CUDA(cudaDriverGetVersion(&driver));
     cuda->processors = p.multiProcessorCount;
@@ -103,7 +107,14 @@ flm_status flm_cuda_open(int local_rank, flm_backend **out)
     be = calloc(1, sizeof *be);
     cuda = calloc(1, sizeof *cuda);
     if (!be || !cuda) FLM_FAIL(FLM_E_NOMEM, "cuda backend: cannot allocate %zu bytes", sizeof *be + sizeof *cuda);
-    *be = (flm_backend){FLM_BACKEND_CUDA, "cuda", &flm_cuda_memory, &cuda_stream, &cuda_ops, false, cuda, &cuda_driver};
+    *be = (flm_backend){.kind = FLM_BACKEND_CUDA,
+                        .name = "cuda",
+                        .memory = &flm_cuda_memory,
+                        .stream = &cuda_stream,
+                        .ops = &cuda_ops,
+                        .host_memory = false,
+                        .state = cuda,
+                        .driver = &cuda_driver};
     cuda->device = local_rank % devices;
     FLM_TRY(read_properties(cuda));
     FLM_CUDA(cudaSetDevice(cuda->device));

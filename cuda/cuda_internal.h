@@ -29,6 +29,7 @@ typedef struct flm_cuda {
         size_t bytes;
     } slot[FLM_CUDA_SLOTS];  /* scratch memory on the device */
     struct flm_cublas *blas; /* handles, workspace and cached plans: cuda_matmul.c, cuda_algebra.c */
+    char bus[24];            /* the text of flm_backend_identify */
     char line[320];          /* the text of flm_backend_describe */
 } flm_cuda;
 

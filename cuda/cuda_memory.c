@@ -9,6 +9,9 @@
 #include <cuda_runtime_api.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+enum { POLL_NS = 20000 }; /* between two queries of the stream */
 
 /* The last launch that was queued without an error, for messages: a kernel that fails is noticed only later, at a sync.
  */
@@ -58,10 +61,11 @@ done:
     return rc;
 }
 
-/* cudaFree waits for work on the compute stream; no other stream may be using the memory. */
+/* cudaFree waits for work on the compute stream; no other stream may be using the memory. Where that work may never
+ * end, it is waited for here: an error is reported by a later call. */
 static void memory_release_cuda(flm_backend *be, void *data)
 {
-    (void)be;
+    if (data && be->watch.poll) flm_cuda_sync(be);
     if (data && cudaFree(data) != cudaSuccess) cudaGetLastError(); /* a sticky error is reported by a later call */
 }
 
@@ -97,14 +101,35 @@ done:
     return rc;
 }
 
+/* CUDA waits for the stream before it copies from or to pageable host memory, inside the driver, where no failure of
+ * another rank ends the wait. So that wait takes place here. */
+static flm_status wait_unless_pinned(flm_backend *be, const void *host)
+{
+    flm_status rc = FLM_OK;
+    struct cudaPointerAttributes a;
+    if (!be->watch.poll) goto done;
+    FLM_CUDA(cudaPointerGetAttributes(&a, host));
+    if (a.type == cudaMemoryTypeUnregistered) FLM_TRY(flm_cuda_sync(be));
+done:
+    return rc;
+}
+
 static flm_status memory_to_device_cuda(flm_backend *be, void *device, const void *host, size_t bytes)
 {
-    return queue_copy(be, device, host, bytes, cudaMemcpyHostToDevice);
+    flm_status rc = FLM_OK;
+    FLM_TRY(wait_unless_pinned(be, host));
+    FLM_TRY(queue_copy(be, device, host, bytes, cudaMemcpyHostToDevice));
+done:
+    return rc;
 }
 
 static flm_status memory_to_host_cuda(flm_backend *be, void *host, const void *device, size_t bytes)
 {
-    return queue_copy(be, host, device, bytes, cudaMemcpyDeviceToHost);
+    flm_status rc = FLM_OK;
+    FLM_TRY(wait_unless_pinned(be, host));
+    FLM_TRY(queue_copy(be, host, device, bytes, cudaMemcpyDeviceToHost));
+done:
+    return rc;
 }
 
 static flm_status memory_copy_cuda(flm_backend *be, void *to, const void *from, size_t bytes)
@@ -132,10 +157,30 @@ const flm_memory flm_cuda_memory = {
     .available = memory_available_cuda,
 };
 
+/* Wait for the stream; *error: what CUDA says. With a watch the host never blocks in the driver. */
+static flm_status wait_for_stream(flm_backend *be, cudaError_t *error)
+{
+    flm_status rc = FLM_OK;
+    void *stream = flm_cuda_of(be)->stream;
+    if (!be->watch.poll) {
+        *error = cudaStreamSynchronize(stream);
+        goto done;
+    }
+    for (bool first = true; (*error = cudaStreamQuery(stream)) == cudaErrorNotReady; first = false) {
+        cudaGetLastError(); /* reset "not ready" */
+        FLM_TRY(be->watch.poll(be->watch.context, first));
+        nanosleep(&(struct timespec){0, POLL_NS}, NULL);
+    }
+done:
+    return rc;
+}
+
 flm_status flm_cuda_sync(flm_backend *be)
 {
     flm_status rc = FLM_OK;
-    const cudaError_t error = cudaStreamSynchronize(flm_cuda_of(be)->stream);
+    cudaError_t error = cudaSuccess;
+
+    FLM_TRY(wait_for_stream(be, &error));
 
     if (error != cudaSuccess)
         FLM_FAIL(FLM_E_DEVICE,

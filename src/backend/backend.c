@@ -96,6 +96,13 @@ int64_t flm_backend_chunk(const flm_backend *be, int64_t V)
     return gpu > GPU_ROWS ? gpu : GPU_ROWS;
 }
 
+int64_t flm_backend_chunk_max(int64_t V)
+{
+    const flm_tensor row = flm_tensor_2d_padded(NULL, FLM_DTYPE_F32, 1, V);
+    const int64_t rows = INT32_MAX / flm_tensor_row_stride(&row);
+    return rows > 1 ? rows : 1;
+}
+
 flm_status flm_backend_to_host(flm_backend *be, void *host, const flm_tensor *t)
 {
     flm_status rc = FLM_OK;
@@ -106,6 +113,11 @@ flm_status flm_backend_to_host(flm_backend *be, void *host, const flm_tensor *t)
         FLM_TRY(be->memory->to_host(be, (char *)host + (size_t)i * row, (const char *)t->data + (size_t)i * step, row));
 done:
     return rc;
+}
+
+const char *flm_backend_identify(const flm_backend *be)
+{
+    return be->driver && be->driver->identify ? be->driver->identify(be) : "";
 }
 
 const char *flm_backend_describe(const flm_backend *be) { return be->driver->describe(be); }

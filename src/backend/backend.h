@@ -22,7 +22,7 @@ typedef struct flm_memory {
     flm_status (*host_alloc)(flm_backend *be, size_t bytes, void **out);
     void (*host_release)(flm_backend *be, void *data);
     /* to_device, to_host, copy - queued; a host buffer must stay unchanged until the next sync, whether it came from
-     * host_alloc or not. zero - set to zero bytes. */
+     * host_alloc or not. One that did not may make the call wait for the device. zero - set to zero bytes. */
     flm_status (*to_device)(flm_backend *be, void *device, const void *host, size_t bytes);
     flm_status (*to_host)(flm_backend *be, void *host, const void *device, size_t bytes);
     flm_status (*copy)(flm_backend *be, void *to, const void *from, size_t bytes);
@@ -37,6 +37,13 @@ typedef struct flm_stream {
     void *(*handle)(const flm_backend *be);
 } flm_stream;
 
+/* What a device polls while the host waits for it: an error ends the wait. Set by a transport whose collectives are
+ * queued on the device and never end if another rank fails. */
+typedef struct flm_watch {
+    flm_status (*poll)(void *context, bool first); /* first: of a wait; NULL: nothing to poll */
+    void *context;
+} flm_watch;
+
 typedef enum flm_backend_kind { FLM_BACKEND_CPU, FLM_BACKEND_CUDA, FLM_BACKEND_PLAN } flm_backend_kind;
 
 struct flm_backend {
@@ -48,6 +55,7 @@ struct flm_backend {
     bool host_memory;                        /* the host may read device pointers and pass them to MPI */
     void *state;                             /* the implementation's own */
     const struct flm_backend_driver *driver; /* the registry's: backend_internal.h */
+    flm_watch watch;
 };
 
 /* PLAN is the dry run of a GPU: memory is counted and never used, operations do nothing and succeed, values cannot be
@@ -99,8 +107,16 @@ flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);
  * beside the logits. */
 int64_t flm_backend_chunk(const flm_backend *be, int64_t V);
 
+/* flm_backend_chunk_max - the largest number of rows of V logits to hold at once: padded, they are fewer than 2^31
+ * elements, which cuBLASLt's kernels count in 32 bits. At least 1. */
+int64_t flm_backend_chunk_max(int64_t V);
+
 /* flm_backend_to_host - memory->to_host of a tensor's elements without the padding of its rows. */
 flm_status flm_backend_to_host(flm_backend *be, void *host, const flm_tensor *t);
+
+/* flm_backend_identify - text that is the same for two processes of a node exactly if they use the same GPU (its PCI
+ * bus id; slices of a GPU have the same); "" for other devices. */
+const char *flm_backend_identify(const flm_backend *be);
 
 /* flm_backend_describe - one line for logs: device, threads, instruction sets, library versions. */
 const char *flm_backend_describe(const flm_backend *be);

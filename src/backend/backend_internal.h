@@ -10,6 +10,7 @@ typedef struct flm_backend_driver {
     void (*close)(flm_backend *be);                                   /* release state and the backend itself */
     flm_status (*set_matmul)(flm_backend *be, flm_matmul_kind asked); /* NULL: NATIVE alone */
     flm_matmul_kind (*get_matmul)(const flm_backend *be);             /* NULL: NATIVE */
+    const char *(*identify)(const flm_backend *be);                   /* see flm_backend_identify; NULL: no GPU */
     const char *(*describe)(const flm_backend *be); /* see flm_backend_describe; owned by the backend */
 } flm_backend_driver;
 

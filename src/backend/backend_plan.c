@@ -97,7 +97,14 @@ flm_status flm_plan_open(flm_backend **out)
     flm_status rc = FLM_OK;
     flm_backend *be = calloc(1, sizeof *be);
     if (!be) FLM_FAIL(FLM_E_NOMEM, "plan: out of memory (%zu bytes)", sizeof *be);
-    *be = (flm_backend){FLM_BACKEND_PLAN, "plan", &plan_memory, &plan_stream, &plan_ops, false, NULL, &plan_driver};
+    *be = (flm_backend){.kind = FLM_BACKEND_PLAN,
+                        .name = "plan",
+                        .memory = &plan_memory,
+                        .stream = &plan_stream,
+                        .ops = &plan_ops,
+                        .host_memory = false,
+                        .state = NULL,
+                        .driver = &plan_driver};
     *out = be;
 done:
     return rc;

@@ -8,15 +8,18 @@ static flm_status set_matmul(flm_backend *be, flm_matmul_kind kind)
     return flm_err_prefix(flm_backend_set_matmul(be, kind), "--matmul");
 }
 
-flm_status flm_cmd_backend_open(flm_comm *world, flm_device device, int64_t threads, int matmul, flm_backend **out)
+flm_status flm_cmd_backend_open(flm_comm *world, const flm_comm_settings *comm, flm_device device, int64_t threads,
+                                int matmul, flm_backend **out)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = NULL;
     int64_t kind;
     int own_threads;
 
+    flm_comm_configure(world, comm);
     FLM_TRY(flm_cmd_threads_choose(world, threads, &own_threads));
     FLM_TRY(flm_comm_agree(world, flm_backend_create(device, own_threads, flm_comm_local_rank(world), &be)));
+    FLM_TRY(flm_comm_check_gpus(world, be));
     if (matmul != FLM_MATMUL_AUTO) FLM_TRY(flm_comm_agree(world, set_matmul(be, (flm_matmul_kind)matmul)));
     kind = flm_backend_get_matmul(be);
     FLM_TRY(flm_comm_max_i64(world, &kind, 1));

@@ -18,7 +18,8 @@ int flm_cmd_train_options_run(const flm_options_spec *spec, int argc, char **arg
     FLM_TRY(flm_process_init(&argc, &argv, &world));
     FLM_TRY(flm_options_parse(spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
-    FLM_TRY(flm_cmd_backend_open(world, o.plan ? FLM_DEVICE_PLAN : (flm_device)o.device, o.threads, o.matmul, &be));
+    FLM_TRY(flm_cmd_backend_open(world, &o.comm, o.plan ? FLM_DEVICE_PLAN : (flm_device)o.device, o.threads, o.matmul,
+                                 &be));
     FLM_TRY(flm_comm_attach(world, be));
     FLM_TRY(flm_train_run(world, be, &o, options, flm_process_stop_requested));
 done:

@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_options_parse(&spec, argc, argv, &o, flm_comm_rank(world) == 0, &stop, &options));
     if (stop) goto done;
     o.samples_given = flm_options_given(options, "samples");
-    FLM_TRY(flm_cmd_backend_open(world, (flm_device)o.device, o.threads, o.matmul, &be));
+    FLM_TRY(flm_cmd_backend_open(world, &o.comm, (flm_device)o.device, o.threads, o.matmul, &be));
     FLM_TRY(flm_generate_run(world, be, &o, flm_process_stop_requested));
 done:
     if (rc != FLM_OK && rc != FLM_E_INTERRUPTED) flm_process_fail(rc);

@@ -100,7 +100,7 @@ int main(int argc, char **argv)
     if (stop) goto done;
     o.compare = o.compare || o.sweep;
     const char *const *paths = flm_options_positional(options, &count);
-    FLM_TRY(flm_cmd_backend_open(world, (flm_device)o.device, o.threads, o.matmul, &be));
+    FLM_TRY(flm_cmd_backend_open(world, &o.comm, (flm_device)o.device, o.threads, o.matmul, &be));
     files = calloc((size_t)count + 1, sizeof *files);
     FLM_TRY(flm_comm_agree(world, files ? FLM_OK : flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory")));
     FLM_TRY(flm_sample_checkpoints_generate(world, be, &o, paths, count, files, flm_process_stop_requested));

@@ -14,6 +14,23 @@ flm_status flm_comm_check_mpi(int code, const char *what, const char *file, int 
     return flm_err_raise(FLM_E_MPI, file, line, "MPI: %.*s (code %d) in %s", length, text, code, what);
 }
 
+/* The nodes of all ranks. */
+static flm_status exchange_names(flm_comm *comm)
+{
+    flm_status rc = FLM_OK;
+    char mine[MPI_MAX_PROCESSOR_NAME + FLM_COMM_NODE_NAME] = "";
+    int length = 0, all;
+    comm->names = calloc((size_t)comm->size, sizeof *comm->names);
+    all = comm->names != NULL;
+    FLM_MPI(MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, comm->mpi));
+    if (!all) FLM_FAIL(FLM_E_NOMEM, "no memory for the names of %d nodes", comm->size);
+    FLM_MPI(MPI_Get_processor_name(mine, &length));
+    mine[FLM_COMM_NODE_NAME - 1] = '\0';
+    FLM_MPI(MPI_Allgather(mine, FLM_COMM_NODE_NAME, MPI_CHAR, comm->names, FLM_COMM_NODE_NAME, MPI_CHAR, comm->mpi));
+done:
+    return rc;
+}
+
 /* This rank in the group and on its node. */
 static flm_status identify(flm_comm *comm)
 {
@@ -26,6 +43,7 @@ static flm_status identify(flm_comm *comm)
     FLM_MPI(MPI_Comm_rank(node, &comm->local_rank));
     comm->node = comm->rank;
     FLM_MPI(MPI_Bcast(&comm->node, 1, MPI_INT, 0, node));
+    FLM_TRY(exchange_names(comm));
 done:
     if (node != MPI_COMM_NULL) MPI_Comm_free(&node);
     return rc;
@@ -47,10 +65,12 @@ flm_status flm_comm_create(MPI_Comm mpi, flm_comm **out)
     flm_comm *comm = calloc(1, sizeof *comm);
     flm_status opened;
     int all = comm != NULL;
-    if (comm) comm->mpi = MPI_COMM_NULL;
+    if (comm) comm->mpi = comm->roll = MPI_COMM_NULL;
     FLM_MPI(MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, mpi));
     if (!all || comm == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a group of ranks");
     FLM_MPI(MPI_Comm_dup(mpi, &comm->mpi));
+    FLM_MPI(MPI_Comm_dup(mpi, &comm->roll));
+    FLM_MPI(MPI_Comm_set_errhandler(comm->roll, MPI_ERRORS_RETURN));
     FLM_TRY(identify(comm));
     comm->transport = comm->size == 1 ? &flm_transport_self : &flm_transport_mpi;
     opened = open_transport(comm);
@@ -71,6 +91,8 @@ void flm_comm_destroy(flm_comm **comm)
     flm_comm_detach(*comm);
     if ((*comm)->transport) (*comm)->transport->close(*comm);
     free((*comm)->small);
+    free((*comm)->names);
+    if ((*comm)->roll != MPI_COMM_NULL) MPI_Comm_free(&(*comm)->roll);
     if ((*comm)->mpi != MPI_COMM_NULL) MPI_Comm_free(&(*comm)->mpi);
     free(*comm);
     *comm = NULL;
@@ -81,6 +103,10 @@ int flm_comm_size(const flm_comm *comm) { return comm->size; }
 int flm_comm_local_rank(const flm_comm *comm) { return comm->local_rank; }
 
 int flm_comm_node(const flm_comm *comm) { return comm->node; }
+
+void flm_comm_configure(flm_comm *comm, const flm_comm_settings *settings) { comm->settings = *settings; }
+
+const char *flm_comm_node_name(const flm_comm *comm, int rank) { return comm->names[rank]; }
 
 /* Check the work and begin it on the transport that serves its memory. */
 static flm_status begin(flm_comm *comm, flm_backend *be, const flm_comm_work *work, flm_comm_request **out)
@@ -133,11 +159,6 @@ flm_status flm_comm_progress(flm_comm *comm)
     if (comm->device) FLM_TRY(comm->device->progress(comm));
 done:
     return rc;
-}
-
-flm_status flm_comm_sync(flm_comm *comm, flm_backend *be)
-{
-    return comm->device && comm->device->sync ? comm->device->sync(comm) : be->stream->sync(be);
 }
 
 double flm_comm_seconds_waited(const flm_comm *comm) { return comm->seconds_waited; }

@@ -24,8 +24,8 @@ void flm_comm_destroy(flm_comm **comm);
 
 /* flm_comm_attach - prepare collectives on the arrays of be, where the host cannot read them. NCCL is used where it was
  * built in, be is a GPU and no two ranks share a GPU. Otherwise arrays are staged in pinned host memory, with the same
- * order of sums as in host memory; a CUDA-aware MPI gathers directly from the device. Nothing happens for a single rank
- * or where be's memory is the host's. One device at a time. Collective.
+ * order of sums as in host memory; a CUDA-aware MPI, which a probe has shown to be one, gathers directly from the
+ * device. Nothing happens for a single rank or where be's memory is the host's. One device at a time. Collective.
  * Errors: FLM_E_NOMEM, FLM_E_DEVICE, FLM_E_ARG (a device is attached already); FLM_E_MISMATCH where the ranks' devices
  * are of different kinds.
  * flm_comm_detach - undo it, before be is destroyed. Collective. */
@@ -43,6 +43,27 @@ int flm_comm_rank(const flm_comm *comm);
 int flm_comm_size(const flm_comm *comm);
 int flm_comm_local_rank(const flm_comm *comm); /* among the ranks of this node */
 int flm_comm_node(const flm_comm *comm);       /* the lowest rank of this node */
+
+/* flm_comm_node_name - the name of rank's node, cut to 63 characters. */
+const char *flm_comm_node_name(const flm_comm *comm, int rank);
+
+typedef enum flm_cuda_aware { FLM_CUDA_AWARE_AUTO, FLM_CUDA_AWARE_OFF } flm_cuda_aware;
+
+/* Choices of the user. */
+typedef struct flm_comm_settings {
+    double timeout;  /* seconds that a wait for other ranks may take without progress; 0: any number. Waits inside HDF5
+                        and MPI's own file access are not limited */
+    bool share_gpus; /* several ranks may use one GPU */
+    int cuda_aware;  /* flm_cuda_aware. AUTO: GPU memory is passed to MPI if that says that it supports it and a probe
+                        succeeds; OFF: never */
+} flm_comm_settings;
+
+/* flm_comm_configure - set them; after flm_comm_create all are 0. The same on every rank. Not collective. */
+void flm_comm_configure(flm_comm *comm, const flm_comm_settings *settings);
+
+/* flm_comm_check_gpus - that no two ranks use one GPU, unless the settings allow it. Slices of a GPU (MIG) count as
+ * that GPU. Collective. Errors: FLM_E_USAGE naming the ranks, the node and the GPU; FLM_E_NOMEM, FLM_E_MPI. */
+flm_status flm_comm_check_gpus(flm_comm *comm, const flm_backend *be);
 
 /* flm_comm_agree - share a failure: every rank gets FLM_OK, or the code of the lowest failing rank. That rank reports
  * the error; on the others flm_err_get_remote names it. Collective. */
@@ -92,10 +113,6 @@ flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request);
  * messages and for slower ranks. Staged transfers count from their begin, which waits. Collectives by NCCL do not
  * count: the device waits for them, and the host does not see for how long. */
 double flm_comm_seconds_waited(const flm_comm *comm);
-
-/* flm_comm_sync - wait until everything queued on be is done, collectives included. Unlike be's own sync it returns an
- * error where a collective can never finish because another rank has failed. Not collective. Errors: FLM_E_DEVICE. */
-flm_status flm_comm_sync(flm_comm *comm, flm_backend *be);
 
 /* flm_comm_check_mpi - the status of an MPI return code, with MPI's text as the message. Use FLM_MPI. */
 flm_status flm_comm_check_mpi(int code, const char *what, const char *file, int line);

@@ -37,8 +37,6 @@ typedef struct flm_transport {
     /* finish - until an MPI request of a collective on host memory is done. Requests in progress advance meanwhile:
      * other ranks may need them to reach that collective. */
     flm_status (*finish)(flm_comm *comm, MPI_Request *request);
-    /* sync - until everything queued on the attached device is done. NULL: the device's own sync is enough. */
-    flm_status (*sync)(flm_comm *comm);
 } flm_transport;
 
 extern const flm_transport flm_transport_self;   /* comm_self.c: one rank */
@@ -46,17 +44,37 @@ extern const flm_transport flm_transport_mpi;    /* comm_mpi.c: any number, host
 extern const flm_transport flm_transport_staged; /* comm_staged.c: device memory, by way of comm->transport */
 extern const flm_transport flm_transport_nccl;   /* comm_nccl.c, if built in: GPUs */
 
-/* flm_nccl_is_usable - whether the attached GPUs of the ranks are all different. Collective.
- * flm_nccl_abort - abort every NCCL communicator of this process. Not collective. */
-flm_status flm_nccl_is_usable(flm_comm *comm, bool *usable);
+/* flm_comm_probe_device - whether MPI sends and receives be's memory, by sending some of it to the next rank:
+ * comm_probe.c. A library that crashes ends the job with a message. Collective. Errors: FLM_E_NOMEM, FLM_E_MPI,
+ * FLM_E_DEVICE. */
+flm_status flm_comm_probe_device(flm_comm *comm, flm_backend *be, bool *works);
+enum { FLM_COMM_PROBE = 8 }; /* bytes that it sends */
+
+/* flm_nccl_abort - abort every NCCL communicator of this process. Not collective. */
 void flm_nccl_abort(void);
 
-enum { FLM_COMM_SMALL = 64 }; /* largest sum, in elements, that is done by one all-gather */
+/* One wait for other ranks: what for, and how long it has taken. */
+typedef struct flm_deadline {
+    const char *what;              /* for the message */
+    double last, waited, answered; /* the clock at the last check; seconds waited, then, and at the last answer */
+} flm_deadline;
+
+/* flm_deadline_begin - the beginning of a wait, and again wherever it has got further. flm_deadline_check - to be
+ * called at every poll of a wait: answers other ranks that ask whether this one waits too. Not collective. Errors:
+ * FLM_E_MPI after the timeout of the settings, which names the ranks and nodes that do not answer. Time in which this
+ * process was stopped does not count. */
+void flm_deadline_begin(flm_deadline *d, const char *what);
+flm_status flm_deadline_check(flm_comm *comm, flm_deadline *d);
+
+enum { FLM_COMM_SMALL = 64 };     /* largest sum, in elements, that is done by one all-gather */
+enum { FLM_COMM_NODE_NAME = 64 }; /* bytes of a node's name, cut if it is longer */
 
 struct flm_comm {
     const flm_transport *transport;
-    void *state; /* of the transport */
-    MPI_Comm mpi;
+    void *state;                       /* of the transport */
+    MPI_Comm mpi, roll;                /* roll: messages of comm_deadline.c */
+    char (*names)[FLM_COMM_NODE_NAME]; /* [size]: nodes of the ranks */
+    flm_comm_settings settings;
     int rank, size, local_rank;
     int node;                    /* the lowest rank on this node */
     double *small;               /* [size, FLM_COMM_SMALL] */
@@ -64,7 +82,7 @@ struct flm_comm {
     const flm_transport *device; /* serves its arrays; NULL where be is */
     void *device_state;
     double seconds_waited;
-    bool cuda_aware; /* MPI accepts pointers to be's memory */
+    bool cuda_aware; /* MPI sends and receives be's memory */
 };
 
 #endif

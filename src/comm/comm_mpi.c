@@ -223,16 +223,13 @@ done:
     return rc;
 }
 
-/* Handle completed messages; *completed: how many. wait: block until there is one. */
-static flm_status poll(flm_comm *comm, bool wait, int *completed)
+/* Handle completed messages; *completed: how many. */
+static flm_status poll(flm_comm *comm, int *completed)
 {
     flm_status rc = FLM_OK;
     mpi_state *s = comm->state;
     int count = 0;
-    if (wait)
-        FLM_MPI(MPI_Waitsome(s->requests, s->request, &count, s->completed_index, MPI_STATUSES_IGNORE));
-    else
-        FLM_MPI(MPI_Testsome(s->requests, s->request, &count, s->completed_index, MPI_STATUSES_IGNORE));
+    FLM_MPI(MPI_Testsome(s->requests, s->request, &count, s->completed_index, MPI_STATUSES_IGNORE));
     *completed = count == MPI_UNDEFINED ? 0 : count;
     for (int i = 0; i < *completed; i++) {
         if (s->completed_index[i] == 0) continue; /* the collective on host memory */
@@ -275,9 +272,29 @@ static flm_status mpi_progress(flm_comm *comm)
     flm_status rc = FLM_OK;
     const mpi_state *s = comm->state;
     int completed = 1;
-    for (int i = 0; s->first && completed > 0 && i < MAX_POLLS; i++) FLM_TRY(poll(comm, false, &completed));
+    for (int i = 0; s->first && completed > 0 && i < MAX_POLLS; i++) FLM_TRY(poll(comm, &completed));
 done:
     return rc;
+}
+
+/* Poll once for a wait, whose deadline begins anew with every message. */
+static flm_status poll_until(flm_comm *comm, flm_deadline *d)
+{
+    flm_status rc = FLM_OK;
+    int completed = 0;
+    FLM_TRY(poll(comm, &completed));
+    if (completed > 0)
+        flm_deadline_begin(d, d->what);
+    else
+        FLM_TRY(flm_deadline_check(comm, d));
+done:
+    return rc;
+}
+
+static const char *name_of(flm_comm_kind kind)
+{
+    static const char *const names[] = {"a sum over the ranks", "a reduce-scatter", "an all-gather"};
+    return names[kind];
 }
 
 static flm_status mpi_wait(flm_comm *comm, flm_comm_request *base)
@@ -285,11 +302,9 @@ static flm_status mpi_wait(flm_comm *comm, flm_comm_request *base)
     flm_status rc = FLM_OK;
     mpi_state *s = comm->state;
     mpi_request *request = (mpi_request *)base;
-    int completed = 1;
-    while (!request->done) {
-        FLM_TRY(poll(comm, true, &completed));
-        assert(completed > 0);
-    }
+    flm_deadline d;
+    flm_deadline_begin(&d, name_of(request->work.kind));
+    while (!request->done) FLM_TRY(poll_until(comm, &d));
     request->next = s->unused;
     s->unused = request;
 done:
@@ -300,12 +315,13 @@ static flm_status mpi_finish(flm_comm *comm, MPI_Request *request)
 {
     flm_status rc = FLM_OK;
     mpi_state *s = comm->state;
-    int completed;
+    flm_deadline d;
+    flm_deadline_begin(&d, "an exchange of results");
     s->request[0] = *request;
     *request = MPI_REQUEST_NULL;
-    while (s->request[0] != MPI_REQUEST_NULL) FLM_TRY(poll(comm, true, &completed));
+    while (s->request[0] != MPI_REQUEST_NULL) FLM_TRY(poll_until(comm, &d));
 done:
     return rc;
 }
 
-const flm_transport flm_transport_mpi = {mpi_open, mpi_close, mpi_begin, mpi_progress, mpi_wait, mpi_finish, NULL};
+const flm_transport flm_transport_mpi = {mpi_open, mpi_close, mpi_begin, mpi_progress, mpi_wait, mpi_finish};

@@ -3,8 +3,10 @@
  * begin makes that stream wait for the work queued on the backend's stream so far and queues the collective; wait makes
  * the backend's stream wait for that collective. The host does not wait, so the reduction of one bucket overlaps the
  * backward pass of the next.
- * Failures of other ranks are found by ncclCommGetAsyncError at every begin, progress, wait and sync. A rank blocked
- * elsewhere ends with the job, which the failing rank aborts (flm_process_fail).
+ * The communicator does not block: no call of NCCL and no wait for the GPU takes longer than the timeout of comm
+ * (comm_deadline.c). Failures of other ranks are found by ncclCommGetAsyncError at every begin, progress and wait, and
+ * while the host waits for the GPU (flm_backend.watch). A rank blocked elsewhere ends with the job, which the failing
+ * rank aborts (flm_process_fail).
  * Not supported: sums in the order of the ranks (NCCL's order depends on the machines); two ranks on one GPU.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "comm/comm_internal.h"
@@ -18,10 +20,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-    GPU_BYTES = 48, /* text that identifies a GPU: node and bus id */
-    POLL_NS = 50000 /* between two queries of nccl_sync */
-};
+enum { POLL_NS = 50000 }; /* between two queries of a call that is not finished */
 
 typedef struct nccl_request {
     flm_comm_request base; /* first */
@@ -33,6 +32,7 @@ typedef struct nccl_state {
     ncclComm_t nccl;
     cudaStream_t stream, compute; /* of the collectives; of the backend */
     cudaEvent_t ready;            /* the work queued on compute at a begin */
+    flm_deadline deadline;        /* of the host's present wait for the GPU */
     nccl_request pool[FLM_COMM_REQUESTS], *unused;
     struct nccl_state *next;
 } nccl_state;
@@ -67,49 +67,10 @@ static flm_status err_nccl(const nccl_state *s, ncclResult_t code, const char *w
         if (rc != FLM_OK) goto done;                               \
     } while (0)
 
-flm_status flm_nccl_is_usable(flm_comm *comm, bool *usable)
+static void abort_one(nccl_state *s)
 {
-    flm_status rc = FLM_OK;
-    char mine[GPU_BYTES] = "", bus[24] = "", *all = NULL;
-    int device = 0;
-    int64_t shared = 0;
-
-    FLM_TRY(flm_comm_agree(comm, err_cuda(cudaGetDevice(&device), "cudaGetDevice", __FILE__, __LINE__)));
-    FLM_TRY(flm_comm_agree(
-        comm, err_cuda(cudaDeviceGetPCIBusId(bus, sizeof bus, device), "cudaDeviceGetPCIBusId", __FILE__, __LINE__)));
-    snprintf(mine, sizeof mine, "%d %s", comm->node, bus);
-    all = malloc((size_t)comm->size * GPU_BYTES);
-    if (all == NULL)
-        rc =
-            flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for a table of the GPUs of %d ranks", comm->size);
-    FLM_TRY(flm_comm_agree(comm, rc));
-    FLM_TRY(flm_comm_gather(comm, mine, GPU_BYTES, all, 0));
-    FLM_TRY(flm_comm_broadcast(comm, all, (int64_t)comm->size * GPU_BYTES, 0));
-    for (int r = 0; r < comm->size; r++)
-        if (r != comm->rank && strcmp(all + (size_t)r * GPU_BYTES, mine) == 0) shared = 1;
-    FLM_TRY(flm_comm_max_i64(comm, &shared, 1)); /* a rank sees only its own conflicts */
-    if (shared)
-        flm_log(FLM_LOG_INFO, "some ranks share a GPU, which NCCL does not support: collectives use host memory");
-    *usable = !shared;
-done:
-    free(all);
-    return rc;
-}
-
-static void nccl_close(flm_comm *comm)
-{
-    nccl_state *s = comm->device_state, **at = &all_states;
-    if (s == NULL) return;
-    while (*at && *at != s) at = &(*at)->next;
-    if (*at) *at = s->next;
-    if (s->stream) cudaStreamSynchronize(s->stream);
-    if (s->nccl) ncclCommDestroy(s->nccl);
-    for (int i = 0; i < FLM_COMM_REQUESTS; i++)
-        if (s->pool[i].done) cudaEventDestroy(s->pool[i].done);
-    if (s->ready) cudaEventDestroy(s->ready);
-    if (s->stream) cudaStreamDestroy(s->stream);
-    free(s);
-    comm->device_state = NULL;
+    if (s->nccl) ncclCommAbort(s->nccl);
+    s->nccl = NULL;
 }
 
 /* Stream, events and the pool of requests. */
@@ -135,33 +96,9 @@ done:
     return rc;
 }
 
-static flm_status nccl_open(flm_comm *comm)
-{
-    flm_status rc = FLM_OK, local = FLM_OK;
-    ncclUniqueId id;
-    ncclConfig_t config = NCCL_CONFIG_INITIALIZER; /* blocking: returns when all ranks have joined */
-    int version = 0;
-
-    memset(&id, 0, sizeof id);
-    FLM_TRY(flm_comm_agree(comm, make_local(comm)));
-    nccl_state *s = comm->device_state;
-    if (comm->rank == 0) local = err_nccl(NULL, ncclGetUniqueId(&id), "ncclGetUniqueId", __FILE__, __LINE__);
-    FLM_TRY(flm_comm_agree(comm, local));
-    FLM_TRY(flm_comm_broadcast(comm, &id, sizeof id, 0));
-    /* No agreement is possible: the other ranks are inside the call. A rank that fails here ends the job. */
-    TRY_NCCL(NULL, ncclCommInitRankConfig(&s->nccl, comm->size, id, comm->rank, &config));
-    s->next = all_states;
-    all_states = s;
-    TRY_NCCL(NULL, ncclGetVersion(&version));
-    flm_log(FLM_LOG_INFO, "NCCL %d.%d.%d on %d GPUs", version / 10000, version % 10000 / 100, version % 100,
-            comm->size);
-done:
-    return rc;
-}
-
 /* Check for asynchronous failures, also of other ranks. A failed communicator is aborted at once: until then its
- * kernels wait on the device, and freeing memory would wait for them. */
-static flm_status check(nccl_state *s)
+ * kernels wait on the device, and freeing memory would wait for them. *busy: a call on it is not finished. */
+static flm_status check(nccl_state *s, bool *busy)
 {
     flm_status rc = FLM_OK;
     ncclResult_t state = ncclSuccess;
@@ -170,32 +107,96 @@ static flm_status check(nccl_state *s)
     if (state != ncclSuccess && state != ncclInProgress) {
         rc = flm_err_raise(FLM_E_DEVICE, __FILE__, __LINE__, "NCCL: asynchronous error: %s: %s",
                            ncclGetErrorString(state), ncclGetLastError(s->nccl));
-        ncclCommAbort(s->nccl);
-        s->nccl = NULL;
+        abort_one(s);
     }
+    if (busy) *busy = state == ncclInProgress;
 done:
     return rc;
 }
 
-/* The queued work may wait for a rank that has failed. NCCL notices, the stream does not: query both in turn. */
-static flm_status nccl_sync(flm_comm *comm)
+/* Finish a call of NCCL, which returned `code`: the communicator does not block. */
+static flm_status settle(flm_comm *comm, ncclResult_t code, const char *what)
 {
     flm_status rc = FLM_OK;
     nccl_state *s = comm->device_state;
-    cudaError_t state;
-    TRY_CUDA(cudaEventRecord(s->ready, s->compute));
-    while ((state = cudaEventQuery(s->ready)) == cudaErrorNotReady) {
-        cudaGetLastError(); /* reset "not ready" */
-        FLM_TRY(check(s));
+    bool busy = code == ncclInProgress;
+    flm_deadline d;
+    flm_deadline_begin(&d, what);
+    if (!busy) TRY_NCCL(s, code);
+    while (busy) {
+        FLM_TRY(check(s, &busy));
+        if (!busy) break;
+        FLM_TRY(flm_deadline_check(comm, &d));
         nanosleep(&(struct timespec){0, POLL_NS}, NULL);
     }
-    TRY_CUDA(state);
+done:
+    if (rc != FLM_OK) abort_one(s);
+    return rc;
+}
+
+/* Polled while the host waits for the backend's stream, which may wait for a rank that has failed. */
+static flm_status watch(void *context, bool first)
+{
+    flm_status rc = FLM_OK;
+    flm_comm *comm = context;
+    nccl_state *s = comm->device_state;
+    if (first) flm_deadline_begin(&s->deadline, "a collective of the GPUs");
+    FLM_TRY(check(s, NULL));
+    FLM_TRY(flm_deadline_check(comm, &s->deadline));
+done:
+    if (rc != FLM_OK) abort_one(s);
+    return rc;
+}
+
+static void nccl_close(flm_comm *comm)
+{
+    nccl_state *s = comm->device_state, **at = &all_states;
+    if (s == NULL) return;
+    comm->be->watch = (flm_watch){NULL, NULL};
+    while (*at && *at != s) at = &(*at)->next;
+    if (*at) *at = s->next;
+    if (s->stream) cudaStreamSynchronize(s->stream);
+    if (s->nccl && settle(comm, ncclCommFinalize(s->nccl), "the end of NCCL") != FLM_OK) {
+        flm_log(FLM_LOG_WARN, "%s", flm_err_message());
+        flm_err_clear();
+    }
+    if (s->nccl) ncclCommDestroy(s->nccl);
+    for (int i = 0; i < FLM_COMM_REQUESTS; i++)
+        if (s->pool[i].done) cudaEventDestroy(s->pool[i].done);
+    if (s->ready) cudaEventDestroy(s->ready);
+    if (s->stream) cudaStreamDestroy(s->stream);
+    free(s);
+    comm->device_state = NULL;
+}
+
+static flm_status nccl_open(flm_comm *comm)
+{
+    flm_status rc = FLM_OK, local = FLM_OK;
+    ncclUniqueId id;
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    int version = 0;
+
+    memset(&id, 0, sizeof id);
+    config.blocking = 0; /* a rank that does not join is then found by the deadline */
+    FLM_TRY(flm_comm_agree(comm, make_local(comm)));
+    nccl_state *s = comm->device_state;
+    if (comm->rank == 0) local = err_nccl(NULL, ncclGetUniqueId(&id), "ncclGetUniqueId", __FILE__, __LINE__);
+    FLM_TRY(flm_comm_agree(comm, local));
+    FLM_TRY(flm_comm_broadcast(comm, &id, sizeof id, 0));
+    s->next = all_states;
+    all_states = s;
+    /* No agreement is possible: the other ranks wait in the call. A rank that fails here ends the job. */
+    FLM_TRY(settle(comm, ncclCommInitRankConfig(&s->nccl, comm->size, id, comm->rank, &config), "the start of NCCL"));
+    comm->be->watch = (flm_watch){watch, comm};
+    TRY_NCCL(NULL, ncclGetVersion(&version));
+    flm_log(FLM_LOG_INFO, "NCCL %d.%d.%d on %d GPUs", version / 10000, version % 10000 / 100, version % 100,
+            comm->size);
 done:
     return rc;
 }
 
 /* Queue the collective itself, in place. A gather sends bytes of any dtype. */
-static flm_status queue(const flm_comm *comm, const nccl_state *s, const flm_comm_work *work)
+static flm_status queue(flm_comm *comm, const nccl_state *s, const flm_comm_work *work)
 {
     flm_status rc = FLM_OK;
     const size_t element = flm_dtype_size(work->dtype), slice = (size_t)work->slice;
@@ -203,15 +204,16 @@ static flm_status queue(const flm_comm *comm, const nccl_state *s, const flm_com
     const ncclDataType_t type = work->dtype == FLM_DTYPE_F64 ? ncclFloat64 : ncclFloat32;
 
     if (work->kind == FLM_COMM_ALL_GATHER) {
-        TRY_NCCL(s, ncclAllGather(own, x, slice * element, ncclUint8, s->nccl, s->stream));
+        FLM_TRY(settle(comm, ncclAllGather(own, x, slice * element, ncclUint8, s->nccl, s->stream), "ncclAllGather"));
         goto done;
     }
     if (work->dtype != FLM_DTYPE_F32 && work->dtype != FLM_DTYPE_F64)
         FLM_FAIL(FLM_E_UNSUPPORTED, "comm: no sum of %s; f32 or f64", flm_dtype_name(work->dtype));
     if (work->kind == FLM_COMM_REDUCE_SCATTER)
-        TRY_NCCL(s, ncclReduceScatter(x, own, slice, type, ncclSum, s->nccl, s->stream));
+        FLM_TRY(settle(comm, ncclReduceScatter(x, own, slice, type, ncclSum, s->nccl, s->stream), "ncclReduceScatter"));
     else
-        TRY_NCCL(s, ncclAllReduce(x, x, (size_t)work->count, type, ncclSum, s->nccl, s->stream));
+        FLM_TRY(
+            settle(comm, ncclAllReduce(x, x, (size_t)work->count, type, ncclSum, s->nccl, s->stream), "ncclAllReduce"));
 done:
     return rc;
 }
@@ -222,7 +224,7 @@ static flm_status nccl_begin(flm_comm *comm, const flm_comm_work *work, flm_comm
     nccl_state *s = comm->device_state;
     nccl_request *q = s->unused;
     if (q == NULL) FLM_FAIL(FLM_E_ARG, "comm: more than %d collectives in progress", FLM_COMM_REQUESTS);
-    FLM_TRY(check(s));
+    FLM_TRY(check(s, NULL));
     TRY_CUDA(cudaEventRecord(s->ready, s->compute));
     TRY_CUDA(cudaStreamWaitEvent(s->stream, s->ready, 0));
     FLM_TRY(queue(comm, s, work));
@@ -233,7 +235,7 @@ done:
     return rc;
 }
 
-static flm_status nccl_progress(flm_comm *comm) { return check(comm->device_state); }
+static flm_status nccl_progress(flm_comm *comm) { return check(comm->device_state, NULL); }
 
 static flm_status nccl_wait(flm_comm *comm, flm_comm_request *base)
 {
@@ -241,7 +243,7 @@ static flm_status nccl_wait(flm_comm *comm, flm_comm_request *base)
     nccl_state *s = comm->device_state;
     nccl_request *q = (nccl_request *)base;
     TRY_CUDA(cudaStreamWaitEvent(s->compute, q->done, 0));
-    FLM_TRY(check(s));
+    FLM_TRY(check(s, NULL));
     q->next = s->unused; /* its event may be reused: the stream's wait on it is queued already */
     s->unused = q;
 done:
@@ -250,10 +252,7 @@ done:
 
 void flm_nccl_abort(void)
 {
-    for (nccl_state *s = all_states; s; s = s->next) {
-        if (s->nccl) ncclCommAbort(s->nccl);
-        s->nccl = NULL;
-    }
+    for (nccl_state *s = all_states; s; s = s->next) abort_one(s);
 }
 
 const flm_transport flm_transport_nccl = {
@@ -262,5 +261,4 @@ const flm_transport flm_transport_nccl = {
     .begin = nccl_begin,
     .progress = nccl_progress,
     .wait = nccl_wait,
-    .sync = nccl_sync,
 };

@@ -40,5 +40,4 @@ done:
     return rc;
 }
 
-const flm_transport flm_transport_self = {self_open, self_close,  self_begin, self_progress,
-                                          self_wait, self_finish, NULL};
+const flm_transport flm_transport_self = {self_open, self_close, self_begin, self_progress, self_wait, self_finish};

@@ -163,6 +163,7 @@ flm_status flm_dit_create(flm_backend *be, const flm_model_shape *shape, flm_dty
     dit = calloc(1, sizeof *dit);
     if (dit == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the activations of a network");
     *dit = (flm_dit){.be = be, .shape = *shape, .act = act, .memory = memory, .max_batch = max_batch};
+    if (chunk > flm_backend_chunk_max(shape->V)) chunk = flm_backend_chunk_max(shape->V);
     dit->chunk = chunk < max_batch * shape->L ? chunk : max_batch * shape->L;
     dit->block = calloc((size_t)shape->N, sizeof *dit->block);
     if (dit->block == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld blocks", (long long)shape->N);

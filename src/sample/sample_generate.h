@@ -35,6 +35,7 @@ typedef struct flm_generate_options {
     const char *score, *json;    /* GPT-2's file; the JSON file in the format of the published evaluation; "": none */
     flm_score_protocol protocol; /* its batch is also what is scored at once */
     int device, precision, matmul;
+    flm_comm_settings comm;
     int64_t seed, threads;
 } flm_generate_options;
 

@@ -16,6 +16,7 @@ typedef struct flm_score_options {
     bool compare, sweep, token_nll, baselines; /* sweep implies compare */
     flm_score_protocol protocol;
     int device, precision, matmul;
+    flm_comm_settings comm;
     int64_t seed, threads;
 } flm_score_options;
 

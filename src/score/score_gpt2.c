@@ -46,6 +46,7 @@ flm_status flm_gpt2_create(flm_backend *be, const flm_checkpoint *checkpoint, fl
                  ", must be at least 1",
                  max_rows, g->shape.L, chunk);
     g->max_rows = (max_rows + FLM_GPT2_ROWS - 1) / FLM_GPT2_ROWS * FLM_GPT2_ROWS;
+    if (chunk > flm_backend_chunk_max(g->shape.V)) chunk = flm_backend_chunk_max(g->shape.V);
     g->chunk = chunk < g->max_rows ? chunk : g->max_rows;
     void *host = NULL;
     const int64_t words = 4 * g->max_rows + 1;

@@ -187,7 +187,7 @@ flm_status flm_optimizer_reduce(flm_optimizer *o, flm_noise_basis *basis, double
     FLM_TRY(be->memory->zero(be, o->norm_sq.data, sizeof(double)));
     for (int b = 0; b < o->weights->buckets; b++) FLM_TRY(flm_op_sum_squares(be, &o->norm_sq, &o->slice[b].grad));
     FLM_TRY(be->memory->to_host(be, &all[count], o->norm_sq.data, sizeof(double)));
-    FLM_TRY(flm_comm_sync(o->comm, be)); /* first wait after the reductions were queued */
+    FLM_TRY(be->stream->sync(be));
     memcpy(all, sums, (size_t)count * sizeof *sums);
     FLM_TRY(flm_comm_sum_f64(o->comm, all, count + 1));
     memcpy(sums, all, (size_t)count * sizeof *sums);

@@ -46,6 +46,7 @@ typedef struct flm_train_options {
     const char *eval_steps; /* numbers of sampling steps: a comma-separated list */
     bool eval_only, plan;
     int device, precision, matmul;
+    flm_comm_settings comm;
     int64_t seed, threads;
     double peak_tflops;       /* peak of this rank's device, for flops_utilisation and --plan; 0: unknown */
     double tokens_per_second; /* measured over all ranks, for --plan; 0: unknown */

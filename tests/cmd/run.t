@@ -63,6 +63,17 @@ done
 tap_is "$wrong" "" "statuses 1 to $((status - 1)) have the exit codes of docs/exit-codes.md"
 tap_is $((status > 15)) 1 "all of them"
 
+# A rank that does not come: the others end the job and name it.
+for where in barrier sum gather; do
+    tap_mpi 3 "$probe" --mode late --rank 1 --wait $where
+    tap_is $? 69 "a rank is late for a $where: 69"
+    tap_is "$(grep -c 'run_probe: error: .*waited 0.5 s for other ranks (--comm-timeout); no answer from rank 1 on node [^ ,]*: stopped' err)" 1 \
+        "the rank and its node are named: $(grep 'error: ' err)"
+done
+tap_mpi 2 "$probe" --mode probe
+tap_ok $(($? == 0)) "MPI that crashes on GPU memory ends the job"
+tap_has err "set --cuda-aware-mpi off" "and says what to set"
+
 # Without a launcher; and a signal from another process.
 timeout 60 "$probe" --mode fail-all >out 2>err
 tap_is "$? $(wc -l <err)" "74 1" "without a launcher: the code of the cause, and one line in all"

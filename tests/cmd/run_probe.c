@@ -1,7 +1,9 @@
 /* run_probe.c - a program for run.t: it starts and ends like every program of the suite, and fails as --mode specifies.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base_options.h"
+#include "comm/comm_internal.h"
 #include "process/process.h"
+#include "tests/ranks/mock_device.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -17,14 +19,17 @@ typedef enum probe_mode {
     PROBE_FRAMES,      /* an internal error: the frames are shown */
     PROBE_INTERRUPTED, /* wait for a signal, end as a program that saved its state */
     PROBE_RAISE,       /* the same, each rank sends itself --signal */
-    PROBE_STATUS       /* end with --status, without a message */
+    PROBE_STATUS,      /* end with --status, without a message */
+    PROBE_LATE,        /* --rank sleeps for 20 seconds, the others wait for it for one, in --wait */
+    PROBE_DEVICE       /* probe whether MPI sends the memory of a device that it cannot read */
 } probe_mode;
 
-static const char *const modes[] = {"nothing", "fail-one",    "fail-all", "fail-agreed", "usage-one",
-                                    "frames",  "interrupted", "raise",    "status",      NULL};
+static const char *const modes[] = {"nothing",     "fail-one", "fail-all", "fail-agreed", "usage-one", "frames",
+                                    "interrupted", "raise",    "status",   "late",        "probe",     NULL};
+static const char *const waits[] = {"barrier", "sum", "gather", NULL};
 
 typedef struct probe_values {
-    int mode;
+    int mode, wait;
     int64_t rank, signal, status;
 } probe_values;
 
@@ -32,6 +37,7 @@ typedef struct probe_values {
 static const flm_option rows[] = {
     FLM_OPT_GROUP("Probe"),
     FLM_OPT_CHOICE("mode", mode, "nothing", modes, "What to do"),
+    FLM_OPT_CHOICE("wait", wait, "barrier", waits, "With late: where"),
     FLM_OPT_INT("rank", rank, "0", "R", "The rank that fails", .max = 64),
     FLM_OPT_INT("signal", signal, "15", "N", "Signal to raise", .min = 1, .max = 64),
     FLM_OPT_INT("status", status, "0", "N", "flm_status to end with", .max = 99),
@@ -58,10 +64,36 @@ done:
     return rc;
 }
 
+static flm_status sync_nothing(flm_backend *be)
+{
+    (void)be;
+    return FLM_OK;
+}
+
+static flm_status wait_for_late(const probe_values *values, flm_comm *world)
+{
+    static const flm_stream stream = {.sync = sync_nothing};
+    static float x[1 << 20]; /* more than a message that MPI sends before it is received */
+    flm_status rc = FLM_OK;
+    flm_backend host = {.name = "host", .stream = &stream, .host_memory = true};
+    flm_comm_request *request = NULL;
+
+    FLM_TRY(flm_comm_barrier(world));
+    flm_comm_configure(world, &(flm_comm_settings){.timeout = 0.5});
+    if (flm_comm_rank(world) == values->rank) nanosleep(&(struct timespec){20, 0}, NULL);
+    if (values->wait == 0) FLM_TRY(flm_comm_barrier(world));
+    if (values->wait == 1) FLM_TRY(flm_comm_sum_f32_begin(world, &host, x, 1 << 20, &request));
+    if (values->wait == 2)
+        FLM_TRY(flm_comm_all_gather_begin(world, &host, x, FLM_DTYPE_F32, (1 << 20) / flm_comm_size(world), &request));
+    FLM_TRY(flm_comm_wait(world, &request));
+done:
+    return rc;
+}
+
 static flm_status act(const probe_values *values, flm_comm *world)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
-    bool chosen = flm_comm_rank(world) == values->rank;
+    bool works = false, chosen = flm_comm_rank(world) == values->rank;
 
     switch ((probe_mode)values->mode) {
     case PROBE_NOTHING:
@@ -86,6 +118,8 @@ static flm_status act(const probe_values *values, flm_comm *world)
         FLM_TRY(wait_for_signal());
         break;
     case PROBE_INTERRUPTED: FLM_TRY(wait_for_signal()); break;
+    case PROBE_LATE: FLM_TRY(wait_for_late(values, world)); break;
+    case PROBE_DEVICE: FLM_TRY(flm_comm_probe_device(world, mock_open(), &works)); break;
     case PROBE_STATUS: return (flm_status)values->status;
     }
 done:

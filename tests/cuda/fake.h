@@ -17,6 +17,11 @@ static const uintptr_t FAKE_OFFSET = (uintptr_t)1 << 62;
 /* The host's address of a device address; NULL for NULL. */
 static inline void *near(const void *device) { return device ? (void *)((uintptr_t)device - FAKE_OFFSET) : (void *)0; }
 
+extern int fake_gpu; /* the number of this process's first GPU, for its bus id */
+
+/* fake_is_pinned - whether the host's address is in memory of cudaHostAlloc. */
+int fake_is_pinned(const void *host);
+
 static inline int is_far(const void *p) { return ((uintptr_t)p & FAKE_OFFSET) != 0; }
 
 #endif

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-cudaError_t cudaGetLastError(void) { return cudaSuccess; }
+/* An error that another library has left: no call of the suite may take it for its own. */
+cudaError_t cudaGetLastError(void) { return cudaErrorInvalidSymbol; }
+cudaError_t cudaPeekAtLastError(void) { return cudaErrorInvalidSymbol; }
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
@@ -28,6 +30,14 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
     p->totalGlobalMem = (size_t)1 << 32;
     p->sharedMemPerBlockOptin = 163 << 10;
     return device >= 0 && device < 2 ? cudaSuccess : cudaErrorInvalidDevice;
+}
+
+int fake_gpu;
+
+cudaError_t cudaDeviceGetPCIBusId(char *id, int size, int device)
+{
+    snprintf(id, (size_t)size, "0000:%02x:%02x.0", fake_gpu, device);
+    return cudaSuccess;
 }
 
 cudaError_t cudaSetDevice(int device) { return device >= 0 && device < 2 ? cudaSuccess : cudaErrorInvalidDevice; }
@@ -53,48 +63,54 @@ cudaError_t cudaFree(void *data)
     return cudaSuccess;
 }
 
+/* Pinned host memory, in a list. */
+typedef struct pinned {
+    char *data;
+    size_t bytes;
+    struct pinned *next;
+} pinned;
+
+static pinned *all_pinned;
+
 cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned flags)
 {
+    pinned *p = malloc(sizeof *p);
     (void)flags;
-    *out = malloc(bytes + 1);
+    if (!p) return cudaErrorMemoryAllocation;
+    *p = (pinned){malloc(bytes + 1), bytes, all_pinned};
+    all_pinned = p;
+    *out = p->data;
     return *out ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
 cudaError_t cudaFreeHost(void *data)
 {
-    free(data);
-    return cudaSuccess;
+    for (pinned **at = &all_pinned; *at; at = &(*at)->next)
+        if ((*at)->data == data) {
+            pinned *gone = *at;
+            *at = gone->next;
+            free(gone);
+            free(data);
+            return cudaSuccess;
+        }
+    return cudaErrorInvalidValue;
 }
 
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
+int fake_is_pinned(const void *host)
 {
-    const int to_far = kind != cudaMemcpyDeviceToHost, from_far = kind != cudaMemcpyHostToDevice;
-    if (!stream || is_far(to) != to_far || is_far(from) != from_far) return cudaErrorInvalidValue;
-    memcpy(to_far ? near(to) : to, from_far ? near(from) : from, bytes);
-    return cudaSuccess;
+    for (const pinned *p = all_pinned; p; p = p->next)
+        if ((const char *)host >= p->data && (const char *)host < p->data + p->bytes) return 1;
+    return 0;
 }
 
-cudaError_t cudaMemsetAsync(void *device, int value, size_t bytes, cudaStream_t stream)
+cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *out, const void *pointer)
 {
-    if (!stream || !is_far(device)) return cudaErrorInvalidValue;
-    memset(near(device), value, bytes);
+    memset(out, 0, sizeof *out);
+    out->type = is_far(pointer)           ? cudaMemoryTypeDevice
+                : fake_is_pinned(pointer) ? cudaMemoryTypeHost
+                                          : cudaMemoryTypeUnregistered;
     return cudaSuccess;
 }
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
-{
-    if (flags != cudaStreamNonBlocking) return cudaErrorInvalidValue;
-    *out = malloc(1);
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream)
-{
-    free(stream);
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stream ? cudaSuccess : cudaErrorInvalidValue; }
 
 /* The kernels: see kernel.h. */
 int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M, int64_t N,

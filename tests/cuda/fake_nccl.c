@@ -1,9 +1,11 @@
-/* fake_nccl.c - see fake_nccl.h: NCCL's collectives, done immediately by MPI with sums in the order of the ranks, and
- * the functions of CUDA's runtime that the transport uses. An event that is waited for must have been recorded on
- * another stream. SPDX-License-Identifier: Apache-2.0 */
+/* fake_nccl.c - see fake_nccl.h: NCCL's collectives, by MPI with sums in the order of the ranks, and the functions of
+ * CUDA's runtime that the transport uses. As on GPUs a collective takes its place in the stream, and is finished when
+ * all ranks have queued it; a communicator starts when all ranks have joined, and no call on it blocks.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuda/fake_nccl.h"
 
 #include "tests/cuda/fake.h"
+#include "tests/cuda/fake_stream.h"
 
 #include <cuda_runtime_api.h>
 #include <mpi.h>
@@ -12,27 +14,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-int fake_gpu, fake_broken;
+#include <unistd.h>
 
-typedef struct event {
-    cudaStream_t stream; /* where it was recorded last */
-} event;
+int fake_broken, fake_late;
 
 struct ncclComm {
-    int rank, size, last; /* last: collectives queued */
+    int rank, size;
+    MPI_Comm mpi;
+    MPI_Request start; /* until all ranks have joined */
 };
 
-cudaError_t cudaGetDevice(int *device)
-{
-    *device = 0;
-    return cudaSuccess;
-}
-
-cudaError_t cudaDeviceGetPCIBusId(char *id, int size, int device)
-{
-    snprintf(id, (size_t)size, "0000:%02x:%02x.0", fake_gpu, device);
-    return cudaSuccess;
-}
+/* A collective in a stream: all ranks' elements are gathered, then `end` makes the result of them. */
+typedef struct collective {
+    MPI_Comm mpi;
+    MPI_Request request;
+    bool begun;
+    int rank, size;
+    const void *from;
+    void *to, *all;
+    size_t bytes; /* of each rank */
+    void (*end)(const struct collective *c);
+} collective;
 
 cudaError_t cudaDeviceGetStreamPriorityRange(int *min, int *greatest)
 {
@@ -46,38 +48,6 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t *out, unsigned flags, int 
     return priority == -5 ? cudaStreamCreateWithFlags(out, flags) : cudaErrorInvalidValue;
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
-{
-    *out = (cudaEvent_t)calloc(1, sizeof(event));
-    return flags == cudaEventDisableTiming ? cudaSuccess : cudaErrorInvalidValue;
-}
-
-/* Not ready at first, so that callers must poll. */
-cudaError_t cudaEventQuery(cudaEvent_t e)
-{
-    static int asked;
-    (void)e;
-    return asked++ % 3 == 2 ? cudaSuccess : cudaErrorNotReady;
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t e)
-{
-    free(e);
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t stream)
-{
-    ((event *)e)->stream = stream;
-    return stream ? cudaSuccess : cudaErrorInvalidValue;
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t e, unsigned flags)
-{
-    const event *waited = (event *)e;
-    return stream && flags == 0 && waited->stream && waited->stream != stream ? cudaSuccess : cudaErrorInvalidValue;
-}
-
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id)
 {
     memset(id, 7, sizeof *id);
@@ -88,11 +58,18 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int size, ncclUniqueId id, 
 {
     ncclComm_t comm = calloc(1, sizeof *comm);
     if (!comm) abort();
-    *comm = (struct ncclComm){rank, size, 0};
+    comm->rank = rank;
+    comm->size = size;
     *out = comm;
-    return id.internal[5] == 7 && config ? ncclSuccess : ncclInvalidArgument;
+    if (id.internal[5] != 7 || !config || config->blocking != 0) return ncclInvalidArgument;
+    if (fake_late) sleep((unsigned)fake_late); /* this rank does not get here for so long */
+    MPI_Comm_idup(MPI_COMM_WORLD, &comm->mpi, &comm->start);
+    return ncclInProgress;
 }
 
+ncclResult_t ncclCommFinalize(ncclComm_t comm) { return comm ? ncclSuccess : ncclInvalidArgument; }
+
+/* The communicator of MPI stays: collectives may be in progress on it. */
 ncclResult_t ncclCommDestroy(ncclComm_t comm)
 {
     free(comm);
@@ -109,47 +86,99 @@ ncclResult_t ncclGetVersion(int *version)
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *state)
 {
-    *state = fake_broken ? ncclRemoteError : ncclSuccess;
-    return comm ? ncclSuccess : ncclInvalidArgument;
+    int joined = 0;
+    if (!comm) return ncclInvalidArgument;
+    MPI_Test(&comm->start, &joined, MPI_STATUS_IGNORE);
+    *state = fake_broken ? ncclRemoteError : joined ? ncclSuccess : ncclInProgress;
+    return ncclSuccess;
 }
 
 const char *ncclGetErrorString(ncclResult_t code) { return code == ncclRemoteError ? "remote error" : "error"; }
 
 const char *ncclGetLastError(ncclComm_t comm) { return comm ? "a peer is gone" : ""; }
 
-/* out = the sum of all ranks' x [count], in the order of the ranks. */
-static void sum(ncclComm_t comm, const float *x, size_t count, float *out)
+static bool run_collective(void *arg)
 {
-    float *all = malloc((size_t)comm->size * count * sizeof *all);
-    if (!all) abort();
-    MPI_Allgather(x, (int)count, MPI_FLOAT, all, (int)count, MPI_FLOAT, MPI_COMM_WORLD);
-    memcpy(out, all, count * sizeof *out);
-    for (int r = 1; r < comm->size; r++)
-        for (size_t i = 0; i < count; i++) out[i] += all[(size_t)r * count + i];
-    free(all);
+    collective *c = arg;
+    int done = 0;
+    if (!c->begun)
+        MPI_Iallgather(c->from, (int)c->bytes, MPI_BYTE, c->all, (int)c->bytes, MPI_BYTE, c->mpi, &c->request);
+    c->begun = true;
+    MPI_Test(&c->request, &done, MPI_STATUS_IGNORE);
+    if (!done) return false;
+    c->end(c);
+    free(c->all);
+    return true;
 }
+
+static ncclResult_t push(ncclComm_t comm, cudaStream_t stream, const void *from, void *to, size_t bytes,
+                         void (*end)(const collective *c))
+{
+    collective *c = malloc(sizeof *c);
+    void *all = malloc(bytes * (size_t)comm->size);
+    if (!c || !all) abort();
+    if (comm->start != MPI_REQUEST_NULL) return ncclInvalidUsage; /* the communicator has not started */
+    *c = (collective){.mpi = comm->mpi,
+                      .rank = comm->rank,
+                      .size = comm->size,
+                      .from = near(from),
+                      .to = near(to),
+                      .all = all,
+                      .bytes = bytes,
+                      .end = end};
+    fake_stream_push(stream, run_collective, c);
+    return ncclSuccess;
+}
+
+/* to = elements [first, first + count) of the sum, in the order of the ranks. */
+static void add(const collective *c, size_t first, size_t count, float *to)
+{
+    const float *all = c->all;
+    const size_t each = c->bytes / sizeof *all;
+    for (size_t i = 0; i < count; i++) {
+        float sum = all[first + i];
+        for (size_t r = 1; r < (size_t)c->size; r++) sum += all[r * each + first + i];
+        to[i] = sum;
+    }
+}
+
+static void add_f64(const collective *c)
+{
+    const double *all = c->all;
+    const size_t count = c->bytes / sizeof *all;
+    for (size_t i = 0; i < count; i++) {
+        double sum = all[i];
+        for (size_t r = 1; r < (size_t)c->size; r++) sum += all[r * count + i];
+        ((double *)c->to)[i] = sum;
+    }
+}
+
+static void end_sum(const collective *c) { add(c, 0, c->bytes / sizeof(float), c->to); }
+
+static void end_scatter(const collective *c)
+{
+    const size_t slice = c->bytes / sizeof(float) / (size_t)c->size;
+    memset((void *)(uintptr_t)c->from, 0xFF, c->bytes); /* the rest is undefined */
+    add(c, (size_t)c->rank * slice, slice, c->to);
+}
+
+static void end_gather(const collective *c) { memcpy(c->to, c->all, c->bytes * (size_t)c->size); }
 
 ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op,
                            ncclComm_t comm, cudaStream_t stream)
 {
-    if (type != ncclFloat32 || op != ncclSum || !stream || from != to) return ncclInvalidArgument;
-    sum(comm, near(from), count, near(to));
-    return ncclSuccess;
+    const bool wide = type == ncclFloat64;
+    if ((type != ncclFloat32 && !wide) || op != ncclSum || !stream || from != to) return ncclInvalidArgument;
+    return push(comm, stream, from, to, count * (wide ? sizeof(double) : sizeof(float)), wide ? add_f64 : end_sum);
 }
 
 ncclResult_t ncclReduceScatter(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op,
                                ncclComm_t comm, cudaStream_t stream)
 {
-    const size_t all = count * (size_t)comm->size;
-    float *total = malloc(all * sizeof *total);
-    if (!total || type != ncclFloat32 || op != ncclSum || !stream) abort();
+    if (type != ncclFloat32 || op != ncclSum || !stream) return ncclInvalidArgument;
     /* In place, by the rule of the manual. */
     if ((const float *)to != (const float *)from + (size_t)comm->rank * count) return ncclInvalidArgument;
-    sum(comm, near(from), all, total);
-    memset(near(from), 0xFF, all * sizeof *total); /* the rest is undefined */
-    memcpy(near(to), total + (size_t)comm->rank * count, count * sizeof *total);
-    free(total);
-    return ncclSuccess;
+    return push(comm, stream, from, to, count * (size_t)comm->size * sizeof(float), end_scatter);
 }
 
 ncclResult_t ncclAllGather(const void *from, void *to, size_t count, ncclDataType_t type, ncclComm_t comm,
@@ -157,6 +186,5 @@ ncclResult_t ncclAllGather(const void *from, void *to, size_t count, ncclDataTyp
 {
     if (type != ncclUint8 || !stream || (const char *)from != (const char *)to + (size_t)comm->rank * count)
         return ncclInvalidArgument;
-    MPI_Allgather(MPI_IN_PLACE, 0, MPI_BYTE, near(to), (int)count, MPI_BYTE, MPI_COMM_WORLD);
-    return ncclSuccess;
+    return push(comm, stream, from, to, count, end_gather);
 }

@@ -2,7 +2,7 @@
 #ifndef FLM_TESTS_CUDA_FAKE_NCCL_H
 #define FLM_TESTS_CUDA_FAKE_NCCL_H
 
-extern int fake_gpu;    /* the number of this rank's GPU, for its bus id */
 extern int fake_broken; /* not 0: ncclCommGetAsyncError reports a failure */
+extern int fake_late;   /* seconds by which this rank is late at the start of a communicator */
 
 #endif

@@ -1,6 +1,6 @@
 # The C files of the CUDA backend with stand-ins for CUDA's libraries (fake.h), which are objects of the program and so come
 # before the real libraries.
-FAKE_CUDA = %D%/fake.h %D%/fake_cuda.c %D%/fake_blas.c
+FAKE_CUDA = %D%/fake.h %D%/fake_stream.h %D%/fake_stream.c %D%/fake_cuda.c %D%/fake_blas.c
 # A stand-in replaces one launcher of an object whose other launchers are used: the linker takes the first definition.
 FAKE_FIRST = $(AM_LDFLAGS) -Wl,-z,muldefs
 FAKE_CPPFLAGS = $(AM_CPPFLAGS) $(LAPACK_CPPFLAGS) $(CUDA_CPPFLAGS)

@@ -1,13 +1,16 @@
 /* nccl.c - the transport over NCCL on two ranks, with the stand-ins of fake.h and fake_nccl.h: the calls of NCCL, the
  * requests, and when NCCL is not chosen. SPDX-License-Identifier: Apache-2.0 */
 #include "comm/comm.h"
+#include "tests/cuda/fake.h"
 #include "tests/cuda/fake_nccl.h"
 #include "tests/ranks/ranks.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SLICE = 1003, AT_ONCE = 7 };
+enum { LATE = 2 }; /* seconds: more than the timeout and the time for an answer */
 
 static flm_comm *comm;
 static flm_backend *be;
@@ -105,14 +108,68 @@ static void test_limits(void)
     }
     ranks_ok(right, "%d requests at once and no more", FLM_COMM_REQUESTS);
     flm_err_clear();
-    ranks_ok(flm_comm_sync(comm, be) == FLM_OK, "sync waits for queued work");
-    fake_broken = 1;
-    ranks_ok(flm_comm_sync(comm, be) == FLM_E_DEVICE && strstr(flm_err_message(), "a peer is gone") &&
-                 flm_comm_sum_f32_begin(comm, be, device, 1, &refused) == FLM_E_DEVICE,
-             "a failure while waiting is reported and ends the communicator: %s", flm_err_message());
-    fake_broken = 0;
-    flm_err_clear();
     be->memory->release(be, device);
+}
+
+/* The other rank has failed: it queues nothing. */
+static void test_dead_peer(void)
+{
+    float zero[4] = {0}, pageable[4];
+    float *device = device_copy(zero, sizeof zero);
+    flm_comm_request *request = NULL;
+    bool right = true;
+    if (rank == 0) {
+        must(flm_comm_sum_f32_begin(comm, be, device, 4, &request));
+        must(flm_comm_wait(comm, &request)); /* the GPU waits, the host does not */
+        fake_broken = 1;
+        right = be->memory->to_host(be, pageable, device, sizeof pageable) == FLM_E_DEVICE &&
+                strstr(flm_err_message(), "a peer is gone") != NULL;
+        right = right && be->stream->sync(be) == FLM_E_DEVICE &&
+                flm_comm_sum_f32_begin(comm, be, device, 1, &request) == FLM_E_DEVICE;
+        fake_broken = 0;
+    }
+    ranks_ok(right, "a copy into pageable memory behind a dead rank's collective fails: %s", flm_err_message());
+    flm_err_clear();
+    if (rank != 0) must(flm_comm_sum_f32_begin(comm, be, device, 4, &request)); /* the stand-in may end it */
+    if (rank != 0) must(flm_comm_wait(comm, &request));
+    must(flm_comm_barrier(comm));
+    flm_comm_detach(comm);
+    be->memory->release(be, device);
+}
+
+/* The other rank comes too late. */
+static void test_late_peer(void)
+{
+    float zero[4] = {0};
+    float *device = device_copy(zero, sizeof zero);
+    flm_comm_request *request = NULL;
+    flm_status rc = FLM_OK;
+    char name[80];
+    must(flm_comm_attach(comm, be));
+    snprintf(name, sizeof name, "rank 1 on node %s", flm_comm_node_name(comm, 1));
+    if (rank == 1) sleep(LATE);
+    must(flm_comm_sum_f32_begin(comm, be, device, 4, &request));
+    must(flm_comm_wait(comm, &request));
+    flm_comm_configure(comm, &(flm_comm_settings){.timeout = rank == 0 ? 0.3 : 0});
+    rc = be->stream->sync(be);
+    ranks_ok(rank == 1 ? rc == FLM_OK : rc == FLM_E_MPI && strstr(flm_err_message(), name) != NULL,
+             "a wait for the GPU has a deadline: %s", flm_err_message());
+    flm_err_clear();
+    flm_comm_detach(comm);
+    be->memory->release(be, device);
+    flm_comm_configure(comm, &(flm_comm_settings){.timeout = 0});
+    must(flm_comm_barrier(comm));
+    fake_late = rank == 1 ? LATE : 0;
+    flm_comm_configure(comm, &(flm_comm_settings){.timeout = rank == 0 ? 0.3 : 0});
+    rc = flm_comm_attach(comm, be);
+    ranks_ok(rank == 1 ? rc == FLM_OK
+                       : rc == FLM_E_MPI && strstr(flm_err_message(), name) != NULL &&
+                             strstr(flm_err_message(), "start of NCCL") != NULL,
+             "so has the start of NCCL: %s", flm_err_message());
+    flm_err_clear();
+    flm_comm_detach(comm);
+    flm_comm_configure(comm, &(flm_comm_settings){.timeout = 0});
+    fake_late = 0;
 }
 
 int main(int argc, char **argv)
@@ -122,20 +179,30 @@ int main(int argc, char **argv)
     must(flm_comm_create(MPI_COMM_WORLD, &comm));
     rank = flm_comm_rank(comm);
     size = flm_comm_size(comm);
-    must(flm_backend_create(FLM_DEVICE_CUDA, 0, flm_comm_local_rank(comm), &be));
     fake_gpu = 4;
+    must(flm_backend_create(FLM_DEVICE_CUDA, 0, 0, &be));
+    ranks_ok(flm_comm_check_gpus(comm, be) == FLM_E_USAGE && strstr(flm_err_message(), "--share-gpus"),
+             "more ranks than GPUs: %s", flm_err_message());
+    flm_err_clear();
+    flm_comm_configure(comm, &(flm_comm_settings){.share_gpus = true});
+    must(flm_comm_check_gpus(comm, be));
     must(flm_comm_attach(comm, be));
     ranks_ok(strstr(flm_comm_describe(comm), "NCCL") == NULL, "ranks that share a GPU: %s", flm_comm_describe(comm));
     test_gather(FLM_DTYPE_F32);
     flm_comm_detach(comm);
+    flm_backend_destroy(&be);
     fake_gpu = rank;
+    must(flm_backend_create(FLM_DEVICE_CUDA, 0, 0, &be));
+    flm_comm_configure(comm, &(flm_comm_settings){0});
+    must(flm_comm_check_gpus(comm, be));
     must(flm_comm_attach(comm, be));
     ranks_ok(strstr(flm_comm_describe(comm), "NCCL") != NULL, "a GPU each: %s", flm_comm_describe(comm));
     test_sums();
     test_gather(FLM_DTYPE_F32);
     test_gather(FLM_DTYPE_BF16);
     test_limits();
-    flm_comm_detach(comm);
+    test_dead_peer();
+    test_late_peer();
     must(flm_comm_attach(comm, be));
     flm_comm_abort();
     flm_comm_detach(comm);

@@ -6,12 +6,15 @@
 #include "tests/emulate/emulate_memory.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* One allocation: pages with the data at their end, and after them a page that is never accessible. */
+/* One allocation: pages with the data at their end, and after them a page that is never accessible. Kernels need an
+ * alignment of 16 bytes, so that up to 15 accessible bytes follow the data: they hold NaN, and must still when it is
+ * released. */
 typedef struct area {
     char *pages;
     size_t bytes; /* of the pages before the last */
@@ -66,7 +69,7 @@ bool emulate_holds(const void *data, size_t bytes)
 static flm_status emulated_alloc(flm_backend *be, size_t bytes, void **out)
 {
     flm_status rc = FLM_OK;
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), data = (bytes + 63) / 64 * 64,
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), data = (bytes + 15) / 16 * 16,
                  whole = data ? (data + page - 1) / page * page : page;
     (void)be;
     if (whole > memory_free())
@@ -92,11 +95,25 @@ done:
     return rc;
 }
 
+/* That nothing was written behind the data. */
+static void check_end(const area *a)
+{
+    const unsigned char *end = (unsigned char *)a->data + a->requested, *stop = (unsigned char *)a->pages + a->bytes;
+    emulate_open();
+    for (; end < stop; end++)
+        if (*end != 0xFF) {
+            fprintf(stderr, "emulator: a write behind an allocation of %zu bytes\n", a->requested);
+            abort();
+        }
+    emulate_close();
+}
+
 static void emulated_release(flm_backend *be, void *data)
 {
     (void)be;
     for (int i = 0; data && i < area_count; i++)
         if (areas[i].data == data) {
+            check_end(&areas[i]);
             munmap(areas[i].pages, areas[i].bytes + (size_t)sysconf(_SC_PAGESIZE));
             held -= areas[i].bytes;
             areas[i] = areas[--area_count];
@@ -150,11 +167,26 @@ static flm_backend *host_of(flm_backend *be) { return (flm_backend *)(void *)flm
         if (on_host != FLM_OK) return on_host; \
     } while (0)
 
+/* With FLM_EMULATE_ALIGNED, for programs whose rows are always aligned to 16 bytes: others are refused, as cuBLASLt
+ * refuses them or takes a slow kernel. */
+static flm_status check_rows(const flm_matmul *p)
+{
+    flm_status rc = FLM_OK;
+    const flm_tensor *const all[] = {p->a, p->b, p->c};
+    for (int i = 0; i < 3 && getenv("FLM_EMULATE_ALIGNED"); i++)
+        if ((size_t)flm_tensor_row_stride(all[i]) * flm_dtype_size(all[i]->dtype) % 16 != 0)
+            FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: rows of %lld elements are not aligned to 16 bytes (emulated)",
+                     (long long)flm_tensor_row_stride(all[i]));
+done:
+    return rc;
+}
+
 /* The product by the CPU backend, into c or f32 scratch; bias and GELU by the kernel of epilogue.cu, as in
  * cuda_matmul.c if cuBLASLt refuses them. */
 flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
 {
     flm_status rc = FLM_OK;
+    FLM_TRY(check_rows(p));
     flm_backend *host = host_of(be);
     flm_matmul plain = *p;
     flm_tensor sum = *p->c;
@@ -279,7 +311,10 @@ static void emulated_close(flm_backend *be)
 
 static const char *emulated_describe(const flm_backend *be) { return flm_cuda_of(be)->line; }
 
-static const flm_backend_driver emulated_driver = {.close = emulated_close, .describe = emulated_describe};
+static const char *emulated_identify(const flm_backend *be) { return flm_cuda_of(be)->bus; }
+
+static const flm_backend_driver emulated_driver = {
+    .close = emulated_close, .identify = emulated_identify, .describe = emulated_describe};
 
 flm_status flm_cuda_open(int local_rank, flm_backend **out)
 {
@@ -287,14 +322,22 @@ flm_status flm_cuda_open(int local_rank, flm_backend **out)
     flm_backend *be = calloc(1, sizeof *be), *host = NULL;
     flm_cuda *cuda = calloc(1, sizeof *cuda);
     const char *order = getenv("FLM_EMULATE_ORDER");
-    (void)local_rank;
     if (!be || !cuda) FLM_FAIL(FLM_E_NOMEM, "emulated device: out of memory");
     FLM_TRY(flm_cpu_open(1, &host));
     if (order) emulate_order = atoi(order);
     *cuda = (flm_cuda){.processors = 3, .max_shared = 163 * 1024, .blas = (struct flm_cublas *)(void *)host};
+    /* FLM_EMULATE_GPUS: how many the node has; by default enough. */
+    const char *gpus = getenv("FLM_EMULATE_GPUS");
+    snprintf(cuda->bus, sizeof cuda->bus, "emulated %d", gpus ? local_rank % atoi(gpus) : local_rank);
     strcpy(cuda->line, "cuda, emulated on the CPU: for tests of correctness only");
-    *be = (flm_backend){FLM_BACKEND_CUDA, "cuda", &emulated_memory, &emulated_stream, &emulated_ops, false, cuda,
-                        &emulated_driver};
+    *be = (flm_backend){.kind = FLM_BACKEND_CUDA,
+                        .name = "cuda",
+                        .memory = &emulated_memory,
+                        .stream = &emulated_stream,
+                        .ops = &emulated_ops,
+                        .host_memory = false,
+                        .state = cuda,
+                        .driver = &emulated_driver};
     *out = be;
     be = NULL;
     cuda = NULL;

@@ -29,7 +29,7 @@ run() {
 {
     run host 1 "$bin/flm_train" $small --precision fp32 --steps $steps --device cpu
     run one 1 "$device/flm_train" $small --precision fp32 --steps $steps --device cuda
-    run two 2 "$device/flm_train" $small --precision fp32 --steps $steps --device cuda --micro-batch 2
+    run two 2 "$device/flm_train" $small --precision fp32 --steps $steps --device cuda --micro-batch 2 --share-gpus
     run half 1 "$device/flm_train" $small --precision fp32 --steps 5 --device cuda
     run half 1 "$device/flm_train" $small --precision fp32 --steps $steps --device cuda
 }
@@ -39,6 +39,11 @@ weights_near "the weights are those of the CPU" host/checkpoints/latest one/chec
 curves_near "two ranks through host memory: the losses of one" one two $steps
 weights_near "two ranks: the weights of one" one/checkpoints/latest two/checkpoints/latest
 tap_is "$(curve half | grep -v valid)" "$(curve one | grep -v valid)" "resumed: the same losses, bit for bit"
+
+# More ranks than GPUs.
+# shellcheck disable=SC2086
+FLM_EMULATE_GPUS=1 on_ranks 2 "$device/flm_train" $small --steps 1 --device cuda --data shards --out shared
+tap_is "$? $(grep -c 'error: ranks 0 and 1 use the same GPU (.*) of node .*--share-gpus' err)" "2 1" "two ranks on one GPU: $(grep 'error: ' err)"
 
 # shellcheck disable=SC2086
 {

@@ -64,7 +64,8 @@ tap_is "$? $(tail -n 1 out)" "1 1 passed, 1 failed, 0 skipped" "a program that e
 
 # The benchmarks: every operation on memory that the host cannot access.
 unset FLM_EMULATE_MIB
-FLM_GPU_TINY=1 sh "$abs_top_srcdir/bench/gpu" "$abs_top_builddir" bench.d >out 2>err
+# Rows are padded as those of the network: cuBLASLt has no fast kernel for others.
+FLM_GPU_TINY=1 FLM_EMULATE_ALIGNED=1 sh "$abs_top_srcdir/bench/gpu" "$abs_top_builddir" bench.d >out 2>err
 tap_is $? 0 "bench-gpu"
 sed 's/^/# /' err
 for file in gemm ops train-flm train-fmlm train-fmlm-two-model; do

@@ -54,12 +54,12 @@ paste -d ' ' exact.curve rounded.curve gpu.curve | awk -v steps=$steps '
 tap_ok $? "bf16 on the device, at every step within the tolerance: $(cat near)"
 
 run one 1 "$device/flm_train" --device cuda --precision fp32 --steps $few
-run two 2 "$device/flm_train" --device cuda --precision fp32 --steps $few
+run two 2 "$device/flm_train" --device cuda --precision fp32 --steps $few --share-gpus
 tap_has err "gradients and weights are exchanged by MPI" "two ranks on one GPU communicate through host memory"
 curves_near "two ranks: the losses of one rank" one two $few
 
 if test "${FLM_GPU_ALL:-all}" = all; then unset CUDA_VISIBLE_DEVICES; else CUDA_VISIBLE_DEVICES=$FLM_GPU_ALL; fi
-run all 2 "$device/flm_train" --device cuda --precision fp32 --steps $few
+run all 2 "$device/flm_train" --device cuda --precision fp32 --steps $few --share-gpus
 if grep -q "exchanged by NCCL" err; then
     tap_ok 0 "two GPUs: $(sed -n 's/.*\(exchanged by NCCL.*\)/\1/p' err)"
     curves_near "two GPUs: the losses of one" one all $few

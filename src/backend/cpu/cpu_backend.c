@@ -92,7 +92,14 @@ flm_status flm_cpu_open(int threads, flm_backend **out)
     char processor[96], onednn[96], lapack[96];
 
     if (!be || !cpu) FLM_FAIL(FLM_E_NOMEM, "cpu backend: out of memory (%zu bytes)", sizeof *be + sizeof *cpu);
-    *be = (flm_backend){FLM_BACKEND_CPU, "cpu", &flm_cpu_memory, &cpu_stream, &cpu_ops, true, cpu, &cpu_driver};
+    *be = (flm_backend){.kind = FLM_BACKEND_CPU,
+                        .name = "cpu",
+                        .memory = &flm_cpu_memory,
+                        .stream = &cpu_stream,
+                        .ops = &cpu_ops,
+                        .host_memory = true,
+                        .state = cpu,
+                        .driver = &cpu_driver};
     cpu->threads = threads ? threads : omp_get_max_threads();
     if (cpu->threads > MAX_THREADS)
         FLM_FAIL(FLM_E_ARG, "cpu backend: %d threads requested, the maximum is %d", threads, MAX_THREADS);

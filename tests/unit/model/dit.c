@@ -202,6 +202,9 @@ static void test_memory(void)
     memcpy(small->input.data, large->input.data, flm_tensor_bytes(&small->input));
     memcpy(small->t.data, large->t.data, flm_tensor_bytes(&small->t));
     tap_ok(large->chunk == B * L && small->chunk == 1, "a chunk is at most the batch");
+    tap_ok(flm_backend_chunk_max(50258) == 42690 && flm_backend_chunk_max(1 << 24) == 127 &&
+               flm_backend_chunk_max(INT64_C(1) << 33) == 1,
+           "a chunk of logits has fewer than 2^31 elements, the padding of its rows counted");
     total(large, weights, NULL, false);
     memcpy(first, loss, sizeof first);
     total(small, weights, NULL, false);
