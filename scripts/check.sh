@@ -119,7 +119,7 @@ run_tests "$build" "tests" ""
 if test -z "$sanitize"; then summary; fi
 
 for script in shell-check format-check size-report name-report commit-check; do gate "$script"; done
-if test -f "$build/libflm_cuda.a"; then # no attention kernel spills
+if test -f "$build/libflm_cuda.a"; then # no kernel spills, and none exceeds its bounds
     quietly "kernel-report" "$build/kernel-report.log" "$top/scripts/kernel-report" "$build"
 fi
 
