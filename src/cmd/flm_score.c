@@ -103,6 +103,7 @@ int main(int argc, char **argv)
     FLM_TRY(flm_cmd_backend_open(world, &o.comm, (flm_device)o.device, o.threads, o.matmul, &be));
     files = calloc((size_t)count + 1, sizeof *files);
     FLM_TRY(flm_comm_agree(world, files ? FLM_OK : flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory")));
+    if (o.compare) FLM_TRY(flm_score_files_check(world, &o));
     FLM_TRY(flm_sample_checkpoints_generate(world, be, &o, paths, count, files, flm_process_stop_requested));
     FLM_TRY(flm_score_files_run(world, be, &o, (const char *const *)files, count, flm_process_stop_requested));
 done:

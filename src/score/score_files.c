@@ -222,6 +222,14 @@ done:
     return rc;
 }
 
+flm_status flm_score_files_check(flm_comm *comm, const flm_score_options *o)
+{
+    flm_score_compare *compare = NULL;
+    const flm_status rc = flm_score_compare_begin(comm, o, NULL, 0, &compare);
+    flm_score_compare_end(&compare);
+    return rc;
+}
+
 flm_status flm_score_files_run(flm_comm *comm, flm_backend *be, const flm_score_options *o, const char *const *paths,
                                int count, bool (*stop_requested)(void))
 {

@@ -20,6 +20,10 @@ typedef struct flm_score_options {
     int64_t seed, threads;
 } flm_score_options;
 
+/* flm_score_files_check - open the shards and the reference that the options name, so that a wrong one is refused
+ * before checkpoints are sampled. Collective. Errors: FLM_E_USAGE, those of reading. */
+flm_status flm_score_files_check(flm_comm *comm, const flm_score_options *options);
+
 /* flm_score_files_run - score samples files and files of texts, print a table on stdout and write the JSON. Without
  * options->gpt2 nothing is scored, and the table shows the figures that samples files have recorded. With compare the
  * table has a column a file. stop_requested is called once a block of rows. Collective.

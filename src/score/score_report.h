@@ -47,8 +47,8 @@ void flm_score_entry_set_scorer(flm_score_entry *entry, const char *description,
  * entropy; their diversity; the scorers. To be called by one rank. */
 void flm_score_report_print(const flm_score_entry *entries, int count);
 
-/* flm_score_report_print_comparison - the same, and a table with a line a setting of the sampler and a column a file;
- * the entries of a file must be neighbours. To be called by one rank. Errors: FLM_E_NOMEM. */
+/* flm_score_report_print_comparison - the same, and a table with a line a setting of the sampler and a column a file,
+ * without null baselines; the entries of a file must be neighbours. To be called by one rank. Errors: FLM_E_NOMEM. */
 flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int count);
 
 /* flm_score_report_mark_frontier - set `frontier` of the sets of samples that no other set of samples dominates, with a

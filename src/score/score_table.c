@@ -152,6 +152,13 @@ static const char *label_of(const flm_score_entry *e, char text[FLM_SAMPLES_SETT
     return text;
 }
 
+/* Null baselines have no setting to stand beside, and are the last entries. */
+static int count_others(const flm_score_entry *entries, int count)
+{
+    while (count > 0 && entries[count - 1].setting.steps == 0 && strcmp(entries[count - 1].kind, "text") != 0) count--;
+    return count;
+}
+
 static int by_setting(const void *a, const void *b)
 {
     const flm_score_entry *x = *(const flm_score_entry *const *)a, *y = *(const flm_score_entry *const *)b;
@@ -169,7 +176,7 @@ static void print_column(int column, const flm_score_entry *entries, int count)
         if (!first) first = &entries[i];
         mixed = mixed || !flm_score_protocol_equal(&entries[i].protocol, &first->protocol);
     }
-    printf("== file %d: %s", column, entries[0].path);
+    printf("== file %d: %s, %s", column, entries[0].path, entries[0].kind);
     if (first)
         printf(" (protocol: %s)",
                mixed ? "differs between the sets" : flm_score_protocol_describe(&first->protocol, text));
@@ -202,6 +209,7 @@ flm_status flm_score_report_print_comparison(const flm_score_entry *entries, int
     int columns = 0, width = 7;
     if (!row) FLM_FAIL(FLM_E_NOMEM, "no memory for a table of %d results", count);
     flm_score_report_print(entries, count);
+    count = count_others(entries, count);
     for (int i = 0; i < count; i++) row[i] = &entries[i], width = max_of(width, (int)strlen(label_of(row[i], label)));
     qsort(row, (size_t)count, sizeof *row, by_setting);
     for (int i = 0; i < count; i++)

@@ -98,6 +98,11 @@ sed -n 's/.*"steps": [12],.*"gen_ppl": \([^,]*\),.*"entropy": \([^,]*\),.*"front
         }'
 tap_ok $? "the frontier"
 tap_is "$(grep -c '^== [* ] .*: [12] step' out) $(value sweep.json frontier 10)" "8 null" "the table of it has the samples alone"
+"$score" --compare --gpt2 gpt2.h5 --precision fp32 --shards shards --baselines sampled/map.samples.h5 >out 2>err
+tap_is "$? $(grep -c '^== file ' out) $(grep -c '  shards$' out) $(tail -n 1 out | tr -cd '|')" "0 1 2 |" \
+    "side by side there are samples alone, and null baselines in the table"
+refused 66 "nowhere/index.h5: cannot be opened" "wrong shards are refused before checkpoints are sampled" --sweep --gpt2 gpt2.h5 \
+    --steps 1 --samples-dir nowhere --shards nowhere map
 "$abs_top_builddir/flm_generate" --checkpoint map --samples 3 --precision fp32 --steps 2 --noise-level 0,0.8 --temperature 0,1 --top-p 0.9 --out g.h5 >out 2>err
 tap_is "$? $(awk '/steps_/ { print $NF }' out | sort | tr '\n' ' ')" \
     "0 steps_2 steps_2_noise_0.8 steps_2_noise_0.8_temperature_1_top_p_0.9 steps_2_temperature_1_top_p_0.9 " "flm_generate takes the same lists"

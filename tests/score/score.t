@@ -61,7 +61,7 @@ tap_has out "protocol published, batches of 10" "the file names the protocol"
 "$abs_top_builddir/tests/cmd/file_tool" attribute padded.h5 /steps_8 protocol >out 2>err
 tap_is "$(cat out)" "published, batches of 10" "in an attribute of its own, too"
 "$score" --compare padded.h5 >out 2>err
-tap_has out "padded.h5 (protocol: published, batches of 10)" "so does the comparison of recorded figures"
+tap_has out "padded.h5, flm (protocol: published, batches of 10)" "so does the comparison of recorded figures"
 mkdir batches
 "$score" --gpt2 gpt2.h5 --protocol published --score-batch 3 --scores-dir batches "$golden/batches.jsonl" >out 2>err
 sed '3s/j k l/j k l m n/' "$golden/batches.jsonl" >batches.jsonl
