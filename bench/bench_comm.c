@@ -25,7 +25,8 @@ static const flm_option rows[] = {
     FLM_OPT_STRING("json", json, "", "FILE", "also write the results to this file, one JSON object per line"),
 };
 
-static const flm_option_rename renamed[] = {{"least", "min-mib", NULL}, {"most", "max-mib", NULL}, {NULL, NULL, NULL}};
+static const flm_option_rename renamed[] = {
+    {"least", "min-mib", NULL, NULL}, {"most", "max-mib", NULL, NULL}, {NULL, NULL, NULL, NULL}};
 
 static const flm_options_spec spec = {
     .program = "bench_comm",

@@ -361,18 +361,22 @@ static void test_wide(void)
     operands_free(t, COUNT);
 }
 
-/* On the CPU the kind of matmul decides whether attention multiplies in bf16: the problems with the kind that was not
- * chosen, where this processor has it. */
-static void test_other_kind(const problem *problems, size_t count)
+/* On the CPU the kind of matmul decides how attention multiplies: the problems with the kinds that were not chosen,
+ * where this processor has them. */
+static void test_other_kinds(const problem *problems, size_t count)
 {
     const flm_matmul_kind chosen = flm_backend_get_matmul(conform_be[0]);
-    const flm_matmul_kind other = chosen == FLM_MATMUL_FP32 ? FLM_MATMUL_NATIVE : FLM_MATMUL_FP32;
-    for (int i = 0; i < CONFORM_BACKENDS; i++)
-        if (flm_backend_set_matmul(conform_be[i], other) != FLM_OK) return;
-    printf("# matmul %s\n", flm_backend_name_matmul(other));
-    for (size_t i = 0; i < count; i++) test_against_double(&problems[i], FLM_DTYPE_BF16);
-    test_not_a_number(FLM_DTYPE_BF16);
-    test_missing_keys(FLM_DTYPE_BF16);
+    for (int kind = FLM_MATMUL_AMX; kind < FLM_MATMUL_KINDS; kind++) {
+        bool has = kind != (int)chosen;
+        for (int i = 0; i < CONFORM_BACKENDS && has; i++)
+            has = flm_backend_set_matmul(conform_be[i], (flm_matmul_kind)kind) == FLM_OK;
+        flm_err_clear();
+        if (!has) continue;
+        printf("# matmul %s\n", flm_backend_name_matmul((flm_matmul_kind)kind));
+        for (size_t i = 0; i < count; i++) test_against_double(&problems[i], FLM_DTYPE_BF16);
+        test_not_a_number(FLM_DTYPE_BF16);
+        test_missing_keys(FLM_DTYPE_BF16);
+    }
 }
 
 int main(void)
@@ -418,6 +422,6 @@ int main(void)
     test_errors();
     test_table_errors();
     test_wide();
-    test_other_kind(problems, count);
+    test_other_kinds(problems, count);
     return conform_end();
 }

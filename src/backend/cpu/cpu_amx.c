@@ -153,6 +153,50 @@ AMX_TARGET void flm_amx_multiply(float *c, const flm_amx_strip *a, const flm_amx
     for (int64_t s = steps; s < FLM_AMX_STRIP / 2; s++) do_aside(&other, s);
 }
 
+/* 32 x 32 of c, with strides in bytes. */
+AMX_TARGET static void multiply_pairs(char *c, int64_t c_row, const char *a, int64_t a_row, const char *b,
+                                      int64_t b_row, int64_t K, bool accumulate)
+{
+    enum { PAIRS = FLM_AMX_DEPTH / 2, RIGHT = FLM_AMX_ROWS * sizeof(float) };
+    char *low = c + FLM_AMX_ROWS * c_row;
+    if (accumulate) {
+        _tile_loadd(0, c, c_row);
+        _tile_loadd(1, c + RIGHT, c_row);
+        _tile_loadd(2, low, c_row);
+        _tile_loadd(3, low + RIGHT, c_row);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (int64_t k = 0; k < K; k += PAIRS, a += RIGHT, b += PAIRS * b_row) {
+        _tile_loadd(4, a, a_row);
+        _tile_loadd(5, a + FLM_AMX_ROWS * a_row, a_row);
+        _tile_loadd(6, b, b_row);
+        _tile_loadd(7, b + RIGHT, b_row);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, c, c_row);
+    _tile_stored(1, c + RIGHT, c_row);
+    _tile_stored(2, low, c_row);
+    _tile_stored(3, low + RIGHT, c_row);
+}
+
+void flm_amx_multiply_pairs(float *c, int64_t ldc, const uint32_t *a, int64_t row_step, const uint32_t *b, int64_t ldb,
+                            int64_t M, int64_t N, int64_t K, bool accumulate)
+{
+    const int64_t size = (int64_t)sizeof *c;
+    __asm__ volatile("" ::: "memory"); /* as in flm_amx_multiply */
+    for (int64_t n = 0; n < N; n += FLM_AMX_STRIP)
+        for (int64_t m = 0; m < M; m += FLM_AMX_STRIP)
+            multiply_pairs((char *)(c + m * ldc + n), ldc * size, (const char *)(a + m * row_step), row_step * size,
+                           (const char *)(b + n), ldb * size, K, accumulate);
+}
+
 /* ---- packing ---- */
 
 /* 16 x 16 elements of 32 bits. */
@@ -271,5 +315,11 @@ void flm_amx_pack(char *to, size_t group_step, size_t step_step, const flm_amx_s
 }
 
 void flm_amx_store(const flm_amx_result *to, const float *sums) { (void)to, (void)sums; }
+
+void flm_amx_multiply_pairs(float *c, int64_t ldc, const uint32_t *a, int64_t row_step, const uint32_t *b, int64_t ldb,
+                            int64_t M, int64_t N, int64_t K, bool accumulate)
+{
+    (void)c, (void)ldc, (void)a, (void)row_step, (void)b, (void)ldb, (void)M, (void)N, (void)K, (void)accumulate;
+}
 
 #endif

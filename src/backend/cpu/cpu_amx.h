@@ -74,4 +74,9 @@ typedef struct flm_amx_aside {
 void flm_amx_multiply(float *c, const flm_amx_strip *a, const flm_amx_strip *b, int64_t steps, bool accumulate,
                       const flm_amx_aside *aside);
 
+/* flm_amx_multiply_pairs - flm_pair_multiply (cpu_pair.h) with pairs (i, k) of a at a[i * row_step + k], by tiles: N a
+ * multiple of 32, K of 16; M is rounded up to 32. */
+void flm_amx_multiply_pairs(float *c, int64_t ldc, const uint32_t *a, int64_t row_step, const uint32_t *b, int64_t ldb,
+                            int64_t M, int64_t N, int64_t K, bool accumulate);
+
 #endif

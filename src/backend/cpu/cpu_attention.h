@@ -16,6 +16,7 @@ typedef struct flm_attention_sizes {
     flm_dtype dtype;  /* of the activations */
     float scale;      /* 1 / sqrt(h) */
     float softcap;
+    bool amx; /* products of whole tiles by AMX */
 } flm_attention_sizes;
 
 /* flm_attention_sizes_of - sizes of a checked qkv act [B, L, 3d] with H heads. The cap, at most 64, bounds the scores,

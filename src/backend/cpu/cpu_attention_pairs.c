@@ -1,10 +1,11 @@
-/* cpu_attention_pairs.c - attention with capped scores by bf16 products, where the processor has them (cpu_pair.h):
- * forward and backward.
+/* cpu_attention_pairs.c - attention with capped scores by bf16 products, where the processor has them (cpu_pair.h,
+ * cpu_amx.h): forward and backward.
  *
  * The formulas and the order of the work are those of cpu_attention.c and cpu_attention_backward.c. Operands of
  * products are the activations as they are stored; probabilities, and in the backward pass the gradients of scores, are
  * rounded to bf16 before they are multiplied, as on GPUs. The backward pass computes both transposed, [keys, queries],
  * because two of their three products sum over queries. SPDX-License-Identifier: Apache-2.0 */
+#include "backend/cpu/cpu_amx.h"
 #include "backend/cpu/cpu_attention.h"
 #include "backend/cpu/cpu_pair.h"
 
@@ -20,6 +21,23 @@ bool flm_attention_by_pairs(const flm_backend *be, const flm_tensor *qkv, int64_
 {
     return qkv->dtype == FLM_DTYPE_BF16 && ((const flm_cpu *)be->state)->matmul != FLM_MATMUL_FP32 &&
            qkv->dim[2] / 3 / H % 2 == 0 && flm_pair_supported();
+}
+
+static flm_attention_sizes sizes_of(const flm_backend *be, const flm_tensor *qkv, int64_t H, float softcap)
+{
+    flm_attention_sizes n = flm_attention_sizes_of(qkv, H, softcap);
+    n.amx = ((const flm_cpu *)be->state)->matmul == FLM_MATMUL_AMX;
+    return n;
+}
+
+/* flm_pair_multiply; by tiles where these are used and the sizes are whole ones. k_step: of a. */
+static void multiply(const flm_attention_sizes *n, float *c, int64_t ldc, const uint32_t *a, int64_t row_step,
+                     int64_t k_step, const uint32_t *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool accumulate)
+{
+    if (n->amx && k_step == 1 && N % FLM_AMX_STRIP == 0 && K % (FLM_AMX_DEPTH / 2) == 0)
+        flm_amx_multiply_pairs(c, ldc, a, row_step, b, ldb, M, N, K, accumulate);
+    else
+        flm_pair_multiply(c, ldc, a, row_step, k_step, b, ldb, M, N, K, accumulate);
 }
 
 static const uint16_t *at(const flm_tensor *t, int64_t b, int64_t l, int64_t column)
@@ -100,10 +118,10 @@ static void forward_tile(const flm_attention_sizes *n, const forward_scratch *s,
     memset(s->sum, 0, QUERIES * sizeof *s->sum);
     for (int64_t key = 0; key < n->L; key += KEYS) {
         const int64_t keys = n->L - key < KEYS ? n->L - key : KEYS;
-        flm_pair_multiply(s->scores, KEYS, s->queries, h2, 1, s->keys + key * h2, KEYS, count, keys, h2, false);
+        multiply(n, s->scores, KEYS, s->queries, h2, 1, s->keys + key * h2, KEYS, count, keys, h2, false);
         scores_exponential((uint16_t *)s->p, s->sum, s->scores, count, keys, n->scale, n->softcap);
-        flm_pair_multiply(s->out, n->ld, s->p, KEYS / 2, 1, s->values + key / 2 * n->ld, n->ld, count, n->ld,
-                          (keys + 1) / 2, key > 0);
+        multiply(n, s->out, n->ld, s->p, KEYS / 2, 1, s->values + key / 2 * n->ld, n->ld, count, n->ld, (keys + 1) / 2,
+                 key > 0);
     }
     for (int64_t i = 0; i < count; i++) {
         log_sum[i] = logf(s->sum[i]);
@@ -118,7 +136,7 @@ flm_status flm_attention_pairs(flm_backend *be, const flm_tensor *o, const flm_t
     flm_status rc = FLM_OK;
     void *scratch = NULL;
     const int threads = flm_cpu_threads(be);
-    const flm_attention_sizes n = flm_attention_sizes_of(qkv, H, softcap);
+    const flm_attention_sizes n = sizes_of(be, qkv, H, softcap);
     const int64_t words = forward_words(&n), parts = flm_attention_parts(&n, threads), d = H * n.h;
     const int64_t tiles = (n.L + QUERIES - 1) / QUERIES;
     FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ATTENTION, (size_t)(threads * words) * sizeof(uint32_t), &scratch));
@@ -126,6 +144,7 @@ flm_status flm_attention_pairs(flm_backend *be, const flm_tensor *o, const flm_t
     for (int64_t task = 0; task < n.B * H * parts; task++) {
         const int64_t part = task % parts, head = task / parts % H, b = task / parts / H;
         const forward_scratch s = forward_scratch_at((uint32_t *)scratch + omp_get_thread_num() * words, &n);
+        if (n.amx) flm_amx_begin();
         pack_transposed(&n, s.keys, s.queries, qkv, b, d + head * n.h);
         flm_pair_interleave(s.values, n.ld, n.padded_L, at(qkv, b, 0, 2 * d + head * n.h), 3 * d, n.L, n.h);
         const flm_share own = flm_share_of(tiles, part, parts);
@@ -133,6 +152,7 @@ flm_status flm_attention_pairs(flm_backend *be, const flm_tensor *o, const flm_t
             const int64_t first = tile * QUERIES;
             forward_tile(&n, &s, o, lse, qkv, b, head, first, n.L - first < QUERIES ? n.L - first : QUERIES);
         }
+        if (n.amx) flm_amx_end();
     }
 done:
     return rc;
@@ -228,18 +248,17 @@ static void backward_queries(const flm_attention_sizes *n, const backward_scratc
                              int64_t first, int64_t count, bool first_keys)
 {
     const int64_t h2 = n->h / 2, ld = n->ld;
-    flm_pair_multiply(s->scores, QUERIES, s->keys, h2, 1, s->queries_t + first * h2, QUERIES, keys, count, h2, false);
-    flm_pair_multiply(s->grad_scores, QUERIES, s->values, h2, 1, s->grad_out_t + first * h2, QUERIES, keys, count, h2,
-                      false);
+    multiply(n, s->scores, QUERIES, s->keys, h2, 1, s->queries_t + first * h2, QUERIES, keys, count, h2, false);
+    multiply(n, s->grad_scores, QUERIES, s->values, h2, 1, s->grad_out_t + first * h2, QUERIES, keys, count, h2, false);
     scores_gradient((uint16_t *)s->p, (uint16_t *)s->ds, s->scores, s->grad_scores, lse + first, s->dot + first, keys,
                     count, n->scale, n->softcap);
-    flm_pair_multiply(s->grad_values, ld, s->p, QUERIES / 2, 1, s->grad_out + first / 2 * ld, ld, keys, ld,
-                      (count + 1) / 2, first > 0);
-    flm_pair_multiply(s->grad_keys, ld, s->ds, QUERIES / 2, 1, s->queries + first / 2 * ld, ld, keys, ld,
-                      (count + 1) / 2, first > 0);
+    multiply(n, s->grad_values, ld, s->p, QUERIES / 2, 1, s->grad_out + first / 2 * ld, ld, keys, ld, (count + 1) / 2,
+             first > 0);
+    multiply(n, s->grad_keys, ld, s->ds, QUERIES / 2, 1, s->queries + first / 2 * ld, ld, keys, ld, (count + 1) / 2,
+             first > 0);
     flm_pair_interleave(s->ds_a, QUERIES, flm_tile_round(keys, 2), (const uint16_t *)s->ds, QUERIES, keys, QUERIES);
-    flm_pair_multiply(s->grad_queries + first * ld, ld, s->ds_a, 1, QUERIES, s->keys_b, ld, count, ld, (keys + 1) / 2,
-                      !first_keys);
+    multiply(n, s->grad_queries + first * ld, ld, s->ds_a, 1, QUERIES, s->keys_b, ld, count, ld, (keys + 1) / 2,
+             !first_keys);
 }
 
 /* Keys [key, key + keys) of one head against all queries. */
@@ -263,7 +282,7 @@ flm_status flm_attention_pairs_backward(flm_backend *be, const flm_tensor *grad_
     flm_status rc = FLM_OK;
     void *scratch = NULL;
     const int threads = flm_cpu_threads(be);
-    const flm_attention_sizes n = flm_attention_sizes_of(qkv, H, softcap);
+    const flm_attention_sizes n = sizes_of(be, qkv, H, softcap);
     const int64_t words = backward_words(&n);
     FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ATTENTION, (size_t)(threads * words) * sizeof(uint32_t), &scratch));
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
@@ -271,10 +290,12 @@ flm_status flm_attention_pairs_backward(flm_backend *be, const flm_tensor *grad_
         const int64_t head = task % H, b = task / H;
         const float *head_lse = (const float *)lse->data + task * n.L;
         const backward_scratch s = backward_scratch_at((uint32_t *)scratch + omp_get_thread_num() * words, &n);
+        if (n.amx) flm_amx_begin();
         pack_queries(&n, &s, qkv, grad_o, o, b, head);
         for (int64_t key = 0; key < n.L; key += KEYS)
             backward_tile(&n, &s, grad_qkv, qkv, head_lse, angles, b, head, key, n.L - key < KEYS ? n.L - key : KEYS);
         flm_attention_store_queries(&n, grad_qkv, s.grad_queries, angles, b, head);
+        if (n.amx) flm_amx_end();
     }
 done:
     return rc;

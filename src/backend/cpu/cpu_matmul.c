@@ -7,11 +7,11 @@
 #include <time.h>
 
 /* A layer, small: some tens of milliseconds on one core. */
-enum { PROBE_TOKENS = 512, PROBE_WIDTH = 768, PROBE_ROUNDS = 3 };
+enum { PROBE_TOKENS = 512, PROBE_WIDTH = 768, PROBE_ROUNDS = 7 };
 
 /* A kind must be so much faster than those before it to be chosen, so that of two of about the same speed it is not
  * chance that decides. */
-#define PROBE_MARGIN 1.2
+#define PROBE_MARGIN 1.4
 
 /* CPU time of this thread: unlike the time that passes, it does not depend on what else the machine is doing. */
 static double thread_seconds(void)
