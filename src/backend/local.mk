@@ -1,6 +1,6 @@
 noinst_LIBRARIES += libflm_backend.a
 libflm_backend_a_SOURCES = %D%/backend_tensor.h %D%/backend_tensor.c \
-  %D%/backend.h %D%/backend_arguments.h %D%/backend_ops.h %D%/backend_ops.def %D%/backend_ops.c %D%/backend_internal.h %D%/backend.c \
+  %D%/backend.h %D%/backend_arguments.h %D%/backend_ops.h %D%/backend_trace.h %D%/backend_ops.def %D%/backend_ops.c %D%/backend_internal.h %D%/backend.c \
   %D%/backend_check.h %D%/backend_check.c %D%/backend_check_model.c \
   %D%/backend_check_embed.c %D%/backend_check_softmax.c %D%/backend_check_elementwise.c \
   %D%/backend_check_attention.c %D%/backend_check_algebra.c \

@@ -93,6 +93,10 @@ extern const char *const flm_target_weights_choices[];
         FLM_OPT_FLOAT("stop-after", stop_after, "0", "MINUTES",                                                       \
                       "save the state and exit with code 75 after this time, as on a signal\n0 = no limit",           \
                       .limit = 1e7),                                                                                  \
+        FLM_OPT_FLOAT("step-timeout", step_timeout, "0", "SECONDS",                                                   \
+                      "longest time for a training step; then the job ends and names rank, node and last operation\n" \
+                      "0 = no limit",                                                                                 \
+                      .limit = 1e6),                                                                                  \
         FLM_OPT_GROUP("Validation"),                                                                                  \
         FLM_OPT_INT("eval-every", eval_every, "5000", "N", "steps between validations\n0 = only at the end"),         \
         FLM_OPT_INT("eval-rows", eval_rows, "4096", "N", "rows of the validation split to use\n0 = all"),             \

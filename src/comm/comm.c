@@ -168,7 +168,10 @@ flm_status flm_comm_wait(flm_comm *comm, flm_comm_request **request)
     flm_status rc = FLM_OK;
     if (*request == NULL) return FLM_OK;
     const double began = MPI_Wtime();
-    FLM_TRY((*request)->transport->wait(comm, *request));
+    comm->waiting++;
+    rc = (*request)->transport->wait(comm, *request);
+    comm->waiting--;
+    FLM_TRY(rc);
     *request = NULL;
     comm->seconds_waited += MPI_Wtime() - began;
 done:

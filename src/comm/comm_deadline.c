@@ -21,8 +21,16 @@ enum { NAMED = 4 };
 
 static const double max_poll = 1;       /* seconds between two polls that count: more, and this process was stopped */
 static const double answer_every = 0.1; /* seconds between two looks for calls */
+static const double recent = 1;         /* seconds: a rank that polled within them, for the GPU, waits */
 static const double min_grace = 0.5,
                     max_grace = 2; /* seconds in which an answer must come: the timeout, within these */
+
+bool flm_comm_is_waiting(const flm_comm *comm)
+{
+    return comm->waiting > 0 || flm_clock_seconds() - comm->polled < recent;
+}
+
+void flm_comm_hurry(flm_comm *comm, const char *option) { comm->hurry = option; }
 
 void flm_deadline_begin(flm_deadline *d, const char *what)
 {
@@ -89,18 +97,18 @@ static flm_status report(flm_comm *comm, const flm_deadline *d)
 {
     flm_status rc = FLM_OK;
     char text[NAMED * (FLM_COMM_NODE_NAME + 40)] = "";
+    const char *hurry = comm->hurry, *option = hurry ? hurry : "--comm-timeout";
     bool *present = calloc((size_t)comm->size, sizeof *present);
     if (present == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for a list of %d ranks", comm->size);
     FLM_TRY(call_roll(comm, present));
     list_missing(comm, present, text, sizeof text);
     if (*text)
-        FLM_FAIL(FLM_E_MPI,
-                 "%s: waited %g s for other ranks (--comm-timeout); no answer from %s: stopped, hanging or slow",
-                 d->what, comm->settings.timeout, text);
+        FLM_FAIL(FLM_E_MPI, "%s: waited %.3g s for other ranks (%s); no answer from %s: stopped, hanging or slow",
+                 d->what, comm->hurry ? d->waited : comm->settings.timeout, option, text);
     FLM_FAIL(FLM_E_MPI,
-             "%s: waited %g s for other ranks (--comm-timeout); all of them answer, so that the network or the GPUs "
+             "%s: waited %.3g s for other ranks (%s); all of them answer, so that the network or the GPUs "
              "are at fault",
-             d->what, comm->settings.timeout);
+             d->what, comm->hurry ? d->waited : comm->settings.timeout, option);
 done:
     free(present);
     return rc;
@@ -112,12 +120,13 @@ flm_status flm_deadline_check(flm_comm *comm, flm_deadline *d)
     const double now = flm_clock_seconds(), passed = now - d->last;
     if (comm->size == 1) return FLM_OK;
     d->last = now;
+    comm->polled = now;
     d->waited += passed < max_poll ? passed : max_poll;
     if (d->waited - d->answered >= answer_every) {
         d->answered = d->waited;
         FLM_TRY(take_messages(comm, NULL));
     }
-    if (comm->settings.timeout > 0 && d->waited > comm->settings.timeout) FLM_TRY(report(comm, d));
+    if (comm->hurry || (comm->settings.timeout > 0 && d->waited > comm->settings.timeout)) FLM_TRY(report(comm, d));
 done:
     return rc;
 }

@@ -12,7 +12,10 @@ static flm_status finish(flm_comm *comm, MPI_Request *request)
 {
     flm_status rc = FLM_OK;
     const double began = MPI_Wtime();
-    FLM_TRY(comm->transport->finish(comm, request));
+    comm->waiting++;
+    rc = comm->transport->finish(comm, request);
+    comm->waiting--;
+    FLM_TRY(rc);
     comm->seconds_waited += MPI_Wtime() - began;
 done:
     return rc;

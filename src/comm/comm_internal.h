@@ -3,6 +3,9 @@
 #define FLM_COMM_INTERNAL_H
 
 #include "comm/comm.h"
+#include "comm/comm_wait.h"
+
+#include <stdatomic.h>
 
 /* One collective in progress: the first member of a transport's own request. */
 struct flm_comm_request {
@@ -75,6 +78,9 @@ struct flm_comm {
     MPI_Comm mpi, roll;                /* roll: messages of comm_deadline.c */
     char (*names)[FLM_COMM_NODE_NAME]; /* [size]: nodes of the ranks */
     flm_comm_settings settings;
+    _Atomic int waiting;       /* waits for messages in progress, 0 or 1 */
+    _Atomic double polled;     /* the clock at the last poll of a wait */
+    const char *_Atomic hurry; /* of flm_comm_hurry; NULL: none */
     int rank, size, local_rank;
     int node;                    /* the lowest rank on this node */
     double *small;               /* [size, FLM_COMM_SMALL] */

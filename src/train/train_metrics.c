@@ -21,6 +21,7 @@ struct flm_metrics {
     char *path;
     int fd;
     bool is_root;
+    int ranks;
     flm_progress progress;
     double smooth, weight; /* running mean of the loss, shown by the bar */
     double begin_seconds;
@@ -101,7 +102,8 @@ flm_status flm_metrics_open(const flm_comm *comm, const char *path, int64_t step
     off_t keep = 0;
 
     if (m == NULL) FLM_FAIL(FLM_E_NOMEM, "%s: no memory", path);
-    *m = (flm_metrics){.fd = -1, .path = strdup(path), .is_root = flm_comm_rank(comm) == 0};
+    *m = (flm_metrics){
+        .fd = -1, .path = strdup(path), .is_root = flm_comm_rank(comm) == 0, .ranks = flm_comm_size(comm)};
     m->progress = flm_progress_begin((double)step, m->is_root);
     m->begin_seconds = flm_clock_seconds();
     m->begin_step = step;
@@ -160,6 +162,12 @@ flm_status flm_metrics_write_step(flm_metrics *m, const flm_metrics_step *r)
                   "seconds_compute", r->seconds_compute, "seconds_communication", r->seconds_communication,
                   "memory_bytes", (json_int_t)r->memory_bytes);
     add_losses(object, "", &r->losses);
+    if (object != NULL && m->ranks > 1) {
+        json_object_set_new(object, "seconds_slowest_rank", json_real(r->ranks.slowest));
+        json_object_set_new(object, "slowest_rank", json_integer(r->ranks.slowest_rank));
+        json_object_set_new(object, "seconds_fastest_rank", json_real(r->ranks.fastest));
+        json_object_set_new(object, "fastest_rank", json_integer(r->ranks.fastest_rank));
+    }
     if (object != NULL && r->utilisation > 0) {
         json_object_set_new(object, "flops_utilisation", json_real(r->utilisation));
         snprintf(utilisation, sizeof utilisation, ", %.1f %% of peak", 100 * r->utilisation);

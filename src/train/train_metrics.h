@@ -12,6 +12,13 @@
 
 typedef struct flm_metrics flm_metrics;
 
+/* Of the ranks: seconds of a step without waits for others, on average since the previous report, of the slowest and
+ * the fastest one. With NCCL the GPU waits, which the host does not see: they are then nearly equal. */
+typedef struct flm_metrics_ranks {
+    double slowest, fastest;
+    int slowest_rank, fastest_rank;
+} flm_metrics_ranks;
+
 typedef struct flm_metrics_step {
     int64_t step, epoch, tokens_seen;
     flm_losses losses; /* what is NaN is not written */
@@ -21,6 +28,7 @@ typedef struct flm_metrics_step {
     /* Of rank 0 since the previous report. Communication: waiting in collectives (flm_comm_seconds_waited), which with
      * NCCL is about 0: there the GPU waits, and that time is part of compute, the rest of the step's time. */
     double seconds_data, seconds_compute, seconds_communication;
+    flm_metrics_ranks ranks;
     int64_t memory_bytes; /* largest resident set of rank 0 so far */
 } flm_metrics_step;
 

@@ -130,8 +130,9 @@ done:
 /* Log the options that differ from those of the checkpoint, apart from those without influence on the result. */
 static void log_changed_options(const flm_run *run, const flm_checkpoint *checkpoint)
 {
-    static const char *const unimportant[] = {"resume",    "out",    "steps",        "threads",    "log-every",
-                                              "eval-only", "config", "comm-timeout", "share-gpus", "cuda-aware-mpi"};
+    static const char *const unimportant[] = {"resume",       "out",        "steps",         "threads",
+                                              "log-every",    "eval-only",  "config",        "comm-timeout",
+                                              "step-timeout", "share-gpus", "cuda-aware-mpi"};
     for (int i = 0; i < run->settings; i++) {
         const char *name = run->setting[i].name, *then = flm_checkpoint_get_setting(checkpoint, name);
         bool skip = then == NULL || strcmp(then, run->setting[i].value) == 0;

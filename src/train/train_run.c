@@ -4,6 +4,7 @@
 
 #include "base/base_clock.h"
 #include "base/base_log.h"
+#include "process/process_guard.h"
 #include "train/train_internal.h"
 
 #include <inttypes.h>
@@ -248,6 +249,26 @@ done:
     return rc;
 }
 
+/* The ranks that took longest and shortest for a step on average, without the time that they waited for others. Equal
+ * ones: the lowest. Collective. */
+static flm_status find_stragglers(const flm_run *run, double own, flm_metrics_ranks *out)
+{
+    flm_status rc = FLM_OK;
+    const int size = flm_comm_size(run->comm);
+    double *all = malloc((size_t)size * sizeof *all);
+    if (all == NULL) rc = flm_err_raise(FLM_E_NOMEM, __FILE__, __LINE__, "no memory for the times of %d ranks", size);
+    FLM_TRY(flm_comm_agree(run->comm, rc));
+    FLM_TRY(flm_comm_gather(run->comm, &own, sizeof own, all, 0));
+    *out = (flm_metrics_ranks){.slowest = own, .fastest = own};
+    for (int r = 0; r < size && flm_comm_rank(run->comm) == 0; r++) {
+        if (all[r] > out->slowest) *out = (flm_metrics_ranks){all[r], out->fastest, r, out->fastest_rank};
+        if (all[r] < out->fastest) *out = (flm_metrics_ranks){out->slowest, all[r], out->slowest_rank, r};
+    }
+done:
+    free(all);
+    return rc;
+}
+
 /* Counters at the last report. */
 typedef struct report_baseline {
     double seconds, waited_data, waited_comm;
@@ -265,7 +286,10 @@ static flm_status report(flm_run *run, const flm_step_result *result, double wai
     const double flops = 3 * flm_model_flops(&t->settings.shape) * speed / flm_comm_size(run->comm);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
+    flm_metrics_ranks ranks;
+    FLM_TRY(find_stragglers(run, (seconds - comm) / (double)(t->step - last->step), &ranks));
     const flm_metrics_step r = {.step = t->step,
+                                .ranks = ranks,
                                 .epoch = (sequences - 1) / flm_shards_get_rows(run->train),
                                 .tokens_seen = sequences * t->settings.shape.L,
                                 .losses = result->losses,
@@ -299,10 +323,14 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
     flm_losses losses;
     report_baseline baseline = {flm_clock_seconds(), 0, flm_comm_seconds_waited(run->comm), t->step};
     flm_step_result result = {0};
+    flm_guard *guard = NULL;
+    FLM_TRY(flm_guard_start(run->comm, o->step_timeout, &guard));
     while (t->step < o->steps && !result.stop) {
         const int32_t *ids = NULL;
+        flm_guard_begin(guard, t->step + 1);
         FLM_TRY(flm_loader_next(run->loader, &ids, &waited));
         FLM_TRY(flm_trainer_step(t, ids, stop_requested() || flm_clock_seconds() >= end, &result));
+        flm_guard_end(guard);
         flm_metrics_show_progress(run->metrics, t->step, o->steps, result.losses.loss, tokens);
         const bool last = t->step == o->steps;
         if (due(t->step, o->log_every) || last) FLM_TRY(report(run, &result, waited, &baseline));
@@ -321,6 +349,7 @@ static flm_status loop(flm_run *run, bool (*stop_requested)(void))
         FLM_FAIL(FLM_E_INTERRUPTED, "stopped at step %" PRId64, t->step);
     }
 done:
+    flm_guard_stop(&guard);
     return rc;
 }
 

@@ -48,6 +48,7 @@ typedef struct flm_train_options {
     int device, precision, matmul;
     flm_comm_settings comm;
     int64_t seed, threads;
+    double step_timeout;      /* seconds; 0: none */
     double peak_tflops;       /* peak of this rank's device, for flops_utilisation and --plan; 0: unknown */
     double tokens_per_second; /* measured over all ranks, for --plan; 0: unknown */
 } flm_train_options;

@@ -74,6 +74,28 @@ tap_mpi 2 "$probe" --mode probe
 tap_ok $(($? == 0)) "MPI that crashes on GPU memory ends the job"
 tap_has err "set --cuda-aware-mpi off" "and says what to set"
 
+# A step with a deadline.
+tap_mpi 2 "$probe" --mode step --rank 1
+tap_is $? 69 "a rank that hangs in a step ends the job: 69"
+tap_is "$(grep -c 'error: step 7 is not finished after 0.5 s (--step-timeout) on rank 1, node [^ ]*; last operation: none$' err)" 1 \
+    "it names itself: $(grep 'error: ' err)"
+
+# Binding to the cores of a GPU.
+here=$(taskset -pc $$ 2>/dev/null | sed 's/.*: //; s/[-,].*//')
+mkdir -p sys/bus/pci/devices/0000:1b:00.0
+file=sys/bus/pci/devices/0000:1b:00.0/local_cpulist
+echo "${here:=0}-$here,1000" >$file
+timeout 60 "$probe" --mode bind --root sys >out 2>err
+tap_is "$? $(cat out)" "0 bound to the cores near GPU 0000:1B:00.0: $here" "bound to the cores that are local and allowed"
+echo 1000-1007 >$file
+timeout 60 "$probe" --mode bind --root sys >out 2>err
+tap_has out "none of the cores near GPU 0000:1B:00.0 (1000-1007): not bound" "none of them is allowed"
+echo 0-x >$file
+timeout 60 "$probe" --mode bind --root sys >out 2>err
+tap_is "$? $(grep -c 'is not a list of cores' err)" "65 1" "not a list"
+timeout 60 "$probe" --mode bind --root nowhere >out 2>err
+tap_has out "are not known (nowhere/bus" "no such file"
+
 # Without a launcher; and a signal from another process.
 timeout 60 "$probe" --mode fail-all >out 2>err
 tap_is "$? $(wc -l <err)" "74 1" "without a launcher: the code of the cause, and one line in all"

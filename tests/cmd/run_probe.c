@@ -3,6 +3,8 @@
 #include "base/base_options.h"
 #include "comm/comm_internal.h"
 #include "process/process.h"
+#include "process/process_affinity.h"
+#include "process/process_guard.h"
 #include "tests/ranks/mock_device.h"
 
 #include <signal.h>
@@ -21,16 +23,20 @@ typedef enum probe_mode {
     PROBE_RAISE,       /* the same, each rank sends itself --signal */
     PROBE_STATUS,      /* end with --status, without a message */
     PROBE_LATE,        /* --rank sleeps for 20 seconds, the others wait for it for one, in --wait */
-    PROBE_DEVICE       /* probe whether MPI sends the memory of a device that it cannot read */
+    PROBE_DEVICE,      /* probe whether MPI sends the memory of a device that it cannot read */
+    PROBE_STEP,        /* --rank hangs in a step with a deadline, the others wait for it */
+    PROBE_BIND         /* bind to the cores of a GPU by the files in --root */
 } probe_mode;
 
-static const char *const modes[] = {"nothing",     "fail-one", "fail-all", "fail-agreed", "usage-one", "frames",
-                                    "interrupted", "raise",    "status",   "late",        "probe",     NULL};
+static const char *const modes[] = {"nothing", "fail-one",    "fail-all", "fail-agreed", "usage-one",
+                                    "frames",  "interrupted", "raise",    "status",      "late",
+                                    "probe",   "step",        "bind",     NULL};
 static const char *const waits[] = {"barrier", "sum", "gather", NULL};
 
 typedef struct probe_values {
     int mode, wait;
     int64_t rank, signal, status;
+    const char *root;
 } probe_values;
 
 #define FLM_OPT_STRUCT probe_values
@@ -39,6 +45,7 @@ static const flm_option rows[] = {
     FLM_OPT_CHOICE("mode", mode, "nothing", modes, "What to do"),
     FLM_OPT_CHOICE("wait", wait, "barrier", waits, "With late: where"),
     FLM_OPT_INT("rank", rank, "0", "R", "The rank that fails", .max = 64),
+    FLM_OPT_STRING("root", root, "/sys", "DIR", "With bind: in place of /sys"),
     FLM_OPT_INT("signal", signal, "15", "N", "Signal to raise", .min = 1, .max = 64),
     FLM_OPT_INT("status", status, "0", "N", "flm_status to end with", .max = 99),
 };
@@ -90,9 +97,28 @@ done:
     return rc;
 }
 
+static flm_status hang_in_step(const probe_values *values, flm_comm *world)
+{
+    flm_status rc = FLM_OK;
+    flm_guard *guard = NULL;
+    FLM_TRY(flm_guard_start(world, 0.5, &guard));
+    for (int64_t step = 1; step < 3; step++) { /* more than half a second between steps is no matter */
+        flm_guard_begin(guard, step);
+        flm_guard_end(guard);
+        nanosleep(&(struct timespec){0, 700000000}, NULL);
+    }
+    flm_guard_begin(guard, 7);
+    if (flm_comm_rank(world) == values->rank) nanosleep(&(struct timespec){30, 0}, NULL);
+    FLM_TRY(flm_comm_barrier(world));
+done:
+    flm_guard_stop(&guard);
+    return rc;
+}
+
 static flm_status act(const probe_values *values, flm_comm *world)
 {
     flm_status rc = FLM_OK, local = FLM_OK;
+    char line[256];
     bool works = false, chosen = flm_comm_rank(world) == values->rank;
 
     switch ((probe_mode)values->mode) {
@@ -120,6 +146,11 @@ static flm_status act(const probe_values *values, flm_comm *world)
     case PROBE_INTERRUPTED: FLM_TRY(wait_for_signal()); break;
     case PROBE_LATE: FLM_TRY(wait_for_late(values, world)); break;
     case PROBE_DEVICE: FLM_TRY(flm_comm_probe_device(world, mock_open(), &works)); break;
+    case PROBE_STEP: FLM_TRY(hang_in_step(values, world)); break;
+    case PROBE_BIND:
+        FLM_TRY(flm_affinity_bind(values->root, "0000:1B:00.0", line, sizeof line));
+        printf("%s\n", line);
+        break;
     case PROBE_STATUS: return (flm_status)values->status;
     }
 done:
