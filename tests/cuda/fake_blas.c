@@ -1,6 +1,7 @@
 /* fake_blas.c - see fake.h: cuBLASLt, and cuBLAS and cuSOLVER by the host's BLAS and LAPACK, which are column-major
  * too. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuda/fake.h"
+#include "tests/cuda/fake_stream.h"
 
 #include "backend/backend_tensor.h"
 
@@ -191,7 +192,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     const layout *a = (layout *)ad, *b = (layout *)bd, *d = (layout *)dd;
     const void *const operand[4] = {A, B, C, D};
     const uint64_t K = p->a == CUBLAS_OP_N ? a->columns : a->rows;
-    if (!handle || !stream || !is_far(workspace) || bytes == 0 || !fits(p, a, b, (layout *)cd, d) ||
+    if (!handle || !fake_stream_reach(stream) || !is_far(workspace) || bytes == 0 || !fits(p, a, b, (layout *)cd, d) ||
         *(const float *)alpha != 1)
         return CUBLAS_STATUS_INVALID_VALUE;
     for (int i = 0; i < 4; i++) /* the algorithm was chosen for at least this alignment */
@@ -221,8 +222,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 
 cublasStatus_t cublasCreate(cublasHandle_t *out)
 {
-    *out = calloc(1, 1);
-    return CUBLAS_STATUS_SUCCESS;
+    *out = calloc(1, sizeof(void *));
+    return *out ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_ALLOC_FAILED;
 }
 
 cublasStatus_t cublasDestroy(cublasHandle_t handle)
@@ -233,7 +234,9 @@ cublasStatus_t cublasDestroy(cublasHandle_t handle)
 
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream)
 {
-    return handle && stream ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+    if (!handle || !stream) return CUBLAS_STATUS_INVALID_VALUE;
+    *(void **)handle = stream;
+    return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void *workspace, size_t bytes)
@@ -249,7 +252,7 @@ cublasStatus_t cublasDgemm(cublasHandle_t handle, cublasOperation_t ta, cublasOp
                            const double *alpha, const double *A, int lda, const double *B, int ldb, const double *beta,
                            double *C, int ldc)
 {
-    if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (!handle || !fake_stream_reach(*(void **)handle)) return CUBLAS_STATUS_NOT_INITIALIZED;
     cblas_dgemm(CblasColMajor, op(ta), op(tb), m, n, k, *alpha, near(A), lda, near(B), ldb, *beta, near(C), ldc);
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -257,7 +260,7 @@ cublasStatus_t cublasDgemm(cublasHandle_t handle, cublasOperation_t ta, cublasOp
 cublasStatus_t cublasDsyrk(cublasHandle_t handle, cublasFillMode_t uplo, cublasOperation_t t, int n, int k,
                            const double *alpha, const double *A, int lda, const double *beta, double *C, int ldc)
 {
-    if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (!handle || !fake_stream_reach(*(void **)handle)) return CUBLAS_STATUS_NOT_INITIALIZED;
     cblas_dsyrk(CblasColMajor, uplo_of(uplo), op(t), n, k, *alpha, near(A), lda, *beta, near(C), ldc);
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -266,7 +269,7 @@ cublasStatus_t cublasDtrsm(cublasHandle_t handle, cublasSideMode_t side, cublasF
                            cublasDiagType_t diag, int m, int n, const double *alpha, const double *A, int lda,
                            double *B, int ldb)
 {
-    if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (!handle || !fake_stream_reach(*(void **)handle)) return CUBLAS_STATUS_NOT_INITIALIZED;
     cblas_dtrsm(CblasColMajor, side == CUBLAS_SIDE_LEFT ? CblasLeft : CblasRight, uplo_of(uplo), op(t),
                 diag == CUBLAS_DIAG_UNIT ? CblasUnit : CblasNonUnit, m, n, *alpha, near(A), lda, near(B), ldb);
     return CUBLAS_STATUS_SUCCESS;
@@ -276,8 +279,8 @@ cublasStatus_t cublasDtrsm(cublasHandle_t handle, cublasSideMode_t side, cublasF
 
 cusolverStatus_t cusolverDnCreate(cusolverDnHandle_t *out)
 {
-    *out = calloc(1, 1);
-    return CUSOLVER_STATUS_SUCCESS;
+    *out = calloc(1, sizeof(void *));
+    return *out ? CUSOLVER_STATUS_SUCCESS : CUSOLVER_STATUS_ALLOC_FAILED;
 }
 
 cusolverStatus_t cusolverDnDestroy(cusolverDnHandle_t handle)
@@ -288,7 +291,9 @@ cusolverStatus_t cusolverDnDestroy(cusolverDnHandle_t handle)
 
 cusolverStatus_t cusolverDnSetStream(cusolverDnHandle_t handle, cudaStream_t stream)
 {
-    return handle && stream ? CUSOLVER_STATUS_SUCCESS : CUSOLVER_STATUS_INVALID_VALUE;
+    if (!handle || !stream) return CUSOLVER_STATUS_INVALID_VALUE;
+    *(void **)handle = stream;
+    return CUSOLVER_STATUS_SUCCESS;
 }
 
 cusolverStatus_t cusolverDnDpotrf_bufferSize(cusolverDnHandle_t handle, cublasFillMode_t uplo, int n, double *A,
@@ -302,7 +307,7 @@ cusolverStatus_t cusolverDnDpotrf_bufferSize(cusolverDnHandle_t handle, cublasFi
 cusolverStatus_t cusolverDnDpotrf(cusolverDnHandle_t handle, cublasFillMode_t uplo, int n, double *A, int lda,
                                   double *work, int size, int *info)
 {
-    if (!handle || size < 3 * n + 1) return CUSOLVER_STATUS_INVALID_VALUE;
+    if (!handle || !fake_stream_reach(*(void **)handle) || size < 3 * n + 1) return CUSOLVER_STATUS_INVALID_VALUE;
     memset(near(work), 0xEE, (size_t)size * sizeof *work); /* the library may write all of it */
     dpotrf_(uplo == CUBLAS_FILL_MODE_UPPER ? "U" : "L", &n, near(A), &lda, near(info));
     return CUSOLVER_STATUS_SUCCESS;

@@ -1,6 +1,7 @@
 /* fake_cuda.c - see fake.h: CUDA's runtime, and the launchers of the kernels that matmul and the algebra use.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuda/fake.h"
+#include "tests/cuda/fake_stream.h"
 
 #include "backend/backend_tensor.h"
 #include "cuda/kernel/kernel.h"
@@ -116,7 +117,7 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *out, const vo
 int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, const float *bias, int64_t M, int64_t N,
                              int64_t row_stride, void *stream)
 {
-    if (!stream || M < 1 || N < 1 || row_stride < N) return cudaErrorInvalidValue;
+    if (!fake_stream_reach(stream) || M < 1 || N < 1 || row_stride < N) return cudaErrorInvalidValue;
     for (int64_t i = 0; i < M * N; i++) {
         const int64_t to = i / N * row_stride + i % N;
         uint16_t *narrow = near(c), *narrow_gelu = near(gelu);
@@ -137,7 +138,7 @@ int flm_cuda_launch_cast(const flm_cuda_cast_rows *p, int processors, void *stre
 {
     uint16_t *to = near(p->to);
     const float *from = near(p->from);
-    if (!stream || p->n < 1 || p->rows != 1 || processors < 1 || p->to_kind != FLM_CUDA_BF16 ||
+    if (!fake_stream_reach(stream) || p->n < 1 || p->rows != 1 || processors < 1 || p->to_kind != FLM_CUDA_BF16 ||
         p->from_kind != FLM_CUDA_F32)
         return cudaErrorInvalidValue;
     for (int64_t i = 0; i < p->n; i++) to[i] = flm_bf16_from_f32(from[i]);
@@ -146,7 +147,7 @@ int flm_cuda_launch_cast(const flm_cuda_cast_rows *p, int processors, void *stre
 
 int flm_cuda_launch_widen(double *to, const float *from, int64_t count, void *stream)
 {
-    if (!stream || count < 1) return cudaErrorInvalidValue;
+    if (!fake_stream_reach(stream) || count < 1) return cudaErrorInvalidValue;
     for (int64_t i = 0; i < count; i++) ((double *)near(to))[i] = (double)((float *)near(from))[i];
     return 0;
 }
@@ -154,7 +155,7 @@ int flm_cuda_launch_widen(double *to, const float *from, int64_t count, void *st
 int flm_cuda_launch_mirror(double *g, int64_t K, void *stream)
 {
     double *x = near(g);
-    if (!stream || K < 1) return cudaErrorInvalidValue;
+    if (!fake_stream_reach(stream) || K < 1) return cudaErrorInvalidValue;
     for (int64_t i = 0; i < K; i++)
         for (int64_t j = 0; j < i; j++) x[j * K + i] = x[i * K + j];
     return 0;
@@ -164,7 +165,7 @@ int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, void *stream
 {
     double *x = near(g);
     int *min = near(bad);
-    if (!stream || K < 1) return cudaErrorInvalidValue;
+    if (!fake_stream_reach(stream) || K < 1) return cudaErrorInvalidValue;
     for (int64_t i = 0; i < K; i++) {
         for (int64_t j = i + 1; j < K; j++) x[i * K + j] = 0;
         if (!isfinite(x[i * K + i]) && (int)i < *min) *min = (int)i;

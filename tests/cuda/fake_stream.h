@@ -16,4 +16,8 @@ bool fake_stream_progress(cudaStream_t stream);
 /* fake_stream_drain - wait for the stream as CUDA's driver does: a wait without end ends the program. */
 void fake_stream_drain(cudaStream_t stream, const char *what);
 
+/* fake_stream_reach - the stand-ins of kernels and matmuls compute when they are called: do first what was queued
+ * before. Returns whether there is a stream at all. */
+bool fake_stream_reach(void *stream);
+
 #endif
