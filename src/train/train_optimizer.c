@@ -204,7 +204,7 @@ double flm_lr_schedule_rate(const flm_lr_schedule *s, int64_t update)
     const int64_t decay = s->decay > 0 || s->shape == FLM_LR_CONSTANT ? s->decay : s->steps - s->warmup;
     double lr = s->lr;
     if (update < s->warmup) lr = lr * (double)update / (double)s->warmup;
-    if (left >= decay) return lr;
+    if (decay <= 0 || left >= decay) return lr;
     const double above = s->shape == FLM_LR_COSINE ? (lr - s->min) * (1 - cos(M_PI * (double)left / (double)decay)) / 2
                                                    : (lr - s->min) * (double)left / (double)decay;
     return s->min + above;

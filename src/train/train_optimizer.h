@@ -78,9 +78,9 @@ typedef struct flm_lr_schedule {
     int64_t warmup; /* linear warm-up: update k < warmup uses lr * k / warmup */
     int64_t decay;  /* over the last `decay` of `steps` updates the rate goes to min, on a line or half a cosine.
                        0: over all after the warm-up; of shape constant: none, and otherwise a line */
-    int64_t steps;
-    double min; /* rate that the decay ends with */
-    int shape;  /* flm_lr_shape */
+    int64_t steps;  /* of the run; not used without a decay */
+    double min;     /* rate that the decay ends with */
+    int shape;      /* flm_lr_shape */
 } flm_lr_schedule;
 
 /* flm_lr_schedule_rate - the learning rate of an update. Source: model.md section 5; the decay is the suite's own and

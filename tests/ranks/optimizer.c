@@ -360,6 +360,13 @@ static void test_noise(int64_t V)
     training_end(&one);
 }
 
+/* A rate without a decay does not depend on the number of steps, which a benchmark does not have. */
+static void test_constant_rate(void)
+{
+    const flm_lr_schedule s = {.lr = 0.5};
+    ranks_ok(flm_lr_schedule_rate(&s, 0) == 0.5 && flm_lr_schedule_rate(&s, 7) == 0.5, "a constant rate");
+}
+
 int main(int argc, char **argv)
 {
     int provided;
@@ -367,6 +374,7 @@ int main(int argc, char **argv)
     must(flm_comm_create(MPI_COMM_WORLD, &world));
     must(flm_comm_create(MPI_COMM_SELF, &alone));
     must(flm_backend_create(FLM_DEVICE_CPU, 1, flm_comm_local_rank(world), &be));
+    test_constant_rate();
     test_adamw(37, FLM_DTYPE_F32);
     test_adamw(37, FLM_DTYPE_BF16);
     test_adamw(5, FLM_DTYPE_BF16); /* the last of four ranks has no row of E */
