@@ -37,8 +37,11 @@ flm_status conform_open(int threads, flm_backend **out)
 
 bool conform_begin(void)
 {
-    for (int i = 0; i < CONFORM_BACKENDS; i++)
+    for (int i = 0; i < CONFORM_BACKENDS; i++) {
         if (conform_open(i + 1, &conform_be[i]) != FLM_OK) return false;
+        /* each has measured which kind of matmul is fastest, and need not have found the same */
+        if (flm_backend_set_matmul(conform_be[i], flm_backend_get_matmul(conform_be[0])) != FLM_OK) return false;
+    }
     return true;
 }
 
