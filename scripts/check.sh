@@ -101,6 +101,7 @@ some_tests() {
 # reach too.
 not_sanitized="tests/conform/conform_matmul_avx2.t tests/cmd/messages.t tests/cmd/corpora.t tests/cmd/logit_cap.t"
 not_sanitized="$not_sanitized tests/cmd/precision.t tests/cmd/train_eval.t tests/cmd/train_kill.t tests/cmd/distill.t"
+not_sanitized="$not_sanitized tests/cmd/schedule.t tests/cmd/install.t tests/cmd/kernel_report.t"
 
 # sanitized_tests FOLDER: the tests that run under sanitizers.
 sanitized_tests() {
