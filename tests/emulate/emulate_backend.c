@@ -168,13 +168,14 @@ static flm_backend *host_of(flm_backend *be) { return (flm_backend *)(void *)flm
     } while (0)
 
 /* With FLM_EMULATE_ALIGNED, for programs whose rows are always aligned to 16 bytes: others are refused, as cuBLASLt
- * refuses them or takes a slow kernel. Of a single row the stride is not used. */
+ * refuses them or takes a slow kernel. Vectors are small enough for that. */
 static flm_status check_rows(const flm_matmul *p)
 {
     flm_status rc = FLM_OK;
     const flm_tensor *const all[] = {p->a, p->b, p->c};
     for (int i = 0; i < 3 && getenv("FLM_EMULATE_ALIGNED"); i++)
-        if (all[i]->dim[0] > 1 && (size_t)flm_tensor_row_stride(all[i]) * flm_dtype_size(all[i]->dtype) % 16 != 0)
+        if (all[i]->dim[0] > 1 && all[i]->dim[1] > 1 &&
+            (size_t)flm_tensor_row_stride(all[i]) * flm_dtype_size(all[i]->dtype) % 16 != 0)
             FLM_FAIL(FLM_E_UNSUPPORTED, "matmul: rows of %lld elements are not aligned to 16 bytes (emulated)",
                      (long long)flm_tensor_row_stride(all[i]));
 done:
