@@ -155,23 +155,22 @@ done:
     return rc;
 }
 
-flm_status flm_options_int_list(const char *name, const char *text, int64_t min, int64_t max, int64_t **list,
-                                int *count)
+/* The numbers of a list separated by commas: `read` puts one, of `bytes` bytes, into a place if it is within `range`;
+ * `expected` says what that is. */
+static flm_status read_list(const char *name, const char *text, bool (*read)(const char *, const void *, void *),
+                            const void *range, size_t bytes, const char *expected, void **list, int *count)
 {
     flm_status rc = FLM_OK;
-    int64_t *values = NULL;
-    char *copy = strdup(text), *rest = copy, *word;
+    char *values = NULL, *copy = strdup(text), *rest = copy, *word;
     int n = 1;
 
     for (const char *p = text; *p; p++) n += *p == ',';
-    values = malloc((size_t)n * sizeof *values);
+    values = malloc((size_t)n * bytes);
     if (!copy || !values) FLM_FAIL(FLM_E_NOMEM, "--%s: no memory for %d numbers", name, n);
     for (int i = 0; (word = strsep(&rest, ",")); i++)
-        if (!parse_int(word, &values[i]) || values[i] < min || values[i] > max)
-            FLM_FAIL(FLM_E_USAGE,
-                     "--%s: '%.200s' in '%.200s' is not valid; expected integers from %" PRId64 " to %" PRId64
-                     ", separated by commas",
-                     name, word, text, min, max);
+        if (!read(word, range, values + (size_t)i * bytes))
+            FLM_FAIL(FLM_E_USAGE, "--%s: '%.200s' in '%.200s' is not valid; expected %s, separated by commas", name,
+                     word, text, expected);
     *list = values;
     *count = n;
     values = NULL;
@@ -181,27 +180,37 @@ done:
     return rc;
 }
 
+static bool read_int(const char *word, const void *range, void *value)
+{
+    const int64_t *limit = range, *have = value;
+    return parse_int(word, value) && *have >= limit[0] && *have <= limit[1];
+}
+
+static bool read_float(const char *word, const void *range, void *value)
+{
+    const double *limit = range, *have = value;
+    return parse_float(word, value) && *have >= limit[0] && *have <= limit[1];
+}
+
+flm_status flm_options_int_list(const char *name, const char *text, int64_t min, int64_t max, int64_t **list,
+                                int *count)
+{
+    const int64_t range[2] = {min, max};
+    void *values = NULL;
+    char expected[96];
+    snprintf(expected, sizeof expected, "integers from %" PRId64 " to %" PRId64, min, max);
+    flm_status rc = read_list(name, text, read_int, range, sizeof **list, expected, &values, count);
+    if (rc == FLM_OK) *list = values;
+    return rc;
+}
+
 flm_status flm_options_float_list(const char *name, const char *text, double min, double max, double **list, int *count)
 {
-    flm_status rc = FLM_OK;
-    double *values = NULL;
-    char *copy = strdup(text), *rest = copy, *word;
-    int n = 1;
-
-    for (const char *p = text; *p; p++) n += *p == ',';
-    values = malloc((size_t)n * sizeof *values);
-    if (!copy || !values) FLM_FAIL(FLM_E_NOMEM, "--%s: no memory for %d numbers", name, n);
-    for (int i = 0; (word = strsep(&rest, ",")); i++)
-        if (!parse_float(word, &values[i]) || values[i] < min || values[i] > max)
-            FLM_FAIL(
-                FLM_E_USAGE,
-                "--%s: '%.200s' in '%.200s' is not valid; expected numbers from %.15g to %.15g, separated by commas",
-                name, word, text, min, max);
-    *list = values;
-    *count = n;
-    values = NULL;
-done:
-    free(values);
-    free(copy);
+    const double range[2] = {min, max};
+    void *values = NULL;
+    char expected[96];
+    snprintf(expected, sizeof expected, "numbers from %.15g to %.15g", min, max);
+    flm_status rc = read_list(name, text, read_float, range, sizeof **list, expected, &values, count);
+    if (rc == FLM_OK) *list = values;
     return rc;
 }
