@@ -65,6 +65,16 @@ tap_refused() {
     tap_has err "$tap_text" "$tap_name: the message"
 }
 
+# tap_wait SECONDS COMMAND... - runs the command again and again until it succeeds; 1 when it has not after that time.
+tap_wait() {
+    tap_until=$(($(date +%s) + $1))
+    shift
+    until "$@" 2>/dev/null; do
+        test "$(date +%s)" -lt $tap_until || return 1
+        sleep 0.05
+    done
+}
+
 tap_skip() {
     tap_count=$((tap_count + 1))
     echo "ok $tap_count - $1 # SKIP $2"

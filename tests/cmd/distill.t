@@ -116,11 +116,7 @@ for stage in one two psd alone any taught; do
     # shellcheck disable=SC2086
     "$bin/$program" --data shards --out killed-$stage $small --steps $steps $which --checkpoint-every 5 2>err &
     pid=$!
-    tries=0
-    until grep -q '^{"step":11,' killed-$stage/metrics.jsonl 2>/dev/null || test $tries -ge 1000; do
-        tries=$((tries + 1))
-        sleep 0.02
-    done
+    tap_wait 120 grep -q '^{"step":11,' killed-$stage/metrics.jsonl
     kill -9 $pid
     wait $pid 2>/dev/null
     # shellcheck disable=SC2086

@@ -108,11 +108,7 @@ tap_has err "cannot write to standard output" "with a message"
 : >out
 "$probe" --mode interrupted >out 2>err &
 pid=$!
-tries=0
-until grep -q waiting out || test $tries -ge 300; do
-    sleep 0.1
-    tries=$((tries + 1))
-done
+tap_wait 60 grep -q waiting out
 kill -TERM $pid
 wait $pid
 tap_is $? 75 "without a launcher: SIGTERM from another process is 75"

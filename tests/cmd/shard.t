@@ -142,11 +142,7 @@ same whole states "the same files"
 cat many.txt many.txt many.txt many.txt many.txt many.txt many.txt many.txt >large.txt
 "$shard" "$@" --documents line --out stopped large.txt >out 2>err </dev/null &
 pid=$!
-tries=0
-until test -e stopped || test $tries -ge 300; do
-    sleep 0.02
-    tries=$((tries + 1))
-done
+tap_wait 60 test -e stopped
 kill -TERM $pid
 wait $pid
 tap_is $? 75 "SIGTERM: exit status 75"
@@ -160,11 +156,7 @@ same unstopped stopped "and makes the same files"
 cp large.txt growing.txt
 "$shard" "$@" --documents line --out grown growing.txt >out 2>err </dev/null &
 pid=$!
-tries=0
-until test -e grown/.flm-shard || test $tries -ge 300; do
-    sleep 0.02
-    tries=$((tries + 1))
-done
+tap_wait 60 test -e grown/.flm-shard
 echo more >>growing.txt
 wait $pid
 tap_is "$? $(grep -c 'flm_shard: error:' err)" "65 1" "an input that changes while it is read: one message"

@@ -28,6 +28,12 @@ completed() {
     test "$1" != 0 || survived=$((survived + sound))
 }
 
+# blocks_or_ended - whether the program whose number is in pid has blocked SIGUSR1 and SIGTERM, or has ended.
+# shellcheck disable=SC2317 # called by tap_wait
+blocks_or_ended() {
+    pid=$(cat pid) && test -n "$pid" && { ! test -e "/proc/$pid" || grep -q '^SigBlk:.*42..$' "/proc/$pid/status"; }
+}
+
 # bombard NAME COMMAND... - in the background, SIGUSR1 and SIGTERM in turn every few milliseconds from its start to its
 # end. Sets status.
 bombard() {
@@ -39,11 +45,7 @@ bombard() {
     child=$!
     sent=0
     # From the moment when the program blocks the signals: earlier, while MPI starts, they end it as they end any program.
-    tries=0
-    until grep -q '^SigBlk:.*42..$' "/proc/$(cat pid 2>/dev/null)/status" 2>/dev/null || test $tries -ge 200; do
-        tries=$((tries + 1))
-    done
-    pid=$(cat pid)
+    tap_wait 60 blocks_or_ended
     while test -n "$pid" && kill -USR1 "$pid" 2>/dev/null; do
         kill -TERM "$pid" 2>/dev/null
         sent=$((sent + 2))

@@ -10,14 +10,15 @@ unset SLURM_JOB_ID PBS_JOBID LSB_JOBID
 # then it is halted. A command that was done before that is run again.
 output=
 state_of_first() { sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$(cat pid)/status" 2>/dev/null; }
+# shellcheck disable=SC2317 # called by tap_wait
+is_halted() { test "$(state_of_first)" = T; }
 first() {
     attempt=0
     until attempt=$((attempt + 1)) && first_halted "$@"; do
         wait "$first"
         test $attempt -lt 20 || break
     done
-    tries=0
-    until test "$(state_of_first)" = T || test $((tries = tries + 1)) = 100; do sleep 0.1; done # all its threads have to stop
+    tap_wait 60 is_halted # all its threads have to stop
     tap_is "$(state_of_first)" T "$(basename "$1"): a job that writes is halted" || cat first.err
 }
 first_halted() {

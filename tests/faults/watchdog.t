@@ -29,25 +29,20 @@ left() {
     done
 }
 
-# gone - whether that is so within two seconds.
-gone() {
-    tries=0
-    until test -z "$(left)" || test $tries -ge 20; do
-        tries=$((tries + 1))
-        sleep 0.1
-    done
+# shellcheck disable=SC2317 # called by tap_wait
+none_left() {
     test -z "$(left)"
 }
 
 timeout 60 sh job 3600 sleep 1 >out 2>&1
 tap_is $? 0 "a program that ends" || cat out
-gone
+tap_wait 10 none_left
 tap_ok $? "its watchdog is gone at once" || left
 
 timeout 60 sh job 2 sleep 3600 >out 2>&1
 tap_is $? 143 "a program that hangs is ended"
 tap_has out "no report for 2 seconds" "and the job says why"
-gone
+tap_wait 10 none_left
 tap_ok $? "its watchdog is gone, too" || left
 
 sh job 20 sleep 3601 >out 2>&1 &

@@ -209,11 +209,7 @@ stopped() {
     shift
     "$score" --gpt2 gpt2.h5 --precision fp32 --threads 1 --batch 1 "$@" >out 2>err &
     pid=$!
-    tries=0
-    until test -s "$scores" || test $tries -ge 1000; do
-        sleep 0.02
-        tries=$((tries + 1))
-    done
+    tap_wait 60 test -s "$scores"
     kill -TERM $pid
     wait $pid
     tap_is $? 75 "$scores: SIGTERM: exit status 75"

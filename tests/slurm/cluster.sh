@@ -234,16 +234,11 @@ job_ended() {
 # until_so COMMAND... - wait until it succeeds; fail after a quarter of an hour, which a busy machine may need, and say
 # what the state is.
 until_so() {
-    until_end=$(($(date +%s) + 900))
-    until "$@"; do
-        if test "$(date +%s)" -ge $until_end; then
-            echo "# waited in vain: $*"
-            squeue -t all 2>&1 | sed 's/^/#   /'
-            tail -n 10 "${log:-/dev/null}" 2>&1 | sed 's/^/#   /'
-            return 1
-        fi
-        sleep 0.2
-    done
+    tap_wait 900 "$@" && return 0
+    echo "# waited in vain: $*"
+    squeue -t all 2>&1 | sed 's/^/#   /'
+    tail -n 10 "${log:-/dev/null}" 2>&1 | sed 's/^/#   /'
+    return 1
 }
 
 # log_has COUNT TEXT - whether at least COUNT lines of $log contain TEXT.
