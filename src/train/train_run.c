@@ -6,6 +6,7 @@
 #include "base/base_log.h"
 #include "process/process_guard.h"
 #include "train/train_internal.h"
+#include "train/train_published.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -203,6 +204,8 @@ static flm_status prepare(flm_run *run, flm_run_shares *max_of)
         max_of->sampling = (int64_t)bytes;
     }
     log_run_summary(run, max_of);
+    if (run->resumed == NULL && !run->o->eval_only && flm_comm_rank(run->comm) == 0)
+        flm_published_warn(flm_shards_get_info(run->train), run->o, &settings);
     if (!run->o->plan) FLM_TRY(flm_run_resume(run));
 done:
     return rc;

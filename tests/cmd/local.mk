@@ -51,6 +51,14 @@ dist_check_SCRIPTS += tests/ranks/train_ranks.t %D%/train_kill.t %D%/train_bad.t
   %D%/schedule.t %D%/generate.t %D%/prompts.t %D%/distill.t %D%/logit_cap.t %D%/precision.t %D%/threads.t
 tests/ranks/train_ranks.log %D%/train_kill.log %D%/train_bad.log %D%/train_eval.log %D%/schedule.log %D%/generate.log %D%/prompts.log %D%/distill.log %D%/logit_cap.log %D%/precision.log: %D%/file_tool$(EXEEXT)
 
+# flm_train and flm_distill with settings near those of a published run
+dist_check_SCRIPTS += %D%/published.t
+EXTRA_PROGRAMS += %D%/published_probe
+CLEANFILES += %D%/published_probe$(EXEEXT)
+%C%_published_probe_SOURCES = %D%/published_probe.c src/cmd/cmd_train_main.c
+%C%_published_probe_LDADD = libflm_cmd.a $(LINK_TRAIN)
+%D%/published.log: %D%/published_probe$(EXEEXT) flm_train$(EXEEXT) flm_shard$(EXEEXT)
+
 # All help texts and messages in one file; after a change: make messages.
 dist_check_SCRIPTS += %D%/messages.t
 EXTRA_DIST += %D%/messages.txt
