@@ -46,6 +46,12 @@ if command -v gnuplot >have 2>&1; then
 else
     tap_skip "its loss curve by an installed script" "no gnuplot"
 fi
+if python3 -c 'import sys; sys.exit(sys.version_info < (3, 6))' >have 2>&1; then
+    "$moved/share/flm/scripts/metrics-export" --csv loss.csv runs/demo/lm1b_flm >out 2>err
+    tap_is "$? $(cut -d, -f1,2 loss.csv | tail -n 1)" "0 lm1b_flm,4" "its metrics as CSV"
+else
+    tap_skip "its metrics as CSV" "no python3"
+fi
 tap_is "$(find "$moved" -newer before)" "" "nothing was written below the prefix"
 
 echo "This text has more tokens than a row of eight, so that there is a row to write." >text

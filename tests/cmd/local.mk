@@ -59,6 +59,14 @@ CLEANFILES += %D%/published_probe$(EXEEXT)
 %C%_published_probe_LDADD = libflm_cmd.a $(LINK_TRAIN)
 %D%/published.log: %D%/published_probe$(EXEEXT) flm_train$(EXEEXT) flm_shard$(EXEEXT)
 
+# scripts/metrics-export; skipped without Python
+dist_check_SCRIPTS += %D%/metrics_export.t
+EXTRA_PROGRAMS += %D%/event_rows
+CLEANFILES += %D%/event_rows$(EXEEXT)
+%C%_event_rows_SOURCES = %D%/event_rows.c
+%C%_event_rows_LDADD = $(LINK_BASE)
+%D%/metrics_export.log: %D%/event_rows$(EXEEXT) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_distill$(EXEEXT)
+
 # All help texts and messages in one file; after a change: make messages.
 dist_check_SCRIPTS += %D%/messages.t
 EXTRA_DIST += %D%/messages.txt
