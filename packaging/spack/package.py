@@ -1,6 +1,9 @@
-# Spack recipe: copy this folder to REPO/packages/flm (spack repo create REPO; spack repo add REPO), then
-#   spack install flm +cuda +nccl cuda_arch=90
 # SPDX-License-Identifier: Apache-2.0
+# Spack recipe, for Spack 1.0 or later: docs/install.md says where to put it. Then, for example,
+#   spack install flm +cuda +nccl cuda_arch=90
+from spack_repo.builtin.build_systems.autotools import AutotoolsPackage
+from spack_repo.builtin.build_systems.cuda import CudaPackage
+
 from spack.package import *
 
 
@@ -8,7 +11,8 @@ class Flm(AutotoolsPackage, CudaPackage):
     """Train, distil, sample and score flow language models, in C with MPI and HDF5."""
 
     homepage = "https://arxiv.org/abs/2602.16813"
-    # `spack dev-build`, or `spack develop --path SOURCE flm@0.2.0`, builds a source tree; a tarball of `make dist` needs a url.
+    # `spack dev-build flm@0.2.0` and `spack develop --path SOURCE flm@0.2.0` build a source tree;
+    # for a tarball of `make dist` set its place here.
     url = "file:///path/to/flm-0.2.0.tar.gz"
 
     license("Apache-2.0")
@@ -23,29 +27,35 @@ class Flm(AutotoolsPackage, CudaPackage):
     depends_on("automake@1.16:", type="build")
     depends_on("pkgconfig", type="build")
     depends_on("mpi@3:")
-    depends_on("hdf5@1.10: +mpi+hl~cxx")
-    depends_on("onednn@2.6:")
+    depends_on("hdf5@1.10:1.14 +mpi")
+    depends_on("onednn@2.6: cpu_runtime=omp")
     depends_on("openblas")
     depends_on("jansson")
     depends_on("openssl")
     depends_on("libzip")
-    depends_on("utf8proc")
+    depends_on("utf8proc@2.7:")
     depends_on("libarchive")
     depends_on("zlib-api")
-    depends_on("pcre2", type="build")
+    depends_on("pcre2@10.30:")
     depends_on("cuda@11.8:", when="+cuda")
     depends_on("nccl", when="+nccl")
+
+    conflicts("cuda_arch=none", when="+cuda", msg="Name the GPUs: cuda_arch=80,90")
 
     def autoreconf(self, spec, prefix):
         Executable("./bootstrap")()
 
     def configure_args(self):
-        args = []
-        if self.spec.satisfies("+cuda"):
-            archs = self.spec.variants["cuda_arch"].value
-            args.append(f"--with-cuda={self.spec['cuda'].prefix}")
-            args.append("NVCC_GENCODE=" + " ".join(self.cuda_flags(archs)))
+        spec = self.spec
+        args = [f"MPICC={spec['mpi'].mpicc}", f"H5CC={spec['hdf5'].prefix.bin.h5pcc}"]
+        if spec.satisfies("+cuda"):
+            flags = self.cuda_flags(spec.variants["cuda_arch"].value)
+            args.append(f"--with-cuda={spec['cuda'].prefix}")
+            args.append("NVCC_GENCODE=" + " ".join(flags))
         else:
             args.append("--with-cuda=no")
-        args.append(f"--with-nccl={self.spec['nccl'].prefix}" if self.spec.satisfies("+nccl") else "--with-nccl=no")
+        if spec.satisfies("+nccl"):
+            args.append(f"--with-nccl={spec['nccl'].prefix}")
+        else:
+            args.append("--with-nccl=no")
         return args

@@ -80,6 +80,10 @@ dist_check_SCRIPTS += %D%/report.t
 EXTRA_DIST += %D%/report_tags.awk
 %D%/report.log: tests/score/score_files$(EXEEXT) flm_shard$(EXEEXT) flm_train$(EXEEXT) flm_generate$(EXEEXT) flm_score$(EXEEXT) flm_report$(EXEEXT)
 
+# packaging/
+dist_check_SCRIPTS += %D%/packaging.t
+%D%/packaging.log: flm_train$(EXEEXT) flm_score$(EXEEXT) flm_inspect$(EXEEXT)
+
 # make install
 dist_check_SCRIPTS += %D%/install.t
 %D%/install.log: all-am
