@@ -205,7 +205,8 @@ static flm_status timed_matmul(flm_backend *be, const flm_matmul *p)
     TIMED(adamw, op_class, none, (const flm_adamw *p), (p), adamw_bytes(p), 0)                                         \
     TIMED(gram, algebra_class, none, (IN G, IN A, IN B), (G, A, B),                                                    \
           bytes_of(A) + (A->data == B->data ? 0 : bytes_of(B)) + 2 * bytes_of(G), 2 * elements(G) * (double)A->dim[0]) \
-    TIMED(cholesky, algebra_class, none, (IN G), (G), 2 * bytes_of(G), elements(G) * (double)G->dim[0] / 3)            \
+    TIMED(cholesky, algebra_class, none, (IN G, IN verdict), (G, verdict), 2 * bytes_of(G),                            \
+          elements(G) * (double)G->dim[0] / 3)                                                                         \
     TIMED(triangular_solve, algebra_class, none, (IN X, IN R, bool transpose), (X, R, transpose),                      \
           2 * bytes_of(X) + bytes_of(R), elements(X) * (double)R->dim[0])
 

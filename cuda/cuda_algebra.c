@@ -108,30 +108,43 @@ done:
     return rc;
 }
 
-flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G)
+/* Without a verdict of the caller: wait for our own. */
+static flm_status read_verdict(flm_backend *be, const int *device, int K)
+{
+    flm_status rc = FLM_OK;
+    int row = 0;
+    FLM_TRY(flm_cuda_memory.to_host(be, &row, device, sizeof row));
+    FLM_TRY(flm_cuda_sync(be));
+    if (row < 0) FLM_FAIL(FLM_E_DEVICE, "cuSOLVER: argument %d of cusolverDnDpotrf is invalid", -row);
+    if (row > 0)
+        FLM_FAIL(FLM_E_NUMERIC, "cholesky: the %d x %d matrix is not finite or not positive definite, at row %d", K, K,
+                 row - 1);
+done:
+    return rc;
+}
+
+/* cuSOLVER's test of the pivots lets NaN pass, so the diagonal is checked, too: a value that is not finite anywhere in
+ * a row makes the row's diagonal element not finite. */
+flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G, const flm_tensor *verdict)
 {
     flm_status rc = FLM_OK;
     cusolverDnHandle_t solver = flm_cuda_of(be)->blas->solver;
-    int work = 0, host[2] = {0, INT_MAX}, *device; /* cuSOLVER's info; the first row that is not finite */
+    enum { INFO, ROW, VERDICT, NUMBERS };
+    int work = 0, *device;
     void *scratch = NULL;
 
     const int K = (int)G->dim[0];
+    if (K == 0 && verdict->data) FLM_TRY(flm_cuda_memory.zero(be, verdict->data, sizeof(int)));
     if (K == 0) goto done;
     /* Row-major lower R is column-major upper R^T, and G = (R^T)^T R^T. */
     FLM_CUSOLVER(cusolverDnDpotrf_bufferSize(solver, CUBLAS_FILL_MODE_UPPER, K, G->data, K, &work));
-    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, (size_t)work * sizeof(double) + sizeof host, &scratch));
+    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, (size_t)work * sizeof(double) + NUMBERS * sizeof *device, &scratch));
     device = (int *)((double *)scratch + work);
-    FLM_TRY(flm_cuda_memory.to_device(be, device, host, sizeof host));
-    FLM_CUSOLVER(cusolverDnDpotrf(solver, CUBLAS_FILL_MODE_UPPER, K, G->data, K, scratch, work, device));
-    FLM_CUDA(flm_cuda_launch_cholesky_finish(G->data, K, device + 1, flm_cuda_of(be)->stream));
-    FLM_TRY(flm_cuda_memory.to_host(be, host, device, sizeof host));
-    FLM_TRY(flm_cuda_sync(be));
-    if (host[0] < 0) FLM_FAIL(FLM_E_DEVICE, "cuSOLVER: argument %d of cusolverDnDpotrf is invalid", -host[0]);
-    /* cuSOLVER's test of the pivots lets NaN pass, so the diagonal is checked: a value that is not finite anywhere in a
-     * row makes the row's diagonal element not finite. */
-    if (host[0] > 0 || host[1] < K)
-        FLM_FAIL(FLM_E_NUMERIC, "cholesky: the %d x %d matrix is not finite or not positive definite, at row %d", K, K,
-                 host[0] > 0 && host[0] - 1 < host[1] ? host[0] - 1 : host[1]);
+    FLM_TRY(flm_cuda_memory.zero(be, device, NUMBERS * sizeof *device));
+    FLM_CUSOLVER(cusolverDnDpotrf(solver, CUBLAS_FILL_MODE_UPPER, K, G->data, K, scratch, work, device + INFO));
+    FLM_CUDA(flm_cuda_launch_cholesky_finish(G->data, K, device, verdict->data ? verdict->data : device + VERDICT,
+                                             flm_cuda_of(be)->stream));
+    if (verdict->data == NULL) FLM_TRY(read_verdict(be, device + VERDICT, K));
 done:
     return rc;
 }

@@ -1,19 +1,37 @@
-/* cuda_elementwise.c - a x + b y, casts, and sums in fp64. See backend_ops.def. SPDX-License-Identifier: Apache-2.0 */
+/* cuda_elementwise.c - a x + b y, casts, sums in fp64, the scaling of Gram matrices. See backend_ops.def.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend_check.h"
 #include "cuda/cuda_internal.h"
 #include "cuda/kernel/kernel.h"
 #include "cuda/kernel/shape.h"
 
-flm_status flm_cuda_axpby(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b)
+/* b_at: NULL, or where the factor of y is on the device. */
+static flm_status add(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b, const float *b_at)
 {
     flm_status rc = FLM_OK;
     const flm_cuda *cuda = flm_cuda_of(be);
-    int64_t rows, n;
-    flm_tensor_runs(y, x, &rows, &n);
-    FLM_CUDA(flm_cuda_launch_axpby(y->data, flm_tensor_row_stride(y), a, x->data, flm_tensor_row_stride(x), b, rows, n,
-                                   cuda->processors, cuda->stream));
+    flm_cuda_axpby_rows rows = {.y = y->data,
+                                .x = x->data,
+                                .b_at = b_at,
+                                .a = a,
+                                .b = b,
+                                .y_row_stride = flm_tensor_row_stride(y),
+                                .x_row_stride = flm_tensor_row_stride(x)};
+    flm_tensor_runs(y, x, &rows.rows, &rows.n);
+    FLM_CUDA(flm_cuda_launch_axpby(&rows, cuda->processors, cuda->stream));
 done:
     return rc;
+}
+
+flm_status flm_cuda_axpby(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, float b)
+{
+    return add(be, y, a, x, b, NULL);
+}
+
+flm_status flm_cuda_axpby_scaled(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x,
+                                 const flm_tensor *b)
+{
+    return add(be, y, a, x, 0, b->data);
 }
 
 /* The kind of a dtype that cast supports. */
@@ -63,6 +81,27 @@ flm_status flm_cuda_sum_squares(flm_backend *be, const flm_tensor *out, const fl
 {
     flm_status rc = FLM_OK;
     FLM_TRY(sum_all(be, out, x, true));
+done:
+    return rc;
+}
+
+flm_status flm_cuda_gram_scale(flm_backend *be, const flm_gram_scale *p)
+{
+    flm_status rc = FLM_OK;
+    const int64_t k = p->scale->dim[0], d = p->gram->dim[1];
+    void *scratch = NULL;
+    if (d == 0) goto done;
+    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, (size_t)(k + 1) * sizeof(double), &scratch));
+    FLM_CUDA(flm_cuda_launch_gram_scale(&(flm_cuda_gram_blocks){.R = p->R->data,
+                                                                .scales = scratch,
+                                                                .scale = p->scale->data,
+                                                                .gram = p->gram->data,
+                                                                .k = k,
+                                                                .d = d,
+                                                                .ridge = p->ridge,
+                                                                .last_ridge = p->last_ridge,
+                                                                .min_scale = FLM_GRAM_SCALE_MIN},
+                                        flm_cuda_of(be)->stream));
 done:
     return rc;
 }

@@ -187,6 +187,7 @@ flm_status flm_cuda_sync(flm_backend *be)
                  "CUDA: %s (%s), reported while waiting for the stream; the last kernel queued: %s; set "
                  "CUDA_LAUNCH_BLOCKING=1 to find the kernel that failed",
                  cudaGetErrorString(error), cudaGetErrorName(error), queued);
+    be->waits++;
 done:
     return rc;
 }

@@ -82,6 +82,29 @@ done:
     return rc;
 }
 
+flm_status flm_cuda_distill_weigh(flm_backend *be, const flm_tensor *coefficient, const flm_tensor *l,
+                                  const flm_tensor *factor, double scale)
+{
+    flm_status rc = FLM_OK;
+    FLM_CUDA(flm_cuda_launch_distill_weigh(coefficient->data, l->data, factor->data, scale, coefficient->dim[0],
+                                           l->dim[0], flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
+flm_status flm_cuda_distill_loss(flm_backend *be, const flm_tensor *total, const flm_tensor *grad_l,
+                                 const flm_tensor *loss, const flm_tensor *l, double scale)
+{
+    flm_status rc = FLM_OK;
+    const int64_t B = l->dim[0];
+    void *sums = NULL;
+    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_SUMS, (size_t)B * sizeof(double), &sums));
+    FLM_CUDA(flm_cuda_launch_distill_loss(total->data, grad_l->data, sums, loss->data, l->data, scale, loss->dim[0], B,
+                                          flm_cuda_of(be)->stream));
+done:
+    return rc;
+}
+
 flm_status flm_cuda_mixture_xent(flm_backend *be, const flm_mixture_xent *p)
 {
     flm_status rc = FLM_OK;

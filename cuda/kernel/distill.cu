@@ -7,6 +7,7 @@ namespace
 {
 
 constexpr int THREADS_MAX = FLM_CUDA_ROW_THREADS, BLOCKS = 2; /* BLOCKS: on a multiprocessor */
+constexpr int COEFFICIENTS = 4;                               /* of a row */
 
 /* The logits of one row, and the constants of their softmax, which is of capped logits. */
 struct side {
@@ -47,7 +48,7 @@ __global__ void __launch_bounds__(THREADS_MAX, BLOCKS)
 {
     for (int64_t row = blockIdx.x; row < p.R; row += gridDim.x) {
         const flm_walk walk(row, p.V, p.from_row_stride, aligned);
-        const float *c = p.coefficient + row * 4, c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
+        const float *c = p.coefficient + row * COEFFICIENTS, c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
         float *residual = p.residual + row * p.residual_row_stride;
         T *out = grad ? grad + row * p.grad_row_stride : nullptr;
         side from = {p.from + row * p.from_row_stride, 0, 0}, to = {p.to + row * p.to_row_stride, 0, 0};
@@ -99,6 +100,37 @@ __global__ void __launch_bounds__(THREADS_MAX, BLOCKS)
     }
 }
 
+__global__ void __launch_bounds__(FLM_CUDA_THREADS)
+    weigh(float *coefficient, const float *l, const double *factor, double scale, int64_t R, int64_t L)
+{
+    const int64_t stride = (int64_t)gridDim.x * FLM_CUDA_THREADS;
+    for (int64_t row = (int64_t)blockIdx.x * FLM_CUDA_THREADS + threadIdx.x; row < R; row += stride)
+        coefficient[row * COEFFICIENTS + 3] = (float)(factor[row / L] * exp(-(double)l[row / L]) * scale);
+}
+
+/* sums[b] = e_b + L l[b]; a block a sequence. */
+__global__ void __launch_bounds__(FLM_CUDA_THREADS)
+    weigh_loss(float *grad_l, double *sums, const float *loss, const float *l, double scale, int64_t B, int64_t L)
+{
+    for (int64_t b = blockIdx.x; b < B; b += gridDim.x) {
+        double sum = 0;
+        for (int64_t i = threadIdx.x; i < L; i += FLM_CUDA_THREADS) sum += (double)loss[b * L + i];
+        sum = flm_block_sum(sum) * exp(-(double)l[b]);
+        if (threadIdx.x != 0) continue;
+        sums[b] = sum + (double)L * (double)l[b];
+        grad_l[b] = (float)(((double)L - sum) * scale);
+    }
+}
+
+/* One block. */
+__global__ void __launch_bounds__(FLM_CUDA_THREADS) add_sums(double *total, const double *sums, int64_t B)
+{
+    double sum = 0;
+    for (int64_t b = threadIdx.x; b < B; b += FLM_CUDA_THREADS) sum += sums[b];
+    sum = flm_block_sum(sum);
+    if (threadIdx.x == 0) *total += sum;
+}
+
 template <class T, bool CAPPED> int launch(const flm_cuda_distill &p, T *grad, bool softmax_backward, void *stream)
 {
     const dim3 grid(flm_cuda_grid(p.R, 0)), block((unsigned)flm_cuda_row_threads(p.V));
@@ -121,4 +153,19 @@ int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf
 {
     return bf16 ? launch_any(*p, (flm_bf16 *)grad, softmax_backward, stream)
                 : launch_any(*p, (float *)grad, softmax_backward, stream);
+}
+
+int flm_cuda_launch_distill_weigh(float *coefficient, const float *l, const double *factor, double scale, int64_t R,
+                                  int64_t B, void *stream)
+{
+    return flm_launch(weigh, dim3(flm_cuda_grid(flm_cuda_parts(R, FLM_CUDA_THREADS), 0)), dim3(FLM_CUDA_THREADS), 0,
+                      stream, coefficient, l, factor, scale, R, R / B);
+}
+
+int flm_cuda_launch_distill_loss(double *total, float *grad_l, double *sums, const float *loss, const float *l,
+                                 double scale, int64_t R, int64_t B, void *stream)
+{
+    const int code = flm_launch(weigh_loss, dim3(flm_cuda_grid(B, 0)), dim3(FLM_CUDA_THREADS), 0, stream, grad_l, sums,
+                                loss, l, scale, B, R / B);
+    return code ? code : flm_launch(add_sums, dim3(1), dim3(FLM_CUDA_THREADS), 0, stream, total, sums, B);
 }

@@ -16,19 +16,18 @@ dim3 grid_of(int64_t n, int wide, int processors)
     return dim3(flm_cuda_grid(flm_cuda_parts(n, (int64_t)THREADS * wide), (int64_t)processors * FLM_CUDA_WAVES));
 }
 
-__global__ void __launch_bounds__(THREADS)
-    axpby(float *__restrict__ y, int64_t y_row_stride, float a, const float *__restrict__ x, int64_t x_row_stride,
-          float b, int64_t rows, int64_t n, bool aligned)
+__global__ void __launch_bounds__(THREADS) axpby(const flm_cuda_axpby_rows p, bool aligned)
 {
-    const int64_t groups = flm_cuda_parts(n, 4);
-    for (int64_t task = first_of<1>(); task < rows * groups; task += stride_of<1>()) {
+    const int64_t groups = flm_cuda_parts(p.n, 4);
+    const float a = p.a, b = p.b_at ? *p.b_at : p.b;
+    for (int64_t task = first_of<1>(); task < p.rows * groups; task += stride_of<1>()) {
         const int64_t row = task / groups, i = task % groups * 4;
         float u[4], v[4] = {0};
-        flm_read(u, x + row * x_row_stride + i, n - i, aligned);
-        if (b != 0) flm_read(v, y + row * y_row_stride + i, n - i, aligned);
+        flm_read(u, p.x + row * p.x_row_stride + i, p.n - i, aligned);
+        if (b != 0) flm_read(v, p.y + row * p.y_row_stride + i, p.n - i, aligned);
 #pragma unroll
         for (int k = 0; k < 4; k++) u[k] = b != 0 ? a * u[k] + b * v[k] : a * u[k];
-        flm_write(y + row * y_row_stride + i, u, n - i, aligned);
+        flm_write(p.y + row * p.y_row_stride + i, u, p.n - i, aligned);
     }
 }
 
@@ -140,12 +139,12 @@ int combine(void *y, const float *c, const void *const *x, int count, int64_t B,
 
 } // namespace
 
-int flm_cuda_launch_axpby(float *y, int64_t y_row_stride, float a, const float *x, int64_t x_row_stride, float b,
-                          int64_t rows, int64_t n, int processors, void *stream)
+int flm_cuda_launch_axpby(const flm_cuda_axpby_rows *p, int processors, void *stream)
 {
-    const bool aligned = flm_aligned(y, x) && (rows == 1 || flm_divisible(4, y_row_stride, x_row_stride));
-    return flm_launch(axpby, grid_of(rows * flm_cuda_parts(n, 4), 1, processors), dim3(THREADS), 0, stream, y,
-                      y_row_stride, a, x, x_row_stride, b, rows, n, aligned);
+    const bool aligned =
+        flm_aligned(p->y, p->x) && (p->rows == 1 || flm_divisible(4, p->y_row_stride, p->x_row_stride));
+    return flm_launch(axpby, grid_of(p->rows * flm_cuda_parts(p->n, 4), 1, processors), dim3(THREADS), 0, stream, *p,
+                      aligned);
 }
 
 int flm_cuda_launch_cast(const flm_cuda_cast_rows *p, int processors, void *stream)

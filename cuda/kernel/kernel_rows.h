@@ -67,9 +67,14 @@ int flm_cuda_launch_sum(double *out, double *sums, const float *x, int64_t n, bo
 /* ---- elementwise.cu ---- */
 typedef enum flm_cuda_kind { FLM_CUDA_F32, FLM_CUDA_BF16, FLM_CUDA_F64 } flm_cuda_kind;
 
-/* y = a x + b y over rows of n elements; b = 0 ignores what y holds. */
-int flm_cuda_launch_axpby(float *y, int64_t y_row_stride, float a, const float *x, int64_t x_row_stride, float b,
-                          int64_t rows, int64_t n, int processors, void *stream);
+/* y = a x + b y over rows of n elements; b = 0 ignores what y holds. b_at: NULL, or where b is on the device. */
+typedef struct flm_cuda_axpby_rows {
+    float *y;
+    const float *x, *b_at;
+    float a, b;
+    int64_t y_row_stride, x_row_stride, rows, n;
+} flm_cuda_axpby_rows;
+int flm_cuda_launch_axpby(const flm_cuda_axpby_rows *p, int processors, void *stream);
 /* Rows of n elements. */
 typedef struct flm_cuda_cast_rows {
     void *to;

@@ -71,6 +71,12 @@ typedef struct flm_cuda_distill {
 int flm_cuda_launch_distill_error(const flm_cuda_distill *p, void *grad, bool bf16, bool softmax_backward,
                                   void *stream);
 
+/* l [B], R = B L rows: see distill_weigh and distill_loss in backend_ops.def. sums: scratch of B doubles. */
+int flm_cuda_launch_distill_weigh(float *coefficient, const float *l, const double *factor, double scale, int64_t R,
+                                  int64_t B, void *stream);
+int flm_cuda_launch_distill_loss(double *total, float *grad_l, double *sums, const float *loss, const float *l,
+                                 double scale, int64_t R, int64_t B, void *stream);
+
 /* ---- mixture.cu ---- */
 typedef struct flm_cuda_mixture {
     float *loss;
@@ -93,9 +99,18 @@ int flm_cuda_launch_epilogue(void *c, void *gelu, bool bf16, const float *sum, c
 int flm_cuda_launch_widen(double *to, const float *from, int64_t count, void *stream);
 /* flm_cuda_launch_mirror - copies the lower triangle of g [K, K] to the upper one. */
 int flm_cuda_launch_mirror(double *g, int64_t K, void *stream);
-/* flm_cuda_launch_cholesky_finish - zeros above the diagonal of g [K, K]; *bad = the smallest of itself and the numbers
- * of the rows whose diagonal element is not finite. */
-int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, void *stream);
+/* flm_cuda_launch_gram_scale - see flm_gram_scale; scales: scratch of k + 1 doubles. */
+typedef struct flm_cuda_gram_blocks {
+    double *R, *scales;
+    float *scale;
+    const double *gram;
+    int64_t k, d;
+    double ridge, last_ridge, min_scale;
+} flm_cuda_gram_blocks;
+int flm_cuda_launch_gram_scale(const flm_cuda_gram_blocks *p, void *stream);
+/* flm_cuda_launch_cholesky_finish - zeros above the diagonal of g [K, K]. bad [2]: cuSOLVER's info, and 0. *verdict =
+ * 0, or 1 + the first row that is not finite or where info is positive; info itself where that is negative. */
+int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, int *verdict, void *stream);
 
 #ifdef __cplusplus
 }

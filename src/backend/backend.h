@@ -56,6 +56,7 @@ struct flm_backend {
     void *state;                             /* the implementation's own */
     const struct flm_backend_driver *driver; /* the registry's: backend_internal.h */
     flm_watch watch;
+    int64_t waits; /* of the host for the stream, so far; 0 where calls complete before they return */
 };
 
 /* PLAN is the dry run of a GPU: memory is counted and never used, operations do nothing and succeed, values cannot be

@@ -93,6 +93,20 @@ typedef struct flm_choose {
     uint64_t stream;
 } flm_choose;
 
+/* The Gram matrix of scaled factors F_0, F_1 / s_1, ... from the Gram matrices of the factors, all with d columns:
+ * block (i, j) of R = gram of F_i and F_j / (s_i s_j), or 0 where s_i s_j = 0; s_0 = 1, s_j = ||F_j|| / ||F_0||, or 0
+ * where that is below 1e-30 or F_0 = 0. Its diagonal grows by ridge ||F_0||^2 / d, that of the last block, if s is not
+ * 0, by last_ridge / s^2 of the same. Source: model.md section 4. */
+typedef struct flm_gram_scale {
+    const flm_tensor *R;     /* f64 [k d, k d]: the lower triangle is written */
+    const flm_tensor *scale; /* f32 [k, 2] out: s_j and 1 / s_j, or 0 and 0 */
+    const flm_tensor *gram;  /* f64 [k (k + 1) / 2, d, d]: F_i^T F_j, j <= i, is number i (i + 1) / 2 + j */
+    double ridge, last_ridge;
+} flm_gram_scale;
+
+enum { FLM_GRAM_FACTORS = 3 }; /* max k */
+#define FLM_GRAM_SCALE_MIN 1e-30
+
 enum { FLM_DISTILL_COEFFICIENTS = 4, FLM_COMBINE_MAX = 4 };
 
 #endif

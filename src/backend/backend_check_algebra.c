@@ -50,7 +50,27 @@ done:
     return rc;
 }
 
-flm_status flm_check_cholesky(const flm_tensor *G) { return check_square(G, "G"); }
+flm_status flm_check_gram_scale(const flm_gram_scale *p)
+{
+    flm_status rc = FLM_OK;
+    const int64_t k = p->scale->dim[0], d = p->gram->dim[1];
+    if (p->scale->ndim != 2 || k < 1 || k > FLM_GRAM_FACTORS)
+        FLM_FAIL(FLM_E_SHAPE, "%lld factors, must be 1 to %d", (long long)k, (int)FLM_GRAM_FACTORS);
+    FLM_TRY(flm_tensor_expect(p->scale, "scale", FLM_DTYPE_F32, 2, (int64_t[]){k, 2}));
+    FLM_TRY(flm_tensor_expect(p->gram, "gram", FLM_DTYPE_F64, 3, (int64_t[]){k * (k + 1) / 2, d, d}));
+    FLM_TRY(flm_tensor_expect(p->R, "R", FLM_DTYPE_F64, 2, (int64_t[]){k * d, k * d}));
+done:
+    return rc;
+}
+
+flm_status flm_check_cholesky(const flm_tensor *G, const flm_tensor *verdict)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(check_square(G, "G"));
+    if (verdict->data) FLM_TRY(flm_tensor_expect(verdict, "verdict", FLM_DTYPE_I32, 1, (int64_t[]){1}));
+done:
+    return rc;
+}
 
 flm_status flm_check_triangular_solve(const flm_tensor *X, const flm_tensor *R, bool transpose)
 {

@@ -22,6 +22,15 @@ done:
     return rc;
 }
 
+flm_status flm_check_axpby_scaled(const flm_tensor *y, float a, const flm_tensor *x, const flm_tensor *b)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_check_axpby(y, a, x, 0));
+    FLM_TRY(flm_tensor_expect(b, "b", FLM_DTYPE_F32, 1, (const int64_t[]){1}));
+done:
+    return rc;
+}
+
 flm_status flm_check_cast(const flm_tensor *to, const flm_tensor *from)
 {
     flm_status rc = FLM_OK;

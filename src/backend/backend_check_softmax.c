@@ -113,6 +113,44 @@ done:
     return rc;
 }
 
+/* Rows of B sequences of the same length, B >= 1. */
+static flm_status check_sequences(const flm_tensor *l, int64_t rows)
+{
+    flm_status rc = FLM_OK;
+    const int64_t B = l->dim[0];
+    FLM_TRY(flm_tensor_expect(l, "l", FLM_DTYPE_F32, 2, (const int64_t[]){B, 1}));
+    if (B < 1 || rows % B != 0) FLM_FAIL(FLM_E_SHAPE, "%lld rows of %lld sequences", (long long)rows, (long long)B);
+done:
+    return rc;
+}
+
+flm_status flm_check_distill_weigh(const flm_tensor *coefficient, const flm_tensor *l, const flm_tensor *factor,
+                                   double scale)
+{
+    flm_status rc = FLM_OK;
+    const int64_t rows = coefficient->dim[0];
+    (void)scale;
+    FLM_TRY(flm_tensor_expect(coefficient, "coefficient", FLM_DTYPE_F32, 2,
+                              (const int64_t[]){rows, FLM_DISTILL_COEFFICIENTS}));
+    FLM_TRY(check_sequences(l, rows));
+    FLM_TRY(flm_tensor_expect(factor, "factor", FLM_DTYPE_F64, 1, l->dim));
+done:
+    return rc;
+}
+
+flm_status flm_check_distill_loss(const flm_tensor *total, const flm_tensor *grad_l, const flm_tensor *loss,
+                                  const flm_tensor *l, double scale)
+{
+    flm_status rc = FLM_OK;
+    (void)scale;
+    FLM_TRY(flm_tensor_expect(loss, "loss", FLM_DTYPE_F32, 1, loss->dim));
+    FLM_TRY(check_sequences(l, loss->dim[0]));
+    FLM_TRY(flm_tensor_expect(grad_l, "grad_l", FLM_DTYPE_F32, 2, l->dim));
+    FLM_TRY(flm_tensor_expect(total, "total", FLM_DTYPE_F64, 1, (const int64_t[]){1}));
+done:
+    return rc;
+}
+
 flm_status flm_check_mixture_xent(const flm_mixture_xent *p)
 {
     flm_status rc = FLM_OK;

@@ -138,6 +138,12 @@ flm_status flm_comm_sum_f32_begin(flm_comm *comm, flm_backend *be, float *x, int
     return begin(comm, be, &(flm_comm_work){FLM_COMM_SUM, x, FLM_DTYPE_F32, count, slice}, out);
 }
 
+flm_status flm_comm_sum_f64_begin(flm_comm *comm, flm_backend *be, double *x, int64_t count, flm_comm_request **out)
+{
+    const int64_t slice = count / comm->size + (count % comm->size != 0);
+    return begin(comm, be, &(flm_comm_work){FLM_COMM_SUM, x, FLM_DTYPE_F64, count, slice}, out);
+}
+
 flm_status flm_comm_reduce_scatter_begin(flm_comm *comm, flm_backend *be, float *x, int64_t slice,
                                          flm_comm_request **out)
 {

@@ -84,13 +84,14 @@ flm_status flm_comm_broadcast(flm_comm *comm, void *bytes, int64_t count, int ro
  * and ignored elsewhere. Collective. */
 flm_status flm_comm_gather(flm_comm *comm, const void *mine, int64_t count, void *all, int root);
 
-/* The three collectives below are non-blocking and in place. Every rank begins them in the same order. After
+/* The collectives below are non-blocking and in place. Every rank begins them in the same order. After
  * flm_comm_wait, work queued on be sees the result. Sums are the same bits at every run on the same number of ranks
  * (NCCL: and on the same machines). Errors: FLM_E_ARG; FLM_E_UNSUPPORTED for the memory of a device that is not
  * attached; FLM_E_MPI, FLM_E_DEVICE. */
 
-/* flm_comm_sum_f32_begin - f32 x [count] on be: the sum over ranks, on every rank. */
+/* flm_comm_sum_f32_begin, flm_comm_sum_f64_begin - x [count] on be: the sum over ranks, on every rank. */
 flm_status flm_comm_sum_f32_begin(flm_comm *comm, flm_backend *be, float *x, int64_t count, flm_comm_request **out);
+flm_status flm_comm_sum_f64_begin(flm_comm *comm, flm_backend *be, double *x, int64_t count, flm_comm_request **out);
 
 /* flm_comm_reduce_scatter_begin - f32 x [size * slice] on be: x [rank * slice .. + slice) becomes the sum over ranks;
  * the rest of x becomes undefined. */

@@ -1,20 +1,15 @@
 /* flow_noise.c - Gram matrices, Cholesky factor, and matmuls with xi.
  *
  * The differences E_j - E_1 are not divided by s_j; their Gram matrices are, in fp64. The factors of R are multiplied
- * by s_j in T and divided by it in P32, which multiplies the plain differences. The host only sums and scales the Gram
- * matrices; meanwhile a GPU waits. SPDX-License-Identifier: Apache-2.0 */
+ * by s_j in T and divided by it in P32, which multiplies the plain differences. All of it stays on the device: the host
+ * learns at its next wait whether the factorisation succeeded (flm_noise_check). SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_noise.h"
 
 #include "base/base_philox.h"
 #include "base/base_share.h"
 #include "model/model_dit.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* Smaller s_j are taken as zero: the block would not change an fp32 sum, and 1 / s_j could overflow. */
-static const double min_scale = 1e-30;
 
 /* Ridge of the Gram matrix, relative to its mean eigenvalue: model.md section 4. */
 static const double ridge = 1e-10;
@@ -38,6 +33,9 @@ static void layout(flm_noise_basis *basis)
                 basis->direct && j + 1 < k ? basis->frozen[j] : flm_arena_2d(at, FLM_DTYPE_F32, basis->width, d);
     basis->M = flm_arena_2d(at, FLM_DTYPE_F32, basis->K, d);
     if (basis->direct) return;
+    basis->gram = flm_arena_3d(at, FLM_DTYPE_F64, k * (k + 1) / 2, d, d);
+    basis->scale = flm_arena_2d(at, FLM_DTYPE_F32, k, 2);
+    basis->verdict = flm_arena_1d(at, FLM_DTYPE_I32, 1);
     basis->R = flm_arena_2d(at, FLM_DTYPE_F64, k * d, k * d);
     basis->P = flm_arena_2d(at, FLM_DTYPE_F64, k * d, d);
     basis->P32 = flm_arena_2d(at, FLM_DTYPE_F32, k * d, d);
@@ -50,7 +48,7 @@ flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, int count, co
     flm_status rc = FLM_OK;
     const int k = count + 1;
     const bool direct = V <= k * d;
-    const size_t entries = (size_t)(k * d) * (size_t)(k * d);
+    void *host = NULL;
     flm_noise_basis *basis = calloc(1, sizeof *basis);
     if (basis == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the noise basis");
     *basis = (flm_noise_basis){.be = be, .V = V, .d = d, .networks = k, .direct = direct};
@@ -58,14 +56,9 @@ flm_status flm_noise_create(flm_backend *be, int64_t V, int64_t d, int count, co
     basis->width = direct ? V : d;
     basis->K = basis->blocks * basis->width;
     for (int j = 0; j < count; j++) basis->frozen[j] = frozen[j];
-    if (!direct) {
-        void *host = NULL;
-        basis->gram = malloc(entries * sizeof *basis->gram);
-        if (basis->gram == NULL)
-            FLM_FAIL(FLM_E_NOMEM, "no memory for a Gram matrix of %lld x %lld", (long long)(k * d), (long long)(k * d));
-        FLM_TRY(be->memory->host_alloc(be, entries * sizeof *basis->work, &host));
-        basis->work = host;
-    }
+    FLM_TRY(be->memory->host_alloc(be, sizeof *basis->row, &host));
+    basis->row = host;
+    *basis->row = 0;
     basis->arena = flm_arena_begin(be);
     layout(basis);
     FLM_TRY(flm_arena_commit(&basis->arena, "noise basis"));
@@ -81,8 +74,7 @@ void flm_noise_destroy(flm_noise_basis **basis)
 {
     if (*basis == NULL) return;
     flm_arena_release(&(*basis)->arena);
-    free((*basis)->gram);
-    (*basis)->be->memory->host_release((*basis)->be, (*basis)->work);
+    (*basis)->be->memory->host_release((*basis)->be, (*basis)->row);
     free(*basis);
     *basis = NULL;
 }
@@ -111,99 +103,53 @@ done:
     return rc;
 }
 
-/* A block of the Gram matrix: rows of network i, columns of network j <= i. */
-typedef struct pair {
-    int i, j;
-} pair;
-
-/* The blocks to compute: those of the trained embedding, and the first time those of the frozen ones. */
-static int list_pairs(const flm_noise_basis *basis, pair *list)
+/* Block (i, j <= i) of the Gram matrix, as flm_gram_scale numbers them: those of the trained embedding are the last. */
+static flm_tensor gram_block(const flm_noise_basis *basis, int i, int j)
 {
-    const int k = basis->networks;
-    int count = 0;
-    for (int j = 0; j < k; j++) list[count++] = (pair){k - 1, j};
-    for (int i = 0; i + 1 < k && !basis->frozen_done; i++)
-        for (int j = 0; j <= i; j++) list[count++] = (pair){i, j};
-    return count;
+    const flm_tensor block = flm_tensor_slice(&basis->gram, i * (i + 1) / 2 + j, 1);
+    return flm_tensor_2d(block.data, FLM_DTYPE_F64, basis->d, basis->d);
 }
 
-/* Add the contribution of some rows; block b of the list is at R + b d^2. */
-static flm_status add_pairs(flm_noise_basis *basis, const flm_tensor *E, int64_t first, int64_t rows, const pair *list,
-                            int count)
+/* Add the contribution of some rows to the blocks of networks `from` and above. */
+static flm_status add_rows(flm_noise_basis *basis, const flm_tensor *E, int64_t first, int64_t rows, int from)
 {
     flm_status rc = FLM_OK;
-    const int64_t d = basis->d;
     flm_tensor factor[FLM_NOISE_NETWORKS];
     for (int j = 0; j < basis->networks; j++) FLM_TRY(factor_rows(basis, j, E, first, rows, &factor[j]));
-    for (int b = 0; b < count; b++) {
-        const flm_tensor G = flm_tensor_2d((double *)basis->R.data + b * d * d, FLM_DTYPE_F64, d, d);
-        FLM_TRY(flm_op_gram(basis->be, &G, &factor[list[b].i], &factor[list[b].j]));
-    }
+    for (int i = from; i < basis->networks; i++)
+        for (int j = 0; j <= i; j++) {
+            const flm_tensor G = gram_block(basis, i, j);
+            FLM_TRY(flm_op_gram(basis->be, &G, &factor[i], &factor[j]));
+        }
 done:
     return rc;
 }
 
-/* gram of all rows: this rank's share on the device, the sum over ranks on the host, in the same order on every rank.
- */
+/* The blocks of the trained embedding, and the first time those of the frozen ones: of all rows, each rank's share
+ * summed over the ranks. */
 static flm_status gram_all(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = basis->be;
-    const int64_t d = basis->d, kd = basis->networks * d;
+    flm_comm_request *request = NULL;
+    const int k = basis->networks, from = basis->frozen_done ? k - 1 : 0;
     const flm_share own = flm_share_of(basis->V, flm_comm_rank(comm), flm_comm_size(comm));
-    const int64_t end = own.first + own.count;
-    pair list[FLM_NOISE_NETWORKS * (FLM_NOISE_NETWORKS + 1) / 2];
-    const int count = list_pairs(basis, list);
-    const size_t bytes = (size_t)(count * d * d) * sizeof(double);
-    FLM_TRY(be->memory->zero(be, basis->R.data, bytes));
+    const int64_t end = own.first + own.count, known = from * (from + 1) / 2;
+    const flm_tensor fresh = flm_tensor_slice(&basis->gram, known, basis->gram.dim[0] - known);
+    FLM_TRY(be->memory->zero(be, fresh.data, flm_tensor_bytes(&fresh)));
     for (int64_t first = own.first; first < end; first += CHUNK)
-        FLM_TRY(add_pairs(basis, E, first, end - first < CHUNK ? end - first : CHUNK, list, count));
-    FLM_TRY(be->memory->to_host(be, basis->work, basis->R.data, bytes));
-    FLM_TRY(be->stream->sync(be));
-    FLM_TRY(flm_comm_sum_f64(comm, basis->work, count * d * d));
-    for (int b = 0; b < count; b++)
-        for (int64_t r = 0; r < d; r++)
-            memcpy(basis->gram + (list[b].i * d + r) * kd + list[b].j * d, basis->work + (b * d + r) * d,
-                   (size_t)d * sizeof(double));
+        FLM_TRY(add_rows(basis, E, first, end - first < CHUNK ? end - first : CHUNK, from));
+    FLM_TRY(flm_comm_sum_f64_begin(comm, be, fresh.data, flm_tensor_elements(&fresh), &request));
+    FLM_TRY(flm_comm_wait(comm, &request));
     basis->frozen_done = !basis->frozen_change;
 done:
     return rc;
 }
 
-static double trace_of(const flm_noise_basis *basis, int j)
+/* s_j (value 0) or 1 / s_j (value 1), f32 [1] on the device. */
+static flm_tensor scale_of(const flm_noise_basis *basis, int j, int value)
 {
-    const int64_t d = basis->d, kd = basis->networks * d;
-    double trace = 0;
-    for (int64_t i = j * d; i < (j + 1) * d; i++) trace += basis->gram[i * kd + i];
-    return trace;
-}
-
-/* Sets s, and the lower triangle of work to that of F^T F + delta I. */
-static flm_status scale_gram(flm_noise_basis *basis)
-{
-    flm_status rc = FLM_OK;
-    const int64_t d = basis->d, kd = basis->networks * d;
-    const double base = trace_of(basis, 0);
-    for (int j = 0; j < basis->networks; j++) {
-        const double trace = trace_of(basis, j);
-        if (!isfinite(trace)) FLM_FAIL(FLM_E_NUMERIC, "the embedding is not finite");
-        basis->s[j] = j == 0 ? 1 : base > 0 ? sqrt(trace / base) : 0;
-        if (basis->s[j] < min_scale) basis->s[j] = 0;
-    }
-    for (int64_t i = 0; i < kd; i++) {
-        for (int64_t at = 0; at <= i; at += d) { /* a row of a block, up to the diagonal */
-            const int64_t end = at + d <= i ? at + d : i + 1;
-            const double scale = basis->s[i / d] * basis->s[at / d];
-            for (int64_t j = at; j < end; j++)
-                basis->work[i * kd + j] = scale > 0 ? basis->gram[i * kd + j] / scale : 0;
-        }
-        basis->work[i * kd + i] += ridge * base / (double)d;
-    }
-    const int last = basis->networks - 1;
-    for (int64_t i = last * d; i < kd && basis->frozen_change && basis->s[last] > 0; i++)
-        basis->work[i * kd + i] += average_ridge / (basis->s[last] * basis->s[last]) * base / (double)d;
-done:
-    return rc;
+    return flm_tensor_1d((float *)basis->scale.data + 2 * j + value, FLM_DTYPE_F32, 1);
 }
 
 /* T in f32 from R, on the device: T[0][0] is block (0, 0) of R, T[j][i] is s_j times block (j, i), plus T[0][0] if i is
@@ -219,13 +165,14 @@ static flm_status make_factors(flm_noise_basis *basis)
             flm_tensor block = flm_tensor_2d((double *)basis->R.data + j * d * kd + i * d, FLM_DTYPE_F64, d, d);
             block.row_stride = kd;
             FLM_TRY(flm_op_cast(basis->be, T, &block));
-            if (j > 0) FLM_TRY(flm_op_axpby(basis->be, T, i == 0 ? 1 : 0, first, (float)basis->s[j]));
+            const flm_tensor s = scale_of(basis, j, 0);
+            if (j > 0) FLM_TRY(flm_op_axpby_scaled(basis->be, T, i == 0 ? 1 : 0, first, &s));
         }
 done:
     return rc;
 }
 
-flm_status flm_noise_update(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E)
+flm_status flm_noise_begin(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = basis->be;
@@ -235,11 +182,37 @@ flm_status flm_noise_update(flm_noise_basis *basis, flm_comm *comm, const flm_te
         FLM_TRY(be->memory->copy(be, T->data, E->data, flm_tensor_bytes(T)));
     } else {
         FLM_TRY(gram_all(basis, comm, E));
-        FLM_TRY(scale_gram(basis));
-        FLM_TRY(be->memory->to_device(be, basis->R.data, basis->work, flm_tensor_bytes(&basis->R)));
-        FLM_TRY(flm_op_cholesky(be, &basis->R));
+        rc = flm_op_gram_scale(be, &(flm_gram_scale){.R = &basis->R,
+                                                     .scale = &basis->scale,
+                                                     .gram = &basis->gram,
+                                                     .ridge = ridge,
+                                                     .last_ridge = basis->frozen_change ? average_ridge : 0});
+        if (rc == FLM_E_NUMERIC) flm_err_prefix(rc, "the embedding is not finite");
+        FLM_TRY(rc);
+        FLM_TRY(flm_op_cholesky(be, &basis->R, &basis->verdict));
+        FLM_TRY(be->memory->to_host(be, basis->row, basis->verdict.data, sizeof *basis->row));
         FLM_TRY(make_factors(basis));
     }
+done:
+    return rc;
+}
+
+flm_status flm_noise_check(const flm_noise_basis *basis)
+{
+    flm_status rc = FLM_OK;
+    if (*basis->row != 0)
+        FLM_FAIL(FLM_E_NUMERIC, "the embedding is not finite, or its Gram matrix not positive definite (row %d)",
+                 (int)*basis->row - 1);
+done:
+    return rc;
+}
+
+flm_status flm_noise_update(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E)
+{
+    flm_status rc = FLM_OK;
+    FLM_TRY(flm_noise_begin(basis, comm, E));
+    FLM_TRY(basis->be->stream->sync(basis->be));
+    FLM_TRY(flm_noise_check(basis));
 done:
     return rc;
 }
@@ -258,7 +231,7 @@ done:
 flm_status flm_noise_embed(const flm_noise_basis *basis, int j, const flm_tensor *noise, const flm_tensor *xi)
 {
     flm_status rc = FLM_OK;
-    const int last = !basis->direct && basis->s[j] > 0 ? j : 0; /* the other blocks are zero */
+    const int last = basis->direct ? 0 : j;
     for (int i = 0; i <= last; i++)
         FLM_TRY(flm_dit_matmul(basis->be, &xi[i], false, &basis->T[j][i], !basis->direct, noise, i > 0, NULL, NULL));
 done:
@@ -289,10 +262,10 @@ flm_status flm_noise_reduce(flm_noise_basis *basis, flm_comm *comm)
         FLM_TRY(flm_op_cast(be, &basis->P32, &basis->P));
     }
     for (int j = 1; j < basis->networks && !basis->direct; j++) {
-        if (basis->s[j] == 0) continue; /* the block is not used */
         const flm_tensor P = flm_tensor_slice(&basis->P32, j * basis->d, basis->d);
         const flm_tensor any = flm_tensor_slice(&basis->P32, 0, basis->d);
-        FLM_TRY(flm_op_axpby(be, &P, 0, &any, (float)(1 / basis->s[j])));
+        const flm_tensor inverse = scale_of(basis, j, 1);
+        FLM_TRY(flm_op_axpby_scaled(be, &P, 0, &any, &inverse));
     }
 done:
     return rc;
@@ -328,8 +301,7 @@ flm_status flm_noise_gradient(const flm_noise_basis *basis, const flm_tensor *E,
     const flm_tensor base = embedding(basis, 0, E), F = flm_tensor_slice(&base, first, rows);
     const flm_tensor P = flm_tensor_slice(&basis->P32, 0, basis->d);
     FLM_TRY(flm_dit_matmul(basis->be, &F, false, &P, false, grad, true, NULL, NULL));
-    for (int j = 1; j < basis->networks; j++)
-        if (basis->s[j] > 0) FLM_TRY(add_difference(basis, j, E, first, grad));
+    for (int j = 1; j < basis->networks; j++) FLM_TRY(add_difference(basis, j, E, first, grad));
 done:
     return rc;
 }

@@ -23,7 +23,8 @@ typedef struct flm_noise_basis {
     int blocks;                                /* of xi: k, or 1 when direct */
     int64_t width, K;                          /* components of a block, d or V; K = blocks width */
     flm_tensor frozen[FLM_NOISE_NETWORKS - 1]; /* E_1 .. E_k-1 f32 [V, d], owned by the caller */
-    double s[FLM_NOISE_NETWORKS];              /* ||E_j - E_1|| / ||E_1||; 1 for E_1 */
+    flm_tensor
+        scale; /* f32 [k, 2]: s_j = ||E_j - E_1|| / ||E_1||, 1 for E_1; 1 / s_j, 0 if s_j is; absent when direct */
     /* x0 E_j = sum over i of xi_i T[j][i]^T, T f32 [d, d]; direct: xi T[j][0], T f32 [V, d] */
     flm_tensor T[FLM_NOISE_NETWORKS][FLM_NOISE_NETWORKS];
     flm_tensor R;                            /* f64 [k d, k d] lower; absent when direct */
@@ -33,8 +34,9 @@ typedef struct flm_noise_basis {
     bool frozen_change;                      /* set by the owner: the last frozen embedding is an average of the trained
                                                 one, and differs from update to update */
     bool frozen_done;                        /* gram has the blocks of the frozen embeddings */
-    double *gram;                            /* host [k d, k d] lower blocks: Gram of E_1, E_2 - E_1, ... */
-    double *work;                            /* host [k d, k d], from host_alloc */
+    flm_tensor gram;                         /* f64 [k (k + 1) / 2, d, d]: lower blocks, Gram of E_1, E_2 - E_1, ... */
+    flm_tensor verdict;                      /* i32 [1] of the factorisation; absent when direct */
+    int32_t *row;                            /* the verdict, from host_alloc, after a wait; 0 when direct */
     flm_arena arena;
 } flm_noise_basis;
 
@@ -51,6 +53,11 @@ void flm_noise_destroy(flm_noise_basis **basis);
  * difference which is only rounding has no part in the gradient. Collective. Errors: FLM_E_NUMERIC (an embedding not
  * finite), the backend's. Source: model.md section 4. */
 flm_status flm_noise_update(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E);
+
+/* flm_noise_begin - flm_noise_update without a wait for the device. What cannot be found without one is an error of
+ * flm_noise_check, for the caller's next wait: until then results may be NaN. Collective. */
+flm_status flm_noise_begin(flm_noise_basis *basis, flm_comm *comm, const flm_tensor *E);
+flm_status flm_noise_check(const flm_noise_basis *basis);
 
 /* flm_noise_draw - xi of samples first_sample, ... of a stream.   out xi: `blocks` tensors f32 [B, L, width].
  * Not collective. */

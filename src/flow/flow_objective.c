@@ -5,7 +5,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static void layout(flm_objective *o)
 {
@@ -18,7 +17,7 @@ static void layout(flm_objective *o)
     o->g = o->ops->context ? flm_arena_2d(at, FLM_DTYPE_F32, B, L) : flm_arena_1d(at, FLM_DTYPE_F32, B);
     o->tokens = flm_arena_2d(at, FLM_DTYPE_I32, B, L);
     o->loss = flm_arena_1d(at, FLM_DTYPE_F32, B * L);
-    o->total = flm_arena_1d(at, FLM_DTYPE_F64, 2);
+    o->total = flm_arena_1d(at, FLM_DTYPE_F64, FLM_TOTALS);
 }
 
 void flm_objective_inference_size(const flm_objective_ops *ops, int64_t *max_batch, int64_t *chunk)
@@ -63,10 +62,11 @@ flm_status flm_objective_create(const flm_objective_parts *parts, flm_objective 
     const int64_t B = parts->dit->max_batch;
     void *host = NULL;
     const size_t values = (size_t)B * (1 + (size_t)(o->ops->context ? parts->dit->shape.L : 1));
-    FLM_TRY(o->be->memory->host_alloc(o->be, values * sizeof *o->host, &host));
-    o->host = host;
-    FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)(B * parts->dit->shape.L) * sizeof *o->ids, &host));
-    o->ids = host;
+    o->stage = flm_stage_begin(o->be);
+    o->host = malloc(values * sizeof *o->host);
+    if (o->host == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the times of %lld sequences", (long long)B);
+    FLM_TRY(o->be->memory->host_alloc(o->be, FLM_TOTALS * sizeof *o->result, &host));
+    o->result = host;
     o->arena = flm_arena_begin(o->be);
     layout(o);
     FLM_TRY(flm_arena_commit(&o->arena, "objective"));
@@ -85,8 +85,9 @@ void flm_objective_destroy(flm_objective **objective)
     if (o == NULL) return;
     if (o->ops->destroy != NULL) o->ops->destroy(o);
     flm_arena_release(&o->arena);
-    o->be->memory->host_release(o->be, o->host);
-    o->be->memory->host_release(o->be, o->ids);
+    flm_stage_end(&o->stage);
+    o->be->memory->host_release(o->be, o->result);
+    free(o->host);
     free(o);
     *objective = NULL;
 }
@@ -99,7 +100,7 @@ size_t flm_objective_bytes(const flm_objective *o)
 flm_status flm_objective_begin(flm_objective *o, flm_comm *comm, const flm_weights *weights)
 {
     flm_status rc = FLM_OK;
-    FLM_TRY(flm_noise_update(o->parts.basis, comm, &weights->w.E));
+    FLM_TRY(flm_noise_begin(o->parts.basis, comm, &weights->w.E));
     FLM_TRY(o->be->memory->zero(o->be, o->total.data, flm_tensor_bytes(&o->total)));
     o->rows = o->diagonal_rows = 0;
     if (o->ops->begin != NULL) FLM_TRY(o->ops->begin(o, weights));
@@ -121,10 +122,9 @@ flm_status flm_objective_load(flm_objective *o, const flm_micro_batch *batch, co
     const flm_tensor tokens = flm_tensor_slice(&o->tokens, 0, B), of_g = flm_tensor_slice(&o->g, 0, B);
     flm_tensor xi[FLM_NOISE_NETWORKS];
     for (int64_t i = 0; i < B; i++) o->host[i] = (float)batch->t[i];
-    memcpy(o->ids, batch->tokens, flm_tensor_bytes(&tokens));
-    FLM_TRY(be->memory->to_device(be, tokens.data, o->ids, flm_tensor_bytes(&tokens)));
-    FLM_TRY(be->memory->to_device(be, o->parts.dit->t.data, o->host, (size_t)B * sizeof *o->host));
-    FLM_TRY(be->memory->to_device(be, o->g.data, g, flm_tensor_bytes(&of_g)));
+    FLM_TRY(flm_stage_to_device(&o->stage, tokens.data, batch->tokens, flm_tensor_bytes(&tokens)));
+    FLM_TRY(flm_stage_to_device(&o->stage, o->parts.dit->t.data, o->host, (size_t)B * sizeof *o->host));
+    FLM_TRY(flm_stage_to_device(&o->stage, o->g.data, g, flm_tensor_bytes(&of_g)));
     for (int i = 0; i < o->parts.basis->blocks; i++) {
         xi[i] = flm_tensor_slice(&o->xi[i], 0, B);
         if (batch->noise.given != NULL)
@@ -132,7 +132,6 @@ flm_status flm_objective_load(flm_objective *o, const flm_micro_batch *batch, co
     }
     if (batch->noise.given == NULL)
         FLM_TRY(flm_noise_draw(o->parts.basis, xi, batch->noise.stream, batch->noise.first_sample));
-    FLM_TRY(be->stream->sync(be)); /* the next micro-batch reuses the host arrays */
 done:
     return rc;
 }
@@ -198,7 +197,7 @@ flm_status flm_objective_logits(flm_objective *o, const flm_weights *weights, co
 
 flm_status flm_objective_add_loss(flm_objective *o, int64_t rows)
 {
-    const flm_tensor sum = flm_tensor_slice(&o->total, 0, 1), loss = flm_tensor_slice(&o->loss, 0, rows);
+    const flm_tensor sum = flm_tensor_slice(&o->total, FLM_TOTAL_ALL, 1), loss = flm_tensor_slice(&o->loss, 0, rows);
     o->rows += rows;
     return flm_op_sum(o->be, &sum, &loss);
 }
@@ -214,17 +213,31 @@ done:
     return rc;
 }
 
+flm_status flm_objective_fetch(flm_objective *o)
+{
+    return o->be->memory->to_host(o->be, o->result, o->total.data, flm_tensor_bytes(&o->total));
+}
+
+flm_status flm_objective_sums_of(const flm_objective *o, flm_objective_sums *sums)
+{
+    flm_status rc = FLM_OK;
+    const double *total = o->result;
+    FLM_TRY(flm_noise_check(o->parts.basis));
+    *sums = (flm_objective_sums){.loss = total[o->ops->weighted ? FLM_TOTAL_WEIGHTED : FLM_TOTAL_ALL],
+                                 .rows = (double)o->rows,
+                                 .error = o->ops->squared_error ? total[FLM_TOTAL_ALL] : NAN,
+                                 .diagonal = total[FLM_TOTAL_DIAGONAL],
+                                 .diagonal_rows = (double)o->diagonal_rows};
+done:
+    return rc;
+}
+
 flm_status flm_objective_total(flm_objective *o, flm_objective_sums *sums)
 {
     flm_status rc = FLM_OK;
-    double total[2];
-    FLM_TRY(o->be->memory->to_host(o->be, total, o->total.data, sizeof total));
+    FLM_TRY(flm_objective_fetch(o));
     FLM_TRY(o->be->stream->sync(o->be));
-    *sums = (flm_objective_sums){.loss = o->ops->loss_sum != NULL ? o->ops->loss_sum(o, total[0]) : total[0],
-                                 .rows = (double)o->rows,
-                                 .error = o->ops->squared_error ? total[0] : NAN,
-                                 .diagonal = total[1],
-                                 .diagonal_rows = (double)o->diagonal_rows};
+    FLM_TRY(flm_objective_sums_of(o, sums));
 done:
     return rc;
 }

@@ -10,6 +10,7 @@
 #ifndef FLM_FLOW_OBJECTIVE_H
 #define FLM_FLOW_OBJECTIVE_H
 
+#include "backend/backend_stage.h"
 #include "base/base_philox.h"
 #include "flow/flow_gamma.h"
 #include "flow/flow_kind.h"
@@ -59,6 +60,7 @@ typedef struct flm_objective_ops {
     bool context;                     /* its tokens are context or active, and only active ones have a loss */
     bool diagonal;                    /* it has diagonal samples, whose losses flm_objective_total reports apart */
     bool squared_error;               /* its loss is computed from a squared error, which flm_objective_total reports */
+    bool weighted;                    /* its loss is that error with learned weights */
     double trunk_passes, head_passes; /* cost of a step, a backward pass counted as two */
     /* create - its own state in objective->state, after the shared buffers exist. destroy also accepts what a failed
      * create leaves. bytes - the device memory of the state. */
@@ -71,9 +73,10 @@ typedef struct flm_objective_ops {
     void (*sample_times)(const flm_objective *objective, uint64_t seed, flm_random_purpose purpose, uint64_t step,
                          int64_t n, int64_t first, int64_t count, double *t, double *d);
     flm_status (*micro_batch)(flm_objective *objective, const flm_weights *weights, const flm_micro_batch *batch);
-    /* loss_sum - sum of the losses since begin, if it is not `total`, the value of objective->total; else NULL. */
-    double (*loss_sum)(const flm_objective *objective, double total);
 } flm_objective_ops;
+
+/* Elements of flm_objective.total: cross entropies or squared errors, those of diagonal samples, weighted losses. */
+enum { FLM_TOTAL_ALL, FLM_TOTAL_DIAGONAL, FLM_TOTAL_WEIGHTED, FLM_TOTALS };
 
 struct flm_objective {
     flm_objective_parts parts;
@@ -84,12 +87,12 @@ struct flm_objective {
     flm_tensor g;                      /* f32 [max_batch], or [max_batch, L] with ops->context */
     flm_tensor tokens;                 /* i32 [max_batch, L] */
     flm_tensor loss;                   /* f32 [max_batch L] */
-    flm_tensor total; /* f64 [2]: sum over rows of cross entropies or squared errors since flm_objective_begin; over
-                         rows of diagonal samples */
-    int64_t rows, diagonal_rows; /* with a loss since flm_objective_begin; those of diagonal samples */
-    float *host;                 /* t [max_batch], and like g, from host_alloc */
-    int32_t *ids;                /* [max_batch, L], from host_alloc: tokens to be copied to the device */
-    void *state;                 /* of this objective; ops->create */
+    flm_tensor total;                  /* f64 [FLM_TOTALS]: sums over rows since flm_objective_begin */
+    int64_t rows, diagonal_rows;       /* with a loss since flm_objective_begin; those of diagonal samples */
+    float *host;                       /* t [max_batch], and like g */
+    double *result;                    /* [FLM_TOTALS] from host_alloc: total, after flm_objective_fetch and a wait */
+    flm_stage stage;                   /* inputs on their way to the device */
+    void *state;                       /* of this objective; ops->create */
     flm_arena arena;
 };
 
@@ -106,7 +109,8 @@ void flm_objective_destroy(flm_objective **objective);
 size_t flm_objective_bytes(const flm_objective *objective);
 
 /* flm_objective_begin - begin a step with these weights of the trained network, equal on all ranks: update the noise
- * basis and reset the losses. Collective. Errors: FLM_E_NUMERIC (an embedding not finite), the backend's. */
+ * basis and reset the losses. Collective. Errors: FLM_E_NUMERIC (an embedding not finite; on a device an error of
+ * flm_objective_sums_of), the backend's. */
 flm_status flm_objective_begin(flm_objective *objective, flm_comm *comm, const flm_weights *weights);
 
 /* flm_objective_times - times of samples [first, first + count) of a global batch of n: flm_time_stratified for an FLM
@@ -131,7 +135,12 @@ typedef struct flm_objective_sums {
         diagonal_rows; /* losses of the rows of diagonal samples, and their number; 0 unless ops->diagonal */
 } flm_objective_sums;
 
-/* flm_objective_total - the sums; waits for the device. */
+/* flm_objective_fetch - queue the copy of the sums to the host. flm_objective_sums_of - the sums, after a wait for the
+ * device. Errors: FLM_E_NUMERIC, what the device found in flm_objective_begin. flm_objective_total - both, with the
+ * wait.
+ */
+flm_status flm_objective_fetch(flm_objective *objective);
+flm_status flm_objective_sums_of(const flm_objective *objective, flm_objective_sums *sums);
 flm_status flm_objective_total(flm_objective *objective, flm_objective_sums *sums);
 
 #endif

@@ -11,9 +11,8 @@
     extern const flm_objective_ops flm_objective_##objective;
 #include "flow/flow_kind.def"
 
-/* flm_objective_load - copy tokens, xi, times (to dit->t) and g (to o->g) to the device, and wait, so that the host
- * arrays can be reused. in g host, like o->g of B
- * sequences; o->host + max_batch has room for it. */
+/* flm_objective_load - copy tokens, xi, times (to dit->t) and g (to o->g) to the device; the host arrays may change
+ * afterwards. in g host, like o->g of B sequences; o->host + max_batch has room for it. */
 flm_status flm_objective_load(flm_objective *o, const flm_micro_batch *batch, const float *g);
 
 /* flm_objective_state - x f32 [max_batch, L, d] = (1-g) xi T_j + g E[token] of network j of the noise basis, in its

@@ -76,18 +76,15 @@ static flm_status create(flm_objective *o)
     flm_status rc = FLM_OK;
     const flm_dit *dit = o->parts.dit;
     const int64_t rows = dit->max_batch * dit->shape.L, values = dit->max_batch * (1 + TIMES) + rows * (1 + PARTS);
-    void *host = NULL;
     psd *own = o->state = calloc(1, sizeof *own);
     if (own == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the objective of a flow map");
     own->arena = flm_arena_begin(o->be);
     own->order = malloc((size_t)dit->max_batch * sizeof *own->order);
     own->first_row = malloc((size_t)(dit->max_batch + 1) * sizeof *own->first_row);
-    if (own->order == NULL || own->first_row == NULL)
+    own->host = malloc((size_t)values * sizeof *own->host);
+    own->ids = malloc((size_t)(rows * ROW_IDS) * sizeof *own->ids);
+    if (own->order == NULL || own->first_row == NULL || own->host == NULL || own->ids == NULL)
         FLM_FAIL(FLM_E_NOMEM, "no memory for %lld sequences", (long long)dit->max_batch);
-    FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)values * sizeof *own->host, &host));
-    own->host = host;
-    FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)(rows * ROW_IDS) * sizeof *own->ids, &host));
-    own->ids = host;
     layout(own, o);
     FLM_TRY(flm_arena_commit(&own->arena, "objective of a flow map"));
     layout(own, o);
@@ -102,8 +99,8 @@ static void destroy(flm_objective *o)
     flm_arena_release(&own->arena);
     free(own->order);
     free(own->first_row);
-    o->be->memory->host_release(o->be, own->host);
-    o->be->memory->host_release(o->be, own->ids);
+    free(own->host);
+    free(own->ids);
     free(own);
     o->state = NULL;
 }
@@ -197,14 +194,13 @@ static flm_status load_context(flm_objective *o, const flm_micro_batch *batch)
 {
     flm_status rc = FLM_OK;
     psd *own = o->state;
-    flm_backend *be = o->be;
     const int64_t B = batch->B, L = o->parts.dit->shape.L;
     int32_t *as_is = own->ids + 3 * B * L, *packed = as_is + B * L;
     memcpy(as_is, batch->context, (size_t)(B * L) * sizeof *as_is);
     for (int64_t i = 0; i < B; i++)
         memcpy(packed + i * L, batch->context + own->order[i] * L, (size_t)L * sizeof *packed);
-    FLM_TRY(be->memory->to_device(be, o->parts.dit->context.data, as_is, (size_t)(B * L) * sizeof *as_is));
-    FLM_TRY(be->memory->to_device(be, own->context.data, packed, (size_t)(B * L) * sizeof *packed));
+    FLM_TRY(flm_stage_to_device(&o->stage, o->parts.dit->context.data, as_is, (size_t)(B * L) * sizeof *as_is));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->context.data, packed, (size_t)(B * L) * sizeof *packed));
 done:
     return rc;
 }
@@ -214,7 +210,6 @@ static flm_status load(flm_objective *o, const flm_micro_batch *batch)
 {
     flm_status rc = FLM_OK;
     psd *own = o->state;
-    flm_backend *be = o->be;
     const int64_t B = batch->B, L = o->parts.dit->shape.L;
     const float *end = own->host, *time = end + B, *combine = time + TIMES * B, *lambda = combine + PARTS * B * L;
     const int32_t *from = own->ids, *from_pass = from + B * L, *token = from_pass + B * L;
@@ -222,14 +217,15 @@ static flm_status load(flm_objective *o, const flm_micro_batch *batch)
     list_rows(o, batch);
     set_coefficients(o, batch);
     const size_t rows = (size_t)own->first_row[B];
-    FLM_TRY(be->memory->to_device(be, o->parts.dit->t_end.data, end, (size_t)B * sizeof *end));
+    FLM_TRY(flm_stage_to_device(&o->stage, o->parts.dit->t_end.data, end, (size_t)B * sizeof *end));
     for (int k = 0; k < TIMES; k++)
-        FLM_TRY(be->memory->to_device(be, own->time[k].data, time + k * B, (size_t)B * sizeof *time));
-    FLM_TRY(be->memory->to_device(be, own->combine.data, combine, rows * PARTS * sizeof *combine));
-    FLM_TRY(be->memory->to_device(be, own->lambda.data, lambda, rows * sizeof *lambda));
-    FLM_TRY(be->memory->to_device(be, own->from.data, from, rows * sizeof *from));
-    FLM_TRY(be->memory->to_device(be, own->from_pass.data, from_pass, rows * sizeof *from_pass));
-    if (own->tokens.data != NULL) FLM_TRY(be->memory->to_device(be, own->tokens.data, token, rows * sizeof *token));
+        FLM_TRY(flm_stage_to_device(&o->stage, own->time[k].data, time + k * B, (size_t)B * sizeof *time));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->combine.data, combine, rows * PARTS * sizeof *combine));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->lambda.data, lambda, rows * sizeof *lambda));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->from.data, from, rows * sizeof *from));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->from_pass.data, from_pass, rows * sizeof *from_pass));
+    if (own->tokens.data != NULL)
+        FLM_TRY(flm_stage_to_device(&o->stage, own->tokens.data, token, rows * sizeof *token));
     if (o->ops->context) FLM_TRY(load_context(o, batch));
     FLM_TRY(flm_objective_load(o, batch, o->host + o->parts.dit->max_batch));
 done:
@@ -417,7 +413,8 @@ static flm_status run_head(flm_objective *o, const flm_weights *weights, const f
     }
     FLM_TRY(flm_objective_add_loss(o, total));
     if (middle > 0) {
-        const flm_tensor diagonal = flm_tensor_slice(&o->total, 1, 1), part = flm_tensor_slice(&o->loss, 0, middle);
+        const flm_tensor diagonal = flm_tensor_slice(&o->total, FLM_TOTAL_DIAGONAL, 1),
+                         part = flm_tensor_slice(&o->loss, 0, middle);
         FLM_TRY(flm_op_sum(o->be, &diagonal, &part));
     }
     o->diagonal_rows += middle;

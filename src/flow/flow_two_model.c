@@ -10,12 +10,11 @@
 #include "flow/flow_time.h"
 #include "model/model_weighting.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 enum {
     PARTS = 3,              /* of the state at m, and of the residual's last hidden state */
-    SAMPLE = 2 + 2 * PARTS, /* values a sample from the host: m, u, the coefficients of both */
+    SAMPLE = 2 + 2 * PARTS, /* f32 values a sample from the host: m, u, the coefficients of both */
     PASS_FIRST = 1,         /* dropout of the passes without gradient; the one with gradient is 0 */
     PASS_SECOND = 2,
     TEACHER = 0, /* of the noise basis */
@@ -35,11 +34,11 @@ typedef struct two_model {
     flm_tensor map[2], map_bias[2]; /* act [d, d] Wout^T E_j, f32 [1, d] bout^T E_j */
     flm_tensor step, combine;       /* f32 [max_batch, PARTS]: keep, mean, jump; A, B, -w */
     flm_tensor coefficient;         /* f32 [max_batch L, FLM_DISTILL_COEFFICIENTS] */
+    flm_tensor factor;              /* f64 [max_batch]: the last coefficient without exp(-l) and the scale */
     flm_tensor grad_l;              /* f32 [max_batch, 1] */
     flm_tensor logits;              /* f32 [chunk, V], padded rows */
-    flm_two_model_coeffs *sample;   /* host [max_batch] */
+    double *of_factor;              /* host [max_batch] */
     float *host;                    /* [max_batch (L FLM_DISTILL_COEFFICIENTS + SAMPLE)] */
-    double weighted;                /* sum of the rows' weighted losses since begin */
     flm_arena arena;
 } two_model;
 
@@ -64,6 +63,7 @@ static void layout(two_model *own, const flm_objective *o)
     own->step = flm_arena_2d(at, FLM_DTYPE_F32, B, PARTS);
     own->combine = flm_arena_2d(at, FLM_DTYPE_F32, B, PARTS);
     own->coefficient = flm_arena_2d(at, FLM_DTYPE_F32, B * L, FLM_DISTILL_COEFFICIENTS);
+    own->factor = flm_arena_1d(at, FLM_DTYPE_F64, B);
     own->grad_l = flm_arena_2d(at, FLM_DTYPE_F32, B, 1);
     own->logits = flm_arena_rows(at, FLM_DTYPE_F32, dit->chunk, V);
 }
@@ -74,14 +74,13 @@ static flm_status create(flm_objective *o)
     const flm_dit *dit = o->parts.dit;
     const flm_tensor *E = &o->parts.frozen[FLM_ROLE_TEACHER]->w.E;
     const int64_t values = dit->max_batch * (dit->shape.L * FLM_DISTILL_COEFFICIENTS + SAMPLE);
-    void *host = NULL;
     two_model *own = o->state = calloc(1, sizeof *own);
     if (own == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the two-model objective");
     own->arena = flm_arena_begin(o->be);
-    own->sample = malloc((size_t)dit->max_batch * sizeof *own->sample);
-    if (own->sample == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld sequences", (long long)dit->max_batch);
-    FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)values * sizeof *own->host, &host));
-    own->host = host;
+    own->of_factor = malloc((size_t)dit->max_batch * sizeof *own->of_factor);
+    own->host = malloc((size_t)values * sizeof *own->host);
+    if (own->of_factor == NULL || own->host == NULL)
+        FLM_FAIL(FLM_E_NOMEM, "no memory for %lld sequences", (long long)dit->max_batch);
     FLM_TRY(flm_weighting_create(o->be, &dit->shape, dit->max_batch, &own->weighting));
     layout(own, o);
     FLM_TRY(flm_arena_commit(&own->arena, "two-model objective"));
@@ -100,8 +99,8 @@ static void destroy(flm_objective *o)
     if (own == NULL) return;
     flm_weighting_destroy(&own->weighting);
     flm_arena_release(&own->arena);
-    free(own->sample);
-    o->be->memory->host_release(o->be, own->host);
+    free(own->of_factor);
+    free(own->host);
     free(own);
     o->state = NULL;
 }
@@ -117,7 +116,6 @@ static flm_status begin(flm_objective *o, const flm_weights *weights)
     flm_status rc = FLM_OK;
     two_model *own = o->state;
     const flm_tensor *const E[2] = {&o->parts.frozen[FLM_ROLE_TEACHER]->w.E, &weights->w.E};
-    own->weighted = 0;
     if (o->parts.dit->act != FLM_DTYPE_F32)
         FLM_TRY(flm_op_cast(o->be, &own->E[STUDENT], &weights->w.E));
     else
@@ -135,19 +133,31 @@ static void sample_times(const flm_objective *o, uint64_t seed, flm_random_purpo
     flm_time_jumps(&time_law, seed, purpose, step, n, first, count, t, d);
 }
 
-/* Everything that depends on the times alone, for each sample, to the device; l is computed there. */
+/* The coefficients of the error of a sequence, a row a token; the last one follows on the device. */
+static void set_rows(const flm_two_model_coeffs *c, float *to, int64_t L)
+{
+    for (int64_t i = 0; i < L; i++, to += FLM_DISTILL_COEFFICIENTS) {
+        to[0] = (float)c->beta;
+        to[1] = 1;
+        to[2] = (float)(c->A + c->B - c->w);
+        to[3] = 0;
+    }
+}
+
+/* Everything that depends on the times alone, for each sample, to the device; l is computed there, and with it the
+ * coefficient of the gradient, which includes the weight of the loss, exp(-l). */
 static flm_status load(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch)
 {
     flm_status rc = FLM_OK;
     two_model *own = o->state;
     flm_backend *be = o->be;
-    const int64_t B = batch->B;
-    float *m = own->host, *u = m + B, *step = u + B, *combine = step + PARTS * B,
+    const int64_t B = batch->B, L = o->parts.dit->shape.L, values = B * L * FLM_DISTILL_COEFFICIENTS;
+    float *m = own->host, *u = m + B, *step = u + B, *combine = step + PARTS * B, *rows = combine + PARTS * B,
           *g = o->host + o->parts.dit->max_batch;
     for (int64_t b = 0; b < B; b++) {
         const flm_two_model_coeffs c = flm_two_model_coeffs_make(o->parts.gamma, batch->t[b], batch->d[b]);
         const double of_step[PARTS] = {c.keep, c.mean, c.jump}, of_combine[PARTS] = {c.A, c.B, -c.w};
-        own->sample[b] = c;
+        own->of_factor[b] = -2 * c.w;
         m[b] = (float)c.m;
         u[b] = (float)c.u;
         g[b] = (float)c.gs;
@@ -155,39 +165,20 @@ static flm_status load(flm_objective *o, const flm_weights *weights, const flm_m
             step[PARTS * b + k] = (float)of_step[k];
             combine[PARTS * b + k] = (float)of_combine[k];
         }
+        set_rows(&c, rows + b * L * FLM_DISTILL_COEFFICIENTS, L);
     }
-    FLM_TRY(be->memory->to_device(be, own->m.data, m, (size_t)B * sizeof *m));
-    FLM_TRY(be->memory->to_device(be, own->u.data, u, (size_t)B * sizeof *u));
-    FLM_TRY(be->memory->to_device(be, own->step.data, step, (size_t)(PARTS * B) * sizeof *step));
-    FLM_TRY(be->memory->to_device(be, own->combine.data, combine, (size_t)(PARTS * B) * sizeof *combine));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->m.data, m, (size_t)B * sizeof *m));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->u.data, u, (size_t)B * sizeof *u));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->step.data, step, (size_t)(PARTS * B) * sizeof *step));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->combine.data, combine, (size_t)(PARTS * B) * sizeof *combine));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->coefficient.data, rows, (size_t)values * sizeof *rows));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->factor.data, own->of_factor, (size_t)B * sizeof *own->of_factor));
     FLM_TRY(flm_objective_load(o, batch, g));
-    const flm_tensor s = flm_tensor_slice(&o->parts.dit->t, 0, B);
+    const flm_tensor s = flm_tensor_slice(&o->parts.dit->t, 0, B), l = flm_tensor_slice(&own->weighting->l, 0, B);
+    const flm_tensor factor = flm_tensor_slice(&own->factor, 0, B);
+    const flm_tensor coefficient = flm_tensor_slice(&own->coefficient, 0, B * L);
     FLM_TRY(flm_weighting_forward(own->weighting, weights, &s));
-done:
-    return rc;
-}
-
-/* Coefficients of the error, a row a token; that of the gradient includes the weight of the loss, exp(-l). */
-static flm_status load_coefficients(flm_objective *o, const flm_micro_batch *batch)
-{
-    flm_status rc = FLM_OK;
-    two_model *own = o->state;
-    flm_backend *be = o->be;
-    const int64_t B = batch->B, L = o->parts.dit->shape.L;
-    float *l = o->host;
-    FLM_TRY(be->memory->to_host(be, l, own->weighting->l.data, (size_t)B * sizeof *l));
-    FLM_TRY(be->stream->sync(be));
-    for (int64_t row = 0; row < B * L; row++) {
-        const flm_two_model_coeffs *c = &own->sample[row / L];
-        float *to = own->host + row * FLM_DISTILL_COEFFICIENTS;
-        to[0] = (float)c->beta;
-        to[1] = 1;
-        to[2] = (float)(c->A + c->B - c->w);
-        to[3] = (float)(-2 * c->w * exp(-(double)l[row / L]) * batch->scale);
-    }
-    FLM_TRY(be->memory->to_device(be, own->coefficient.data, own->host,
-                                  (size_t)(B * L * FLM_DISTILL_COEFFICIENTS) * sizeof *own->host));
-    FLM_TRY(be->stream->sync(be));
+    FLM_TRY(flm_op_distill_weigh(be, &coefficient, &l, &factor, batch->scale));
 done:
     return rc;
 }
@@ -289,25 +280,12 @@ done:
 /* Sums exp(-l) error + l, and computes its gradient with respect to l in grad_l. */
 static flm_status weight_loss(flm_objective *o, const flm_micro_batch *batch)
 {
-    flm_status rc = FLM_OK;
-    two_model *own = o->state;
-    flm_backend *be = o->be;
+    const two_model *own = o->state;
     const int64_t B = batch->B, L = o->parts.dit->shape.L;
-    float *l = o->host, *error = own->host,
-          *grad_l = o->host + o->parts.dit->max_batch; /* l: as load_coefficients left it */
-    FLM_TRY(be->memory->to_host(be, error, o->loss.data, (size_t)(B * L) * sizeof *error));
-    FLM_TRY(be->stream->sync(be));
-    for (int64_t b = 0; b < B; b++) {
-        double sum = 0;
-        for (int64_t i = 0; i < L; i++) sum += (double)error[b * L + i];
-        sum *= exp(-(double)l[b]);
-        own->weighted += sum + (double)L * (double)l[b];
-        grad_l[b] = (float)(((double)L - sum) * batch->scale);
-    }
-    FLM_TRY(be->memory->to_device(be, own->grad_l.data, grad_l, (size_t)B * sizeof *grad_l));
-    FLM_TRY(be->stream->sync(be));
-done:
-    return rc;
+    const flm_tensor total = flm_tensor_slice(&o->total, FLM_TOTAL_WEIGHTED, 1);
+    const flm_tensor grad_l = flm_tensor_slice(&own->grad_l, 0, B), l = flm_tensor_slice(&own->weighting->l, 0, B);
+    const flm_tensor loss = flm_tensor_slice(&o->loss, 0, B * L);
+    return flm_op_distill_loss(o->be, &total, &grad_l, &loss, &l, batch->scale);
 }
 
 static flm_status micro_batch(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch)
@@ -316,7 +294,6 @@ static flm_status micro_batch(flm_objective *o, const flm_weights *weights, cons
     two_model *own = o->state;
     const flm_tensor grad_l = flm_tensor_slice(&own->grad_l, 0, batch->B);
     FLM_TRY(load(o, weights, batch));
-    FLM_TRY(load_coefficients(o, batch));
     FLM_TRY(run_passes(o, weights, batch));
     FLM_TRY(run_head(o, weights, batch));
     if (batch->backward) FLM_TRY(flm_dit_backward(o->parts.dit, weights, batch->dropout, batch->hook));
@@ -329,16 +306,11 @@ done:
     return rc;
 }
 
-static double loss_sum(const flm_objective *o, double total)
-{
-    (void)total; /* of the errors before they are weighted */
-    return ((const two_model *)o->state)->weighted;
-}
-
 const flm_objective_ops flm_objective_two_model = {
     .networks = {[FLM_ROLE_TEACHER] = {.kind = &flm_kinds[FLM_KIND_FLM]}},
     .inference = true,
     .squared_error = true,
+    .weighted = true,
     .trunk_passes = 7,
     .head_passes = 8,
     .create = create,
@@ -346,5 +318,4 @@ const flm_objective_ops flm_objective_two_model = {
     .bytes = bytes,
     .begin = begin,
     .sample_times = sample_times,
-    .micro_batch = micro_batch,
-    .loss_sum = loss_sum};
+    .micro_batch = micro_batch};

@@ -40,12 +40,11 @@ static flm_status create(flm_objective *o)
     flm_status rc = FLM_OK;
     const flm_dit *dit = o->parts.dit;
     const int64_t values = dit->max_batch * (dit->shape.L * FLM_DISTILL_COEFFICIENTS + 1);
-    void *host = NULL;
     two_stage *own = o->state = calloc(1, sizeof *own);
     if (own == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the two-stage objective");
     own->arena = flm_arena_begin(o->be);
-    FLM_TRY(o->be->memory->host_alloc(o->be, (size_t)values * sizeof *own->host, &host));
-    own->host = host;
+    own->host = malloc((size_t)values * sizeof *own->host);
+    if (own->host == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for %lld sequences", (long long)dit->max_batch);
     layout(own, dit);
     FLM_TRY(flm_arena_commit(&own->arena, "two-stage objective"));
     layout(own, dit);
@@ -58,7 +57,7 @@ static void destroy(flm_objective *o)
     two_stage *own = o->state;
     if (own == NULL) return;
     flm_arena_release(&own->arena);
-    o->be->memory->host_release(o->be, own->host);
+    free(own->host);
     free(own);
     o->state = NULL;
 }
@@ -80,7 +79,6 @@ static flm_status load(flm_objective *o, const flm_micro_batch *batch)
 {
     flm_status rc = FLM_OK;
     two_stage *own = o->state;
-    flm_backend *be = o->be;
     const int64_t B = batch->B, L = o->parts.dit->shape.L, values = B * L * FLM_DISTILL_COEFFICIENTS;
     float *u = own->host + values, *g = o->host + o->parts.dit->max_batch;
     for (int64_t b = 0; b < B; b++) {
@@ -94,8 +92,8 @@ static flm_status load(flm_objective *o, const flm_micro_batch *batch)
             to[3] = (float)(-2 * c.k * batch->scale);
         }
     }
-    FLM_TRY(be->memory->to_device(be, own->u.data, u, (size_t)B * sizeof *u));
-    FLM_TRY(be->memory->to_device(be, own->coefficient.data, own->host, (size_t)values * sizeof *own->host));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->u.data, u, (size_t)B * sizeof *u));
+    FLM_TRY(flm_stage_to_device(&o->stage, own->coefficient.data, own->host, (size_t)values * sizeof *own->host));
     FLM_TRY(flm_objective_load(o, batch, g));
 done:
     return rc;

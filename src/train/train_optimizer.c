@@ -35,6 +35,7 @@ flm_status flm_optimizer_create(flm_weights *weights, flm_comm *comm, const flm_
 {
     flm_status rc = FLM_OK;
     flm_optimizer *o = NULL;
+    void *host = NULL;
     if (weights->buckets >= FLM_COMM_REQUESTS) /* the noise basis needs one request */
         FLM_FAIL(FLM_E_UNSUPPORTED, "the network has %d buckets of weights; at most %d are supported", weights->buckets,
                  FLM_COMM_REQUESTS - 1);
@@ -45,6 +46,8 @@ flm_status flm_optimizer_create(flm_weights *weights, flm_comm *comm, const flm_
         o->slice = calloc((size_t)weights->buckets, sizeof *o->slice);
     }
     if (o == NULL || o->slice == NULL) FLM_FAIL(FLM_E_NOMEM, "no memory for the optimiser's list of slices");
+    FLM_TRY(weights->be->memory->host_alloc(weights->be, 2 * sizeof *o->result, &host));
+    o->result = host;
     o->arena = flm_arena_begin(weights->be);
     layout(o);
     FLM_TRY(flm_arena_commit(&o->arena, "optimiser state"));
@@ -60,7 +63,9 @@ done:
 void flm_optimizer_destroy(flm_optimizer **optimizer)
 {
     if (*optimizer == NULL) return;
+    flm_backend *be = (*optimizer)->weights->be;
     flm_arena_release(&(*optimizer)->arena);
+    be->memory->host_release(be, (*optimizer)->result);
     free((*optimizer)->slice);
     free(*optimizer);
     *optimizer = NULL;
@@ -175,25 +180,35 @@ done:
     return rc;
 }
 
-flm_status flm_optimizer_reduce(flm_optimizer *o, flm_noise_basis *basis, double *sums, int count, double *norm)
+flm_status flm_optimizer_reduce(flm_optimizer *o, flm_noise_basis *basis)
 {
     flm_status rc = FLM_OK;
     flm_backend *be = o->weights->be;
-    double all[MAX_SUMS + 1] = {0};
-    assert(count <= MAX_SUMS && !o->ema_active);
+    assert(!o->ema_active);
     FLM_TRY(flm_noise_reduce(basis, o->comm));
     FLM_TRY(wait_all(o));
     FLM_TRY(add_noise_part(o, basis));
     FLM_TRY(be->memory->zero(be, o->norm_sq.data, sizeof(double)));
     for (int b = 0; b < o->weights->buckets; b++) FLM_TRY(flm_op_sum_squares(be, &o->norm_sq, &o->slice[b].grad));
-    FLM_TRY(be->memory->to_host(be, &all[count], o->norm_sq.data, sizeof(double)));
-    FLM_TRY(be->stream->sync(be));
+    FLM_TRY(be->memory->to_host(be, &o->result[0], o->norm_sq.data, sizeof(double)));
+done:
+    return rc;
+}
+
+/* The global norm goes back to the device from memory that stays as it is until the next step's wait. */
+flm_status flm_optimizer_norm(flm_optimizer *o, double *sums, int count, double *norm)
+{
+    flm_status rc = FLM_OK;
+    flm_backend *be = o->weights->be;
+    double all[MAX_SUMS + 1] = {0};
+    assert(count <= MAX_SUMS);
     memcpy(all, sums, (size_t)count * sizeof *sums);
+    all[count] = o->result[0];
     FLM_TRY(flm_comm_sum_f64(o->comm, all, count + 1));
     memcpy(sums, all, (size_t)count * sizeof *sums);
     *norm = sqrt(all[count]);
-    FLM_TRY(be->memory->to_device(be, o->norm_sq.data, &all[count], sizeof(double)));
-    FLM_TRY(be->stream->sync(be));
+    o->result[1] = all[count];
+    FLM_TRY(be->memory->to_device(be, o->norm_sq.data, &o->result[1], sizeof(double)));
 done:
     return rc;
 }

@@ -29,6 +29,7 @@ typedef struct flm_optimizer {
     flm_optimizer_settings settings;
     flm_optimizer_slice *slice; /* [weights->buckets] */
     flm_tensor norm_sq;         /* f64 [1] on the backend */
+    double *result;             /* [2] from host_alloc: norm_sq of this rank; of all ranks, on its way back */
     flm_tensor scratch;         /* f32: buffer of a swap */
     bool ema_active;            /* flm_optimizer_swap_ema */
     flm_arena arena;
@@ -56,13 +57,16 @@ flm_status flm_optimizer_gather_average(flm_optimizer *optimizer, flm_weights *a
  */
 flm_dit_hook flm_optimizer_hook(flm_optimizer *optimizer);
 
-/* flm_optimizer_reduce - finish the reductions, add the noise part to this rank's rows of E's gradient, and compute the
- * gradient norm. in sums [count] of this rank (losses, flags), count <= 8   out sums over the ranks; *norm: the global
- * norm, which is not finite where the gradient is not. Collective. Source: model.md sections 4 and 5. */
-flm_status flm_optimizer_reduce(flm_optimizer *optimizer, flm_noise_basis *basis, double *sums, int count,
-                                double *norm);
+/* flm_optimizer_reduce - finish the reductions, add the noise part to this rank's rows of E's gradient, and queue the
+ * copy of its squared norm to the host. Collective. Source: model.md sections 4 and 5. */
+flm_status flm_optimizer_reduce(flm_optimizer *optimizer, flm_noise_basis *basis);
 
-/* flm_optimizer_update - AdamW, EMA and new compute weights, after flm_optimizer_reduce. update: the number of updates
+/* flm_optimizer_norm - after flm_optimizer_reduce and a wait for the device: the gradient norm. in sums [count] of this
+ * rank (losses, flags), count <= 8   out sums over the ranks; *norm: the global norm, which is not finite where the
+ * gradient is not. Does not wait for the device. Collective. */
+flm_status flm_optimizer_norm(flm_optimizer *optimizer, double *sums, int count, double *norm);
+
+/* flm_optimizer_update - AdamW, EMA and new compute weights, after flm_optimizer_norm. update: the number of updates
  * before this one. Collective. Source: model.md section 5. */
 flm_status flm_optimizer_update(flm_optimizer *optimizer, double lr, int64_t update);
 

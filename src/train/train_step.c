@@ -145,26 +145,34 @@ const char *flm_trainer_memory_name(int part)
     return name[part];
 }
 
-/* Begin the objective with the current weights. An embedding that is not finite is found here first, on all ranks. */
+/* An embedding that is not finite is the result of the last step. */
+static flm_status locate(const flm_trainer *trainer, flm_status rc)
+{
+    char where[80];
+    snprintf(where, sizeof where, "after step %lld (the last checkpoint is kept)", (long long)trainer->step);
+    return rc == FLM_E_NUMERIC ? flm_err_prefix(rc, where) : rc;
+}
+
+/* Begin the objective with the current weights. An embedding that is not finite is found here first, on all ranks, or
+ * by a device at the step's wait. */
 static flm_status begin_objective(flm_trainer *trainer)
 {
     flm_status rc = FLM_OK;
-    char where[80];
     if (trainer->average != NULL) FLM_TRY(flm_optimizer_gather_average(trainer->optimizer, trainer->average));
     FLM_TRY(flm_objective_begin(trainer->objective, trainer->comm, trainer->weights));
 done:
-    snprintf(where, sizeof where, "after step %lld (the last checkpoint is kept)", (long long)trainer->step);
-    return rc == FLM_E_NUMERIC ? flm_err_prefix(rc, where) : rc;
+    return locate(trainer, rc);
 }
 
 /* Sums over all rows of this rank, then of all ranks, in the order in which they are added. */
 enum { LOSS, ERROR, DIAGONAL, DIAGONAL_ROWS, ROWS, LOSS_SUMS };
 
+/* After flm_objective_fetch and a wait. What the device found in the embedding is found here, on all ranks. */
 static flm_status loss_sums(flm_trainer *trainer, double *sums)
 {
     flm_status rc = FLM_OK;
     flm_objective_sums own;
-    FLM_TRY(flm_objective_total(trainer->objective, &own));
+    FLM_TRY(locate(trainer, flm_objective_sums_of(trainer->objective, &own)));
     sums[LOSS] = own.loss;
     sums[ERROR] = own.error;
     sums[DIAGONAL] = own.diagonal;
@@ -245,8 +253,11 @@ flm_status flm_trainer_step(flm_trainer *trainer, const int32_t *ids, bool stop,
     else
         rows = (double)(s->batch * s->shape.L);
     FLM_TRY(accumulate(trainer, ids, rows));
+    FLM_TRY(flm_objective_fetch(trainer->objective));
+    FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis));
+    FLM_TRY(trainer->be->stream->sync(trainer->be)); /* the only wait for the device in a step */
     FLM_TRY(loss_sums(trainer, sums));
-    FLM_TRY(flm_optimizer_reduce(trainer->optimizer, trainer->basis, sums, LOSS_SUMS + 1, &norm));
+    FLM_TRY(flm_optimizer_norm(trainer->optimizer, sums, LOSS_SUMS + 1, &norm));
     const flm_losses losses = losses_of(trainer, sums);
     const double loss = losses.loss;
     if (!isfinite(loss) || !isfinite(norm))
@@ -296,6 +307,8 @@ flm_status flm_trainer_validate(flm_trainer *trainer, const flm_shards *shards, 
     FLM_TRY(begin_objective(trainer));
     for (int64_t begin = 0; begin < rows && local == FLM_OK; begin += s->batch)
         local = validate_batch(trainer, shards, begin, min(s->batch, rows - begin), (uint64_t)(begin / s->batch));
+    if (local == FLM_OK) local = flm_objective_fetch(trainer->objective);
+    if (local == FLM_OK) local = trainer->be->stream->sync(trainer->be);
     if (local == FLM_OK) local = loss_sums(trainer, sums);
     FLM_TRY(flm_comm_agree(trainer->comm, local));
     FLM_TRY(flm_comm_sum_f64(trainer->comm, sums, LOSS_SUMS));

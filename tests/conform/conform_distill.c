@@ -226,6 +226,66 @@ static void test_combine(flm_dtype dtype, int64_t B, int64_t L, int64_t d, int c
     operands_free(o, 2 + count);
 }
 
+enum { WEIGHED, WEIGH_L, FACTOR, WEIGH_OPERANDS };
+
+static flm_status weigh(flm_backend *be, const operand *o, const void *arg)
+{
+    return flm_op_distill_weigh(be, &o[WEIGHED].t, &o[WEIGH_L].t, &o[FACTOR].t, *(const double *)arg);
+}
+
+static void test_weigh(int64_t B, int64_t L)
+{
+    const double scale = 0.013;
+    operand o[WEIGH_OPERANDS] = {operand_2d(FLM_DTYPE_F32, 2, B * L, FLM_DISTILL_COEFFICIENTS),
+                                 operand_2d(FLM_DTYPE_F32, 3, B, 1), operand_1d(FLM_DTYPE_F64, 2, B)};
+    double *ref = doubles(B * L * FLM_DISTILL_COEFFICIENTS);
+    for (int64_t i = 0; i < B * L * FLM_DISTILL_COEFFICIENTS; i++) {
+        const int64_t b = i / FLM_DISTILL_COEFFICIENTS / L;
+        ref[i] = i % FLM_DISTILL_COEFFICIENTS < 3 ? o[WEIGHED].before[i]
+                                                  : o[FACTOR].before[b] * exp(-o[WEIGH_L].before[b]) * scale;
+    }
+    conform_run(weigh, o, WEIGH_OPERANDS, &scale, "distill_weigh");
+    conform_close(&o[WEIGHED].t, ref, NULL, 1e-12, "distill_weigh"); /* one rounding to fp32 */
+    if (B > 1) conform_refuses(weigh, o, WEIGH_OPERANDS, &scale, "distill_weigh");
+    operands_free(o, WEIGH_OPERANDS);
+    free(ref);
+}
+
+enum { TOTAL, GRAD_L, OF_LOSS, LOSS_L, LOSS_OPERANDS };
+
+static flm_status weigh_loss(flm_backend *be, const operand *o, const void *arg)
+{
+    return flm_op_distill_loss(be, &o[TOTAL].t, &o[GRAD_L].t, &o[OF_LOSS].t, &o[LOSS_L].t, *(const double *)arg);
+}
+
+static void test_loss(int64_t B, int64_t L)
+{
+    const double scale = 0.7;
+    operand o[LOSS_OPERANDS] = {operand_1d(FLM_DTYPE_F64, 2, 1), operand_2d(FLM_DTYPE_F32, NAN, B, 1),
+                                operand_1d(FLM_DTYPE_F32, 2, B * L), operand_2d(FLM_DTYPE_F32, 1, B, 1)};
+    double *grad = doubles(B), *size = doubles(B), total = o[TOTAL].before[0], total_size = fabs(total);
+    for (int64_t b = 0; b < B; b++) {
+        double sum = 0;
+        for (int64_t i = 0; i < L; i++) {
+            sum += o[OF_LOSS].before[b * L + i];
+            size[b] += fabs(o[OF_LOSS].before[b * L + i]);
+        }
+        const double weight = exp(-o[LOSS_L].before[b]), rest = (double)L * o[LOSS_L].before[b];
+        total += sum * weight + rest;
+        total_size += size[b] * weight + fabs(rest);
+        grad[b] = ((double)L - sum * weight) * scale;
+        size[b] = ((double)L + size[b] * weight) * scale;
+    }
+    conform_run(weigh_loss, o, LOSS_OPERANDS, &scale, "distill_loss");
+    conform_close(&o[GRAD_L].t, grad, size, 1e-12, "distill_loss: gradient");
+    tap_close(get(&o[TOTAL].t, 0), total, 1e-15 * (double)(B * L + 8) * total_size,
+              "distill_loss: sum"); /* any order */
+    if (B > 1) conform_refuses(weigh_loss, o, LOSS_OPERANDS, &scale, "distill_loss");
+    operands_free(o, LOSS_OPERANDS);
+    free(grad);
+    free(size);
+}
+
 static flm_status gelu(flm_backend *be, const operand *o, const void *arg)
 {
     (void)arg;
@@ -366,6 +426,13 @@ int main(void)
     test_combine(FLM_DTYPE_F32, 2, 129, 130, 3); /* more than one block of elements */
     test_combine(FLM_DTYPE_BF16, 2, 129, 130, 3);
     test_combine(FLM_DTYPE_F32, 0, 3, 4, 2);
+    test_weigh(1, 1);
+    test_weigh(3, 65);
+    test_weigh(64, 17);
+    test_loss(1, 1);
+    test_loss(3, 65);
+    test_loss(300, 7);
+    test_loss(2, 1025);
     test_gelu(1);
     test_gelu(1001);
     test_errors();

@@ -1,4 +1,5 @@
-/* conform_elementwise.c - column sums, a x + b y, casts and sums against double. SPDX-License-Identifier: Apache-2.0 */
+/* conform_elementwise.c - column sums, a x + b y, casts, sums and scaled Gram matrices against double.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/conform/conform_common.h"
 
 static flm_status column_sum(flm_backend *be, const operand *o, const void *arg)
@@ -11,6 +12,23 @@ static flm_status axpby(flm_backend *be, const operand *o, const void *arg)
 {
     const float *factor = arg;
     return flm_op_axpby(be, &o[0].t, factor[0], &o[1].t, factor[1]);
+}
+
+static flm_status axpby_scaled(flm_backend *be, const operand *o, const void *arg)
+{
+    const float *factor = arg;
+    return flm_op_axpby_scaled(be, &o[0].t, factor[0], &o[1].t, &o[2].t);
+}
+
+enum { OUT_R, OUT_SCALE, GRAM, GRAM_OPERANDS };
+
+static flm_status gram_scale(flm_backend *be, const operand *o, const void *arg)
+{
+    const double *ridge = arg;
+    return flm_op_gram_scale(
+        be,
+        &(flm_gram_scale){
+            .R = &o[OUT_R].t, .scale = &o[OUT_SCALE].t, .gram = &o[GRAM].t, .ridge = ridge[0], .last_ridge = ridge[1]});
 }
 
 static flm_status cast(flm_backend *be, const operand *o, const void *arg)
@@ -52,7 +70,8 @@ static void test_column_sum(flm_dtype dtype, int64_t M, int64_t N)
 
 static void test_axpby(int64_t M, int64_t N, float a, float b)
 {
-    operand o[2] = {operand_rows(FLM_DTYPE_F32, b == 0 ? (double)NAN : 2, M, N), operand_rows(FLM_DTYPE_F32, 2, M, N)};
+    operand o[3] = {operand_rows(FLM_DTYPE_F32, b == 0 ? (double)NAN : 2, M, N), operand_rows(FLM_DTYPE_F32, 2, M, N),
+                    operand_1d(FLM_DTYPE_F32, 1, 1)};
     const float factor[2] = {a, b};
     double *ref = doubles(M * N), *size = doubles(M * N);
     char name[96];
@@ -63,9 +82,13 @@ static void test_axpby(int64_t M, int64_t N, float a, float b)
         ref[i] = (double)a * o[1].before[i] + y;
         size[i] = fabs((double)a * o[1].before[i]) + fabs(y);
     }
+    put(&o[2].t, 0, (double)b);
     conform_run(axpby, o, 2, factor, name);
     conform_close(&o[0].t, ref, size, 1.3e-7, name);
-    operands_free(o, 2);
+    for (int64_t i = 0; i < M * N; i++) put(&o[0].t, i, o[0].before[i]);
+    conform_run(axpby_scaled, o, 3, factor, name);
+    conform_close(&o[0].t, ref, size, 1.3e-7, name);
+    operands_free(o, 3);
     free(ref);
     free(size);
 }
@@ -160,16 +183,81 @@ static void test_sums(int64_t n)
     operands_free(o, 2);
 }
 
+/* Row i, column j <= i of the scaled Gram matrix. */
+static double scaled_element(const operand *gram, const double *s, double base, const double *ridge, int64_t k,
+                             int64_t i, int64_t j)
+{
+    const int64_t d = gram->t.dim[1], own = i / d, of = j / d;
+    const double scale = s[own] * s[of];
+    double x = scale > 0 ? gram->before[((own * (own + 1) / 2 + of) * d + i % d) * d + j % d] / scale : 0;
+    if (i == j) x += ridge[0] * base / (double)d;
+    if (i == j && own == k - 1 && s[own] > 0) x += ridge[1] / (s[own] * s[own]) * base / (double)d;
+    return x;
+}
+
+/* size: of the last factor beside the first one; 0: there is no difference. */
+static void test_gram_scale(int64_t k, int64_t d, double size, double last_ridge)
+{
+    const double ridge[2] = {1e-3, last_ridge};
+    operand o[GRAM_OPERANDS] = {operand_2d(FLM_DTYPE_F64, NAN, k * d, k * d), operand_2d(FLM_DTYPE_F32, NAN, k, 2),
+                                operand_3d(FLM_DTYPE_F64, 1, k * (k + 1) / 2, d, d)};
+    double s[FLM_GRAM_FACTORS] = {0}, base = 0;
+    int wrong = 0;
+    for (int64_t j = 0; j < k; j++)
+        for (int64_t i = 0; i < d; i++) {
+            const int64_t at = ((j * (j + 1) / 2 + j) * d + i) * d + i;
+            put(&o[GRAM].t, at, (j == k - 1 ? size * size : 1) * (1.5 + draw()));
+        }
+    operand_note(&o[GRAM]);
+    conform_run(gram_scale, o, GRAM_OPERANDS, ridge, "gram_scale");
+    for (int64_t j = 0; j < k; j++) {
+        for (int64_t i = 0; i < d; i++) s[j] += o[GRAM].before[((j * (j + 1) / 2 + j) * d + i) * d + i];
+        if (j == 0) base = s[0];
+        s[j] = j == 0 ? 1 : sqrt(s[j] / base);
+        if (s[j] < FLM_GRAM_SCALE_MIN) s[j] = 0;
+        wrong += !(fabs(get(&o[OUT_SCALE].t, 2 * j) - s[j]) <= 1.2e-7 * s[j]);
+        wrong += !(fabs(get(&o[OUT_SCALE].t, 2 * j + 1) * s[j] - (s[j] > 0)) <= 1.2e-7);
+    }
+    for (int64_t i = 0; i < k * d; i++)
+        for (int64_t j = 0; j < k * d; j++) {
+            const double x = get(&o[OUT_R].t, i * k * d + j);
+            const double ref = j > i ? 0 : scaled_element(&o[GRAM], s, base, ridge, k, i, j);
+            wrong += j > i ? !isnan(x) : !(fabs(x - ref) <= 1e-14 * (double)(d + 8) * fabs(ref)); /* order of a trace */
+        }
+    tap_ok(wrong == 0, "gram_scale of %d factors of %d columns, the last one of size %g: %d wrong", (int)k, (int)d,
+           size, wrong);
+    operands_free(o, GRAM_OPERANDS);
+}
+
+/* Host backends refuse it; devices give a diagonal that a factorisation refuses. */
+static void test_gram_not_finite(void)
+{
+    const double ridge[2] = {1e-3, 0};
+    operand o[GRAM_OPERANDS] = {operand_2d(FLM_DTYPE_F64, NAN, 10, 10), operand_2d(FLM_DTYPE_F32, NAN, 2, 2),
+                                operand_3d(FLM_DTYPE_F64, 1, 3, 5, 5)};
+    put(&o[GRAM].t, (2 * 5 + 3) * 5 + 3, NAN);
+    for (int64_t i = 0; i < 5; i++) put(&o[GRAM].t, i * 5 + i, 2);
+    operand_note(&o[GRAM]);
+    const flm_status rc = conform_once(conform_be[0], gram_scale, o, GRAM_OPERANDS, ridge);
+    tap_ok(conform_be[0]->host_memory ? rc == FLM_E_NUMERIC : rc == FLM_OK && isnan(get(&o[OUT_R].t, 8 * 10 + 8)),
+           "gram_scale of what is not finite");
+    flm_err_clear();
+    conform_refuses(gram_scale, o, GRAM_OPERANDS, ridge, "gram_scale");
+    operands_free(o, GRAM_OPERANDS);
+}
+
 static void test_errors(void)
 {
     const float factor[2] = {1, 1};
     operand c[2] = {operand_1d(FLM_DTYPE_F32, 1, 5), operand_2d(FLM_DTYPE_BF16, 1, 3, 5)};
-    operand a[2] = {operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_2d(FLM_DTYPE_F32, 1, 3, 5)};
+    operand a[3] = {operand_2d(FLM_DTYPE_F32, 1, 3, 5), operand_2d(FLM_DTYPE_F32, 1, 3, 5),
+                    operand_1d(FLM_DTYPE_F32, 1, 1)};
     operand s[2] = {operand_1d(FLM_DTYPE_F64, 1, 1), operand_1d(FLM_DTYPE_F32, 1, 3)};
     const flm_tensor none = flm_tensor_none();
     conform_refuses(column_sum, c, 1, NULL, "column_sum");
     tap_ok(flm_op_column_sum(conform_be[0], &c[0].t, &none) == FLM_E_SHAPE, "nothing to sum");
     conform_refuses(axpby, a, 2, factor, "axpby");
+    conform_refuses(axpby_scaled, a, 3, factor, "axpby_scaled");
     conform_refuses(sum, s, 1, NULL, "sum");
     conform_refuses_padded(sum, s, 2, NULL, "sum");
     conform_refuses_padded(column_sum, c, 1, NULL, "column_sum");
@@ -181,7 +269,7 @@ static void test_errors(void)
     tap_ok(cast(conform_be[0], a, NULL) == FLM_E_UNSUPPORTED, "a cast to integers");
     flm_err_clear();
     operands_free(c, 2);
-    operands_free(a, 2);
+    operands_free(a, 3);
     operands_free(s, 2);
 }
 
@@ -210,6 +298,14 @@ int main(void)
     test_sums(1);
     test_sums(7);
     test_sums(200003);
+    for (int64_t k = 1; k <= FLM_GRAM_FACTORS; k++) {
+        test_gram_scale(k, 1, 1, 0);
+        test_gram_scale(k, 7, 1e-4, 1e-8);
+        test_gram_scale(k, 65, 3, 0);
+    }
+    test_gram_scale(2, 7, 0, 1e-8);
+    test_gram_scale(3, 7, 1e-31, 1e-8); /* counts as 0 */
+    test_gram_not_finite();
     test_errors();
     return conform_end();
 }

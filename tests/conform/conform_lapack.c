@@ -6,6 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const flm_tensor none;
+
+/* The verdict on the matrices of test_refused: 1 + the row. The emulated device has none of the library's own. */
+#ifdef FLM_EMULATED
+enum { refused_row = 1 };
+#else
+enum { refused_row = 67 };
+#endif
+
 /* Two backends of different thread counts: the results must be the same bits. */
 static flm_backend *backends[2];
 
@@ -154,7 +163,7 @@ static void test_cholesky(int64_t K)
         for (int64_t i = 0; i < K; i++) /* the lower triangle counts */
             for (int64_t j = i + 1; j < K; j++) R[b][i * K + j] = NAN;
         flm_tensor g = device(backends[b], R[b], FLM_DTYPE_F64, K, K);
-        ok &= said(flm_op_cholesky(backends[b], &g));
+        ok &= said(flm_op_cholesky(backends[b], &g, &none));
         fetch(backends[b], R[b], &g);
     }
     for (int64_t i = 0; i < K; i++)
@@ -215,22 +224,47 @@ static void test_solve(int64_t K, int64_t n, bool transpose)
     free(Y[1]);
 }
 
-/* cholesky of [[4, x], [x, y]] in the corner of a unit matrix must be refused. */
+/* cholesky of [[4, x], [x, y]] in the corner of a unit matrix must be refused, and with a verdict at the row: on a
+ * device by the verdict alone. */
 static void test_refused(double x, double y, const char *what)
 {
     enum { K = 70 };
     flm_backend *be = backends[0];
     double *G = calloc(K * K, sizeof *G);
+    int32_t row = -1;
     if (!G) abort();
     for (int i = 0; i < K; i++) G[i * K + i] = 4;
     G[66 * K + 65] = G[65 * K + 66] = x;
     G[66 * K + 66] = y;
-    flm_tensor g = device(be, G, FLM_DTYPE_F64, K, K);
-    flm_status rc = flm_op_cholesky(be, &g);
+    flm_tensor g = device(be, G, FLM_DTYPE_F64, K, K), verdict = flm_tensor_1d(NULL, FLM_DTYPE_I32, 1);
+    flm_status rc = flm_op_cholesky(be, &g, &none);
     tap_ok(rc == FLM_E_NUMERIC, "cholesky, %s: %s (%s)", what, flm_status_name(rc), flm_err_message());
+    be->memory->release(be, g.data);
+    g = device(be, G, FLM_DTYPE_F64, K, K);
+    if (be->memory->alloc(be, sizeof row, &verdict.data) != FLM_OK) abort();
+    rc = flm_op_cholesky(be, &g, &verdict);
+    fetch(be, &row, &verdict);
+    tap_ok(rc == (be->host_memory ? FLM_E_NUMERIC : FLM_OK) && row == refused_row, "%s, with a verdict: row %d", what,
+           (int)row - 1);
     flm_err_clear();
     be->memory->release(be, g.data);
     free(G);
+}
+
+/* A verdict of a matrix that is positive definite, over one that was not. */
+static void test_accepted(void)
+{
+    flm_backend *be = backends[0];
+    double one = 1;
+    int32_t row = 7;
+    flm_tensor g = device(be, &one, FLM_DTYPE_F64, 1, 1), verdict = flm_tensor_1d(NULL, FLM_DTYPE_I32, 1);
+    if (be->memory->alloc(be, sizeof row, &verdict.data) != FLM_OK ||
+        be->memory->to_device(be, verdict.data, &row, sizeof row) != FLM_OK || be->stream->sync(be) != FLM_OK)
+        abort();
+    tap_ok(flm_op_cholesky(be, &g, &verdict) == FLM_OK, "cholesky with a verdict");
+    fetch(be, &row, &verdict);
+    tap_ok(row == 0, "which is 0");
+    be->memory->release(be, g.data);
 }
 
 static void test_shapes(void)
@@ -243,7 +277,7 @@ static void test_shapes(void)
 
     tap_ok(flm_op_gram(be, &square, &f, &f) == FLM_E_SHAPE, "gram: F wider than G: %s", flm_err_message());
     tap_ok(flm_op_gram(be, &square, &f64, &f64) == FLM_E_SHAPE, "gram: F in f64: %s", flm_err_message());
-    tap_ok(flm_op_cholesky(be, &wide) == FLM_E_SHAPE, "cholesky: not square: %s", flm_err_message());
+    tap_ok(flm_op_cholesky(be, &wide, &none) == FLM_E_SHAPE, "cholesky: not square: %s", flm_err_message());
     tap_ok(flm_op_triangular_solve(be, &f64, &square, false) == FLM_E_SHAPE, "solve: X higher than R: %s",
            flm_err_message());
     tap_ok(flm_op_triangular_solve(be, &wide, &wide, false) == FLM_E_SHAPE, "solve: R not square: %s",
@@ -279,6 +313,7 @@ int main(void)
         test_solve(7, 65, transpose);
         test_solve(129, 200, transpose);
     }
+    test_accepted();
     test_refused(0, -1, "a negative pivot");
     test_refused(0, 0, "a zero pivot");
     test_refused(4, 1, "indefinite");

@@ -161,14 +161,16 @@ int flm_cuda_launch_mirror(double *g, int64_t K, void *stream)
     return 0;
 }
 
-int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, void *stream)
+int flm_cuda_launch_cholesky_finish(double *g, int64_t K, int *bad, int *verdict, void *stream)
 {
     double *x = near(g);
-    int *min = near(bad);
-    if (!fake_stream_reach(stream) || K < 1) return cudaErrorInvalidValue;
-    for (int64_t i = 0; i < K; i++) {
+    const int *info = near(bad);
+    if (!fake_stream_reach(stream) || K < 1 || info[1] != 0) return cudaErrorInvalidValue;
+    int first = info[0];
+    for (int64_t i = K - 1; i >= 0; i--) {
         for (int64_t j = i + 1; j < K; j++) x[i * K + j] = 0;
-        if (!isfinite(x[i * K + i]) && (int)i < *min) *min = (int)i;
+        if (!isfinite(x[i * K + i]) && (first == 0 || i + 1 < first)) first = (int)i + 1;
     }
+    *(int *)near(verdict) = first;
     return 0;
 }

@@ -111,6 +111,7 @@ static void check_end(const area *a)
 static void emulated_release(flm_backend *be, void *data)
 {
     (void)be;
+    if (data) emulate_wait(); /* as cudaFree */
     for (int i = 0; data && i < area_count; i++)
         if (areas[i].data == data) {
             check_end(&areas[i]);
@@ -218,16 +219,32 @@ done:
     return rc;
 }
 
-flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G)
+/* A matrix that the host's library refuses becomes NaN, as cuSOLVER would leave it. */
+flm_status flm_cuda_cholesky(flm_backend *be, const flm_tensor *G, const flm_tensor *verdict)
 {
     flm_status rc = FLM_OK;
     flm_backend *host = host_of(be);
-    int *bad = NULL, K = (int)G->dim[0];
-    ON_HOST(flm_op_cholesky(host, G));
-    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, sizeof *bad, (void **)&bad));
-    FLM_TRY(be->memory->to_device(be, bad, &K, sizeof K));
-    FLM_CUDA(flm_cuda_launch_cholesky_finish(G->data, K, bad, flm_cuda_of(be)->stream));
-    FLM_TRY(be->stream->sync(be)); /* as the real one, which reads the result of the check */
+    const flm_tensor none = flm_tensor_none();
+    enum { INFO, ROW, VERDICT, NUMBERS };
+    int *bad = NULL, row = 0;
+    const int64_t K = G->dim[0];
+    FLM_TRY(flm_cuda_scratch(be, FLM_CUDA_ALGEBRA, NUMBERS * sizeof *bad, (void **)&bad));
+    FLM_TRY(be->memory->zero(be, bad, NUMBERS * sizeof *bad));
+    emulate_open();
+    rc = flm_op_cholesky(host, G, &none);
+    if (rc == FLM_E_NUMERIC) memset(G->data, 0xFF, flm_tensor_bytes(G));
+    emulate_close();
+    if (rc == FLM_E_NUMERIC) {
+        flm_err_clear();
+        rc = FLM_OK;
+    }
+    FLM_TRY(rc);
+    FLM_CUDA(flm_cuda_launch_cholesky_finish(G->data, K, bad, verdict->data ? verdict->data : bad + VERDICT,
+                                             flm_cuda_of(be)->stream));
+    if (verdict->data) goto done;
+    FLM_TRY(be->memory->to_host(be, &row, bad + VERDICT, sizeof row));
+    FLM_TRY(be->stream->sync(be));
+    if (row != 0) FLM_FAIL(FLM_E_NUMERIC, "cholesky: not finite or not positive definite (emulated)");
 done:
     return rc;
 }
@@ -264,10 +281,18 @@ done:
 
 static flm_status emulated_host_alloc(flm_backend *be, size_t bytes, void **out)
 {
-    return host_of(be)->memory->host_alloc(host_of(be), bytes, out);
+    flm_status rc = FLM_OK;
+    FLM_TRY(host_of(be)->memory->host_alloc(host_of(be), bytes, out));
+    emulate_pin(*out, bytes);
+done:
+    return rc;
 }
 
-static void emulated_host_release(flm_backend *be, void *data) { host_of(be)->memory->host_release(host_of(be), data); }
+static void emulated_host_release(flm_backend *be, void *data)
+{
+    if (data) emulate_unpin(data);
+    host_of(be)->memory->host_release(host_of(be), data);
+}
 
 static flm_status emulated_available(flm_backend *be, size_t *bytes)
 {
@@ -276,8 +301,8 @@ static flm_status emulated_available(flm_backend *be, size_t *bytes)
 
 static flm_status emulated_sync(flm_backend *be)
 {
-    (void)be;
     emulate_late_sync();
+    be->waits++;
     return FLM_OK;
 }
 

@@ -19,6 +19,45 @@ typedef struct late {
 static late *all;
 static int count, capacity;
 
+typedef struct range {
+    const char *data;
+    size_t bytes;
+} range;
+
+static range *pinned;
+static int pinned_count;
+static long waits;
+
+void emulate_pin(void *data, size_t bytes)
+{
+    range *more = realloc(pinned, (size_t)(pinned_count + 1) * sizeof *more);
+    if (!more) abort();
+    pinned = more;
+    pinned[pinned_count++] = (range){data, bytes};
+}
+
+void emulate_unpin(void *data)
+{
+    for (int i = 0; i < pinned_count; i++)
+        if (pinned[i].data == data) {
+            pinned[i] = pinned[--pinned_count];
+            return;
+        }
+    abort();
+}
+
+long emulate_waits(void) { return waits; }
+
+void emulate_wait(void) { waits++; }
+
+static void wait_unless_pinned(const char *host, size_t bytes)
+{
+    bool holds = false;
+    for (int i = 0; i < pinned_count; i++)
+        holds |= pinned[i].data <= host && host + bytes <= pinned[i].data + pinned[i].bytes;
+    waits += !holds;
+}
+
 static bool overlaps(const late *l, const char *host, size_t bytes)
 {
     return l->host < host + bytes && host < l->host + l->count;
@@ -53,6 +92,7 @@ void emulate_late_to_device(void *to, const void *from, size_t bytes)
 {
     if (bytes == 0) return;
     char *host = (char *)(uintptr_t)from;
+    wait_unless_pinned(host, bytes);
     for (int i = 0; i < count; i++) /* earlier copies to these bytes are complete by then */
         if (all[i].to_host && overlaps(&all[i], host, bytes)) memcpy(all[i].host, all[i].bytes, all[i].count);
     late_add(host, host, bytes, false);
@@ -65,6 +105,7 @@ void emulate_late_to_host(void *to, const void *from, size_t bytes)
 {
     if (bytes == 0) return;
     int kept = 0;
+    wait_unless_pinned(to, bytes);
     for (int i = 0; i < count; i++) /* earlier copies from these bytes are, too */
         if (!all[i].to_host && overlaps(&all[i], to, bytes))
             late_end(&all[i]);
@@ -79,6 +120,7 @@ void emulate_late_to_host(void *to, const void *from, size_t bytes)
 
 void emulate_late_sync(void)
 {
+    waits++;
     for (int i = 0; i < count; i++) late_end(&all[i]);
     count = 0;
 }

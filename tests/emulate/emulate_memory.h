@@ -23,6 +23,15 @@ void emulate_late_to_device(void *to, const void *from, size_t bytes);
 void emulate_late_to_host(void *to, const void *from, size_t bytes);
 void emulate_late_sync(void);
 
+/* emulate_pin, emulate_unpin - host memory that copies without a wait. */
+void emulate_pin(void *data, size_t bytes);
+void emulate_unpin(void *data);
+
+/* emulate_waits - how often the host has waited for the device, as it would for a GPU: at a sync, for a copy to or from
+ * host memory that is not pinned, and where device memory is released. emulate_wait - count one more. */
+long emulate_waits(void);
+void emulate_wait(void);
+
 /* The order in which a block's threads run between two barriers: 0 ascending, otherwise descending. Results must not
  * depend on it. */
 extern int emulate_order;

@@ -62,11 +62,16 @@ tests_conform_causal_emulated_t_LDADD = $(LINK_EMULATED)
 tests_conform_matmul_emulated_t_SOURCES = tests/conform/conform_matmul.c
 tests_conform_matmul_emulated_t_LDADD = $(LINK_EMULATED)
 tests_conform_lapack_emulated_t_SOURCES = tests/conform/conform_lapack.c
+tests_conform_lapack_emulated_t_CPPFLAGS = $(EMULATED_CPPFLAGS)
 tests_conform_lapack_emulated_t_LDADD = $(LINK_EMULATED)
 
 check_PROGRAMS += %D%/bounds.t
 %C%_bounds_t_SOURCES = %D%/bounds.c
 %C%_bounds_t_LDADD = $(LINK_EMULATED)
+
+check_PROGRAMS += %D%/waits.t
+%C%_waits_t_SOURCES = %D%/waits.c
+%C%_waits_t_LDADD = libflm_emulate.a $(LINK_TRAIN)
 
 # Programs whose --device cuda is the emulated device.
 EMULATED_TOOLS = %D%/flm_train %D%/flm_distill %D%/flm_generate %D%/flm_score %D%/parity

@@ -4,6 +4,8 @@
 #include "backend/cpu/cpu_rows.h"
 #include "backend/cpu/cpu_softmax.h"
 
+#include <math.h>
+
 /* One row: its logits, what they are divided by, its coefficients. */
 typedef struct error_row {
     const float *from, *to, *bias;
@@ -113,6 +115,35 @@ flm_status flm_cpu_distill_error(flm_backend *be, const flm_distill_error *p)
         distill_any(&row, (float *)p->loss->data + r,
                     p->grad->data ? (char *)p->grad->data + (size_t)r * grad_bytes : NULL,
                     p->grad->dtype == FLM_DTYPE_BF16, p->softmax_backward, V);
+    }
+    return FLM_OK;
+}
+
+flm_status flm_cpu_distill_weigh(flm_backend *be, const flm_tensor *coefficient, const flm_tensor *l,
+                                 const flm_tensor *factor, double scale)
+{
+    const int64_t rows = coefficient->dim[0], L = rows / l->dim[0];
+    float *to = coefficient->data;
+    (void)be;
+    for (int64_t row = 0; row < rows; row++) {
+        const double weight = exp(-(double)((const float *)l->data)[row / L]);
+        to[row * FLM_DISTILL_COEFFICIENTS + 3] = (float)(((const double *)factor->data)[row / L] * weight * scale);
+    }
+    return FLM_OK;
+}
+
+flm_status flm_cpu_distill_loss(flm_backend *be, const flm_tensor *total, const flm_tensor *grad_l,
+                                const flm_tensor *loss, const flm_tensor *l, double scale)
+{
+    const int64_t B = l->dim[0], L = loss->dim[0] / B;
+    const float *error = loss->data, *of = l->data;
+    (void)be;
+    for (int64_t b = 0; b < B; b++) {
+        double sum = 0;
+        for (int64_t i = 0; i < L; i++) sum += (double)error[b * L + i];
+        sum *= exp(-(double)of[b]);
+        *(double *)total->data += sum + (double)L * (double)of[b];
+        ((float *)grad_l->data)[b] = (float)(((double)L - sum) * scale);
     }
     return FLM_OK;
 }

@@ -77,6 +77,11 @@ flm_status flm_cpu_axpby(flm_backend *be, const flm_tensor *y, float a, const fl
     return FLM_OK;
 }
 
+flm_status flm_cpu_axpby_scaled(flm_backend *be, const flm_tensor *y, float a, const flm_tensor *x, const flm_tensor *b)
+{
+    return flm_cpu_axpby(be, y, a, x, *(const float *)b->data);
+}
+
 /* fp64 to bf16 with a single rounding: first to fp32 with rounding to odd, which preserves what the rounding to bf16
  * depends on (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
 FLM_INLINE uint16_t bf16_from_f64(double x)

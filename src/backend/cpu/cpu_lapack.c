@@ -84,7 +84,7 @@ done:
     return rc;
 }
 
-flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G)
+flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G, const flm_tensor *verdict)
 {
     flm_status rc = FLM_OK;
     double *g = G->data;
@@ -97,10 +97,55 @@ flm_status flm_cpu_cholesky(flm_backend *be, const flm_tensor *G)
     /* LAPACK's pivot test accepts NaN, so the diagonal is checked: a NaN or infinity anywhere in a row reaches it. */
     for (int i = 0; i < K && info == 0; i++)
         if (!isfinite(g[(int64_t)i * K + i])) info = i + 1;
+    if (verdict->data) *(int32_t *)verdict->data = info;
     if (info != 0)
         FLM_FAIL(FLM_E_NUMERIC, "the %d x %d matrix is not positive definite or not finite (row %d)", K, K, info - 1);
     for (int64_t i = 0; i < K; i++)
         for (int64_t j = i + 1; j < K; j++) g[i * K + j] = 0.0;
+done:
+    return rc;
+}
+
+/* The scales, and *base = ||F_0||^2. */
+static flm_status find_scales(const flm_gram_scale *p, double *s, double *base)
+{
+    flm_status rc = FLM_OK;
+    const int64_t d = p->gram->dim[1];
+    for (int64_t j = 0; j < p->scale->dim[0]; j++) {
+        const double *block = (const double *)p->gram->data + (j * (j + 1) / 2 + j) * d * d;
+        float *scale = (float *)p->scale->data + 2 * j;
+        double trace = 0;
+        for (int64_t i = 0; i < d; i++) trace += block[i * d + i];
+        if (!isfinite(trace)) FLM_FAIL(FLM_E_NUMERIC, "factor %d is not finite", (int)j);
+        if (j == 0) *base = trace;
+        s[j] = j == 0 ? 1 : *base > 0 ? sqrt(trace / *base) : 0;
+        if (s[j] < FLM_GRAM_SCALE_MIN) s[j] = 0;
+        scale[0] = (float)s[j];
+        scale[1] = s[j] > 0 ? (float)(1 / s[j]) : 0;
+    }
+done:
+    return rc;
+}
+
+flm_status flm_cpu_gram_scale(flm_backend *be, const flm_gram_scale *p)
+{
+    flm_status rc = FLM_OK;
+    const int64_t k = p->scale->dim[0], d = p->gram->dim[1], last = (k - 1) * d;
+    double *R = p->R->data, s[FLM_GRAM_FACTORS], base = 0;
+    (void)be;
+    FLM_TRY(find_scales(p, s, &base));
+    for (int64_t i = 0; i < k * d; i++) {
+        const int64_t own = i / d;
+        for (int64_t of = 0; of <= own; of++) { /* a row of a block, up to the diagonal */
+            const double *row = (const double *)p->gram->data + ((own * (own + 1) / 2 + of) * d + i % d) * d;
+            const int64_t count = of < own ? d : i % d + 1;
+            const double scale = s[own] * s[of];
+            for (int64_t j = 0; j < count; j++) R[i * k * d + of * d + j] = scale > 0 ? row[j] / scale : 0;
+        }
+        R[i * k * d + i] += p->ridge * base / (double)d;
+        if (p->last_ridge > 0 && i >= last && s[k - 1] > 0)
+            R[i * k * d + i] += p->last_ridge / (s[k - 1] * s[k - 1]) * base / (double)d;
+    }
 done:
     return rc;
 }
