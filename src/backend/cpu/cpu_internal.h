@@ -23,6 +23,7 @@ enum {
     FLM_CPU_SUMS,      /* partial sums of a reduction */
     FLM_CPU_ATTENTION, /* tiles of attention */
     FLM_CPU_ALGEBRA,   /* packed operands of gram */
+    FLM_CPU_SOFTMAX,   /* exponentials of rows, for each thread */
     FLM_CPU_ONEDNN,    /* oneDNN's own scratchpad, or sums of tiles */
     FLM_CPU_PACKED,    /* an operand in the layout that oneDNN prefers, or in tiles */
     FLM_CPU_CONVERTED, /* operands converted for oneDNN */

@@ -1,33 +1,34 @@
 /* cpu_mixture.c - cross entropy against a mixture of two softmaxes, and its gradient (model.md section 9.2).
- * A row is read for maxima, for sums of exponentials, and for loss and gradient; after the first time from cache.
+ * A row is read for its maxima and for the exponentials, which stay in the cache until loss and gradient are computed.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_rows.h"
 #include "backend/cpu/cpu_softmax.h"
 
-/* Logits of one softmax, and what they are shifted and multiplied by. */
+#include <omp.h>
+
+/* Logits of one softmax, what they are shifted by, their exponentials, and what those are multiplied by. */
 typedef struct softmax_side {
     const float *x;
+    float *e; /* [V] */
     float max, factor;
 } softmax_side;
 
 typedef struct mixture_row {
     softmax_side own, first, second; /* second.x NULL: none */
+    float *t;                        /* [V]: own capped logits / C */
     float scale;
     flm_logit_cap cap;
     int64_t V;
 } mixture_row;
 
-FLM_INLINE double make_side(softmax_side *side, float weight, bool capped, const mixture_row *r)
+enum { ROWS = 4 }; /* the exponentials of all sides, and t */
+
+FLM_INLINE double make_side(softmax_side *side, float *t, float weight, bool capped, const mixture_row *r)
 {
     side->max = flm_row_maximum(side->x, r->V, capped, r->cap);
-    const double sum = flm_row_exponential_sum(side->x, side->max, r->V, capped, r->cap);
+    const double sum = flm_row_exponentials(side->e, t, side->x, side->max, r->V, capped, r->cap);
     side->factor = (float)((double)weight / sum);
     return sum;
-}
-
-FLM_INLINE float weighted(const softmax_side *s, float x, bool capped, flm_logit_cap cap)
-{
-    return flm_math_exp(flm_logit_capped(x, capped, cap) - s->max) * s->factor;
 }
 
 /* The sum of q (max - z) over the row with q the target; with `grad` (p - q) scale cap'(z). Rows are copied to locals:
@@ -35,19 +36,18 @@ FLM_INLINE float weighted(const softmax_side *s, float x, bool capped, flm_logit
 FLM_INLINE double distance(const mixture_row *row, void *grad, bool bf16, bool backward, bool two, bool capped)
 {
     const mixture_row r = *row;
-    const float *z = r.own.x, *first = r.first.x, *second = r.second.x;
+    const float *z = r.own.x, *t = r.t, *own = r.own.e, *first = r.first.e, *second = r.second.e;
     double total = 0;
     for (int64_t at = 0; at < r.V; at += FLM_SUM_BLOCK) {
         const int64_t end = r.V - at < FLM_SUM_BLOCK ? r.V : at + FLM_SUM_BLOCK;
         float sum = 0;
 #pragma omp simd reduction(+ : sum)
         for (int64_t j = at; j < end; j++) {
-            float slope, q = weighted(&r.first, first[j], capped, r.cap);
-            if (two) q += weighted(&r.second, second[j], capped, r.cap);
-            const float y = flm_logit_cap_apply(z[j], capped, r.cap, &slope);
-            sum += q * (r.own.max - y);
-            const float g = (flm_math_exp(y - r.own.max) * r.own.factor - q) * r.scale;
-            if (backward) flm_store(grad, bf16, j, capped ? g * slope : g);
+            float q = first[j] * r.first.factor;
+            if (two) q += second[j] * r.second.factor;
+            sum += q * (r.own.max - (capped ? r.cap.value * t[j] : z[j]));
+            const float g = (own[j] * r.own.factor - q) * r.scale;
+            if (backward) flm_store(grad, bf16, j, capped ? g * (1 - t[j] * t[j]) : g);
         }
         total += (double)sum;
     }
@@ -65,9 +65,9 @@ FLM_INLINE double distance_of(const mixture_row *r, void *grad, bool bf16, bool 
 
 FLM_INLINE float row_loss(mixture_row *r, float weight, void *grad, bool bf16, bool capped)
 {
-    const double sum = make_side(&r->own, 1, capped, r);
-    make_side(&r->first, weight, capped, r);
-    if (r->second.x != NULL) make_side(&r->second, 1 - weight, capped, r);
+    const double sum = make_side(&r->own, r->t, 1, capped, r);
+    make_side(&r->first, NULL, weight, capped, r);
+    if (r->second.x != NULL) make_side(&r->second, NULL, 1 - weight, capped, r);
     return (float)(log(sum) + distance_of(r, grad, bf16, capped));
 }
 
@@ -78,15 +78,21 @@ FLM_SIMD static void mixture_any(mixture_row *r, float weight, float *loss, void
 
 flm_status flm_cpu_mixture_xent(flm_backend *be, const flm_mixture_xent *p)
 {
+    flm_status rc = FLM_OK;
     const int64_t R = p->logits->dim[0], V = p->logits->dim[1];
     const int64_t own = flm_tensor_row_stride(p->logits), first = flm_tensor_row_stride(p->first);
     const int64_t second = flm_tensor_row_stride(p->second);
     const size_t grad_bytes = (size_t)flm_tensor_row_stride(p->grad) * flm_dtype_size(p->grad->dtype);
     const float *weight = p->weight->data;
+    float *rows;
+    FLM_TRY(flm_softmax_rows(be, ROWS, V, &rows));
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t r = 0; r < R; r++) {
-        mixture_row row = {.own = {.x = (const float *)p->logits->data + r * own},
-                           .first = {.x = (const float *)p->first->data + r * first},
+        float *e = rows + omp_get_thread_num() * ROWS * V;
+        mixture_row row = {.own = {.x = (const float *)p->logits->data + r * own, .e = e},
+                           .first = {.x = (const float *)p->first->data + r * first, .e = e + V},
+                           .second = {.e = e + 2 * V},
+                           .t = e + 3 * V,
                            .scale = p->scale,
                            .cap = flm_logit_cap_make(p->logit_cap),
                            .V = V};
@@ -95,5 +101,6 @@ flm_status flm_cpu_mixture_xent(flm_backend *be, const flm_mixture_xent *p)
                     p->grad->data ? (char *)p->grad->data + (size_t)r * grad_bytes : NULL,
                     p->grad->dtype == FLM_DTYPE_BF16);
     }
-    return FLM_OK;
+done:
+    return rc;
 }

@@ -1,28 +1,31 @@
 /* cpu_softmax.c - softmax, its cross-entropy, and argmax over the vocabulary.
- * A row is read three times, after the first from cache: maximum, sum of exponentials, result.
+ * A row is read twice, for its maximum and for the exponentials, which stay in the cache until they are scaled.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_softmax.h"
 #include "backend/cpu/cpu_rows.h"
+
+#include <omp.h>
 
 /* One row: its logits and what is computed of them. */
 typedef struct softmax_row {
     const float *x;
     int64_t V;
     flm_logit_cap cap;
-    void *out; /* exponentials, f32 or bf16; may be x */
+    void *out; /* probabilities, f32 or bf16; may be x */
     bool bf16;
+    float *e, *t; /* [V]: see flm_row_exponentials */
 } softmax_row;
 
-/* exp(x - max) * factor, x capped; with `slope` times the derivative of the cap. */
-FLM_INLINE void exponentials(const softmax_row *row, bool bf16, bool capped, bool slope, float max, float factor)
+enum { ROWS = 2 }; /* e and t */
+
+/* out = e * factor; with `slope` times the derivative of the cap. */
+FLM_INLINE void scale_exponentials(const softmax_row *row, bool bf16, bool slope, float factor)
 {
     const softmax_row r = *row;
 #pragma omp simd
     for (int64_t j = 0; j < r.V; j++) {
-        float derivative;
-        const float y = flm_logit_cap_apply(r.x[j], capped, r.cap, &derivative);
-        const float p = flm_math_exp(y - max) * factor;
-        flm_store(r.out, bf16, j, capped && slope ? p * derivative : p);
+        const float p = r.e[j] * factor;
+        flm_store(r.out, bf16, j, slope ? p * (1 - r.t[j] * r.t[j]) : p);
     }
 }
 
@@ -30,12 +33,26 @@ FLM_INLINE void exponentials(const softmax_row *row, bool bf16, bool capped, boo
 FLM_INLINE void softmax_of(const softmax_row *r, bool capped, bool slope, float scale, float *max, double *sum)
 {
     *max = flm_row_maximum(r->x, r->V, capped, r->cap);
-    *sum = flm_row_exponential_sum(r->x, *max, r->V, capped, r->cap);
+    if (r->out == NULL) {
+        *sum = flm_row_exponentials(NULL, NULL, r->x, *max, r->V, capped, r->cap);
+        return;
+    }
+    *sum = flm_row_exponentials(r->e, slope ? r->t : NULL, r->x, *max, r->V, capped, r->cap);
     const float factor = (float)((double)scale / *sum);
-    if (r->out && r->bf16)
-        exponentials(r, true, capped, slope, *max, factor);
-    else if (r->out)
-        exponentials(r, false, capped, slope, *max, factor);
+    if (r->bf16)
+        scale_exponentials(r, true, capped && slope, factor);
+    else
+        scale_exponentials(r, false, capped && slope, factor);
+}
+
+flm_status flm_softmax_rows(flm_backend *be, int count, int64_t V, float **out)
+{
+    flm_status rc = FLM_OK;
+    void *rows;
+    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_SOFTMAX, (size_t)(flm_cpu_threads(be) * count * V) * sizeof **out, &rows));
+    *out = rows;
+done:
+    return rc;
 }
 
 FLM_SIMD static void softmax_any(const softmax_row *r)
@@ -76,14 +93,20 @@ flm_status flm_cpu_softmax_xent(flm_backend *be, const flm_tensor *loss, const f
                      (long long)(V - 1));
     const size_t grad_bytes = (size_t)flm_tensor_row_stride(grad) * flm_dtype_size(grad->dtype);
     const int64_t step = flm_tensor_row_stride(logits);
+    float *rows;
+    FLM_TRY(flm_softmax_rows(be, ROWS, V, &rows));
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
-    for (int64_t r = 0; r < R; r++)
+    for (int64_t r = 0; r < R; r++) {
+        float *e = rows + omp_get_thread_num() * ROWS * V;
         xent_row(&(softmax_row){.x = (const float *)logits->data + r * step,
                                 .V = V,
                                 .cap = flm_logit_cap_make(logit_cap),
                                 .out = grad->data ? (char *)grad->data + (size_t)r * grad_bytes : NULL,
-                                .bf16 = grad->dtype == FLM_DTYPE_BF16},
+                                .bf16 = grad->dtype == FLM_DTYPE_BF16,
+                                .e = e,
+                                .t = e + V},
                  (float *)loss->data + r, token[r], scale);
+    }
 done:
     return rc;
 }
@@ -95,13 +118,16 @@ flm_status flm_cpu_softmax(flm_backend *be, const flm_tensor *p, const flm_tenso
     if (V == 0) goto done;
     const size_t p_bytes = (size_t)flm_tensor_row_stride(p) * flm_dtype_size(p->dtype);
     const int64_t step = flm_tensor_row_stride(logits);
+    float *rows;
+    FLM_TRY(flm_softmax_rows(be, 1, V, &rows));
 #pragma omp parallel for num_threads(flm_cpu_threads(be))
     for (int64_t r = 0; r < R; r++)
         softmax_any(&(softmax_row){.x = (const float *)logits->data + r * step,
                                    .V = V,
                                    .cap = flm_logit_cap_make(logit_cap),
                                    .out = (char *)p->data + (size_t)r * p_bytes,
-                                   .bf16 = p->dtype == FLM_DTYPE_BF16});
+                                   .bf16 = p->dtype == FLM_DTYPE_BF16,
+                                   .e = rows + omp_get_thread_num() * V});
 done:
     return rc;
 }

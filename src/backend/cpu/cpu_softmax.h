@@ -4,6 +4,7 @@
 #ifndef FLM_CPU_SOFTMAX_H
 #define FLM_CPU_SOFTMAX_H
 
+#include "backend/cpu/cpu_internal.h"
 #include "backend/cpu/cpu_math.h"
 
 enum { FLM_SUM_BLOCK = 1024 }; /* terms added in fp32 before they are added to the fp64 sum */
@@ -31,6 +32,10 @@ FLM_INLINE float flm_logit_capped(float z, bool capped, flm_logit_cap cap)
     return flm_logit_cap_apply(z, capped, cap, &slope);
 }
 
+/* flm_softmax_rows - scratch of `count` rows [V] for each thread; of thread i the rows from *out + i * count * V on.
+ * Errors: FLM_E_NOMEM. */
+flm_status flm_softmax_rows(flm_backend *be, int count, int64_t V, float **out);
+
 /* flm_row_maximum - of the capped x [V], V at least 1. */
 FLM_INLINE float flm_row_maximum(const float *x, int64_t V, bool capped, flm_logit_cap cap)
 {
@@ -40,15 +45,23 @@ FLM_INLINE float flm_row_maximum(const float *x, int64_t V, bool capped, flm_log
     return flm_logit_capped(max, capped, cap);
 }
 
-/* flm_row_exponential_sum - the sum of exp(x - max), x capped. */
-FLM_INLINE double flm_row_exponential_sum(const float *x, float max, int64_t V, bool capped, flm_logit_cap cap)
+/* flm_row_exponentials - the sum of e[j] = exp(y - max), y the capped x, over x [V]; t[j] = y / C if capped. The
+ * exponentials are kept because they take longer to compute than to read.   e, t [V]; or each NULL. */
+FLM_INLINE double flm_row_exponentials(float *e, float *t, const float *x, float max, int64_t V, bool capped,
+                                       flm_logit_cap cap)
 {
     double total = 0;
     for (int64_t at = 0; at < V; at += FLM_SUM_BLOCK) {
         int64_t end = V - at < FLM_SUM_BLOCK ? V : at + FLM_SUM_BLOCK;
         float sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (int64_t j = at; j < end; j++) sum += flm_math_exp(flm_logit_capped(x[j], capped, cap) - max);
+        for (int64_t j = at; j < end; j++) {
+            const float ratio = capped ? flm_math_tanh(x[j] * cap.inverse) : 0;
+            const float power = flm_math_exp((capped ? cap.value * ratio : x[j]) - max);
+            if (e != NULL) e[j] = power;
+            if (capped && t != NULL) t[j] = ratio;
+            sum += power;
+        }
         total += (double)sum;
     }
     return total;
