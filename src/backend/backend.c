@@ -71,6 +71,16 @@ flm_matmul_kind flm_backend_get_matmul(const flm_backend *be)
     return be->driver->get_matmul ? be->driver->get_matmul(be) : FLM_MATMUL_NATIVE;
 }
 
+void flm_backend_hold(flm_backend *be, const flm_tensor *t)
+{
+    if (be->driver->hold) be->driver->hold(be, t);
+}
+
+void flm_backend_let_go(flm_backend *be, const flm_tensor *t)
+{
+    if (be->driver->hold) be->driver->let_go(be, t);
+}
+
 static const char *const matmul_names[FLM_MATMUL_KINDS] = {"auto", "amx", "native", "fp32"};
 
 const char *flm_backend_name_matmul(flm_matmul_kind kind) { return matmul_names[kind]; }

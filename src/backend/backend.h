@@ -99,6 +99,12 @@ flm_matmul_kind flm_backend_get_matmul(const flm_backend *be);
 const char *flm_backend_name_matmul(flm_matmul_kind kind);
 flm_matmul_kind flm_backend_find_matmul(const char *name);
 
+/* flm_backend_hold - say that t does not change until flm_backend_let_go: a matmul that takes it as b may keep it in
+ * the layout that it needs, which others then need not make again. Pairs of calls may be nested.   t [rows, columns].
+ */
+void flm_backend_hold(flm_backend *be, const flm_tensor *t);
+void flm_backend_let_go(flm_backend *be, const flm_tensor *t);
+
 /* flm_backend_precision - resolve AUTO: BF16 where bf16 matmuls are AMX or NATIVE, else FP32. */
 flm_precision flm_backend_precision(const flm_backend *be, flm_precision asked);
 

@@ -10,6 +10,8 @@ typedef struct flm_backend_driver {
     void (*close)(flm_backend *be);                                   /* release state and the backend itself */
     flm_status (*set_matmul)(flm_backend *be, flm_matmul_kind asked); /* NULL: NATIVE alone */
     flm_matmul_kind (*get_matmul)(const flm_backend *be);             /* NULL: NATIVE */
+    void (*hold)(flm_backend *be, const flm_tensor *t);               /* see flm_backend_hold; NULL: nothing to do */
+    void (*let_go)(flm_backend *be, const flm_tensor *t);             /* set where hold is */
     const char *(*identify)(const flm_backend *be);                   /* see flm_backend_identify; NULL: no GPU */
     const char *(*describe)(const flm_backend *be); /* see flm_backend_describe; owned by the backend */
 } flm_backend_driver;

@@ -5,8 +5,8 @@ libflm_backend_a_SOURCES = %D%/backend_tensor.h %D%/backend_tensor.c \
   %D%/backend_check_embed.c %D%/backend_check_softmax.c %D%/backend_check_elementwise.c \
   %D%/backend_check_attention.c %D%/backend_check_algebra.c \
   %D%/backend_adamw.h %D%/backend_adamw.c %D%/backend_arena.h %D%/backend_arena.c %D%/backend_stage.h %D%/backend_stage.c %D%/backend_plan.c \
-  %D%/cpu/cpu_internal.h %D%/cpu/cpu_backend.c %D%/cpu/cpu_memory.c \
-  %D%/cpu/cpu_amx.h %D%/cpu/cpu_amx.c %D%/cpu/cpu_amx_matmul.c \
+  %D%/cpu/cpu_internal.h %D%/cpu/cpu_backend.c %D%/cpu/cpu_memory.c %D%/cpu/cpu_packed.c \
+  %D%/cpu/cpu_amx.h %D%/cpu/cpu_amx.c %D%/cpu/cpu_amx_matmul.c %D%/cpu/cpu_amx_parts.c \
   %D%/cpu/cpu_dnnl.h %D%/cpu/cpu_onednn.c %D%/cpu/cpu_matmul.c %D%/cpu/cpu_lapack.c %D%/cpu/cpu_gram.c \
   %D%/cpu/cpu_attention.h %D%/cpu/cpu_attention.c %D%/cpu/cpu_attention_backward.c %D%/cpu/cpu_attention_causal.c %D%/cpu/cpu_rope.c \
   %D%/cpu/cpu_tile.h %D%/cpu/cpu_tile.c %D%/cpu/cpu_pair.h %D%/cpu/cpu_pair.c %D%/cpu/cpu_attention_pairs.c \

@@ -202,13 +202,23 @@ flm_status flm_objective_add_loss(flm_objective *o, int64_t rows)
     return flm_op_sum(o->be, &sum, &loss);
 }
 
+/* The matrices of the heads do not change within a micro-batch, in which each is multiplied once for each chunk. */
+static void hold_heads(flm_objective *o, const flm_weights *weights, void (*hold)(flm_backend *, const flm_tensor *))
+{
+    hold(o->be, &weights->w.Wout);
+    for (int role = 0; role < FLM_ROLES; role++)
+        if (o->parts.frozen[role] != NULL) hold(o->be, &o->parts.frozen[role]->w.Wout);
+}
+
 flm_status flm_objective_micro_batch(flm_objective *o, const flm_weights *weights, const flm_micro_batch *batch)
 {
     flm_status rc = FLM_OK;
     if (batch->B < 1 || batch->B > o->parts.dit->max_batch)
         FLM_FAIL(FLM_E_ARG, "a micro-batch of %lld sequences, must be in 1..%lld", (long long)batch->B,
                  (long long)o->parts.dit->max_batch);
-    FLM_TRY(o->ops->micro_batch(o, weights, batch));
+    hold_heads(o, weights, flm_backend_hold);
+    rc = o->ops->micro_batch(o, weights, batch);
+    hold_heads(o, weights, flm_backend_let_go);
 done:
     return rc;
 }

@@ -66,6 +66,8 @@ flm_status flm_dit_head_mean_rows(flm_dit *dit, const flm_weights *weights, int6
 {
     flm_status rc = FLM_OK;
     flm_backend *be = dit->be;
+    flm_backend_hold(be, &weights->w.Wout);
+    for (int k = 0; k < count; k++) flm_backend_hold(be, &E[k]);
     for (int64_t first = 0; first < total; first += dit->chunk) {
         const int64_t rows = chunk_rows(dit, first, total);
         const flm_tensor logits = flm_tensor_slice(&dit->logits, 0, rows), p = flm_tensor_slice(&dit->probs, 0, rows);
@@ -77,6 +79,8 @@ flm_status flm_dit_head_mean_rows(flm_dit *dit, const flm_weights *weights, int6
         }
     }
 done:
+    for (int k = 0; k < count; k++) flm_backend_let_go(be, &E[k]);
+    flm_backend_let_go(be, &weights->w.Wout);
     return rc;
 }
 

@@ -44,6 +44,7 @@ static flm_status create_objective(flm_trainer *trainer)
     flm_objective_parts parts = {.kind = s->kind, .gamma = trainer->gamma, .psd = s->psd};
     list_networks(trainer, parts.frozen);
     FLM_TRY(flm_noise_create(be, s->shape.V, s->shape.d, flm_kind_embeddings(parts.frozen, E), E, &trainer->basis));
+    trainer->basis->in_parts = s->act == FLM_DTYPE_BF16;
     trainer->basis->frozen_change = trainer->average != NULL;
     /* A GPU's matmuls give GELU of values that are not rounded: gelu of h_pre would have other bits. */
     const flm_dit_memory stored = be->kind == FLM_BACKEND_CPU ? FLM_DIT_STORE_PRODUCTS : FLM_DIT_STORE_ALL;

@@ -50,6 +50,7 @@ static flm_status load_networks(parity_run *run, const parity_file *file, const 
     FLM_TRY(load_weights(run, file, kind, c->loss, &n->weights, &n->E[count]));
     count = flm_kind_embeddings((const flm_weights *const *)n->frozen, E);
     FLM_TRY(flm_noise_create(run->be, file->shape.V, file->shape.d, count, E, &n->basis));
+    n->basis->in_parts = run->act == FLM_DTYPE_BF16;
     FLM_TRY(flm_noise_update(n->basis, run->comm, &n->weights->w.E));
 done:
     return rc;

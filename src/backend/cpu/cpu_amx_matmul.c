@@ -177,6 +177,9 @@ static void multiply_block(const product *q, const block *t, const work *w)
     }
 }
 
+/* For flm_cpu_packed: b as it is stored, and transposed. The tiles depend on b alone. */
+static const char layouts[2];
+
 flm_status flm_cpu_amx_matmul(flm_backend *be, const flm_matmul *p)
 {
     flm_status rc = FLM_OK;
@@ -184,12 +187,14 @@ flm_status flm_cpu_amx_matmul(flm_backend *be, const flm_matmul *p)
     product q = describe(p, threads);
     size_t a_bytes;
     const size_t bytes = work_bytes(&q, &a_bytes);
-    void *packed = NULL, *scratch = NULL;
-    FLM_TRY(flm_cpu_scratch(be, FLM_CPU_PACKED,
-                            strip_bytes(flm_tile_round(q.K, FLM_AMX_DEPTH)) * (size_t)blocks_of(q.N, STRIP), &packed));
+    void *b = NULL, *scratch = NULL;
+    bool packed;
+    FLM_TRY(flm_cpu_packed(be, p->b, p->transpose_b ? &layouts[1] : &layouts[0],
+                           strip_bytes(flm_tile_round(q.K, FLM_AMX_DEPTH)) * (size_t)blocks_of(q.N, STRIP), &b,
+                           &packed));
     FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ONEDNN, (size_t)threads * bytes, &scratch));
-    q.packed_b = packed;
-    pack_b(&q, threads);
+    q.packed_b = b;
+    if (!packed) pack_b(&q, threads);
     const int64_t down = blocks_of(q.M, q.rows), right = blocks_of(q.N, q.columns);
 #pragma omp parallel num_threads(threads)
     {

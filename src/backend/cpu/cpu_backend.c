@@ -54,6 +54,7 @@ static void cpu_close(flm_backend *be)
     flm_cpu *cpu = be->state;
     if (cpu) {
         for (int i = 0; i < FLM_CPU_SLOTS; i++) flm_cpu_memory.release(be, cpu->slot[i].data);
+        flm_cpu_release_packed(be);
         flm_cpu_onednn_destroy(&cpu->onednn);
     }
     free(cpu);
@@ -64,8 +65,12 @@ static flm_matmul_kind cpu_get_matmul(const flm_backend *be) { return ((const fl
 
 static const char *cpu_describe(const flm_backend *be) { return ((const flm_cpu *)be->state)->line; }
 
-static const flm_backend_driver cpu_driver = {
-    .close = cpu_close, .set_matmul = flm_cpu_set_matmul, .get_matmul = cpu_get_matmul, .describe = cpu_describe};
+static const flm_backend_driver cpu_driver = {.close = cpu_close,
+                                              .set_matmul = flm_cpu_set_matmul,
+                                              .get_matmul = cpu_get_matmul,
+                                              .hold = flm_cpu_hold,
+                                              .let_go = flm_cpu_let_go,
+                                              .describe = cpu_describe};
 
 /* The processor's name as Linux reports it. */
 static void processor_name(char *name, size_t size)

@@ -30,13 +30,26 @@ enum {
     FLM_CPU_SLOTS
 };
 
+/* Operands that can be held at once, and what of them can be kept in other layouts. */
+enum { FLM_CPU_HELD = 8, FLM_CPU_PACKINGS = 8 };
+
 /* The backend's state, flm_backend.state. */
 typedef struct flm_cpu {
     int threads;
     struct {
         void *data;
         size_t bytes;
-    } slot[FLM_CPU_SLOTS];     /* scratch memory */
+    } slot[FLM_CPU_SLOTS]; /* scratch memory */
+    struct {
+        flm_tensor tensor;
+        int count; /* of holds */
+    } held[FLM_CPU_HELD];
+    struct {
+        const void *layout; /* NULL: unused */
+        int held;           /* what is packed */
+        void *data;
+        size_t bytes;
+    } packing[FLM_CPU_PACKINGS];
     struct flm_onednn *onednn; /* engine, stream and cached primitives: cpu_onednn.c */
     flm_matmul_kind matmul;    /* AMX, NATIVE or FP32 */
     char line[320];            /* what flm_backend_describe says */
@@ -58,8 +71,22 @@ void flm_cpu_onednn_destroy(struct flm_onednn **dnn);           /* accepts NULL,
 flm_status flm_cpu_onednn_has_bf16(flm_backend *be, bool *has); /* whether oneDNN has bf16 matmuls on this processor */
 const char *flm_cpu_onednn_describe(char *text, size_t size); /* version and instruction set into text; returns text */
 
+/* cpu_packed.c; see flm_backend_hold. */
+void flm_cpu_hold(flm_backend *be, const flm_tensor *t);
+void flm_cpu_let_go(flm_backend *be, const flm_tensor *t);
+
+/* flm_cpu_packed - memory for operand b [rows, columns] in another layout, 64-aligned, valid until the next call.
+ * layout: an address that stands for it. *packed: b is held, and what is there is what the last caller with b and
+ * layout wrote. Errors: FLM_E_NOMEM. flm_cpu_release_packed - when the backend closes. */
+flm_status flm_cpu_packed(flm_backend *be, const flm_tensor *b, const void *layout, size_t bytes, void **out,
+                          bool *packed);
+void flm_cpu_release_packed(flm_backend *be);
+
 /* cpu_amx_matmul.c: a checked matmul of bf16 operands, whose K is not 0; its gelu is left to the caller. */
 flm_status flm_cpu_amx_matmul(flm_backend *be, const flm_matmul *p);
+
+/* cpu_amx_parts.c: the same of f32 operands, with the error that flm_matmul.in_parts allows. */
+flm_status flm_cpu_amx_parts(flm_backend *be, const flm_matmul *p);
 
 /* cpu_matmul.c: see flm_backend_set_matmul. */
 flm_status flm_cpu_set_matmul(flm_backend *be, flm_matmul_kind asked);

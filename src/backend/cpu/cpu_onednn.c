@@ -259,7 +259,7 @@ done:
     return rc;
 }
 
-static flm_status product_execute(flm_backend *be, const product *p)
+static flm_status product_execute(flm_backend *be, const product *p, const flm_tensor *b)
 {
     flm_status rc = FLM_OK;
     flm_onednn *dnn = ((flm_cpu *)be->state)->onednn;
@@ -272,9 +272,10 @@ static flm_status product_execute(flm_backend *be, const product *p)
     int count = 4;
 
     if (p->pack) {
-        FLM_TRY(flm_cpu_scratch(be, FLM_CPU_PACKED, p->packed_bytes, &scratch));
+        bool packed;
+        FLM_TRY(flm_cpu_packed(be, b, p, p->packed_bytes, &scratch, &packed));
         FLM_DNNL(dnnl_memory_set_data_handle(p->packed, scratch));
-        FLM_DNNL(dnnl_primitive_execute(p->pack, dnn->stream, 2, pack));
+        if (!packed) FLM_DNNL(dnnl_primitive_execute(p->pack, dnn->stream, 2, pack));
     }
 
     FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ONEDNN, p->scratch_bytes, &scratch));
@@ -410,7 +411,7 @@ static flm_status multiply(flm_backend *be, const flm_matmul *p, const product_k
         FLM_DNNL(dnnl_memory_set_data_handle(found->b, p->b->data));
         FLM_DNNL(dnnl_memory_set_data_handle(found->c, p->c->data));
         if (found->bias) FLM_DNNL(dnnl_memory_set_data_handle(found->bias, p->bias->data));
-        FLM_TRY(product_execute(be, found));
+        FLM_TRY(product_execute(be, found, p->b));
     }
 done:
     return rc;
@@ -419,11 +420,11 @@ done:
 /* Below these sizes, packing costs more than tiles save. */
 enum { AMX_ROWS_MIN = 64, AMX_MIN = 32 };
 
-/* Whether a matmul is computed by tiles (FLM_MATMUL_AMX). */
+/* Whether a matmul of bf16 operands, or of their parts, is computed by tiles (FLM_MATMUL_AMX). */
 static bool is_amx(const flm_backend *be, const product_key *k)
 {
-    return ((const flm_cpu *)be->state)->matmul == FLM_MATMUL_AMX && k->flags & FLAG_BF16 && k->M >= AMX_ROWS_MIN &&
-           k->N >= AMX_MIN && k->K >= AMX_MIN;
+    return ((const flm_cpu *)be->state)->matmul == FLM_MATMUL_AMX && k->M >= AMX_ROWS_MIN && k->N >= AMX_MIN &&
+           k->K >= AMX_MIN;
 }
 
 flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p)
@@ -438,8 +439,10 @@ flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p)
     if (k.M > 0 && k.N > 0) {
         if (k.K == 0)
             multiply_nothing(p, k.M, k.N);
-        else if (is_amx(be, &k))
+        else if (is_amx(be, &k) && k.flags & FLAG_BF16)
             FLM_TRY(flm_cpu_amx_matmul(be, p));
+        else if (is_amx(be, &k) && p->in_parts)
+            FLM_TRY(flm_cpu_amx_parts(be, p));
         else
             FLM_TRY(multiply(be, p, &k));
         if (p->gelu) FLM_TRY(flm_cpu_gelu(be, p->gelu, p->c));
