@@ -64,11 +64,10 @@ flm_status flm_cpu_amx_parts(flm_backend *be, const flm_matmul *p)
     const int64_t rows = p->a->dim[0];
     /* Of a^T b^T all at once: a part of k is not rows of b. */
     const int64_t piece = p->transpose_a && p->transpose_b ? rows : PIECE;
-    const int64_t most = rows < piece ? rows : piece, of_b = p->transpose_a && !p->transpose_b ? most : p->b->dim[0];
+    const int64_t max = rows < piece ? rows : piece, of_b = p->transpose_a && !p->transpose_b ? max : p->b->dim[0];
     void *scratch;
     FLM_TRY(flm_cpu_scratch(be, FLM_CPU_CONVERTED,
-                            (size_t)(PARTS * (most * p->a->dim[1] + of_b * p->b->dim[1])) * sizeof(uint16_t),
-                            &scratch));
+                            (size_t)(PARTS * (max * p->a->dim[1] + of_b * p->b->dim[1])) * sizeof(uint16_t), &scratch));
     for (int64_t first = 0; first < rows; first += piece)
         FLM_TRY(multiply_piece(be, p, scratch, first, rows - first < piece ? rows - first : piece));
 done:
