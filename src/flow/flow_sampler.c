@@ -26,6 +26,15 @@ static void layout(flm_sampler *s)
     }
 }
 
+/* The matrices of the heads do not change while the sampler lives, and each is multiplied once for each chunk. */
+static void hold_heads(const flm_sampler *s, void (*hold)(flm_backend *, const flm_tensor *))
+{
+    for (int j = 0; j < s->networks; j++) {
+        hold(s->be, &s->network[j]->w.Wout);
+        hold(s->be, &s->E[j]);
+    }
+}
+
 static flm_status check_parts(const flm_sampler_parts *p)
 {
     flm_status rc = FLM_OK;
@@ -62,6 +71,7 @@ flm_status flm_sampler_create(const flm_sampler_parts *parts, flm_sampler **out)
     layout(s);
     for (int j = 0; j < s->networks && dit->act != FLM_DTYPE_F32; j++)
         FLM_TRY(flm_op_cast(dit->be, &s->E[j], &s->network[j]->w.E));
+    hold_heads(s, flm_backend_hold);
     if (s->ops->create != NULL) FLM_TRY(s->ops->create(s));
     *out = s;
     s = NULL;
@@ -75,6 +85,7 @@ void flm_sampler_destroy(flm_sampler **sampler)
     flm_sampler *s = *sampler;
     if (s == NULL) return;
     if (s->ops->destroy != NULL) s->ops->destroy(s);
+    hold_heads(s, flm_backend_let_go);
     flm_arena_release(&s->arena);
     s->be->memory->host_release(s->be, s->host);
     free(s);

@@ -108,7 +108,8 @@ struct flm_sampler {
     flm_arena arena;
 };
 
-/* flm_sampler_create - a sampler for batches of up to dit->max_batch. Not collective.
+/* flm_sampler_create - a sampler for batches of up to dit->max_batch; the weights must not change while it lives. Not
+ * collective.
  * Errors: FLM_E_ARG (parts that do not fit), FLM_E_NOMEM. */
 flm_status flm_sampler_create(const flm_sampler_parts *parts, flm_sampler **out);
 void flm_sampler_destroy(flm_sampler **sampler);
