@@ -1,5 +1,5 @@
 #!/bin/sh
-# rehearse.t - make check-gpu and make bench-gpu without a GPU: their scripts on the emulated device, with small sizes and a
+# rehearse.t - make check-gpu, its short form and make bench-gpu without a GPU: their scripts on the emulated device, with small sizes and a
 # stand-in for compute-sanitizer; and their messages when something is missing or fails. Timings are not checked.
 # SPDX-License-Identifier: Apache-2.0
 . "${abs_top_srcdir:?run me with make check}/tests/tap.sh"
@@ -61,6 +61,61 @@ printf '#!/bin/sh\necho "ok 1 - one"\necho "1..2"\nexit 1\n' >cut.t
 chmod +x cut.t
 FLM_GPU_TESTS=conform FLM_GPU_CONFORM=${here#"$abs_top_builddir/"}/cut.t sh "$check" "$abs_top_builddir" >out 2>err
 tap_is "$? $(tail -n 1 out)" "1 1 passed, 1 failed, 0 skipped" "a program that ends early is a failure"
+
+# --quick, with a stand-in for ncu that prints lines of the real one's form: times of kernels, or the details of one.
+cat >ncu <<'END'
+#!/bin/sh
+name=
+for argument; do
+    case $previous in --kernel-name) name=$argument ;; esac
+    case $argument in --csv) csv=1 ;; *bench_train) test -x "$argument" || exit 3 ;; esac
+    previous=$argument
+done
+test -z "${STAND_IN_REFUSES-}" || { echo "==ERROR== ERR_NVGPUCTRPERM - The user does not have permission"; exit 1; }
+echo "==PROF== Connected to process 1"
+if test -z "${csv-}"; then
+    test -n "$name" || exit 3
+    printf '  %s (1, 1, 1)x(256, 1, 1)\n    Section: GPU Speed Of Light Throughput\n' "$name"
+    exit 0
+fi
+echo '"ID","Process ID","Kernel Name","Section Name","Metric Name","Metric Unit","Metric Value"'
+for line in "attention,us,700.5" "attention,us,700.5" "backward_kv,ms,1.25" "backward_kv,ms,1.25" "gate, fused,ns,1,200" "adamw,us,2,300.0" \
+    "gemm,us,900.0" "widen,ns,10"; do
+    value=${line#*,*s,} kernel=${line%,"$value"} unit=
+    unit=${kernel##*,} kernel=${kernel%,*}
+    printf '"0","1","%s","Command line profiler metrics","gpu__time_duration.sum","%s","%s"\n' "$kernel" "$unit" "$value"
+done
+END
+chmod +x ncu
+FLM_GPU_SECONDS=2400 FLM_GPU_NCU=$here/ncu sh "$check" "$abs_top_builddir" --quick >out 2>err
+tap_is $? 0 "--quick"
+sed 's/^/# /' out
+for name in conform parity train bench ncu; do tap_has out.d/quick.txt "] $name: " "quick.txt has $name"; done
+for text in emulated "golden files, bf16" "within the tolerance" '"record": "part"' "# ms, launches, kernel: 2.500 2 backward_kv"; do
+    tap_has out.d/quick.txt "$text" "quick.txt has: $text"
+done
+tap_is "$(sed -n 's/^ok [0-9]* - \(.*\), .* ms in .* launches*$/\1/p' out.d/ncu.tap | tr '\n' ' ')" "backward_kv adamw attention gemm " "the four slowest kernels"
+tap_lines out.d/quick.txt "Section: GPU Speed Of Light" 4 "and their details"
+tap_is "$(tail -n 1 out.d/quick.txt)" "$(tail -n 1 out)" "its last line has the totals"
+tail -n 1 out | grep -q '^[1-9][0-9]* passed, 0 failed, 0 skipped$'
+tap_ok $? "the totals: $(tail -n 1 out)"
+tap_has out.d/bench.json '"record": "train"' "bench.json is kept"
+
+FLM_GPU_TESTS="ncu parity" FLM_GPU_SECONDS=2400 FLM_GPU_NCU='' sh "$check" "$abs_top_builddir" --quick >out 2>err
+tap_is "$? $(grep -c 'SKIP ncu is not installed' out.d/quick.txt)" "0 1" "without ncu"
+FLM_GPU_TESTS=ncu FLM_GPU_NCU=$here/ncu STAND_IN_REFUSES=1 sh "$check" "$abs_top_builddir" --quick >out 2>err
+tap_is "$? $(grep -c 'SKIP the driver allows' out.d/quick.txt)" "1 1" "counters for root alone"
+
+# A program that hangs costs its part, not the others; one that has no time left is skipped.
+printf '#!/bin/sh\necho "ok 1 - one"\nexec sleep 600\n' >hang.t
+chmod +x hang.t
+begun=$(date +%s)
+FLM_GPU_TESTS="conform parity" FLM_GPU_SECONDS=25 FLM_GPU_NCU='' FLM_GPU_CONFORM=${here#"$abs_top_builddir/"}/hang.t sh "$check" "$abs_top_builddir" --quick >out 2>err
+tap_is "$? $(tail -n 1 out)" "1 1 passed, 1 failed, 1 skipped" "a program that hangs"
+tap_ok $(($(date +%s) - begun > 40)) "ends with the time of the whole"
+tap_has out.d/quick.txt "parity: SKIPPED: no time is left" "the next part is named"
+FLM_GPU_BEGIN=$((begun - 480)) sh "$check" "$abs_top_builddir" --quick >out 2>err
+tap_is "$? $(tail -n 1 out)" "1 0 passed, 0 failed, 5 skipped" "a build that took all of the time"
 
 # The benchmarks: every operation on memory that the host cannot access.
 unset FLM_EMULATE_MIB

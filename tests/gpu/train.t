@@ -19,9 +19,9 @@ run() {
     shift 3
     # shellcheck disable=SC2086 # several options; a command with its flags
     if test "$ranks" = 1; then
-        timeout -k 5 300 "$program" --data shards --out "$name" $size --lr 1e-3 --warmup 20 --log-every 1 --eval-rows 8 "$@" >out 2>err </dev/null
+        within 300 "$program" --data shards --out "$name" $size --lr 1e-3 --warmup 20 --log-every 1 --eval-rows 8 "$@" >out 2>err </dev/null
     else
-        timeout -k 5 300 $MPIEXEC -n "$ranks" "$program" --data shards --out "$name" $size --lr 1e-3 --warmup 20 --log-every 1 --eval-rows 8 \
+        within 300 $MPIEXEC -n "$ranks" "$program" --data shards --out "$name" $size --lr 1e-3 --warmup 20 --log-every 1 --eval-rows 8 \
             "$@" >out 2>err </dev/null
     fi
     status=$?
@@ -53,6 +53,9 @@ paste -d ' ' exact.curve rounded.curve gpu.curve | awk -v steps=$steps '
     }' >near
 tap_ok $? "bf16 on the device, at every step within the tolerance: $(cat near)"
 
+if test -n "${FLM_GPU_QUICK-}"; then
+    tap_end
+fi
 run one 1 "$device/flm_train" --device cuda --precision fp32 --steps $few
 run two 2 "$device/flm_train" --device cuda --precision fp32 --steps $few --share-gpus
 tap_has err "gradients and weights are exchanged by MPI" "two ranks on one GPU communicate through host memory"
