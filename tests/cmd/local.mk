@@ -1,6 +1,6 @@
 # Tests of whole programs, in shell (tests/tap.sh).
 EXTRA_DIST += tests/tap.sh %D%/train.sh
-dist_check_SCRIPTS += %D%/run.t %D%/kernel_report.t
+dist_check_SCRIPTS += %D%/run.t %D%/kernel_report.t %D%/gpu_bundle.t
 
 # Programs that a test runs, and that are no test themselves.
 EXTRA_PROGRAMS += %D%/run_probe
