@@ -22,7 +22,7 @@ listed() {
 }
 listed "$packaging/Dockerfile" "install -y --no-install-recommends" >have
 tap_is "$(diff want have)" "" "Dockerfile: the packages of quickstart"
-listed "$packaging/apptainer.def" "install -y --no-install-recommends" | grep -vx -e curl -e gnuplot-nox -e python3-minimal >have
+listed "$packaging/apptainer.def" "install -y --no-install-recommends" | grep -vx -e curl -e gnuplot-nox -e python3 >have
 tap_is "$(diff want have)" "" "Apptainer: the same, and those to run jobs"
 listed "$abs_top_srcdir/docs/install.md" "sudo apt-get install --no-install-recommends" >have
 tap_is "$(diff want have)" "" "docs/install.md: the same"
