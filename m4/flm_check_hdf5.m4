@@ -3,7 +3,8 @@
 # Asked of, in turn: h5pcc -show, pkg-config hdf5-openmpi, hdf5, h5cc -show. Sets HDF5_CPPFLAGS, HDF5_LIBS.
 AC_DEFUN([FLM_CHECK_HDF5],[
   AC_ARG_VAR([H5CC],[HDF5 compiler wrapper, asked for flags only])
-  AC_PATH_PROGS([H5CC],[h5pcc h5pcc.openmpi h5cc])
+  dnl AC_PATH_PROGS would replace a name that is no path, as h5pcc.mpich, by what it finds itself.
+  AS_IF([test -z "$H5CC"],[AC_PATH_PROGS([H5CC],[h5pcc h5pcc.openmpi h5cc])])
   HDF5_CPPFLAGS= HDF5_LIBS= flm_hdf5_ok=no flm_hdf5_version=no
   AS_IF([test -n "$H5CC"],[
     for flm_w in `$H5CC -show 2>/dev/null`; do

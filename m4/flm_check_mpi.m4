@@ -5,8 +5,9 @@ AC_DEFUN([FLM_CHECK_MPI],[
   AC_ARG_VAR([MPICC],[MPI compiler wrapper, asked for flags only])
   AC_ARG_VAR([MPIEXEC],[MPI launcher used by the tests])
   AC_ARG_VAR([MPIEXEC_FLAGS],[extra launcher flags for the tests])
-  AC_PATH_PROGS([MPICC],[mpicc])
-  AC_PATH_PROGS([MPIEXEC],[mpiexec mpirun srun])
+  dnl AC_PATH_PROGS would replace a name that is no path, as mpicc.mpich, by what it finds itself.
+  AS_IF([test -z "$MPICC"],[AC_PATH_PROGS([MPICC],[mpicc])])
+  AS_IF([test -z "$MPIEXEC"],[AC_PATH_PROGS([MPIEXEC],[mpiexec mpirun srun])])
   AS_IF([test -z "$MPICC"],[AC_MSG_ERROR([MPI is required: no mpicc found (Debian: libopenmpi-dev); install one or set MPICC])])
   flm_save_CPPFLAGS=$CPPFLAGS flm_save_LIBS=$LIBS flm_mpi_ok=no
   AS_IF([MPI_CPPFLAGS=`$MPICC -showme:compile 2>/dev/null`],[MPI_LIBS=`$MPICC -showme:link 2>/dev/null`],[

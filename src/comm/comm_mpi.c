@@ -15,6 +15,7 @@
 #include "comm/comm_internal.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,7 @@ typedef struct mpi_state {
     lane lane[2];
     MPI_Request *request; /* [1 + 2 * WINDOW * size]: of a collective on host memory, then [direction, slot, rank] */
     int requests, *completed_index;
+    MPI_Status *status; /* not read; GCC warns of MPI_STATUSES_IGNORE, which is an address, with the headers of MPICH */
     size_t chunk_bytes;
     unsigned char *staging; /* [WINDOW, size, chunk_bytes] */
 } mpi_state;
@@ -66,6 +68,7 @@ static void mpi_close(flm_comm *comm)
     assert(s->first == NULL);
     free(s->request);
     free(s->completed_index);
+    free(s->status);
     free(s->staging);
     free(s);
     comm->state = NULL;
@@ -83,8 +86,9 @@ static flm_status mpi_open(flm_comm *comm)
     while (s->chunk_bytes > CHUNK_MIN && each * s->chunk_bytes > STAGING) s->chunk_bytes /= 2;
     s->request = malloc((size_t)s->requests * sizeof(MPI_Request));
     s->completed_index = malloc((size_t)s->requests * sizeof *s->completed_index);
+    s->status = malloc((size_t)s->requests * sizeof(MPI_Status));
     s->staging = aligned_alloc(64, each * s->chunk_bytes);
-    if (s->request == NULL || s->completed_index == NULL || s->staging == NULL)
+    if (s->request == NULL || s->completed_index == NULL || s->status == NULL || s->staging == NULL)
         FLM_FAIL(FLM_E_NOMEM, "no memory for %zu bytes of staging", each * s->chunk_bytes);
     for (int i = 0; i < s->requests; i++) s->request[i] = MPI_REQUEST_NULL;
     for (int i = 0; i < FLM_COMM_REQUESTS; i++) {
@@ -229,7 +233,7 @@ static flm_status poll(flm_comm *comm, int *completed)
     flm_status rc = FLM_OK;
     mpi_state *s = comm->state;
     int count = 0;
-    FLM_MPI(MPI_Testsome(s->requests, s->request, &count, s->completed_index, MPI_STATUSES_IGNORE));
+    FLM_MPI(MPI_Testsome(s->requests, s->request, &count, s->completed_index, s->status));
     *completed = count == MPI_UNDEFINED ? 0 : count;
     for (int i = 0; i < *completed; i++) {
         if (s->completed_index[i] == 0) continue; /* the collective on host memory */
@@ -283,10 +287,12 @@ static flm_status poll_until(flm_comm *comm, flm_deadline *d)
     flm_status rc = FLM_OK;
     int completed = 0;
     FLM_TRY(poll(comm, &completed));
-    if (completed > 0)
+    if (completed > 0) {
         flm_deadline_begin(d, d->what);
-    else
+    } else {
+        sched_yield(); /* to the rank waited for, where ranks share cores; not every MPI yields by itself */
         FLM_TRY(flm_deadline_check(comm, d));
+    }
 done:
     return rc;
 }

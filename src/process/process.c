@@ -20,8 +20,9 @@
 #include <unistd.h>
 
 /* Milliseconds: polling interval; delay of rank 1's report, and the increment for each rank after it, up to rank
- * TURNS; timeout for the other ranks. */
-enum { POLL_MS = 5, FIRST_TURN_MS = 250, TURN_MS = 50, TURNS = 40, TIMEOUT_MS = 10000 };
+ * TURNS; timeout for the other ranks; time for the launcher to read a message before the job ends, as MPICH's drops
+ * what it has not read. */
+enum { POLL_MS = 5, FIRST_TURN_MS = 250, TURN_MS = 50, TURNS = 40, TIMEOUT_MS = 10000, READ_MS = 100 };
 
 /* The signals that ask a program to stop are blocked in the main thread and in those that it starts, and collected by
  * polling: a handler could run there while oneDNN's kernels have the stack pointer in heap memory, and its frame would
@@ -65,17 +66,26 @@ static void collect_signals(void)
     while (sigtimedwait(&stop_signals, NULL, &no_wait) > 0) atomic_fetch_add(&signals_seen, 1);
 }
 
+static flm_status handle_signals(void)
+{
+    flm_status rc = FLM_OK;
+    const struct sigaction count = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
+    if (sigaction(SIGTERM, &count, NULL) != 0 || sigaction(SIGUSR1, &count, NULL) != 0)
+        FLM_FAIL(flm_status_from_errno(errno), "cannot handle signals: %s", strerror(errno));
+done:
+    return rc;
+}
+
 static flm_status block_signals(void)
 {
     flm_status rc = FLM_OK;
-    const struct sigaction count = {.sa_handler = count_signal, .sa_flags = SA_RESTART},
-                           ignore = {.sa_handler = SIG_IGN};
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
 
+    FLM_TRY(handle_signals());
     sigemptyset(&stop_signals);
     sigaddset(&stop_signals, SIGTERM);
     sigaddset(&stop_signals, SIGUSR1);
-    if (sigaction(SIGTERM, &count, NULL) != 0 || sigaction(SIGUSR1, &count, NULL) != 0 ||
-        sigprocmask(SIG_BLOCK, &stop_signals, NULL) != 0 ||
+    if (sigprocmask(SIG_BLOCK, &stop_signals, NULL) != 0 ||
         sigaction(SIGXFSZ, &ignore, NULL) != 0) /* so that writing past a limit is an error (EFBIG) with a message */
         FLM_FAIL(flm_status_from_errno(errno), "cannot block signals: %s", strerror(errno));
 done:
@@ -89,6 +99,7 @@ flm_status flm_process_init(int *argc, char ***argv, flm_comm **world)
 
     FLM_TRY(block_signals());
     FLM_MPI(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
+    FLM_TRY(handle_signals()); /* MPICH has set a handler of its own for SIGUSR1 */
     FLM_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
     FLM_MPI(MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN));
     if (provided < MPI_THREAD_FUNNELED)
@@ -223,6 +234,7 @@ __attribute__((noreturn)) static void fail_job(flm_status rc, int rank, int size
         if (signalled_within(FIRST_TURN_MS + TURN_MS * turn)) _exit(code);
     }
     report(rc, rank);
+    sleep_ms(READ_MS);
     alarm(TIMEOUT_MS / 1000); /* if a device library hangs below, SIGALRM ends the process, and so the job */
     flm_comm_abort();
     MPI_Abort(MPI_COMM_WORLD, code);
