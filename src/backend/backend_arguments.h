@@ -16,7 +16,7 @@ typedef struct flm_matmul {
     const flm_tensor *gelu;        /* NULL, or [M, N] like c: gelu = gelu_tanh(c, rounded or not), c keeps the value
                                       before it */
     bool in_parts;                 /* f32 operands may be taken as sums of two bf16 numbers, where that is faster: an
-                                      error of 2^-16 |a| |b| beside that of summation */
+                                      error of 2^-15 |a| |b| beside that of summation */
 } flm_matmul;
 
 /* Dropout of one site: element (b, l, i) is kept if 16 bits of Philox (stream; sample first_sample + b, position l,

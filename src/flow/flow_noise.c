@@ -238,23 +238,12 @@ done:
     return rc;
 }
 
-/* c += op(a) b, of a gradient. */
-static flm_status add_product(const flm_noise_basis *basis, const flm_tensor *a, bool transpose_a, const flm_tensor *b,
-                              const flm_tensor *c)
-{
-    const flm_tensor a2 = flm_tensor_flat(a), b2 = flm_tensor_flat(b);
-    return flm_op_matmul(
-        basis->be,
-        &(flm_matmul){
-            .a = &a2, .b = &b2, .transpose_a = transpose_a, .c = c, .accumulate = true, .in_parts = basis->in_parts});
-}
-
 flm_status flm_noise_backward(flm_noise_basis *basis, const flm_tensor *xi, const flm_tensor *grad_noise)
 {
     flm_status rc = FLM_OK;
     for (int i = 0; i < basis->blocks; i++) {
         const flm_tensor M = flm_tensor_slice(&basis->M, i * basis->width, basis->width);
-        FLM_TRY(add_product(basis, &xi[i], true, grad_noise, &M));
+        FLM_TRY(flm_dit_matmul(basis->be, &xi[i], true, grad_noise, false, &M, true, NULL, NULL));
     }
 done:
     return rc;
@@ -282,6 +271,14 @@ done:
     return rc;
 }
 
+/* grad += F P. */
+static flm_status add_product(const flm_noise_basis *basis, const flm_tensor *F, const flm_tensor *P,
+                              const flm_tensor *grad)
+{
+    return flm_op_matmul(basis->be,
+                         &(flm_matmul){.a = F, .b = P, .c = grad, .accumulate = true, .in_parts = basis->in_parts});
+}
+
 /* grad += (E_j - E_1) P_j, a chunk at a time. */
 static flm_status add_difference(const flm_noise_basis *basis, int j, const flm_tensor *E, int64_t first,
                                  const flm_tensor *grad)
@@ -293,7 +290,7 @@ static flm_status add_difference(const flm_noise_basis *basis, int j, const flm_
         const flm_tensor to = flm_tensor_slice(grad, at, rows);
         flm_tensor factor;
         FLM_TRY(factor_rows(basis, j, E, first + at, rows, &factor));
-        FLM_TRY(add_product(basis, &factor, false, &P, &to));
+        FLM_TRY(add_product(basis, &factor, &P, &to));
     }
 done:
     return rc;
@@ -311,7 +308,7 @@ flm_status flm_noise_gradient(const flm_noise_basis *basis, const flm_tensor *E,
     }
     const flm_tensor base = embedding(basis, 0, E), F = flm_tensor_slice(&base, first, rows);
     const flm_tensor P = flm_tensor_slice(&basis->P32, 0, basis->d);
-    FLM_TRY(add_product(basis, &F, false, &P, grad));
+    FLM_TRY(add_product(basis, &F, &P, grad));
     for (int j = 1; j < basis->networks; j++) FLM_TRY(add_difference(basis, j, E, first, grad));
 done:
     return rc;

@@ -33,7 +33,7 @@ typedef struct flm_noise_basis {
     flm_tensor diff[FLM_NOISE_NETWORKS - 1]; /* f32 [chunk, d]: E_j - E_1 of a chunk of rows */
     bool frozen_change;                      /* set by the owner: the last frozen embedding is an average of the trained
                                                 one, and differs from update to update */
-    bool in_parts;                           /* set by the owner: gradients with flm_matmul.in_parts, for activations in
+    bool in_parts;                           /* set by the owner: F P with flm_matmul.in_parts, for activations in
                                                 bf16 */
     bool frozen_done;                        /* gram has the blocks of the frozen embeddings */
     flm_tensor gram;                         /* f64 [k (k + 1) / 2, d, d]: lower blocks, Gram of E_1, E_2 - E_1, ... */

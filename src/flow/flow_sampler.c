@@ -72,6 +72,7 @@ flm_status flm_sampler_create(const flm_sampler_parts *parts, flm_sampler **out)
     for (int j = 0; j < s->networks && dit->act != FLM_DTYPE_F32; j++)
         FLM_TRY(flm_op_cast(dit->be, &s->E[j], &s->network[j]->w.E));
     hold_heads(s, flm_backend_hold);
+    s->holds = true;
     if (s->ops->create != NULL) FLM_TRY(s->ops->create(s));
     *out = s;
     s = NULL;
@@ -85,7 +86,7 @@ void flm_sampler_destroy(flm_sampler **sampler)
     flm_sampler *s = *sampler;
     if (s == NULL) return;
     if (s->ops->destroy != NULL) s->ops->destroy(s);
-    hold_heads(s, flm_backend_let_go);
+    if (s->holds) hold_heads(s, flm_backend_let_go);
     flm_arena_release(&s->arena);
     s->be->memory->host_release(s->be, s->host);
     free(s);

@@ -104,13 +104,13 @@ struct flm_sampler {
     flm_tensor confidence;     /* f32 [max_batch, L]: only with ops->run */
     flm_tensor initial[FLM_NOISE_NETWORKS]; /* f32 [max_batch, L, d]: x0 E of each network */
     float *host;                            /* [2 max_batch], from host_alloc */
+    bool holds;                             /* the matrices of the heads */
     void *state;                            /* of this sampler; ops->create */
     flm_arena arena;
 };
 
-/* flm_sampler_create - a sampler for batches of up to dit->max_batch; the weights must not change while it lives. Not
- * collective.
- * Errors: FLM_E_ARG (parts that do not fit), FLM_E_NOMEM. */
+/* flm_sampler_create - a sampler for batches of up to dit->max_batch; the weights must outlive it and not change. Not
+ * collective. Errors: FLM_E_ARG (parts that do not fit), FLM_E_NOMEM. */
 flm_status flm_sampler_create(const flm_sampler_parts *parts, flm_sampler **out);
 void flm_sampler_destroy(flm_sampler **sampler);
 

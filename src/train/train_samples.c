@@ -77,6 +77,7 @@ flm_status flm_trainer_sample(flm_trainer *t, const int64_t *steps, int count, i
         FLM_TRY(flm_comm_sum_f64(t->comm, &entropy[i], 1));
         entropy[i] /= (double)samples;
     }
+    release(&s); /* before its weights change */
     FLM_TRY(flm_optimizer_swap_ema(t->optimizer, false));
 done:
     release(&s);

@@ -194,6 +194,7 @@ flm_status flm_cuda_matmul(flm_backend *be, const flm_matmul *p)
     flm_tensor sum = *p->c;
     const bool bf16 = p->c->dtype == FLM_DTYPE_BF16, apart = bf16 && p->bias;
     plain.bias = plain.gelu = NULL;
+    plain.in_parts = false;
     if (apart) {
         sum.dtype = FLM_DTYPE_F32;
         sum.row_stride = 0;

@@ -194,7 +194,10 @@ flm_status flm_cpu_amx_matmul(flm_backend *be, const flm_matmul *p)
                            &packed));
     FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ONEDNN, (size_t)threads * bytes, &scratch));
     q.packed_b = b;
-    if (!packed) pack_b(&q, threads);
+    if (!packed) {
+        pack_b(&q, threads);
+        flm_cpu_keep_packed(be, b);
+    }
     const int64_t down = blocks_of(q.M, q.rows), right = blocks_of(q.N, q.columns);
 #pragma omp parallel num_threads(threads)
     {

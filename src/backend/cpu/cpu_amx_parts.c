@@ -1,7 +1,7 @@
 /* cpu_amx_parts.c - matmuls of f32 operands as sums of products of bf16 parts, by AMX tiles.
  *
  * With x = high + low, both bf16 (x - high - low is below 2^-17 |x|): a b = high_a high_b + low_a high_b + high_a
- * low_b, and the rest is below 2^-16 |a| |b|. That is one bf16 product of three times the depth: [high_a low_a high_a]
+ * low_b, and the rest is below 2^-15 |a| |b|. That is one bf16 product of three times the depth: [high_a low_a high_a]
  * [high_b high_b low_b]. Where tiles are the fastest kind of matmul, it takes about half the time of one in fp32.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu_internal.h"
@@ -36,8 +36,8 @@ static flm_tensor split(const flm_backend *be, uint16_t *to, const flm_tensor *t
     return flm_tensor_2d(to, FLM_DTYPE_BF16, k_is_rows ? PARTS * rows : rows, own);
 }
 
-/* c = a b of rows [first, first + rows) of a as it is stored: with them rows of c, or if a is transposed a part of k.
- */
+/* The contribution of rows [first, first + rows) of a as it is stored: these rows of c, or if a is transposed, what
+ * this part of k adds to all of c. */
 static flm_status multiply_piece(flm_backend *be, const flm_matmul *p, uint16_t *scratch, int64_t first, int64_t rows)
 {
     flm_matmul q = *p;

@@ -26,7 +26,7 @@ enum {
     FLM_CPU_SOFTMAX,   /* exponentials of rows, for each thread */
     FLM_CPU_ONEDNN,    /* oneDNN's own scratchpad, or sums of tiles */
     FLM_CPU_PACKED,    /* an operand in the layout that oneDNN prefers, or in tiles */
-    FLM_CPU_CONVERTED, /* operands converted for oneDNN */
+    FLM_CPU_CONVERTED, /* operands in another dtype */
     FLM_CPU_SLOTS
 };
 
@@ -46,7 +46,8 @@ typedef struct flm_cpu {
     } held[FLM_CPU_HELD];
     struct {
         const void *layout; /* NULL: unused */
-        int held;           /* what is packed */
+        int held;           /* what is packed, or is to be */
+        bool full;
         void *data;
         size_t bytes;
     } packing[FLM_CPU_PACKINGS];
@@ -76,10 +77,11 @@ void flm_cpu_hold(flm_backend *be, const flm_tensor *t);
 void flm_cpu_let_go(flm_backend *be, const flm_tensor *t);
 
 /* flm_cpu_packed - memory for operand b [rows, columns] in another layout, 64-aligned, valid until the next call.
- * layout: an address that stands for it. *packed: b is held, and what is there is what the last caller with b and
- * layout wrote. Errors: FLM_E_NOMEM. flm_cpu_release_packed - when the backend closes. */
+ * layout: an address that stands for it. *packed: b is held, and is there in this layout. If not, the caller packs it
+ * there and then calls flm_cpu_keep_packed. Errors: FLM_E_NOMEM. flm_cpu_release_packed - when the backend closes. */
 flm_status flm_cpu_packed(flm_backend *be, const flm_tensor *b, const void *layout, size_t bytes, void **out,
                           bool *packed);
+void flm_cpu_keep_packed(flm_backend *be, const void *memory);
 void flm_cpu_release_packed(flm_backend *be);
 
 /* cpu_amx_matmul.c: a checked matmul of bf16 operands, whose K is not 0; its gelu is left to the caller. */

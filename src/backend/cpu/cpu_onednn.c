@@ -43,6 +43,7 @@ typedef struct product {
     dnnl_primitive_t primitive, pack; /* pack: b to packed; none where b is used as it is */
     dnnl_memory_t a, b, packed, bias, c, scratch;
     size_t scratch_bytes, packed_bytes;
+    const void *layout; /* of packed: the first product that has it */
 } product;
 
 typedef struct flm_onednn {
@@ -172,6 +173,24 @@ done:
     return rc;
 }
 
+/* Sets p->layout: products that differ in M alone often expect the same. */
+static flm_status product_layout(const flm_onednn *dnn, layout_ref expected, product *p)
+{
+    flm_status rc = FLM_OK;
+    p->layout = p;
+    for (size_t i = 0; i < dnn->by_key.count && p->layout == p; i++) {
+        const product *other = dnn->products[i];
+        layout_ref layout;
+        if (!other->packed) continue;
+        FLM_DNNL(dnnl_memory_get_memory_desc(other->packed, &layout));
+        if (dnnl_memory_desc_equal(layout, expected) &&
+            (other->key.flags & FLAG_TRANSPOSE_B) == (p->key.flags & FLAG_TRANSPOSE_B))
+            p->layout = other->layout;
+    }
+done:
+    return rc;
+}
+
 /* The reordering of b into the layout that the primitive expects, unless it is stored so. */
 static flm_status product_pack(flm_onednn *dnn, const_dnnl_primitive_desc_t desc, product *p)
 {
@@ -185,6 +204,7 @@ static flm_status product_pack(flm_onednn *dnn, const_dnnl_primitive_desc_t desc
     if (dnnl_memory_desc_equal(layout_of(&stored.b), expected)) goto done;
     p->packed_bytes = dnnl_memory_desc_get_size(expected);
     FLM_DNNL(dnnl_memory_create(&p->packed, expected, dnn->engine, DNNL_MEMORY_NONE));
+    FLM_TRY(product_layout(dnn, expected, p));
     FLM_DNNL(dnnl_reorder_primitive_desc_create(&pack, layout_of(&stored.b), dnn->engine, expected, dnn->engine, NULL));
     FLM_DNNL(dnnl_primitive_create(&p->pack, pack));
 done:
@@ -273,9 +293,12 @@ static flm_status product_execute(flm_backend *be, const product *p, const flm_t
 
     if (p->pack) {
         bool packed;
-        FLM_TRY(flm_cpu_packed(be, b, p, p->packed_bytes, &scratch, &packed));
+        FLM_TRY(flm_cpu_packed(be, b, p->layout, p->packed_bytes, &scratch, &packed));
         FLM_DNNL(dnnl_memory_set_data_handle(p->packed, scratch));
-        if (!packed) FLM_DNNL(dnnl_primitive_execute(p->pack, dnn->stream, 2, pack));
+        if (!packed) {
+            FLM_DNNL(dnnl_primitive_execute(p->pack, dnn->stream, 2, pack));
+            flm_cpu_keep_packed(be, scratch);
+        }
     }
 
     FLM_TRY(flm_cpu_scratch(be, FLM_CPU_ONEDNN, p->scratch_bytes, &scratch));
@@ -441,7 +464,7 @@ flm_status flm_cpu_matmul(flm_backend *be, const flm_matmul *p)
             multiply_nothing(p, k.M, k.N);
         else if (is_amx(be, &k) && k.flags & FLAG_BF16)
             FLM_TRY(flm_cpu_amx_matmul(be, p));
-        else if (is_amx(be, &k) && p->in_parts)
+        else if (is_amx(be, &k) && p->in_parts && p->c->dtype == FLM_DTYPE_F32)
             FLM_TRY(flm_cpu_amx_parts(be, p));
         else
             FLM_TRY(multiply(be, p, &k));

@@ -58,7 +58,7 @@ flm_status flm_cpu_packed(flm_backend *be, const flm_tensor *b, const void *layo
     for (int i = 0; i < FLM_CPU_PACKINGS && held >= 0; i++) {
         if (cpu->packing[i].layout != layout || cpu->packing[i].held != held) continue;
         *out = cpu->packing[i].data;
-        *packed = true;
+        *packed = cpu->packing[i].full;
         goto done;
     }
     if (at < 0) {
@@ -74,9 +74,17 @@ flm_status flm_cpu_packed(flm_backend *be, const flm_tensor *b, const void *layo
     }
     cpu->packing[at].held = held;
     cpu->packing[at].layout = layout;
+    cpu->packing[at].full = false;
     *out = cpu->packing[at].data;
 done:
     return rc;
+}
+
+void flm_cpu_keep_packed(flm_backend *be, const void *memory)
+{
+    flm_cpu *cpu = be->state;
+    for (int i = 0; i < FLM_CPU_PACKINGS; i++)
+        if (cpu->packing[i].layout != NULL && cpu->packing[i].data == memory) cpu->packing[i].full = true;
 }
 
 void flm_cpu_release_packed(flm_backend *be)
